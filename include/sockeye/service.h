@@ -1,0 +1,112 @@
+/*
+ * service.h: the contract between a service and whoever moves the bytes.
+ *
+ * A service says what happens to bytes. It holds no descriptor and asks no
+ * clock; it does not allocate, log or draw random numbers. A driver (a server
+ * model, a test, a fuzzer) offers it a turn: some input, some room, the time.
+ * The service takes what it wants of the input and answers with output, a
+ * deadline, or the wish to close. The same object runs under every model.
+ *
+ *   turn: in  [bytes the peer sent ......]   in_end: nothing follows them
+ *             |-- in_taken --|               left over: offered again later
+ *         out [..................]           inside in[] (no copy) or room[]
+ *
+ * Rules the drivers keep:
+ *  - `in` and `room` stay where they are until the turn's output has left
+ *    (with io_uring the kernel may still be reading it).
+ *  - The next turn comes when all output has been taken. A peer that does not
+ *    read stops its own input; nothing is queued without bound.
+ *  - `in_end` is given once input has ended, with the last bytes or alone,
+ *    and in every later turn. It is not a close: output may follow.
+ *  - Input that was left over is offered again, first, in the next turn.
+ */
+#ifndef SOCKEYE_SERVICE_H
+#define SOCKEYE_SERVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sockeye/time.h>
+#include <sockeye/visibility.h>
+
+SOCKEYE_BEGIN
+
+#define SOCKEYE_ROOM_MIN 1024  /* a driver offers at least this much room */
+#define SOCKEYE_STATE_MAX 64   /* octets of session state a service may ask for */
+
+struct sockeye_turn {
+	/* What the driver offers. */
+	uint8_t *in; /* the driver's memory; what is taken of it may be overwritten */
+	size_t in_len;
+	uint8_t *room; /* where fresh output can be written */
+	size_t room_len;
+	struct sockeye_now now; /* zero unless the service set uses_time */
+	bool in_end; /* the peer has ended its side: nothing follows `in` */
+	bool whole;  /* `in` is one whole message (a seqpacket record), not a piece of a stream */
+
+	/* What the service answers; zero before the call. */
+	size_t in_taken;
+	const uint8_t *out; /* within in[0..in_taken) or room[0..room_len) */
+	size_t out_len;
+	uint64_t deadline_ns; /* a turn at this time at the latest (uses_time); 0 none */
+	bool more;  /* there is more to say: a turn as soon as this output has left */
+	bool close; /* close when this output has left */
+};
+
+/* One whole datagram and the answer to it. */
+struct sockeye_answer {
+	uint8_t *in; /* as above: may be overwritten */
+	size_t in_len;
+	uint8_t *room; /* at least 65,507 octets */
+	size_t room_len;
+	struct sockeye_now now;
+	bool send; /* there is an answer, which may be empty */
+	const uint8_t *out;
+	size_t out_len;
+};
+
+struct sockeye_service {
+	const char *name;
+	const char *summary;  /* one line for --list */
+	uint16_t port;        /* the well-known port, 0 none */
+	size_t state_size;    /* octets of zeroed state each session gets, <= SOCKEYE_STATE_MAX */
+	bool uses_time;       /* turns carry the time */
+	bool speaks_first;    /* the first turn comes at once, without input */
+	bool amplifies;       /* a datagram's answer may be longer than the datagram: it is
+	                       * rate-limited per source (CERT CA-1996-01) */
+
+	/* A stream's turn. `state` is this session's, `config` the service's own
+	 * options as the caller of sockeye_serve gave them. NULL: no streams. */
+	void (*turn)(void *state, const void *config, struct sockeye_turn *t);
+
+	/* A datagram's answer. NULL: no datagrams. */
+	void (*datagram)(const void *config, struct sockeye_answer *a);
+};
+
+/* How the daytime service writes the date (RFC 867 leaves it open). */
+enum sockeye_daytime_format {
+	SOCKEYE_DAYTIME_SMTP = 0, /* Sat, 21 Nov 2026 03:49:19 +0000 (RFC 5322) */
+	SOCKEYE_DAYTIME_CTIME,    /* Sat Nov 21 03:49:19 2026 */
+};
+
+/* The options of the built-in services; zero is the default of each. */
+struct sockeye_builtin_config {
+	const char *text;  /* reply: the answer; NULL is "Server got message" */
+	size_t text_len;   /* octets of text, at most SOCKEYE_ROOM_MIN - 2 */
+	bool once;         /* reply: close a stream after the first answer */
+	enum sockeye_daytime_format daytime;
+	uint16_t datagram_len; /* chargen: octets of each datagram, 0-512, 0 picks by turns
+	                        * of the clock as RFC 864 has it ("random, 0 to 512") */
+};
+
+/* The built-in services, ended by NULL: echo discard chargen daytime time
+ * upper reply. Their config is a struct sockeye_builtin_config or NULL. */
+SOCKEYE_API extern const struct sockeye_service *const sockeye_builtins[];
+
+/* The built-in service of that name, or NULL. Thread-safe. */
+SOCKEYE_API const struct sockeye_service *sockeye_builtin_find(const char *name);
+
+SOCKEYE_END
+
+#endif
