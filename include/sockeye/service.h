@@ -50,7 +50,8 @@ struct sockeye_turn {
 	const uint8_t *out; /* within in[0..in_taken) or room[0..room_len) */
 	size_t out_len;
 	uint64_t deadline_ns; /* a turn at this time at the latest (uses_time); 0 none */
-	bool more;  /* there is more to say: a turn as soon as this output has left */
+	bool more;  /* there is more to say, now or to input left over: a turn as soon as
+	             * this output has left. Without it the next turn brings news */
 	bool close; /* close when this output has left */
 };
 

@@ -1,0 +1,17 @@
+/* builtins.c: the table of built-in services. */
+#include <string.h>
+
+#include "service/service.h"
+
+const struct sockeye_service *const sockeye_builtins[] = {
+    &sockeye__echo, &sockeye__discard, &sockeye__chargen, &sockeye__daytime,
+    &sockeye__time, &sockeye__upper,   &sockeye__reply,   NULL,
+};
+
+const struct sockeye_service *sockeye_builtin_find(const char *name)
+{
+	for (const struct sockeye_service *const *s = sockeye_builtins; *s; s++)
+		if (strcmp((*s)->name, name) == 0)
+			return *s;
+	return NULL;
+}

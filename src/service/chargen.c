@@ -1,0 +1,92 @@
+/*
+ * chargen.c: an endless pattern of characters (RFC 864): lines of 72 octets,
+ * each starting one further in the ring of the 95 printing characters.
+ */
+#include <string.h>
+
+#include "service/service.h"
+
+#define RING         95
+#define COLUMNS      72
+#define LINE         (COLUMNS + 2)
+#define PERIOD       (RING * LINE) /* after so many octets the pattern begins again */
+#define DATAGRAM_MAX 512           /* RFC 864: "between 0 and 512" */
+
+/* The ring, and as much of it again as a line that starts at its end needs. */
+static const char ring[] = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
+			   "abcdefghijklmnopqrstuvwxyz{|}~"
+			   " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
+			   "abcdef";
+_Static_assert(sizeof(ring) - 1 == RING + COLUMNS - 1, "every line is one piece of it");
+
+struct chargen_state {
+	size_t pos; /* of the next octet in the pattern, < PERIOD */
+};
+
+/* Writes len octets of the pattern from pos on, and returns where that ends. */
+static size_t chargen_fill(uint8_t *to, size_t len, size_t pos)
+{
+	while (len > 0) {
+		size_t line = pos / LINE, column = pos % LINE;
+		const char *piece =
+		    column < COLUMNS ? &ring[line + column] : &"\r\n"[column - COLUMNS];
+		size_t n = (column < COLUMNS ? COLUMNS : LINE) - column;
+
+		if (n > len)
+			n = len;
+		memcpy(to, piece, n);
+		to += n;
+		len -= n;
+		pos = (pos + n) % PERIOD;
+	}
+	return pos;
+}
+
+static void chargen_turn(void *state, const void *config, struct sockeye_turn *t)
+{
+	struct chargen_state *s = state;
+
+	(void)config;
+	t->in_taken = t->in_len; /* "any data received is thrown away" */
+	if (t->in_end) {
+		t->close = true;
+		return;
+	}
+	s->pos = chargen_fill(t->room, t->room_len, s->pos);
+	t->out = t->room;
+	t->out_len = t->room_len;
+	t->more = true;
+}
+
+/* The RFC asks for a random length, and a service draws no random numbers: the
+ * clock's nanoseconds, stirred (Knuth's multiplicative hash), do as well. */
+static size_t length_of(struct sockeye_now now)
+{
+	return (size_t)(((uint64_t)now.real_ns * UINT64_C(0x9e3779b97f4a7c15) >> 32) %
+			(DATAGRAM_MAX + 1));
+}
+
+static void chargen_datagram(const void *config, struct sockeye_answer *a)
+{
+	const struct sockeye_builtin_config *c = config;
+	size_t len = c && c->datagram_len > 0 ? c->datagram_len : length_of(a->now);
+
+	if (len > DATAGRAM_MAX)
+		len = DATAGRAM_MAX;
+	chargen_fill(a->room, len, 0);
+	a->send = true;
+	a->out = a->room;
+	a->out_len = len;
+}
+
+const struct sockeye_service sockeye__chargen = {
+    .name = "chargen",
+    .summary = "an endless pattern of characters (RFC 864)",
+    .port = 19,
+    .state_size = sizeof(struct chargen_state),
+    .uses_time = true,
+    .speaks_first = true,
+    .amplifies = true,
+    .turn = chargen_turn,
+    .datagram = chargen_datagram,
+};

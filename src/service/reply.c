@@ -1,0 +1,118 @@
+/*
+ * reply.c: answers every message with the same text. A datagram or a
+ * seqpacket record is a message; of a stream a line is one, and its answer a
+ * line too.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "service/service.h"
+
+struct reply_state {
+	bool in_line; /* octets of a line have come, its LF has not */
+};
+
+struct text {
+	const char *ptr;
+	size_t len;
+	bool add_lf; /* what makes the text a line */
+};
+
+static struct text text_of(const void *config)
+{
+	static const char standard[] = "Server got message";
+	const struct sockeye_builtin_config *c = config;
+	struct text text = {standard, sizeof(standard) - 1, true};
+
+	if (c && c->text) {
+		text.ptr = c->text;
+		text.len = c->text_len;
+		text.add_lf = text.len == 0 || text.ptr[text.len - 1] != '\n';
+	}
+	assert(text.len <= SOCKEYE_ROOM_MIN - 2);
+	return text;
+}
+
+/* Takes input up to the end of line `max` and returns how many lines there
+ * were. At the end of input, what has no LF is a line as well. */
+static size_t take_lines(struct reply_state *s, struct sockeye_turn *t, size_t max)
+{
+	size_t lines = 0;
+
+	while (lines < max && t->in_taken < t->in_len) {
+		const uint8_t *rest = t->in + t->in_taken;
+		const uint8_t *lf = memchr(rest, '\n', t->in_len - t->in_taken);
+
+		t->in_taken = lf ? (size_t)(lf + 1 - t->in) : t->in_len;
+		lines += lf != NULL;
+		s->in_line = lf == NULL;
+	}
+	if (t->in_end && s->in_line) { /* then all was taken, and lines < max */
+		s->in_line = false;
+		lines++;
+	}
+	return lines;
+}
+
+/* Returns how many lines were answered: no more than there was room for, the
+ * rest of the input stays for the next turn. */
+static size_t reply_lines(struct reply_state *s, const struct text *text, bool once,
+			  struct sockeye_turn *t)
+{
+	size_t max = once ? 1 : t->room_len / (text->len + text->add_lf);
+	size_t lines = take_lines(s, t, max);
+	uint8_t *p = t->room;
+
+	for (size_t i = 0; i < lines; i++) {
+		memcpy(p, text->ptr, text->len);
+		p += text->len;
+		if (text->add_lf)
+			*p++ = '\n';
+	}
+	t->out = t->room;
+	t->out_len = (size_t)(p - t->room);
+	return lines;
+}
+
+static size_t reply_record(const struct text *text, struct sockeye_turn *t)
+{
+	t->in_taken = t->in_len;
+	if (t->in_len == 0) /* the end of input and no record */
+		return 0;
+	memcpy(t->room, text->ptr, text->len);
+	t->out = t->room;
+	t->out_len = text->len;
+	return 1;
+}
+
+static void reply_turn(void *state, const void *config, struct sockeye_turn *t)
+{
+	const struct sockeye_builtin_config *c = config;
+	bool once = c && c->once;
+	struct text text = text_of(config);
+	size_t answered = t->whole ? reply_record(&text, t) : reply_lines(state, &text, once, t);
+	bool rest = t->in_taken < t->in_len;
+
+	t->close = (once && answered > 0) || (t->in_end && !rest);
+	t->more = rest && !t->close;
+}
+
+static void reply_datagram(const void *config, struct sockeye_answer *a)
+{
+	struct text text = text_of(config);
+
+	memcpy(a->room, text.ptr, text.len);
+	a->send = true;
+	a->out = a->room;
+	a->out_len = text.len;
+}
+
+const struct sockeye_service sockeye__reply = {
+    .name = "reply",
+    .summary = "answers each line or datagram with a fixed text",
+    .port = 2,
+    .state_size = sizeof(struct reply_state),
+    .amplifies = true,
+    .turn = reply_turn,
+    .datagram = reply_datagram,
+};
