@@ -1,0 +1,13 @@
+/* commands.h: the subcommands, one file each; main.c has the table of them. */
+#ifndef SOCKEYE_CMD_COMMANDS_H
+#define SOCKEYE_CMD_COMMANDS_H
+
+#include "cli.h"
+
+/* Each file has a static `int cmd_<name>(int argc, char **argv)` as its .run. */
+extern const struct cli_command bench_command;
+extern const struct cli_command connect_command;
+extern const struct cli_command listen_command;
+extern const struct cli_command serve_command;
+
+#endif
