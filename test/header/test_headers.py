@@ -15,7 +15,7 @@ COMPILERS = {
     "clang": ["-xc", "-std=c17"],
     "clang++": ["-xc++", "-std=c++17"],
 }
-WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"]
+WARNINGS = ["-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 
 
 @pytest.mark.parametrize("header", HEADERS)
