@@ -1,0 +1,94 @@
+/* test_builtins.c: the table of built-in services, and what holds for all. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "session.h"
+
+static const struct {
+	const char *name;
+	uint16_t port;
+	bool uses_time, speaks_first, amplifies;
+} rows[] = {
+    {"echo", 7, false, false, false},  {"discard", 9, false, false, false},
+    {"chargen", 19, true, true, true}, {"daytime", 13, true, true, true},
+    {"time", 37, true, true, true},    {"upper", 1, false, false, false},
+    {"reply", 2, false, false, true},
+};
+
+static void test_table(void **state)
+{
+	size_t n = sizeof(rows) / sizeof(rows[0]);
+
+	(void)state;
+	for (size_t i = 0; i < n; i++) {
+		const struct sockeye_service *s = sockeye_builtins[i];
+
+		assert_string_equal(s->name, rows[i].name);
+		assert_int_equal(s->port, rows[i].port);
+		assert_int_equal(s->uses_time, rows[i].uses_time);
+		assert_int_equal(s->speaks_first, rows[i].speaks_first);
+		assert_int_equal(s->amplifies, rows[i].amplifies);
+		assert_true(s->state_size <= SOCKEYE_STATE_MAX);
+		assert_true(strlen(s->summary) > 0);
+		assert_non_null(s->turn);
+		assert_non_null(s->datagram);
+		assert_ptr_equal(sockeye_builtin_find(rows[i].name), s);
+	}
+	assert_null(sockeye_builtins[n]);
+}
+
+static void test_find_unknown(void **state)
+{
+	static const char *const names[] = {"", "ech", "echoo", "ECHO", "tftp"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		assert_null(sockeye_builtin_find(names[i]));
+}
+
+/* The same octets come back however the input was cut. */
+static void test_cuts(void **state)
+{
+	static uint8_t in[20000];
+	struct dice dice = {.seed = 5};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(in); i++)
+		in[i] = (uint8_t)dice_pick(&dice, 0, 255);
+	for (size_t i = 0; sockeye_builtins[i]; i++) {
+		struct session s = {.service = sockeye_builtins[i]};
+		struct session_out plain = session_run(&s, in, sizeof(in));
+
+		assert_null(plain.broken);
+		for (uint64_t seed = 1; seed <= 20; seed++) {
+			s.dice.seed = seed;
+			s.in_max = seed % 2 ? 1500 : 0;
+			struct session_out cut = session_run(&s, in, sizeof(in));
+
+			assert_null(cut.broken);
+			if (strcmp(s.service->name, "chargen") != 0)
+				assert_int_equal(cut.len, plain.len);
+			if (plain.len > 0)
+				assert_memory_equal(cut.ptr, plain.ptr,
+						    cut.len < plain.len ? cut.len : plain.len);
+			free(cut.ptr);
+		}
+		free(plain.ptr);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_table),
+	    cmocka_unit_test(test_find_unknown),
+	    cmocka_unit_test(test_cuts),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

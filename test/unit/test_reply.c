@@ -1,0 +1,172 @@
+/* test_reply.c: one answer for each message, wherever the pieces are cut. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "session.h"
+
+#define STANDARD "Server got message\n"
+#define TEXT(s)                                                                                    \
+	{                                                                                          \
+		.text = (s), .text_len = sizeof(s) - 1                                             \
+	}
+
+static const struct {
+	const char *in;
+	struct sockeye_builtin_config config;
+	const char *want;
+} rows[] = {
+    {"", {0}, ""},
+    {"hello\n", {0}, STANDARD},
+    {"hello", {0}, STANDARD}, /* a last line without LF is one */
+    {"hello\r\n", {0}, STANDARD},
+    {"\n", {0}, STANDARD},
+    {"a\nb\nc", {0}, STANDARD STANDARD STANDARD},
+    {"a\n\nb\n", {0}, STANDARD STANDARD STANDARD},
+    {"a\nb\n", TEXT("back to ya client"), "back to ya client\nback to ya client\n"},
+    {"a\nb\n", TEXT("has its own\r\n"), "has its own\r\nhas its own\r\n"},
+    {"a\nb\n", TEXT(""), "\n\n"},
+    {"a\nb\n", TEXT("\n"), "\n\n"},
+    {"a\nb\n", {.once = true}, STANDARD},
+    {"a", {.once = true}, STANDARD},
+    {"", {.once = true}, ""},
+};
+
+static struct session_out run(const struct sockeye_builtin_config *config, const void *in,
+			      size_t len, uint64_t seed)
+{
+	struct session s = {.service = sockeye_builtin_find("reply"),
+			    .config = config,
+			    .in_max = 4096,
+			    .room_max = 3 * SOCKEYE_ROOM_MIN,
+			    .dice = {.seed = seed}};
+
+	return session_run(&s, in, len);
+}
+
+static void test_lines(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (uint64_t seed = 0; seed < 20; seed++) {
+			struct session_out out =
+			    run(&rows[i].config, rows[i].in, strlen(rows[i].in), seed);
+
+			assert_null(out.broken);
+			assert_int_equal(out.len, strlen(rows[i].want));
+			if (out.len > 0)
+				assert_memory_equal(out.ptr, rows[i].want, out.len);
+			free(out.ptr);
+		}
+}
+
+/* Far more answers than there is room for: lines wait in the input. */
+static void test_many_empty_lines(void **state)
+{
+	static uint8_t in[2000];
+	static char longest[SOCKEYE_ROOM_MIN - 2];
+	const struct sockeye_builtin_config configs[] = {
+	    {0}, {.text = longest, .text_len = sizeof(longest)}};
+
+	(void)state;
+	memset(in, '\n', sizeof(in));
+	memset(longest, 'x', sizeof(longest));
+	for (size_t c = 0; c < 2; c++)
+		for (uint64_t seed = 0; seed < 5; seed++) {
+			size_t each = (c == 0 ? sizeof(STANDARD) - 2 : sizeof(longest)) + 1;
+			struct session_out out = run(&configs[c], in, sizeof(in), seed);
+
+			assert_null(out.broken);
+			assert_int_equal(out.len, sizeof(in) * each);
+			for (size_t i = each - 1; i < out.len; i += each)
+				assert_int_equal(out.ptr[i], '\n');
+			free(out.ptr);
+		}
+}
+
+static void test_text_with_nul(void **state)
+{
+	const struct sockeye_builtin_config config = {.text = "x\0y", .text_len = 3};
+	struct session_out out = run(&config, "hello\n", 6, 0);
+
+	(void)state;
+	assert_int_equal(out.len, 4);
+	assert_memory_equal(out.ptr, "x\0y\n", 4);
+	free(out.ptr);
+}
+
+static void test_long_line(void **state)
+{
+	static uint8_t in[100000];
+
+	(void)state;
+	memset(in, 'x', sizeof(in));
+	struct session_out out = run(NULL, in, sizeof(in), 3);
+
+	assert_null(out.broken);
+	assert_int_equal(out.len, sizeof(STANDARD) - 1);
+	free(out.ptr);
+}
+
+static void test_once_closes(void **state)
+{
+	const struct sockeye_builtin_config once = {.once = true};
+	uint8_t room[SOCKEYE_ROOM_MIN], in[] = "a\nb\n";
+	uint64_t session = 0;
+	struct sockeye_turn t = {.in = in, .in_len = 4, .room = room, .room_len = sizeof(room)};
+
+	(void)state;
+	sockeye_builtin_find("reply")->turn(&session, &once, &t);
+	assert_true(t.close);
+	assert_false(t.more);
+	assert_int_equal(t.out_len, sizeof(STANDARD) - 1);
+}
+
+static void test_record(void **state)
+{
+	uint8_t room[SOCKEYE_ROOM_MIN], in[] = "a\nb\nc";
+	uint64_t session = 0;
+	struct sockeye_turn t = {
+	    .in = in, .in_len = 5, .room = room, .room_len = sizeof(room), .whole = true};
+	struct sockeye_turn end = {
+	    .room = room, .room_len = sizeof(room), .whole = true, .in_end = true};
+
+	(void)state;
+	sockeye_builtin_find("reply")->turn(&session, NULL, &t);
+	assert_int_equal(t.in_taken, 5);
+	assert_int_equal(t.out_len, sizeof(STANDARD) - 2); /* one, and no LF */
+	assert_memory_equal(t.out, STANDARD, t.out_len);
+	assert_false(t.close);
+	sockeye_builtin_find("reply")->turn(&session, NULL, &end);
+	assert_int_equal(end.out_len, 0);
+	assert_true(end.close);
+}
+
+static void test_datagram(void **state)
+{
+	static uint8_t room[65507];
+	const struct sockeye_builtin_config config = TEXT("back to ya client");
+	struct sockeye_answer a = {.room = room, .room_len = sizeof(room)}; /* an empty one */
+
+	(void)state;
+	sockeye_builtin_find("reply")->datagram(&config, &a);
+	assert_true(a.send);
+	assert_int_equal(a.out_len, config.text_len);
+	assert_memory_equal(a.out, config.text, config.text_len);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_lines),       cmocka_unit_test(test_many_empty_lines),
+	    cmocka_unit_test(test_long_line),   cmocka_unit_test(test_text_with_nul),
+	    cmocka_unit_test(test_once_closes), cmocka_unit_test(test_record),
+	    cmocka_unit_test(test_datagram),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
