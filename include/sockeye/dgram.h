@@ -19,8 +19,10 @@ SOCKEYE_BEGIN
 
 struct sockeye_dgram {
 	struct sockeye_sockaddr peer;  /* who sent it, or whom to send it to */
-	struct sockeye_sockaddr local; /* the address of ours that was asked; zeroed when the
-	                                * kernel did not say (see sockeye_dgram_want_local) */
+	struct sockeye_sockaddr local; /* the address of ours that was asked, with port 0; zeroed
+	                                * when the kernel did not say (sockeye_dgram_want_local)
+	                                * or when it was not to one of ours alone (group) */
+	bool group;       /* it was sent to a broadcast or multicast address */
 	int ifindex;      /* the interface it came in by, 0 unknown */
 	size_t len;       /* octets in the caller's buffer */
 	size_t true_len;  /* octets that were sent: more than len when truncated */
@@ -28,14 +30,14 @@ struct sockeye_dgram {
 };
 
 /* Asks the kernel to say with each datagram which address it was sent to
- * (IP_PKTINFO, IPV6_RECVPKTINFO), so that the answer can leave from there.
- * 0 or -errno. Thread-safe. */
+ * (IP_PKTINFO, IPV6_RECVPKTINFO), so that the answer can leave from there; on
+ * other sockets than UDP's there is nothing to ask. 0 or -errno. Thread-safe. */
 SOCKEYE_API int sockeye_dgram_want_local(int fd);
 
 /* Receives one datagram into buf. Returns 0 and fills *out (an empty datagram
  * has len 0 and is not the end of anything), -EAGAIN, -ETIMEDOUT past
- * deadline_ns (0: none), or -errno, among it what ICMP reported on a connected
- * socket (-ECONNREFUSED). Thread-safe. */
+ * deadline_ns (0: none; then a blocking socket waits), or -errno, among it what
+ * ICMP reported on a connected socket (-ECONNREFUSED). Thread-safe. */
 SOCKEYE_API int sockeye_dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
                                    struct sockeye_dgram *out);
 
@@ -46,7 +48,11 @@ SOCKEYE_API int sockeye_dgram_send(int fd, const void *buf, size_t len,
                                    const struct sockeye_dgram *dgram);
 
 /* Changes whom a datagram socket is connected to by a second connect(2); a
- * NULL peer dissolves the association (AF_UNSPEC). 0 or -errno. */
+ * NULL peer dissolves the association (AF_UNSPEC). Where the new peer cannot be
+ * reached from the local address that the first connect chose, the association
+ * is dissolved on the way. Linux gives a port back that it chose itself when an
+ * association is dissolved: a socket that must keep it is bound to it by
+ * number. 0 or -errno. */
 SOCKEYE_API int sockeye_dgram_reconnect(int fd, const struct sockeye_sockaddr *peer);
 
 /* One entry of the error queue of a socket that asked for it. */

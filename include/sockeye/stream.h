@@ -49,13 +49,14 @@ struct sockeye_listener {
 	int fd;
 	enum sockeye_scheme scheme;
 	struct sockeye_sockaddr name; /* as getsockname gives it: the real port */
-	bool unlink_at_close;         /* a UNIX path this call created */
+	bool unlink_at_close;         /* a UNIX path this call created, */
+	uint64_t dev, ino;            /* and the file it is */
 };
 
 struct sockeye_listen_opts {
 	uint32_t backlog; /* of listen(2); 0 = the address's, else 4096; the kernel's somaxconn caps it */
 	bool nonblocking;
-	bool reuseport; /* SO_REUSEPORT, so that workers can each have a socket */
+	bool reuseport; /* SO_REUSEPORT once it is bound, so that workers can each have a socket */
 };
 
 /* Opens every address of `addr` (localhost may have two; '*' is one dual-stack
@@ -64,7 +65,12 @@ struct sockeye_listen_opts {
  * replaced; a live one or another kind of file never is. A port that another
  * server holds is -EADDRINUSE even with reuseport. Returns how many listeners
  * were written (at least 1, at most max), or a negative code with nothing left
- * open. opts and fail may be NULL. */
+ * open. Of a name with several addresses, those that this machine does not have
+ * are left out as long as one is left. opts->reuseport shares the port only with
+ * sockets this process opens later; `reuseport` in the address shares it with
+ * other servers of the same user, too. For `fd:N`, a socket that listens (stream)
+ * or is bound (datagram), the listener is a duplicate and has its own scheme.
+ * opts and fail may be NULL. */
 SOCKEYE_API int sockeye_listen(const struct sockeye_addr *addr,
                                const struct sockeye_listen_opts *opts,
                                struct sockeye_listener *out_listeners, size_t max,

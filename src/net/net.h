@@ -10,25 +10,62 @@
 #include <time.h>
 
 #include <sockeye/addr.h>
+#include <sockeye/dgram.h>
 #include <sockeye/error.h>
 #include <sockeye/sockaddr.h>
+#include <sockeye/stream.h>
 
-/* The socket(2) arguments of a scheme for one resolved address. 0, or
- * SOCKEYE_E_SCHEME_UNSUPPORTED for schemes that are no kernel socket of this
- * build. */
+#define SOCKEYE__NAMES_MAX 32 /* addresses of one name that are considered */
+
+/* --- options.c --- */
+
+/* The socket(2) arguments of a scheme for one resolved address (NULL: only
+ * whether the scheme can be opened). 0, or SOCKEYE_E_SCHEME_UNSUPPORTED for
+ * schemes that are no kernel socket of this build. */
 struct sockeye__kind {
 	int domain, type, protocol;
 };
 int sockeye__kind_of(enum sockeye_scheme scheme, const struct sockeye_sockaddr *name,
-                     struct sockeye__kind *out_kind);
+		     struct sockeye__kind *out_kind);
 
-/* Applies what the address's options ask of a socket, before bind or connect.
- * 0 or -errno. */
+/* socket(2), close-on-exec with `flags` (SOCK_NONBLOCK) added, never 0, 1 or 2:
+ * in a process started with those closed, what is printed would go to the
+ * peer. The descriptor or -errno. */
+int sockeye__socket_open(const struct sockeye__kind *kind, int flags);
+
+/* fd itself, or a duplicate above 2 in its stead. The descriptor or -errno, fd
+ * being closed then; a negative fd is an error in errno. */
+int sockeye__fd_above_stdio(int fd);
+
+/* Applies what the address's options ask of a socket, before bind or connect,
+ * but for reuseport, which is the matter of bind. 0 or -errno. */
 int sockeye__options_apply(int fd, const struct sockeye_addr *addr,
-                           const struct sockeye_sockaddr *name);
+			   const struct sockeye_sockaddr *name);
+
+/* setsockopt(2) and getsockopt(2) of an int; 0 or -errno. */
+int sockeye__option_set(int fd, int level, int option, int value);
+int sockeye__option_get(int fd, int level, int option, int *out_value);
+
+/* Makes the file description non-blocking or blocking; 0 or -errno. */
+int sockeye__nonblocking_set(int fd, bool nonblocking);
+
+/* --- fail.c --- */
 
 /* Fills in *fail when it is not NULL, and returns err. */
 int sockeye__fail_set(struct sockeye_fail *fail, const char *op, const char *address, int err);
+
+/* The same for a whole address, and for one of its resolved addresses; the
+ * latter says in the detail what can be done about it where that is known. */
+int sockeye__fail_addr(struct sockeye_fail *fail, const char *op, const struct sockeye_addr *addr,
+		       int err);
+int sockeye__fail_name(struct sockeye_fail *fail, const char *op, enum sockeye_scheme scheme,
+		       const struct sockeye_sockaddr *name, int err);
+
+/* Writes the detail of *fail, when fail is not NULL. */
+void sockeye__fail_detail(struct sockeye_fail *fail, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* --- clock.c --- */
 
 /* Waits until fd is ready for `events` (poll(2) bits) or the deadline (0:
  * none). 0, -ETIMEDOUT or -errno; never -EINTR. */
@@ -36,5 +73,46 @@ int sockeye__wait(int fd, short events, uint64_t deadline_ns);
 
 /* Milliseconds for poll(2) until the deadline, rounded up: -1 for none. */
 int sockeye__poll_ms(uint64_t deadline_ns, uint64_t mono_ns);
+
+/* --- race.c --- */
+
+/* Connects to the first of `names` that answers, as sockeye_connect does once
+ * it has looked the name up. `locals` are the addresses to bind to, one of the
+ * right family for each attempt; local_count 0: none. opts is not NULL. */
+int sockeye__connect_list(const struct sockeye_addr *addr, const struct sockeye_sockaddr *names,
+			  size_t count, const struct sockeye_sockaddr *locals, size_t local_count,
+			  const struct sockeye_connect_opts *opts, struct sockeye_fail *fail);
+
+/* --- listen.c --- */
+
+/* Opens one more SO_REUSEPORT socket on the name of `first`, which
+ * sockeye_listen opened with opts->reuseport. 0 or a negative code;
+ * -EOPNOTSUPP for what cannot be opened twice (UNIX sockets, fd:). */
+int sockeye__listen_again(const struct sockeye_listener *first, const struct sockeye_addr *addr,
+			  const struct sockeye_listen_opts *opts, int *out_fd);
+
+/* --- unix.c --- */
+
+/* Binds fd to the UNIX name of `addr`, replacing the file of a dead server.
+ * Fills in the file's identity and unlink_at_close of *listener. */
+int sockeye__unix_bind(int fd, const struct sockeye_addr *addr, const struct sockeye_sockaddr *name,
+		       struct sockeye_listener *listener);
+
+/* Removes the path of a listener if it is still the file it made. Before the
+ * close: while the socket is open the file's inode number is not used again. */
+void sockeye__unix_unlink(const struct sockeye_listener *listener);
+
+/* --- dgram.c: for whoever calls recvmmsg and sendmmsg --- */
+
+/* Room for the control messages of one datagram, in and out; the buffer must
+ * be aligned as a struct cmsghdr. */
+#define SOCKEYE__CONTROL_MAX 128
+
+/* Fills in local, ifindex and group from a received message. */
+void sockeye__dgram_local(struct msghdr *msg, struct sockeye_dgram *out);
+
+/* Makes msg leave from dgram->local, in the SOCKEYE__CONTROL_MAX octets at
+ * `control`; without a local address msg gets no control message. */
+void sockeye__dgram_source(struct msghdr *msg, void *control, const struct sockeye_dgram *dgram);
 
 #endif

@@ -1,0 +1,51 @@
+/*
+ * accept.c: taking the next client.
+ */
+#include <errno.h>
+#include <poll.h>
+
+#include "net/net.h"
+
+/* What concerns only the client at the head of the queue, which has left; Linux
+ * gives the errors that its connection had already (accept(2)). */
+static bool client_left(int err)
+{
+	switch (err) {
+	case EINTR:
+	case ECONNABORTED:
+	case EPROTO:
+	case ENETDOWN:
+	case ENOPROTOOPT:
+	case EHOSTDOWN:
+	case ENONET:
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int sockeye_accept(int fd, bool nonblocking, uint64_t deadline_ns,
+		   struct sockeye_sockaddr *out_peer)
+{
+	const int flags = SOCK_CLOEXEC | (nonblocking ? SOCK_NONBLOCK : 0);
+
+	for (;;) {
+		struct sockeye_sockaddr peer = {.len = sizeof peer.u};
+		int client, err = deadline_ns ? sockeye__wait(fd, POLLIN, deadline_ns) : 0;
+
+		if (err < 0)
+			return err;
+		client = accept4(fd, &peer.u.sa, &peer.len, flags);
+		if (client >= 0 && out_peer != NULL)
+			*out_peer = peer;
+		if (client >= 0)
+			return sockeye__fd_above_stdio(client);
+		if (errno == EAGAIN && deadline_ns == 0)
+			return -EAGAIN;
+		/* with a deadline EAGAIN means that another process was faster */
+		if (errno != EAGAIN && !client_left(errno))
+			return -errno;
+	}
+}

@@ -1,0 +1,165 @@
+/*
+ * connect.c: from an address to a connected descriptor.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/net.h"
+
+/* fd:N is a connected socket already: what is returned is ours to close. */
+static int fd_connect(const struct sockeye_addr *addr, const struct sockeye_connect_opts *opts,
+		      struct sockeye_fail *fail)
+{
+	int type, fd, err = sockeye__option_get(addr->fd, SOL_SOCKET, SO_TYPE, &type);
+
+	if (err < 0)
+		return sockeye__fail_addr(fail, "connect", addr, err);
+	fd = fcntl(addr->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (fd < 0)
+		return sockeye__fail_addr(fail, "connect", addr, -errno);
+	err = sockeye__nonblocking_set(fd, opts->nonblocking);
+	if (err == 0)
+		return fd;
+	close(fd);
+	return sockeye__fail_addr(fail, "connect", addr, err);
+}
+
+/* Copies text[0..len) into a field of cap octets; false when it is too long. */
+static bool copied(char *field, size_t cap, const char *text, size_t len)
+{
+	if (len >= cap)
+		return false;
+	memcpy(field, text, len);
+	field[len] = '\0';
+	return true;
+}
+
+static bool unix_bind_parse(const char *text, struct sockeye_addr *local)
+{
+	local->abstract = *text == '@';
+	text += local->abstract;
+	local->path_len = (uint8_t)strlen(text);
+	return copied(local->path, sizeof local->path, text, local->path_len);
+}
+
+/* HOST, HOST:PORT, [IPv6%zone]:PORT or a bare IPv6 address. */
+static bool inet_bind_parse(const char *text, struct sockeye_addr *local)
+{
+	const char *end, *zone, *host = text, *port = strchr(text, ':');
+
+	if (*text == '[') {
+		host++;
+		end = strchr(host, ']');
+		if (end == NULL || (end[1] != '\0' && end[1] != ':'))
+			return false;
+		port = end[1] == ':' ? end + 1 : NULL;
+	} else {
+		if (port != NULL && strchr(port + 1, ':') != NULL)
+			port = NULL;
+		end = port != NULL ? port : host + strlen(host);
+	}
+	zone = memchr(host, '%', (size_t)(end - host));
+	if (zone != NULL &&
+	    !copied(local->zone, sizeof local->zone, zone + 1, (size_t)(end - zone - 1)))
+		return false;
+	if (!copied(local->host, sizeof local->host, host,
+		    (size_t)((zone != NULL ? zone : end) - host)))
+		return false;
+	local->has_port = port == NULL || sockeye_port_parse(port + 1, &local->port) == 0;
+	return local->has_port ||
+	       (port[1] != '\0' && (port[1] < '0' || port[1] > '9') &&
+		copied(local->service, sizeof local->service, port + 1, strlen(port + 1)));
+}
+
+/* The addresses of bind=, 0 when it is not given, or a negative code. */
+static int locals_find(const struct sockeye_addr *addr, struct sockeye_sockaddr *locals, size_t max,
+		       struct sockeye_fail *fail)
+{
+	struct sockeye_addr local = {.scheme = addr->scheme, .family = addr->family};
+	const char *text = addr->opts.bind;
+
+	if (*text == '\0')
+		return 0;
+	if (sockeye_scheme_is_unix(addr->scheme) ? unix_bind_parse(text, &local)
+						 : inet_bind_parse(text, &local))
+		return sockeye_resolve(&local, true, locals, max, fail);
+	sockeye__fail_addr(fail, "bind", addr, SOCKEYE_E_OPTION_VALUE);
+	sockeye__fail_detail(fail, "bind=HOST, bind=HOST:PORT or bind=[IPV6]:PORT");
+	return SOCKEYE_E_OPTION_VALUE;
+}
+
+static bool family_among(int family, const struct sockeye_sockaddr *names, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (names[i].u.sa.sa_family == family)
+			return true;
+	return false;
+}
+
+/* Leaves only the names that one of the local addresses can speak to. */
+static size_t names_reachable(struct sockeye_sockaddr *names, size_t count,
+			      const struct sockeye_sockaddr *locals, size_t local_count)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (local_count == 0 || family_among(names[i].u.sa.sa_family, locals, local_count))
+			names[kept++] = names[i];
+	return kept;
+}
+
+/* Families by turns, beginning with that of the first address and otherwise in
+ * the resolver's order (RFC 8305 4, with a First Address Family Count of 1). */
+static void names_interleave(const struct sockeye_sockaddr *names, size_t count,
+			     struct sockeye_sockaddr *out_names)
+{
+	int first = names[0].u.sa.sa_family;
+	size_t mine = 0, other = 0; /* the next of the first family and of the others */
+
+	for (size_t i = 0; i < count; i++) {
+		while (mine < count && names[mine].u.sa.sa_family != first)
+			mine++;
+		while (other < count && names[other].u.sa.sa_family == first)
+			other++;
+		if (mine < count && (i % 2 == 0 || other == count))
+			out_names[i] = names[mine++];
+		else
+			out_names[i] = names[other++];
+	}
+}
+
+int sockeye_connect(const struct sockeye_addr *addr, const struct sockeye_connect_opts *opts,
+		    struct sockeye_fail *fail)
+{
+	static const struct sockeye_connect_opts none = {0};
+	struct sockeye_sockaddr names[SOCKEYE__NAMES_MAX], ordered[SOCKEYE__NAMES_MAX];
+	struct sockeye_sockaddr locals[SOCKEYE__NAMES_MAX];
+	struct sockeye__kind kind;
+	int err, count, local_count;
+	size_t kept;
+
+	if (opts == NULL)
+		opts = &none;
+	if (addr->scheme == SOCKEYE_FD)
+		return fd_connect(addr, opts, fail);
+	err = sockeye__kind_of(addr->scheme, NULL, &kind);
+	if (err < 0)
+		return sockeye__fail_addr(fail, "connect", addr, err);
+	count = sockeye_resolve(addr, false, names, SOCKEYE__NAMES_MAX, fail);
+	if (count < 0)
+		return count;
+	local_count = locals_find(addr, locals, SOCKEYE__NAMES_MAX, fail);
+	if (local_count < 0)
+		return local_count;
+	kept = names_reachable(names, (size_t)count, locals, (size_t)local_count);
+	if (kept == 0) {
+		sockeye__fail_addr(fail, "bind", addr, SOCKEYE_E_NAME_FAMILY);
+		sockeye__fail_detail(fail, "bind=%s is of the other family", addr->opts.bind);
+		return SOCKEYE_E_NAME_FAMILY;
+	}
+	names_interleave(names, kept, ordered);
+	return sockeye__connect_list(addr, ordered, kept, locals, (size_t)local_count, opts, fail);
+}

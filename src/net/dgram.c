@@ -1,0 +1,208 @@
+/*
+ * dgram.c: datagrams, with the address they were sent to and their true length.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+
+#include "net/net.h"
+
+int sockeye_dgram_want_local(int fd)
+{
+	int domain, err = sockeye__option_get(fd, SOL_SOCKET, SO_DOMAIN, &domain);
+
+	if (err < 0)
+		return err;
+	if (domain == AF_INET)
+		return sockeye__option_set(fd, IPPROTO_IP, IP_PKTINFO, 1);
+	/* which tells of IPv4 datagrams, too, as IPv4-mapped addresses */
+	if (domain == AF_INET6)
+		return sockeye__option_set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+	return 0;
+}
+
+static void local_from_ipv4(const struct cmsghdr *c, struct sockeye_dgram *out)
+{
+	struct in_pktinfo info;
+
+	memcpy(&info, CMSG_DATA(c), sizeof info);
+	out->ifindex = info.ipi_ifindex;
+	/* The kernel's choice of a source for the answer (ipi_spec_dst) is the
+	 * destination itself unless that was a broadcast or multicast address. */
+	out->group = info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr;
+	if (out->group)
+		return;
+	out->local.len = sizeof out->local.u.in;
+	out->local.u.in = (struct sockaddr_in){
+	    .sin_family = AF_INET,
+	    .sin_addr = info.ipi_addr,
+	};
+}
+
+static bool is_ipv4_multicast(const struct in6_addr *mapped)
+{
+	return IN6_IS_ADDR_V4MAPPED(mapped) && (mapped->s6_addr[12] & 0xf0) == 0xe0;
+}
+
+static void local_from_ipv6(const struct cmsghdr *c, struct sockeye_dgram *out)
+{
+	struct in6_pktinfo info;
+	const struct in6_addr *to = &info.ipi6_addr;
+
+	memcpy(&info, CMSG_DATA(c), sizeof info);
+	out->ifindex = (int)info.ipi6_ifindex;
+	out->group = IN6_IS_ADDR_MULTICAST(to) || is_ipv4_multicast(to);
+	if (out->group)
+		return;
+	out->local.len = sizeof out->local.u.in6;
+	out->local.u.in6 = (struct sockaddr_in6){
+	    .sin6_family = AF_INET6,
+	    .sin6_addr = *to,
+	    .sin6_scope_id = IN6_IS_ADDR_LINKLOCAL(to) ? info.ipi6_ifindex : 0,
+	};
+}
+
+void sockeye__dgram_local(struct msghdr *msg, struct sockeye_dgram *out)
+{
+	out->local.len = 0;
+	out->ifindex = 0;
+	out->group = false;
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
+			local_from_ipv4(c, out);
+		else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
+			local_from_ipv6(c, out);
+	}
+}
+
+static void control_put(struct msghdr *msg, int level, int type, const void *data, size_t len)
+{
+	struct cmsghdr *c = msg->msg_control;
+
+	*c = (struct cmsghdr){
+	    .cmsg_level = level,
+	    .cmsg_type = type,
+	    .cmsg_len = CMSG_LEN(len),
+	};
+	memcpy(CMSG_DATA(c), data, len);
+	msg->msg_controllen = CMSG_SPACE(len);
+}
+
+void sockeye__dgram_source(struct msghdr *msg, void *control, const struct sockeye_dgram *dgram)
+{
+	const struct sockeye_sockaddr *local = &dgram->local;
+
+	msg->msg_control = control;
+	msg->msg_controllen = 0;
+	if (local->len == 0)
+		return;
+	if (local->u.sa.sa_family == AF_INET) {
+		struct in_pktinfo info = {.ipi_spec_dst = local->u.in.sin_addr};
+
+		control_put(msg, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+	} else if (local->u.sa.sa_family == AF_INET6) {
+		struct in6_pktinfo info = {
+		    .ipi6_addr = local->u.in6.sin6_addr,
+		    .ipi6_ifindex = local->u.in6.sin6_scope_id, /* for a link-local one */
+		};
+
+		control_put(msg, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+	}
+}
+
+/* recvmsg(2) with EINTR retried and a deadline waited for. */
+static ssize_t message_recv(int fd, struct msghdr *msg, int flags, uint64_t deadline_ns)
+{
+	const struct msghdr fresh = *msg; /* the kernel writes lengths into *msg */
+
+	for (;;) {
+		ssize_t n;
+		int err;
+
+		*msg = fresh;
+		n = recvmsg(fd, msg, flags | (deadline_ns ? MSG_DONTWAIT : 0));
+		if (n >= 0)
+			return n;
+		if (errno == EINTR)
+			continue;
+		if (errno != EAGAIN || deadline_ns == 0)
+			return -errno;
+		err = sockeye__wait(fd, POLLIN, deadline_ns);
+		if (err < 0)
+			return err;
+	}
+}
+
+int sockeye_dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
+		       struct sockeye_dgram *out)
+{
+	union {
+		struct cmsghdr align;
+		char octets[SOCKEYE__CONTROL_MAX];
+	} control;
+	struct sockeye_dgram d = {0};
+	struct iovec iov = {.iov_base = buf, .iov_len = cap};
+	struct msghdr msg = {
+	    .msg_name = &d.peer.u,
+	    .msg_namelen = sizeof d.peer.u,
+	    .msg_iov = &iov,
+	    .msg_iovlen = 1,
+	    .msg_control = &control,
+	    .msg_controllen = sizeof control,
+	};
+	ssize_t n = message_recv(fd, &msg, MSG_TRUNC, deadline_ns);
+
+	if (n < 0)
+		return (int)n;
+	d.peer.len = msg.msg_namelen < sizeof d.peer.u ? msg.msg_namelen : sizeof d.peer.u;
+	sockeye__dgram_local(&msg, &d);
+	d.true_len = (size_t)n;
+	d.truncated = d.true_len > cap;
+	d.len = d.truncated ? cap : d.true_len;
+	*out = d;
+	return 0;
+}
+
+int sockeye_dgram_send(int fd, const void *buf, size_t len, const struct sockeye_dgram *dgram)
+{
+	union {
+		struct cmsghdr align;
+		char octets[SOCKEYE__CONTROL_MAX];
+	} control;
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (dgram != NULL && dgram->peer.len > 0) {
+		msg.msg_name = (void *)(uintptr_t)&dgram->peer.u;
+		msg.msg_namelen = dgram->peer.len;
+	}
+	if (dgram != NULL)
+		sockeye__dgram_source(&msg, &control, dgram);
+	while (sendmsg(fd, &msg, MSG_NOSIGNAL) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+static int reconnect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	while (connect(fd, sa, len) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return 0;
+}
+
+int sockeye_dgram_reconnect(int fd, const struct sockeye_sockaddr *peer)
+{
+	static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	int err;
+
+	if (peer == NULL)
+		return reconnect(fd, &nobody, sizeof nobody);
+	err = reconnect(fd, &peer->u.sa, peer->len);
+	/* The first connect chose 127.0.0.1 as our address, say, from where this
+	 * peer is out of reach. Dissolving gives that choice back. */
+	if (err == -EINVAL && reconnect(fd, &nobody, sizeof nobody) == 0)
+		err = reconnect(fd, &peer->u.sa, peer->len);
+	return err;
+}

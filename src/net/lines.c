@@ -1,0 +1,81 @@
+/*
+ * lines.c: a stream as lines.
+ */
+#include <assert.h>
+#include <string.h>
+
+#include "net/net.h"
+
+void sockeye_lines_init(struct sockeye_lines *lines, int fd, char *buf, size_t cap)
+{
+	assert(cap > 0);
+	*lines = (struct sockeye_lines){.fd = fd, .buf = buf, .cap = cap};
+}
+
+/* Reads more behind what is there, making room. As sockeye_read_some. */
+static ssize_t read_ahead(struct sockeye_lines *l, uint64_t deadline_ns)
+{
+	ssize_t n;
+
+	if (l->start > 0) {
+		memmove(l->buf, l->buf + l->start, l->end - l->start);
+		l->end -= l->start;
+		l->start = 0;
+	}
+	n = sockeye_read_some(l->fd, l->buf + l->end, l->cap - l->end, deadline_ns);
+	if (n > 0)
+		l->end += (size_t)n;
+	return n;
+}
+
+/* The octets up to a LF, or to the end, as a line. */
+static int line_take(struct sockeye_lines *l, const char *lf, const char **out_line,
+		     size_t *out_len)
+{
+	const char *line = l->buf + l->start;
+
+	*out_line = line;
+	*out_len = (size_t)((lf != NULL ? lf : l->buf + l->end) - line);
+	l->start += *out_len + (lf != NULL);
+	return lf != NULL ? 1 : 2;
+}
+
+/* Drops what is here of a line that was too long, up to and with its LF. */
+static void line_skip(struct sockeye_lines *l)
+{
+	char *from = l->buf + l->start;
+	char *lf = memchr(from, '\n', l->end - l->start);
+
+	l->start += lf != NULL ? (size_t)(lf + 1 - from) : l->end - l->start;
+	l->skipping = lf == NULL;
+}
+
+int sockeye_readline(struct sockeye_lines *lines, uint64_t deadline_ns, const char **out_line,
+		     size_t *out_len)
+{
+	struct sockeye_lines *l = lines;
+	size_t seen = 0; /* octets behind start that are known to hold no LF */
+
+	for (;;) {
+		const char *from, *lf;
+		ssize_t n;
+
+		if (l->skipping)
+			line_skip(l);
+		from = l->buf + l->start + seen;
+		lf = memchr(from, '\n', (size_t)(l->buf + l->end - from));
+		if (lf != NULL)
+			return line_take(l, lf, out_line, out_len);
+		seen = l->end - l->start;
+		if (seen == l->cap) {
+			l->start = l->end;
+			l->skipping = true;
+			return SOCKEYE_E_LINE_TOO_LONG;
+		}
+		n = read_ahead(l, deadline_ns);
+		if (n == 0 && l->end > l->start)
+			return line_take(l, NULL, out_line, out_len);
+		if (n <= 0)
+			return (int)n;
+	}
+}

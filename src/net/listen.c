@@ -1,0 +1,277 @@
+/*
+ * listen.c: sockets that wait for clients.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "net/net.h"
+
+#define BACKLOG           4096 /* net.core.somaxconn since Linux 5.4 */
+#define COMMON_PORT_TRIES 16
+
+static uint32_t backlog_of(const struct sockeye_addr *addr, const struct sockeye_listen_opts *opts)
+{
+	if (opts->backlog > 0)
+		return opts->backlog;
+	return addr->opts.backlog > 0 ? addr->opts.backlog : BACKLOG;
+}
+
+static bool is_inet(const struct sockeye_sockaddr *name)
+{
+	return name->u.sa.sa_family != AF_UNIX;
+}
+
+/* Binds. A socket that shares its port with others of this process (`share`) is
+ * bound without SO_REUSEPORT and gets it at once afterwards: so bind still fails
+ * when another server has the port, be it with SO_REUSEPORT, and those that
+ * `join` later find a socket that shares. */
+static int socket_bind(const struct sockeye_addr *addr, const struct sockeye_sockaddr *name,
+		       bool share, bool join, struct sockeye_listener *l)
+{
+	int err = 0;
+
+	if (!is_inet(name))
+		return sockeye__unix_bind(l->fd, addr, name, l);
+	if (sockeye_scheme_is_stream(l->scheme))
+		err = sockeye__option_set(l->fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (err == 0 && (join || addr->opts.reuseport))
+		err = sockeye__option_set(l->fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (err == 0 && bind(l->fd, &name->u.sa, name->len) < 0)
+		err = -errno;
+	if (err == 0 && share)
+		err = sockeye__option_set(l->fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	return err;
+}
+
+/* Opens one listener. *out_op is the step that failed. */
+static int listener_open(const struct sockeye_addr *addr, const struct sockeye_listen_opts *opts,
+			 const struct sockeye_sockaddr *name, bool join, struct sockeye_listener *l,
+			 const char **out_op)
+{
+	struct sockeye__kind kind;
+	int err;
+
+	*out_op = "socket";
+	err = sockeye__kind_of(l->scheme, name, &kind);
+	l->fd = err < 0 ? err : sockeye__socket_open(&kind, opts->nonblocking ? SOCK_NONBLOCK : 0);
+	if (l->fd < 0)
+		return l->fd;
+	*out_op = "setsockopt";
+	err = sockeye__options_apply(l->fd, addr, name);
+	if (err == 0 && l->scheme == SOCKEYE_UDP)
+		err = sockeye_dgram_want_local(l->fd);
+	if (err == 0) {
+		*out_op = "bind";
+		err = socket_bind(addr, name, opts->reuseport, join, l);
+	}
+	if (err == 0 && sockeye_scheme_is_stream(l->scheme)) {
+		*out_op = "listen";
+		if (listen(l->fd, (int)backlog_of(addr, opts)) < 0)
+			err = -errno;
+	}
+	if (err == 0) {
+		*out_op = "getsockname";
+		err = sockeye_local_name(l->fd, &l->name);
+	}
+	if (err < 0)
+		sockeye_listener_close(l);
+	return err;
+}
+
+static void listeners_close(struct sockeye_listener *listeners, size_t count)
+{
+	while (count > 0)
+		sockeye_listener_close(&listeners[--count]);
+}
+
+static void port_set(struct sockeye_sockaddr *name, uint16_t port)
+{
+	if (name->u.sa.sa_family == AF_INET)
+		name->u.in.sin_port = htons(port);
+	else
+		name->u.in6.sin6_port = htons(port);
+}
+
+/* What a name may have beside an address that can be bound: one of a family
+ * this kernel lacks, or of another machine. */
+static bool absent(int err)
+{
+	return err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL;
+}
+
+struct names {
+	struct sockeye_sockaddr list[SOCKEYE__NAMES_MAX];
+	size_t count;
+	size_t max; /* how many of them shall be opened */
+};
+
+/* Opens the names, on one common port where they ask for any. The count, or the
+ * first failure. */
+static int names_open(const struct sockeye_addr *addr, const struct sockeye_listen_opts *opts,
+		      const struct names *names, struct sockeye_listener *listeners,
+		      struct sockeye_fail *fail)
+{
+	size_t opened = 0;
+	int first_err = 0;
+
+	for (size_t i = 0; i < names->count && opened < names->max; i++) {
+		struct sockeye_listener l = {.scheme = addr->scheme};
+		struct sockeye_sockaddr name = names->list[i];
+		const char *op;
+		int err;
+
+		if (opened > 0 && is_inet(&name))
+			port_set(&name, sockeye_sockaddr_port(&listeners[0].name));
+		err = listener_open(addr, opts, &name, false, &l, &op);
+		if (err == 0) {
+			listeners[opened++] = l;
+			continue;
+		}
+		if (first_err == 0 || !absent(err))
+			first_err = sockeye__fail_name(fail, op, addr->scheme, &name, err);
+		if (!absent(err)) {
+			listeners_close(listeners, opened);
+			return err;
+		}
+	}
+	return opened > 0 ? (int)opened : first_err;
+}
+
+static bool any_host(const struct sockeye_addr *addr)
+{
+	return !sockeye_scheme_is_unix(addr->scheme) &&
+	       (addr->host[0] == '\0' || strcmp(addr->host, "*") == 0);
+}
+
+/* The scheme of a socket that somebody else has opened, or -errno. */
+static int scheme_of(int fd)
+{
+	struct sockeye_sockaddr name = {0};
+	struct sockeye__kind kind;
+	int domain, type, protocol, err;
+
+	err = sockeye__option_get(fd, SOL_SOCKET, SO_DOMAIN, &domain);
+	if (err == 0)
+		err = sockeye__option_get(fd, SOL_SOCKET, SO_TYPE, &type);
+	if (err == 0)
+		err = sockeye__option_get(fd, SOL_SOCKET, SO_PROTOCOL, &protocol);
+	if (err < 0)
+		return err;
+	if (domain != AF_UNIX && domain != AF_INET && domain != AF_INET6)
+		return -EAFNOSUPPORT;
+	name.u.sa.sa_family = (sa_family_t)domain;
+	for (int i = 0; sockeye__kind_of((enum sockeye_scheme)i, &name, &kind) == 0; i++)
+		if (kind.domain == domain && kind.type == type && kind.protocol == protocol)
+			return i;
+	return -EPROTONOSUPPORT;
+}
+
+/* Whether clients can reach the socket: 0, or -EINVAL with *out_why. */
+static int reachable(const struct sockeye_listener *l, const char **out_why)
+{
+	int listens, err;
+
+	if (sockeye_scheme_is_stream(l->scheme)) {
+		*out_why = "the socket does not listen";
+		err = sockeye__option_get(l->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens);
+		return err < 0 || listens ? err : -EINVAL;
+	}
+	*out_why = "the socket is not bound";
+	if (is_inet(&l->name))
+		return sockeye_sockaddr_port(&l->name) != 0 ? 0 : -EINVAL;
+	return l->name.len > sizeof(sa_family_t) ? 0 : -EINVAL;
+}
+
+static int fd_listen(const struct sockeye_addr *addr, const struct sockeye_listen_opts *opts,
+		     struct sockeye_listener *out_listener, struct sockeye_fail *fail)
+{
+	struct sockeye_listener l = {0};
+	const char *why = "";
+	int scheme = scheme_of(addr->fd), err;
+
+	if (scheme < 0)
+		return sockeye__fail_addr(fail, "listen", addr, scheme);
+	l.scheme = (enum sockeye_scheme)scheme;
+	l.fd = fcntl(addr->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (l.fd < 0)
+		return sockeye__fail_addr(fail, "listen", addr, -errno);
+	err = sockeye_local_name(l.fd, &l.name);
+	if (err == 0)
+		err = reachable(&l, &why);
+	if (err == 0 && l.scheme == SOCKEYE_UDP)
+		err = sockeye_dgram_want_local(l.fd);
+	if (err == 0)
+		err = sockeye__nonblocking_set(l.fd, opts->nonblocking);
+	if (err < 0) {
+		close(l.fd);
+		sockeye__fail_addr(fail, "listen", addr, err);
+		sockeye__fail_detail(fail, "%s", err == -EINVAL ? why : "");
+		return err;
+	}
+	*out_listener = l;
+	return 1;
+}
+
+int sockeye_listen(const struct sockeye_addr *addr, const struct sockeye_listen_opts *opts,
+		   struct sockeye_listener *out_listeners, size_t max, struct sockeye_fail *fail)
+{
+	static const struct sockeye_listen_opts none = {0};
+	struct sockeye_listener listeners[SOCKEYE__NAMES_MAX];
+	struct sockeye_fail first;
+	struct sockeye__kind kind;
+	struct names names;
+	int count, tries = 0;
+
+	if (opts == NULL)
+		opts = &none;
+	if (max == 0)
+		return sockeye__fail_addr(fail, "listen", addr, -EINVAL);
+	if (addr->scheme == SOCKEYE_FD)
+		return fd_listen(addr, opts, out_listeners, fail);
+	count = sockeye__kind_of(addr->scheme, NULL, &kind);
+	if (count < 0)
+		return sockeye__fail_addr(fail, "listen", addr, count);
+	count = sockeye_resolve(addr, true, names.list, SOCKEYE__NAMES_MAX, fail);
+	if (count < 0)
+		return count;
+	names.count = (size_t)count;
+	/* The first wildcard is [::], which has IPv4 in it. */
+	names.max = any_host(addr) ? 1 : max;
+	do {
+		/* a port that one family has to give may be taken in the other */
+		count = names_open(addr, opts, &names, listeners, &first);
+	} while (count == -EADDRINUSE && sockeye_sockaddr_port(&names.list[0]) == 0 &&
+		 is_inet(&names.list[0]) && names.count > 1 && ++tries < COMMON_PORT_TRIES);
+	if (count < 0 && fail != NULL)
+		*fail = first;
+	if (count > 0)
+		memcpy(out_listeners, listeners, (size_t)count * sizeof listeners[0]);
+	return count;
+}
+
+int sockeye__listen_again(const struct sockeye_listener *first, const struct sockeye_addr *addr,
+			  const struct sockeye_listen_opts *opts, int *out_fd)
+{
+	struct sockeye_listener l = {.scheme = first->scheme};
+	const char *op;
+	int err;
+
+	if (!is_inet(&first->name) || addr->scheme == SOCKEYE_FD)
+		return -EOPNOTSUPP;
+	err = listener_open(addr, opts, &first->name, true, &l, &op);
+	if (err == 0)
+		*out_fd = l.fd;
+	return err;
+}
+
+void sockeye_listener_close(struct sockeye_listener *listener)
+{
+	if (listener->fd <= 0)
+		return;
+	sockeye__unix_unlink(listener);
+	close(listener->fd);
+	listener->fd = -1;
+	listener->unlink_at_close = false;
+}

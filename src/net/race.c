@@ -1,0 +1,303 @@
+/*
+ * race.c: several addresses, one connection: Happy Eyeballs (RFC 8305 5).
+ *
+ * An attempt that has not answered after the attempt delay is not given up: it
+ * goes on while the next address is tried as well. Whoever answers first wins.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <sockeye/time.h>
+
+#include "net/net.h"
+
+#define ATTEMPT_DELAY_MS 250 /* RFC 8305 5 and 8: "recommended" */
+
+struct race {
+	const struct sockeye_addr *addr;
+	const struct sockeye_connect_opts *opts;
+	const struct sockeye_sockaddr *locals;
+	size_t local_count;
+	struct sockeye_fail *fail;
+	int err;      /* the most telling failure so far, which is in *fail; 0 none */
+	size_t tried; /* addresses */
+	size_t count; /* attempts under way, and whom each is for: */
+	struct pollfd fds[SOCKEYE__NAMES_MAX];
+	const struct sockeye_sockaddr *names[SOCKEYE__NAMES_MAX];
+};
+
+static void report(const struct race *r, const struct sockeye_sockaddr *name, int err)
+{
+	if (r->opts->on_attempt != NULL)
+		r->opts->on_attempt(r->opts->arg, name, err);
+}
+
+/* Whether an error is about the address that was tried, not about this machine
+ * having no way to any address of that family. */
+static bool tells(int err)
+{
+	return err != -EAFNOSUPPORT && err != -ENETUNREACH && err != -EADDRNOTAVAIL;
+}
+
+/* The step `op` on the address `at` failed in the attempt to reach `name`. */
+static void attempt_failed(struct race *r, const struct sockeye_sockaddr *name, const char *op,
+			   const struct sockeye_sockaddr *at, int err)
+{
+	report(r, name, err);
+	if (r->err == 0 || (!tells(r->err) && tells(err)))
+		r->err = sockeye__fail_name(r->fail, op, r->addr->scheme, at, err);
+}
+
+static const struct sockeye_sockaddr *local_for(const struct race *r,
+						const struct sockeye_sockaddr *name)
+{
+	/* An autobound abstract name lets a datagram server answer (unix(7)). */
+	static const struct sockeye_sockaddr autobind = {
+	    .len = sizeof(sa_family_t),
+	    .u.sa.sa_family = AF_UNIX,
+	};
+
+	for (size_t i = 0; i < r->local_count; i++)
+		if (r->locals[i].u.sa.sa_family == name->u.sa.sa_family)
+			return &r->locals[i];
+	return r->addr->scheme == SOCKEYE_UNIX_DGRAM ? &autobind : NULL;
+}
+
+static int local_bind(const struct race *r, int fd, const struct sockeye_sockaddr *local)
+{
+	bool stream = sockeye_scheme_is_stream(r->addr->scheme);
+	int err = 0;
+
+	if (r->addr->opts.reuseport)
+		err = sockeye__option_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+	if (err < 0)
+		return err;
+	if (stream && local->u.sa.sa_family != AF_UNIX) {
+		/* A fixed port may still be in TIME-WAIT towards another server; one
+		 * to be picked is picked in connect, when it need only be unique
+		 * towards this server. Best effort: old protocols know neither. */
+		if (sockeye_sockaddr_port(local) != 0)
+			sockeye__option_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+		else
+			sockeye__option_set(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+	}
+	return bind(fd, &local->u.sa, local->len) < 0 ? -errno : 0;
+}
+
+/* connect(2) to a UNIX socket whose backlog is full does not go on in the
+ * background: a non-blocking one fails at once. So it blocks, up to SO_SNDTIMEO. */
+static int unix_connect(int fd, const struct sockeye_sockaddr *name, uint64_t deadline_ns)
+{
+	struct timeval limit = {0};
+	int err;
+
+	do {
+		if (deadline_ns != 0) {
+			int ms = sockeye__poll_ms(deadline_ns, sockeye_now().mono_ns);
+
+			limit.tv_sec = ms / 1000;
+			limit.tv_usec = ms > 0 ? ms % 1000 * 1000 : 1; /* 0 is for ever */
+			setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+		}
+		err = connect(fd, &name->u.sa, name->len) < 0 ? -errno : 0;
+	} while (err == -EINTR);
+	if (deadline_ns != 0) {
+		limit = (struct timeval){0};
+		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+	}
+	return err == -EAGAIN ? -ETIMEDOUT : err;
+}
+
+/* Two ends of one socket: a port picked for us was that of the server, which
+ * is not there (RFC 9293 3.5, simultaneous open). */
+static bool connected_to_itself(int fd, const struct sockeye_sockaddr *name)
+{
+	struct sockeye_sockaddr local;
+
+	return name->u.sa.sa_family != AF_UNIX && sockeye_local_name(fd, &local) == 0 &&
+	       sockeye_sockaddr_equal(&local, name);
+}
+
+/* The end of the attempt `fd`: fd if it has won, or the negative err. */
+static int attempt_end(struct race *r, int fd, const struct sockeye_sockaddr *name, int err)
+{
+	if (err == 0 && sockeye_scheme_is_stream(r->addr->scheme) && connected_to_itself(fd, name))
+		err = -ECONNREFUSED;
+	if (err == 0)
+		err = sockeye__nonblocking_set(fd, r->opts->nonblocking);
+	if (err == 0) {
+		report(r, name, 0);
+		return fd;
+	}
+	attempt_failed(r, name, "connect", name, err);
+	close(fd);
+	return err;
+}
+
+/* Opens, prepares and binds a socket for `name`. The descriptor, or the negative
+ * error that attempt_failed has been told. */
+static int attempt_open(struct race *r, const struct sockeye_sockaddr *name)
+{
+	const struct sockeye_sockaddr *local = local_for(r, name), *at = name;
+	bool is_unix = name->u.sa.sa_family == AF_UNIX;
+	const char *op = "socket";
+	struct sockeye__kind kind;
+	int fd, err;
+
+	err = sockeye__kind_of(r->addr->scheme, name, &kind);
+	fd = err < 0 ? err : sockeye__socket_open(&kind, is_unix ? 0 : SOCK_NONBLOCK);
+	if (fd < 0) {
+		attempt_failed(r, name, op, name, fd);
+		return fd;
+	}
+	op = "setsockopt";
+	err = sockeye__options_apply(fd, r->addr, name);
+	if (err == 0 && local != NULL) {
+		op = "bind";
+		at = local;
+		err = local_bind(r, fd, local);
+	}
+	if (err == 0)
+		return fd;
+	attempt_failed(r, name, op, at, err);
+	close(fd);
+	return err;
+}
+
+/* Starts an attempt. The descriptor when it has won already, -EINPROGRESS when
+ * it is under way, or why it failed. */
+static int attempt_start(struct race *r, const struct sockeye_sockaddr *name)
+{
+	int fd, err;
+
+	r->tried++;
+	fd = attempt_open(r, name);
+	if (fd < 0)
+		return fd;
+	if (name->u.sa.sa_family == AF_UNIX)
+		err = unix_connect(fd, name, r->opts->deadline_ns);
+	else
+		err = connect(fd, &name->u.sa, name->len) < 0 ? -errno : 0;
+	if (err != -EINPROGRESS && err != -EINTR) /* which goes on as well (POSIX) */
+		return attempt_end(r, fd, name, err);
+	r->fds[r->count] = (struct pollfd){.fd = fd, .events = POLLOUT};
+	r->names[r->count++] = name;
+	return -EINPROGRESS;
+}
+
+static void attempt_remove(struct race *r, size_t i)
+{
+	r->count--;
+	memmove(&r->fds[i], &r->fds[i + 1], (r->count - i) * sizeof r->fds[0]);
+	memmove(&r->names[i], &r->names[i + 1], (r->count - i) * sizeof(r->names[0]));
+}
+
+static void attempts_end_all(struct race *r, int err)
+{
+	for (size_t i = 0; i < r->count; i++) {
+		if (err == -ECANCELED)
+			report(r, r->names[i], err);
+		else
+			attempt_failed(r, r->names[i], "connect", r->names[i], err);
+		close(r->fds[i].fd);
+	}
+	r->count = 0;
+}
+
+static int socket_error(int fd)
+{
+	int pending, err = sockeye__option_get(fd, SOL_SOCKET, SO_ERROR, &pending);
+
+	return err < 0 ? err : -pending;
+}
+
+/* Waits for news of the attempts until `until_ns`. The winner's descriptor,
+ * -EAGAIN when there was no news, or why one failed. */
+static int attempts_wait(struct race *r, uint64_t until_ns)
+{
+	int ms = sockeye__poll_ms(until_ns, sockeye_now().mono_ns), result = -EAGAIN;
+
+	if (poll(r->fds, r->count, ms) < 0) {
+		if (errno == EINTR)
+			return -EAGAIN;
+		result = -errno;
+		attempts_end_all(r, result);
+		return result;
+	}
+	for (size_t i = 0; i < r->count && result < 0;) {
+		const struct sockeye_sockaddr *name = r->names[i];
+		int fd = r->fds[i].fd;
+
+		if (r->fds[i].revents == 0) {
+			i++;
+			continue;
+		}
+		attempt_remove(r, i);
+		result = attempt_end(r, fd, name, socket_error(fd));
+	}
+	return result;
+}
+
+static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
+{
+	return a_ns == 0 || (b_ns != 0 && b_ns < a_ns) ? b_ns : a_ns;
+}
+
+static int race_run(struct race *r, const struct sockeye_sockaddr *names, size_t count)
+{
+	const uint64_t deadline_ns = r->opts->deadline_ns;
+	const uint32_t delay_ms = r->opts->attempt_delay_ms ?: ATTEMPT_DELAY_MS;
+	uint64_t next_ns = 0; /* when the next attempt may start */
+
+	while (r->tried < count || r->count > 0) {
+		uint64_t now_ns = sockeye_now().mono_ns;
+		int fd;
+
+		if (r->tried > 0 && deadline_ns != 0 && now_ns >= deadline_ns)
+			break;
+		if (r->tried < count && (r->count == 0 || now_ns >= next_ns)) {
+			fd = attempt_start(r, &names[r->tried]);
+			next_ns = now_ns + delay_ms * SOCKEYE_NS_PER_MS;
+		} else {
+			fd = attempts_wait(r, r->tried < count ? earlier(next_ns, deadline_ns)
+							       : deadline_ns);
+		}
+		if (fd >= 0)
+			return fd;
+		if (fd != -EINPROGRESS && fd != -EAGAIN)
+			next_ns = 0; /* one failed: the next at once */
+	}
+	attempts_end_all(r, -ETIMEDOUT);
+	return r->err;
+}
+
+int sockeye__connect_list(const struct sockeye_addr *addr, const struct sockeye_sockaddr *names,
+			  size_t count, const struct sockeye_sockaddr *locals, size_t local_count,
+			  const struct sockeye_connect_opts *opts, struct sockeye_fail *fail)
+{
+	struct sockeye_fail first;
+	struct race r = {
+	    .addr = addr,
+	    .opts = opts,
+	    .locals = locals,
+	    .local_count = local_count,
+	    .fail = &first,
+	};
+	int fd;
+
+	assert(count > 0 && count <= SOCKEYE__NAMES_MAX);
+	fd = race_run(&r, names, count);
+	attempts_end_all(&r, -ECANCELED);
+	if (fd >= 0)
+		return fd;
+	if (r.tried > 1 && first.detail[0] == '\0')
+		sockeye__fail_detail(&first, "%zu addresses tried", r.tried);
+	if (fail != NULL)
+		*fail = first;
+	return fd;
+}

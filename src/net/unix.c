@@ -1,0 +1,115 @@
+/*
+ * unix.c: UNIX socket files: made with their mode, replaced when their server
+ * is dead, removed by whom they belong to.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "net/net.h"
+
+/* Whether a server has this name: 0 when none has, SOCKEYE_E_IN_USE_LIVE, or
+ * -errno when it cannot be told. A datagram socket asks, because its connect
+ * leaves no trace: a stream server only makes it fail with EPROTOTYPE, where a
+ * stream probe would be a client to accept. */
+static int server_probe(const struct sockeye_sockaddr *name)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err;
+
+	if (fd < 0)
+		return -errno;
+	err = connect(fd, &name->u.sa, name->len) < 0 ? -errno : 0;
+	close(fd);
+	switch (err) {
+	case -ECONNREFUSED: /* nobody has the file open as a socket */
+	case -ENOENT:       /* it has just gone */
+		return 0;
+	case 0:
+	case -EPROTOTYPE: /* another type */
+	case -EPERM:      /* a datagram socket that listens to its own peer only */
+		return SOCKEYE_E_IN_USE_LIVE;
+	default:
+		return err;
+	}
+}
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Removes the file at `name` if it is a socket without a server. */
+static int stale_remove(const struct sockeye_sockaddr *name)
+{
+	const char *path = name->u.un.sun_path;
+	struct stat held, now;
+	int fd, err;
+
+	/* While it is held its inode number cannot be given to another file, so
+	 * that a socket which another server binds meanwhile is told apart. What is
+	 * left of the race is the moment between lstat and unlink. */
+	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -errno;
+	err = fstat(fd, &held) < 0 ? -errno : 0;
+	if (err == 0 && !S_ISSOCK(held.st_mode))
+		err = SOCKEYE_E_NOT_A_SOCKET;
+	if (err == 0)
+		err = server_probe(name);
+	if (err == 0 && lstat(path, &now) == 0 && same_file(&held, &now) && unlink(path) < 0 &&
+	    errno != ENOENT)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+/* Notes which file bind made, and gives it the bits that the umask took. */
+static int file_made(const struct sockeye_addr *addr, const struct sockeye_sockaddr *name,
+		     struct sockeye_listener *listener)
+{
+	const char *path = name->u.un.sun_path;
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return -errno;
+	listener->name = *name;
+	listener->dev = st.st_dev;
+	listener->ino = st.st_ino;
+	listener->unlink_at_close = true;
+	if (!addr->opts.has_mode || (st.st_mode & ALLPERMS) == addr->opts.mode)
+		return 0;
+	return fchmodat(AT_FDCWD, path, addr->opts.mode, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
+}
+
+int sockeye__unix_bind(int fd, const struct sockeye_addr *addr, const struct sockeye_sockaddr *name,
+		       struct sockeye_listener *listener)
+{
+	/* The mode of the socket is that of the file it makes, less the umask, so
+	 * that it never is more open than asked, not for a moment. The umask itself
+	 * belongs to every thread of the process. */
+	if (addr->opts.has_mode && fchmod(fd, addr->opts.mode) < 0)
+		return -errno;
+	for (int tries = 0; tries < 16; tries++) {
+		int err;
+
+		if (bind(fd, &name->u.sa, name->len) == 0)
+			return addr->abstract ? 0 : file_made(addr, name, listener);
+		if (errno != EADDRINUSE || addr->abstract)
+			return -errno;
+		err = stale_remove(name);
+		if (err < 0)
+			return err;
+	}
+	return -EADDRINUSE; /* others keep making and leaving it */
+}
+
+void sockeye__unix_unlink(const struct sockeye_listener *listener)
+{
+	const char *path = listener->name.u.un.sun_path;
+	struct stat st;
+
+	if (listener->unlink_at_close && lstat(path, &st) == 0 && st.st_dev == listener->dev &&
+	    st.st_ino == listener->ino)
+		unlink(path);
+}
