@@ -1,0 +1,143 @@
+/* log.c: events as lines of text or JSON. */
+#include "log.h"
+
+#include "report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sockeye/text.h>
+
+static const char *const kinds[] = {
+    [SOCKEYE_EVENT_OPEN] = "open",
+    [SOCKEYE_EVENT_CLOSE] = "close",
+    [SOCKEYE_EVENT_MESSAGE] = "message",
+    [SOCKEYE_EVENT_REFUSE] = "refuse",
+    [SOCKEYE_EVENT_WARNING] = "warning",
+    [SOCKEYE_EVENT_COUNTERS] = "counters",
+};
+
+static void stamp(int64_t real_ns, char buf[32])
+{
+	time_t seconds = (time_t)(real_ns / 1000000000);
+	struct tm tm;
+	size_t len;
+
+	gmtime_r(&seconds, &tm);
+	len = strftime(buf, 24, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf + len, 32 - len, ".%03dZ", (int)(real_ns % 1000000000 / 1000000));
+}
+
+static void peer_name(const struct sockeye_event *e, char *buf, size_t cap)
+{
+	buf[0] = '\0';
+	if (e->peer != NULL)
+		sockeye_sockaddr_print_url(e->peer, e->scheme, buf, cap);
+}
+
+static void text_message(FILE *out, const struct sockeye_event *e)
+{
+	size_t len = sockeye_escape(e->data, e->data_len, NULL, 0);
+	char *shown = malloc(len + 1);
+
+	if (shown == NULL)
+		return;
+	sockeye_escape(e->data, e->data_len, shown, len + 1);
+	fprintf(out, " \"%s\"", shown);
+	free(shown);
+}
+
+static void text_counters(FILE *out, const struct sockeye_counters *c)
+{
+#define TEXT_COUNTER(name, text) fprintf(out, " " #name "=%" PRIu64, c->name);
+	SOCKEYE_COUNTERS(TEXT_COUNTER)
+#undef TEXT_COUNTER
+}
+
+static void text_event(FILE *out, const struct sockeye_event *e)
+{
+	char when[32], peer[256];
+
+	stamp(e->real_ns, when);
+	peer_name(e, peer, sizeof peer);
+	fprintf(out, "%s %s", when, kinds[e->kind]);
+	if (e->service != NULL)
+		fprintf(out, " %s", e->service);
+	if (peer[0] != '\0')
+		fprintf(out, " %s", peer);
+	if (e->kind == SOCKEYE_EVENT_MESSAGE)
+		text_message(out, e);
+	if (e->kind == SOCKEYE_EVENT_CLOSE)
+		fprintf(out, " in=%" PRIu64 " out=%" PRIu64, e->bytes_in, e->bytes_out);
+	if (e->kind == SOCKEYE_EVENT_COUNTERS)
+		text_counters(out, e->counters);
+	if (e->text != NULL)
+		fprintf(out, ": %s", e->text);
+	if (e->err != 0)
+		fprintf(out, ": %s", sockeye_error_text(e->err));
+	fputc('\n', out);
+}
+
+static void json_counters(json_t *object, const struct sockeye_counters *c)
+{
+#define JSON_COUNTER(name, text) \
+	json_object_set_new(object, #name, json_integer((json_int_t)c->name));
+	SOCKEYE_COUNTERS(JSON_COUNTER)
+#undef JSON_COUNTER
+}
+
+static void json_event(FILE *out, const struct sockeye_event *e)
+{
+	char when[32], peer[256];
+	json_t *object = json_object();
+
+	stamp(e->real_ns, when);
+	peer_name(e, peer, sizeof peer);
+	json_object_set_new(object, "time", json_string(when));
+	json_object_set_new(object, "event", json_string(kinds[e->kind]));
+	if (e->service != NULL)
+		json_object_set_new(object, "service", json_string(e->service));
+	if (peer[0] != '\0')
+		json_object_set_new(object, "peer", report_string(peer));
+	if (e->kind == SOCKEYE_EVENT_MESSAGE)
+		report_set_bytes(object, e->data, e->data_len);
+	if (e->kind == SOCKEYE_EVENT_CLOSE) {
+		json_object_set_new(object, "bytes_in", json_integer((json_int_t)e->bytes_in));
+		json_object_set_new(object, "bytes_out", json_integer((json_int_t)e->bytes_out));
+	}
+	if (e->kind == SOCKEYE_EVENT_COUNTERS)
+		json_counters(object, e->counters);
+	if (e->text != NULL)
+		json_object_set_new(object, "text", json_string(e->text));
+	if (e->err != 0)
+		json_object_set_new(object, "error", json_string(sockeye_error_name(e->err)));
+	json_dumpf(object, out, JSON_COMPACT);
+	fputc('\n', out);
+	json_decref(object);
+}
+
+void log_event(void *arg, const struct sockeye_event *event)
+{
+	const struct log *log = arg;
+	char *line = NULL;
+	size_t len = 0;
+	FILE *out;
+
+	if (log->quiet &&
+	    (event->kind == SOCKEYE_EVENT_WARNING || event->kind == SOCKEYE_EVENT_REFUSE))
+		return;
+	out = open_memstream(&line, &len);
+	if (out == NULL)
+		return;
+	if (log->json)
+		json_event(out, event);
+	else
+		text_event(out, event);
+	if (fclose(out) == 0)
+		(void)!write(STDERR_FILENO, line, len); /* a log that cannot be written stops nobody */
+	free(line);
+}

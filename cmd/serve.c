@@ -1,0 +1,292 @@
+/* serve.c: sockeye serve. */
+#include "commands.h"
+#include "log.h"
+#include "report.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sockeye/serve.h>
+#include <sockeye/text.h>
+
+#define SITES_MAX 128
+#define LOOPBACK_PORT 7000 /* the well-known ports from here on, without privilege */
+
+static const char *const log_forms[] = {"text", "json", NULL};
+static const char *const daytime_forms[] = {"smtp", "ctime", NULL};
+static const char *const model_names[] = {
+    "iterative", "fork", "prefork", "thread", "event", "uring", NULL};
+
+struct serve {
+	struct cli_common common;
+	unsigned model; /* one more than its index; 0 not given */
+	uint32_t workers, connections_max, per_source_max, backlog, answers_per_s, ready_fd;
+	uint64_t idle_ns, time_ns, grace_ns;
+	const char *user, *text;
+	bool show_messages, foreground, list, once;
+	unsigned log_form, daytime;
+	uint32_t length;
+	struct sockeye_builtin_config config;
+	struct sockeye_site sites[SITES_MAX];
+	size_t site_count;
+};
+
+#define MODEL_NOT_GIVEN UINT32_MAX
+
+static const struct cli_option options[] = {
+    {NULL, .help = "How connections are served"},
+    {"model", 'm', "MODEL", CLI_CHOICE, offsetof(struct serve, model), "who moves the bytes: see below",
+        .choices = model_names},
+    {"workers", 'w', "N", CLI_UINT, offsetof(struct serve, workers),
+        "processes of prefork (8), event and uring (one per processor)", .min = 1, .max = 256},
+    {"max-connections", 'c', "N", CLI_UINT, offsetof(struct serve, connections_max),
+        "at once; more wait in the backlog", .min = 1, .max = 1000000},
+    {"max-per-source", 0, "N", CLI_UINT, offsetof(struct serve, per_source_max),
+        "at once from one address; more are closed", .min = 1, .max = 65535},
+    {"idle-timeout", 0, "TIME", CLI_TIME, offsetof(struct serve, idle_ns),
+        "close a connection that moves no octet so long", .min = 1000000},
+    {"max-time", 0, "TIME", CLI_TIME, offsetof(struct serve, time_ns),
+        "the longest a connection may last", .min = 1000000},
+    {"grace", 0, "TIME", CLI_TIME, offsetof(struct serve, grace_ns),
+        "after SIGTERM, how long sessions may go on (10s)", .min = 1000000},
+    {"backlog", 'b', "N", CLI_UINT, offsetof(struct serve, backlog),
+        "connections that may wait to be accepted (4096)", .min = 1, .max = 65535},
+    {"rate", 0, "N", CLI_UINT, offsetof(struct serve, answers_per_s),
+        "datagram answers a second to one source that are\nlonger than its question (20)",
+        .min = 1, .max = 1000000},
+    {"user", 'u', "NAME", CLI_TEXT, offsetof(struct serve, user),
+        "become this user once everything is bound"},
+    {"foreground", 'f', NULL, CLI_FLAG, offsetof(struct serve, foreground),
+        "stay in the foreground: the only mode there is"},
+    {NULL, .help = "What is told"},
+    {"list", 'l', NULL, CLI_FLAG, offsetof(struct serve, list), "list the services and models, and leave"},
+    {"ready-fd", 0, "N", CLI_UINT, offsetof(struct serve, ready_fd),
+        "write the addresses to descriptor N, a line each,\nwhen every socket listens", .min = 1,
+        .max = 1048576},
+    {"log", 0, "FORM", CLI_CHOICE, offsetof(struct serve, log_form), "text or json, on stderr",
+        .choices = log_forms},
+    {"show-messages", 's', NULL, CLI_FLAG, offsetof(struct serve, show_messages),
+        "log what is received, escaped, with its sender"},
+    {NULL, .help = "Services"},
+    {"text", 't', "TEXT", CLI_TEXT, offsetof(struct serve, text),
+        "reply: the answer (Server got message)"},
+    {"once", 0, NULL, CLI_FLAG, offsetof(struct serve, once), "reply: close a stream after one answer"},
+    {"format", 0, "FORM", CLI_CHOICE, offsetof(struct serve, daytime), "daytime: smtp or ctime",
+        .choices = daytime_forms},
+    {"length", 0, "N", CLI_UINT, offsetof(struct serve, length),
+        "chargen: octets of each datagram (varying, 0 to 512)", .min = 1, .max = 512},
+    {NULL},
+};
+
+static int list(const struct serve *s)
+{
+	for (size_t i = 0; sockeye_builtins[i] != NULL; i++) {
+		const struct sockeye_service *b = sockeye_builtins[i];
+
+		if (s->common.json)
+			report_json(json_pack("{s:s, s:s, s:i, s:s}", "event", "service", "name",
+			    b->name, "port", (int)b->port, "summary", b->summary));
+		else
+			printf("service  %-10s %5u  %s\n", b->name, b->port, b->summary);
+	}
+	for (size_t i = 0; sockeye_models[i] != NULL; i++) {
+		const char *summary = sockeye_model_summary(sockeye_models[i]);
+
+		if (s->common.json)
+			report_json(json_pack("{s:s, s:s, s:s}", "event", "model", "name",
+			    sockeye_models[i], "summary", summary));
+		else
+			printf("model    %-10s        %s\n", sockeye_models[i], summary);
+	}
+	return SOCKEYE_EXIT_DONE;
+}
+
+/* --- what to serve --- */
+
+static int site_add(struct serve *s, const struct sockeye_service *service, const char *address,
+    bool optional)
+{
+	struct sockeye_site *site = &s->sites[s->site_count];
+	struct sockeye_fail fail;
+
+	if (s->site_count == SITES_MAX)
+		return report_error(&s->common, "serve", address, -E2BIG, "too many addresses");
+	*site = (struct sockeye_site){.service = service, .config = &s->config, .optional = optional};
+	if (sockeye_addr_parse(address, &site->addr, &fail) < 0)
+		return report_fail(&s->common, &fail);
+	s->site_count++;
+	return SOCKEYE_EXIT_DONE;
+}
+
+/* TCP and UDP on both loopback addresses, at 7000 + the well-known port. */
+static int site_add_defaults(struct serve *s, const struct sockeye_service *service)
+{
+	static const struct {
+		const char *where;
+		bool optional; /* there are machines without IPv6 */
+	} forms[] = {
+	    {"tcp://127.0.0.1", false},
+	    {"tcp://[::1]", true},
+	    {"udp://127.0.0.1", false},
+	    {"udp://[::1]", true},
+	};
+
+	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+		char address[64];
+		int code;
+
+		snprintf(address, sizeof address, "%s:%u", forms[i].where,
+		    LOOPBACK_PORT + service->port);
+		code = site_add(s, service, address, forms[i].optional);
+		if (code != SOCKEYE_EXIT_DONE)
+			return code;
+	}
+	return SOCKEYE_EXIT_DONE;
+}
+
+/* SERVICE ADDRESS... pairs: an address belongs to the service before it, and a
+ * service without one gets the loopback addresses. */
+static int sites_read(struct serve *s, const struct cli_operands *operands)
+{
+	const struct sockeye_service *service = NULL;
+	bool has_address = true;
+	int code = SOCKEYE_EXIT_DONE;
+
+	for (int i = 0; i < operands->count && code == SOCKEYE_EXIT_DONE; i++) {
+		const struct sockeye_service *named = sockeye_builtin_find(operands->v[i]);
+
+		if (named == NULL && service == NULL)
+			return cli_usage(&s->common, &serve_command,
+			    "unknown service '%.40s'; sockeye serve --list shows them", operands->v[i]);
+		if (named == NULL) {
+			code = site_add(s, service, operands->v[i], false);
+			has_address = true;
+			continue;
+		}
+		if (!has_address)
+			code = site_add_defaults(s, service);
+		service = named;
+		has_address = false;
+	}
+	if (code == SOCKEYE_EXIT_DONE && !has_address)
+		code = site_add_defaults(s, service);
+	for (size_t i = 0; operands->count == 0 && sockeye_builtins[i] != NULL; i++)
+		if (code == SOCKEYE_EXIT_DONE)
+			code = site_add_defaults(s, sockeye_builtins[i]);
+	return code;
+}
+
+/* --- running it --- */
+
+static int ready_fd_write(int fd, const struct sockeye_ready *ready)
+{
+	char lines[SITES_MAX * 128];
+	size_t len = 0;
+
+	for (size_t i = 0; i < ready->count && len + SOCKEYE_ADDR_TEXT_MAX < sizeof lines; i++) {
+		len += sockeye_sockaddr_print_url(
+		    &ready->sites[i].name, ready->sites[i].scheme, lines + len, sizeof lines - len);
+		lines[len++] = '\n';
+	}
+	if (write(fd, lines, len) != (ssize_t)len)
+		return -errno;
+	return close(fd) < 0 ? -errno : 0; /* whoever reads to the end knows there is no more */
+}
+
+static void ready_print(const struct serve *s, const struct sockeye_ready *ready, size_t i)
+{
+	const struct sockeye_ready_site *site = &ready->sites[i];
+	char address[SOCKEYE_ADDR_TEXT_MAX];
+
+	sockeye_sockaddr_print_url(&site->name, site->scheme, address, sizeof address);
+	if (s->common.json)
+		report_json(json_pack("{s:s, s:s, s:o, s:i, s:s}", "event", "ready", "service",
+		    site->service, "address", report_string(address), "pid", ready->pid, "model",
+		    ready->model));
+	else if (!s->common.quiet)
+		printf("%s %s pid %d model %s\n", site->service, address, ready->pid, ready->model);
+}
+
+struct context {
+	struct log log; /* first: it is the argument of log_event */
+	const struct serve *s;
+};
+
+static int on_ready(void *arg, const struct sockeye_ready *ready)
+{
+	const struct context *context = arg;
+
+	for (size_t i = 0; i < ready->count; i++)
+		ready_print(context->s, ready, i);
+	fflush(stdout);
+	if (context->s->ready_fd == 0)
+		return 0;
+	return ready_fd_write((int)context->s->ready_fd, ready);
+}
+
+static int serve(struct serve *s)
+{
+	struct context context = {
+	    .log = {.json = s->log_form == 1 || s->common.json, .quiet = s->common.quiet}, .s = s};
+	const struct sockeye_serve_opts opts = {
+	    .model = s->model != MODEL_NOT_GIVEN ? model_names[s->model] : NULL,
+	    .workers = s->workers,
+	    .connections_max = s->connections_max,
+	    .per_source_max = s->per_source_max,
+	    .idle_ms = s->idle_ns / 1000000,
+	    .time_ms = s->time_ns / 1000000,
+	    .grace_ms = s->grace_ns / 1000000,
+	    .backlog = s->backlog,
+	    .answers_per_s = s->answers_per_s,
+	    .user = s->user,
+	    .show_messages = s->show_messages,
+	    .verbose = s->common.verbose > 0,
+	    .on_ready = on_ready,
+	    .on_event = log_event,
+	    .arg = &context,
+	};
+	struct sockeye_fail fail = {.op = "serve"};
+	int err = sockeye_serve(s->sites, s->site_count, &opts, &fail);
+
+	return err < 0 ? report_fail(&s->common, &fail) : SOCKEYE_EXIT_DONE;
+}
+
+static int cmd_serve(int argc, char **argv)
+{
+	static struct serve s; /* its sites are large for a stack */
+	struct cli_operands operands;
+	int code;
+
+	s.model = MODEL_NOT_GIVEN;
+	code = cli_parse(&serve_command, argc, argv, &s, &operands);
+	if (code != CLI_GO)
+		return code;
+	if (s.list)
+		return list(&s);
+	s.config = (struct sockeye_builtin_config){
+	    .text = s.text,
+	    .text_len = s.text != NULL ? strlen(s.text) : 0,
+	    .once = s.once,
+	    .daytime = (enum sockeye_daytime_format)s.daytime,
+	    .datagram_len = (uint16_t)s.length,
+	};
+	if (s.config.text_len > SOCKEYE_ROOM_MIN - 2)
+		return cli_usage(&s.common, &serve_command, "--text is longer than %d octets",
+		    SOCKEYE_ROOM_MIN - 2);
+	code = sites_read(&s, &operands);
+	return code == SOCKEYE_EXIT_DONE ? serve(&s) : code;
+}
+
+const struct cli_command serve_command = {
+    .name = "serve",
+    .summary = "serve built-in services on any sockets, under any model",
+    .operands = "[SERVICE [ADDRESS]...]...",
+    .operands_max = -1,
+    .options = options,
+    .run = cmd_serve,
+    .about = "Without operands: every service, TCP and UDP, on 127.0.0.1 and ::1 at 7000 + its\n"
+             "well-known port. Models: iterative fork prefork thread event uring.\n"
+             "SIGTERM or SIGINT stops, a second one at once; SIGUSR1 logs counters.\n",
+};

@@ -1,0 +1,222 @@
+/* admission.c: a connection's way in and out, and what is reported of it. */
+#include "serve/server.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const end_texts[] = {
+    [SOCKEYE__END_DONE] = "done",
+    [SOCKEYE__END_RESET] = "reset by the peer",
+    [SOCKEYE__END_IDLE] = "idle time-out",
+    [SOCKEYE__END_TIME] = "longest time reached",
+    [SOCKEYE__END_ERROR] = "error",
+    [SOCKEYE__END_STOP] = "server stopped",
+};
+
+enum sockeye__end sockeye__end_of(int err)
+{
+	switch (-err) {
+	case EPIPE:
+	case ECONNRESET:
+	case ECONNABORTED:
+		return SOCKEYE__END_RESET;
+	default:
+		return SOCKEYE__END_ERROR;
+	}
+}
+
+bool sockeye__accept_starved(int err)
+{
+	switch (-err) {
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void peer_pack(struct sockeye__peer *to, const struct sockeye_sockaddr *from)
+{
+	memset(to, 0, sizeof *to);
+	to->u.sa.sa_family = AF_UNIX;
+	if (from->len >= sizeof to->u.in && from->u.sa.sa_family == AF_INET)
+		to->u.in = from->u.in;
+	else if (from->len >= sizeof to->u.in6 && from->u.sa.sa_family == AF_INET6)
+		to->u.in6 = from->u.in6;
+}
+
+static void peer_unpack(struct sockeye_sockaddr *to, const struct sockeye__peer *from)
+{
+	memset(to, 0, sizeof *to);
+	switch (from->u.sa.sa_family) {
+	case AF_INET:
+		to->len = sizeof to->u.in;
+		to->u.in = from->u.in;
+		break;
+	case AF_INET6:
+		to->len = sizeof to->u.in6;
+		to->u.in6 = from->u.in6;
+		break;
+	default:
+		to->len = sizeof(sa_family_t);
+		to->u.sa.sa_family = AF_UNIX;
+		break;
+	}
+}
+
+void sockeye__event(const struct sockeye_serve_opts *opts, struct sockeye_event *ev)
+{
+	if (opts->on_event == NULL)
+		return;
+	ev->real_ns = sockeye_now().real_ns;
+	opts->on_event(opts->arg, ev);
+}
+
+void sockeye__warn(const struct sockeye__worker *w, const char *text, int err)
+{
+	sockeye__event(w->server->opts,
+	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
+}
+
+void sockeye__warn_rarely(struct sockeye__worker *w, const char *text, int err)
+{
+	uint64_t now = sockeye_now().mono_ns;
+
+	if (w->warned_ns != 0 && now - w->warned_ns < SOCKEYE_NS_PER_S)
+		return;
+	w->warned_ns = now;
+	sockeye__warn(w, text, err);
+}
+
+void sockeye__show(const struct sockeye__worker *w, const struct sockeye__site *site,
+    const struct sockeye_sockaddr *peer, const void *data, size_t len)
+{
+	sockeye__event(w->server->opts,
+	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_MESSAGE,
+	        .service = site->service->name,
+	        .scheme = site->scheme,
+	        .peer = peer,
+	        .data = data,
+	        .data_len = len});
+}
+
+void sockeye__visit_show(
+    const struct sockeye__worker *w, const struct sockeye__visit *v, const void *data, size_t len)
+{
+	struct sockeye_sockaddr name;
+
+	if (!w->server->opts->show_messages)
+		return;
+	peer_unpack(&name, &v->peer);
+	sockeye__show(w, v->site, &name, data, len);
+}
+
+static void visit_report(const struct sockeye__worker *w, const struct sockeye__visit *v,
+    enum sockeye_event_kind kind, const char *text)
+{
+	struct sockeye_sockaddr name;
+
+	peer_unpack(&name, &v->peer);
+	sockeye__event(w->server->opts,
+	    &(struct sockeye_event){.kind = kind,
+	        .service = v->site->service->name,
+	        .scheme = v->site->scheme,
+	        .peer = &name,
+	        .bytes_in = v->bytes_in,
+	        .bytes_out = v->bytes_out,
+	        .text = text});
+}
+
+bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site, int fd,
+    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit)
+{
+	struct sockeye__sources *sources = w->server->shared->sources;
+
+	*out_visit = (struct sockeye__visit){.site = site, .fd = fd};
+	peer_pack(&out_visit->peer, peer);
+	if (sources != NULL && !sockeye__sources_take(sources, &out_visit->peer, w->index)) {
+		sockeye__count(&w->counters->refused_source, 1);
+		visit_report(w, out_visit, SOCKEYE_EVENT_REFUSE, "too many from this source");
+		close(fd);
+		return false;
+	}
+	__atomic_fetch_add(&w->conns, 1, __ATOMIC_RELAXED);
+	sockeye__count(&w->counters->accepted, 1);
+	sockeye__count(&w->counters->open, 1);
+	if (w->server->opts->verbose)
+		visit_report(w, out_visit, SOCKEYE_EVENT_OPEN, NULL);
+	return true;
+}
+
+/* Input that nobody read turns close(2) into a reset, which can overtake the
+ * last answer on its way (RFC 1122 4.2.2.13): take what is queued first. */
+static void drain(int fd)
+{
+	uint8_t sink[4096];
+
+	shutdown(fd, SHUT_WR);
+	for (int i = 0; i < 64; i++)
+		if (recv(fd, sink, sizeof sink, MSG_DONTWAIT) <= 0)
+			break;
+}
+
+static uint64_t *end_counter(struct sockeye_counters *c, enum sockeye__end end)
+{
+	switch (end) {
+	case SOCKEYE__END_DONE:
+		return &c->closed_end;
+	case SOCKEYE__END_RESET:
+		return &c->closed_reset;
+	case SOCKEYE__END_IDLE:
+		return &c->closed_idle;
+	case SOCKEYE__END_TIME:
+		return &c->closed_time;
+	case SOCKEYE__END_STOP:
+		return &c->closed_stop;
+	case SOCKEYE__END_ERROR:
+	default:
+		return &c->closed_error;
+	}
+}
+
+void sockeye__part(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end)
+{
+	if (end == SOCKEYE__END_DONE && !v->in_end)
+		drain(v->fd);
+	close(v->fd);
+	v->fd = -1;
+	sockeye__count(end_counter(w->counters, end), 1);
+	if (w->server->opts->verbose)
+		visit_report(w, v, SOCKEYE_EVENT_CLOSE, end_texts[end]);
+}
+
+void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *peer)
+{
+	struct sockeye__sources *sources = w->server->shared->sources;
+
+	if (sources != NULL)
+		sockeye__sources_give(sources, peer, w->index);
+	/* Ordered: the thread model's worker sleeps until the last one is gone. */
+	__atomic_fetch_sub(&w->conns, 1, __ATOMIC_SEQ_CST);
+	sockeye__count(&w->counters->open, UINT64_MAX); /* minus one */
+}
+
+void sockeye__turn_away(
+    struct sockeye__worker *w, const struct sockeye__visit *v, const char *text, int err)
+{
+	struct sockeye__visit turned_away = *v;
+
+	sockeye__warn_rarely(w, text, err);
+	sockeye__count(&w->counters->refused_resource, 1);
+	sockeye__dismiss(w, &turned_away, SOCKEYE__END_ERROR);
+}
+
+void sockeye__dismiss(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end)
+{
+	sockeye__part(w, v, end);
+	sockeye__release(w, &v->peer);
+}

@@ -1,0 +1,315 @@
+/*
+ * answer.c: datagram services. A batch of what is queued comes in one
+ * recvmmsg(2), each datagram gets its answer, and the answers leave in one
+ * sendmmsg(2), from the address that was asked.
+ */
+#include "serve/server.h"
+#include "net/net.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define BATCH 32
+#define RATE_DEFAULT 20 /* answers a second to one source, from services that amplify */
+#define RATE_BURST 2    /* seconds' worth of answers that may come at once */
+#define BUCKETS 4096    /* sources that hash alike share a rate */
+#define CONTROL_BYTES CMSG_SPACE(sizeof(struct in6_pktinfo))
+
+/* Ports of services that answer anything: two of them talk to each other for
+ * ever once somebody forges the first datagram (CERT CA-1996-01). Ports below
+ * 1024 are refused as a whole. */
+static const uint16_t small_ports[] = {1900, 3702, 5353, 11211};
+
+struct bucket {
+	uint64_t full_ns; /* when it will have all its tokens again */
+};
+
+struct sockeye__answerer {
+	struct sockeye__worker *w;
+	uint64_t seed;
+	uint32_t rate;
+	unsigned used; /* slots of the last batch, which must be set up again */
+	struct bucket buckets[BUCKETS];
+	struct mmsghdr in[BATCH], out[BATCH];
+	struct iovec in_iov[BATCH], out_iov[BATCH];
+	struct sockeye_sockaddr peers[BATCH];
+	_Alignas(struct cmsghdr) uint8_t control[BATCH][CONTROL_BYTES];
+	uint8_t data[BATCH][SOCKEYE__IO_BYTES];
+	uint8_t room[BATCH][SOCKEYE__IO_BYTES];
+};
+
+struct sockeye__answerer *sockeye__answerer_new(struct sockeye__worker *w)
+{
+	struct sockeye__answerer *a = calloc(1, sizeof *a); /* touched only where used */
+
+	if (a == NULL)
+		return NULL;
+	a->w = w;
+	a->rate = w->server->opts->answers_per_s;
+	if (a->rate == 0)
+		a->rate = RATE_DEFAULT;
+	a->used = BATCH;
+	if (getrandom(&a->seed, sizeof a->seed, 0) != (ssize_t)sizeof a->seed)
+		a->seed = (uint64_t)(uintptr_t)a;
+	for (unsigned i = 0; i < BATCH; i++) {
+		a->in_iov[i] = (struct iovec){a->data[i], sizeof a->data[i]};
+		a->in[i].msg_hdr.msg_iov = &a->in_iov[i];
+		a->in[i].msg_hdr.msg_iovlen = 1;
+		a->in[i].msg_hdr.msg_name = &a->peers[i].u;
+		a->in[i].msg_hdr.msg_control = a->control[i];
+		a->out[i].msg_hdr.msg_iov = &a->out_iov[i];
+		a->out[i].msg_hdr.msg_iovlen = 1;
+	}
+	return a;
+}
+
+void sockeye__answerer_free(struct sockeye__answerer *a)
+{
+	free(a);
+}
+
+static bool loopback(const struct sockeye_sockaddr *peer)
+{
+	switch (peer->u.sa.sa_family) {
+	case AF_INET:
+		return (ntohl(peer->u.in.sin_addr.s_addr) >> 24) == 127;
+	case AF_INET6:
+		return IN6_IS_ADDR_LOOPBACK(&peer->u.in6.sin6_addr) ||
+		    (IN6_IS_ADDR_V4MAPPED(&peer->u.in6.sin6_addr) &&
+		        peer->u.in6.sin6_addr.s6_addr[12] == 127);
+	default:
+		return true;
+	}
+}
+
+/* Whether one more answer may go to this source. A forged source must not get
+ * a flood (loopback cannot be forged from outside, RFC 1122 3.2.1.3). */
+static bool within_rate(struct sockeye__answerer *a, const struct sockeye_sockaddr *peer,
+    uint64_t now_ns)
+{
+	uint64_t step = SOCKEYE_NS_PER_S / a->rate, h = a->seed;
+	size_t len = peer->u.sa.sa_family == AF_INET6 ? 16 : 4;
+	const uint8_t *key = peer->u.sa.sa_family == AF_INET6
+	    ? peer->u.in6.sin6_addr.s6_addr
+	    : (const uint8_t *)&peer->u.in.sin_addr;
+	struct bucket *b;
+
+	for (size_t i = 0; i < len; i++)
+		h = (h ^ key[i]) * UINT64_C(0x100000001b3);
+	b = &a->buckets[(h >> 32) % BUCKETS];
+	if (b->full_ns < now_ns)
+		b->full_ns = now_ns;
+	if (b->full_ns - now_ns > (uint64_t)RATE_BURST * SOCKEYE_NS_PER_S - step)
+		return false;
+	b->full_ns += step;
+	return true;
+}
+
+static bool multicast_or_broadcast(const struct sockeye_sockaddr *name)
+{
+	switch (name->u.sa.sa_family) {
+	case AF_INET:
+		return IN_MULTICAST(ntohl(name->u.in.sin_addr.s_addr)) ||
+		    name->u.in.sin_addr.s_addr == htonl(INADDR_BROADCAST) ||
+		    name->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
+	case AF_INET6:
+		return IN6_IS_ADDR_MULTICAST(&name->u.in6.sin6_addr) ||
+		    IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr);
+	default:
+		return false;
+	}
+}
+
+/* Whether the source may be another server that would answer our answer: a
+ * privileged or small-service port, or a port that we serve ourselves. */
+static bool could_loop(const struct sockeye__answerer *a, const struct sockeye_sockaddr *peer)
+{
+	const struct sockeye__server *server = a->w->server;
+	uint16_t port = sockeye_sockaddr_port(peer);
+
+	if (peer->u.sa.sa_family != AF_INET && peer->u.sa.sa_family != AF_INET6)
+		return false;
+	if (port < 1024 || multicast_or_broadcast(peer))
+		return true;
+	for (size_t i = 0; i < sizeof small_ports / sizeof *small_ports; i++)
+		if (port == small_ports[i])
+			return true;
+	for (size_t i = 0; i < server->site_count; i++)
+		if (!server->sites[i].stream &&
+		    sockeye_sockaddr_port(&server->sites[i].listener.name) == port)
+			return true;
+	return false;
+}
+
+/* Makes of the control message that says which address was asked one that
+ * sends from there. False when the datagram went to a group or a broadcast
+ * address: many servers answering one datagram are a weapon. */
+static bool answer_from_asked(struct msghdr *in, struct msghdr *out)
+{
+	struct cmsghdr *c = in->msg_controllen > 0 ? CMSG_FIRSTHDR(in) : NULL;
+
+	out->msg_control = NULL;
+	out->msg_controllen = 0;
+	if (c == NULL)
+		return true;
+	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+		struct in_pktinfo info;
+
+		memcpy(&info, CMSG_DATA(c), sizeof info);
+		if (info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr)
+			return false;
+		info.ipi_ifindex = 0; /* let routing choose the way back */
+		memcpy(CMSG_DATA(c), &info, sizeof info);
+	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+		struct in6_pktinfo info;
+
+		memcpy(&info, CMSG_DATA(c), sizeof info);
+		if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
+			return false;
+		if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+			info.ipi6_ifindex = 0;
+		memcpy(CMSG_DATA(c), &info, sizeof info);
+	} else {
+		return true;
+	}
+	out->msg_control = in->msg_control;
+	out->msg_controllen = in->msg_controllen;
+	return true;
+}
+
+static void turned_away(struct sockeye__answerer *a, const struct sockeye__site *site,
+    uint64_t *counter, const struct sockeye_sockaddr *peer, const char *why)
+{
+	uint64_t now = sockeye_now().mono_ns;
+
+	sockeye__count(counter, 1);
+	if (a->w->warned_ns != 0 && now - a->w->warned_ns < SOCKEYE_NS_PER_S)
+		return;
+	a->w->warned_ns = now;
+	sockeye__event(a->w->server->opts,
+	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_REFUSE,
+	        .service = site->service->name,
+	        .scheme = site->scheme,
+	        .peer = peer,
+	        .text = why});
+}
+
+/* The answer to datagram `i`, as out[n]. False when there is none. */
+static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *site, unsigned i,
+    unsigned n, struct sockeye_now now)
+{
+	struct sockeye_sockaddr *peer = &a->peers[i];
+	struct msghdr *in = &a->in[i].msg_hdr, *out = &a->out[n].msg_hdr;
+	struct sockeye_answer ans = {
+	    .in = a->data[i],
+	    .in_len = a->in[i].msg_len,
+	    .room = a->room[i],
+	    .room_len = sizeof a->room[i],
+	    .now = now,
+	};
+
+	peer->len = in->msg_namelen;
+	if (a->w->server->opts->show_messages)
+		sockeye__show(a->w, site, peer, ans.in, ans.in_len);
+	site->service->datagram(site->config, &ans);
+	if (!ans.send)
+		return false;
+	if (could_loop(a, peer) || !answer_from_asked(in, out)) {
+		turned_away(a, site, &a->w->counters->dropped_loop, peer, "the source could loop");
+		return false;
+	}
+	if (ans.out_len > ans.in_len && !loopback(peer) &&
+	    !within_rate(a, peer, sockeye_now().mono_ns)) {
+		turned_away(a, site, &a->w->counters->dropped_rate, peer, "over its rate");
+		return false;
+	}
+	out->msg_name = peer->len > sizeof(sa_family_t) ? &peer->u : NULL;
+	out->msg_namelen = peer->len;
+	a->out_iov[n] = (struct iovec){(void *)(uintptr_t)ans.out, ans.out_len};
+	return out->msg_name != NULL; /* an unnamed UNIX socket cannot be answered */
+}
+
+/* Sends out[0..n). One that cannot be sent is counted and skipped: its
+ * receiver's queue is full or gone, which must not hold up the others. */
+static void transmit(struct sockeye__answerer *a, int fd, unsigned n)
+{
+	uint64_t bytes = 0, sent = 0;
+	bool waited = false;
+
+	for (unsigned done = 0; done < n;) {
+		int k = sendmmsg(fd, a->out + done, n - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k < 0 && errno == EAGAIN && !waited) { /* our own send buffer, most likely */
+			waited = true;
+			(void)poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, 10);
+			continue;
+		}
+		if (k <= 0) {
+			sockeye__count(&a->w->counters->dropped_send, 1);
+			done++;
+			continue;
+		}
+		for (int i = 0; i < k; i++)
+			bytes += a->out[done + (unsigned)i].msg_len;
+		sent += (uint64_t)k;
+		done += (unsigned)k;
+	}
+	sockeye__count(&a->w->counters->datagrams_out, sent);
+	sockeye__count(&a->w->counters->bytes_out, bytes);
+}
+
+/* Sets up what the last batch used: no more, for that is most of the cost. */
+static void slots_reset(struct sockeye__answerer *a, bool control)
+{
+	for (unsigned i = 0; i < a->used; i++) {
+		a->in[i].msg_hdr.msg_namelen = sizeof a->peers[i].u;
+		a->in[i].msg_hdr.msg_controllen = control ? CONTROL_BYTES : 0;
+	}
+	a->used = 0;
+}
+
+bool sockeye__answer(struct sockeye__answerer *a, size_t i)
+{
+	const struct sockeye__site *site = &a->w->server->sites[i];
+	int fd = sockeye__site_fd(a->w, i), k;
+	struct sockeye_now now = {0};
+	uint64_t bytes = 0;
+	unsigned n = 0;
+
+	slots_reset(a, site->asks_local);
+	k = recvmmsg(fd, a->in, BATCH, MSG_DONTWAIT, NULL);
+	if (k <= 0)
+		return false;
+	a->used = (unsigned)k;
+	if (site->service->uses_time)
+		now = sockeye_now();
+	for (unsigned j = 0; j < a->used; j++) {
+		bytes += a->in[j].msg_len;
+		n += answer_one(a, site, j, n, now);
+	}
+	sockeye__count(&a->w->counters->datagrams_in, a->used);
+	sockeye__count(&a->w->counters->bytes_in, bytes);
+	transmit(a, fd, n);
+	return true;
+}
+
+void sockeye__answer_until_stop(struct sockeye__worker *w, size_t i)
+{
+	struct sockeye__answerer *a = sockeye__answerer_new(w);
+	struct pollfd p[2] = {{.fd = sockeye__site_fd(w, i), .events = POLLIN},
+	    {.fd = w->server->stop_rd, .events = POLLIN}};
+
+	while (a != NULL && p[1].revents == 0) {
+		if (poll(p, 2, -1) > 0 && p[0].revents != 0)
+			(void)sockeye__answer(a, i);
+	}
+	while (a != NULL && sockeye__answer(a, i))
+		; /* what was queued before the stop */
+	sockeye__answerer_free(a);
+}

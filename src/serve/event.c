@@ -1,0 +1,427 @@
+/*
+ * event.c: many connections in one process, by epoll(7).
+ *
+ * The way of a message: epoll_wait, recv into the loop's one buffer, a turn of
+ * the session, send from that same buffer. Three system calls for one client,
+ * towards two for many; epoll_ctl is called only when a peer stops reading.
+ * A connection owns memory for bytes only while a peer has not taken them.
+ */
+#include "serve/server.h"
+#include "serve/conn.h"
+#include "net/net.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define EVENTS 256      /* connections served before the queues are looked at again */
+#define ACCEPTS 16      /* connections taken at once, so that the open ones wait little */
+#define TURNS 16        /* turns of a session that always has more to say, likewise */
+#define ANSWER_BATCHES 4
+#define BUFFER_BYTES (256 * 1024) /* > the largest seqpacket record, whose size SO_SNDBUF bounds */
+
+/* What is in an event's data: a connection, or an odd number. */
+#define TAG_STOP UINT64_C(1)
+#define TAG_SITE(i) ((uint64_t)(i) * 2 + 3)
+#define TAG_SITE_OF(tag) (((tag)-3) / 2)
+
+struct conn {
+	struct sockeye__conn c;
+	uint32_t watched; /* what epoll reports: EPOLLIN, EPOLLOUT, both or neither */
+	_Alignas(8) uint8_t state[];
+};
+
+struct loop {
+	struct sockeye__worker *w;
+	int ep;
+	bool watching; /* the listeners are in the epoll set */
+	bool stopping;
+	uint64_t resume_ns; /* no accepting before; 0 no pause */
+	struct sockeye__clocks clocks;
+	struct sockeye__answerer *answerer;
+	struct sockeye_turn turn;
+	uint8_t *buf;
+	uint8_t room[SOCKEYE__ROOM_BYTES];
+};
+
+/* --- one connection --- */
+
+static void conn_close(struct loop *l, struct conn *c, enum sockeye__end end)
+{
+	sockeye__timers_clear(&l->clocks.timers, &c->c.timer);
+	sockeye__dismiss(l->w, &c->c.v, end); /* close(2) takes it out of the epoll set */
+	sockeye__bytes_drop(&c->c.out);
+	sockeye__bytes_drop(&c->c.in);
+	free(c);
+}
+
+/* Sends what the peer takes now: octets, 0 when it takes none, or -errno. */
+static ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *out, size_t len)
+{
+	ssize_t n;
+
+	do
+		n = send(c->c.v.fd, out, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+	c->c.v.bytes_out += (uint64_t)n;
+	sockeye__count(&l->w->counters->bytes_out, (uint64_t)n);
+	return n;
+}
+
+/* The session has done what it can: watch for what it needs next. What the
+ * peer has not taken stops its input. */
+static void conn_rest(struct loop *l, struct conn *c)
+{
+	bool out = c->c.more || c->c.out != NULL;
+	bool in = !c->c.v.in_end && c->c.out == NULL;
+	uint32_t events = (in ? (uint32_t)EPOLLIN : 0) | (out ? (uint32_t)EPOLLOUT : 0);
+
+	if (events == 0 && c->c.deadline_ns == 0) {
+		conn_close(l, c, SOCKEYE__END_DONE); /* nothing can ever happen again */
+		return;
+	}
+	if (events != c->watched) {
+		struct epoll_event ev = {.events = events, .data.ptr = c};
+
+		c->watched = events;
+		(void)epoll_ctl(l->ep, EPOLL_CTL_MOD, c->c.v.fd, &ev);
+	}
+	if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
+		conn_close(l, c, SOCKEYE__END_ERROR);
+}
+
+/* Sends the output of a turn. False when the connection is closed; what the
+ * peer has not taken waits. */
+static bool conn_say(struct loop *l, struct conn *c, const struct sockeye_turn *t)
+{
+	if (t->out_len > 0) {
+		ssize_t n = conn_send(l, c, t->out, t->out_len);
+
+		if (n < 0) {
+			conn_close(l, c, sockeye__end_of((int)n));
+			return false;
+		}
+		if (!sockeye__bytes_add(&c->c.out, t->out + n, t->out_len - (size_t)n)) {
+			conn_close(l, c, SOCKEYE__END_ERROR);
+			return false;
+		}
+	}
+	if (t->close && c->c.out == NULL) {
+		conn_close(l, c, SOCKEYE__END_DONE);
+		return false;
+	}
+	c->c.more = t->more && t->out_len > 0;
+	c->c.close = t->close;
+	c->c.deadline_ns = t->deadline_ns;
+	return true;
+}
+
+/* Turns of the session on in[0..len), in the loop's buffer, until it has no
+ * more to say or the peer takes no more. */
+static void conn_turns(struct loop *l, struct conn *c, uint8_t *in, size_t len)
+{
+	struct sockeye_turn *t = &l->turn;
+	bool again = true;
+
+	for (int turns = 0; again && turns < TURNS; turns++) {
+		t->in = in;
+		t->in_len = len;
+		t->in_end = c->c.v.in_end;
+		t->whole = c->c.v.site->whole;
+		sockeye__turn(c->c.v.site, c->state, t);
+		in += t->in_taken;
+		len -= t->in_taken;
+		if (!conn_say(l, c, t))
+			return;
+		again = c->c.out == NULL &&
+		    (c->c.more || (len > 0 && (t->in_taken > 0 || t->out_len > 0)));
+	}
+	if (again) /* it had its share of turns: the others first */
+		c->c.more = true;
+	if (sockeye__bytes_add(&c->c.in, in, len))
+		conn_rest(l, c);
+	else
+		conn_close(l, c, SOCKEYE__END_ERROR);
+}
+
+/* Puts what the session left over at the start of the loop's buffer. */
+static size_t conn_leftover(struct loop *l, struct conn *c)
+{
+	size_t len = sockeye__bytes_left(c->c.in);
+
+	if (len > 0)
+		memcpy(l->buf, c->c.in->data + c->c.in->at, len);
+	sockeye__bytes_drop(&c->c.in);
+	return len;
+}
+
+static void conn_read(struct loop *l, struct conn *c)
+{
+	size_t kept = c->c.in != NULL ? conn_leftover(l, c) : 0;
+	ssize_t n;
+
+	if (kept == BUFFER_BYTES) {
+		conn_close(l, c, SOCKEYE__END_ERROR); /* the session will never take it */
+		return;
+	}
+	do
+		n = recv(c->c.v.fd, l->buf + kept, BUFFER_BYTES - kept, 0);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+		conn_close(l, c, sockeye__end_of(-errno));
+		return;
+	}
+	if (n == 0)
+		c->c.v.in_end = true;
+	if (n > 0) {
+		c->c.v.bytes_in += (uint64_t)n;
+		sockeye__count(&l->w->counters->bytes_in, (uint64_t)n);
+		if (l->w->server->opts->show_messages)
+			sockeye__visit_show(l->w, &c->c.v, l->buf + kept, (size_t)n);
+		kept += (size_t)n;
+	}
+	conn_turns(l, c, l->buf, kept);
+}
+
+/* The peer takes output again: first what waits, then what the session has. */
+static void conn_flush(struct loop *l, struct conn *c)
+{
+	struct sockeye__bytes *out = c->c.out;
+
+	if (out != NULL) {
+		ssize_t n = conn_send(l, c, out->data + out->at, out->len - out->at);
+
+		if (n < 0) {
+			conn_close(l, c, sockeye__end_of((int)n));
+			return;
+		}
+		out->at += (size_t)n;
+		if (out->at < out->len)
+			return;
+		sockeye__bytes_drop(&c->c.out);
+		if (c->c.close) {
+			conn_close(l, c, SOCKEYE__END_DONE);
+			return;
+		}
+	}
+	conn_turns(l, c, l->buf, conn_leftover(l, c));
+}
+
+static void conn_ready(struct loop *l, struct conn *c, uint32_t events)
+{
+	c->c.active_ns = l->clocks.now.mono_ns;
+	if (c->watched == 0) /* only a reset is reported now */
+		conn_close(l, c, SOCKEYE__END_RESET);
+	else if ((c->watched & EPOLLIN) && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
+		conn_read(l, c);
+	else
+		conn_flush(l, c);
+}
+
+static void conn_expired(struct loop *l, struct conn *c)
+{
+	switch (sockeye__conn_due(&l->clocks, &c->c)) {
+	case SOCKEYE__DUE_IDLE:
+		conn_close(l, c, SOCKEYE__END_IDLE);
+		break;
+	case SOCKEYE__DUE_TIME:
+		conn_close(l, c, SOCKEYE__END_TIME);
+		break;
+	case SOCKEYE__DUE_TURN:
+		conn_flush(l, c);
+		break;
+	case SOCKEYE__DUE_LATER:
+		if (sockeye__conn_time(&l->clocks, &c->c) < 0)
+			conn_close(l, c, SOCKEYE__END_ERROR);
+		break;
+	}
+}
+
+static void conn_open(struct loop *l, const struct sockeye__visit *v)
+{
+	struct conn *c = calloc(1, sizeof *c + v->site->service->state_size);
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
+
+	if (c == NULL || epoll_ctl(l->ep, EPOLL_CTL_ADD, v->fd, &ev) < 0) {
+		free(c);
+		sockeye__turn_away(l->w, v, "no memory for a connection; it was closed", -ENOMEM);
+		return;
+	}
+	c->c.v = *v;
+	c->watched = EPOLLIN;
+	c->c.born_ns = c->c.active_ns = l->clocks.now.mono_ns;
+	if (v->site->service->speaks_first)
+		conn_turns(l, c, l->buf, 0);
+	else if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
+		conn_close(l, c, SOCKEYE__END_ERROR);
+}
+
+/* --- the loop --- */
+
+static void watch(struct loop *l, int fd, uint32_t events, uint64_t tag)
+{
+	struct epoll_event ev = {.events = events, .data.u64 = tag};
+
+	(void)epoll_ctl(l->ep, EPOLL_CTL_ADD, fd, &ev);
+}
+
+/* One client wakes one worker where workers share a listener. */
+static void listeners_watch(struct loop *l, bool want)
+{
+	const struct sockeye__server *server = l->w->server;
+
+	for (size_t i = 0; i < server->site_count && want != l->watching; i++) {
+		bool shared = server->sites[i].fd_count == 1 && server->workers > 1;
+		int fd = sockeye__site_fd(l->w, i);
+
+		if (!server->sites[i].stream)
+			continue;
+		if (want)
+			watch(l, fd, EPOLLIN | (shared ? (uint32_t)EPOLLEXCLUSIVE : 0), TAG_SITE(i));
+		else
+			epoll_ctl(l->ep, EPOLL_CTL_DEL, fd, NULL);
+	}
+	l->watching = want;
+}
+
+/* Watches the listeners exactly when a client could be taken. */
+static void listeners_settle(struct loop *l)
+{
+	bool want = !l->stopping && l->w->conns < l->w->conns_max;
+
+	if (l->resume_ns != 0) {
+		if (sockeye_now().mono_ns < l->resume_ns)
+			want = false;
+		else
+			l->resume_ns = 0;
+	}
+	if (want != l->watching)
+		listeners_watch(l, want);
+}
+
+static void clients_take(struct loop *l, size_t i)
+{
+	for (int n = 0; n < ACCEPTS && l->w->conns < l->w->conns_max; n++) {
+		struct sockeye_sockaddr peer;
+		struct sockeye__visit v;
+		int fd = sockeye_accept(sockeye__site_fd(l->w, i), true, 0, &peer);
+
+		if (fd >= 0) {
+			if (sockeye__admit(l->w, &l->w->server->sites[i], fd, &peer, &v))
+				conn_open(l, &v);
+			continue;
+		}
+		if (sockeye__accept_starved(fd)) {
+			sockeye__count(&l->w->counters->accept_failures, 1);
+			sockeye__warn_rarely(l->w, "accept failed; clients wait in the backlog", fd);
+			l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
+		}
+		break;
+	}
+}
+
+/* Those who connected before the stop are still served; then the listeners
+ * refuse. */
+static void stop(struct loop *l)
+{
+	for (size_t i = 0; i < l->w->server->site_count; i++) {
+		int fd = sockeye__site_fd(l->w, i);
+
+		if (l->w->server->sites[i].stream) {
+			clients_take(l, i);
+			shutdown(fd, SHUT_RD);
+		} else {
+			while (sockeye__answer(l->answerer, i))
+				;
+			epoll_ctl(l->ep, EPOLL_CTL_DEL, fd, NULL);
+		}
+	}
+	epoll_ctl(l->ep, EPOLL_CTL_DEL, l->w->server->stop_rd, NULL);
+	l->stopping = true;
+}
+
+static void dispatch(struct loop *l, const struct epoll_event *ev)
+{
+	size_t i;
+
+	if (!(ev->data.u64 & 1)) {
+		conn_ready(l, ev->data.ptr, ev->events);
+		return;
+	}
+	if (ev->data.u64 == TAG_STOP) {
+		stop(l);
+		return;
+	}
+	i = TAG_SITE_OF(ev->data.u64);
+	if (l->w->server->sites[i].stream)
+		clients_take(l, i);
+	else
+		for (int n = 0; n < ANSWER_BATCHES && sockeye__answer(l->answerer, i); n++)
+			;
+}
+
+static void loop_turn(struct loop *l)
+{
+	struct epoll_event evs[EVENTS];
+	struct sockeye__conn *c;
+	int n = epoll_wait(l->ep, evs, EVENTS, sockeye__clocks_wait_ms(&l->clocks, l->resume_ns));
+
+	if (l->clocks.needed)
+		l->turn.now = l->clocks.now = sockeye_now();
+	for (int i = 0; i < n; i++)
+		dispatch(l, &evs[i]);
+	for (int i = 0; i < EVENTS && (c = sockeye__clocks_expired(&l->clocks)) != NULL; i++)
+		conn_expired(l, (struct conn *)c);
+	listeners_settle(l);
+}
+
+static bool loop_open(struct loop *l)
+{
+	const struct sockeye__server *server = l->w->server;
+
+	l->ep = epoll_create1(EPOLL_CLOEXEC);
+	l->buf = malloc(BUFFER_BYTES);
+	if (l->ep < 0 || l->buf == NULL)
+		return false;
+	sockeye__clocks_init(&l->clocks, server);
+	l->turn.room = l->room;
+	l->turn.room_len = sizeof l->room;
+	watch(l, server->stop_rd, EPOLLIN, TAG_STOP);
+	for (size_t i = 0; i < server->site_count; i++) {
+		if (server->sites[i].stream)
+			continue;
+		if (l->answerer == NULL && (l->answerer = sockeye__answerer_new(l->w)) == NULL)
+			return false;
+		watch(l, sockeye__site_fd(l->w, i), EPOLLIN, TAG_SITE(i));
+	}
+	listeners_watch(l, true);
+	return true;
+}
+
+static void run(struct sockeye__worker *w)
+{
+	struct loop *l = calloc(1, sizeof *l);
+
+	if (l == NULL)
+		return;
+	l->w = w;
+	if (loop_open(l))
+		while (!l->stopping || w->conns > 0)
+			loop_turn(l);
+	sockeye__answerer_free(l->answerer);
+	sockeye__timers_fini(&l->clocks.timers);
+	free(l->buf);
+	free(l);
+}
+
+const struct sockeye__model sockeye__model_event = {
+    .name = "event",
+    .summary = "many connections in each of a few processes, by epoll",
+    .own_sockets = true,
+    .run = run,
+};

@@ -1,0 +1,137 @@
+/*
+ * fork.c: a process for each connection, as inetd has it. The worker accepts,
+ * its children serve; a crash costs one client.
+ */
+#include "serve/server.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct session_child {
+	pid_t pid;
+	struct sockeye__peer peer;
+};
+
+struct forker {
+	struct sockeye__worker *w;
+	struct sockeye__gate gate;
+	int child_fd; /* SIGCHLD, as a signalfd */
+	struct session_child *children;
+	size_t count, cap;
+};
+
+static _Noreturn void child_main(struct forker *f, struct sockeye__visit *v)
+{
+	pid_t worker = getppid();
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != worker)
+		_exit(1);
+	for (size_t i = 0; i < f->w->server->site_count; i++)
+		close(sockeye__site_fd(f->w, i)); /* or a restart finds its port taken */
+	close(f->w->server->stop_rd);
+	close(f->child_fd);
+	sockeye__gate_close(&f->gate);
+	sockeye__part(f->w, v, sockeye__session_run(f->w, v));
+	_exit(0);
+}
+
+static void children_reap(struct forker *f)
+{
+	struct signalfd_siginfo si;
+	int status;
+	pid_t pid;
+
+	/* Blocks when nothing has ended; one signal may stand for several. */
+	(void)!read(f->child_fd, &si, sizeof si);
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		size_t i = 0;
+
+		while (i < f->count && f->children[i].pid != pid)
+			i++;
+		if (i == f->count)
+			continue;
+		if (WIFSIGNALED(status)) { /* it could not say so itself */
+			sockeye__count(&f->w->counters->closed_stop, 1);
+			sockeye__warn_rarely(f->w, "a session was killed by a signal", 0);
+		}
+		sockeye__release(f->w, &f->children[i].peer);
+		f->children[i] = f->children[--f->count];
+	}
+}
+
+static bool children_grow(struct forker *f)
+{
+	size_t cap = f->cap != 0 ? f->cap * 2 : 64;
+	struct session_child *grown = reallocarray(f->children, cap, sizeof *grown);
+
+	if (grown == NULL)
+		return false;
+	f->children = grown;
+	f->cap = cap;
+	return true;
+}
+
+/* A process for one connection. When there can be none it is turned away, and
+ * nobody else is accepted for a while. */
+static void serve_visit(struct forker *f, struct sockeye__visit *v)
+{
+	pid_t pid = -1;
+
+	if (f->count < f->cap || children_grow(f))
+		pid = fork();
+	if (pid == 0)
+		child_main(f, v);
+	if (pid < 0) {
+		sockeye__turn_away(f->w, v, "no process for a connection; it was closed", -errno);
+		sockeye__gate_pause(&f->gate);
+		return;
+	}
+	f->children[f->count++] = (struct session_child){.pid = pid, .peer = v->peer};
+	close(v->fd);
+}
+
+static int children_watch(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD); /* blocked by the supervisor already */
+	return signalfd(-1, &set, SFD_CLOEXEC);
+}
+
+static void run(struct sockeye__worker *w)
+{
+	struct forker f = {.w = w};
+	struct sockeye__visit v;
+	enum sockeye__gate_kind kind;
+	size_t site;
+
+	f.child_fd = children_watch();
+	if (f.child_fd < 0 || sockeye__gate_open(&f.gate, w, false, f.child_fd) < 0)
+		return;
+	while ((kind = sockeye__gate_next(&f.gate, &v, &site)) != SOCKEYE__GATE_STOP) {
+		if (kind == SOCKEYE__GATE_VISIT)
+			serve_visit(&f, &v);
+		else
+			children_reap(&f);
+	}
+	while (f.count > 0) /* the supervisor ends us when the grace is over */
+		children_reap(&f);
+	sockeye__gate_close(&f.gate);
+	close(f.child_fd);
+	free(f.children);
+}
+
+const struct sockeye__model sockeye__model_fork = {
+    .name = "fork",
+    .summary = "a process for each connection",
+    .workers = 1,
+    .answerers = true,
+    .run = run,
+};

@@ -1,0 +1,154 @@
+/*
+ * gate.c: where the models with blocking sessions wait for the next client.
+ *
+ * An epoll set holds every listener of the worker (EPOLLEXCLUSIVE: one client
+ * wakes one worker) and the pipe that says stop. Under pressure the listeners
+ * leave the set but stay open: clients wait in the backlog and are served
+ * later, and nothing spins.
+ */
+#include "serve/server.h"
+#include "net/net.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define TAG_STOP UINT64_MAX
+#define TAG_WAKE (UINT64_MAX - 1)
+
+static int watch(struct sockeye__gate *g, int fd, uint32_t events, uint64_t tag)
+{
+	struct epoll_event ev = {.events = events, .data.u64 = tag};
+
+	return epoll_ctl(g->ep, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+static bool watched(const struct sockeye__gate *g, size_t i)
+{
+	return g->w->server->sites[i].stream || g->datagrams;
+}
+
+static void listeners_watch(struct sockeye__gate *g)
+{
+	for (size_t i = 0; i < g->w->server->site_count; i++)
+		if (watched(g, i))
+			(void)watch(g, sockeye__site_fd(g->w, i), EPOLLIN | EPOLLEXCLUSIVE, i);
+	g->watching = true;
+}
+
+static void listeners_unwatch(struct sockeye__gate *g)
+{
+	for (size_t i = 0; i < g->w->server->site_count; i++)
+		if (watched(g, i))
+			epoll_ctl(g->ep, EPOLL_CTL_DEL, sockeye__site_fd(g->w, i), NULL);
+	g->watching = false;
+}
+
+int sockeye__gate_open(
+    struct sockeye__gate *g, struct sockeye__worker *w, bool datagrams, int wake_fd)
+{
+	int err;
+
+	*g = (struct sockeye__gate){.w = w, .wake_fd = wake_fd, .datagrams = datagrams};
+	g->ep = epoll_create1(EPOLL_CLOEXEC);
+	if (g->ep < 0)
+		return -errno;
+	err = watch(g, w->server->stop_rd, EPOLLIN, TAG_STOP);
+	if (err == 0 && wake_fd >= 0)
+		err = watch(g, wake_fd, EPOLLIN, TAG_WAKE);
+	if (err < 0)
+		close(g->ep);
+	return err;
+}
+
+void sockeye__gate_close(struct sockeye__gate *g)
+{
+	close(g->ep);
+}
+
+void sockeye__gate_pause(struct sockeye__gate *g)
+{
+	g->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
+}
+
+static bool full(const struct sockeye__gate *g)
+{
+	return __atomic_load_n(&g->w->conns, __ATOMIC_RELAXED) >= g->w->conns_max;
+}
+
+/* Watches the listeners exactly when a client could be taken. Returns
+ * the poll time-out until that may change by itself. */
+static int listeners_settle(struct sockeye__gate *g)
+{
+	int timeout_ms = -1;
+	bool want = !full(g);
+
+	if (want && g->resume_ns != 0) {
+		timeout_ms = sockeye__poll_ms(g->resume_ns, sockeye_now().mono_ns);
+		want = timeout_ms == 0;
+		if (want) {
+			g->resume_ns = 0;
+			timeout_ms = -1;
+		}
+	}
+	if (want && !g->watching)
+		listeners_watch(g);
+	else if (!want && g->watching)
+		listeners_unwatch(g);
+	return timeout_ms;
+}
+
+/* Takes one client of listener i, if there still is one. */
+static bool take(struct sockeye__gate *g, size_t i, struct sockeye__visit *out_visit)
+{
+	struct sockeye_sockaddr peer;
+	int fd = sockeye_accept(sockeye__site_fd(g->w, i), false, 0, &peer);
+
+	if (fd >= 0)
+		return sockeye__admit(g->w, &g->w->server->sites[i], fd, &peer, out_visit);
+	if (sockeye__accept_starved(fd)) {
+		sockeye__count(&g->w->counters->accept_failures, 1);
+		sockeye__warn_rarely(g->w, "accept failed; clients wait in the backlog", fd);
+		sockeye__gate_pause(g);
+	}
+	return false;
+}
+
+/* After the stop: those who connected before it are still served, then the
+ * listeners refuse. */
+static enum sockeye__gate_kind last_call(struct sockeye__gate *g, struct sockeye__visit *out_visit)
+{
+	for (size_t i = 0; i < g->w->server->site_count; i++) {
+		if (!g->w->server->sites[i].stream)
+			continue;
+		if (!full(g) && take(g, i, out_visit))
+			return SOCKEYE__GATE_VISIT;
+		shutdown(sockeye__site_fd(g->w, i), SHUT_RD);
+	}
+	return SOCKEYE__GATE_STOP;
+}
+
+enum sockeye__gate_kind sockeye__gate_next(
+    struct sockeye__gate *g, struct sockeye__visit *out_visit, size_t *out_site)
+{
+	struct epoll_event ev;
+
+	while (!g->stopped) {
+		int timeout_ms = listeners_settle(g);
+
+		if (epoll_wait(g->ep, &ev, 1, timeout_ms) != 1)
+			continue; /* time-out or EINTR */
+		if (ev.data.u64 == TAG_STOP) {
+			g->stopped = true;
+		} else if (ev.data.u64 == TAG_WAKE) {
+			return SOCKEYE__GATE_WAKE;
+		} else if (!g->w->server->sites[ev.data.u64].stream) {
+			*out_site = ev.data.u64;
+			return SOCKEYE__GATE_DATAGRAM;
+		} else if (take(g, ev.data.u64, out_visit)) {
+			return SOCKEYE__GATE_VISIT;
+		}
+	}
+	return last_call(g, out_visit);
+}

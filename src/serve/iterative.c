@@ -1,0 +1,35 @@
+/*
+ * iterative.c: one client after another, in one process. The simplest model
+ * and, for one client at a time, the quickest to answer; a client that says
+ * nothing stops all others until --idle-timeout.
+ */
+#include "serve/server.h"
+
+static void run(struct sockeye__worker *w)
+{
+	struct sockeye__gate gate;
+	struct sockeye__visit v;
+	struct sockeye__answerer *answerer = sockeye__answerer_new(w);
+	enum sockeye__gate_kind kind;
+	size_t site;
+
+	if (answerer == NULL || sockeye__gate_open(&gate, w, true, -1) < 0) {
+		sockeye__answerer_free(answerer);
+		return;
+	}
+	while ((kind = sockeye__gate_next(&gate, &v, &site)) != SOCKEYE__GATE_STOP) {
+		if (kind == SOCKEYE__GATE_VISIT)
+			sockeye__dismiss(w, &v, sockeye__session_run(w, &v));
+		else
+			sockeye__answer(answerer, site);
+	}
+	sockeye__gate_close(&gate);
+	sockeye__answerer_free(answerer);
+}
+
+const struct sockeye__model sockeye__model_iterative = {
+    .name = "iterative",
+    .summary = "one client after another in one process",
+    .workers = 1,
+    .run = run,
+};

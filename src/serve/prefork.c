@@ -1,0 +1,26 @@
+/*
+ * prefork.c: a fixed set of processes, each serving one client after another.
+ * They share the listeners, so a client waits only while all are busy.
+ */
+#include "serve/server.h"
+
+static void run(struct sockeye__worker *w)
+{
+	struct sockeye__gate gate;
+	struct sockeye__visit v;
+	size_t site;
+
+	if (sockeye__gate_open(&gate, w, false, -1) < 0)
+		return;
+	while (sockeye__gate_next(&gate, &v, &site) == SOCKEYE__GATE_VISIT)
+		sockeye__dismiss(w, &v, sockeye__session_run(w, &v));
+	sockeye__gate_close(&gate);
+}
+
+const struct sockeye__model sockeye__model_prefork = {
+    .name = "prefork",
+    .summary = "a fixed set of processes, one client each at a time",
+    .workers = 8,
+    .answerers = true,
+    .run = run,
+};

@@ -1,0 +1,326 @@
+/* serve.c: sockeye_serve, from a list of sites to workers that run. */
+#include "serve/models.h"
+#include "net/net.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <netinet/tcp.h>
+#include <pwd.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#define ADDRESSES_MAX 16 /* bound addresses of one site's address */
+
+int sockeye__site_fd(const struct sockeye__worker *w, size_t i)
+{
+	const struct sockeye__site *s = &w->server->sites[i];
+
+	return s->fds[s->fd_count > 1 ? w->index : 0];
+}
+
+/* A worker's share of the connections is only fair when every worker can take
+ * from one queue: clients that hash to a full worker would wait for ever. */
+static bool wants_own_sockets(const struct sockeye__server *server, const struct sockeye_addr *addr)
+{
+	bool inet = addr->scheme == SOCKEYE_TCP || addr->scheme == SOCKEYE_UDP;
+
+	return inet && server->workers > 1 && server->model->own_sockets &&
+	    server->opts->connections_max == 0;
+}
+
+static int site_open_more(
+    struct sockeye__site *s, const struct sockeye_addr *addr, const struct sockeye_listen_opts *lo)
+{
+	for (unsigned i = 1; i < s->fd_count; i++) {
+		int err = sockeye__listen_again(&s->listener, addr, lo, &s->fds[i]);
+
+		if (err < 0) {
+			s->fd_count = i;
+			return err;
+		}
+	}
+	return 0;
+}
+
+static bool wildcard(const struct sockeye_sockaddr *name)
+{
+	return name->u.sa.sa_family == AF_INET6
+	    ? IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr)
+	    : name->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
+/* Answers leave at once: services write whole messages, so Nagle's algorithm
+ * (RFC 896) would only delay the second of two. Accepted sockets inherit it.
+ * A socket bound to one address need not be told which one was asked. */
+static void site_tune(struct sockeye__site *s)
+{
+	bool v6 = s->listener.name.u.sa.sa_family == AF_INET6;
+
+	s->asks_local = s->scheme == SOCKEYE_UDP && wildcard(&s->listener.name);
+	for (unsigned i = 0; i < s->fd_count; i++) {
+		if (s->scheme == SOCKEYE_TCP)
+			(void)sockeye__option_set(s->fds[i], IPPROTO_TCP, TCP_NODELAY, 1);
+		if (s->scheme == SOCKEYE_UDP && !s->asks_local)
+			(void)sockeye__option_set(s->fds[i], v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+			    v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 0);
+	}
+}
+
+static int site_open(struct sockeye__server *server, const struct sockeye_site *site,
+    const struct sockeye_listener *listener, const struct sockeye_listen_opts *lo)
+{
+	struct sockeye__site *s = &server->sites[server->site_count];
+
+	*s = (struct sockeye__site){
+	    .service = site->service,
+	    .config = site->config,
+	    .scheme = listener->scheme,
+	    .listener = *listener,
+	    .stream = sockeye_scheme_is_stream(listener->scheme),
+	    .whole = listener->scheme == SOCKEYE_UNIX_SEQPACKET,
+	    .fd_count = lo->reuseport ? server->workers : 1,
+	};
+	s->fds = calloc(s->fd_count, sizeof *s->fds);
+	if (s->fds == NULL) {
+		sockeye_listener_close(&s->listener);
+		return -ENOMEM;
+	}
+	s->fds[0] = listener->fd;
+	server->site_count++;
+	if (s->stream ? s->service->turn == NULL : s->service->datagram == NULL)
+		return -EOPNOTSUPP;
+	int err = site_open_more(s, &site->addr, lo);
+	site_tune(s);
+	return err;
+}
+
+static int address_open(struct sockeye__server *server, const struct sockeye_site *site,
+    struct sockeye_fail *fail)
+{
+	struct sockeye_listener listeners[ADDRESSES_MAX];
+	struct sockeye_listen_opts lo = {
+	    .backlog = server->opts->backlog,
+	    .nonblocking = true,
+	    .reuseport = wants_own_sockets(server, &site->addr),
+	};
+	size_t room = SOCKEYE__SITES_MAX - server->site_count;
+	int n = sockeye_listen(&site->addr, &lo, listeners,
+	    room < ADDRESSES_MAX ? room : ADDRESSES_MAX, fail);
+	int err = 0;
+
+	for (int i = 0; i < n; i++) {
+		if (err == 0)
+			err = site_open(server, site, &listeners[i], &lo);
+		else
+			sockeye_listener_close(&listeners[i]);
+	}
+	if (err < 0) {
+		char text[SOCKEYE_ADDR_TEXT_MAX];
+
+		sockeye_addr_print(&site->addr, text, sizeof text);
+		return sockeye__fail_set(fail, "serve", text, err);
+	}
+	return n < 0 ? n : 0;
+}
+
+static int sites_open(struct sockeye__server *server, const struct sockeye_site *sites,
+    size_t count, struct sockeye_fail *fail)
+{
+	server->sites = calloc(SOCKEYE__SITES_MAX, sizeof *server->sites);
+	if (server->sites == NULL)
+		return sockeye__fail_set(fail, "serve", "", -ENOMEM);
+	for (size_t i = 0; i < count; i++) {
+		int err = address_open(server, &sites[i], fail);
+
+		if (err < 0 && !(sites[i].optional && (err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT)))
+			return err;
+	}
+	if (server->site_count == 0)
+		return sockeye__fail_set(fail, "serve", "", -EADDRNOTAVAIL);
+	return 0;
+}
+
+static void sites_close(struct sockeye__server *server)
+{
+	for (size_t i = 0; i < server->site_count; i++) {
+		for (unsigned k = 1; k < server->sites[i].fd_count; k++)
+			close(server->sites[i].fds[k]);
+		sockeye_listener_close(&server->sites[i].listener);
+		free(server->sites[i].fds);
+	}
+	free(server->sites);
+}
+
+/* Becomes `user` for good, and makes sure of it: a setuid that silently left a
+ * way back has been a hole in more than one server. */
+static int become(const char *user)
+{
+	struct passwd pw, *found = NULL;
+	char buf[4096];
+	int err = getpwnam_r(user, &pw, buf, sizeof buf, &found);
+	uid_t r, e, s;
+
+	if (err != 0 || found == NULL)
+		return err != 0 ? -err : SOCKEYE_E_NONAME;
+	if (getuid() == pw.pw_uid && geteuid() == pw.pw_uid)
+		return 0;
+	if (initgroups(user, pw.pw_gid) < 0 || setresgid(pw.pw_gid, pw.pw_gid, pw.pw_gid) < 0 ||
+	    setresuid(pw.pw_uid, pw.pw_uid, pw.pw_uid) < 0)
+		return -errno;
+	if (getresuid(&r, &e, &s) < 0 || r != pw.pw_uid || e != pw.pw_uid || s != pw.pw_uid ||
+	    (pw.pw_uid != 0 && setuid(0) == 0))
+		return -EPERM;
+	return 0;
+}
+
+/* Each connection is a descriptor: use what the hard limit allows, up to a
+ * number that no loop over it could make slow. */
+static void descriptors_raise(void)
+{
+	struct rlimit rl;
+	const rlim_t enough = 1 << 20;
+
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_cur >= rl.rlim_max || rl.rlim_cur >= enough)
+		return;
+	rl.rlim_cur = rl.rlim_max < enough ? rl.rlim_max : enough;
+	(void)setrlimit(RLIMIT_NOFILE, &rl);
+}
+
+/* 0, 1 and 2 closed at start would become sockets that stray writes reach. */
+static int standard_fds_fill(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+		if (fd < 0)
+			return -errno;
+	} while (fd <= 2);
+	close(fd);
+	return 0;
+}
+
+static int model_choose(struct sockeye__server *server, struct sockeye_fail *fail)
+{
+	const struct sockeye_serve_opts *opts = server->opts;
+	const char *name = opts->model != NULL ? opts->model : "event";
+	int err;
+
+	server->model = sockeye__model_find(name);
+	if (server->model == NULL)
+		return sockeye__fail_set(fail, "model", name, SOCKEYE_E_MODEL);
+	err = server->model->probe != NULL ? server->model->probe() : 0;
+	if (err < 0) {
+		char text[128];
+
+		if (opts->model_strict)
+			return sockeye__fail_set(fail, "model", name, err);
+		snprintf(text, sizeof text, "model %s is not available here; using event", name);
+		sockeye__event(opts,
+		    &(struct sockeye_event){
+		        .kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
+		server->model = &sockeye__model_event;
+	}
+	return 0;
+}
+
+static void workers_choose(struct sockeye__server *server)
+{
+	const struct sockeye_serve_opts *opts = server->opts;
+	unsigned n = server->model->workers;
+	cpu_set_t set;
+
+	if (n != 1 && opts->workers > 0) /* 1: the model knows only one */
+		n = opts->workers;
+	if (n == 0)
+		n = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+	if (n > SOCKEYE__WORKERS_MAX)
+		n = SOCKEYE__WORKERS_MAX;
+	if (opts->connections_max > 0 && n > opts->connections_max)
+		n = opts->connections_max; /* each has a share of at least one */
+	server->workers = n;
+}
+
+static int shared_open(struct sockeye__server *server)
+{
+	server->shared_bytes = sizeof *server->shared +
+	    (server->workers + server->answerers) * sizeof server->shared->worker[0];
+	server->shared = mmap(NULL, server->shared_bytes, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (server->shared == MAP_FAILED) {
+		server->shared = NULL;
+		return -ENOMEM;
+	}
+	if (server->opts->per_source_max > 0) {
+		server->shared->sources = sockeye__sources_new(server->opts->per_source_max);
+		if (server->shared->sources == NULL)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void server_close(struct sockeye__server *server)
+{
+	sites_close(server);
+	if (server->shared != NULL) {
+		sockeye__sources_free(server->shared->sources);
+		munmap(server->shared, server->shared_bytes);
+	}
+	if (server->stop_rd >= 0)
+		close(server->stop_rd);
+	if (server->stop_wr >= 0)
+		close(server->stop_wr);
+}
+
+static int server_open(struct sockeye__server *server, const struct sockeye_site *sites,
+    size_t count, struct sockeye_fail *fail)
+{
+	int err, pipe_fds[2];
+
+	err = standard_fds_fill();
+	if (err < 0)
+		return sockeye__fail_set(fail, "open", "/dev/null", err);
+	descriptors_raise();
+	err = model_choose(server, fail);
+	if (err < 0)
+		return err;
+	workers_choose(server);
+	err = sites_open(server, sites, count, fail);
+	if (err < 0)
+		return err;
+	if (server->opts->user != NULL) {
+		err = become(server->opts->user);
+		if (err < 0)
+			return sockeye__fail_set(fail, "become user", server->opts->user, err);
+	}
+	for (size_t i = 0; i < server->site_count && server->model->answerers; i++)
+		server->answerers += !server->sites[i].stream;
+	err = shared_open(server);
+	if (err == 0 && pipe2(pipe_fds, O_CLOEXEC) < 0)
+		err = -errno;
+	if (err < 0)
+		return sockeye__fail_set(fail, "serve", "", err);
+	server->stop_rd = pipe_fds[0];
+	server->stop_wr = pipe_fds[1];
+	return 0;
+}
+
+int sockeye_serve(const struct sockeye_site *sites, size_t count,
+    const struct sockeye_serve_opts *opts, struct sockeye_fail *fail)
+{
+	static const struct sockeye_serve_opts defaults;
+	struct sockeye__server server = {
+	    .opts = opts != NULL ? opts : &defaults, .stop_rd = -1, .stop_wr = -1};
+	int err = server_open(&server, sites, count, fail);
+
+	if (err == 0)
+		err = sockeye__supervise(&server, fail);
+	server_close(&server);
+	return err;
+}

@@ -1,0 +1,155 @@
+/*
+ * sources.c: how many connections each source address has, over all workers.
+ *
+ * An open-addressed table in shared memory, one entry for each pair of source
+ * and worker, so that the places of a worker that was killed can be given
+ * back. The mutex is robust: a worker that dies holding it does not stop the
+ * others.
+ */
+#include "serve/server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#define CELLS 65536u /* a power of two; pages are touched only when used */
+#define PROBES 64u   /* cells looked at for one source before the table counts as full */
+
+struct cell {
+	struct in6_addr addr; /* IPv4 as mapped */
+	uint16_t worker;
+	uint16_t count; /* 0: free */
+};
+
+struct sockeye__sources {
+	pthread_mutex_t lock;
+	uint32_t max;
+	uint64_t seed; /* so that nobody can choose addresses that collide */
+	struct cell cells[CELLS];
+};
+
+struct sockeye__sources *sockeye__sources_new(uint32_t per_source_max)
+{
+	pthread_mutexattr_t attr;
+	struct sockeye__sources *s = mmap(
+	    NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (s == MAP_FAILED)
+		return NULL;
+	s->max = per_source_max < UINT16_MAX ? per_source_max : UINT16_MAX;
+	if (getrandom(&s->seed, sizeof s->seed, 0) != (ssize_t)sizeof s->seed)
+		s->seed = (uint64_t)(uintptr_t)s;
+	pthread_mutexattr_init(&attr);
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	pthread_mutex_init(&s->lock, &attr);
+	pthread_mutexattr_destroy(&attr);
+	return s;
+}
+
+void sockeye__sources_free(struct sockeye__sources *s)
+{
+	if (s != NULL)
+		munmap(s, sizeof *s);
+}
+
+static void lock(struct sockeye__sources *s)
+{
+	if (pthread_mutex_lock(&s->lock) == EOWNERDEAD)
+		pthread_mutex_consistent(&s->lock);
+}
+
+static bool key_of(const struct sockeye__peer *peer, struct in6_addr *out_key)
+{
+	switch (peer->u.sa.sa_family) {
+	case AF_INET:
+		memset(out_key, 0, sizeof *out_key);
+		out_key->s6_addr[10] = out_key->s6_addr[11] = 0xff;
+		memcpy(out_key->s6_addr + 12, &peer->u.in.sin_addr, 4);
+		return true;
+	case AF_INET6:
+		*out_key = peer->u.in6.sin6_addr;
+		return true;
+	default:
+		return false; /* UNIX sockets have no source to tell apart */
+	}
+}
+
+static uint32_t hash(const struct sockeye__sources *s, const struct in6_addr *key)
+{
+	uint64_t h = s->seed, part;
+
+	for (size_t i = 0; i < sizeof *key; i += sizeof part) {
+		memcpy(&part, key->s6_addr + i, sizeof part);
+		h = (h ^ part) * UINT64_C(0x9e3779b97f4a7c15);
+		h ^= h >> 32;
+	}
+	return (uint32_t)h & (CELLS - 1);
+}
+
+bool sockeye__sources_take(
+    struct sockeye__sources *s, const struct sockeye__peer *peer, unsigned worker)
+{
+	struct in6_addr key;
+	struct cell *mine = NULL, *vacant = NULL;
+	uint32_t sum = 0;
+	bool taken = false;
+
+	if (!key_of(peer, &key))
+		return true;
+	lock(s);
+	for (uint32_t i = 0, at = hash(s, &key); i < PROBES; i++) {
+		struct cell *c = &s->cells[(at + i) & (CELLS - 1)];
+
+		if (c->count == 0) {
+			if (vacant == NULL)
+				vacant = c;
+		} else if (memcmp(&c->addr, &key, sizeof key) == 0) {
+			sum += c->count;
+			if (c->worker == worker)
+				mine = c;
+		}
+	}
+	if (sum < s->max && (mine != NULL || vacant != NULL)) {
+		if (mine == NULL) {
+			mine = vacant;
+			mine->addr = key;
+			mine->worker = (uint16_t)worker;
+		}
+		mine->count++;
+		taken = true;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return taken;
+}
+
+void sockeye__sources_give(
+    struct sockeye__sources *s, const struct sockeye__peer *peer, unsigned worker)
+{
+	struct in6_addr key;
+
+	if (!key_of(peer, &key))
+		return;
+	lock(s);
+	for (uint32_t i = 0, at = hash(s, &key); i < PROBES; i++) {
+		struct cell *c = &s->cells[(at + i) & (CELLS - 1)];
+
+		if (c->count > 0 && c->worker == worker &&
+		    memcmp(&c->addr, &key, sizeof key) == 0) {
+			c->count--;
+			break;
+		}
+	}
+	pthread_mutex_unlock(&s->lock);
+}
+
+void sockeye__sources_forget(struct sockeye__sources *s, unsigned worker)
+{
+	lock(s);
+	for (uint32_t i = 0; i < CELLS; i++)
+		if (s->cells[i].worker == worker)
+			s->cells[i].count = 0;
+	pthread_mutex_unlock(&s->lock);
+}

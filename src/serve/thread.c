@@ -1,0 +1,89 @@
+/*
+ * thread.c: a thread for each connection, in one process.
+ */
+#include "serve/server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+/* A session has 80 KiB of buffers on its stack; untouched pages cost nothing. */
+#define STACK_BYTES (192 * 1024)
+
+struct threader {
+	struct sockeye__worker *w;
+	struct sockeye__gate gate;
+	int ended_fd;  /* an eventfd that ending sessions write ... */
+	bool wants_it; /* ... when the worker waits for one to end */
+	pthread_attr_t attr;
+};
+
+struct task {
+	struct threader *t;
+	struct sockeye__visit v;
+};
+
+static void *session_main(void *arg)
+{
+	struct task *task = arg;
+	struct threader *t = task->t;
+
+	sockeye__dismiss(t->w, &task->v, sockeye__session_run(t->w, &task->v));
+	free(task);
+	if (__atomic_load_n(&t->wants_it, __ATOMIC_SEQ_CST))
+		(void)eventfd_write(t->ended_fd, 1); /* last: the worker may end now */
+	return NULL;
+}
+
+static void serve_visit(struct threader *t, const struct sockeye__visit *v)
+{
+	struct task *task = malloc(sizeof *task);
+	pthread_t thread;
+	int err = ENOMEM;
+
+	if (task != NULL) {
+		*task = (struct task){.t = t, .v = *v};
+		err = pthread_create(&thread, &t->attr, session_main, task);
+	}
+	if (err == 0)
+		return;
+	free(task);
+	sockeye__turn_away(t->w, v, "no thread for a connection; it was closed", -err);
+	sockeye__gate_pause(&t->gate);
+}
+
+static void run(struct sockeye__worker *w)
+{
+	struct threader t = {.w = w, .wants_it = w->conns_max != UINT32_MAX};
+	struct sockeye__visit v;
+	enum sockeye__gate_kind kind;
+	eventfd_t ended;
+	size_t site;
+
+	t.ended_fd = eventfd(0, EFD_CLOEXEC);
+	if (t.ended_fd < 0 || sockeye__gate_open(&t.gate, w, false, t.ended_fd) < 0)
+		return;
+	pthread_attr_init(&t.attr);
+	pthread_attr_setdetachstate(&t.attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&t.attr, STACK_BYTES);
+	while ((kind = sockeye__gate_next(&t.gate, &v, &site)) != SOCKEYE__GATE_STOP) {
+		if (kind == SOCKEYE__GATE_VISIT)
+			serve_visit(&t, &v);
+		else
+			(void)eventfd_read(t.ended_fd, &ended);
+	}
+	__atomic_store_n(&t.wants_it, true, __ATOMIC_SEQ_CST);
+	while (__atomic_load_n(&w->conns, __ATOMIC_SEQ_CST) > 0)
+		(void)eventfd_read(t.ended_fd, &ended);
+	sockeye__gate_close(&t.gate);
+}
+
+const struct sockeye__model sockeye__model_thread = {
+    .name = "thread",
+    .summary = "a thread for each connection",
+    .workers = 1,
+    .answerers = true,
+    .run = run,
+};
