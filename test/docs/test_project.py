@@ -1,0 +1,55 @@
+"""The project's pages name files, packages and targets that exist."""
+import re
+import subprocess
+
+import pytest
+
+import mdoc
+
+ROOT = mdoc.ROOT
+PAGES = ["README.md", "HACKING.md", *(str(path.relative_to(ROOT))
+                                      for path in sorted((ROOT / "docs").rglob("*.md")))]
+FOLDERS = r"(?:include|src|cmd|test|fuzz|bench|examples|man|docs|scripts|\.ci)"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_it_names_exist(page):
+    text = (ROOT / page).read_text()
+    named = set(re.findall(rf"`({FOLDERS}/[\w./-]*[\w/])`", text))
+    named |= {target for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)}
+    base = (ROOT / page).parent
+    missing = {name for name in named if not (ROOT / name).exists() and not (base / name).exists()}
+    assert missing == set()
+
+
+def test_map_has_every_source_file():
+    text = (ROOT / "docs" / "MAP.md").read_text()
+    files = {str(path.relative_to(ROOT)) for top in ("include", "src", "cmd")
+             for path in (ROOT / top).rglob("*.[ch]")}
+    assert {name for name in files if name not in text} == set()
+
+
+def test_dependencies_are_those_the_script_installs():
+    text = (ROOT / "docs" / "DEPENDENCIES.md").read_text()
+    parts = re.split(r"^## .*`(\w+)`.*\n", text, flags=re.M)
+    for name, part in zip(parts[1::2], parts[2::2]):
+        listed = subprocess.run([ROOT / "scripts" / "install-deps", "--list", name], text=True,
+                                check=True, capture_output=True).stdout.split()
+        assert sorted(set(re.findall(r"^\| `([^`]+)`", part, re.M))) == listed
+    assert parts[1::2] == ["build", "test", "lint", "bench"]
+
+
+def test_make_targets_that_are_named_exist():
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.M))
+    for page in PAGES:
+        named = set(re.findall(r"`make ([a-z-]+)", (ROOT / page).read_text()))
+        assert named <= targets, page
+
+
+def test_nothing_is_unknown_to_the_build():
+    """Every C file of src and cmd is in a list of meson's."""
+    for folder in ("src", "cmd"):
+        listed = set(re.findall(r"'([\w/.]+\.c)'", (ROOT / folder / "meson.build").read_text()))
+        there = {str(path.relative_to(ROOT / folder)) for path in (ROOT / folder).rglob("*.c")}
+        assert there == listed
