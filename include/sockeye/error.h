@@ -70,9 +70,9 @@ SOCKEYE_API const char *sockeye_error_text(int err);
  * and manuals. The string is constant. Thread-safe. */
 SOCKEYE_API const char *sockeye_error_name(int err);
 
-/* The exit code that `err` has in every subcommand; SOCKEYE_EXIT_DONE for
- * err >= 0. Thread-safe. */
-SOCKEYE_API enum sockeye_exit sockeye_error_exit(int err);
+/* The exit code (enum sockeye_exit) that `err` has in every subcommand;
+ * SOCKEYE_EXIT_DONE for err >= 0. An int, as main returns it. Thread-safe. */
+SOCKEYE_API int sockeye_error_exit(int err);
 
 /* Which step of a call failed, on which address, and why. The caller owns it;
  * a call that returns 0 or more leaves it alone. */
