@@ -1,0 +1,323 @@
+/* bench.c: sockeye bench, the load generator. */
+#include "commands.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <sockeye/addr.h>
+#include <sockeye/sockaddr.h>
+#include <sockeye/time.h>
+
+#include "report.h"
+#include "tool/bench.h"
+
+#define NAMES_MAX     16
+#define CONNECTIONS   1000000
+#define IN_FLIGHT_MAX 65536
+#define SIZE_MAX_     (UINT64_C(64) << 20) /* of a stream's message: it is held in memory */
+#define DATAGRAM_MAX  65507
+#define DATAGRAM_MANY 8 /* octets: room for the number that tells them apart */
+#define PERCENTILES   5
+
+struct opts {
+	struct cli_common common;
+	uint32_t connections, in_flight, sources;
+	uint64_t size, time_ns, count, warmup_ns, timeout_ns;
+	unsigned expect, churn;
+	bool burst;
+};
+
+static const char *const expect_words[] = {"echo", "upper", "any", NULL};
+static const char *const churn_words[] = {"no", "fin", "rst", NULL};
+static const double percents[PERCENTILES] = {50, 90, 99, 99.9, 99.99};
+static const char *const percent_names[PERCENTILES] = {"p50", "p90", "p99", "p99.9", "p99.99"};
+
+static const struct cli_option options[] = {
+    {.help = "Load:"},
+    {"connections", 'c', "N", CLI_UINT, offsetof(struct opts, connections), .min = 1,
+     .max = CONNECTIONS, .help = "connections at once (1)"},
+    {"size", 's', "SIZE", CLI_SIZE, offsetof(struct opts, size), .max = SIZE_MAX_,
+     .help = "octets of a message (64)"},
+    {"in-flight", 'f', "N", CLI_UINT, offsetof(struct opts, in_flight), .min = 1,
+     .max = IN_FLIGHT_MAX, .help = "messages on their way on each connection (1)"},
+    {"churn", 0, "HOW", CLI_CHOICE, offsetof(struct opts, churn), .choices = churn_words,
+     .help = "a connection for each message, closed with fin or rst (no)"},
+    {"burst", 0, NULL, CLI_FLAG, offsetof(struct opts, burst),
+     .help = "write a message whole before reading any of its answer"},
+    {"sources", 0, "N", CLI_UINT, offsetof(struct opts, sources), .min = 1, .max = 65536,
+     .help = "come from N addresses, 127.0.0.1 or bind= and those behind it (1)"},
+    {.help = "Length:"},
+    {"time", 't', "TIME", CLI_TIME, offsetof(struct opts, time_ns), .min = 1,
+     .help = "measure so long (5s, or without end with --count)"},
+    {"count", 'n', "N", CLI_SIZE, offsetof(struct opts, count), .min = 1,
+     .help = "measure so many messages"},
+    {"warmup", 'w', "TIME", CLI_TIME, offsetof(struct opts, warmup_ns),
+     .help = "run so long before measuring (0)"},
+    {.help = "Answers:"},
+    {"expect", 'e', "WHAT", CLI_CHOICE, offsetof(struct opts, expect), .choices = expect_words,
+     .help = "echo: the same octets; upper: in upper case; any: whatever comes (echo)"},
+    {"timeout", 0, "TIME", CLI_TIME, offsetof(struct opts, timeout_ns), .min = 1,
+     .help = "of an answer, and of connecting (10s; datagrams 1s, then they are lost)"},
+    {NULL},
+};
+
+/* What no single option can say. */
+static const char *contradiction(const struct opts *o, const struct sockeye_addr *addr)
+{
+	bool stream = sockeye_scheme_is_stream(addr->scheme);
+
+	if (stream && o->size == 0)
+		return "--size 0 is for datagrams";
+	if (!stream && o->size > DATAGRAM_MAX)
+		return "a datagram has at most 65507 octets";
+	if (!stream && o->churn != SOCKEYE__BENCH_KEEP)
+		return "--churn is for connections";
+	if (!stream && o->burst)
+		return "--burst is for connections";
+	if (!stream && o->in_flight > 1 && o->size < DATAGRAM_MANY)
+		return "datagrams --in-flight need 8 octets to be told apart";
+	if (o->in_flight > 1 &&
+	    (o->burst || o->churn != SOCKEYE__BENCH_KEEP || o->expect == SOCKEYE__BENCH_ANY))
+		return "--in-flight does not go with --burst, --churn or --expect any";
+	if (sockeye_scheme_is_unix(addr->scheme) && (o->sources > 1 || addr->opts.bind[0]))
+		return "a UNIX socket has no source addresses";
+	return NULL;
+}
+
+/* bind=HOST[:PORT] of the address, else an address of none. */
+static int local_resolve(const struct sockeye_addr *addr, struct sockeye_sockaddr *out_local,
+			 struct sockeye_fail *fail)
+{
+	struct sockeye_addr local;
+	char text[80];
+	int err;
+
+	memset(out_local, 0, sizeof(*out_local));
+	if (!addr->opts.bind[0])
+		return 0;
+	snprintf(text, sizeof(text), "%s%s", addr->opts.bind,
+		 strrchr(addr->opts.bind, ':') > strrchr(addr->opts.bind, ']') ? "" : ":0");
+	err = sockeye_addr_parse(text, &local, fail);
+	if (err < 0)
+		return err;
+	err = sockeye_resolve(&local, true, out_local, 1, fail);
+	return err < 0 ? err : 0;
+}
+
+static double seconds(uint64_t ns)
+{
+	return (double)ns / (double)SOCKEYE_NS_PER_S;
+}
+
+static double per_second(const struct sockeye__bench_result *r, uint64_t what)
+{
+	return r->elapsed_ns ? (double)what / seconds(r->elapsed_ns) : 0;
+}
+
+/* --- JSON --- */
+
+static json_t *latency_json(const struct sockeye__bench_result *r)
+{
+	json_t *latency =
+	    json_pack("{sf sf sf}", "min", (double)r->latency.min / 1e3, "mean",
+		      sockeye__bench_mean(r) / 1e3, "max", (double)r->latency.max / 1e3);
+
+	for (int i = 0; i < PERCENTILES; i++)
+		json_object_set_new(
+		    latency, percent_names[i],
+		    json_real((double)sockeye__bench_percentile(r, percents[i]) / 1e3));
+	return latency;
+}
+
+static json_t *errors_json(const struct sockeye__bench_errors *errors)
+{
+	return json_pack("{"
+#define ERROR_FORMAT(name, text) "sI"
+			 SOCKEYE__BENCH_ERRORS(ERROR_FORMAT)
+#undef ERROR_FORMAT
+			     "}"
+#define ERROR_PAIR(name, text) , #name, (json_int_t)errors->name
+			 SOCKEYE__BENCH_ERRORS(ERROR_PAIR)
+#undef ERROR_PAIR
+	);
+}
+
+static void print_json(const struct opts *o, const char *address,
+		       const struct sockeye__bench_result *r, const struct sockeye_fail *fail,
+		       int code)
+{
+	json_t *event = json_pack(
+	    "{ss so sI sI sI sf sI sf sf sI sI sI so so sf sb si}", "event", "bench", "address",
+	    report_string(address), "connections", (json_int_t)o->connections, "in_flight",
+	    (json_int_t)o->in_flight, "size", (json_int_t)o->size, "seconds",
+	    seconds(r->elapsed_ns), "messages", (json_int_t)r->messages, "messages_per_s",
+	    per_second(r, r->messages), "octets_per_s", per_second(r, r->messages * o->size),
+	    "opened", (json_int_t)r->connections, "lost", (json_int_t)r->lost, "late",
+	    (json_int_t)r->late, "latency_us", latency_json(r), "errors", errors_json(&r->errors),
+	    "generator_cpu", per_second(r, r->cpu_ns) / 1e9, "interrupted", (int)r->interrupted,
+	    "exit", code);
+
+	if (event && fail->err != 0) {
+		json_object_set_new(event, "op", json_string(fail->op));
+		json_object_set_new(event, "error", json_string(sockeye_error_name(fail->err)));
+		json_object_set_new(event, "text", json_string(sockeye_error_text(fail->err)));
+		if (fail->detail[0])
+			json_object_set_new(event, "detail", report_string(fail->detail));
+	}
+	report_json(event);
+}
+
+/* --- words --- */
+
+/* Three digits and a unit that keeps them readable. */
+static const char *time_text(double ns, char *buf, size_t cap)
+{
+	static const char *const units[] = {"ns", "us", "ms", "s"};
+	size_t unit = 0;
+
+	for (; ns >= 1000 && unit + 1 < sizeof(units) / sizeof(*units); unit++)
+		ns /= 1000;
+	snprintf(buf, cap, "%.*f %s",
+		 ns >= 100 || unit == 0 ? 0
+		 : ns >= 10             ? 1
+					: 2,
+		 ns, units[unit]);
+	return buf;
+}
+
+static void print_latency(const struct sockeye__bench_result *r)
+{
+	char buf[32];
+
+	printf("  latency    min %s", time_text((double)r->latency.min, buf, sizeof(buf)));
+	printf(", mean %s", time_text(sockeye__bench_mean(r), buf, sizeof(buf)));
+	for (int i = 0; i < PERCENTILES; i++)
+		printf(
+		    ", %s %s", percent_names[i],
+		    time_text((double)sockeye__bench_percentile(r, percents[i]), buf, sizeof(buf)));
+	printf(", max %s\n", time_text((double)r->latency.max, buf, sizeof(buf)));
+}
+
+static void print_errors(const struct sockeye__bench_errors *errors)
+{
+#define ERROR_PRINT(name, text)                                                                    \
+	if (errors->name > 0)                                                                      \
+		printf("  %-10" PRIu64 " connections or messages: %s\n", errors->name, text);
+	SOCKEYE__BENCH_ERRORS(ERROR_PRINT)
+#undef ERROR_PRINT
+}
+
+static void print_words(const struct opts *o, const char *address,
+			const struct sockeye__bench_result *r)
+{
+	printf("%s: %" PRIu32 " connection%s, %" PRIu64 " octets, %" PRIu32
+	       " in flight on each, closed loop\n",
+	       address, o->connections, o->connections == 1 ? "" : "s", o->size, o->in_flight);
+	printf("  messages   %" PRIu64 " in %.3f s, %.0f/s, %.1f MB/s each way\n", r->messages,
+	       seconds(r->elapsed_ns), per_second(r, r->messages),
+	       per_second(r, r->messages * o->size) / 1e6);
+	if (r->messages > 0)
+		print_latency(r);
+	if (o->churn != SOCKEYE__BENCH_KEEP)
+		printf("  opened     %" PRIu64 " connections, closed with %s\n", r->connections,
+		       churn_words[o->churn]);
+	if (r->lost > 0 || r->late > 0)
+		printf("  lost       %" PRIu64 " datagrams; late or twice %" PRIu64 "\n", r->lost,
+		       r->late);
+	print_errors(&r->errors);
+	/* A generator without a rest measures itself. */
+	printf("  generator  %.0f %% of a processor\n", per_second(r, r->cpu_ns) / 1e7);
+}
+
+/* --- the run --- */
+
+/* SIGINT and SIGTERM as a descriptor: they end the run, not the summary. */
+static int stop_fd_open(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static int run(struct opts *o, const struct sockeye_addr *addr,
+	       const struct sockeye_sockaddr *names, size_t count,
+	       const struct sockeye_sockaddr *local)
+{
+	static struct sockeye__bench_result result; /* a histogram is too much for a stack */
+	struct sockeye__bench_opts opts = {
+	    .connections = o->connections,
+	    .in_flight = o->in_flight,
+	    .size = (size_t)o->size,
+	    .time_ns = o->time_ns,
+	    .count = o->count,
+	    .warmup_ns = o->warmup_ns,
+	    .timeout_ns = o->timeout_ns,
+	    .expect = (enum sockeye__bench_expect)o->expect,
+	    .churn = (enum sockeye__bench_churn)o->churn,
+	    .burst = o->burst,
+	    .sources = o->sources,
+	    .local = *local,
+	    .stop_fd = stop_fd_open(),
+	};
+	struct sockeye_fail fail = {.op = "bench"};
+	char address[SOCKEYE_ADDR_TEXT_MAX];
+	int err = sockeye__bench(addr, names, count, &opts, &result, &fail), code;
+
+	code = result.interrupted ? SOCKEYE_EXIT_INTERRUPTED : (int)sockeye_error_exit(err);
+	sockeye_addr_print(addr, address, sizeof(address));
+	if (result.elapsed_ns == 0 && err < 0)
+		return report_fail(&o->common, &fail);
+	if (o->common.json) {
+		print_json(o, address, &result, &fail, code);
+	} else {
+		print_words(o, address, &result);
+		fflush(stdout);
+		if (err < 0)
+			report_fail(&o->common, &fail);
+	}
+	return code;
+}
+
+static int cmd_bench(int argc, char **argv)
+{
+	struct opts o = {.connections = 1, .in_flight = 1, .sources = 1, .size = 64};
+	struct sockeye_sockaddr names[NAMES_MAX], local;
+	struct sockeye_fail fail;
+	struct cli_operands operands;
+	struct sockeye_addr addr;
+	int code = cli_parse(&bench_command, argc, argv, &o, &operands), count;
+	const char *wrong;
+
+	if (code != CLI_GO)
+		return code;
+	if (sockeye_addr_parse(operands.v[0], &addr, &fail) < 0)
+		return report_fail(&o.common, &fail);
+	wrong = contradiction(&o, &addr);
+	if (wrong != NULL)
+		return cli_usage(&o.common, &bench_command, "%s", wrong);
+	if (o.time_ns == 0 && o.count == 0)
+		o.time_ns = 5 * SOCKEYE_NS_PER_S;
+	count = sockeye_resolve(&addr, false, names, NAMES_MAX, &fail);
+	if (count < 0 || local_resolve(&addr, &local, &fail) < 0)
+		return report_fail(&o.common, &fail);
+	return run(&o, &addr, names, (size_t)count, &local);
+}
+
+const struct cli_command bench_command = {
+    .name = "bench",
+    .summary = "load a server, check every octet it answers, measure",
+    .operands = "ADDRESS",
+    .operands_min = 1,
+    .operands_max = 1,
+    .options = options,
+    .run = cmd_bench,
+};

@@ -1,0 +1,456 @@
+/*
+ * bench.c: the load generator's loop: open all connections, warm up, measure,
+ * let what is in flight come back. See bench.h.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sockeye/text.h>
+#include <sockeye/time.h>
+
+#include "net/net.h"
+#include "tool/bench_run.h"
+
+#define EVENTS         512
+#define TICK_NS        (20 * SOCKEYE_NS_PER_MS) /* how exact time-outs are */
+#define CONNECTING_MAX 128                      /* at once, while opening: backlogs are finite */
+#define TIMEOUT_STREAM (10 * SOCKEYE_NS_PER_S)
+#define TIMEOUT_DGRAM  (1 * SOCKEYE_NS_PER_S)
+
+static uint64_t clock_ns(clockid_t id)
+{
+	struct timespec ts;
+
+	clock_gettime(id, &ts);
+	return (uint64_t)ts.tv_sec * SOCKEYE_NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t sockeye__bench_clock(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+/* --- what the connections report --- */
+
+bool sockeye__bench_begin(struct sockeye__bench_run *run)
+{
+	bool measuring = run->phase == SOCKEYE__BENCH_MEASURE;
+
+	if (!measuring && run->phase != SOCKEYE__BENCH_WARMUP)
+		return false;
+	if (measuring && run->opts.count > 0) {
+		if (run->tickets == 0)
+			return false;
+		run->tickets--;
+	}
+	run->outstanding++;
+	return true;
+}
+
+void sockeye__bench_unbegin(struct sockeye__bench_run *run)
+{
+	run->outstanding--;
+	if (run->phase == SOCKEYE__BENCH_MEASURE && run->opts.count > 0)
+		run->tickets++;
+}
+
+void sockeye__bench_unanswered(struct sockeye__bench_run *run)
+{
+	run->outstanding--;
+}
+
+void sockeye__bench_answered(struct sockeye__bench_run *run, uint64_t begun_ns)
+{
+	run->outstanding--;
+	run->answered = true;
+	if (run->phase != SOCKEYE__BENCH_MEASURE || begun_ns < run->start_ns)
+		return;
+	run->result->messages++;
+	sockeye__hist_record(&run->result->latency, run->now_ns - begun_ns);
+}
+
+static void count_error(struct sockeye__bench_errors *errors, int err)
+{
+	switch (err) {
+	case SOCKEYE_E_MISMATCH:
+		errors->mismatch++;
+		break;
+	case SOCKEYE_E_EOF:
+		errors->closed++;
+		break;
+	case -ECONNREFUSED:
+		errors->refused++;
+		break;
+	case -ECONNRESET:
+		errors->reset++;
+		break;
+	case -ETIMEDOUT:
+		errors->timed_out++;
+		break;
+	default:
+		errors->other++;
+	}
+}
+
+/* The first failure is the one that is told. */
+static void blame(struct sockeye__bench_run *run, const char *op, int err)
+{
+	if (run->err != 0)
+		return;
+	run->err = err;
+	sockeye__fail_name(run->fail, op, run->addr->scheme, run->name, err);
+}
+
+void sockeye__bench_mismatch(struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn,
+			     uint64_t number, size_t at, const uint8_t *got, size_t len)
+{
+	char shown[40];
+
+	count_error(&run->result->errors, SOCKEYE_E_MISMATCH);
+	if (run->err != 0)
+		return;
+	blame(run, "bench", SOCKEYE_E_MISMATCH);
+	sockeye_escape(got, len < 8 ? len : 8, shown, sizeof(shown));
+	sockeye__fail_detail(
+	    run->fail, "message %" PRIu64 " of connection %" PRIu32 ", from octet %zu: \"%s\"",
+	    number + 1, conn->index + 1, at, shown);
+}
+
+/* Whether trying again makes sense: churn goes on after what one connection met. */
+static bool is_lasting(const struct sockeye__bench_run *run, int err)
+{
+	return run->opts.churn == SOCKEYE__BENCH_KEEP ||
+	       (err != SOCKEYE_E_EOF && err != SOCKEYE_E_MISMATCH && err != -ECONNRESET &&
+		err != -ETIMEDOUT);
+}
+
+void sockeye__bench_broke(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn, int err)
+{
+	bool connecting = !conn->open && run->stream;
+
+	run->outstanding -= conn->begun - conn->answered;
+	conn->begun = conn->answered = 0;
+	conn->got = 0;
+	conn->sent = run->opts.size;
+	sockeye__bench_close(conn, false);
+	conn->gone = is_lasting(run, err);
+	run->alive -= conn->gone;
+	if (err != SOCKEYE_E_MISMATCH) /* that has been counted */
+		count_error(&run->result->errors, err);
+	/* A server that answered and now refuses is gone, which is no refusal. */
+	if (err == -ECONNREFUSED && run->answered)
+		blame(run, "bench", SOCKEYE_E_EOF);
+	else
+		blame(run, connecting ? "connect" : "bench", err);
+}
+
+/* --- opening --- */
+
+/* A connection could not be opened: the next address, as long as none worked. */
+static void open_failed(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn, int err)
+{
+	run->connecting = 0;
+	sockeye__bench_close(conn, false);
+	if (run->result->connections == 0 && run->name + 1 < run->names_end) {
+		run->name++;
+		run->opened = 0;
+		return;
+	}
+	count_error(&run->result->errors, err);
+	blame(run, "connect", err);
+	run->phase = SOCKEYE__BENCH_OVER;
+}
+
+/* Churn opens as it goes; one connection shows which address works, and until
+ * it has, there is only one. */
+static void open_more(struct sockeye__bench_run *run)
+{
+	uint32_t want = run->opts.churn == SOCKEYE__BENCH_KEEP ? run->opts.connections : 1;
+
+	while (run->phase == SOCKEYE__BENCH_OPENING && run->opened < want &&
+	       run->connecting < (run->result->connections > 0 ? CONNECTING_MAX : 1)) {
+		struct sockeye__bench_conn *conn = &run->conns[run->opened];
+		int err = sockeye__bench_open(run, conn);
+
+		if (err == -EAGAIN) /* a UNIX socket's backlog is full: at the next tick */
+			return;
+		if (err < 0) {
+			open_failed(run, conn, err);
+			continue;
+		}
+		run->opened++;
+		run->connecting += !conn->open;
+	}
+}
+
+static bool is_open(const struct sockeye__bench_run *run)
+{
+	uint32_t want = run->opts.churn == SOCKEYE__BENCH_KEEP ? run->opts.connections : 1;
+
+	return run->opened == want && run->connecting == 0;
+}
+
+static void opening_turn(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
+{
+	int err;
+
+	if (conn->open) { /* the server speaks first, or closes: that is for later */
+		sockeye__bench_watch(run, conn, EPOLLIN | EPOLLET);
+		return;
+	}
+	err = sockeye__bench_connected(run, conn);
+	if (err < 0) {
+		open_failed(run, conn, err);
+		return;
+	}
+	run->connecting--;
+	sockeye__bench_watch(run, conn, EPOLLIN);
+}
+
+/* --- phases --- */
+
+static void pump_all(struct sockeye__bench_run *run)
+{
+	for (uint32_t i = 0; i < run->opts.connections; i++) {
+		struct sockeye__bench_conn *conn = &run->conns[i];
+
+		if (!run->stream && conn->open)
+			sockeye__bench_dgram_pump(run, conn);
+		else if (conn->open)
+			sockeye__bench_stream_pump(run, conn);
+		else if (!conn->gone && conn->fd < 0)
+			sockeye__bench_stream_renew(run, conn);
+	}
+}
+
+static void measure(struct sockeye__bench_run *run)
+{
+	run->phase = SOCKEYE__BENCH_MEASURE;
+	run->start_ns = run->now_ns;
+	run->end_ns = run->opts.time_ns > 0 ? run->now_ns + run->opts.time_ns : UINT64_MAX;
+	run->start_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	run->tickets = run->opts.count;
+}
+
+static void start(struct sockeye__bench_run *run)
+{
+	if (run->opts.warmup_ns > 0) {
+		run->phase = SOCKEYE__BENCH_WARMUP;
+		run->end_ns = run->now_ns + run->opts.warmup_ns;
+	} else {
+		measure(run);
+	}
+	pump_all(run);
+}
+
+/* The figures are those of now, whatever still comes back. */
+static void finish(struct sockeye__bench_run *run)
+{
+	if (run->phase == SOCKEYE__BENCH_MEASURE) {
+		run->result->elapsed_ns = run->now_ns - run->start_ns;
+		run->result->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - run->start_cpu_ns;
+	}
+	run->phase = SOCKEYE__BENCH_DRAIN;
+}
+
+static bool is_done(const struct sockeye__bench_run *run)
+{
+	return run->alive == 0 || run->now_ns >= run->end_ns ||
+	       (run->opts.count > 0 && run->tickets == 0 && run->outstanding == 0);
+}
+
+static void advance(struct sockeye__bench_run *run)
+{
+	if (run->phase == SOCKEYE__BENCH_OPENING) {
+		open_more(run);
+		if (run->phase == SOCKEYE__BENCH_OPENING && is_open(run))
+			start(run);
+	}
+	if (run->phase == SOCKEYE__BENCH_WARMUP && run->alive > 0 && run->now_ns >= run->end_ns) {
+		measure(run);
+		pump_all(run); /* a lost datagram must not leave a connection out */
+	}
+	if ((run->phase == SOCKEYE__BENCH_MEASURE && is_done(run)) ||
+	    (run->phase == SOCKEYE__BENCH_WARMUP && run->alive == 0))
+		finish(run);
+	if (run->phase == SOCKEYE__BENCH_DRAIN && run->outstanding == 0)
+		run->phase = SOCKEYE__BENCH_OVER;
+}
+
+/* What is overdue is given up. */
+static void expire(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
+{
+	bool waiting = !conn->open || conn->begun > conn->answered;
+
+	if (conn->fd < 0)
+		return;
+	if (!run->stream) {
+		sockeye__bench_dgram_expire(run, conn);
+		return;
+	}
+	if (!waiting || run->now_ns - conn->moved_ns < run->opts.timeout_ns)
+		return;
+	if (run->phase == SOCKEYE__BENCH_OPENING)
+		open_failed(run, conn, -ETIMEDOUT);
+	else
+		sockeye__bench_broke(run, conn, -ETIMEDOUT);
+}
+
+static void tick(struct sockeye__bench_run *run)
+{
+	run->next_tick_ns = run->now_ns + TICK_NS;
+	for (uint32_t i = 0; i < run->opts.connections; i++)
+		expire(run, &run->conns[i]);
+	if (run->phase != SOCKEYE__BENCH_OPENING)
+		pump_all(run);
+}
+
+static void turn(struct sockeye__bench_run *run, struct epoll_event *ev)
+{
+	struct sockeye__bench_conn *conn = ev->data.ptr;
+
+	if (conn == NULL) {
+		run->result->interrupted = true;
+		finish(run);
+		run->phase = SOCKEYE__BENCH_OVER;
+	} else if (run->phase == SOCKEYE__BENCH_OPENING) {
+		opening_turn(run, conn);
+	} else if (run->stream) {
+		sockeye__bench_stream_turn(run, conn, ev->events);
+	} else {
+		sockeye__bench_dgram_turn(run, conn, ev->events);
+	}
+}
+
+static void loop(struct sockeye__bench_run *run)
+{
+	struct epoll_event events[EVENTS];
+	int n;
+
+	run->now_ns = sockeye__bench_clock();
+	advance(run);
+	while (run->phase != SOCKEYE__BENCH_OVER) {
+		uint64_t wake_ns =
+		    run->end_ns < run->next_tick_ns ? run->end_ns : run->next_tick_ns;
+
+		n = epoll_wait(run->epoll, events, EVENTS, sockeye__poll_ms(wake_ns, run->now_ns));
+		run->now_ns = sockeye__bench_clock();
+		for (int i = 0; i < n && run->phase != SOCKEYE__BENCH_OVER; i++)
+			if (events[i].data.ptr == NULL ||
+			    ((struct sockeye__bench_conn *)events[i].data.ptr)->fd >= 0)
+				turn(run, &events[i]);
+		if (run->phase != SOCKEYE__BENCH_OVER && run->now_ns >= run->next_tick_ns)
+			tick(run);
+		if (run->phase != SOCKEYE__BENCH_OVER)
+			advance(run);
+	}
+}
+
+/* --- the run --- */
+
+static void defaults_set(struct sockeye__bench_run *run)
+{
+	struct sockeye__bench_opts *opts = &run->opts;
+
+	if (opts->connections == 0)
+		opts->connections = 1;
+	if (opts->in_flight == 0)
+		opts->in_flight = 1;
+	if (opts->timeout_ns == 0)
+		opts->timeout_ns = run->stream ? TIMEOUT_STREAM : TIMEOUT_DGRAM;
+	run->alive = opts->connections;
+	run->end_ns = UINT64_MAX;
+}
+
+static void conns_init(struct sockeye__bench_run *run)
+{
+	for (uint32_t i = 0; i < run->opts.connections; i++) {
+		struct sockeye__bench_conn *conn = &run->conns[i];
+
+		conn->fd = -1;
+		conn->index = i;
+		conn->sent = run->opts.size;
+		conn->slots = &run->slots[(size_t)i * run->opts.in_flight];
+		for (uint32_t j = 0; j < run->opts.in_flight; j++) {
+			conn->slots[j].number = j;
+			conn->slots[j].next = j + 1 < run->opts.in_flight ? j + 1 : UINT32_MAX;
+		}
+	}
+}
+
+static int prepare(struct sockeye__bench_run *run)
+{
+	size_t room = run->stream ? SOCKEYE__BENCH_STREAM
+				  : (size_t)SOCKEYE__BENCH_BATCH * SOCKEYE__BENCH_DGRAM;
+	struct epoll_event ev = {.events = EPOLLIN};
+	int err = sockeye__bench_limit(run->opts.connections, run->fail);
+
+	if (err < 0)
+		return err;
+	run->conns = calloc(run->opts.connections, sizeof(*run->conns));
+	run->slots =
+	    calloc((size_t)run->opts.connections * run->opts.in_flight, sizeof(*run->slots));
+	run->room = malloc(room);
+	if (run->conns == NULL || run->slots == NULL || run->room == NULL ||
+	    sockeye__bench_pattern(run) < 0)
+		return sockeye__fail_set(run->fail, "bench", "", -ENOMEM);
+	run->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (run->epoll < 0 || (run->opts.stop_fd > 0 &&
+			       epoll_ctl(run->epoll, EPOLL_CTL_ADD, run->opts.stop_fd, &ev) < 0))
+		return sockeye__fail_set(run->fail, "bench", "", -errno);
+	conns_init(run);
+	sockeye__bench_dgram_init(run);
+	return 0;
+}
+
+static void clean_up(struct sockeye__bench_run *run)
+{
+	for (uint32_t i = 0; run->conns != NULL && i < run->opts.connections; i++)
+		sockeye__bench_close(&run->conns[i], run->opts.churn == SOCKEYE__BENCH_RST);
+	if (run->epoll > 0)
+		close(run->epoll);
+	free(run->conns);
+	free(run->slots);
+	free(run->sent);
+	free(run->expected);
+	free(run->room);
+}
+
+int sockeye__bench(const struct sockeye_addr *addr, const struct sockeye_sockaddr *names,
+		   size_t count, const struct sockeye__bench_opts *opts,
+		   struct sockeye__bench_result *out_result, struct sockeye_fail *fail)
+{
+	struct sockeye__bench_run run = {.opts = *opts,
+					 .addr = addr,
+					 .name = names,
+					 .names_end = names + count,
+					 .result = out_result,
+					 .fail = fail,
+					 .stream = sockeye_scheme_is_stream(addr->scheme)};
+
+	*out_result = (struct sockeye__bench_result){0};
+	defaults_set(&run);
+	run.err = prepare(&run);
+	if (run.err == 0) {
+		loop(&run);
+		out_result->peer = *run.name;
+		if (!run.answered && !out_result->interrupted)
+			blame(&run, "bench", -ETIMEDOUT);
+	}
+	clean_up(&run);
+	return run.err;
+}
+
+uint64_t sockeye__bench_percentile(const struct sockeye__bench_result *result, double percent)
+{
+	return sockeye__hist_percentile(&result->latency, percent);
+}
+
+double sockeye__bench_mean(const struct sockeye__bench_result *result)
+{
+	return sockeye__hist_mean(&result->latency);
+}

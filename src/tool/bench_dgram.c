@@ -1,0 +1,209 @@
+/*
+ * bench_dgram.c: messages as datagrams. Each has its number in front, so that
+ * an answer finds its question whatever the order, and what has no answer in
+ * time is counted as lost; a datagram too short for that travels alone.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "tool/bench_run.h"
+
+#define BATCH SOCKEYE__BENCH_BATCH
+
+static bool is_numbered(const struct sockeye__bench_run *run)
+{
+	return run->opts.size >= SOCKEYE__BENCH_NUMBER && run->opts.expect != SOCKEYE__BENCH_ANY;
+}
+
+static void slot_release(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
+			 struct sockeye__bench_slot *slot)
+{
+	slot->begun_ns = 0;
+	slot->number += run->opts.in_flight;
+	slot->next = conn->free;
+	conn->free = (uint32_t)(slot - conn->slots);
+	conn->answered++;
+}
+
+/* What goes out in one call. */
+struct batch {
+	struct mmsghdr msgs[BATCH];
+	struct iovec iovs[BATCH][2];
+	uint8_t numbers[BATCH][SOCKEYE__BENCH_NUMBER];
+	uint32_t slots[BATCH];
+};
+
+static void compose(const struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn,
+		    const struct sockeye__bench_slot *slot, struct batch *batch, unsigned i)
+{
+	size_t head = is_numbered(run) ? SOCKEYE__BENCH_NUMBER : 0;
+
+	sockeye__bench_number_put(batch->numbers[i], slot->number);
+	batch->iovs[i][0] = (struct iovec){batch->numbers[i], head};
+	batch->iovs[i][1] =
+	    (struct iovec){run->sent + sockeye__bench_offset(run, conn->index, slot->number) + head,
+			   run->opts.size - head};
+	batch->msgs[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = batch->iovs[i], .msg_iovlen = 2}};
+	batch->slots[i] = (uint32_t)(slot - conn->slots);
+}
+
+static unsigned gather(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
+		       struct batch *batch)
+{
+	unsigned n = 0;
+
+	while (n < BATCH && conn->free != UINT32_MAX && sockeye__bench_begin(run)) {
+		struct sockeye__bench_slot *slot = &conn->slots[conn->free];
+
+		conn->free = slot->next;
+		conn->begun++;
+		slot->begun_ns = run->now_ns;
+		compose(run, conn, slot, batch, n++);
+	}
+	return n;
+}
+
+/* Takes back what the kernel did not take. */
+static void ungather(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
+		     const struct batch *batch, unsigned from, unsigned to)
+{
+	for (unsigned i = to; i-- > from;) {
+		struct sockeye__bench_slot *slot = &conn->slots[batch->slots[i]];
+
+		slot->begun_ns = 0;
+		slot->next = conn->free;
+		conn->free = batch->slots[i];
+		conn->begun--;
+		sockeye__bench_unbegin(run);
+	}
+}
+
+void sockeye__bench_dgram_pump(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
+{
+	struct batch batch;
+	unsigned count;
+	int n;
+
+	while ((count = gather(run, conn, &batch)) > 0) {
+		n = sendmmsg(conn->fd, batch.msgs, count, MSG_NOSIGNAL);
+		if (n == (int)count)
+			continue;
+		ungather(run, conn, &batch, n > 0 ? (unsigned)n : 0, count);
+		if (n < 0 && errno != EAGAIN && errno != EINTR && errno != ENOBUFS) {
+			sockeye__bench_broke(run, conn, -errno);
+			return;
+		}
+		sockeye__bench_watch(run, conn, EPOLLIN | EPOLLOUT);
+		return;
+	}
+	sockeye__bench_watch(run, conn, EPOLLIN);
+}
+
+/* The slot of the question this answers, or NULL. */
+static struct sockeye__bench_slot *slot_find(const struct sockeye__bench_run *run,
+					     const struct sockeye__bench_conn *conn,
+					     const uint8_t *data, size_t len)
+{
+	struct sockeye__bench_slot *slot = conn->slots;
+
+	if (is_numbered(run)) {
+		uint64_t number =
+		    len < SOCKEYE__BENCH_NUMBER ? UINT64_MAX : sockeye__bench_number_get(data);
+
+		slot += number % run->opts.in_flight;
+		if (slot->number != number)
+			return NULL;
+	}
+	return slot->begun_ns != 0 ? slot : NULL;
+}
+
+/* The first octet that is wrong, or the length of the message. */
+static size_t first_wrong(const struct sockeye__bench_run *run,
+			  const struct sockeye__bench_conn *conn,
+			  const struct sockeye__bench_slot *slot, const uint8_t *data, size_t len)
+{
+	size_t head = is_numbered(run) ? SOCKEYE__BENCH_NUMBER : 0, size = run->opts.size;
+	const uint8_t *expected =
+	    run->expected + sockeye__bench_offset(run, conn->index, slot->number);
+	size_t common = len < size ? len : size;
+
+	if (run->opts.expect == SOCKEYE__BENCH_ANY)
+		return size;
+	return head + sockeye__bench_differs(data + head, expected + head, common - head);
+}
+
+static void answer(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
+		   const uint8_t *data, size_t len)
+{
+	struct sockeye__bench_slot *slot = slot_find(run, conn, data, len);
+	bool any = run->opts.expect == SOCKEYE__BENCH_ANY;
+	uint64_t begun_ns;
+	size_t at;
+
+	if (slot == NULL) {
+		run->result->late++;
+		return;
+	}
+	begun_ns = slot->begun_ns;
+	at = first_wrong(run, conn, slot, data, len);
+	if (!any && (at < run->opts.size || len != run->opts.size)) {
+		sockeye__bench_mismatch(run, conn, slot->number, at, data + at, len - at);
+		sockeye__bench_unanswered(run);
+	} else {
+		sockeye__bench_answered(run, begun_ns);
+	}
+	slot_release(run, conn, slot);
+}
+
+/* Once: what recvmmsg changes in a slot without name and control message needs
+ * no resetting. */
+void sockeye__bench_dgram_init(struct sockeye__bench_run *run)
+{
+	for (unsigned i = 0; i < BATCH; i++) {
+		run->rooms[i] = (struct iovec){run->room + (size_t)i * SOCKEYE__BENCH_DGRAM,
+					       SOCKEYE__BENCH_DGRAM};
+		run->inbox[i] =
+		    (struct mmsghdr){.msg_hdr = {.msg_iov = &run->rooms[i], .msg_iovlen = 1}};
+	}
+}
+
+/* Whether the connection is still there. */
+static bool receive(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
+{
+	int n = recvmmsg(conn->fd, run->inbox, BATCH, MSG_DONTWAIT, NULL);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (n < 0) {
+		sockeye__bench_broke(run, conn, -errno);
+		return false;
+	}
+	run->now_ns = conn->moved_ns = sockeye__bench_clock();
+	for (int i = 0; i < n; i++)
+		answer(run, conn, run->rooms[i].iov_base, run->inbox[i].msg_len);
+	return true;
+}
+
+void sockeye__bench_dgram_turn(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
+			       uint32_t events)
+{
+	if ((events & ~(uint32_t)EPOLLOUT) && !receive(run, conn))
+		return;
+	sockeye__bench_dgram_pump(run, conn);
+}
+
+void sockeye__bench_dgram_expire(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
+{
+	for (uint32_t i = 0; i < run->opts.in_flight; i++) {
+		struct sockeye__bench_slot *slot = &conn->slots[i];
+
+		if (slot->begun_ns == 0 || run->now_ns - slot->begun_ns < run->opts.timeout_ns)
+			continue;
+		if (slot->begun_ns >= run->start_ns)
+			run->result->lost++;
+		sockeye__bench_unanswered(run);
+		slot_release(run, conn, slot);
+	}
+}

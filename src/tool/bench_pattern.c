@@ -1,0 +1,82 @@
+/*
+ * bench_pattern.c: what the messages of the load generator say. All of them
+ * are pieces of one random text, so none is made or copied on the way, and
+ * where a piece begins differs from connection to connection and from message
+ * to message, so that mixed-up answers are noticed.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool/bench_run.h"
+
+/* xorshift64 (Marsaglia, Xorshift RNGs, 2003); the same text in every run. */
+static uint64_t next_random(uint64_t *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return *state;
+}
+
+static uint8_t to_upper(uint8_t c)
+{
+	return c >= 'a' && c <= 'z' ? (uint8_t)(c - 'a' + 'A') : c;
+}
+
+int sockeye__bench_pattern(struct sockeye__bench_run *run)
+{
+	bool lines = run->opts.expect == SOCKEYE__BENCH_ANY;
+	size_t len = run->opts.size + SOCKEYE__BENCH_VARIETY;
+	uint64_t state = UINT64_C(0x9e3779b97f4a7c15);
+
+	run->sent = malloc(len);
+	run->expected = malloc(len);
+	if (run->sent == NULL || run->expected == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < len; i++) {
+		uint64_t r = next_random(&state) >> 32;
+
+		run->sent[i] = lines ? (uint8_t)('a' + r % 26) : (uint8_t)r;
+		run->expected[i] = run->opts.expect == SOCKEYE__BENCH_UPPER ? to_upper(run->sent[i])
+									    : run->sent[i];
+	}
+	if (lines && run->opts.size > 0)
+		run->sent[run->opts.size - 1] = '\n';
+	return 0;
+}
+
+size_t sockeye__bench_offset(const struct sockeye__bench_run *run, uint32_t index, uint64_t number)
+{
+	/* Every message is the same line. */
+	if (run->opts.expect == SOCKEYE__BENCH_ANY)
+		return 0;
+	return (size_t)((index * UINT64_C(2654435761) + number * UINT64_C(40503)) %
+			SOCKEYE__BENCH_VARIETY);
+}
+
+size_t sockeye__bench_differs(const uint8_t *got, const uint8_t *expected, size_t len)
+{
+	size_t i = 0;
+
+	if (memcmp(got, expected, len) == 0)
+		return len;
+	while (got[i] == expected[i])
+		i++;
+	return i;
+}
+
+void sockeye__bench_number_put(uint8_t octets[SOCKEYE__BENCH_NUMBER], uint64_t number)
+{
+	for (int i = 0; i < SOCKEYE__BENCH_NUMBER; i++)
+		octets[i] = (uint8_t)(0x80 | (number >> 7 * i & 0x7f));
+}
+
+uint64_t sockeye__bench_number_get(const uint8_t octets[SOCKEYE__BENCH_NUMBER])
+{
+	uint64_t number = 0;
+
+	for (int i = 0; i < SOCKEYE__BENCH_NUMBER; i++)
+		number |= (uint64_t)(octets[i] & 0x7f) << 7 * i;
+	return number;
+}

@@ -1,0 +1,162 @@
+/*
+ * bench_stream.c: messages over streams. A message is sent as far as the
+ * kernel takes it while answers are read, so that messages larger than all
+ * buffers between do not block; a burst is written whole first.
+ */
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "tool/bench_run.h"
+
+static bool is_sending(const struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn)
+{
+	return conn->sent < run->opts.size;
+}
+
+static bool begin(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
+{
+	if (conn->begun - conn->answered >= run->opts.in_flight ||
+	    (run->opts.churn != SOCKEYE__BENCH_KEEP && conn->begun > 0) ||
+	    !sockeye__bench_begin(run))
+		return false;
+	conn->slots[conn->begun % run->opts.in_flight].begun_ns = run->now_ns;
+	conn->begun++;
+	conn->sent = 0;
+	return true;
+}
+
+void sockeye__bench_stream_pump(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
+{
+	const uint8_t *from;
+	ssize_t n = 0;
+
+	while (n >= 0 && (is_sending(run, conn) || begin(run, conn))) {
+		from = run->sent + sockeye__bench_offset(run, conn->index, conn->begun - 1);
+		n = send(conn->fd, from + conn->sent, run->opts.size - conn->sent, MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN && errno != EINTR) {
+			sockeye__bench_broke(run, conn, errno == EPIPE ? -ECONNRESET : -errno);
+			return;
+		}
+		if (n > 0) {
+			conn->sent += (size_t)n;
+			conn->moved_ns = run->now_ns;
+		}
+	}
+	if (!is_sending(run, conn))
+		sockeye__bench_watch(run, conn, EPOLLIN);
+	else
+		sockeye__bench_watch(run, conn, run->opts.burst ? EPOLLOUT : EPOLLIN | EPOLLOUT);
+}
+
+void sockeye__bench_stream_renew(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
+{
+	int err;
+
+	sockeye__bench_close(conn, run->opts.churn == SOCKEYE__BENCH_RST);
+	conn->begun = conn->answered = 0;
+	conn->got = 0;
+	if (!begin(run, conn)) {
+		conn->sent = run->opts.size;
+		return;
+	}
+	err = sockeye__bench_open(run, conn);
+	if (err == -EAGAIN) { /* a UNIX socket's backlog is full: at the next tick */
+		conn->begun = 0;
+		conn->sent = run->opts.size;
+		sockeye__bench_unbegin(run);
+	} else if (err < 0)
+		sockeye__bench_broke(run, conn, err);
+	else if (conn->open)
+		sockeye__bench_stream_pump(run, conn);
+}
+
+/* The answer to message conn->answered is whole. Whether to go on reading. */
+static bool complete(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
+{
+	uint64_t begun_ns = conn->slots[conn->answered % run->opts.in_flight].begun_ns;
+
+	conn->answered++;
+	conn->got = 0;
+	sockeye__bench_answered(run, begun_ns);
+	if (run->opts.churn == SOCKEYE__BENCH_KEEP)
+		return true;
+	sockeye__bench_stream_renew(run, conn);
+	return false;
+}
+
+/* How many of len octets belong to the next answer and can be there already: 0
+ * when more comes back than went out. */
+static size_t due(const struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn,
+		  size_t len)
+{
+	size_t end = run->opts.size;
+
+	if (conn->answered == conn->begun)
+		return 0;
+	if (conn->answered + 1 == conn->begun)
+		end = conn->sent;
+	return len < end - conn->got ? len : end - conn->got;
+}
+
+/* Whether to go on reading. */
+static bool check(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
+		  const uint8_t *data, size_t len)
+{
+	const uint8_t *expected;
+	size_t n, same;
+
+	while (len > 0) {
+		n = due(run, conn, len);
+		expected = run->expected + sockeye__bench_offset(run, conn->index, conn->answered) +
+			   conn->got;
+		same = sockeye__bench_differs(data, expected, n);
+		if (n == 0 || same < n) {
+			sockeye__bench_mismatch(run, conn, conn->answered, conn->got + same,
+						data + same, len - same);
+			sockeye__bench_broke(run, conn, SOCKEYE_E_MISMATCH);
+			return false;
+		}
+		conn->got += n;
+		data += n;
+		len -= n;
+		if (conn->got == run->opts.size && !complete(run, conn))
+			return false;
+	}
+	return true;
+}
+
+/* Whether the connection is still the same. */
+static bool receive(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
+{
+	ssize_t n = recv(conn->fd, run->room, SOCKEYE__BENCH_STREAM, 0);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return true;
+	if (n <= 0) {
+		sockeye__bench_broke(run, conn, n == 0 ? SOCKEYE_E_EOF : -errno);
+		return false;
+	}
+	run->now_ns = conn->moved_ns = sockeye__bench_clock();
+	if (run->opts.expect != SOCKEYE__BENCH_ANY)
+		return check(run, conn, run->room, (size_t)n);
+	/* Whatever came is the answer, if there was a question. */
+	return conn->answered == conn->begun || complete(run, conn);
+}
+
+void sockeye__bench_stream_turn(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
+				uint32_t events)
+{
+	if (!conn->open) {
+		int err = sockeye__bench_connected(run, conn);
+
+		if (err < 0) {
+			sockeye__bench_broke(run, conn, err);
+			return;
+		}
+	} else if ((conn->watched & EPOLLIN) && (events & ~(uint32_t)EPOLLOUT) &&
+		   !receive(run, conn)) {
+		return;
+	}
+	sockeye__bench_stream_pump(run, conn);
+}
