@@ -7,12 +7,14 @@
  * that waits for the next.
  *
  * Two rules keep it from hanging where well-known examples do:
- *  - A send is first tried without waiting (MSG_DONTWAIT), so it completes
- *    within the call that submits it. What a slow peer does not take is copied
+ *  - A send is first tried without waiting (MSG_DONTWAIT), so it is over when
+ *    the call that submits it returns. What a slow peer does not take is copied
  *    to memory of its own connection. So a ring buffer is never held longer
  *    than a turn, and no peer can starve the others of buffers.
- *  - The loop waits for one completion more than the sends it has just
- *    submitted, so that it does not wake for its own sends.
+ *  - Such a send posts a completion only when it fails or comes up short
+ *    (CQE_SKIP_SUCCESS, with MSG_WAITALL to make short a failure): so the loop
+ *    does not wake for what it has itself just sent, and yet for every other
+ *    thing that must go on.
  */
 #include "serve/conn.h"
 #include "net/net.h"
@@ -36,13 +38,13 @@
 
 /* What a completion is for: the low bits of its user_data, above them a
  * connection or the number of a site. */
-enum op { OP_RECEIVE, OP_SEND, OP_CANCEL, OP_ACCEPT, OP_POLL, OP_STOP };
+enum op { OP_RECEIVE, OP_SEND, OP_SEND_WAIT, OP_CANCEL, OP_ACCEPT, OP_POLL, OP_STOP };
 #define OP_BITS 3
 #define OP_MASK ((UINT64_C(1) << OP_BITS) - 1)
 
 struct conn {
 	struct sockeye__conn c; /* c.in: input behind the chunk; c.out: output that waits */
-	struct conn *next_starved;
+	struct conn *next_starved, *next_sent;
 
 	/* The chunk of input that the session has before it, and that output in
 	 * flight may point into: in a ring buffer or in memory of its own. */
@@ -51,13 +53,13 @@ struct conn {
 	int32_t buffer; /* -1: none */
 	struct sockeye__bytes *own;
 
-	const uint8_t *sent; /* the send in flight */
+	const uint8_t *sent; /* the send in flight ... */
 	uint32_t sent_len;
+	int32_t sent_res;    /* ... and how a quick one ended: well, unless a completion says not */
 	uint8_t ops;      /* requests the kernel has */
 	bool receiving;   /* one of them receives */
 	bool cancelling;  /* one of them calls that off */
-	bool sending;     /* one of them sends ... */
-	bool send_waits;  /* ... as long as the peer takes to read */
+	bool sending;     /* one of them sends */
 	bool starved;     /* in that list */
 	bool ending;      /* closed as soon as ops is 0 */
 	uint8_t end;      /* why: enum sockeye__end */
@@ -69,7 +71,8 @@ struct loop {
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffers;
 	uint8_t *memory;      /* of the buffers */
-	unsigned quick;       /* sends in flight that complete as soon as they are submitted */
+	struct conn *sent;    /* quick sends: over when they have been submitted */
+	bool hurry;           /* one of them has more behind it: do not wait */
 	bool stopping;
 	bool *accepting;      /* by site: an accept or poll is armed */
 	bool unarmed;         /* for one of them it is not */
@@ -221,16 +224,36 @@ static void conn_receive_stop(struct loop *l, struct conn *c)
 	c->ops++;
 }
 
-static void conn_send(struct loop *l, struct conn *c, const uint8_t *data, size_t len, bool wait)
+/* Sends what the peer takes now, within the call that submits it. */
+static void conn_send(struct loop *l, struct conn *c, const uint8_t *data, size_t len)
 {
-	io_uring_prep_send(entry(l, tag(c, OP_SEND)), c->c.v.fd, data, len,
-	    MSG_NOSIGNAL | (wait ? MSG_WAITALL : MSG_DONTWAIT));
+	struct io_uring_sqe *sqe = entry(l, tag(c, OP_SEND));
+
+	io_uring_prep_send(
+	    sqe, c->c.v.fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT | MSG_WAITALL);
+	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	c->sent = data;
 	c->sent_len = (uint32_t)len;
+	c->sent_res = (int32_t)len;
 	c->sending = true;
-	c->send_waits = wait;
 	c->ops++;
-	l->quick += !wait;
+	c->next_sent = l->sent;
+	l->sent = c;
+	if (c->c.more || c->c.close || c->c.v.in_end || c->chunk_len > 0 || c->c.in != NULL)
+		l->hurry = true;
+}
+
+/* Sends what waits, as slowly as the peer takes it. */
+static void conn_send_wait(struct loop *l, struct conn *c)
+{
+	const struct sockeye__bytes *out = c->c.out;
+
+	c->sent = out->data + out->at;
+	c->sent_len = (uint32_t)(out->len - out->at);
+	io_uring_prep_send(entry(l, tag(c, OP_SEND_WAIT)), c->c.v.fd, c->sent, c->sent_len,
+	    MSG_NOSIGNAL | MSG_WAITALL);
+	c->sending = true;
+	c->ops++;
 }
 
 /* Sends the output of a turn. What was written to the loop's room needs
@@ -244,7 +267,7 @@ static bool conn_say(struct loop *l, struct conn *c, const struct sockeye_turn *
 			return false;
 		out = c->c.out->data;
 	}
-	conn_send(l, c, out, t->out_len, false);
+	conn_send(l, c, out, t->out_len);
 	return true;
 }
 
@@ -322,7 +345,7 @@ static void conn_sent_some(struct loop *l, struct conn *c, uint32_t n)
 		conn_close(l, c, SOCKEYE__END_ERROR);
 		return;
 	}
-	conn_send(l, c, c->c.out->data + c->c.out->at, sockeye__bytes_left(c->c.out), true);
+	conn_send_wait(l, c);
 }
 
 static void on_send(struct loop *l, struct conn *c, int res)
@@ -330,7 +353,7 @@ static void on_send(struct loop *l, struct conn *c, int res)
 	uint32_t n = res > 0 ? (uint32_t)res : 0;
 
 	c->sending = false;
-	l->quick -= !c->send_waits;
+	c->ops--;
 	c->c.v.bytes_out += n;
 	sockeye__count(&l->w->counters->bytes_out, n);
 	c->c.active_ns = l->clocks.now.mono_ns;
@@ -370,7 +393,9 @@ static void conn_input(struct loop *l, struct conn *c, const uint8_t *data, uint
 	}
 	if (!c->sending)
 		conn_turns(l, c);
-	else if (sockeye__bytes_left(c->c.in) >= INPUT_MAX)
+	else
+		l->hurry = true; /* if it is a quick send, its end must be seen to */
+	if (c->sending && sockeye__bytes_left(c->c.in) >= INPUT_MAX)
 		conn_receive_stop(l, c);
 }
 
@@ -397,6 +422,7 @@ static void on_receive_end(struct loop *l, struct conn *c, int res)
 		l->starved = c;
 	} else if (res == 0) {
 		c->c.v.in_end = true;
+		l->hurry |= c->sending;
 		if (!c->sending)
 			conn_turns(l, c);
 	} else if (res < 0 && res != -ECANCELED && res != -EAGAIN && res != -EINTR) {
@@ -605,7 +631,9 @@ static void dispatch(struct loop *l, const struct io_uring_cqe *cqe)
 		on_receive(l, c, cqe);
 		break;
 	case OP_SEND:
-		c->ops--;
+		c->sent_res = cqe->res;
+		break;
+	case OP_SEND_WAIT:
 		on_send(l, c, cqe->res);
 		break;
 	case OP_CANCEL:
@@ -647,23 +675,49 @@ static void wait_submitted(struct loop *l)
 	struct __kernel_timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
 	struct io_uring_cqe *cqe;
 
-	if (ms < 0)
-		(void)io_uring_submit_and_wait(&l->ring, l->quick + 1);
+	if (l->hurry)
+		(void)io_uring_submit_and_get_events(&l->ring);
+	else if (ms < 0)
+		(void)io_uring_submit_and_wait(&l->ring, 1);
 	else
-		(void)io_uring_submit_and_wait_timeout(&l->ring, &cqe, l->quick + 1, &ts, NULL);
+		(void)io_uring_submit_and_wait_timeout(&l->ring, &cqe, 1, &ts, NULL);
+	l->hurry = false;
+}
+
+/* The quick sends that have been submitted are over. Those that did not go
+ * well have said so; the number of completions looked at for that is returned. */
+static unsigned sent_settle(struct loop *l)
+{
+	struct conn *c = l->sent, *next;
+	struct io_uring_cqe *cqe;
+	unsigned head, n = 0;
+
+	io_uring_for_each_cqe (&l->ring, head, cqe) {
+		if ((cqe->user_data & OP_MASK) == OP_SEND)
+			dispatch(l, cqe);
+		n++;
+	}
+	l->sent = NULL;
+	for (; c != NULL; c = next) {
+		next = c->next_sent;
+		on_send(l, c, c->sent_res);
+	}
+	return n;
 }
 
 static void loop_turn(struct loop *l)
 {
 	struct io_uring_cqe *cqe;
 	struct sockeye__conn *c;
-	unsigned head, n = 0;
+	unsigned head, settled, n = 0;
 
 	wait_submitted(l);
 	if (l->clocks.needed)
 		l->turn.now = l->clocks.now = sockeye_now();
+	settled = sent_settle(l);
 	io_uring_for_each_cqe (&l->ring, head, cqe) {
-		dispatch(l, cqe);
+		if (n >= settled || (cqe->user_data & OP_MASK) != OP_SEND)
+			dispatch(l, cqe);
 		n++;
 	}
 	io_uring_cq_advance(&l->ring, n);
