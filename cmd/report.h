@@ -23,6 +23,9 @@ int report_fail(const struct cli_common *common, const struct sockeye_fail *fail
 int report_error(const struct cli_common *common, const char *op, const char *address, int err,
 		 const char *detail);
 
+/* What is wrong with the command line; command may be NULL. Returns 2. */
+int report_usage(const struct cli_common *common, const char *command, const char *text);
+
 /* A line of words on stderr, "sockeye: ..."; the first unless -q or --json, the
  * second only with -v. */
 void report_say(const struct cli_common *common, const char *fmt, ...)

@@ -1,0 +1,320 @@
+/* cli.c: reading a command line by its table. */
+#include "cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockeye/error.h>
+#include <sockeye/text.h>
+
+#include "report.h"
+
+#define OPTIONS_MAX 64  /* of one subcommand, the common ones included */
+#define LONG_BASE   256 /* getopt values of options: above every letter */
+#define OPERAND     1   /* what getopt returns for an operand under "-" */
+
+static const char *const color_words[] = {"auto", "always", "never", NULL};
+
+const struct cli_option cli_common_options[] = {
+    {.help = "Common:"},
+    {"json", 0, NULL, CLI_FLAG, offsetof(struct cli_common, json),
+     .help = "one JSON document a line on standard output, errors included"},
+    {"color", 0, "WHEN", CLI_CHOICE, offsetof(struct cli_common, color), .choices = color_words,
+     .help = "auto, always or never (auto minds NO_COLOR)"},
+    {"verbose", 'v', NULL, CLI_COUNT, offsetof(struct cli_common, verbose),
+     .help = "say more on standard error"},
+    {"quiet", 'q', NULL, CLI_FLAG, offsetof(struct cli_common, quiet),
+     .help = "say nothing but errors"},
+    {"help", 'h', NULL, CLI_FLAG, offsetof(struct cli_common, help), .help = "this text"},
+    {NULL},
+};
+
+/* The rows of both tables, and getopt's view of them. */
+struct table {
+	const struct cli_command *command;
+	const struct cli_option *rows[OPTIONS_MAX];
+	size_t count;
+	struct option longs[OPTIONS_MAX + 1];
+	char shorts[2 * OPTIONS_MAX + 3];
+};
+
+static void table_add_letter(struct table *t, const struct cli_option *o)
+{
+	size_t len = strlen(t->shorts);
+
+	t->shorts[len++] = o->letter;
+	if (o->value)
+		t->shorts[len++] = ':';
+	t->shorts[len] = '\0';
+}
+
+static void table_add(struct table *t, const struct cli_option *options)
+{
+	for (const struct cli_option *o = options; o && (o->name || o->help); o++) {
+		if (!o->name)
+			continue;
+		if (t->count == OPTIONS_MAX)
+			abort(); /* our own table is too long */
+		t->longs[t->count] = (struct option){
+		    .name = o->name,
+		    .has_arg = o->value ? required_argument : no_argument,
+		    .val = LONG_BASE + (int)t->count,
+		};
+		t->rows[t->count++] = o;
+		if (o->letter)
+			table_add_letter(t, o);
+	}
+}
+
+static const struct cli_option *table_find(const struct table *t, int val)
+{
+	if (val >= LONG_BASE)
+		return t->rows[val - LONG_BASE];
+	for (size_t i = 0; i < t->count; i++)
+		if (t->rows[i]->letter == val && val != 0)
+			return t->rows[i];
+	return NULL;
+}
+
+int cli_usage(const struct cli_common *common, const struct cli_command *command, const char *fmt,
+	      ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	return report_usage(common, command ? command->name : NULL, text);
+}
+
+static int number(const char *text, uint64_t *out)
+{
+	char *end;
+	unsigned long long v;
+
+	if (*text < '0' || *text > '9')
+		return -EINVAL;
+	errno = 0;
+	v = strtoull(text, &end, 10);
+	if (*end)
+		return -EINVAL;
+	if (errno)
+		return -ERANGE;
+	*out = v;
+	return 0;
+}
+
+static int choice(const struct cli_option *o, const char *text, unsigned *out)
+{
+	for (unsigned i = 0; o->choices[i]; i++) {
+		if (strcmp(o->choices[i], text) == 0) {
+			*out = i;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+static int in_range(const struct cli_option *o, uint64_t v)
+{
+	uint64_t max = o->max ? o->max : o->kind == CLI_UINT ? UINT32_MAX : UINT64_MAX;
+
+	return v < o->min || v > max ? -ERANGE : 0;
+}
+
+static int append(struct cli_list *list, const char *text)
+{
+	if (list->count == CLI_LIST_MAX)
+		return -E2BIG;
+	list->v[list->count++] = text;
+	return 0;
+}
+
+/* Reads a number, size or time into its field. */
+static int store_quantity(const struct cli_option *o, const char *text, void *field)
+{
+	uint64_t v;
+	int err;
+
+	if (o->kind == CLI_UINT)
+		err = number(text, &v);
+	else if (o->kind == CLI_SIZE)
+		err = sockeye_size_parse(text, &v);
+	else
+		err = sockeye_duration_parse(text, &v);
+	if (err == 0)
+		err = in_range(o, v);
+	if (err < 0)
+		return err;
+	if (o->kind == CLI_UINT)
+		*(uint32_t *)field = (uint32_t)v;
+	else
+		*(uint64_t *)field = v;
+	return 0;
+}
+
+static int store(const struct cli_option *o, const char *text, void *opts)
+{
+	void *field = (char *)opts + o->offset;
+
+	switch (o->kind) {
+	case CLI_FLAG:
+		*(bool *)field = true;
+		return 0;
+	case CLI_COUNT:
+		++*(unsigned *)field;
+		return 0;
+	case CLI_TEXT:
+		*(const char **)field = text;
+		return 0;
+	case CLI_LIST:
+		return append(field, text);
+	case CLI_CHOICE:
+		return choice(o, text, field);
+	case CLI_UINT:
+	case CLI_SIZE:
+	case CLI_TIME:
+		break;
+	}
+	return store_quantity(o, text, field);
+}
+
+static const char *const what_is_wanted[] = {
+    [CLI_UINT] = "a whole number",
+    [CLI_SIZE] = "a size such as 512, 64k or 1Mi",
+    [CLI_TIME] = "a time such as 500ms, 2s or 1.5",
+};
+
+/* "lo to hi", in the unit of the option. */
+static void range_text(const struct cli_option *o, char *buf, size_t cap)
+{
+	double unit = o->kind == CLI_TIME ? 1e9 : 1;
+	const char *s = o->kind == CLI_TIME ? " s" : "";
+
+	if (o->max)
+		snprintf(buf, cap, "%.9g to %.9g%s", (double)o->min / unit, (double)o->max / unit,
+			 s);
+	else
+		snprintf(buf, cap, "at least %.9g%s", (double)o->min / unit, s);
+}
+
+static int complain(const struct table *t, const struct cli_common *common,
+		    const struct cli_option *o, const char *text, int err)
+{
+	char shown[96], wanted[160];
+	size_t len = 0;
+
+	sockeye_escape(text, strlen(text), shown, sizeof(shown));
+	if (err == -E2BIG) {
+		snprintf(wanted, sizeof(wanted), "at most %d times", CLI_LIST_MAX);
+	} else if (o->kind == CLI_CHOICE) {
+		for (unsigned i = 0; o->choices[i] && len < sizeof(wanted); i++)
+			len += (size_t)snprintf(wanted + len, sizeof(wanted) - len, "%s%s",
+						i ? ", " : "one of ", o->choices[i]);
+	} else if (err == -ERANGE && (o->min || o->max)) {
+		range_text(o, wanted, sizeof(wanted));
+	} else {
+		snprintf(wanted, sizeof(wanted), "%s", what_is_wanted[o->kind]);
+	}
+	return cli_usage(common, t->command, "--%s takes %s, not '%s'", o->name, wanted, shown);
+}
+
+static int unknown_long(const struct table *t, const struct cli_common *common, const char *word)
+{
+	const char *names[OPTIONS_MAX], *near;
+	char name[64];
+	size_t len = strcspn(word, "="), alike = 0;
+
+	if (len >= sizeof(name))
+		len = sizeof(name) - 1;
+	sockeye_escape(word, len, name, sizeof(name));
+	for (size_t i = 0; i < t->count; i++) {
+		names[i] = t->rows[i]->name;
+		alike += strncmp(names[i], name, strlen(name)) == 0;
+	}
+	if (alike > 1)
+		return cli_usage(common, t->command, "option --%s is ambiguous", name);
+	near = cli_nearest(name, names, t->count);
+	if (near)
+		return cli_usage(common, t->command, "unknown option --%s, did you mean --%s?",
+				 name, near);
+	return cli_usage(common, t->command, "unknown option --%s", name);
+}
+
+/* Says what getopt did not like about the word before optind. */
+static int bad_option(const struct table *t, const struct cli_common *common, int code, char **argv)
+{
+	const struct cli_option *o = table_find(t, optopt);
+	char letter[8];
+
+	if (o && code == ':')
+		return cli_usage(common, t->command, "--%s needs %s", o->name, o->value);
+	if (o)
+		return cli_usage(common, t->command, "--%s takes no value", o->name);
+	if (optopt == 0)
+		return unknown_long(t, common, argv[optind - 1] + 2);
+	sockeye_escape(&(char){(char)optopt}, 1, letter, sizeof(letter));
+	return cli_usage(common, t->command, "unknown option -%s", letter);
+}
+
+/* --json counts for complaints about what stands before it, too. */
+static bool wants_json(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--json") == 0)
+			return true;
+	return false;
+}
+
+static int check_operands(const struct cli_common *common, const struct cli_command *command,
+			  int count)
+{
+	if (count < command->operands_min)
+		return cli_usage(common, command, "%s is missing", command->operands);
+	if (command->operands_max >= 0 && count > command->operands_max)
+		return cli_usage(common, command, "too many operands (%d, at most %d)", count,
+				 command->operands_max);
+	return CLI_GO;
+}
+
+int cli_parse(const struct cli_command *command, int argc, char **argv, void *opts,
+	      struct cli_operands *out_operands)
+{
+	struct cli_common *common = opts;
+	struct table t = {.command = command, .shorts = "-:"}; /* operands in order; ':' */
+	struct cli_operands found = {.v = argv + 1};
+	int c, err;
+
+	table_add(&t, command->options);
+	table_add(&t, cli_common_options);
+	common->json = wants_json(argc, argv);
+	opterr = 0;
+	optind = 0; /* glibc: start afresh */
+	while ((c = getopt_long(argc, argv, t.shorts, t.longs, NULL)) != -1) {
+		const struct cli_option *o;
+
+		if (c == OPERAND) {
+			found.v[found.count++] = optarg;
+			continue;
+		}
+		o = c == '?' || c == ':' ? NULL : table_find(&t, c);
+		if (!o)
+			return bad_option(&t, common, c, argv);
+		err = store(o, optarg, opts);
+		if (err < 0)
+			return complain(&t, common, o, optarg, err);
+		if (common->help) {
+			cli_help(command, stdout);
+			return SOCKEYE_EXIT_DONE;
+		}
+	}
+	while (optind < argc)
+		found.v[found.count++] = argv[optind++];
+	*out_operands = found;
+	return check_operands(common, command, found.count);
+}

@@ -1,0 +1,96 @@
+/* help.c: --help from the tables, and hints for mistyped words. */
+#include "cli.h"
+
+#include <string.h>
+
+#define HELP_COLUMN 28
+#define WORD_MAX    31
+
+static void print_option(const struct cli_option *o, FILE *out)
+{
+	char left[80];
+	const char *line = o->help;
+	int n;
+
+	n = o->letter ? snprintf(left, sizeof(left), "  -%c, --%s", o->letter, o->name)
+		      : snprintf(left, sizeof(left), "      --%s", o->name);
+	if (o->value)
+		n += snprintf(left + n, sizeof(left) - (size_t)n, " %s", o->value);
+	fprintf(out, "%-*s", HELP_COLUMN, left);
+	if (n >= HELP_COLUMN)
+		fprintf(out, "\n%*s", HELP_COLUMN, "");
+	for (;;) {
+		int len = (int)strcspn(line, "\n");
+
+		fprintf(out, "%.*s\n", len, line);
+		if (line[len] == '\0')
+			break;
+		line += len + 1;
+		fprintf(out, "%*s", HELP_COLUMN, "");
+	}
+}
+
+static void print_options(const struct cli_option *options, FILE *out)
+{
+	for (const struct cli_option *o = options; o && (o->name || o->help); o++) {
+		if (o->name)
+			print_option(o, out);
+		else
+			fprintf(out, "\n%s\n", o->help);
+	}
+}
+
+void cli_help(const struct cli_command *command, FILE *out)
+{
+	fprintf(out, "usage: sockeye %s [OPTION]... %s\n%s\n", command->name, command->operands,
+		command->summary);
+	print_options(command->options, out);
+	print_options(cli_common_options, out);
+	if (command->about)
+		fprintf(out, "\n%s\n", command->about);
+	fprintf(out, "\nAddresses: sockeye-address(7). More: sockeye-%s(1).\n", command->name);
+}
+
+/* Levenshtein distance of two words of at most WORD_MAX octets. */
+static size_t distance(const char *a, const char *b)
+{
+	size_t row[WORD_MAX + 1], la = strlen(a), lb = strlen(b);
+
+	for (size_t j = 0; j <= lb; j++)
+		row[j] = j;
+	for (size_t i = 1; i <= la; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t j = 1; j <= lb; j++) {
+			size_t best = diagonal + (a[i - 1] != b[j - 1]);
+
+			diagonal = row[j];
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			if (row[j - 1] + 1 < best)
+				best = row[j - 1] + 1;
+			row[j] = best;
+		}
+	}
+	return row[lb];
+}
+
+const char *cli_nearest(const char *word, const char *const *names, size_t count)
+{
+	size_t limit = strlen(word) / 3, best;
+	const char *near = NULL;
+
+	if (strlen(word) > WORD_MAX)
+		return NULL;
+	best = (limit > 2 ? 2 : limit) + 1;
+	for (size_t i = 0; i < count; i++) {
+		size_t d = strlen(names[i]) > WORD_MAX ? best : distance(word, names[i]);
+
+		if (d < best) {
+			best = d;
+			near = names[i];
+		}
+	}
+	return near;
+}

@@ -1,0 +1,163 @@
+/* display.c: octets made fit to be seen (display.h). */
+#include "tool/display.h"
+
+#include <string.h>
+
+#include <sockeye/text.h>
+
+/* Octets of the character that begins with `lead`, 1 for what begins none
+ * (RFC 3629 4). */
+static size_t character_len(uint8_t lead)
+{
+	if (lead >= 0xc2 && lead <= 0xdf)
+		return 2;
+	if (lead >= 0xe0 && lead <= 0xef)
+		return 3;
+	if (lead >= 0xf0 && lead <= 0xf4)
+		return 4;
+	return 1;
+}
+
+/* How much of in[0..len) is one unit: a character, CRLF, or one octet; 0 when
+ * more must come to know. */
+static size_t unit_len(const uint8_t *in, size_t len)
+{
+	size_t want = character_len(in[0]);
+
+	if (in[0] == '\r') {
+		if (len < 2)
+			return 0;
+		return in[1] == '\n' ? 2 : 1;
+	}
+	for (size_t i = 1; i < want; i++) {
+		if (i == len)
+			return 0;
+		if ((in[i] & 0xc0) != 0x80)
+			return 1;
+	}
+	return want;
+}
+
+static size_t put_unit(const uint8_t *in, size_t len, uint8_t *room)
+{
+	char text[20];
+	size_t n;
+
+	if (strchr("\n\t\\", in[0]) && in[0] != '\0') {
+		room[0] = in[0];
+		return 1;
+	}
+	if (len == 2 && in[0] == '\r') {
+		memcpy(room, in, 2);
+		return 2;
+	}
+	n = sockeye_escape(in, len, text, sizeof(text));
+	memcpy(room, text, n);
+	return n;
+}
+
+static size_t put_plain(const uint8_t *in, size_t len, uint8_t *room)
+{
+	size_t n = 0;
+
+	while (n < len && in[n] >= ' ' && in[n] < 0x7f)
+		n++;
+	memcpy(room, in, n);
+	return n;
+}
+
+/* Encodes what is whole of in[0..len); *out_n is what was written. Returns the
+ * octets taken: fewer when the last unit is not whole. */
+static size_t put_units(const uint8_t *in, size_t len, uint8_t *room, size_t *out_n)
+{
+	size_t taken = 0, n = 0;
+
+	while (taken < len) {
+		size_t plain = put_plain(in + taken, len - taken, room + n), unit;
+
+		taken += plain;
+		n += plain;
+		if (taken == len)
+			break;
+		unit = unit_len(in + taken, len - taken);
+		if (unit == 0)
+			break;
+		n += put_unit(in + taken, unit, room + n);
+		taken += unit;
+	}
+	*out_n = n;
+	return taken;
+}
+
+size_t sockeye__safe_encode(void *arg, const uint8_t *in, size_t len, uint8_t *room)
+{
+	struct sockeye__safe *safe = arg;
+	size_t total = 0, n, taken;
+
+	/* A held beginning is completed octet by octet; it may also turn out
+	 * to be nothing whole and leave a shorter beginning behind. */
+	while (safe->held_len > 0 && len > 0) {
+		safe->held[safe->held_len++] = *in++;
+		len--;
+		taken = put_units(safe->held, safe->held_len, room + total, &n);
+		total += n;
+		safe->held_len -= taken;
+		memmove(safe->held, safe->held + taken, safe->held_len);
+	}
+	taken = put_units(in, len, room + total, &n);
+	total += n;
+	if (len > taken) {
+		safe->held_len = len - taken;
+		memcpy(safe->held, in + taken, safe->held_len);
+	}
+	return total;
+}
+
+size_t sockeye__safe_end(void *arg, uint8_t *room)
+{
+	struct sockeye__safe *safe = arg;
+	size_t n = 0;
+
+	for (size_t i = 0; i < safe->held_len; i++)
+		n += put_unit(safe->held + i, 1, room + n);
+	safe->held_len = 0;
+	return n;
+}
+
+size_t sockeye__crlf_encode(void *arg, const uint8_t *in, size_t len, uint8_t *room)
+{
+	struct sockeye__crlf *crlf = arg;
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (in[i] == '\n' && !crlf->after_cr)
+			room[n++] = '\r';
+		room[n++] = in[i];
+		crlf->after_cr = in[i] == '\r';
+	}
+	return n;
+}
+
+size_t sockeye__hex_line(char *room, uint64_t offset, const uint8_t *data, size_t len)
+{
+	static const char digits[] = "0123456789abcdef";
+	char *p = room;
+
+	for (int shift = 36; shift >= 0; shift -= 4)
+		*p++ = digits[offset >> shift & 15];
+	*p++ = ' ';
+	for (size_t i = 0; i < SOCKEYE__HEX_WIDTH; i++) {
+		if (i % 8 == 0)
+			*p++ = ' ';
+		*p++ = i < len ? digits[data[i] >> 4] : ' ';
+		*p++ = i < len ? digits[data[i] & 15] : ' ';
+		*p++ = ' ';
+	}
+	*p++ = ' ';
+	*p++ = '|';
+	for (size_t i = 0; i < len; i++)
+		*p++ = data[i] >= ' ' && data[i] < 0x7f ? (char)data[i] : '.';
+	*p++ = '|';
+	*p++ = '\n';
+	return (size_t)(p - room);
+}
