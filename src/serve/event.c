@@ -385,7 +385,7 @@ static bool loop_open(struct loop *l)
 	const struct sockeye__server *server = l->w->server;
 
 	l->ep = epoll_create1(EPOLL_CLOEXEC);
-	l->buf = malloc(BUFFER_BYTES);
+	l->buf = aligned_alloc(4096, BUFFER_BYTES); /* copies run faster to a page's start */
 	if (l->ep < 0 || l->buf == NULL)
 		return false;
 	sockeye__clocks_init(&l->clocks, server);

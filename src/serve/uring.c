@@ -29,8 +29,9 @@
 
 #define SQ_ENTRIES 1024
 #define CQ_ENTRIES 8192
-#define BUFFERS 512              /* a power of two */
-#define BUFFER_BYTES (32 * 1024) /* pages are touched only when used */
+#define BUFFERS 256              /* a power of two */
+#define BUFFER_BYTES (64 * 1024) /* pages are touched only when used */
+#define BUFFER_STRIDE (BUFFER_BYTES + 4160) /* a power of two would share few cache sets */
 #define BUFFER_GROUP 0
 #define RECORD_BYTES (256 * 1024) /* > the largest seqpacket record, whose size SO_SNDBUF bounds */
 #define INPUT_MAX (128 * 1024)   /* waiting input at which receiving is called off */
@@ -108,7 +109,7 @@ static struct io_uring_sqe *entry(struct loop *l, uint64_t user_data)
 
 static uint8_t *buffer_at(const struct loop *l, int32_t id)
 {
-	return l->memory + (size_t)id * BUFFER_BYTES;
+	return l->memory + (size_t)id * BUFFER_STRIDE;
 }
 
 static void buffer_give(struct loop *l, int32_t id)
@@ -405,7 +406,7 @@ static int record_receive(struct loop *l, struct conn *c)
 	uint8_t *record = l->memory; /* behind the ring's buffers */
 	ssize_t n;
 
-	record += (size_t)BUFFERS * BUFFER_BYTES;
+	record += (size_t)BUFFERS * BUFFER_STRIDE;
 	n = recv(c->c.v.fd, record, RECORD_BYTES, MSG_DONTWAIT);
 	if (n < 0)
 		return -errno;
@@ -768,7 +769,7 @@ static bool loop_open(struct loop *l)
 	(void)io_uring_register_ring_fd(&l->ring); /* saves a look-up at each call; 5.18 */
 	if (buffers_register(&l->ring, BUFFERS, &l->buffers) < 0)
 		return false;
-	l->memory = malloc((size_t)BUFFERS * BUFFER_BYTES + RECORD_BYTES);
+	l->memory = aligned_alloc(64, (size_t)BUFFERS * BUFFER_STRIDE + RECORD_BYTES);
 	l->accepting = calloc(server->site_count, sizeof *l->accepting);
 	l->answerer = sockeye__answerer_new(l->w);
 	if (l->memory == NULL || l->accepting == NULL || l->answerer == NULL)
@@ -783,6 +784,19 @@ static bool loop_open(struct loop *l)
 	return true;
 }
 
+/* The kernel takes a ring down after the process has gone; what it still polls
+ * would keep its port until then, and a restart would find it in use. */
+static void requests_end(struct loop *l)
+{
+	struct io_uring_sync_cancel_reg all = {
+	    .flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
+	    .timeout = {.tv_sec = 1},
+	};
+
+	(void)io_uring_register_sync_cancel(&l->ring, &all);
+	(void)io_uring_submit_and_get_events(&l->ring);
+}
+
 static void run(struct sockeye__worker *w)
 {
 	struct loop *l = calloc(1, sizeof *l);
@@ -793,6 +807,7 @@ static void run(struct sockeye__worker *w)
 	if (loop_open(l))
 		while (!l->stopping || w->conns > 0)
 			loop_turn(l);
+	requests_end(l);
 	io_uring_queue_exit(&l->ring);
 	sockeye__answerer_free(l->answerer);
 	sockeye__timers_fini(&l->clocks.timers);
