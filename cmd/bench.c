@@ -26,7 +26,7 @@
 struct opts {
 	struct cli_common common;
 	uint32_t connections, in_flight, sources;
-	uint64_t size, time_ns, count, warmup_ns, timeout_ns;
+	uint64_t size, time_ns, count, warmup_ns, hold_ns, timeout_ns;
 	unsigned expect, churn;
 	bool burst;
 };
@@ -57,6 +57,8 @@ static const struct cli_option options[] = {
      .help = "measure so many messages"},
     {"warmup", 'w', "TIME", CLI_TIME, offsetof(struct opts, warmup_ns),
      .help = "run so long before measuring (0)"},
+    {"hold", 0, "TIME", CLI_TIME, offsetof(struct opts, hold_ns),
+     .help = "keep the connections so long behind it, to look at the server (0)"},
     {.help = "Answers:"},
     {"expect", 'e', "WHAT", CLI_CHOICE, offsetof(struct opts, expect), .choices = expect_words,
      .help = "echo: the same octets; upper: in upper case; any: whatever comes (echo)"},
@@ -248,6 +250,18 @@ static int stop_fd_open(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+/* For whoever wants to measure the server meanwhile. */
+static void say_phase(void *arg, bool measuring)
+{
+	const struct cli_common *common = arg;
+	const char *phase = measuring ? "measuring" : "measured";
+
+	if (common->json && common->verbose)
+		report_json(json_pack("{ss}", "event", phase));
+	else
+		report_verbose(common, "%s", phase);
+}
+
 static int run(struct opts *o, const struct sockeye_addr *addr,
 	       const struct sockeye_sockaddr *names, size_t count,
 	       const struct sockeye_sockaddr *local)
@@ -266,6 +280,9 @@ static int run(struct opts *o, const struct sockeye_addr *addr,
 	    .burst = o->burst,
 	    .sources = o->sources,
 	    .local = *local,
+	    .hold_ns = o->hold_ns,
+	    .on_phase = say_phase,
+	    .arg = &o->common,
 	    .stop_fd = stop_fd_open(),
 	};
 	struct sockeye_fail fail = {.op = "bench"};

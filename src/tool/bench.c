@@ -229,6 +229,9 @@ static void pump_all(struct sockeye__bench_run *run)
 
 static void measure(struct sockeye__bench_run *run)
 {
+	if (run->opts.on_phase != NULL)
+		run->opts.on_phase(run->opts.arg, true);
+	run->now_ns = sockeye__bench_clock();
 	run->phase = SOCKEYE__BENCH_MEASURE;
 	run->start_ns = run->now_ns;
 	run->end_ns = run->opts.time_ns > 0 ? run->now_ns + run->opts.time_ns : UINT64_MAX;
@@ -253,7 +256,10 @@ static void finish(struct sockeye__bench_run *run)
 	if (run->phase == SOCKEYE__BENCH_MEASURE) {
 		run->result->elapsed_ns = run->now_ns - run->start_ns;
 		run->result->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - run->start_cpu_ns;
+		if (run->opts.on_phase != NULL)
+			run->opts.on_phase(run->opts.arg, false);
 	}
+	run->end_ns = run->now_ns + run->opts.hold_ns;
 	run->phase = SOCKEYE__BENCH_DRAIN;
 }
 
@@ -277,7 +283,8 @@ static void advance(struct sockeye__bench_run *run)
 	if ((run->phase == SOCKEYE__BENCH_MEASURE && is_done(run)) ||
 	    (run->phase == SOCKEYE__BENCH_WARMUP && run->alive == 0))
 		finish(run);
-	if (run->phase == SOCKEYE__BENCH_DRAIN && run->outstanding == 0)
+	if (run->phase == SOCKEYE__BENCH_DRAIN && run->outstanding == 0 &&
+	    (run->now_ns >= run->end_ns || run->alive == 0))
 		run->phase = SOCKEYE__BENCH_OVER;
 }
 

@@ -44,7 +44,12 @@ struct sockeye__bench_opts {
 	bool burst;       /* a message is written whole before any octet is read */
 	uint32_t sources; /* IPv4: spread over so many addresses from `local` up; 0: 1 */
 	struct sockeye_sockaddr local; /* zeroed: the system's choice, 127.0.0.1 with sources */
-	int stop_fd;                   /* > 0: becoming readable ends the run */
+	uint64_t hold_ns;              /* connections stay open so long after measuring */
+	/* Called when measuring begins and when it ends, before anything is closed;
+	 * may be NULL. */
+	void (*on_phase)(void *arg, bool measuring);
+	void *arg;
+	int stop_fd; /* > 0: becoming readable ends the run */
 };
 
 /* X(name, text): why a connection or a datagram was lost. */

@@ -1,0 +1,122 @@
+"""What the kernel says about a server: processor time, system calls, memory."""
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+TICK_NS = 10**9 // os.sysconf("SC_CLK_TCK")
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:  # the task has ended
+        return ""
+
+
+def tree(pid):
+    """The process and all its descendants."""
+    pids, todo = [], [pid]
+    while todo:
+        pid = todo.pop()
+        pids.append(pid)
+        try:
+            tasks = os.listdir(f"/proc/{pid}/task")
+        except OSError:
+            continue
+        for task in tasks:
+            todo += map(int, read(f"/proc/{pid}/task/{task}/children").split())
+    return pids
+
+
+def schedstat(pid):
+    """Nanoseconds on a processor and waiting for one, of all living tasks."""
+    on = waiting = 0
+    for member in tree(pid):
+        try:
+            tasks = os.listdir(f"/proc/{member}/task")
+        except OSError:
+            continue
+        for task in tasks:
+            fields = read(f"/proc/{member}/task/{task}/schedstat").split()
+            if fields:
+                on += int(fields[0])
+                waiting += int(fields[1])
+    return on, waiting
+
+
+def cpu_with_dead(pid):
+    """Nanoseconds on a processor, those of ended threads and children too, in
+    steps of a clock tick."""
+    ticks = 0
+    for member in tree(pid):
+        fields = read(f"/proc/{member}/stat").rpartition(")")[2].split()
+        ticks += sum(map(int, fields[11:15]))
+    return ticks * TICK_NS
+
+
+def steal():
+    """The share of the machine's time that its host took since the start, as
+    (stolen, all) ticks."""
+    fields = list(map(int, read("/proc/stat").split("\n", 1)[0].split()[1:9]))
+    return fields[7], sum(fields)
+
+
+def memory(pid):
+    """Octets of anonymous memory of all processes of the server."""
+    total = 0
+    for member in tree(pid):
+        found = re.search(r"RssAnon:\s+(\d+) kB", read(f"/proc/{member}/status"))
+        total += int(found[1]) * 1024 if found else 0
+    return total
+
+
+def switches(pid):
+    """Voluntary context switches of all living tasks."""
+    total = 0
+    for member in tree(pid):
+        for task in os.listdir(f"/proc/{member}/task"):
+            found = re.search(r"\nvoluntary_ctxt_switches:\s+(\d+)",
+                              read(f"/proc/{member}/task/{task}/status"))
+            total += int(found[1]) if found else 0
+    return total
+
+
+class Calls:
+    """Counts the system calls of a running server: with perf, which costs it
+    almost nothing, else with strace, which makes it slow and batches large."""
+
+    def __init__(self, pid):
+        pids = [str(member) for member in tree(pid)]
+        if self.perf_works():
+            self.process = subprocess.Popen(
+                ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p", ",".join(pids)],
+                stderr=subprocess.PIPE, text=True)
+            self.pattern = re.compile(r"^(\d+),", re.M)
+            time.sleep(0.3)  # perf does not say when it has attached
+        else:
+            command = ["strace", "-f", "-c"]
+            for member in pids:
+                command += ["-p", member]
+            self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+            self.pattern = re.compile(r"(\d+)\s+(?:\d+\s+)?total")
+            for _ in pids:
+                self.process.stderr.readline()
+
+    @staticmethod
+    def perf_works():
+        if shutil.which("perf") is None:
+            return False
+        done = subprocess.run(
+            ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "true"],
+            capture_output=True, text=True)
+        return done.returncode == 0 and re.search(r"^\d+,", done.stderr, re.M) is not None
+
+    def stop(self):
+        self.process.send_signal(signal.SIGINT)
+        text = self.process.communicate(timeout=30)[1]
+        found = self.pattern.search(text)
+        return int(found[1]) if found else None
