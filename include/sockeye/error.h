@@ -63,11 +63,13 @@ enum sockeye_error {
 };
 
 /* One sentence for `err` (negative, as the library returns it), for example
- * "Connection refused". The string is constant. Thread-safe. */
+ * "Connection refused"; "Success" for err >= 0, "Unknown error" for what nobody
+ * returns. The string is constant, in English. Thread-safe. */
 SOCKEYE_API const char *sockeye_error_text(int err);
 
 /* The symbol for `err`, for example "ECONNREFUSED" or "NONAME"; for machines
- * and manuals. The string is constant. Thread-safe. */
+ * and manuals; "OK" for err >= 0, "UNKNOWN" as above. The string is constant.
+ * Thread-safe. */
 SOCKEYE_API const char *sockeye_error_name(int err);
 
 /* The exit code (enum sockeye_exit) that `err` has in every subcommand;
@@ -83,10 +85,11 @@ struct sockeye_fail {
 	char detail[160];  /* more for a person, such as the known schemes; may be "" */
 };
 
-/* "connect tcp://[::1]:7: Connection refused" and, where there is one, what to
- * do about it in brackets, into buf (always NUL-terminated when cap > 0, cut
- * when it does not fit). Returns the length the whole text has, as snprintf.
- * Control bytes of the address are escaped. Thread-safe. */
+/* "connect tcp://[::1]:7: Connection refused", the detail in brackets and,
+ * where there is one, what to do about it behind a semicolon, into buf (always
+ * NUL-terminated when cap > 0, cut when it does not fit). Returns the length
+ * the whole text has, as snprintf. Control bytes of the address and the detail
+ * are escaped. Thread-safe. */
 SOCKEYE_API size_t sockeye_fail_text(const struct sockeye_fail *fail, char *buf, size_t cap);
 
 SOCKEYE_END

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#define SOCKEYE__HIST_BITS 7
+#define SOCKEYE__HIST_BITS  7
 #define SOCKEYE__HIST_CELLS ((64 - SOCKEYE__HIST_BITS + 1) << SOCKEYE__HIST_BITS)
 
 /* About 58 KiB; a zeroed one is empty. */

@@ -1,0 +1,77 @@
+/*
+ * escape.c: a stranger's bytes made safe to show on a terminal.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <sockeye/text.h>
+
+#include "base/out.h"
+
+/* The octets of the UTF-8 character at p and the character itself, or 0 when
+ * there is none (RFC 3629 3: nothing overlong, no surrogates). */
+static size_t utf8_decode(const uint8_t *p, size_t len, uint32_t *out_char)
+{
+	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+	size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+	uint32_t c = n <= 1 ? p[0] : p[0] & (0x7fu >> n);
+
+	if (n == 0 || n > len || p[0] > 0xf4)
+		return 0;
+	for (size_t i = 1; i < n; i++) {
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+		c = c << 6 | (p[i] & 0x3fu);
+	}
+	if (c < least[n] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000))
+		return 0;
+	*out_char = c;
+	return n;
+}
+
+/* Characters that are no text of their own but change what a terminal shows:
+ * C0 and C1 controls, and those that reorder or break the line around them
+ * (Unicode Technical Report 36, 3.2: a peer could forge the log with them). */
+static bool is_control(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x061c || c == 0x200e || c == 0x200f ||
+	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+static void put_octet(struct sockeye__out *out, uint8_t octet)
+{
+	static const char hex[] = "0123456789abcdef";
+	static const char named[] = "\0\n\r\t\x1b\\";
+	static const char names[] = "0nrte\\";
+	const char *p = memchr(named, octet, sizeof named - 1);
+
+	if (p != NULL)
+		sockeye__out_piece(out, (char[]){'\\', names[p - named]}, 2);
+	else
+		sockeye__out_piece(out, (char[]){'\\', 'x', hex[octet >> 4], hex[octet & 15]}, 4);
+}
+
+void sockeye__out_escaped(struct sockeye__out *out, const void *data, size_t len, bool again)
+{
+	const uint8_t *p = data;
+	uint32_t c = 0;
+
+	for (size_t n; len > 0; p += n, len -= n) {
+		n = utf8_decode(p, len, &c);
+		if (n > 0 && !is_control(c) && (c != '\\' || again)) {
+			sockeye__out_piece(out, (const char *)p, n);
+			continue;
+		}
+		n = 1;
+		put_octet(out, *p);
+	}
+}
+
+size_t sockeye_escape(const void *data, size_t len, char *buf, size_t cap)
+{
+	struct sockeye__out out = sockeye__out_to(buf, cap);
+
+	sockeye__out_escaped(&out, data, len, false);
+	return out.len;
+}

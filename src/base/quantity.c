@@ -1,0 +1,150 @@
+/*
+ * quantity.c: sizes and times as people write them, in whole numbers only:
+ * strtod would depend on the locale, round, and take "1e9", "inf" and "0x1p3".
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <sockeye/text.h>
+#include <sockeye/time.h>
+
+#define QUANTITY_MAX        INT64_MAX
+#define FRACTION_DIGITS_MAX 18 /* 10^18 fits into 64 bits */
+
+struct unit {
+	const char *name;
+	uint64_t factor;
+};
+
+static const struct unit sizes[] = {
+    {"", 1},
+    {"k", 1000},
+    {"M", 1000000},
+    {"G", 1000000000},
+    {"T", 1000000000000},
+    {"Ki", UINT64_C(1) << 10},
+    {"Mi", UINT64_C(1) << 20},
+    {"Gi", UINT64_C(1) << 30},
+    {"Ti", UINT64_C(1) << 40},
+    {NULL, 0},
+};
+
+static const struct unit times[] = {
+    {"", SOCKEYE_NS_PER_S},
+    {"ns", 1},
+    {"us", 1000},
+    {"ms", SOCKEYE_NS_PER_MS},
+    {"s", SOCKEYE_NS_PER_S},
+    {"m", 60 * SOCKEYE_NS_PER_S},
+    {"h", 3600 * SOCKEYE_NS_PER_S},
+    {NULL, 0},
+};
+
+struct digits {
+	const char *at;
+	size_t len;
+};
+
+static struct digits digits_take(const char **text)
+{
+	struct digits d = {*text, strspn(*text, "0123456789")};
+
+	*text += d.len;
+	return d;
+}
+
+/* 0 or -ERANGE */
+static int digits_value(struct digits d, uint64_t *out_value)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < d.len; i++) {
+		if (__builtin_mul_overflow(v, UINT64_C(10), &v) ||
+		    __builtin_add_overflow(v, (uint64_t)(d.at[i] - '0'), &v))
+			return -ERANGE;
+	}
+	*out_value = v;
+	return 0;
+}
+
+static uint64_t common_divisor(uint64_t a, uint64_t b)
+{
+	while (b != 0) {
+		uint64_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+/* 0.DIGITS of factor, which must be a whole number: 0 or -EINVAL. */
+static int fraction_value(struct digits d, uint64_t factor, uint64_t *out_value)
+{
+	uint64_t fraction = 0, scale = 1, common;
+
+	while (d.len > 0 && d.at[d.len - 1] == '0')
+		d.len--;
+	if (d.len > FRACTION_DIGITS_MAX)
+		return -EINVAL;
+	for (size_t i = 0; i < d.len; i++)
+		scale *= 10;
+	(void)digits_value(d, &fraction);
+
+	/* fraction * factor / scale, cancelled first so that nothing overflows */
+	common = common_divisor(factor, scale);
+	if (fraction % (scale / common) != 0)
+		return -EINVAL;
+	*out_value = fraction / (scale / common) * (factor / common);
+	return 0;
+}
+
+static const struct unit *unit_find(const struct unit *units, const char *name, size_t len)
+{
+	for (; units->name != NULL; units++)
+		if (strlen(units->name) == len && memcmp(units->name, name, len) == 0)
+			return units;
+	return NULL;
+}
+
+/* DIGITS [ "." DIGITS ] UNIT [ tail ], so neither ".5" nor "1." */
+static int quantity_parse(const char *text, const struct unit *units, char tail,
+			  uint64_t *out_value)
+{
+	struct digits whole = digits_take(&text), fraction = {0};
+	const struct unit *unit;
+	uint64_t v, part = 0;
+	size_t len;
+
+	if (whole.len == 0)
+		return -EINVAL;
+	if (*text == '.') {
+		text++;
+		fraction = digits_take(&text);
+		if (fraction.len == 0)
+			return -EINVAL;
+	}
+	len = strlen(text);
+	if (len > 0 && text[len - 1] == tail)
+		len--;
+	unit = unit_find(units, text, len);
+	if (unit == NULL || fraction_value(fraction, unit->factor, &part) < 0)
+		return -EINVAL;
+	if (digits_value(whole, &v) < 0 || __builtin_mul_overflow(v, unit->factor, &v) ||
+	    __builtin_add_overflow(v, part, &v) || v > QUANTITY_MAX)
+		return -ERANGE;
+	*out_value = v;
+	return 0;
+}
+
+int sockeye_size_parse(const char *text, uint64_t *out_octets)
+{
+	return quantity_parse(text, sizes, 'B', out_octets);
+}
+
+int sockeye_duration_parse(const char *text, uint64_t *out_ns)
+{
+	return quantity_parse(text, times, '\0', out_ns);
+}
