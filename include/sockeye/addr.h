@@ -50,7 +50,8 @@ struct sockeye_addr_opts {
 	uint32_t backlog; /* 1-65535: of listen(2) */
 	uint32_t rcvbuf; /* octets: SO_RCVBUF */
 	uint32_t sndbuf; /* octets: SO_SNDBUF */
-	char bind[64];   /* bind=HOST[:PORT] of a client: its local address */
+	char bind[64];   /* bind=HOST[:PORT] of a client: its local address, as written; of a
+	                  * UNIX socket a path or @name, without escapes */
 };
 
 struct sockeye_addr {
@@ -66,6 +67,7 @@ struct sockeye_addr {
 	char path[SOCKEYE_UNIX_PATH_MAX + 1];   /* may hold NULs when abstract */
 	int fd;                                 /* of fd: */
 	char file[256];                         /* tftp://host/file, percent-decoded */
+	bool netascii;                          /* its ;mode=netascii; octet otherwise */
 	struct sockeye_addr_opts opts;
 };
 
@@ -77,7 +79,8 @@ struct sockeye_addr {
 SOCKEYE_API int sockeye_addr_parse(const char *text, struct sockeye_addr *out,
                                    struct sockeye_fail *why);
 
-/* Writes `addr` as text that parses back to the same address. Always
+/* Writes `addr` as text that parses back to the same address: visible ASCII,
+ * one word, every other octet of a path or file as %XX. Always
  * NUL-terminated when cap > 0; returns the length of the whole text, as
  * snprintf. SOCKEYE_ADDR_TEXT_MAX is enough but for a long file name or long
  * escapes. Thread-safe. */
@@ -92,7 +95,8 @@ SOCKEYE_API const char *sockeye_scheme_name(enum sockeye_scheme scheme);
 
 /* Whether the scheme moves a stream of bytes (tcp, unix, mptcp, sctp, tls)
  * rather than messages (udp, unix-dgram). unix-seqpacket is connected like a
- * stream and keeps messages: it counts as a stream here. Thread-safe. */
+ * stream and keeps messages: it counts as a stream here. What fd:3 is only the
+ * kernel knows: it does not. Thread-safe. */
 SOCKEYE_API bool sockeye_scheme_is_stream(enum sockeye_scheme scheme);
 
 /* Whether the scheme is one of the three UNIX-domain kinds. Thread-safe. */

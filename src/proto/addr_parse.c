@@ -1,0 +1,256 @@
+/*
+ * addr_parse.c: an address from its text: the scheme first, then what is
+ * behind it, as the kind of the scheme asks for.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/types.h>
+
+#include <sockeye/addr.h>
+#include <sockeye/text.h>
+
+#include "proto/addr_parts.h"
+
+#define ESCAPES "a percent sign is written %%25, a control character %%XX"
+
+int sockeye__addr_fail(const struct sockeye__reader *r, int err, const char *detail, ...)
+{
+	va_list args;
+
+	if (r->why == NULL)
+		return err;
+	*r->why = (struct sockeye_fail){.op = "parse address", .err = err};
+	sockeye_escape(r->text, strlen(r->text), r->why->address, sizeof r->why->address);
+	va_start(args, detail);
+	vsnprintf(r->why->detail, sizeof r->why->detail, detail, args);
+	va_end(args);
+	return err;
+}
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+/* Schemes are the same in either case (RFC 3986 3.1), in every locale. */
+static bool same_name(const char *name, struct sockeye__slice text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if (name[i] == '\0' || name[i] != lower(text.at[i]))
+			return false;
+	return name[text.len] == '\0';
+}
+
+/* "tcp", or "tcp6" for one family alone. */
+static bool scheme_find(struct sockeye__slice text, struct sockeye_addr *addr)
+{
+	char last = text.len > 0 ? text.at[text.len - 1] : '\0';
+	struct sockeye__slice stem = {text.at, text.len - 1};
+
+	for (int i = 0; i < SOCKEYE__SCHEMES; i++) {
+		const struct sockeye__scheme *scheme = &sockeye__schemes[i];
+		bool family = scheme->kind == SOCKEYE__INET && (last == '4' || last == '6');
+
+		if (!same_name(scheme->name, family ? stem : text))
+			continue;
+		addr->scheme = (enum sockeye_scheme)i;
+		addr->family = family ? last - '0' : 0;
+		return true;
+	}
+	return false;
+}
+
+static int scheme_fail(const struct sockeye__reader *r)
+{
+	char names[96];
+	struct sockeye__out out = sockeye__out_to(names, sizeof names);
+
+	for (int i = 0; i < SOCKEYE__SCHEMES; i++) {
+		sockeye__out_text(&out, " ");
+		sockeye__out_text(&out, sockeye__schemes[i].name);
+	}
+	return sockeye__addr_fail(r, SOCKEYE_E_SCHEME,
+				  "known schemes:%s; 4 or 6 may follow, as in tcp4", names);
+}
+
+/* Reads the scheme and moves *rest behind it; without one it is tcp. */
+static int scheme_read(struct sockeye__reader *r, const char **rest)
+{
+	const char *text = r->text;
+	size_t len = strcspn(text, ":/?");
+	bool known = text[len] == ':' && scheme_find((struct sockeye__slice){text, len}, &r->addr);
+	bool slashes = strncmp(text + len, "://", 3) == 0;
+
+	if (!known && slashes)
+		return scheme_fail(r);
+	if (!known && (text[0] == '/' || text[0] == '.' || text[0] == '@'))
+		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
+					  "a UNIX socket is written unix:PATH or unix:@NAME");
+	if (!known)
+		return 0;
+	if (sockeye__schemes[r->addr.scheme].kind != SOCKEYE__INET) {
+		*rest = text + len + 1;
+		return 0;
+	}
+	if (!slashes)
+		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
+					  "two slashes belong behind it: %s://",
+					  sockeye_scheme_name(r->addr.scheme));
+	*rest = text + len + 3;
+	return 0;
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c = lower(c);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Undoes %XX. Returns the length, of which at most cap octets were written, or
+ * -EINVAL for what is no escape and for bare control characters. */
+static ssize_t percent_decode(struct sockeye__slice text, char *buf, size_t cap)
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i < text.len; i++, len++) {
+		int c = (unsigned char)text.at[i];
+
+		if (c < 0x20 || c == 0x7f)
+			return -EINVAL;
+		if (c == '%') {
+			if (text.len - i < 3 || hex_value(text.at[i + 1]) < 0 ||
+			    hex_value(text.at[i + 2]) < 0)
+				return -EINVAL;
+			c = hex_value(text.at[i + 1]) << 4 | hex_value(text.at[i + 2]);
+			i += 2;
+		}
+		if (len < cap)
+			buf[len] = (char)c;
+	}
+	return (ssize_t)len;
+}
+
+/* PATH, ///PATH (as in file:///, RFC 8089) or @NAME */
+static int unix_read(struct sockeye__reader *r, struct sockeye__slice text)
+{
+	struct sockeye_addr *addr = &r->addr;
+	ssize_t len;
+
+	if (text.len >= 2 && memcmp(text.at, "//", 2) == 0) {
+		text = (struct sockeye__slice){text.at + 2, text.len - 2};
+		if (text.len == 0 || text.at[0] != '/')
+			return sockeye__addr_fail(r, SOCKEYE_E_PATH,
+						  "without slashes: unix:PATH or unix:@NAME");
+	}
+	addr->abstract = text.len > 0 && text.at[0] == '@';
+	if (addr->abstract)
+		text = (struct sockeye__slice){text.at + 1, text.len - 1};
+	len = percent_decode(text, addr->path, SOCKEYE_UNIX_PATH_MAX);
+	if (len == 0)
+		return sockeye__addr_fail(
+		    r, SOCKEYE_E_PATH,
+		    "a path or name is needed, as in unix:/run/x.sock or unix:@x");
+	if (len < 0)
+		return sockeye__addr_fail(r, SOCKEYE_E_PATH, ESCAPES);
+	if (len > SOCKEYE_UNIX_PATH_MAX)
+		return sockeye__addr_fail(r, SOCKEYE_E_PATH_TOO_LONG, "%zd octets, at most %d", len,
+					  SOCKEYE_UNIX_PATH_MAX);
+	if (!addr->abstract && memchr(addr->path, '\0', (size_t)len) != NULL)
+		return sockeye__addr_fail(r, SOCKEYE_E_PATH, "only an abstract name can hold NULs");
+	addr->path_len = (uint8_t)len;
+	return 0;
+}
+
+/* FILE or FILE;mode=netascii, behind the slash (RFC 3617 2) */
+static int file_read(struct sockeye__reader *r, struct sockeye__slice text)
+{
+	static const char octet[] = ";mode=octet", netascii[] = ";mode=netascii";
+	const char *semicolon = memchr(text.at, ';', text.len);
+	struct sockeye_addr *addr = &r->addr;
+	ssize_t len;
+
+	if (semicolon != NULL) {
+		struct sockeye__slice mode = {semicolon, text.len - (size_t)(semicolon - text.at)};
+
+		text.len -= mode.len;
+		addr->netascii = same_name(netascii, mode);
+		if (!addr->netascii && !same_name(octet, mode))
+			return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
+						  "only %s or %s may follow the file", octet,
+						  netascii);
+	}
+	len = percent_decode(text, addr->file, sizeof addr->file - 1);
+	if (len < 0)
+		return sockeye__addr_fail(r, SOCKEYE_E_PATH, ESCAPES);
+	if (len >= (ssize_t)sizeof addr->file)
+		return sockeye__addr_fail(r, SOCKEYE_E_PATH, "the file has %zd octets, at most %zu",
+					  len, sizeof addr->file - 1);
+	if (memchr(addr->file, '\0', (size_t)len) != NULL)
+		return sockeye__addr_fail(r, SOCKEYE_E_PATH, "a file name holds no NUL");
+	return 0;
+}
+
+static int inet_read(struct sockeye__reader *r, struct sockeye__slice text)
+{
+	const char *slash = memchr(text.at, '/', text.len);
+	struct sockeye__slice file = {0};
+	int err;
+
+	if (slash != NULL) {
+		file = (struct sockeye__slice){slash + 1, text.len - (size_t)(slash - text.at) - 1};
+		text.len -= file.len + 1;
+	}
+	err = sockeye__addr_host_port(r, text);
+	if (err < 0 || file.len == 0)
+		return err;
+	if (!sockeye__schemes[r->addr.scheme].file)
+		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
+					  "nothing but ?options follows the port");
+	return file_read(r, file);
+}
+
+static int fd_read(struct sockeye__reader *r, struct sockeye__slice text)
+{
+	uint64_t v;
+
+	if (sockeye__number_parse(text, 10, INT_MAX, &v) < 0)
+		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
+					  "the number of a descriptor is needed, as in fd:3");
+	r->addr.fd = (int)v;
+	return 0;
+}
+
+static int body_read(struct sockeye__reader *r, struct sockeye__slice text)
+{
+	switch (sockeye__schemes[r->addr.scheme].kind) {
+	case SOCKEYE__UNIX:
+		return unix_read(r, text);
+	case SOCKEYE__INHERITED:
+		return fd_read(r, text);
+	default:
+		return inet_read(r, text);
+	}
+}
+
+int sockeye_addr_parse(const char *text, struct sockeye_addr *out, struct sockeye_fail *why)
+{
+	struct sockeye__reader r = {.text = text, .why = why};
+	const char *body = text;
+	size_t len;
+	int err = scheme_read(&r, &body);
+
+	if (err < 0)
+		return err;
+	len = strcspn(body, "?");
+	err = body_read(&r, (struct sockeye__slice){body, len});
+	if (err == 0 && body[len] == '?')
+		err = sockeye__addr_options_parse(&r, body + len + 1);
+	if (err == 0)
+		*out = r.addr;
+	return err;
+}
