@@ -16,16 +16,9 @@
 
 #include "limit.h"
 
-#ifndef BUFS
-#define BUFS 256 /* a power of two */
-#endif
-#ifndef ROOM
-#define ROOM (64 * 1024) /* of a buffer */
-#endif
-#ifndef STRIDE
-#define STRIDE (ROOM + 4160) /* no power of two, or small messages share cache sets */
-#endif
-#define FDS (1 << 20)
+#define BUFS 256          /* a power of two */
+#define ROOM (256 * 1024) /* of a buffer; a page of it is real once it is used */
+#define FDS  (1 << 20)
 
 enum { ACCEPT, RECV, SEND, CLOSE };
 
@@ -87,7 +80,7 @@ static void arm(int fd)
 
 static char *room(int id)
 {
-	return rooms + (size_t)(id - 1) * STRIDE;
+	return rooms + (size_t)(id - 1) * ROOM;
 }
 
 static void buf_return(int id)
@@ -240,7 +233,7 @@ static void setup(void)
 	struct io_uring_buf_reg reg = {.ring_entries = BUFS};
 
 	pool = aligned_alloc(4096, BUFS * sizeof(struct io_uring_buf));
-	rooms = malloc((size_t)BUFS * STRIDE);
+	rooms = malloc((size_t)BUFS * ROOM);
 	if (pool == NULL || rooms == NULL)
 		err(1, "memory");
 	reg.ring_addr = (uintptr_t)pool;
