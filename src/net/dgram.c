@@ -79,6 +79,7 @@ static void control_put(struct msghdr *msg, int level, int type, const void *dat
 {
 	struct cmsghdr *c = msg->msg_control;
 
+	memset(c, 0, CMSG_SPACE(len)); /* the padding, too, goes to the kernel */
 	*c = (struct cmsghdr){
 	    .cmsg_level = level,
 	    .cmsg_type = type,

@@ -89,28 +89,37 @@ static int local_bind(const struct race *r, int fd, const struct sockeye_sockadd
 	return bind(fd, &local->u.sa, local->len) < 0 ? -errno : 0;
 }
 
+static int send_timeout_set(int fd, int ms)
+{
+	const struct timeval limit = {
+	    .tv_sec = ms / 1000,
+	    .tv_usec = ms % 1000 * 1000,
+	};
+
+	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0 ? -errno : 0;
+}
+
 /* connect(2) to a UNIX socket whose backlog is full does not go on in the
- * background: a non-blocking one fails at once. So it blocks, up to SO_SNDTIMEO. */
+ * background: a non-blocking one fails at once. So it blocks, up to SO_SNDTIMEO,
+ * and if interrupted begins again. */
 static int unix_connect(int fd, const struct sockeye_sockaddr *name, uint64_t deadline_ns)
 {
-	struct timeval limit = {0};
-	int err;
+	int ms = 0, err;
 
 	do {
 		if (deadline_ns != 0) {
-			int ms = sockeye__poll_ms(deadline_ns, sockeye_now().mono_ns);
-
-			limit.tv_sec = ms / 1000;
-			limit.tv_usec = ms > 0 ? ms % 1000 * 1000 : 1; /* 0 is for ever */
-			setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+			ms = sockeye__poll_ms(deadline_ns, sockeye_now().mono_ns);
+			err = send_timeout_set(fd, ms > 0 ? ms : 1); /* 0 is for ever */
+			if (err < 0)
+				return err;
 		}
 		err = connect(fd, &name->u.sa, name->len) < 0 ? -errno : 0;
-	} while (err == -EINTR);
-	if (deadline_ns != 0) {
-		limit = (struct timeval){0};
-		setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
-	}
-	return err == -EAGAIN ? -ETIMEDOUT : err;
+	} while (err == -EINTR && (deadline_ns == 0 || ms > 0));
+	if (err == -EAGAIN || err == -EINTR)
+		return -ETIMEDOUT;
+	if (err == 0 && deadline_ns != 0)
+		err = send_timeout_set(fd, 0);
+	return err;
 }
 
 /* Two ends of one socket: a port picked for us was that of the server, which

@@ -1,0 +1,659 @@
+/* test_connect.c: one address or several, each with its own way to fail. */
+#include "help.h"
+
+#include <signal.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include "net/net.h"
+
+/* What on_attempt was told. */
+struct attempts {
+	size_t count;
+	struct {
+		struct sockeye_sockaddr name;
+		int err;
+	} list[16];
+};
+
+static void note(void *arg, const struct sockeye_sockaddr *name, int err)
+{
+	struct attempts *a = arg;
+
+	assert_true(a->count < COUNT(a->list));
+	a->list[a->count].name = *name;
+	a->list[a->count++].err = err;
+}
+
+/* How the attempt at `name` ended, 1 when there was none. */
+static int ended(const struct attempts *a, const struct sockeye_sockaddr *name)
+{
+	for (size_t i = 0; i < a->count; i++)
+		if (sockeye_sockaddr_equal(&a->list[i].name, name))
+			return a->list[i].err;
+	return 1;
+}
+
+/* An address of this machine where nobody listens. */
+static struct sockeye_sockaddr dead_name(const char *host)
+{
+	struct sockeye_sockaddr name = name_of(host, 0);
+	int fd = socket(name.u.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_return_code(bind(fd, &name.u.sa, name.len), errno);
+	assert_int_equal(sockeye_local_name(fd, &name), 0);
+	close(fd);
+	return name;
+}
+
+static void test_every_scheme(void **state)
+{
+	static const char *const addresses[] = {
+	    "tcp://127.0.0.1:0",
+	    "tcp://[::1]:0",
+	    "udp://127.0.0.1:0",
+	    "udp://[::1]:0",
+	    "unix:@sockeye-test-connect",
+	    "unix-dgram:@sockeye-test-connect",
+	    "unix-seqpacket:@sockeye-test-connect",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(addresses); i++)
+		for (int nonblocking = 0; nonblocking < 2; nonblocking++) {
+			struct sockeye_listener l = listener_on(addresses[i]);
+			struct attempts a = {0};
+			struct sockeye_connect_opts opts = {.nonblocking = nonblocking,
+							    .deadline_ns = MS(LONG_MS),
+							    .on_attempt = note,
+							    .arg = &a};
+			struct sockeye_sockaddr peer;
+			struct sockeye_addr addr;
+			struct timeval tv;
+			socklen_t len = sizeof tv;
+			char text[128], c;
+			int fd;
+
+			sockeye_sockaddr_print_url(&l.name, l.scheme, text, sizeof text);
+			addr = addr_of("%s", text);
+			fd = sockeye_connect(&addr, &opts, NULL);
+			assert_true(fd > 2);
+			assert_true(is_cloexec(fd));
+			assert_int_equal(is_nonblocking(fd), nonblocking);
+			assert_int_equal(sockeye_peer_name(fd, &peer), 0);
+			assert_true(sockeye_sockaddr_equal(&peer, &l.name));
+			assert_int_equal(a.count, 1);
+			assert_int_equal(ended(&a, &l.name), 0);
+			getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, &len);
+			assert_true(tv.tv_sec == 0 && tv.tv_usec == 0);
+			assert_return_code(write(fd, "x", 1), errno);
+			if (sockeye_scheme_is_stream(l.scheme)) {
+				int server = accepted_from(&l);
+
+				assert_int_equal(sockeye_readn(server, &c, 1, 0, NULL), 0);
+				close(server);
+			}
+			close(fd);
+			sockeye_listener_close(&l);
+		}
+}
+
+static void test_failures(void **state)
+{
+	static const struct {
+		const char *address;
+		int err;
+		const char *op, *shown;
+	} rows[] = {
+	    {"tls://127.0.0.1:7", SOCKEYE_E_SCHEME_UNSUPPORTED, "connect", NULL},
+	    {"tftp://127.0.0.1/file", SOCKEYE_E_SCHEME_UNSUPPORTED, "connect", NULL},
+	    {"icmp://127.0.0.1", SOCKEYE_E_SCHEME_UNSUPPORTED, "connect", NULL},
+	    {"tcp://127.0.0.1:0", SOCKEYE_E_PORT, "resolve", NULL},
+	    {"tcp://127.0.0.1:no-such-service", SOCKEYE_E_SERVICE, "resolve", NULL},
+	    {"unix:/no/such/socket", -ENOENT, "connect", NULL},
+	    {"unix:@no-such-name", -ECONNREFUSED, "connect", NULL},
+	    {"unix-dgram:@no-such-name", -ECONNREFUSED, "connect", NULL},
+	    {"udp://127.255.255.255:9", -EACCES, "connect", NULL},
+	    {"tcp://127.0.0.1:9?bind=192.0.2.77", -EADDRNOTAVAIL, "bind", "tcp://192.0.2.77:0"},
+	    {"tcp://127.0.0.1:9?bind=[::1]:0", SOCKEYE_E_NAME_FAMILY, "bind", NULL},
+	};
+	size_t fds = fds_open();
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct sockeye_addr addr = addr_of("%s", rows[i].address);
+		struct sockeye_fail why = {0};
+		char text[SOCKEYE_ADDR_TEXT_MAX];
+
+		sockeye_addr_print(&addr, text, sizeof text);
+		assert_int_equal(sockeye_connect(&addr, NULL, &why), rows[i].err);
+		assert_string_equal(why.op, rows[i].op);
+		assert_string_equal(why.address, rows[i].shown ? rows[i].shown : text);
+		assert_int_equal(why.err, rows[i].err);
+		assert_int_equal(sockeye_connect(&addr, NULL, NULL), rows[i].err);
+	}
+	assert_int_equal(fds_open(), fds);
+}
+
+static void test_refused(void **state)
+{
+	static const char *const hosts[] = {"127.0.0.1", "::1"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(hosts); i++) {
+		struct sockeye_sockaddr name = dead_name(hosts[i]);
+		struct sockeye_addr addr;
+		struct sockeye_fail why = {0};
+		char text[128];
+
+		sockeye_sockaddr_print_url(&name, SOCKEYE_TCP, text, sizeof text);
+		addr = addr_of("%s", text);
+		assert_int_equal(sockeye_connect(&addr, NULL, &why), -ECONNREFUSED);
+		assert_string_equal(why.op, "connect");
+		assert_string_equal(why.address, text);
+		assert_string_equal(why.detail, "");
+	}
+}
+
+/* A full accept queue: nothing answers, and the deadline ends it, signals or
+ * not. */
+static void test_deadline(void **state)
+{
+	struct black_hole hole = black_hole_open();
+	struct sockeye_addr addr = addr_of("tcp://127.0.0.1:%d", sockeye_sockaddr_port(&hole.name));
+	size_t fds = fds_open();
+
+	(void)state;
+	for (int ms = 0; ms <= 60; ms += 30) {
+		struct attempts a = {0};
+		struct sockeye_connect_opts opts = {
+		    .deadline_ns = ms ? MS((uint64_t)ms) : 1, .on_attempt = note, .arg = &a};
+		uint64_t began = now_ms();
+
+		if (ms == 60)
+			storm();
+		assert_int_equal(sockeye_connect(&addr, &opts, NULL), -ETIMEDOUT);
+		assert_in_range(now_ms() - began, ms - (ms > 0), LONG_MS);
+		assert_int_equal(a.count, 1);
+		assert_int_equal(ended(&a, &hole.name), -ETIMEDOUT);
+	}
+	assert_true(calm() > 5);
+	assert_int_equal(fds_open(), fds);
+	black_hole_close(&hole);
+}
+
+/* The same for UNIX sockets, whose connect cannot go on in the background. */
+static void test_unix_deadline(void **state)
+{
+	struct sockeye_addr addr = addr_of("unix:@sockeye-test-connect");
+	struct sockeye_listen_opts small = {.backlog = 1};
+	struct sockeye_listener l;
+	int fds[8], err;
+	size_t count = 0;
+
+	(void)state;
+	assert_int_equal(sockeye_listen(&addr, &small, &l, 1, NULL), 1);
+	storm();
+	do {
+		struct sockeye_connect_opts opts = {.deadline_ns = MS(40)};
+		uint64_t began = now_ms();
+
+		assert_true(count < COUNT(fds));
+		err = fds[count++] = sockeye_connect(&addr, &opts, NULL);
+		if (err < 0)
+			assert_in_range(now_ms() - began, 39, LONG_MS);
+	} while (err >= 0);
+	assert_int_equal(err, -ETIMEDOUT);
+	assert_true(calm() > 5);
+	while (--count > 0)
+		close(fds[count - 1]);
+	sockeye_listener_close(&l);
+}
+
+static void test_past_deadline(void **state)
+{
+	struct sockeye_listener l = listener_on("unix:@sockeye-test-connect");
+	struct sockeye_addr addr = addr_of("unix:@sockeye-test-connect");
+	struct sockeye_connect_opts opts = {.deadline_ns = 1};
+	int fd = sockeye_connect(&addr, &opts, NULL);
+
+	(void)state;
+	assert_true(fd > 2); /* what does not wait is not late */
+	close(fd);
+	sockeye_listener_close(&l);
+}
+
+static int race(const struct sockeye_sockaddr *names, size_t count, uint32_t delay_ms,
+		uint64_t deadline_ms, struct attempts *a, struct sockeye_fail *why)
+{
+	const struct sockeye_addr tcp = {.scheme = SOCKEYE_TCP};
+	const struct sockeye_connect_opts opts = {.attempt_delay_ms = delay_ms,
+						  .deadline_ns = MS(deadline_ms),
+						  .on_attempt = note,
+						  .arg = a};
+
+	*a = (struct attempts){0};
+	return sockeye__connect_list(&tcp, names, count, NULL, 0, &opts, why);
+}
+
+/* RFC 8305 5: after the delay the next address is tried as well, and the first
+ * is not given up before. */
+static void test_black_hole_first(void **state)
+{
+	struct black_hole hole = black_hole_open();
+	struct sockeye_listener l = listener_on("tcp://[::1]:0");
+	const struct sockeye_sockaddr names[] = {hole.name, l.name};
+	size_t fds = fds_open();
+	uint64_t began = now_ms();
+	struct attempts a;
+	int fd = race(names, 2, 40, LONG_MS, &a, NULL);
+
+	(void)state;
+	assert_true(fd > 2);
+	assert_in_range(now_ms() - began, 39, LONG_MS);
+	assert_int_equal(a.count, 2);
+	assert_int_equal(ended(&a, &l.name), 0);
+	assert_int_equal(ended(&a, &hole.name), -ECANCELED);
+	close(fd);
+	assert_int_equal(fds_open(), fds); /* the loser is closed */
+
+	/* the recommended delay is 250 ms */
+	began = now_ms();
+	fd = race(names, 2, 0, LONG_MS, &a, NULL);
+	assert_true(fd > 2);
+	assert_in_range(now_ms() - began, 249, LONG_MS);
+	close(fd);
+	sockeye_listener_close(&l);
+	black_hole_close(&hole);
+}
+
+/* A refusal brings the next address at once, whatever the delay. */
+static void test_refused_first(void **state)
+{
+	struct sockeye_listener l = listener_on("tcp://127.0.0.1:0");
+	const struct sockeye_sockaddr names[] = {dead_name("::1"), dead_name("127.0.0.1"), l.name};
+	struct attempts a;
+	int fd = race(names, 3, 60000, 10000, &a, NULL);
+
+	(void)state;
+	assert_true(fd > 2);
+	assert_int_equal(a.count, 3);
+	assert_int_equal(ended(&a, &names[0]), -ECONNREFUSED);
+	assert_int_equal(ended(&a, &names[1]), -ECONNREFUSED);
+	assert_int_equal(ended(&a, &l.name), 0);
+	close(fd);
+	sockeye_listener_close(&l);
+}
+
+/* A slow address wins yet when the others fail: it has been tried all the time.
+ * The black hole opens once its queue is emptied, by a child. */
+static void test_slow_wins(void **state)
+{
+	struct black_hole hole = black_hole_open();
+	const struct sockeye_sockaddr names[] = {hole.name, dead_name("127.0.0.1")};
+	struct attempts a;
+	pid_t pid = fork();
+	int fd;
+
+	(void)state;
+	if (pid == 0) {
+		/* accepts who was queued and, a retransmission later, the test */
+		while (sockeye_accept(hole.fds[0], false, MS(LONG_MS), NULL) >= 0)
+			;
+		_exit(1);
+	}
+	fd = race(names, 2, 1, LONG_MS, &a, NULL);
+	assert_true(fd > 2);
+	assert_int_equal(ended(&a, &hole.name), 0);
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	close(fd);
+	black_hole_close(&hole);
+}
+
+/* The error that says most about the servers, with the count of those tried. */
+static void test_all_fail(void **state)
+{
+	struct black_hole hole = black_hole_open();
+	const struct sockeye_sockaddr names[] = {hole.name, dead_name("127.0.0.1"),
+						 dead_name("::1")};
+	size_t fds = fds_open();
+	struct sockeye_fail why = {0};
+	struct attempts a;
+	char text[128];
+
+	(void)state;
+	assert_int_equal(race(names, 3, 10, 100, &a, &why), -ECONNREFUSED);
+	sockeye_sockaddr_print_url(&names[1], SOCKEYE_TCP, text, sizeof text);
+	assert_string_equal(why.address, text);
+	assert_string_equal(why.detail, "3 addresses tried");
+	assert_int_equal(a.count, 3);
+	assert_int_equal(ended(&a, &hole.name), -ETIMEDOUT);
+	assert_int_equal(fds_open(), fds);
+	black_hole_close(&hole);
+}
+
+/* In a network of its own: names, their order, and a family without a route. */
+static void names_in_own_network(void)
+{
+	struct sockeye_listener l;
+	struct sockeye_addr addr;
+	struct sockeye_fail why = {0};
+	struct attempts a = {0};
+	struct sockeye_connect_opts opts = {
+	    .on_attempt = note, .arg = &a, .deadline_ns = MS(LONG_MS)};
+	int fd;
+
+	if (!own_network("::1 both\n127.0.0.1 both\n"
+			 "2001:db8::1 far\n127.0.0.1 far\n"
+			 "2001:db8::1 many\n2001:db8::2 many\n2001:db8::3 many\n127.0.0.2 many\n"))
+		_exit(CHILD_SKIPS);
+	l = listener_on("tcp://127.0.0.1:0");
+	addr = addr_of("tcp://both:%d", sockeye_sockaddr_port(&l.name));
+	fd = sockeye_connect(&addr, &opts, NULL);
+	if (fd < 0 || a.count != 2 || a.list[0].err != -ECONNREFUSED || a.list[1].err != 0 ||
+	    a.list[0].name.u.sa.sa_family != AF_INET6)
+		_exit(1);
+	close(fd);
+	sockeye_listener_close(&l);
+
+	/* nobody listens any more: what the reachable one said is the error */
+	addr = addr_of("tcp://far:%d", addr.port);
+	a.count = 0;
+	if (sockeye_connect(&addr, &opts, &why) != -ECONNREFUSED || a.count != 2)
+		_exit(2);
+	for (size_t i = 0; i < 2; i++)
+		if (a.list[i].err !=
+		    (a.list[i].name.u.sa.sa_family == AF_INET6 ? -ENETUNREACH : -ECONNREFUSED))
+			_exit(3);
+	/* families by turns (RFC 8305 4) */
+	addr = addr_of("tcp://many:%d", addr.port);
+	a.count = 0;
+	if (sockeye_connect(&addr, &opts, &why) != -ECONNREFUSED || a.count != 4 ||
+	    a.list[0].name.u.sa.sa_family == a.list[1].name.u.sa.sa_family)
+		_exit(4);
+	/* one family alone needs no more than loopback */
+	addr = addr_of("tcp6://far:%d", addr.port);
+	if (sockeye_connect(&addr, &opts, &why) != -ENETUNREACH)
+		_exit(5);
+	/* bind= picks the family */
+	addr = addr_of("tcp://far:%d?bind=127.0.0.3", addr.port);
+	a.count = 0;
+	if (sockeye_connect(&addr, &opts, &why) != -ECONNREFUSED || a.count != 1)
+		_exit(6);
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	in_child(names_in_own_network);
+}
+
+static void test_bind(void **state)
+{
+	static const struct {
+		const char *server, *bind, *local;
+	} rows[] = {
+	    {"tcp://127.0.0.1:0", "127.0.0.2", "127.0.0.2"},
+	    {"tcp://127.0.0.1:0", "127.0.0.2:0", "127.0.0.2"},
+	    {"udp://127.0.0.1:0", "127.0.0.2", "127.0.0.2"},
+	    {"tcp://[::1]:0", "[::1]", "[::1]"},
+	    {"tcp://[::1]:0", "[::1%lo]:0", "[::1]"},
+	    {"udp://[::1]:0", "::1", "[::1]"},
+	    {"tcp://127.0.0.1:0", "*", "127.0.0.1"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct sockeye_listener l = listener_on(rows[i].server);
+		struct sockeye_sockaddr local;
+		struct sockeye_addr addr;
+		char text[128];
+		int fd;
+
+		sockeye_sockaddr_print_url(&l.name, l.scheme, text, sizeof text);
+		addr = addr_of("%s", text);
+		strcpy(addr.opts.bind, rows[i].bind);
+		fd = sockeye_connect(&addr, NULL, NULL);
+		assert_true(fd > 2);
+		assert_int_equal(sockeye_local_name(fd, &local), 0);
+		assert_memory_equal(text_of(&local), rows[i].local, strlen(rows[i].local));
+		close(fd);
+		sockeye_listener_close(&l);
+	}
+}
+
+/* A port of one's own, again and again though the last connection still is in
+ * TIME-WAIT here; taken, it is an error of bind. */
+static void test_bind_port(void **state)
+{
+	struct sockeye_listener l[2] = {listener_on("tcp://127.0.0.1:0"),
+					listener_on("tcp://127.0.0.1:0")};
+	struct sockeye_sockaddr own = dead_name("127.0.0.1"), local;
+	struct sockeye_fail why;
+	struct sockeye_addr addr;
+	char text[128];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		int fd;
+
+		addr = addr_of("tcp://127.0.0.1:%d?bind=127.0.0.1:%d",
+			       sockeye_sockaddr_port(&l[i].name), sockeye_sockaddr_port(&own));
+		fd = sockeye_connect(&addr, NULL, NULL);
+		assert_true(fd > 2);
+		assert_int_equal(sockeye_local_name(fd, &local), 0);
+		assert_true(sockeye_sockaddr_equal(&local, &own));
+		close(fd); /* first: TIME-WAIT is ours */
+		close(accepted_from(&l[i]));
+	}
+	addr = addr_of("tcp://127.0.0.1:%d?bind=127.0.0.1:%d", sockeye_sockaddr_port(&l[0].name),
+		       sockeye_sockaddr_port(&l[1].name));
+	assert_int_equal(sockeye_connect(&addr, NULL, &why), -EADDRINUSE);
+	assert_string_equal(why.op, "bind");
+	sockeye_sockaddr_print_url(&l[1].name, SOCKEYE_TCP, text, sizeof text);
+	assert_string_equal(why.address, text);
+	sockeye_listener_close(&l[0]);
+	sockeye_listener_close(&l[1]);
+}
+
+static void test_bad_bind(void **state)
+{
+	static const struct {
+		const char *bind;
+		int err;
+	} rows[] = {
+	    {"[::1", SOCKEYE_E_OPTION_VALUE},
+	    {"[::1]x", SOCKEYE_E_OPTION_VALUE},
+	    {"127.0.0.1:", SOCKEYE_E_OPTION_VALUE},
+	    {"127.0.0.1:99999", SOCKEYE_E_OPTION_VALUE},
+	    {"127.0.0.1:1x", SOCKEYE_E_OPTION_VALUE},
+	    {"127.0.0.1:no-such", SOCKEYE_E_SERVICE},
+	    {"5000", SOCKEYE_E_HOST},
+	    {"::1%0123456789abcdef", SOCKEYE_E_OPTION_VALUE},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct sockeye_addr addr = addr_of("tcp://127.0.0.1:9");
+
+		strcpy(addr.opts.bind, rows[i].bind);
+		assert_int_equal(sockeye_connect(&addr, NULL, NULL), rows[i].err);
+	}
+}
+
+/* Where nobody listens, a port picked for the client can be the server's, and it
+ * would speak with itself. */
+static void test_not_to_itself(void **state)
+{
+	struct sockeye_sockaddr own = dead_name("127.0.0.1");
+	struct sockeye_addr addr =
+	    addr_of("tcp://127.0.0.1:%d?bind=127.0.0.1:%d", sockeye_sockaddr_port(&own),
+		    sockeye_sockaddr_port(&own));
+	size_t fds = fds_open();
+
+	(void)state;
+	assert_int_equal(sockeye_connect(&addr, NULL, NULL), -ECONNREFUSED);
+	assert_int_equal(fds_open(), fds);
+}
+
+static void test_unix_names(void **state)
+{
+	struct sockeye_listener l = listener_on("unix-dgram:@sockeye-test-connect");
+	struct sockeye_addr addr = addr_of("unix-dgram:@sockeye-test-connect");
+	struct sockeye_sockaddr local;
+	struct sockeye_fail why;
+	char path[64];
+	int fd;
+
+	(void)state;
+	fd = sockeye_connect(&addr, NULL, NULL);
+	assert_int_equal(sockeye_local_name(fd, &local), 0);
+	assert_int_equal(text_of(&local)[0], '@'); /* autobound, to be answered */
+	close(fd);
+	strcpy(addr.opts.bind, "@sockeye-test-client");
+	fd = sockeye_connect(&addr, NULL, NULL);
+	assert_int_equal(sockeye_local_name(fd, &local), 0);
+	assert_string_equal(text_of(&local), "@sockeye-test-client");
+	assert_int_equal(sockeye_connect(&addr, NULL, &why), -EADDRINUSE);
+	assert_string_equal(why.op, "bind");
+	close(fd);
+	snprintf(path, sizeof path, "%s/client", dir_make());
+	strcpy(addr.opts.bind, path);
+	fd = sockeye_connect(&addr, NULL, NULL);
+	assert_int_equal(sockeye_local_name(fd, &local), 0);
+	assert_string_equal(text_of(&local), path);
+	close(fd);
+	dir_remove();
+	/* another kind of UNIX socket is said to be one */
+	addr = addr_of("unix:@sockeye-test-connect");
+	assert_true(sockeye_connect(&addr, NULL, &why) < 0);
+	sockeye_listener_close(&l);
+	snprintf(path, sizeof path, "unix-dgram:%s/s", dir_make());
+	l = listener_on(path);
+	addr = addr_of("unix:%s", path + strlen("unix-dgram:"));
+	assert_int_equal(sockeye_connect(&addr, NULL, &why), -EPROTOTYPE);
+	assert_non_null(strstr(why.detail, "unix-dgram"));
+	sockeye_listener_close(&l);
+	dir_remove();
+}
+
+static void test_sctp_and_mptcp(void **state)
+{
+	static const struct {
+		const char *scheme, *word;
+	} rows[] = {{"sctp", "SCTP"}, {"mptcp", "MPTCP"}};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct sockeye_addr addr = addr_of("%s://127.0.0.1:0", rows[i].scheme);
+		struct sockeye_fail why = {0};
+		struct sockeye_listener l;
+		int err = sockeye_listen(&addr, NULL, &l, 1, &why);
+
+		if (err == 1) {
+			close(connected_to(&l));
+			sockeye_listener_close(&l);
+			continue;
+		}
+		assert_string_equal(why.op, "socket");
+		assert_non_null(strstr(why.detail, rows[i].word));
+	}
+}
+
+static void test_inherited(void **state)
+{
+	struct sockeye_addr addr = {.scheme = SOCKEYE_FD};
+	const struct sockeye_connect_opts nonblocking = {.nonblocking = true};
+	struct sockeye_fail why;
+	int fds[2], fd;
+	char c;
+
+	(void)state;
+	pair_open(SOCK_STREAM, fds);
+	addr.fd = fds[0];
+	fd = sockeye_connect(&addr, &nonblocking, NULL);
+	assert_true(fd > 2 && fd != fds[0]);
+	assert_true(is_cloexec(fd) && is_nonblocking(fd));
+	assert_int_equal(write(fd, "x", 1), 1);
+	close(fd);
+	assert_int_equal(sockeye_readn(fds[1], &c, 1, MS(LONG_MS), NULL), 0);
+	fd = sockeye_connect(&addr, NULL, NULL);
+	assert_false(is_nonblocking(fd));
+	close(fd);
+	close(fds[0]);
+	close(fds[1]);
+	assert_int_equal(sockeye_connect(&addr, NULL, &why), -EBADF);
+	addr.fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	assert_int_equal(sockeye_connect(&addr, NULL, &why), -ENOTSOCK);
+	assert_string_equal(why.op, "connect");
+	close(addr.fd);
+}
+
+static void test_options(void **state)
+{
+	struct sockeye_listener l = listener_on("tcp://127.0.0.1:0");
+	struct sockeye_addr addr = addr_of("tcp://127.0.0.1:%d?nodelay&keepalive&ttl=9&dontroute",
+					   sockeye_sockaddr_port(&l.name));
+	int fd = sockeye_connect(&addr, NULL, NULL), value = 0;
+
+	(void)state;
+	assert_true(fd > 2);
+	assert_int_equal(sockeye__option_get(fd, SOL_SOCKET, SO_KEEPALIVE, &value), 0);
+	assert_int_equal(value, 1);
+	assert_int_equal(sockeye__option_get(fd, IPPROTO_IP, IP_TTL, &value), 0);
+	assert_int_equal(value, 9);
+	close(fd);
+	sockeye_listener_close(&l);
+
+	addr = addr_of("udp://127.255.255.255:9?broadcast");
+	fd = sockeye_connect(&addr, NULL, NULL);
+	assert_true(fd > 2);
+	close(fd);
+}
+
+static void test_high_descriptors(void **state)
+{
+	struct sockeye_listener l = listener_on("tcp://127.0.0.1:0");
+	struct black_hole hole = black_hole_open();
+	const struct sockeye_sockaddr names[] = {hole.name, l.name};
+	struct attempts a;
+	int fd;
+
+	(void)state;
+	low_fds_occupy(1100);
+	fd = race(names, 2, 5, LONG_MS, &a, NULL);
+	assert_true(fd >= 1100);
+	close(fd);
+	low_fds_release();
+	black_hole_close(&hole);
+	sockeye_listener_close(&l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_every_scheme),
+	    cmocka_unit_test(test_failures),
+	    cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_deadline),
+	    cmocka_unit_test(test_unix_deadline),
+	    cmocka_unit_test(test_past_deadline),
+	    cmocka_unit_test(test_black_hole_first),
+	    cmocka_unit_test(test_refused_first),
+	    cmocka_unit_test(test_slow_wins),
+	    cmocka_unit_test(test_all_fail),
+	    cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_bind),
+	    cmocka_unit_test(test_bind_port),
+	    cmocka_unit_test(test_bad_bind),
+	    cmocka_unit_test(test_not_to_itself),
+	    cmocka_unit_test(test_unix_names),
+	    cmocka_unit_test(test_sctp_and_mptcp),
+	    cmocka_unit_test(test_inherited),
+	    cmocka_unit_test(test_options),
+	    cmocka_unit_test(test_high_descriptors),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

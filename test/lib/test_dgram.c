@@ -1,0 +1,361 @@
+/* test_dgram.c: datagrams: lengths, addresses, refusals. */
+#include "help.h"
+
+static char big[70000], got[70000];
+
+/* An unconnected UDP socket bound to a free port of `host`. */
+static int bound_to(const char *host, struct sockeye_sockaddr *out_name)
+{
+	struct sockeye_sockaddr name = name_of(host, 0);
+	int fd = socket(name.u.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_return_code(bind(fd, &name.u.sa, name.len), errno);
+	assert_int_equal(sockeye_local_name(fd, out_name), 0);
+	return fd;
+}
+
+static void send_to(int fd, const struct sockeye_sockaddr *peer, const void *buf, size_t len)
+{
+	struct sockeye_dgram d = {.peer = *peer};
+
+	assert_int_equal(sockeye_dgram_send(fd, buf, len, &d), 0);
+}
+
+static const char *const servers[] = {"udp://127.0.0.1:0", "udp://[::1]:0",
+				      "unix-dgram:@sockeye-test-dgram"};
+
+static void test_lengths(void **state)
+{
+	static const size_t lens[] = {0, 1, 512, 1472, 9000, SOCKEYE_UDP_PAYLOAD_MAX};
+
+	(void)state;
+	memset(big, 'x', sizeof big);
+	for (size_t s = 0; s < COUNT(servers); s++) {
+		struct sockeye_listener l = listener_on(servers[s]);
+		int client = connected_to(&l);
+		struct sockeye_dgram d;
+
+		for (size_t i = 0; i < COUNT(lens); i++) {
+			assert_int_equal(sockeye_dgram_send(client, big, lens[i], NULL), 0);
+			memset(got, 0, sizeof got);
+			memset(&d, 0xff, sizeof d);
+			assert_int_equal(sockeye_dgram_recv(l.fd, got, sizeof got, MS(LONG_MS), &d),
+					 0);
+			assert_int_equal(d.len, lens[i]);
+			assert_int_equal(d.true_len, lens[i]);
+			assert_false(d.truncated);
+			assert_true(memcmp(got, big, lens[i]) == 0);
+		}
+		close(client);
+		sockeye_listener_close(&l);
+	}
+}
+
+static void test_too_long(void **state)
+{
+	struct sockeye_listener l = listener_on("udp://127.0.0.1:0");
+	int client = connected_to(&l);
+
+	(void)state;
+	assert_int_equal(sockeye_dgram_send(client, big, SOCKEYE_UDP_PAYLOAD_MAX + 1, NULL),
+			 -EMSGSIZE);
+	close(client);
+	sockeye_listener_close(&l);
+}
+
+/* The true length of what did not fit; and the next one is whole. */
+static void test_truncation(void **state)
+{
+	(void)state;
+	for (size_t s = 0; s < COUNT(servers); s++) {
+		struct sockeye_listener l = listener_on(servers[s]);
+		int client = connected_to(&l);
+		struct sockeye_dgram d;
+
+		for (size_t cap = 0; cap < 8; cap++) {
+			assert_int_equal(sockeye_dgram_send(client, "12345678", 8, NULL), 0);
+			memset(got, '!', 9);
+			assert_int_equal(sockeye_dgram_recv(l.fd, got, cap, MS(LONG_MS), &d), 0);
+			assert_int_equal(d.len, cap);
+			assert_int_equal(d.true_len, 8);
+			assert_true(d.truncated);
+			assert_int_equal(got[cap], '!');
+		}
+		assert_int_equal(sockeye_dgram_send(client, "12345678", 8, NULL), 0);
+		assert_int_equal(sockeye_dgram_recv(l.fd, got, 8, MS(LONG_MS), &d), 0);
+		assert_false(d.truncated);
+		close(client);
+		sockeye_listener_close(&l);
+	}
+}
+
+static void test_nothing_there(void **state)
+{
+	struct sockeye_listener l = listener_on("udp://127.0.0.1:0");
+	struct sockeye_dgram d = {.len = 77};
+	uint64_t began;
+
+	(void)state;
+	storm();
+	began = now_ms();
+	assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, MS(40), &d), -ETIMEDOUT);
+	assert_in_range(now_ms() - began, 40, LONG_MS);
+	assert_true(calm() > 5);
+	assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, 1, &d), -ETIMEDOUT);
+	fcntl(l.fd, F_SETFL, O_NONBLOCK);
+	assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, 0, &d), -EAGAIN);
+	assert_int_equal(d.len, 77); /* written only on success */
+	sockeye_listener_close(&l);
+}
+
+/* The answer comes from the address that was asked, and says which that was:
+ * IPv4, IPv6, and IPv4 on a dual-stack socket. */
+static void test_answer_from_the_address_asked(void **state)
+{
+	static const struct {
+		const char *server, *ask, *from;
+	} rows[] = {
+	    {"udp://0.0.0.0:0", "127.0.0.2", "127.0.0.1"},
+	    {"udp://0.0.0.0:0", "127.0.0.3", "127.0.0.9"},
+	    {"udp://*:0", "127.0.0.2", "127.0.0.1"},
+	    {"udp://*:0", "::1", "::1"},
+	    {"udp6://*:0", "::1", "::1"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct sockeye_listener l = listener_on(rows[i].server);
+		struct sockeye_sockaddr asked =
+		    name_of(rows[i].ask, sockeye_sockaddr_port(&l.name));
+		struct sockeye_sockaddr client, local;
+		int fd = bound_to(rows[i].from, &client);
+		struct sockeye_dgram d, answer;
+
+		send_to(fd, &asked, "ping", 4);
+		assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, MS(LONG_MS), &d), 0);
+		assert_true(sockeye_sockaddr_equal(&d.peer, &client));
+		local = name_of(rows[i].ask, 0);
+		assert_true(sockeye_sockaddr_equal(&d.local, &local));
+		assert_int_equal(d.ifindex, 1); /* lo */
+		assert_false(d.group);
+		assert_int_equal(sockeye_dgram_send(l.fd, got, d.len, &d), 0);
+		assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &answer), 0);
+		assert_true(sockeye_sockaddr_equal(&answer.peer, &asked));
+		close(fd);
+		sockeye_listener_close(&l);
+	}
+}
+
+/* Sent to everybody: no address of ours alone was asked. */
+static void test_group(void **state)
+{
+	struct sockeye_listener l = listener_on("udp4://*:0");
+	struct sockeye_sockaddr to = name_of("127.255.255.255", sockeye_sockaddr_port(&l.name));
+	struct sockeye_sockaddr client;
+	struct sockeye_dgram d;
+	int fd = bound_to("127.0.0.1", &client), one = 1;
+
+	(void)state;
+	setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof one);
+	send_to(fd, &to, "all", 3);
+	assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, MS(LONG_MS), &d), 0);
+	assert_true(d.group);
+	assert_int_equal(d.local.len, 0);
+	assert_int_equal(sockeye_dgram_send(l.fd, got, d.len, &d), 0); /* and can be answered */
+	assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), 0);
+	close(fd);
+	sockeye_listener_close(&l);
+}
+
+static void test_want_local_elsewhere(void **state)
+{
+	int fds[2];
+
+	(void)state;
+	pair_open(SOCK_DGRAM, fds);
+	assert_int_equal(sockeye_dgram_want_local(fds[0]), 0);
+	assert_int_equal(sockeye_dgram_want_errors(fds[0]), -EOPNOTSUPP);
+	close(fds[0]);
+	close(fds[1]);
+	assert_int_equal(sockeye_dgram_want_local(fds[0]), -EBADF);
+	assert_int_equal(sockeye_dgram_want_errors(fds[0]), -EBADF);
+}
+
+/* One socket, one server after the other, then none. */
+static void test_reconnect(void **state)
+{
+	static const char *const hosts[] = {"udp://127.0.0.1:0", "udp://127.0.0.2:0"};
+	struct sockeye_listener l[2] = {listener_on(hosts[0]), listener_on(hosts[1])};
+	int fd = connected_to(&l[0]);
+	struct sockeye_sockaddr before, after;
+	struct sockeye_dgram d;
+
+	(void)state;
+	assert_int_equal(sockeye_local_name(fd, &before), 0);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(sockeye_dgram_reconnect(fd, &l[i % 2].name), 0);
+		assert_int_equal(sockeye_dgram_send(fd, "x", 1, NULL), 0);
+		assert_int_equal(sockeye_dgram_recv(l[i % 2].fd, got, 9, MS(LONG_MS), &d), 0);
+		/* only from its peer: what the other says is dropped */
+		d.local.len = 0;
+		assert_int_equal(sockeye_dgram_send(l[(i + 1) % 2].fd, "no", 2, &d), 0);
+		assert_int_equal(sockeye_dgram_send(l[i % 2].fd, "y", 1, &d), 0);
+		assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), 0);
+		assert_int_equal(got[0], 'y');
+	}
+	assert_int_equal(sockeye_local_name(fd, &after), 0);
+	assert_int_equal(sockeye_sockaddr_port(&before), sockeye_sockaddr_port(&after));
+	assert_int_equal(sockeye_dgram_reconnect(fd, NULL), 0);
+	assert_int_equal(sockeye_peer_name(fd, &after), -ENOTCONN);
+	assert_int_equal(sockeye_dgram_send(fd, "x", 1, NULL), -EDESTADDRREQ);
+	send_to(fd, &l[1].name, "z", 1);
+	assert_int_equal(sockeye_dgram_recv(l[1].fd, got, 9, MS(LONG_MS), &d), 0);
+	assert_int_equal(got[0], 'z');
+	close(fd);
+	sockeye_listener_close(&l[0]);
+	sockeye_listener_close(&l[1]);
+}
+
+static void test_refused_when_connected(void **state)
+{
+	static const char *const hosts[] = {"udp://127.0.0.1:0", "udp://[::1]:0"};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(hosts); i++) {
+		struct sockeye_listener l = listener_on(hosts[i]);
+		struct sockeye_dgram d;
+		int fd = connected_to(&l);
+
+		sockeye_listener_close(&l);
+		assert_int_equal(sockeye_dgram_send(fd, "x", 1, NULL), 0);
+		assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), -ECONNREFUSED);
+		assert_int_equal(sockeye_dgram_recv(fd, got, 9, 1, &d), -ETIMEDOUT); /* once */
+		close(fd);
+	}
+}
+
+/* An unconnected socket learns of refusals from its error queue: whose it was,
+ * and who said so. */
+static void test_refused_when_unconnected(void **state)
+{
+	static const struct {
+		const char *own, *dead;
+		uint8_t type, code;
+	} rows[] = {
+	    {"127.0.0.1", "127.0.0.1", 3, 3}, /* destination, port unreachable (RFC 792) */
+	    {"::1", "::1", 1, 4},             /* the same (RFC 4443 3.1) */
+	    {"::", "::ffff:127.0.0.1", 3, 3},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct sockeye_sockaddr own, dead;
+		struct sockeye_dgram_error e;
+		struct sockeye_dgram d;
+		int fd = bound_to(rows[i].dead, &dead); /* to have a port that is free */
+
+		close(fd);
+		fd = bound_to(rows[i].own, &own);
+		assert_int_equal(sockeye_dgram_want_errors(fd), 0);
+		assert_int_equal(sockeye_dgram_error_recv(fd, &e), -EAGAIN);
+		send_to(fd, &dead, "x", 1);
+		assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), -ECONNREFUSED);
+		assert_int_equal(sockeye_dgram_error_recv(fd, &e), 0);
+		assert_int_equal(e.err, -ECONNREFUSED);
+		assert_true(e.from_icmp);
+		assert_int_equal(e.icmp_type, rows[i].type);
+		assert_int_equal(e.icmp_code, rows[i].code);
+		assert_true(sockeye_sockaddr_equal(&e.peer, &dead));
+		dead = name_of(rows[i].dead, 0);
+		assert_true(sockeye_sockaddr_equal(&e.offender, &dead));
+		assert_int_equal(sockeye_dgram_error_recv(fd, &e), -EAGAIN);
+		close(fd);
+	}
+}
+
+static void test_local_error(void **state)
+{
+	struct sockeye_sockaddr own, to = name_of("127.0.0.1", 9);
+	struct sockeye_dgram d = {.peer = to};
+	struct sockeye_dgram_error e;
+	int fd = bound_to("127.0.0.1", &own);
+
+	(void)state;
+	assert_int_equal(sockeye_dgram_want_errors(fd), 0);
+	assert_int_equal(sockeye_dgram_send(fd, big, SOCKEYE_UDP_PAYLOAD_MAX + 1, &d), -EMSGSIZE);
+	while (sockeye_dgram_error_recv(fd, &e) == 0) { /* the kernel may queue it, too */
+		assert_int_equal(e.err, -EMSGSIZE);
+		assert_false(e.from_icmp);
+		assert_int_equal(e.offender.len, 0);
+	}
+	close(fd);
+}
+
+/* An autobound client of a UNIX datagram server has a name to be answered at;
+ * an unbound one has none. */
+static void test_unix_peers(void **state)
+{
+	struct sockeye_listener l = listener_on("unix-dgram:@sockeye-test-dgram");
+	int fd = connected_to(&l), unbound = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockeye_sockaddr name;
+	struct sockeye_dgram d;
+
+	(void)state;
+	assert_int_equal(sockeye_dgram_send(fd, "x", 1, NULL), 0);
+	assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, MS(LONG_MS), &d), 0);
+	assert_int_equal(sockeye_local_name(fd, &name), 0);
+	assert_true(sockeye_sockaddr_equal(&d.peer, &name));
+	assert_int_equal(sockeye_dgram_send(l.fd, "y", 1, &d), 0);
+	assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), 0);
+	assert_true(sockeye_sockaddr_equal(&d.peer, &l.name));
+	send_to(unbound, &l.name, "x", 1);
+	assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, MS(LONG_MS), &d), 0);
+	assert_string_equal(text_of(&d.peer), "unnamed");
+	close(fd);
+	close(unbound);
+	sockeye_listener_close(&l);
+}
+
+/* A first peer on loopback makes 127.0.0.1 our address, from where no other host
+ * can be reached: the second connect has to do without it. */
+static void test_reconnect_to_another_network(void **state)
+{
+	struct sockeye_listener l = listener_on("udp://127.0.0.1:0");
+	struct sockeye_sockaddr far = name_of("192.0.2.7", 9), local;
+	int fd = connected_to(&l), probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	if (connect(probe, &far.u.sa, far.len) < 0) {
+		close(probe);
+		close(fd);
+		sockeye_listener_close(&l);
+		skip(); /* no route anywhere */
+	}
+	assert_int_equal(sockeye_dgram_reconnect(fd, &far), 0);
+	assert_int_equal(sockeye_local_name(fd, &local), 0);
+	assert_int_not_equal(local.u.in.sin_addr.s_addr, htonl(INADDR_LOOPBACK));
+	close(probe);
+	close(fd);
+	sockeye_listener_close(&l);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_lengths),
+	    cmocka_unit_test(test_too_long),
+	    cmocka_unit_test(test_truncation),
+	    cmocka_unit_test(test_nothing_there),
+	    cmocka_unit_test(test_answer_from_the_address_asked),
+	    cmocka_unit_test(test_group),
+	    cmocka_unit_test(test_want_local_elsewhere),
+	    cmocka_unit_test(test_reconnect),
+	    cmocka_unit_test(test_refused_when_connected),
+	    cmocka_unit_test(test_refused_when_unconnected),
+	    cmocka_unit_test(test_local_error),
+	    cmocka_unit_test(test_unix_peers),
+	    cmocka_unit_test(test_reconnect_to_another_network),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
