@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/sock_diag.h>
+#include <malloc.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,6 +21,7 @@
 #include <unistd.h>
 
 #define GRACE_MS 10000
+#define MALLOC_KEEP_BYTES (4 << 20)
 #define RESPAWN_MIN_NS (100 * SOCKEYE_NS_PER_MS)
 #define RESPAWN_MAX_NS (5 * SOCKEYE_NS_PER_S)
 #define STEADY_NS SOCKEYE_NS_PER_S /* a worker that lived so long did not crash at once */
@@ -77,6 +79,10 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	close(server->stop_wr);
 	close(s->signal_fd);
+	/* Bytes that wait come and go by the 100 KiB; giving their pages back to the
+	 * kernel each time costs more than moving them. */
+	mallopt(M_MMAP_THRESHOLD, MALLOC_KEEP_BYTES);
+	mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
 	if (index < server->workers)
 		server->model->run(&w);
 	else
@@ -301,17 +307,19 @@ static int ready_tell(struct supervisor *s)
 int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail)
 {
 	struct supervisor s = {.server = server, .signal_fd = -1};
-	const char *step = "start workers";
+	const char *step = "report ready";
 	int err;
 
 	s.children = calloc(children_count(&s), sizeof *s.children);
 	err = s.children == NULL ? -ENOMEM : signals_block(&s);
+	/* Clients can connect already. Before there are workers, or they would
+	 * keep open what on_ready closes, and its reader would wait for the end. */
+	if (err == 0)
+		err = ready_tell(&s);
+	if (err == 0)
+		step = "start workers";
 	for (unsigned i = 0; i < children_count(&s) && err == 0; i++)
 		err = child_start(&s, i, sockeye_now().mono_ns);
-	if (err == 0) {
-		step = "report ready";
-		err = ready_tell(&s);
-	}
 	if (err == 0)
 		step = "serve";
 	while (err == 0 && !(s.stopping && s.running == 0))

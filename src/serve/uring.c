@@ -8,9 +8,9 @@
  *
  * Two rules keep it from hanging where well-known examples do:
  *  - A send is first tried without waiting (MSG_DONTWAIT), so it is over when
- *    the call that submits it returns. What a slow peer does not take is copied
- *    to memory of its own connection. So a ring buffer is never held longer
- *    than a turn, and no peer can starve the others of buffers.
+ *    the call that submits it returns. Only then may a slow peer make a ring
+ *    buffer wait, and never more than half of all: beyond that what it does not
+ *    take is copied to memory of its own. So no peer starves the others.
  *  - Such a send posts a completion only when it fails or comes up short
  *    (CQE_SKIP_SUCCESS, with MSG_WAITALL to make short a failure): so the loop
  *    does not wake for what it has itself just sent, and yet for every other
@@ -29,12 +29,13 @@
 
 #define SQ_ENTRIES 1024
 #define CQ_ENTRIES 8192
-#define BUFFERS 256              /* a power of two */
+#define BUFFERS 512              /* a power of two */
 #define BUFFER_BYTES (64 * 1024) /* pages are touched only when used */
 #define BUFFER_STRIDE (BUFFER_BYTES + 4160) /* a power of two would share few cache sets */
 #define BUFFER_GROUP 0
+#define QUEUE_MAX 8 /* ring buffers that may wait behind a slow peer before receiving stops */
 #define RECORD_BYTES (256 * 1024) /* > the largest seqpacket record, whose size SO_SNDBUF bounds */
-#define INPUT_MAX (128 * 1024)   /* waiting input at which receiving is called off */
+#define INPUT_MAX (256 * 1024)   /* what a session may leave over before it is given up */
 #define ANSWER_BATCHES 4
 
 /* What a completion is for: the low bits of its user_data, above them a
@@ -53,6 +54,9 @@ struct conn {
 	uint32_t chunk_len;
 	int32_t buffer; /* -1: none */
 	struct sockeye__bytes *own;
+	int32_t queue_first, queue_last; /* ring buffers behind it and behind c.in; -1 none */
+	uint32_t queue_len;
+	uint32_t held; /* ring buffers that this connection lets wait for its peer */
 
 	const uint8_t *sent; /* the send in flight ... */
 	uint32_t sent_len;
@@ -60,7 +64,8 @@ struct conn {
 	uint8_t ops;      /* requests the kernel has */
 	bool receiving;   /* one of them receives */
 	bool cancelling;  /* one of them calls that off */
-	bool sending;     /* one of them sends */
+	bool sending;     /* one of them sends ... */
+	bool quick;       /* ... without waiting: it is over in the next turn */
 	bool starved;     /* in that list */
 	bool ending;      /* closed as soon as ops is 0 */
 	uint8_t end;      /* why: enum sockeye__end */
@@ -72,6 +77,11 @@ struct loop {
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffers;
 	uint8_t *memory;      /* of the buffers */
+	uint32_t held;        /* buffers that wait for slow peers */
+	struct queued {
+		uint32_t len;
+		int32_t next;
+	} queued[BUFFERS];    /* input that waits in a ring buffer, by its id */
 	struct conn *sent;    /* quick sends: over when they have been submitted */
 	bool hurry;           /* one of them has more behind it: do not wait */
 	bool stopping;
@@ -147,12 +157,84 @@ static bool chunk_own(struct loop *l, struct conn *c)
 	return true;
 }
 
+static int32_t queue_take(struct loop *l, struct conn *c)
+{
+	int32_t id = c->queue_first;
+
+	c->queue_first = l->queued[id].next;
+	c->queue_len--;
+	return id;
+}
+
+static void queue_add(struct loop *l, struct conn *c, int32_t id, uint32_t len)
+{
+	l->queued[id] = (struct queued){.len = len, .next = -1};
+	if (c->queue_first < 0)
+		c->queue_first = id;
+	else
+		l->queued[c->queue_last].next = id;
+	c->queue_last = id;
+	c->queue_len++;
+}
+
+/* Moves all that waits in ring buffers to memory of its own. */
+static bool queue_own(struct loop *l, struct conn *c)
+{
+	bool kept = true;
+
+	while (c->queue_first >= 0) {
+		int32_t id = queue_take(l, c);
+
+		kept = kept && sockeye__bytes_add(&c->c.in, buffer_at(l, id), l->queued[id].len);
+		buffer_give(l, id);
+	}
+	return kept;
+}
+
+static bool input_waits(const struct conn *c)
+{
+	return c->c.in != NULL || c->queue_first >= 0;
+}
+
+static void chunk_set(struct loop *l, struct conn *c, int32_t id, uint32_t len)
+{
+	chunk_drop(l, c);
+	c->buffer = id;
+	c->chunk = buffer_at(l, id);
+	c->chunk_len = len;
+}
+
+/* Lets n ring buffers more wait for a slow peer, if there may be so many. */
+static bool hold(struct loop *l, struct conn *c, uint32_t n)
+{
+	if (l->held + n > BUFFERS / 2)
+		return false;
+	l->held += n;
+	c->held += n;
+	return true;
+}
+
+static void unhold(struct loop *l, struct conn *c)
+{
+	l->held -= c->held;
+	c->held = 0;
+}
+
 /* Puts the input that waits behind the chunk before the session. When the
  * session has left some of the chunk it wants to see both in one piece. */
 static bool chunk_next(struct loop *l, struct conn *c)
 {
-	struct sockeye__bytes *all = c->c.in;
+	struct sockeye__bytes *all;
 
+	if (c->chunk_len == 0 && c->c.in == NULL && c->queue_first >= 0) {
+		int32_t id = queue_take(l, c);
+
+		chunk_set(l, c, id, l->queued[id].len);
+		return true;
+	}
+	if (c->chunk_len > 0 && !queue_own(l, c))
+		return false;
+	all = c->c.in;
 	if (all == NULL)
 		return true;
 	if (c->chunk_len > 0) {
@@ -176,6 +258,7 @@ static bool chunk_next(struct loop *l, struct conn *c)
 
 static void conn_free(struct loop *l, struct conn *c)
 {
+	(void)queue_own(l, c);
 	chunk_drop(l, c);
 	sockeye__bytes_drop(&c->c.in);
 	sockeye__bytes_drop(&c->c.out);
@@ -236,21 +319,19 @@ static void conn_send(struct loop *l, struct conn *c, const uint8_t *data, size_
 	c->sent = data;
 	c->sent_len = (uint32_t)len;
 	c->sent_res = (int32_t)len;
-	c->sending = true;
+	c->sending = c->quick = true;
 	c->ops++;
 	c->next_sent = l->sent;
 	l->sent = c;
-	if (c->c.more || c->c.close || c->c.v.in_end || c->chunk_len > 0 || c->c.in != NULL)
+	if (c->c.more || c->c.close || c->c.v.in_end || c->chunk_len > 0 || input_waits(c))
 		l->hurry = true;
 }
 
-/* Sends what waits, as slowly as the peer takes it. */
-static void conn_send_wait(struct loop *l, struct conn *c)
+/* Sends as slowly as the peer takes it. */
+static void conn_send_wait(struct loop *l, struct conn *c, const uint8_t *data, size_t len)
 {
-	const struct sockeye__bytes *out = c->c.out;
-
-	c->sent = out->data + out->at;
-	c->sent_len = (uint32_t)(out->len - out->at);
+	c->sent = data;
+	c->sent_len = (uint32_t)len;
 	io_uring_prep_send(entry(l, tag(c, OP_SEND_WAIT)), c->c.v.fd, c->sent, c->sent_len,
 	    MSG_NOSIGNAL | MSG_WAITALL);
 	c->sending = true;
@@ -315,7 +396,7 @@ static void conn_turns(struct loop *l, struct conn *c)
 			conn_close(l, c, SOCKEYE__END_DONE);
 			return;
 		}
-	} while (t->in_taken > 0 && (c->chunk_len > 0 || c->c.in != NULL));
+	} while (t->in_taken > 0 && (c->chunk_len > 0 || input_waits(c)));
 	if (c->chunk_len == 0)
 		chunk_drop(l, c);
 	conn_rest(l, c);
@@ -329,32 +410,47 @@ static void conn_sent_all(struct loop *l, struct conn *c)
 		chunk_drop(l, c);
 	if (c->c.close)
 		conn_close(l, c, SOCKEYE__END_DONE);
-	else if (c->chunk_len > 0 || c->c.in != NULL || c->c.v.in_end || c->c.more)
+	else if (c->chunk_len > 0 || input_waits(c) || c->c.v.in_end || c->c.more)
 		conn_turns(l, c);
 	else
 		conn_rest(l, c);
 }
 
-/* The peer takes no more now: keep the rest and wait for it. */
+/* Makes room in the ring: all that this connection holds of it is copied. */
+static bool conn_own(struct loop *l, struct conn *c, const uint8_t *out, size_t len)
+{
+	bool kept = c->buffer < 0 || c->c.out != NULL || sockeye__bytes_add(&c->c.out, out, len);
+
+	return kept && chunk_own(l, c) && queue_own(l, c);
+}
+
+/* The peer takes no more now: wait for it. */
 static void conn_sent_some(struct loop *l, struct conn *c, uint32_t n)
 {
-	if (c->c.out != NULL)
-		c->c.out->at += n;
-	else if (!sockeye__bytes_add(&c->c.out, c->sent + n, c->sent_len - n))
-		n = UINT32_MAX;
-	if (n == UINT32_MAX || !chunk_own(l, c)) {
-		conn_close(l, c, SOCKEYE__END_ERROR);
-		return;
+	const uint8_t *rest = c->sent + n;
+	size_t len = c->sent_len - n;
+	bool in_ring = c->buffer >= 0 && c->c.out == NULL;
+
+	if (!hold(l, c, c->queue_len + (c->buffer >= 0))) {
+		if (!conn_own(l, c, rest, len)) {
+			conn_close(l, c, SOCKEYE__END_ERROR);
+			return;
+		}
+		if (in_ring)
+			rest = c->c.out->data;
 	}
-	conn_send_wait(l, c);
+	conn_send_wait(l, c, rest, len);
+	if (c->queue_len >= QUEUE_MAX || c->c.in != NULL)
+		conn_receive_stop(l, c);
 }
 
 static void on_send(struct loop *l, struct conn *c, int res)
 {
 	uint32_t n = res > 0 ? (uint32_t)res : 0;
 
-	c->sending = false;
+	c->sending = c->quick = false;
 	c->ops--;
+	unhold(l, c);
 	c->c.v.bytes_out += n;
 	sockeye__count(&l->w->counters->bytes_out, n);
 	c->c.active_ns = l->clocks.now.mono_ns;
@@ -371,17 +467,15 @@ static void on_send(struct loop *l, struct conn *c, int res)
 /* Input of n octets, in ring buffer `id` or (-1) at data. */
 static void conn_input(struct loop *l, struct conn *c, const uint8_t *data, uint32_t n, int32_t id)
 {
-	bool waits = c->sending || c->chunk_len > 0 || c->c.in != NULL;
 
 	c->c.v.bytes_in += n;
 	sockeye__count(&l->w->counters->bytes_in, n);
 	if (l->w->server->opts->show_messages)
 		sockeye__visit_show(l->w, &c->c.v, data, n);
-	if (!waits && id >= 0) {
-		chunk_drop(l, c);
-		c->buffer = id;
-		c->chunk = buffer_at(l, id);
-		c->chunk_len = n;
+	if (id >= 0 && c->sending && c->c.in == NULL && (c->quick || hold(l, c, 1))) {
+		queue_add(l, c, id, n);
+	} else if (id >= 0 && !c->sending && c->chunk_len == 0 && !input_waits(c)) {
+		chunk_set(l, c, id, n);
 	} else {
 		bool kept = sockeye__bytes_add(&c->c.in, data, n);
 
@@ -395,9 +489,9 @@ static void conn_input(struct loop *l, struct conn *c, const uint8_t *data, uint
 	if (!c->sending)
 		conn_turns(l, c);
 	else
-		l->hurry = true; /* if it is a quick send, its end must be seen to */
-	if (c->sending && sockeye__bytes_left(c->c.in) >= INPUT_MAX)
-		conn_receive_stop(l, c);
+		l->hurry |= c->quick; /* its end must be seen to */
+	if (c->sending && !c->quick && (c->queue_len >= QUEUE_MAX || c->c.in != NULL))
+		conn_receive_stop(l, c); /* better that input waits in the kernel */
 }
 
 /* A record of a seqpacket connection: too long, perhaps, for a ring buffer. */
@@ -423,12 +517,12 @@ static void on_receive_end(struct loop *l, struct conn *c, int res)
 		l->starved = c;
 	} else if (res == 0) {
 		c->c.v.in_end = true;
-		l->hurry |= c->sending;
+		l->hurry |= c->quick;
 		if (!c->sending)
 			conn_turns(l, c);
 	} else if (res < 0 && res != -ECANCELED && res != -EAGAIN && res != -EINTR) {
 		conn_close(l, c, sockeye__end_of(res));
-	} else if (sockeye__bytes_left(c->c.in) < INPUT_MAX) {
+	} else if (!c->sending || c->quick) {
 		conn_receive(l, c);
 	}
 }
@@ -491,7 +585,7 @@ static void conn_open(struct loop *l, const struct sockeye__visit *v)
 		return;
 	}
 	c->c.v = *v;
-	c->buffer = -1;
+	c->buffer = c->queue_first = -1;
 	c->c.born_ns = c->c.active_ns = l->clocks.now.mono_ns;
 	conn_receive(l, c);
 	if (v->site->service->speaks_first)
