@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -22,7 +23,9 @@ struct session {
 	enum sockeye__end end;
 	bool ended;
 	size_t start, len; /* in[start..start + len) was received and not taken */
-	_Alignas(64) uint8_t in[SOCKEYE__IO_BYTES]; /* copies run slower to odd addresses */
+	uint8_t *in;
+	size_t cap;
+	_Alignas(64) uint8_t small[SOCKEYE__IO_BYTES]; /* copies run slower to odd addresses */
 	uint8_t room[SOCKEYE__ROOM_BYTES];
 	_Alignas(16) uint8_t state[SOCKEYE_STATE_MAX];
 };
@@ -98,12 +101,12 @@ static void receive(struct session *s, int flags)
 		memmove(s->in, s->in + s->start, s->len); /* all output has left */
 		s->start = 0;
 	}
-	if (s->len == sizeof s->in) {
+	if (s->len == s->cap) {
 		finish(s, SOCKEYE__END_ERROR); /* the service will never take it */
 		return;
 	}
 	do
-		n = recv(s->v->fd, s->in + s->len, sizeof s->in - s->len, flags);
+		n = recv(s->v->fd, s->in + s->len, s->cap - s->len, flags);
 	while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		if (!(flags & MSG_DONTWAIT) || (errno != EAGAIN && errno != EWOULDBLOCK))
@@ -148,7 +151,7 @@ static void await(struct session *s, const struct sockeye_turn *t)
 	if (s->end_ns != 0 && !timeout_settle(s)) {
 		finish(s, SOCKEYE__END_TIME);
 	} else if (t->more) {
-		if (!s->v->in_end && s->len < sizeof s->in)
+		if (!s->v->in_end && s->len < s->cap)
 			receive(s, MSG_DONTWAIT);
 	} else if (t->deadline_ns != 0) {
 		int err = sockeye__wait(s->v->fd, s->v->in_end ? 0 : POLLIN, t->deadline_ns);
@@ -176,10 +179,15 @@ enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye
 	s.end = SOCKEYE__END_DONE;
 	s.ended = false;
 	s.start = s.len = 0;
+	/* A record must fit, or the kernel cuts it. */
+	s.cap = v->site->whole ? SOCKEYE__RECORD_BYTES : sizeof s.small;
+	s.in = v->site->whole ? aligned_alloc(64, s.cap) : s.small;
 	memset(s.state, 0, sizeof s.state);
-	if (!timeout_settle(&s))
-		return SOCKEYE__END_TIME;
-	if (!v->site->service->speaks_first)
+	if (s.in == NULL)
+		finish(&s, SOCKEYE__END_ERROR);
+	else if (!timeout_settle(&s))
+		finish(&s, SOCKEYE__END_TIME);
+	else if (!v->site->service->speaks_first)
 		receive(&s, 0);
 	while (!s.ended) {
 		bool moved = step(&s, &t);
@@ -187,5 +195,7 @@ enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye
 		if (!s.ended && !(moved && s.len > 0))
 			await(&s, &t);
 	}
+	if (s.in != s.small)
+		free(s.in);
 	return s.end;
 }

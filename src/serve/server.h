@@ -23,6 +23,8 @@
 #define SOCKEYE__SITES_MAX 256   /* bound addresses of one server */
 #define SOCKEYE__WORKERS_MAX 256
 #define SOCKEYE__IO_BYTES 65536  /* octets a model reads at once */
+#define SOCKEYE__RECORD_BYTES (256 * 1024) /* > the longest seqpacket record, unless somebody
+                                            * has raised SO_SNDBUF, which bounds it */
 #define SOCKEYE__ROOM_BYTES 16384 /* room a model gives to fresh output */
 #define SOCKEYE__PAUSE_NS (100 * SOCKEYE_NS_PER_MS) /* not accepting, after EMFILE */
 
