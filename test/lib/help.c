@@ -18,12 +18,18 @@ struct sockeye_addr addr_of(const char *format, ...)
 {
 	struct sockeye_addr addr;
 	struct sockeye_fail why = {0};
-	char text[512];
+	char raw[512], text[512], *mark;
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof text, format, args);
+	vsnprintf(raw, sizeof raw, format, args);
 	va_end(args);
+	mark = strchr(raw, '#');
+	if (mark == NULL)
+		strcpy(text, raw);
+	else
+		snprintf(text, sizeof text, "%.*s%d%s", (int)(mark - raw), raw, (int)getpid(),
+			 mark + 1);
 	if (sockeye_addr_parse(text, &addr, &why) < 0)
 		fail_msg("%s: %s (%s)", text, sockeye_error_text(why.err), why.detail);
 	return addr;

@@ -24,7 +24,8 @@
 #define MS(n)        (sockeye_deadline_ms(n))
 #define LONG_MS      20000 /* a deadline that only a hang reaches */
 
-/* Parses; a bad address is a failure of the test. */
+/* Parses, with the process id for a '#', so that abstract names are this
+ * process's own; a bad address is a failure of the test. */
 struct sockeye_addr addr_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* The one listener of an address; and a connection to it. */

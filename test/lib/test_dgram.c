@@ -22,7 +22,7 @@ static void send_to(int fd, const struct sockeye_sockaddr *peer, const void *buf
 }
 
 static const char *const servers[] = {"udp://127.0.0.1:0", "udp://[::1]:0",
-				      "unix-dgram:@sockeye-test-dgram"};
+				      "unix-dgram:@sockeye-test-#"};
 
 static void test_lengths(void **state)
 {
@@ -100,7 +100,7 @@ static void test_nothing_there(void **state)
 	began = now_ms();
 	assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, MS(40), &d), -ETIMEDOUT);
 	assert_in_range(now_ms() - began, 40, LONG_MS);
-	assert_true(calm() > 5);
+	assert_true(calm() > 0);
 	assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, 1, &d), -ETIMEDOUT);
 	fcntl(l.fd, F_SETFL, O_NONBLOCK);
 	assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, 0, &d), -EAGAIN);
@@ -295,7 +295,7 @@ static void test_local_error(void **state)
  * an unbound one has none. */
 static void test_unix_peers(void **state)
 {
-	struct sockeye_listener l = listener_on("unix-dgram:@sockeye-test-dgram");
+	struct sockeye_listener l = listener_on("unix-dgram:@sockeye-test-#");
 	int fd = connected_to(&l), unbound = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct sockeye_sockaddr name;
 	struct sockeye_dgram d;

@@ -189,8 +189,8 @@ static void test_reuseport_spreads(void **state)
 
 static void test_listen_again_not(void **state)
 {
-	struct sockeye_addr addr = addr_of("unix:@sockeye-test-listen");
-	struct sockeye_listener l = listener_on("unix:@sockeye-test-listen");
+	struct sockeye_addr addr = addr_of("unix:@sockeye-test-#");
+	struct sockeye_listener l = listener_on("unix:@sockeye-test-#");
 	struct sockeye_listen_opts opts = {.reuseport = true};
 	int fd = 77;
 
@@ -327,9 +327,9 @@ static void test_inherited(void **state)
 	static const char *const addresses[] = {
 	    "tcp://127.0.0.1:0",
 	    "udp://[::1]:0",
-	    "unix:@sockeye-test-listen",
-	    "unix-dgram:@sockeye-test-listen",
-	    "unix-seqpacket:@sockeye-test-listen",
+	    "unix:@sockeye-test-#",
+	    "unix-dgram:@sockeye-test-#",
+	    "unix-seqpacket:@sockeye-test-#",
 	};
 
 	(void)state;
