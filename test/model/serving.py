@@ -1,0 +1,373 @@
+"""A `sockeye serve` of our own for a test, and clients for it.
+
+    with Server("echo", "tcp://127.0.0.1:0", model="event") as server:
+        with server.connect() as client:
+            ...
+
+Nothing here sleeps to wait for something: the addresses come from --ready-fd,
+the log is read as it is written, and every wait ends after WAIT_S.
+"""
+import contextlib
+import json
+import os
+import pathlib
+import re
+import select
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SOCKEYE = os.environ.get("SOCKEYE", str(ROOT / "build" / "sockeye"))
+BUILD = pathlib.Path(os.environ.get("SOCKEYE_BUILD", ROOT / "build"))
+WAIT_S = 15
+MODELS = ["iterative", "fork", "prefork", "thread", "event", "uring"]
+CONCURRENT = MODELS[1:]
+LOOPS = ["event", "uring"]
+SANITIZER = re.compile(rb"(Address|Thread|Leak)Sanitizer|runtime error: ")
+
+
+def sanitized():
+    """The sanitizer runtimes that the program was linked with, as paths."""
+    listed = subprocess.run(["ldd", SOCKEYE], capture_output=True, text=True, check=False).stdout
+    return re.findall(r"=> (\S*/lib[atu][a-z]*san\.so\S*)", listed)
+
+
+def preload(*libraries):
+    """The environment that puts libraries before the C library; a sanitizer's
+    runtime wants to be the first of all."""
+    env = dict(os.environ, LD_PRELOAD=" ".join([*sanitized(), *map(str, libraries)]))
+    # Nobody has reported what a killed process leaves behind.
+    env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+    return env
+
+
+def until(condition, what, timeout=WAIT_S):
+    """Asks until condition() is true, and returns what it gave. For what can be
+    asked but does not tell: /proc, a file, another process's state."""
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.005)
+    return found
+
+
+def parse(url):
+    """An address as sockeye prints it, as (scheme, what Python connects to)."""
+    scheme, rest = re.fullmatch(r"([a-z-]+):(.*)", url).groups()
+    if scheme.startswith("unix"):
+        return scheme, ("\0" + rest[1:] if rest.startswith("@") else rest)
+    host, port = re.fullmatch(r"//(.*):(\d+)", rest).groups()
+    return scheme, (host.strip("[]"), int(port))
+
+
+def new_socket(url):
+    scheme, name = parse(url)
+    family = (socket.AF_UNIX if scheme.startswith("unix")
+              else socket.AF_INET6 if ":" in name[0] else socket.AF_INET)
+    kind = {"tcp": socket.SOCK_STREAM, "unix": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM,
+            "unix-dgram": socket.SOCK_DGRAM, "unix-seqpacket": socket.SOCK_SEQPACKET}[scheme]
+    s = socket.socket(family, kind)
+    s.settimeout(WAIT_S)
+    return s
+
+
+def connect(url, source=None):
+    """A client's socket; datagram sockets are connected, too."""
+    s = new_socket(url)
+    try:
+        scheme, name = parse(url)
+        if source:
+            s.bind((source, 0))
+        elif scheme == "unix-dgram":
+            s.bind("")  # the kernel makes up an abstract name, so that it can be answered
+        s.connect(name)
+    except BaseException:
+        s.close()
+        raise
+    return s
+
+
+def read_all(s):
+    """What comes until the end of the stream."""
+    parts = []
+    while part := s.recv(1 << 18):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def read_n(s, n):
+    got = bytearray()
+    while len(got) < n:
+        part = s.recv(min(n - len(got), 1 << 18))
+        assert part, f"the end after {len(got)} of {n} octets"
+        got += part
+    return bytes(got)
+
+
+def ask(s, data):
+    """Sends everything, ends its side, and returns all that comes back. Reads
+    meanwhile, as the server stops reading when nobody takes its answers."""
+    sender = threading.Thread(target=_send_and_end, args=(s, data), daemon=True)
+    sender.start()
+    got = read_all(s)
+    sender.join(WAIT_S)
+    return got
+
+
+def _send_and_end(s, data):
+    with contextlib.suppress(OSError):  # a server that closes first is what some tests want
+        s.sendall(data)
+        s.shutdown(socket.SHUT_WR)
+
+
+def same(got, wanted):
+    """Insists on equal octets, and says where they part without printing them."""
+    if got != wanted:
+        at = next((i for i, (a, b) in enumerate(zip(got, wanted)) if a != b),
+                  min(len(got), len(wanted)))
+        raise AssertionError(f"{len(got)} octets, not {len(wanted)}, and they differ at {at}: "
+                             f"{bytes(got[at:at + 16])} instead of {bytes(wanted[at:at + 16])}")
+
+
+def reset(s):
+    """Closes with a reset."""
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    s.close()
+
+
+def closed(s):
+    """Whether the server closed the connection, by an end or a reset."""
+    try:
+        return s.recv(1) == b""
+    except ConnectionError:
+        return True
+
+
+class Process:
+    """What /proc says about a process."""
+
+    def __init__(self, pid):
+        self.pid = pid
+
+    def status(self, key):
+        text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
+        return re.search(rf"^{key}:\s*(.*)$", text, re.M)[1]
+
+    def rss_kib(self):
+        return int(self.status("VmRSS").split()[0])
+
+    def cpu_s(self):
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def fd_count(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def children(self):
+        """Living and dead ones: a zombie counts until it is reaped."""
+        with contextlib.suppress(FileNotFoundError):
+            text = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+            return [Process(int(pid)) for pid in text.split()]
+        return []
+
+    def descendants(self):
+        return [p for child in self.children() for p in (child, *child.descendants())]
+
+    def alive(self):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            return self.status("State")[0] not in "ZX"
+        return False
+
+    def kill(self, sig=signal.SIGKILL):
+        os.kill(self.pid, sig)
+
+
+class Server(Process):
+    """`sockeye serve` with the arguments given. Further keywords are Popen's."""
+
+    def __init__(self, *args, model=None, **popen):
+        ready, ready_child = os.pipe()
+        options = ["--model", model] if model else []
+        if "preexec_fn" in popen or "user" in popen:
+            popen.setdefault("close_fds", True)
+        try:
+            self.popen = subprocess.Popen(
+                [SOCKEYE, "serve", *options, "--ready-fd", str(ready_child), *map(str, args)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                pass_fds=[ready_child], **popen)
+        finally:
+            os.close(ready_child)
+        super().__init__(self.popen.pid)
+        self.clients = []
+        self.words = bytearray()  # stderr so far
+        self._told = threading.Condition()
+        self._reader = threading.Thread(target=self._read_stderr, daemon=True)
+        self._reader.start()
+        try:
+            self.addresses = _read_end(ready).decode().splitlines()
+            if not self.addresses:
+                self.code = self.popen.wait(WAIT_S)
+                self._reader.join(WAIT_S)
+                raise NotServing(self.code, bytes(self.words).decode(errors="replace"))
+            # a line each, written just before
+            self.ready = [self.popen.stdout.readline().decode().strip()
+                          for _ in self.addresses if "-q" not in args]
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            os.close(ready)
+
+    def _read_stderr(self):
+        while part := os.read(self.popen.stderr.fileno(), 1 << 16):
+            with self._told:
+                self.words += part
+                self._told.notify_all()
+        with self._told:
+            self._told.notify_all()
+
+    # --- clients ---
+
+    @property
+    def address(self):
+        return self.addresses[0]
+
+    def find(self, scheme):
+        return next(a for a in self.addresses if a.startswith(scheme + ":"))
+
+    def connect(self, address=None, source=None):
+        """A client, closed at the latest when the server is stopped."""
+        client = connect(address or self.address, source)
+        self.clients.append(client)
+        return client
+
+    def ask(self, data, address=None):
+        with self.connect(address) as client:
+            return ask(client, data)
+
+    # --- what it says ---
+
+    def log(self):
+        with self._told:
+            return bytes(self.words).decode(errors="replace")
+
+    def wait_log(self, pattern, count=1, timeout=WAIT_S):
+        """Waits for `count` matches in the log, and returns them."""
+        deadline = time.monotonic() + timeout
+        with self._told:
+            while True:
+                text = bytes(self.words).decode(errors="replace")
+                found = list(re.finditer(pattern, text, re.M))
+                if len(found) >= count:
+                    return found
+                left = deadline - time.monotonic()
+                assert left > 0 and self._told.wait(left), \
+                    f"{len(found)} of {count} {pattern!r} in the log:\n{text}"
+
+    def counters(self):
+        """What SIGUSR1 makes it report."""
+        before = len(re.findall(COUNTERS, self.log(), re.M))
+        self.popen.send_signal(signal.SIGUSR1)
+        return numbers(self.wait_log(COUNTERS, before + 1)[before][0])
+
+    def wait_counters(self, **wanted):
+        """Asks for counters until they are these, which come a moment after what
+        a client sees."""
+        last = {}
+
+        def there():
+            last.update(self.counters())
+            return all(last[name] == value for name, value in wanted.items())
+
+        try:
+            until(there, wanted)
+        except AssertionError:
+            raise AssertionError(f"wanted {wanted}, counted {last}") from None
+        return last
+
+    # --- its processes ---
+
+    def workers(self, count=None):
+        """The worker processes; waits until there are `count`."""
+        if count is None:
+            return self.children()
+        return until(lambda: len(found := self.children()) == count and found,
+                     f"{count} workers of {self.pid}: {self.log()}")
+
+    # --- the end ---
+
+    def wait(self, timeout=WAIT_S):
+        """Its exit code, once it has left by itself or after a signal."""
+        return self.popen.wait(timeout)
+
+    def stop(self, timeout=WAIT_S):
+        """Asks it to stop, and insists that it does so properly."""
+        for client in self.clients:
+            client.close()
+        try:
+            if self.popen.poll() is None:
+                self.popen.terminate()
+            code = self.popen.wait(timeout)
+            self._reader.join(timeout)
+            assert not SANITIZER.search(self.words), self.log()
+            assert code == 0, f"exit code {code}:\n{self.log()}"
+        finally:
+            self.end()
+
+    def end(self):
+        """Sees to it that nothing is left, however the test ended."""
+        for client in self.clients:
+            client.close()
+        left = self.descendants()
+        self.popen.kill()
+        self.popen.wait()
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+        self.popen.stdout.close()
+        self._reader.join(WAIT_S)
+        self.popen.stderr.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        if kind is None:
+            self.stop()
+        else:
+            self.end()
+            print(self.log())
+
+
+class NotServing(Exception):
+    """It left instead of serving."""
+
+    def __init__(self, code, words):
+        super().__init__(f"exit code {code}: {words}")
+        self.code, self.words = code, words
+
+
+COUNTERS = r"^.*\bcounters\b.*\n"
+
+
+def numbers(line):
+    """The counters of a line of the log."""
+    if line.startswith("{"):
+        return {k: v for k, v in json.loads(line).items() if isinstance(v, int)}
+    return {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", line)}
+
+
+def _read_end(fd):
+    """Everything until the end of file, in bounded time."""
+    got, deadline = b"", time.monotonic() + WAIT_S
+    while True:
+        left = max(0, deadline - time.monotonic())
+        assert select.select([fd], [], [], left)[0], f"--ready-fd stays open after {got!r}"
+        part = os.read(fd, 4096)
+        if not part:
+            return got
+        got += part
