@@ -291,6 +291,7 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 	int c, err;
 
 	table_add(&t, command->options);
+	table_add(&t, command->more_options);
 	table_add(&t, cli_common_options);
 	common->json = wants_json(argc, argv);
 	opterr = 0;

@@ -81,6 +81,7 @@ struct cli_command {
 	const char *operands;           /* for the usage line: "ADDRESS", "[SERVICE ADDRESS]..." */
 	int operands_min, operands_max; /* max < 0: any number */
 	const struct cli_option *options;
+	const struct cli_option *more_options; /* shared with another subcommand; may be NULL */
 	int (*run)(int argc, char **argv); /* argv[0] is the subcommand; returns the exit code */
 	const char *about;                 /* more for --help, behind the options; may be NULL */
 };

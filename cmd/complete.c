@@ -7,9 +7,10 @@ typedef void visit(const struct cli_option *o);
 
 static void each_option(const struct cli_command *command, visit *f)
 {
-	const struct cli_option *tables[] = {command->options, cli_common_options};
+	const struct cli_option *tables[] = {command->options, command->more_options,
+					     cli_common_options};
 
-	for (size_t i = 0; i < 2; i++)
+	for (size_t i = 0; i < 3; i++)
 		for (const struct cli_option *o = tables[i]; o && (o->name || o->help); o++)
 			if (o->name)
 				f(o);

@@ -45,6 +45,7 @@ void cli_help(const struct cli_command *command, FILE *out)
 	fprintf(out, "usage: sockeye %s [OPTION]... %s\n%s\n", command->name, command->operands,
 		command->summary);
 	print_options(command->options, out);
+	print_options(command->more_options, out);
 	print_options(cli_common_options, out);
 	if (command->about)
 		fprintf(out, "\n%s\n", command->about);

@@ -63,13 +63,13 @@ void report_json(json_t *event)
 {
 	char *text = event ? json_dumps(event, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
 
-	if (text) {
-		fputs(text, stdout);
-		fputc('\n', stdout);
-	} else {
+	if (text)
+		printf("%s\n", text);
+	else
 		fputs(no_memory, stdout);
-	}
-	fflush(stdout);
+	/* Full disks and closed pipes are among what there is to tell. */
+	if (fflush(stdout) != 0 && text)
+		fprintf(stderr, "%s\n", text);
 	free(text);
 	json_decref(event);
 }
@@ -133,6 +133,13 @@ int report_error(const struct cli_common *common, const char *op, const char *ad
 	return report_fail(common, &fail);
 }
 
+json_t *report_error_event(const char *op, const char *address, int err, int exit_code)
+{
+	return json_pack("{ss ss so ss ss si}", "event", "error", "op", op, "address",
+			 report_string(address), "error", sockeye_error_name(err), "text",
+			 sockeye_error_text(err), "exit", exit_code);
+}
+
 int report_fail(const struct cli_common *common, const struct sockeye_fail *fail)
 {
 	int code = sockeye_error_exit(fail->err);
@@ -144,9 +151,7 @@ int report_fail(const struct cli_common *common, const struct sockeye_fail *fail
 		complain("%s", text);
 		return code;
 	}
-	event = json_pack("{ss ss so ss ss si}", "event", "error", "op", fail->op, "address",
-			  report_string(fail->address), "error", sockeye_error_name(fail->err),
-			  "text", sockeye_error_text(fail->err), "exit", code);
+	event = report_error_event(fail->op, fail->address, fail->err, code);
 	if (event && fail->detail[0])
 		json_object_set_new(event, "detail", report_string(fail->detail));
 	report_json(event);

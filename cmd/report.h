@@ -23,6 +23,9 @@ int report_fail(const struct cli_common *common, const struct sockeye_fail *fail
 int report_error(const struct cli_common *common, const char *op, const char *address, int err,
 		 const char *detail);
 
+/* The document of an error, for who writes it otherwise. */
+json_t *report_error_event(const char *op, const char *address, int err, int exit_code);
+
 /* What is wrong with the command line; command may be NULL. Returns 2. */
 int report_usage(const struct cli_common *common, const char *command, const char *text);
 

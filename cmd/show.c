@@ -1,0 +1,287 @@
+/* show.c: what passes, as octets, text, dump or JSON (show.h). */
+#include "show.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include <sockeye/sockaddr.h>
+#include <sockeye/text.h>
+#include <sockeye/time.h>
+
+#include "report.h"
+
+#define NAME_MAX_OCTETS 512
+#define SAMPLE_OCTETS   64 /* of data, within a line of words */
+
+/* One document as a line in room; dropped when it does not fit, which only a
+ * lack of memory makes happen. */
+static size_t put_json(json_t *event, uint8_t *room, size_t cap)
+{
+	size_t len =
+	    event ? json_dumpb(event, (char *)room, cap - 1, JSON_COMPACT | JSON_ENSURE_ASCII) : 0;
+
+	json_decref(event);
+	if (len == 0 || len > cap - 1)
+		return 0;
+	room[len] = '\n';
+	return len + 1;
+}
+
+static json_t *event_new(const char *name)
+{
+	char text[40], stamp[64];
+	int64_t now = sockeye_now().real_ns;
+	time_t seconds = (time_t)(now / (int64_t)SOCKEYE_NS_PER_S);
+	struct tm tm;
+
+	gmtime_r(&seconds, &tm);
+	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(stamp, sizeof(stamp), "%s.%06dZ", text,
+		 (int)(now % (int64_t)SOCKEYE_NS_PER_S / 1000));
+	return json_pack("{ss ss}", "event", name, "time", stamp);
+}
+
+static void set_name(json_t *event, const char *key, const struct sockeye_sockaddr *name)
+{
+	char text[NAME_MAX_OCTETS];
+
+	if (name->len == 0)
+		return;
+	sockeye_sockaddr_print(name, text, sizeof(text));
+	json_object_set_new(event, key, report_string(text));
+}
+
+static void set_number(json_t *event, const char *key, uint64_t value)
+{
+	json_object_set_new(event, key, json_integer((json_int_t)value));
+}
+
+static size_t json_encode(void *arg, const uint8_t *in, size_t len, uint8_t *room)
+{
+	struct show *show = arg;
+	json_t *event = event_new("data");
+
+	set_number(event, "offset", show->offset);
+	set_number(event, "length", len);
+	report_set_bytes(event, in, len);
+	show->offset += len;
+	return put_json(event, room, SOCKEYE__TALK_FACTOR * len + SOCKEYE__FILTER_SLACK);
+}
+
+void show_init(struct show *show, const struct session_opts *o, const char *address)
+{
+	*show = (struct show){
+	    .o = o,
+	    .address = address,
+	    .safe = !o->raw && !o->common.json && isatty(STDOUT_FILENO),
+	    .color = report_color(&o->common, STDERR_FILENO),
+	};
+}
+
+const struct sockeye__filter *show_filter(struct show *show)
+{
+	if (show->o->common.json)
+		show->filter =
+		    (struct sockeye__filter){SOCKEYE__TALK_FACTOR, json_encode, NULL, show};
+	else if (show->safe)
+		show->filter = (struct sockeye__filter){SOCKEYE__SAFE_FACTOR, sockeye__safe_encode,
+							sockeye__safe_end, &show->text};
+	else
+		return NULL;
+	return &show->filter;
+}
+
+/* "12:34:56.123456", local time. */
+static void clock_text(char *buf, size_t cap)
+{
+	int64_t now = sockeye_now().real_ns;
+	time_t seconds = (time_t)(now / (int64_t)SOCKEYE_NS_PER_S);
+	struct tm tm;
+	size_t n;
+
+	localtime_r(&seconds, &tm);
+	n = strftime(buf, cap, "%H:%M:%S", &tm);
+	snprintf(buf + n, cap - n, ".%06d", (int)(now % (int64_t)SOCKEYE_NS_PER_S / 1000));
+}
+
+void show_moved(void *arg, enum sockeye__side side, const uint8_t *data, size_t len)
+{
+	static const char *const marks[2] = {">", "<"};
+	static const char *const colored[2] = {"\033[32m>\033[0m", "\033[36m<\033[0m"};
+	struct show *show = arg;
+	char when[32], line[SOCKEYE__HEX_LINE_MAX];
+	size_t done = 0;
+
+	if (!show->o->hex)
+		return;
+	clock_text(when, sizeof(when));
+	do {
+		size_t n = len - done < SOCKEYE__HEX_WIDTH ? len - done : SOCKEYE__HEX_WIDTH;
+		size_t width = sockeye__hex_line(line, show->offsets[side], data + done, n);
+
+		fprintf(stderr, "%s %s %.*s", when, (show->color ? colored : marks)[side],
+			(int)width, line);
+		show->offsets[side] += n;
+		done += n;
+	} while (done < len);
+}
+
+void show_sent(void *arg, const uint8_t *data, size_t len)
+{
+	show_moved(arg, SOCKEYE__SENT, data, len);
+}
+
+static size_t note_json(const struct sockeye__note *note, uint8_t *room)
+{
+	static const char *const names[] = {
+	    [SOCKEYE__NOTE_END] = "eof",
+	    [SOCKEYE__NOTE_URGENT] = "urgent",
+	    [SOCKEYE__NOTE_PEEK] = "peek",
+	};
+	json_t *event = event_new(names[note->kind]);
+
+	set_number(event, "offset", note->position);
+	if (note->kind != SOCKEYE__NOTE_END) {
+		set_number(event, "length", note->len);
+		report_set_bytes(event, note->data, note->len);
+	}
+	return put_json(event, room, SOCKEYE__NOTE_ROOM);
+}
+
+size_t show_note(void *arg, const struct sockeye__note *note, uint8_t *room)
+{
+	struct show *show = arg;
+	const struct cli_common *common = &show->o->common;
+	size_t len = note->len < SAMPLE_OCTETS ? note->len : SAMPLE_OCTETS;
+	char sample[4 * SAMPLE_OCTETS + 1];
+
+	if (common->json)
+		return note_json(note, room);
+	sockeye_escape(note->data, len, sample, sizeof(sample));
+	if (note->kind == SOCKEYE__NOTE_URGENT)
+		report_say(common, "urgent octet 0x%02x '%s' after %llu octets", note->data[0],
+			   sample, (unsigned long long)note->position);
+	else if (note->kind == SOCKEYE__NOTE_PEEK)
+		report_say(common, "peek at %zu octets: %s%s", note->len, sample,
+			   len < note->len ? "..." : "");
+	else if (show->input_tty)
+		report_say(common, "%s has ended; end the input (Ctrl-D) to leave", show->address);
+	else
+		report_verbose(common, "%s has ended", show->address);
+	return 0;
+}
+
+static size_t message_json(const struct show *show, const struct sockeye_dgram *dgram,
+			   const uint8_t *data, uint8_t *room)
+{
+	json_t *event = event_new(show->records ? "record" : "datagram");
+
+	set_name(event, "peer", &dgram->peer);
+	set_name(event, "local", &dgram->local);
+	set_number(event, "length", dgram->true_len);
+	json_object_set_new(event, "truncated", json_boolean(dgram->truncated));
+	report_set_bytes(event, data, dgram->len);
+	return put_json(event, room, SOCKEYE__TALK_FACTOR * dgram->len + SOCKEYE__FILTER_SLACK);
+}
+
+/* What a pipe cannot show: who sent it, that it was empty, or cut. */
+static void message_words(const struct show *show, const struct sockeye_dgram *dgram)
+{
+	const char *what = show->records ? "record" : "datagram";
+	char name[NAME_MAX_OCTETS], cut[64] = "";
+
+	if (!show->senders && dgram->true_len > 0 && !dgram->truncated && !show->o->common.verbose)
+		return;
+	if (dgram->peer.len > 0)
+		sockeye_sockaddr_print(&dgram->peer, name, sizeof(name));
+	else
+		snprintf(name, sizeof(name), "%s", show->address);
+	if (dgram->truncated)
+		snprintf(cut, sizeof(cut), ", cut to %zu (--buffer)", dgram->len);
+	if (dgram->true_len == 0)
+		report_say(&show->o->common, "from %s: an empty %s", name, what);
+	else
+		report_say(&show->o->common, "from %s: a %s of %zu octets%s", name, what,
+			   dgram->true_len, cut);
+}
+
+size_t show_message(void *arg, const struct sockeye_dgram *dgram, const uint8_t *data,
+		    uint8_t *room)
+{
+	struct show *show = arg;
+	size_t n;
+
+	show_moved(show, SOCKEYE__RECEIVED, data, dgram->len);
+	if (show->o->common.json)
+		return message_json(show, dgram, data, room);
+	message_words(show, dgram);
+	if (!show->safe) {
+		memcpy(room, data, dgram->len);
+		return dgram->len;
+	}
+	n = sockeye__safe_encode(&show->text, data, dgram->len, room);
+	n += sockeye__safe_end(&show->text, room + n);
+	if (n > 0 && room[n - 1] != '\n')
+		room[n++] = '\n'; /* the next one begins on a line of its own */
+	return n;
+}
+
+static size_t error_json(const struct show *show, const struct sockeye_dgram_error *error,
+			 uint8_t *room)
+{
+	json_t *event = event_new("undelivered");
+
+	if (error->peer.len > 0)
+		set_name(event, "peer", &error->peer);
+	else
+		json_object_set_new(event, "peer", report_string(show->address));
+	json_object_set_new(event, "error", json_string(sockeye_error_name(error->err)));
+	json_object_set_new(event, "text", json_string(sockeye_error_text(error->err)));
+	if (error->from_icmp) {
+		set_number(event, "icmp_type", error->icmp_type);
+		set_number(event, "icmp_code", error->icmp_code);
+		set_name(event, "offender", &error->offender);
+	}
+	return put_json(event, room, SOCKEYE__NOTE_ROOM);
+}
+
+size_t show_error(void *arg, const struct sockeye_dgram_error *error, uint8_t *room)
+{
+	struct show *show = arg;
+	char name[NAME_MAX_OCTETS], offender[NAME_MAX_OCTETS], icmp[NAME_MAX_OCTETS + 64];
+
+	if (show->o->common.json)
+		return error_json(show, error, room);
+	if (error->peer.len > 0)
+		sockeye_sockaddr_print(&error->peer, name, sizeof(name));
+	else
+		snprintf(name, sizeof(name), "%s", show->address);
+	if (error->from_icmp && error->offender.len > 0)
+		sockeye_sockaddr_print(&error->offender, offender, sizeof(offender));
+	else
+		offender[0] = '\0';
+	snprintf(icmp, sizeof(icmp), "ICMP type %u code %u%s%s", error->icmp_type, error->icmp_code,
+		 offender[0] ? " from " : "", offender);
+	report_error(&show->o->common, "send", name, error->err, error->from_icmp ? icmp : NULL);
+	return 0;
+}
+
+size_t show_switch(void *arg, const struct sockeye__switch *to, uint8_t *room)
+{
+	struct show *show = arg;
+	char name[NAME_MAX_OCTETS] = "none";
+	json_t *event;
+
+	if (!to->none)
+		sockeye_sockaddr_print(&to->peer, name, sizeof(name));
+	report_verbose(&show->o->common, "the socket is now associated with %s", name);
+	if (!show->o->common.json)
+		return 0;
+	event = event_new("reconnected");
+	json_object_set_new(event, "peer", report_string(name));
+	return put_json(event, room, SOCKEYE__NOTE_ROOM);
+}

@@ -1,0 +1,71 @@
+/* stop.c: what interrupts, and how a process ends that is interrupted. */
+#include "stop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include <sockeye/error.h>
+
+#include "report.h"
+
+static volatile sig_atomic_t stop_fd = -1;
+static char last_words[640]; /* written before any signal, read by the handler */
+
+static void on_signal(int sig)
+{
+	const uint64_t one = 1;
+	int saved = errno, fd = stop_fd;
+	ssize_t n = 0;
+
+	(void)sig;
+	stop_fd = -1;
+	if (fd < 0) {
+		if (last_words[0])
+			n = write(STDOUT_FILENO, last_words, strlen(last_words));
+		_exit(SOCKEYE_EXIT_INTERRUPTED);
+	}
+	n = write(fd, &one, sizeof(one));
+	(void)n; /* an eventfd takes it */
+	errno = saved;
+}
+
+void stop_catch(const struct cli_common *common, const char *op, const char *address)
+{
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	json_t *event =
+	    common->json ? report_error_event(op, address, -EINTR, SOCKEYE_EXIT_INTERRUPTED) : NULL;
+	size_t len = event ? json_dumpb(event, last_words, sizeof(last_words) - 2,
+					JSON_COMPACT | JSON_ENSURE_ASCII)
+			   : 0;
+
+	json_decref(event);
+	if (len > 0 && len < sizeof(last_words) - 2)
+		last_words[len] = '\n';
+	else
+		last_words[0] = '\0';
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		struct sigaction old;
+
+		/* nohup's SIGHUP, a background job's SIGINT: stay ignored */
+		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+	}
+}
+
+int stop_open(void)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	last_words[0] = '\0'; /* whoever watches the descriptor speaks */
+	stop_fd = fd;
+	return fd;
+}

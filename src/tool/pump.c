@@ -1,0 +1,429 @@
+/* pump.c: a stream between a socket and two local descriptors (pump.h). */
+#include "tool/pump.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <sockeye/time.h>
+
+#include "net/net.h"
+#include "tool/local.h"
+
+enum { SRC, SOCK, DST, STOP, POLLED };
+
+struct pump {
+	int fd;
+	const struct sockeye__pump_opts *o;
+	struct sockeye__local src, dst;
+	struct sockeye__flow out, in; /* towards the peer, from the peer */
+	const uint8_t *first;
+	size_t first_len;
+	bool src_open;  /* there may be more to send */
+	bool out_done;  /* nothing more will be sent, and the peer was told */
+	bool peer_open; /* there may be more to receive */
+	bool leaving;   /* the session is over when `in` is empty */
+	bool discard;   /* nobody reads the output: what comes is dropped */
+	bool peeked;
+	bool finished;
+	uint32_t lines_left;
+	uint64_t now_ns, moved_ns, wait_until_ns;
+	struct sockeye__pump_result r;
+};
+
+static void finish(struct pump *p, enum sockeye__end end, int err)
+{
+	p->finished = true;
+	p->r.end = end;
+	p->r.err = err;
+}
+
+static void source_close(struct pump *p, bool ended)
+{
+	if (!p->src_open)
+		return;
+	p->src_open = false;
+	p->first_len = 0;
+	p->r.input_ended = ended;
+	sockeye__flow_end(&p->out);
+	sockeye__local_close(&p->src, !p->o->keep_in);
+}
+
+static void peer_note(struct pump *p, enum sockeye__note_kind kind, const uint8_t *data, size_t len)
+{
+	struct sockeye__note note = {kind, p->r.received, data, len};
+
+	if (p->o->on_note && !p->discard)
+		sockeye__flow_note_added(
+		    &p->in, p->o->on_note(p->o->arg, &note, sockeye__flow_note_room(&p->in)));
+}
+
+/* Nothing more is received; what was is still to be passed on. */
+static void peer_close(struct pump *p, bool ended)
+{
+	if (!p->peer_open)
+		return;
+	p->peer_open = false;
+	sockeye__flow_end(&p->in);
+	if (ended)
+		peer_note(p, SOCKEYE__NOTE_END, NULL, 0);
+}
+
+static void leave(struct pump *p, enum sockeye__end end)
+{
+	p->leaving = true;
+	p->r.end = end;
+	peer_close(p, false);
+}
+
+/* Nothing can be sent any more. The peer may still be heard: a UNIX socket
+ * says EPIPE when the peer only stopped reading, and a reset leaves what came
+ * before it in the queue. */
+static void sending_failed(struct pump *p, const char *op, int err)
+{
+	source_close(p, false);
+	sockeye__flow_took(&p->out, sockeye__flow_waiting(&p->out));
+	p->out_done = true;
+	if (err < 0 && p->r.err == 0) {
+		p->r.end = SOCKEYE__END_SOCKET;
+		p->r.err = err;
+		p->r.op = op;
+	}
+}
+
+/* Takes no more input and ends when what was taken has been sent; the peer is
+ * read on, or it might stop reading us. */
+static void reader_left(struct pump *p)
+{
+	sockeye__flow_took(&p->in, sockeye__flow_waiting(&p->in));
+	sockeye__local_close(&p->dst, !p->o->keep_out);
+	p->discard = true;
+	p->r.end = SOCKEYE__END_READER;
+	source_close(p, false);
+}
+
+static void from_source(struct pump *p)
+{
+	uint8_t *where;
+	size_t room = sockeye__flow_room(&p->out, &where);
+	ssize_t n;
+
+	if (!p->src_open || room == 0)
+		return;
+	if (p->first_len > 0) {
+		n = (ssize_t)(p->first_len < room ? p->first_len : room);
+		memcpy(where, p->first, (size_t)n);
+		p->first += n;
+		p->first_len -= (size_t)n;
+	} else if (p->src.kind == SOCKEYE__LOCAL_NONE) {
+		n = 0;
+	} else {
+		n = sockeye__local_read(&p->src, where, room);
+	}
+	if (n > 0)
+		sockeye__flow_added(&p->out, (size_t)n);
+	else if (n == 0)
+		source_close(p, true);
+	else if (n != -EAGAIN)
+		finish(p, SOCKEYE__END_INPUT, (int)n);
+}
+
+static void sending_end(struct pump *p)
+{
+	p->out_done = true;
+	/* Fails only when the connection is gone, which receiving will tell. */
+	if (!p->o->no_shutdown && !p->discard)
+		shutdown(p->fd, SHUT_WR);
+	if (p->o->wait_limited)
+		p->wait_until_ns = p->now_ns + p->o->wait_ns;
+}
+
+static void to_peer(struct pump *p)
+{
+	size_t waiting;
+
+	while (!p->out_done && (waiting = sockeye__flow_waiting(&p->out)) > 0) {
+		const uint8_t *data = p->out.buf + p->out.start;
+		ssize_t n = send(p->fd, data, waiting, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN)
+			sending_failed(p, "send", -errno);
+		if (n < 0)
+			return;
+		if (p->o->on_moved)
+			p->o->on_moved(p->o->arg, SOCKEYE__SENT, data, (size_t)n);
+		p->r.sent += (size_t)n;
+		p->moved_ns = p->now_ns;
+		sockeye__flow_took(&p->out, (size_t)n);
+	}
+	if (!p->src_open && !p->out_done)
+		sending_end(p);
+}
+
+/* The urgent octet, when it is the next one (RFC 6093 2; receiving stops at
+ * the mark, and would skip the octet that stands there). */
+static void take_urgent(struct pump *p)
+{
+	uint8_t octet;
+
+	if (sockatmark(p->fd) == 1 && recv(p->fd, &octet, 1, MSG_OOB | MSG_DONTWAIT) == 1)
+		peer_note(p, SOCKEYE__NOTE_URGENT, &octet, 1);
+}
+
+static void take_peek(struct pump *p)
+{
+	uint8_t data[SOCKEYE__PEEK_MAX];
+	ssize_t n = recv(p->fd, data, p->o->peek_max, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n > 0) {
+		p->peeked = true;
+		peer_note(p, SOCKEYE__NOTE_PEEK, data, (size_t)n);
+	}
+}
+
+/* How much of data[0..len) belongs to the lines that are still wanted. */
+static size_t wanted(struct pump *p, const uint8_t *data, size_t len)
+{
+	const uint8_t *at = data;
+
+	while (p->lines_left > 0 && (at = memchr(at, '\n', len - (size_t)(at - data))) != NULL) {
+		at++;
+		if (--p->lines_left == 0)
+			return (size_t)(at - data);
+	}
+	return len;
+}
+
+static void received(struct pump *p, const uint8_t *data, size_t len)
+{
+	bool counts = p->lines_left > 0;
+
+	len = wanted(p, data, len);
+	if (p->o->on_moved)
+		p->o->on_moved(p->o->arg, SOCKEYE__RECEIVED, data, len);
+	p->r.received += len;
+	p->moved_ns = p->now_ns;
+	if (!p->discard)
+		sockeye__flow_added(&p->in, len);
+	if (counts && p->lines_left == 0)
+		leave(p, SOCKEYE__END_COUNT);
+}
+
+/* One receive for each poll: an urgent mark that arrives in between is never
+ * run over. */
+static void from_peer(struct pump *p, short revents)
+{
+	uint8_t *where;
+	size_t room;
+	ssize_t n;
+
+	if (!p->peer_open || sockeye__flow_room(&p->in, &where) == 0)
+		return;
+	if (revents & POLLPRI)
+		take_urgent(p);
+	if (p->o->peek_max && !p->peeked)
+		take_peek(p);
+	room = sockeye__flow_room(&p->in, &where);
+	if (room == 0)
+		return;
+	do
+		n = recv(p->fd, where, room, MSG_DONTWAIT);
+	while (n < 0 && errno == EINTR);
+	if (n > 0) {
+		received(p, where, (size_t)n);
+	} else if (n == 0) {
+		peer_close(p, true);
+	} else if (errno != EAGAIN) {
+		sending_failed(p, "receive", -errno);
+		peer_close(p, false);
+	}
+}
+
+static void to_out(struct pump *p)
+{
+	size_t waiting;
+
+	if (p->dst.kind == SOCKEYE__LOCAL_NONE) /* nobody asked for it */
+		sockeye__flow_took(&p->in, sockeye__flow_waiting(&p->in));
+	while ((waiting = sockeye__flow_waiting(&p->in)) > 0) {
+		ssize_t n = sockeye__local_write(&p->dst, p->in.buf + p->in.start, waiting);
+
+		if (n == -EAGAIN)
+			return;
+		if (n == -EPIPE || n == -ECONNRESET)
+			reader_left(p);
+		else if (n < 0)
+			finish(p, SOCKEYE__END_OUTPUT, (int)n);
+		if (n < 0)
+			return;
+		p->moved_ns = p->now_ns;
+		sockeye__flow_took(&p->in, (size_t)n);
+	}
+	if (!p->peer_open && !p->leaving)
+		sockeye__local_close(&p->dst, !p->o->keep_out);
+}
+
+static bool is_over(const struct pump *p)
+{
+	bool in_done = !p->peer_open && sockeye__flow_waiting(&p->in) == 0;
+	bool sent = sockeye__flow_waiting(&p->out) == 0;
+
+	if (p->finished)
+		return true;
+	if (p->discard)
+		return sent;
+	if (p->leaving)
+		return in_done;
+	return in_done && (p->out_done || (p->o->until_peer_ends && sent));
+}
+
+static struct pollfd watch(int fd, bool wanted_at_all, short events)
+{
+	return (struct pollfd){.fd = wanted_at_all ? fd : -1, .events = events};
+}
+
+/* poll(2) tells of POLLHUP and POLLERR unasked, and again and again: what
+ * nothing is wanted of is left out. Two are watched for these alone: a peer
+ * that has ended while we may still send (it may reset), and an output when
+ * there is no input left to show that its reader has gone. */
+static void prepare(struct pump *p, struct pollfd *fds)
+{
+	uint8_t *where;
+	bool full_out = sockeye__flow_room(&p->out, &where) == 0;
+	bool full_in = sockeye__flow_room(&p->in, &where) == 0;
+	bool sending = sockeye__flow_waiting(&p->out) > 0;
+	bool showing = sockeye__flow_waiting(&p->in) > 0;
+	short events =
+	    (short)((p->peer_open && !full_in ? POLLIN | POLLPRI : 0) | (sending ? POLLOUT : 0));
+
+	fds[SRC] = watch(p->src.fd, p->src_open && !full_out, POLLIN);
+	fds[SOCK] = watch(p->fd, events || (!p->peer_open && !p->out_done), events);
+	fds[DST] = watch(p->dst.fd, showing || !p->src_open, showing ? POLLOUT : 0);
+	fds[STOP] = watch(p->o->stop_fd, true, POLLIN);
+}
+
+/* What a peer that has ended its side can still say: that it is gone. With
+ * octets left to send, sending them will tell. */
+static void peer_gone(struct pump *p, short revents)
+{
+	int err = 0;
+
+	if (p->peer_open || !(revents & (POLLERR | POLLHUP)) || sockeye__flow_waiting(&p->out) > 0)
+		return;
+	sockeye__option_get(p->fd, SOL_SOCKET, SO_ERROR, &err);
+	sending_failed(p, "send", -err);
+}
+
+static void turn(struct pump *p, const struct pollfd *fds)
+{
+	if (fds[STOP].revents) {
+		finish(p, SOCKEYE__END_STOPPED, 0);
+		return;
+	}
+	if (fds[SRC].revents)
+		from_source(p);
+	if (fds[SOCK].revents & ~POLLOUT)
+		from_peer(p, fds[SOCK].revents);
+	peer_gone(p, fds[SOCK].revents);
+	to_peer(p);
+	if (fds[DST].revents & (POLLERR | POLLHUP) && sockeye__flow_waiting(&p->in) == 0)
+		reader_left(p);
+	to_out(p);
+}
+
+static uint64_t idle_deadline(const struct pump *p)
+{
+	return p->o->idle_ns ? p->moved_ns + p->o->idle_ns : 0;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+static void check_time(struct pump *p)
+{
+	uint64_t idle = idle_deadline(p);
+
+	if (p->wait_until_ns && p->now_ns >= p->wait_until_ns && !p->leaving)
+		leave(p, SOCKEYE__END_WAITED);
+	if (idle && p->now_ns >= idle && !is_over(p))
+		finish(p, SOCKEYE__END_IDLE, -ETIME);
+}
+
+static void run(struct pump *p)
+{
+	struct pollfd fds[POLLED];
+
+	while (!is_over(p)) {
+		uint64_t wait = p->leaving ? 0 : p->wait_until_ns;
+		int n;
+
+		while (p->first_len > 0 || (p->src_open && p->src.kind == SOCKEYE__LOCAL_NONE)) {
+			uint8_t *where;
+
+			if (sockeye__flow_room(&p->out, &where) == 0)
+				break;
+			from_source(p);
+		}
+		to_peer(p);
+		prepare(p, fds);
+		n = poll(fds, POLLED, sockeye__poll_ms(earlier(wait, idle_deadline(p)), p->now_ns));
+		p->now_ns = sockeye_now().mono_ns;
+		if (n > 0)
+			turn(p, fds);
+		check_time(p);
+	}
+}
+
+static void send_urgent(struct pump *p)
+{
+	size_t len = p->o->urgent ? strlen(p->o->urgent) : 0;
+	ssize_t n;
+
+	if (len == 0)
+		return;
+	n = send(p->fd, p->o->urgent, len, MSG_OOB | MSG_NOSIGNAL);
+	if (n < 0) {
+		finish(p, SOCKEYE__END_SOCKET, -errno);
+		p->r.op = "send";
+		return;
+	}
+	if (p->o->on_moved)
+		p->o->on_moved(p->o->arg, SOCKEYE__SENT, (const uint8_t *)p->o->urgent, (size_t)n);
+	p->r.sent += (size_t)n;
+}
+
+int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye__pump_result *out)
+{
+	struct pump p = {
+	    .fd = fd,
+	    .o = opts,
+	    .first = opts->first,
+	    .first_len = opts->first_len,
+	    .src_open = true,
+	    .peer_open = true,
+	    .lines_left = opts->lines_max,
+	    .now_ns = sockeye_now().mono_ns,
+	};
+	int err = sockeye__flow_init(&p.out, SOCKEYE__FLOW_OCTETS, opts->to_peer);
+
+	if (err == 0)
+		err = sockeye__flow_init(&p.in, SOCKEYE__FLOW_OCTETS, opts->to_out);
+	if (err == 0) {
+		p.moved_ns = p.now_ns;
+		sockeye__local_open(&p.src, opts->in_fd, false);
+		sockeye__local_open(&p.dst, opts->out_fd, true);
+		send_urgent(&p);
+		run(&p);
+		sockeye__local_close(&p.src, false);
+		sockeye__local_close(&p.dst, false);
+		*out = p.r;
+	}
+	sockeye__flow_fini(&p.out);
+	sockeye__flow_fini(&p.in);
+	return err;
+}

@@ -1,0 +1,82 @@
+/*
+ * pump.h: one stream between a socket and two local descriptors, each
+ * direction a pipe of its own: what one of them waits for never stops the
+ * other. The end of the input half-closes, the peer's end closes the output.
+ */
+#ifndef SOCKEYE_TOOL_PUMP_H
+#define SOCKEYE_TOOL_PUMP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "tool/flow.h"
+
+enum sockeye__side { SOCKEYE__SENT, SOCKEYE__RECEIVED };
+
+#define SOCKEYE__PEEK_MAX 4096
+
+enum sockeye__note_kind {
+	SOCKEYE__NOTE_END,    /* the peer has ended its side */
+	SOCKEYE__NOTE_URGENT, /* data[0] came out of band */
+	SOCKEYE__NOTE_PEEK,   /* data[0..len) was looked at, and is still to come */
+};
+
+/* Something that happened between the octets received. */
+struct sockeye__note {
+	enum sockeye__note_kind kind;
+	uint64_t position; /* octets received before it */
+	const uint8_t *data;
+	size_t len;
+};
+
+struct sockeye__pump_opts {
+	int in_fd, out_fd;    /* -1: nothing to send; what comes is dropped */
+	const uint8_t *first; /* sent before what in_fd has */
+	size_t first_len;
+	const char *urgent;     /* sent out of band before all: its last octet is the urgent one */
+	bool no_shutdown;       /* the end of the input is not passed on */
+	bool keep_in, keep_out; /* leave the caller's descriptors open at their ends */
+	bool until_peer_ends;   /* the session is over then, though the input is not */
+	bool wait_limited;      /* leave wait_ns after the input's end was passed on */
+	uint64_t wait_ns;
+	uint64_t idle_ns;   /* no octet either way; 0 no limit */
+	uint32_t lines_max; /* leave after so many lines from the peer; 0 no limit */
+	size_t peek_max;    /* look at so much of the first octets first; 0 do not */
+	int stop_fd;        /* readable: stop at once; -1 none */
+	const struct sockeye__filter *to_peer, *to_out; /* may be NULL */
+
+	/* Octets that the socket took or gave. May be NULL. */
+	void (*on_moved)(void *arg, enum sockeye__side side, const uint8_t *data, size_t len);
+	/* Returns the octets written to room, at most SOCKEYE__NOTE_ROOM, for
+	 * the output in this place. May be NULL. */
+	size_t (*on_note)(void *arg, const struct sockeye__note *note, uint8_t *room);
+	void *arg;
+};
+
+enum sockeye__end {
+	SOCKEYE__END_DONE,    /* both directions have ended */
+	SOCKEYE__END_WAITED,  /* wait_ns is over */
+	SOCKEYE__END_COUNT,   /* lines_max has been reached */
+	SOCKEYE__END_READER,  /* nobody reads out_fd any more */
+	SOCKEYE__END_STOPPED, /* stop_fd */
+	SOCKEYE__END_IDLE,    /* idle_ns is over: -ETIME */
+	SOCKEYE__END_SOCKET,  /* err: of the connection; what came before was passed on */
+	SOCKEYE__END_INPUT,   /* err: of reading in_fd */
+	SOCKEYE__END_OUTPUT,  /* err: of writing out_fd */
+};
+
+struct sockeye__pump_result {
+	enum sockeye__end end;
+	int err;        /* a negative code, 0 when all went well */
+	const char *op; /* of END_SOCKET: "send" or "receive" */
+	bool input_ended;
+	uint64_t sent, received; /* octets */
+};
+
+/* Pumps until the session is over. fd stays the caller's and is not changed,
+ * but for shutdown(2). Returns 0 and fills in *out however the session ended,
+ * or -ENOMEM before it began. */
+int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye__pump_result *out);
+
+#endif

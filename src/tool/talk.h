@@ -1,0 +1,75 @@
+/*
+ * talk.h: messages between datagram or seqpacket sockets and two local
+ * descriptors. An empty message is a message, never the end.
+ */
+#ifndef SOCKEYE_TOOL_TALK_H
+#define SOCKEYE_TOOL_TALK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sockeye/dgram.h>
+
+#include "tool/messages.h"
+#include "tool/pump.h"
+
+#define SOCKEYE__TALK_SOCKETS_MAX 8
+#define SOCKEYE__TALK_FACTOR      6 /* octets of output for one received, and the slack */
+
+/* Another peer for the same socket once `after` messages have been sent. */
+struct sockeye__switch {
+	uint64_t after;
+	bool none; /* no peer: the next messages are addressed to the last one */
+	struct sockeye_sockaddr peer;
+};
+
+struct sockeye__talk_opts {
+	int in_fd, out_fd;        /* -1: nothing to send; what comes is only told to on_message */
+	const char *const *words; /* messages to send instead of what in_fd has; each */
+	size_t word_count;        /* waits for the answer to the one before */
+	enum sockeye__per per;
+	size_t per_size;
+	const struct sockeye__filter *to_peer; /* for each message; may be NULL */
+	bool records;     /* seqpacket: connected, and it ends as a stream does */
+	bool no_shutdown; /* records: the end of the input is not passed on */
+	bool unconnected; /* dissolve the association at the start */
+	bool listening;   /* answer the last sender; the end of the input is not the end */
+	const struct sockeye__switch *switches;
+	size_t switch_count;
+	uint64_t wait_ns;   /* how long silence may last after the last message */
+	bool wait_all;      /* wait so long even when as many answers came as were asked */
+	uint64_t idle_ns;   /* no message either way; 0 no limit */
+	uint32_t count_max; /* leave after so many messages received; 0 no limit */
+	size_t octets_max;  /* of one message received; more is cut, and said */
+	size_t peek_max;
+	int stop_fd; /* -1 none */
+
+	/* All may be NULL. They return the octets written to room for the output
+	 * in this place: of a message at most SOCKEYE__TALK_FACTOR * dgram->len
+	 * and the slack, else at most SOCKEYE__NOTE_ROOM. */
+	size_t (*on_message)(void *arg, const struct sockeye_dgram *dgram, const uint8_t *data,
+			     uint8_t *room);
+	size_t (*on_note)(void *arg, const struct sockeye__note *note, uint8_t *room);
+	void (*on_sent)(void *arg, const uint8_t *data, size_t len);
+	size_t (*on_error)(void *arg, const struct sockeye_dgram_error *error, uint8_t *room);
+	size_t (*on_switch)(void *arg, const struct sockeye__switch *to, uint8_t *room);
+	void *arg;
+};
+
+struct sockeye__talk_result {
+	enum sockeye__end end; /* END_DONE: the input has ended and the wait is over */
+	int err;
+	const char *op; /* of END_SOCKET: "send", "receive" or "connect" */
+	uint64_t sent, received, sent_octets, received_octets;
+	uint64_t errors; /* messages that something said were not delivered */
+	int first_error; /* the first of them */
+};
+
+/* Talks over `count` sockets (one, unless listening) until it is over. They
+ * stay the caller's. Returns 0 and fills in *out however it ended, or a
+ * negative code before it began. */
+int sockeye__talk(const int *fds, size_t count, const struct sockeye__talk_opts *opts,
+		  struct sockeye__talk_result *out);
+
+#endif
