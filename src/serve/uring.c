@@ -379,7 +379,7 @@ static void conn_turns(struct loop *l, struct conn *c)
 		}
 		t->in = c->chunk;
 		t->in_len = c->chunk_len;
-		t->in_end = c->c.v.in_end;
+		t->in_end = c->c.v.in_end && !input_waits(c); /* with the last bytes */
 		t->whole = c->c.v.site->whole;
 		sockeye__turn(c->c.v.site, c->state, t);
 		c->chunk += t->in_taken;
@@ -396,7 +396,7 @@ static void conn_turns(struct loop *l, struct conn *c)
 			conn_close(l, c, SOCKEYE__END_DONE);
 			return;
 		}
-	} while (t->in_taken > 0 && (c->chunk_len > 0 || input_waits(c)));
+	} while (input_waits(c) || (t->in_taken > 0 && c->chunk_len > 0));
 	if (c->chunk_len == 0)
 		chunk_drop(l, c);
 	conn_rest(l, c);
