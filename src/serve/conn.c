@@ -19,8 +19,7 @@ void sockeye__clocks_init(struct sockeye__clocks *k, const struct sockeye__serve
 
 int sockeye__clocks_wait_ms(const struct sockeye__clocks *k, uint64_t also_ns)
 {
-	const struct sockeye__timer *first = sockeye__timers_first(&k->timers);
-	uint64_t due = first != NULL ? first->at_ns : 0;
+	uint64_t due = k->timers.count > 0 ? sockeye__timers_first(&k->timers)->at_ns : 0;
 
 	if (also_ns != 0 && (due == 0 || also_ns < due))
 		due = also_ns;
@@ -69,13 +68,11 @@ enum sockeye__due sockeye__conn_due(struct sockeye__clocks *k, struct sockeye__c
 	return SOCKEYE__DUE_LATER;
 }
 
-bool sockeye__bytes_add(struct sockeye__bytes **b, const void *data, size_t len)
+bool sockeye__bytes_grow(struct sockeye__bytes **b, const void *data, size_t len)
 {
 	size_t have = *b != NULL ? (*b)->len : 0;
 	struct sockeye__bytes *grown = *b;
 
-	if (len == 0)
-		return true;
 	if (grown == NULL || grown->cap - have < len) {
 		/* Exact at first: most of it is never added to. Then by half. */
 		size_t cap = have + len + have / 2;
@@ -91,10 +88,4 @@ bool sockeye__bytes_add(struct sockeye__bytes **b, const void *data, size_t len)
 	memcpy(grown->data + have, data, len);
 	grown->len = have + len;
 	return true;
-}
-
-void sockeye__bytes_drop(struct sockeye__bytes **b)
-{
-	free(*b);
-	*b = NULL;
 }

@@ -10,6 +10,8 @@
 #include "serve/server.h"
 #include "serve/timers.h"
 
+#include <stdlib.h>
+
 /* Bytes that wait, in memory that exists only while they do: data[at..len). */
 struct sockeye__bytes {
 	size_t at, len, cap;
@@ -52,10 +54,22 @@ enum sockeye__due sockeye__conn_due(struct sockeye__clocks *k, struct sockeye__c
 /* Sees to it that the timer goes off in time: 0 or -ENOMEM. */
 int sockeye__conn_time(struct sockeye__clocks *k, struct sockeye__conn *c);
 
-/* A copy of data behind what *b holds already. An empty one stays NULL. False
- * when memory is short, *b is as before then. */
-bool sockeye__bytes_add(struct sockeye__bytes **b, const void *data, size_t len);
-void sockeye__bytes_drop(struct sockeye__bytes **b);
+/* Adds a copy of data behind what *b holds already (NULL: nothing). False when
+ * memory is short, *b is as before then. */
+bool sockeye__bytes_grow(struct sockeye__bytes **b, const void *data, size_t len);
+
+static inline bool sockeye__bytes_add(struct sockeye__bytes **b, const void *data, size_t len)
+{
+	return len == 0 || sockeye__bytes_grow(b, data, len);
+}
+
+static inline void sockeye__bytes_drop(struct sockeye__bytes **b)
+{
+	if (*b == NULL)
+		return;
+	free(*b);
+	*b = NULL;
+}
 
 static inline size_t sockeye__bytes_left(const struct sockeye__bytes *b)
 {

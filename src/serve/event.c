@@ -369,14 +369,20 @@ static void loop_turn(struct loop *l)
 {
 	struct epoll_event evs[EVENTS];
 	struct sockeye__conn *c;
-	int n = epoll_wait(l->ep, evs, EVENTS, sockeye__clocks_wait_ms(&l->clocks, l->resume_ns));
+	bool timed = l->clocks.needed || l->resume_ns != 0;
+	int n = epoll_wait(l->ep, evs, EVENTS,
+	    timed ? sockeye__clocks_wait_ms(&l->clocks, l->resume_ns) : -1);
 
 	if (l->clocks.needed)
 		l->turn.now = l->clocks.now = sockeye_now();
 	for (int i = 0; i < n; i++)
 		dispatch(l, &evs[i]);
-	for (int i = 0; i < EVENTS && (c = sockeye__clocks_expired(&l->clocks)) != NULL; i++)
+	for (int i = 0; l->clocks.needed && i < EVENTS; i++) {
+		c = sockeye__clocks_expired(&l->clocks);
+		if (c == NULL)
+			break;
 		conn_expired(l, (struct conn *)c);
+	}
 	listeners_settle(l);
 }
 

@@ -358,7 +358,7 @@ static void conn_rest(struct loop *l, struct conn *c)
 {
 	if (c->c.v.in_end && c->c.deadline_ns == 0)
 		conn_close(l, c, SOCKEYE__END_DONE); /* nothing can ever happen again */
-	else if (c->chunk_len >= INPUT_MAX || !chunk_own(l, c))
+	else if (c->chunk_len >= INPUT_MAX || (c->buffer >= 0 && !chunk_own(l, c)))
 		conn_close(l, c, SOCKEYE__END_ERROR); /* it will never take it */
 	else if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
@@ -373,7 +373,7 @@ static void conn_turns(struct loop *l, struct conn *c)
 	struct sockeye_turn *t = &l->turn;
 
 	do {
-		if (!chunk_next(l, c)) {
+		if (input_waits(c) && !chunk_next(l, c)) {
 			conn_close(l, c, SOCKEYE__END_ERROR);
 			return;
 		}
@@ -766,7 +766,8 @@ static void starved_feed(struct loop *l)
 
 static void wait_submitted(struct loop *l)
 {
-	int ms = sockeye__clocks_wait_ms(&l->clocks, l->resume_ns);
+	bool timed = l->clocks.needed || l->resume_ns != 0;
+	int ms = timed ? sockeye__clocks_wait_ms(&l->clocks, l->resume_ns) : -1;
 	struct __kernel_timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
 	struct io_uring_cqe *cqe;
 
@@ -816,8 +817,12 @@ static void loop_turn(struct loop *l)
 		n++;
 	}
 	io_uring_cq_advance(&l->ring, n);
-	for (unsigned i = 0; i < CQ_ENTRIES && (c = sockeye__clocks_expired(&l->clocks)) != NULL; i++)
+	for (unsigned i = 0; l->clocks.needed && i < CQ_ENTRIES; i++) {
+		c = sockeye__clocks_expired(&l->clocks);
+		if (c == NULL)
+			break;
 		conn_expired(l, (struct conn *)c);
+	}
 	starved_feed(l);
 	if (l->unarmed)
 		sites_settle(l);
