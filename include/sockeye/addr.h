@@ -51,7 +51,7 @@ struct sockeye_addr_opts {
 	uint32_t rcvbuf; /* octets: SO_RCVBUF */
 	uint32_t sndbuf; /* octets: SO_SNDBUF */
 	char bind[64];   /* bind=HOST[:PORT] of a client: its local address, as written; of a
-	                  * UNIX socket a path or @name, without escapes */
+	                  * UNIX socket a path or @name, percent-decoded */
 };
 
 struct sockeye_addr {

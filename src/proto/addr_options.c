@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/types.h>
 
 #include <sockeye/addr.h>
 #include <sockeye/text.h>
@@ -89,7 +90,8 @@ static int unknown_fail(const struct sockeye__reader *r, struct sockeye__slice n
 	}
 	if (out.len == 0)
 		return sockeye__addr_fail(r, SOCKEYE_E_OPTION, "%s takes no options", scheme);
-	return sockeye__addr_fail(r, SOCKEYE_E_OPTION, "%s: %s takes%s", shown, scheme, known);
+	return sockeye__addr_fail(r, SOCKEYE_E_OPTION, "%s has no \"%s\"; known options:%s", scheme,
+				  shown, known);
 }
 
 static bool flag_parse(const char *text, uint64_t *out_value)
@@ -100,18 +102,25 @@ static bool flag_parse(const char *text, uint64_t *out_value)
 	return yes || strcmp(text, "no") == 0 || strcmp(text, "0") == 0;
 }
 
-/* A local address is kept as written: only whether it can be one is seen here. */
-static bool local_valid(enum sockeye_scheme scheme, struct sockeye__slice text)
+/* Only whether it can be an address is seen here; it is kept as text. */
+static bool local_read(struct sockeye__reader *r, struct sockeye__slice text)
 {
 	/* a scheme whose port may be missing */
 	struct sockeye__reader local = {.addr.scheme = SOCKEYE_TFTP};
+	char *bind = r->addr.opts.bind;
+	size_t max = sizeof r->addr.opts.bind - 1;
+	ssize_t len;
 
-	if (!sockeye_scheme_is_unix(scheme))
-		return text.at[text.len - 1] != ':' && sockeye__addr_host_port(&local, text) == 0;
-	for (size_t i = 0; i < text.len; i++)
-		if ((unsigned char)text.at[i] < 0x20 || text.at[i] == 0x7f)
-			return false;
-	return text.at[0] != '@' || text.len > 1;
+	if (sockeye_scheme_is_unix(r->addr.scheme)) {
+		len = sockeye__percent_decode(text, bind, max);
+		return len > 0 && len <= (ssize_t)max && memchr(bind, '\0', (size_t)len) == NULL &&
+		       strcmp(bind, "@") != 0;
+	}
+	if (text.len == 0 || text.len > max || text.at[text.len - 1] == ':' ||
+	    sockeye__addr_host_port(&local, text) < 0)
+		return false;
+	memcpy(bind, text.at, text.len);
+	return true;
 }
 
 static bool number_parse(const struct option *o, struct sockeye__slice text, const char *copy,
@@ -152,16 +161,14 @@ static bool value_read(struct sockeye__reader *r, const struct option *o,
 		       struct sockeye__slice text)
 {
 	bool zero_allowed = o->kind == FLAG || o->kind == MODE;
-	char copy[sizeof r->addr.opts.bind] = "";
+	char copy[32] = "";
 	uint64_t value;
 
-	if (text.len == 0 || text.len >= sizeof copy)
+	if (o->kind == LOCAL)
+		return local_read(r, text);
+	if (text.len >= sizeof copy)
 		return false;
 	memcpy(copy, text.at, text.len);
-	if (o->kind == LOCAL) {
-		memcpy(r->addr.opts.bind, copy, sizeof copy);
-		return local_valid(r->addr.scheme, text);
-	}
 	if (!number_parse(o, text, copy, &value) || value > o->max || (value == 0 && !zero_allowed))
 		return false;
 	number_set(o, value, &r->addr.opts);
@@ -172,7 +179,7 @@ static bool value_read(struct sockeye__reader *r, const struct option *o,
 static int item_read(struct sockeye__reader *r, struct sockeye__slice item, unsigned *seen)
 {
 	const char *equals = memchr(item.at, '=', item.len);
-	struct sockeye__slice name = item, value = {0};
+	struct sockeye__slice name = item, value = {item.at, 0};
 	const struct option *o;
 
 	if (equals != NULL) {
@@ -211,41 +218,59 @@ int sockeye__addr_options_parse(struct sockeye__reader *r, const char *text)
 	}
 }
 
-/* The value as it is written behind '=', "" for a flag; false when the option
- * is not given. */
-static bool value_print(const struct option *o, const struct sockeye_addr_opts *opts, char *buf,
-			size_t cap)
+static uint32_t number_get(const struct option *o, const struct sockeye_addr_opts *opts)
 {
 	const void *field = (const char *)opts + o->field;
-	uint32_t v;
 
 	switch (o->kind) {
 	case FLAG:
-		*buf = '\0';
 		return *(const bool *)field;
-	case LOCAL:
-		snprintf(buf, cap, "=%s", opts->bind);
-		return opts->bind[0] != '\0';
+	case OCTET:
+		return *(const uint8_t *)field;
 	case MODE:
-		snprintf(buf, cap, "=%04o", opts->mode & 07777u);
-		return opts->has_mode;
+		return *(const uint16_t *)field;
 	default:
-		v = o->kind == OCTET ? *(const uint8_t *)field : *(const uint32_t *)field;
-		snprintf(buf, cap, "=%" PRIu32, v);
-		return v != 0;
+		return *(const uint32_t *)field;
 	}
 }
 
-void sockeye__addr_options_print(const struct sockeye_addr_opts *opts, struct sockeye__out *out)
+static bool is_given(const struct option *o, const struct sockeye_addr_opts *opts)
 {
-	char value[sizeof opts->bind + 1], mark[] = "?";
+	if (o->kind == LOCAL)
+		return opts->bind[0] != '\0';
+	return o->kind == MODE ? opts->has_mode : number_get(o, opts) != 0;
+}
+
+static void value_print(const struct option *o, const struct sockeye_addr *addr,
+			struct sockeye__out *out)
+{
+	const char *bind = addr->opts.bind;
+	char number[16];
+
+	if (o->kind == FLAG)
+		return;
+	sockeye__out_text(out, "=");
+	if (o->kind == LOCAL && sockeye_scheme_is_unix(addr->scheme)) {
+		sockeye__percent_encode(bind, strlen(bind), "%&", out);
+	} else if (o->kind == LOCAL) {
+		sockeye__out_text(out, bind);
+	} else {
+		snprintf(number, sizeof number, o->kind == MODE ? "%04" PRIo32 : "%" PRIu32,
+			 number_get(o, &addr->opts));
+		sockeye__out_text(out, number);
+	}
+}
+
+void sockeye__addr_options_print(const struct sockeye_addr *addr, struct sockeye__out *out)
+{
+	char mark[] = "?";
 
 	for (size_t i = 0; i < OPTIONS; i++) {
-		if (!value_print(&options[i], opts, value, sizeof value))
+		if (!is_given(&options[i], &addr->opts))
 			continue;
 		sockeye__out_text(out, mark);
 		sockeye__out_text(out, options[i].name);
-		sockeye__out_text(out, value);
+		value_print(&options[i], addr, out);
 		mark[0] = '&';
 	}
 }

@@ -103,38 +103,6 @@ static int scheme_read(struct sockeye__reader *r, const char **rest)
 	return 0;
 }
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = lower(c);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Undoes %XX. Returns the length, of which at most cap octets were written, or
- * -EINVAL for what is no escape and for bare control characters. */
-static ssize_t percent_decode(struct sockeye__slice text, char *buf, size_t cap)
-{
-	size_t len = 0;
-
-	for (size_t i = 0; i < text.len; i++, len++) {
-		int c = (unsigned char)text.at[i];
-
-		if (c < 0x20 || c == 0x7f)
-			return -EINVAL;
-		if (c == '%') {
-			if (text.len - i < 3 || hex_value(text.at[i + 1]) < 0 ||
-			    hex_value(text.at[i + 2]) < 0)
-				return -EINVAL;
-			c = hex_value(text.at[i + 1]) << 4 | hex_value(text.at[i + 2]);
-			i += 2;
-		}
-		if (len < cap)
-			buf[len] = (char)c;
-	}
-	return (ssize_t)len;
-}
-
 /* PATH, ///PATH (as in file:///, RFC 8089) or @NAME */
 static int unix_read(struct sockeye__reader *r, struct sockeye__slice text)
 {
@@ -150,7 +118,7 @@ static int unix_read(struct sockeye__reader *r, struct sockeye__slice text)
 	addr->abstract = text.len > 0 && text.at[0] == '@';
 	if (addr->abstract)
 		text = (struct sockeye__slice){text.at + 1, text.len - 1};
-	len = percent_decode(text, addr->path, SOCKEYE_UNIX_PATH_MAX);
+	len = sockeye__percent_decode(text, addr->path, SOCKEYE_UNIX_PATH_MAX);
 	if (len == 0)
 		return sockeye__addr_fail(
 		    r, SOCKEYE_E_PATH,
@@ -184,7 +152,7 @@ static int file_read(struct sockeye__reader *r, struct sockeye__slice text)
 						  "only %s or %s may follow the file", octet,
 						  netascii);
 	}
-	len = percent_decode(text, addr->file, sizeof addr->file - 1);
+	len = sockeye__percent_decode(text, addr->file, sizeof addr->file - 1);
 	if (len < 0)
 		return sockeye__addr_fail(r, SOCKEYE_E_PATH, ESCAPES);
 	if (len >= (ssize_t)sizeof addr->file)

@@ -6,6 +6,7 @@
  * addr_host.c     "host:port"
  * addr_options.c  the table of options, read and printed
  * addr_print.c    to text
+ * percent.c       %XX, both ways
  */
 #ifndef SOCKEYE_PROTO_ADDR_PARTS_H
 #define SOCKEYE_PROTO_ADDR_PARTS_H
@@ -13,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <sockeye/addr.h>
 #include <sockeye/error.h>
@@ -67,6 +69,15 @@ int sockeye__addr_host_port(struct sockeye__reader *r, struct sockeye__slice tex
 int sockeye__addr_options_parse(struct sockeye__reader *r, const char *text);
 
 /* Writes "?option&option=value", or nothing. */
-void sockeye__addr_options_print(const struct sockeye_addr_opts *opts, struct sockeye__out *out);
+void sockeye__addr_options_print(const struct sockeye_addr *addr, struct sockeye__out *out);
+
+/* Undoes %XX. Returns the length, of which at most cap octets were written, or
+ * -EINVAL for what is no escape and for bare control characters. */
+ssize_t sockeye__percent_decode(struct sockeye__slice text, char *buf, size_t cap);
+
+/* Writes every octet that is no visible ASCII character or one of the special
+ * as %XX: what is printed is one word and safe to show. */
+void sockeye__percent_encode(const char *text, size_t len, const char *special,
+			     struct sockeye__out *out);
 
 #endif

@@ -9,24 +9,6 @@
 
 #include "proto/addr_parts.h"
 
-/* Every octet that is no visible ASCII character, or means something in an
- * address, as %XX: what is printed is one word and safe to show. */
-static void encoded_print(struct sockeye__out *out, const char *text, size_t len,
-			  const char *special)
-{
-	for (size_t i = 0; i < len; i++) {
-		uint8_t octet = (uint8_t)text[i];
-		char escape[4];
-
-		if (octet > 0x20 && octet < 0x7f && strchr(special, octet) == NULL) {
-			sockeye__out_piece(out, text + i, 1);
-			continue;
-		}
-		snprintf(escape, sizeof escape, "%%%02X", octet);
-		sockeye__out_piece(out, escape, 3);
-	}
-}
-
 static void unix_print(struct sockeye__out *out, const struct sockeye_addr *addr)
 {
 	const char *path = addr->path;
@@ -34,12 +16,12 @@ static void unix_print(struct sockeye__out *out, const struct sockeye_addr *addr
 
 	/* "unix:@" begins an abstract name, and "unix://" a URL's authority */
 	sockeye__out_text(out, addr->abstract ? ":@" : ":");
-	encoded_print(out, path, first, addr->abstract ? "%?" : "%?@");
+	sockeye__percent_encode(path, first, addr->abstract ? "%?" : "%?@", out);
 	if (len > 1 && memcmp(path, "//", 2) == 0 && !addr->abstract) {
 		sockeye__out_piece(out, "%2F", 3);
 		first++;
 	}
-	encoded_print(out, path + first, len - first, "%?");
+	sockeye__percent_encode(path + first, len - first, "%?", out);
 }
 
 static void host_print(struct sockeye__out *out, const struct sockeye_addr *addr)
@@ -72,7 +54,7 @@ static void inet_print(struct sockeye__out *out, const struct sockeye_addr *addr
 	if (addr->file[0] == '\0' && !addr->netascii)
 		return;
 	sockeye__out_text(out, "/");
-	encoded_print(out, addr->file, strlen(addr->file), "%?;");
+	sockeye__percent_encode(addr->file, strlen(addr->file), "%?;", out);
 	sockeye__out_text(out, addr->netascii ? ";mode=netascii" : "");
 }
 
@@ -93,6 +75,6 @@ size_t sockeye_addr_print(const struct sockeye_addr *addr, char *buf, size_t cap
 	default:
 		inet_print(&out, addr);
 	}
-	sockeye__addr_options_print(&addr->opts, &out);
+	sockeye__addr_options_print(addr, &out);
 	return out.len;
 }
