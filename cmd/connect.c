@@ -71,9 +71,9 @@ static void tell_attempt(void *arg, const struct sockeye_sockaddr *name, int err
 	report_verbose(common, "tried %s: %s", text,
 		       err < 0 ? sockeye_error_text(err) : "connected");
 	if (common->json)
-		report_json(json_pack("{ss so ss ss}", "event", "attempt", "address",
+		report_json(json_pack("{ss so ss? ss}", "event", "attempt", "address",
 				      report_string(text), "error",
-				      err < 0 ? sockeye_error_name(err) : "", "text",
+				      err < 0 ? sockeye_error_name(err) : NULL, "text",
 				      err < 0 ? sockeye_error_text(err) : "connected"));
 }
 

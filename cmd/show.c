@@ -1,6 +1,7 @@
 /* show.c: what passes, as octets, text, dump or JSON (show.h). */
 #include "show.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -230,10 +231,21 @@ size_t show_message(void *arg, const struct sockeye_dgram *dgram, const uint8_t 
 	return n;
 }
 
+/* A host without its port, which an ICMP message's sender has not. */
+static void host_text(const struct sockeye_sockaddr *name, char *buf, socklen_t cap)
+{
+	const void *host = name->u.sa.sa_family == AF_INET ? (const void *)&name->u.in.sin_addr
+							   : (const void *)&name->u.in6.sin6_addr;
+
+	if (name->len == 0 || !inet_ntop(name->u.sa.sa_family, host, buf, cap))
+		buf[0] = '\0';
+}
+
 static size_t error_json(const struct show *show, const struct sockeye_dgram_error *error,
 			 uint8_t *room)
 {
 	json_t *event = event_new("undelivered");
+	char offender[INET6_ADDRSTRLEN];
 
 	if (error->peer.len > 0)
 		set_name(event, "peer", &error->peer);
@@ -244,7 +256,8 @@ static size_t error_json(const struct show *show, const struct sockeye_dgram_err
 	if (error->from_icmp) {
 		set_number(event, "icmp_type", error->icmp_type);
 		set_number(event, "icmp_code", error->icmp_code);
-		set_name(event, "offender", &error->offender);
+		host_text(&error->offender, offender, sizeof(offender));
+		json_object_set_new(event, "offender", json_string(offender));
 	}
 	return put_json(event, room, SOCKEYE__NOTE_ROOM);
 }
@@ -252,20 +265,20 @@ static size_t error_json(const struct show *show, const struct sockeye_dgram_err
 size_t show_error(void *arg, const struct sockeye_dgram_error *error, uint8_t *room)
 {
 	struct show *show = arg;
-	char name[NAME_MAX_OCTETS], offender[NAME_MAX_OCTETS], icmp[NAME_MAX_OCTETS + 64];
+	char name[NAME_MAX_OCTETS], offender[INET6_ADDRSTRLEN], icmp[96];
 
 	if (show->o->common.json)
 		return error_json(show, error, room);
-	if (error->peer.len > 0)
-		sockeye_sockaddr_print(&error->peer, name, sizeof(name));
-	else
-		snprintf(name, sizeof(name), "%s", show->address);
-	if (error->from_icmp && error->offender.len > 0)
-		sockeye_sockaddr_print(&error->offender, offender, sizeof(offender));
-	else
-		offender[0] = '\0';
+	host_text(&error->offender, offender, sizeof(offender));
 	snprintf(icmp, sizeof(icmp), "ICMP type %u code %u%s%s", error->icmp_type, error->icmp_code,
 		 offender[0] ? " from " : "", offender);
+	if (error->peer.len > 0)
+		sockeye_sockaddr_print_url(
+		    &error->peer,
+		    error->peer.u.sa.sa_family == AF_UNIX ? SOCKEYE_UNIX_DGRAM : SOCKEYE_UDP, name,
+		    sizeof(name));
+	else
+		snprintf(name, sizeof(name), "%s", show->address);
 	report_error(&show->o->common, "send", name, error->err, error->from_icmp ? icmp : NULL);
 	return 0;
 }

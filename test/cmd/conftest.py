@@ -1,0 +1,221 @@
+"""What the tests of the program share: starting it, its peers, and bounded waits.
+
+    def test_hello(run, server):
+        assert run("connect", "-m", "hi", server.url).stdout == b"..."
+
+The program is $SOCKEYE, else build/sockeye. Nothing sleeps to wait for
+something: ports are free ones, --ready-fd tells when a server listens, and
+every wait ends after WAIT_S.
+"""
+import contextlib
+import ctypes
+import json
+import os
+import pathlib
+import select
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SOCKEYE = os.environ.get("SOCKEYE", str(ROOT / "build" / "sockeye"))
+WAIT_S = 20
+QUIET_S = 0.15  # so long nothing may happen where nothing must
+CLONE_NEWNET = 0x40000000
+
+
+def until(condition, what, timeout=WAIT_S):
+    """Asks until condition() is true. For what does not tell by itself."""
+    deadline = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
+        time.sleep(0.005)
+    return found
+
+
+def readable(fd, timeout):
+    return bool(select.select([fd], [], [], timeout)[0])
+
+
+def read_exactly(fd, count):
+    """Reads `count` octets of a descriptor, or up to its end."""
+    fd, data = getattr(fd, "fileno", lambda: fd)(), bytearray()
+    while len(data) < count:
+        assert readable(fd, WAIT_S), f"only {bytes(data[:1000])} within {WAIT_S} s"
+        piece = os.read(fd, min(count - len(data), 65536))
+        if not piece:
+            break
+        data += piece
+    return bytes(data)
+
+
+def read_all(fd):
+    return read_exactly(fd, 1 << 40)
+
+
+def events(output):
+    """The JSON documents of an output, one a line."""
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def url_of(sock):
+    """The address of a Python socket, as the program takes it."""
+    name, scheme = sock.getsockname(), {socket.SOCK_STREAM: "tcp", socket.SOCK_DGRAM: "udp"}
+    if sock.family == socket.AF_UNIX:
+        kinds = {socket.SOCK_STREAM: "unix", socket.SOCK_DGRAM: "unix-dgram",
+                 socket.SOCK_SEQPACKET: "unix-seqpacket"}
+        path = "@" + name[1:].decode() if isinstance(name, bytes) else name
+        return f"{kinds[sock.type]}:{path}"
+    host = f"[{name[0]}]" if sock.family == socket.AF_INET6 else name[0]
+    return f"{scheme[sock.type]}://{host}:{name[1]}"
+
+
+class Program(subprocess.Popen):
+    """The running program with pipes, unbuffered."""
+
+    def __init__(self, *args, **kw):
+        for stream in ("stdin", "stdout", "stderr"):
+            kw.setdefault(stream, subprocess.PIPE)
+        super().__init__([SOCKEYE, *map(str, args)], bufsize=0, **kw)
+
+    def end(self, code=0):
+        """Waits for the end; returns what was left on stderr."""
+        assert self.wait(WAIT_S) == code, read_all(self.stderr) if self.stderr else ""
+        return read_all(self.stderr) if self.stderr else b""
+
+    def close_input(self):
+        self.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def sockeye():
+    """The path of the program."""
+    return SOCKEYE
+
+
+@pytest.fixture
+def run():
+    """Runs the program to its end. stdin is empty unless input= is given."""
+    def start(*args, input=b"", timeout=WAIT_S, **kw):
+        kw.setdefault("stdout", subprocess.PIPE)
+        kw.setdefault("stderr", subprocess.PIPE)
+        if "stdin" not in kw:
+            kw["input"] = input
+        return subprocess.run([SOCKEYE, *map(str, args)], timeout=timeout, check=False, **kw)
+    return start
+
+
+@pytest.fixture
+def program():
+    """Starts the program; what still runs after the test is killed."""
+    with contextlib.ExitStack() as stack:
+        def start(*args, **kw):
+            started = Program(*args, **kw)
+
+            def end():
+                if started.poll() is None:
+                    started.kill()
+                    started.wait(WAIT_S)
+                for stream in (started.stdin, started.stdout, started.stderr):
+                    if stream:
+                        stream.close()
+            stack.callback(end)
+            return started
+        yield start
+
+
+@pytest.fixture
+def ready(program):
+    """Starts `listen` or `serve`: the process, and its real addresses."""
+    def start(*args, **kw):
+        reading, writing = os.pipe()
+        try:
+            started = program(args[0], "--ready-fd", writing, *args[1:], pass_fds=[writing], **kw)
+        finally:
+            os.close(writing)
+        with open(reading, "rb", buffering=0) as pipe:
+            urls = read_all(pipe).decode().split()
+        assert urls, read_all(started.stderr).decode()
+        return started, urls
+    return start
+
+
+@pytest.fixture
+def echo(ready):
+    """A `sockeye serve echo` for the test: echo("tcp://127.0.0.1:0") is its address."""
+    def start(url, service="echo"):
+        return ready("serve", service, url, "--workers", "1", stdout=subprocess.DEVNULL,
+                     stderr=subprocess.PIPE)[1][0]
+    return start
+
+
+@pytest.fixture
+def listening():
+    """Makes Python sockets that listen or are bound, with a .url."""
+    with contextlib.ExitStack() as stack:
+        def make(kind=socket.SOCK_STREAM, family=socket.AF_INET, name=None, backlog=8):
+            sock = stack.enter_context(Peer(family, kind))
+            defaults = {socket.AF_INET: ("127.0.0.1", 0), socket.AF_INET6: ("::1", 0),
+                        socket.AF_UNIX: ""}  # "" picks an abstract name
+            sock.settimeout(WAIT_S)
+            sock.bind(defaults[family] if name is None else name)
+            if kind != socket.SOCK_DGRAM:
+                sock.listen(backlog)
+            return sock
+        yield make
+
+
+class Peer(socket.socket):
+    @property
+    def url(self):
+        return url_of(self)
+
+    def accept(self):
+        conn, peer = super().accept()
+        conn.settimeout(WAIT_S)
+        return conn, peer
+
+
+def connect_to(url):
+    """A Python client of an address that the program printed."""
+    scheme, _, rest = url.partition(":")
+    kind = {"tcp": socket.SOCK_STREAM, "unix": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM,
+            "unix-dgram": socket.SOCK_DGRAM, "unix-seqpacket": socket.SOCK_SEQPACKET}[scheme]
+    if scheme.startswith("unix"):
+        family, name = socket.AF_UNIX, "\0" + rest[1:] if rest[0] == "@" else rest
+    else:
+        host, _, port = rest[2:].rpartition(":")
+        family = socket.AF_INET6 if host[0] == "[" else socket.AF_INET
+        name = (host.strip("[]"), int(port))
+    sock = socket.socket(family, kind)
+    sock.settimeout(WAIT_S)
+    if scheme == "unix-dgram":
+        sock.bind("")  # a name of its own, so that it can be answered
+    sock.connect(name)
+    return sock
+
+
+@pytest.fixture
+def netns():
+    """A network namespace of its own for the test, with loopback up; needs to
+    be root or to have unprivileged user namespaces."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/thread-self/ns/net", encoding="ascii") as before:
+        if libc.unshare(CLONE_NEWNET) != 0:
+            pytest.skip(f"unshare: {os.strerror(ctypes.get_errno())}")
+        try:
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            yield
+        finally:
+            libc.setns(before.fileno(), CLONE_NEWNET)
+
+
+@pytest.fixture(autouse=True)
+def no_default_signals():
+    """Children get the signals as a shell would give them."""
+    old = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGPIPE, old)
