@@ -180,7 +180,7 @@ static void on_alarm(int signo)
 void storm(void)
 {
 	const struct sigaction act = {.sa_handler = on_alarm};
-	const struct itimerval often = {{0, 2000}, {0, 2000}};
+	const struct itimerval often = {{0, 500}, {0, 500}};
 
 	alarms = 0;
 	sigaction(SIGALRM, &act, NULL);
@@ -237,17 +237,17 @@ void in_child(void (*body)(void))
 	assert_int_equal(status, 0);
 }
 
-static bool hosts_mount(const char *hosts)
+/* Puts a file with this text over `target`. */
+static bool file_mount(const char *text, const char *target)
 {
-	char path[] = "/tmp/sockeye-hosts-XXXXXX";
+	char path[] = "/tmp/sockeye-test-XXXXXX";
 	int fd = mkstemp(path);
 	bool done;
 
 	if (fd < 0)
 		return false;
-	done = write(fd, hosts, strlen(hosts)) == (ssize_t)strlen(hosts) && fchmod(fd, 0644) == 0 &&
-	       mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) == 0 &&
-	       mount(path, "/etc/hosts", "none", MS_BIND, NULL) == 0;
+	done = write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fchmod(fd, 0644) == 0 &&
+	       mount(path, target, "none", MS_BIND, NULL) == 0;
 	close(fd);
 	unlink(path); /* the mount keeps it */
 	return done;
@@ -259,7 +259,10 @@ bool own_network(const char *hosts)
 	int fd;
 	bool up;
 
-	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 || !hosts_mount(hosts))
+	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0 ||
+	    mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    !file_mount(hosts, "/etc/hosts") ||
+	    !file_mount("hosts: files\nservices: files\n", "/etc/nsswitch.conf"))
 		return false;
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	up = ioctl(fd, SIOCSIFFLAGS, &lo) == 0;

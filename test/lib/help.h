@@ -59,7 +59,7 @@ bool is_cloexec(int fd);
  * octets that went in. */
 size_t stuff(int fd);
 
-/* SIGALRM every 2 ms, without SA_RESTART, until calm(). The count so far. */
+/* SIGALRM every half millisecond, without SA_RESTART, until calm(). The count so far. */
 void storm(void);
 unsigned calm(void);
 
@@ -72,8 +72,8 @@ void low_fds_release(void);
 #define CHILD_SKIPS 77
 void in_child(void (*body)(void));
 
-/* A network namespace with only lo, and /etc/hosts with this text, for the rest
- * of the process; false where that is not allowed. */
+/* A network namespace with only lo, and names from this text of /etc/hosts alone,
+ * for the rest of the process; false where that is not allowed. */
 bool own_network(const char *hosts);
 
 /* A new directory, removed with what is in it by the second call. */

@@ -1,6 +1,10 @@
 /* test_accept.c: taking clients. */
 #include "help.h"
 
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+
 static void test_descriptor_and_peer(void **state)
 {
 	static const char *const addresses[] = {"tcp://127.0.0.1:0", "tcp://[::1]:0",
@@ -60,20 +64,35 @@ static void test_not_a_listener(void **state)
 	assert_int_equal(sockeye_accept(fds[0], false, MS(10), NULL), -EBADF);
 }
 
+static void *late_client(void *listener)
+{
+	poll(NULL, 0, 20);
+	close(connected_to(listener));
+	return NULL;
+}
+
+/* Signals neither put a deadline off nor end a call that has none. */
 static void test_storm(void **state)
 {
 	struct sockeye_listener l = listener_on("tcp://127.0.0.1:0");
 	uint64_t began = now_ms();
-	int client;
+	sigset_t all, before;
+	pthread_t thread;
+	int fd;
 
 	(void)state;
 	storm();
 	assert_int_equal(sockeye_accept(l.fd, false, MS(40), NULL), -ETIMEDOUT);
 	assert_in_range(now_ms() - began, 40, LONG_MS);
-	client = connected_to(&l);
-	close(accepted_from(&l));
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	assert_int_equal(pthread_create(&thread, NULL, late_client, &l), 0);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	fd = sockeye_accept(l.fd, false, 0, NULL);
 	assert_true(calm() > 0);
-	close(client);
+	assert_true(fd > 2);
+	pthread_join(thread, NULL);
+	close(fd);
 	sockeye_listener_close(&l);
 }
 

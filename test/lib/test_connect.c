@@ -285,6 +285,25 @@ static void test_refused_first(void **state)
 	sockeye_listener_close(&l);
 }
 
+/* Also while another attempt is under way: one delay, not two. */
+static void test_refused_second(void **state)
+{
+	struct black_hole hole = black_hole_open();
+	struct sockeye_listener l = listener_on("tcp://127.0.0.1:0");
+	const struct sockeye_sockaddr names[] = {hole.name, dead_name("::1"), l.name};
+	uint64_t began = now_ms();
+	struct attempts a;
+	int fd = race(names, 3, 600, LONG_MS, &a, NULL);
+
+	(void)state;
+	assert_true(fd > 2);
+	assert_in_range(now_ms() - began, 599, 1199);
+	assert_int_equal(a.count, 3);
+	close(fd);
+	sockeye_listener_close(&l);
+	black_hole_close(&hole);
+}
+
 /* A slow address wins yet when the others fail: it has been tried all the time.
  * The black hole opens once its queue is emptied, by a child. */
 static void test_slow_wins(void **state)
@@ -333,54 +352,57 @@ static void test_all_fail(void **state)
 	black_hole_close(&hole);
 }
 
-/* In a network of its own: names, their order, and a family without a route. */
-static void names_in_own_network(void)
+/* Both families refuse or answer by turns: ::1 first, as RFC 6724 has it. */
+static void both_families(const struct sockeye_connect_opts *opts, struct attempts *a)
 {
-	struct sockeye_listener l;
-	struct sockeye_addr addr;
-	struct sockeye_fail why = {0};
-	struct attempts a = {0};
-	struct sockeye_connect_opts opts = {
-	    .on_attempt = note, .arg = &a, .deadline_ns = MS(LONG_MS)};
-	int fd;
+	struct sockeye_listener l = listener_on("tcp://127.0.0.1:0");
+	struct sockeye_addr addr = addr_of("tcp://both:%d", sockeye_sockaddr_port(&l.name));
+	int fd = sockeye_connect(&addr, opts, NULL);
 
-	if (!own_network("::1 both\n127.0.0.1 both\n"
-			 "2001:db8::1 far\n127.0.0.1 far\n"
-			 "2001:db8::1 many\n2001:db8::2 many\n2001:db8::3 many\n127.0.0.2 many\n"))
-		_exit(CHILD_SKIPS);
-	l = listener_on("tcp://127.0.0.1:0");
-	addr = addr_of("tcp://both:%d", sockeye_sockaddr_port(&l.name));
-	fd = sockeye_connect(&addr, &opts, NULL);
-	if (fd < 0 || a.count != 2 || a.list[0].err != -ECONNREFUSED || a.list[1].err != 0 ||
-	    a.list[0].name.u.sa.sa_family != AF_INET6)
+	if (fd < 0 || a->count != 2 || a->list[0].err != -ECONNREFUSED || a->list[1].err != 0 ||
+	    a->list[0].name.u.sa.sa_family != AF_INET6)
 		_exit(1);
 	close(fd);
 	sockeye_listener_close(&l);
-
-	/* nobody listens any more: what the reachable one said is the error */
-	addr = addr_of("tcp://far:%d", addr.port);
-	a.count = 0;
-	if (sockeye_connect(&addr, &opts, &why) != -ECONNREFUSED || a.count != 2)
+	a->count = 0;
+	if (sockeye_connect(&addr, opts, NULL) != -ECONNREFUSED || a->count != 2)
 		_exit(2);
-	for (size_t i = 0; i < 2; i++)
-		if (a.list[i].err !=
-		    (a.list[i].name.u.sa.sa_family == AF_INET6 ? -ENETUNREACH : -ECONNREFUSED))
-			_exit(3);
-	/* families by turns (RFC 8305 4) */
-	addr = addr_of("tcp://many:%d", addr.port);
-	a.count = 0;
-	if (sockeye_connect(&addr, &opts, &why) != -ECONNREFUSED || a.count != 4 ||
-	    a.list[0].name.u.sa.sa_family == a.list[1].name.u.sa.sa_family)
-		_exit(4);
-	/* one family alone needs no more than loopback */
-	addr = addr_of("tcp6://far:%d", addr.port);
-	if (sockeye_connect(&addr, &opts, &why) != -ENETUNREACH)
+}
+
+/* No route anywhere: every address is tried at once, families by turns (RFC 8305
+ * 4), and what a reachable one said goes before that. */
+static void no_route(const struct sockeye_connect_opts *opts, struct attempts *a)
+{
+	struct sockeye_addr addr = addr_of("tcp://far:9");
+	struct sockeye_sockaddr names[] = {name_of("2001:db8::1", 9), dead_name("127.0.0.1")};
+	struct sockeye_fail why;
+
+	a->count = 0;
+	if (sockeye_connect(&addr, opts, &why) != -ENETUNREACH || a->count != 4)
+		_exit(3);
+	for (size_t i = 1; i < a->count; i++)
+		if (a->list[i].name.u.sa.sa_family == a->list[i - 1].name.u.sa.sa_family)
+			_exit(4);
+	if (race(names, 2, 0, LONG_MS, a, &why) != -ECONNREFUSED || a->count != 2 ||
+	    strncmp(why.address, "tcp://127.0.0.1:", 16) != 0)
 		_exit(5);
-	/* bind= picks the family */
-	addr = addr_of("tcp://far:%d?bind=127.0.0.3", addr.port);
-	a.count = 0;
-	if (sockeye_connect(&addr, &opts, &why) != -ECONNREFUSED || a.count != 1)
+	addr = addr_of("tcp://far:9?bind=127.0.0.1"); /* which leaves one family */
+	a->count = 0;
+	if (sockeye_connect(&addr, opts, NULL) >= 0 || a->count != 2)
 		_exit(6);
+}
+
+static void names_in_own_network(void)
+{
+	struct attempts a = {0};
+	const struct sockeye_connect_opts opts = {
+	    .on_attempt = note, .arg = &a, .deadline_ns = MS(LONG_MS)};
+
+	if (!own_network("::1 both\n127.0.0.1 both\n"
+			 "2001:db8::1 far\n2001:db8::2 far\n192.0.2.1 far\n192.0.2.2 far\n"))
+		_exit(CHILD_SKIPS);
+	both_families(&opts, &a);
+	no_route(&opts, &a);
 }
 
 static void test_names(void **state)
@@ -641,6 +663,7 @@ int main(void)
 	    cmocka_unit_test(test_past_deadline),
 	    cmocka_unit_test(test_black_hole_first),
 	    cmocka_unit_test(test_refused_first),
+	    cmocka_unit_test(test_refused_second),
 	    cmocka_unit_test(test_slow_wins),
 	    cmocka_unit_test(test_all_fail),
 	    cmocka_unit_test(test_names),

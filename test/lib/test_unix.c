@@ -1,6 +1,7 @@
 /* test_unix.c: UNIX socket files: whose they are, and with which mode. */
 #include "help.h"
 
+#include <sys/inotify.h>
 #include <sys/stat.h>
 
 static const char *const schemes[] = {"unix", "unix-dgram", "unix-seqpacket"};
@@ -190,6 +191,27 @@ static void test_mode(void **state)
 		}
 }
 
+/* The file never has other bits than it was asked to have: it is made with them,
+ * not changed afterwards. */
+static void test_mode_from_birth(void **state)
+{
+	struct sockeye_listener l;
+	mode_t before = umask(0);
+	int in = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	char events[512];
+
+	(void)state;
+	*strrchr(path, '/') = '\0';
+	assert_return_code(inotify_add_watch(in, path, IN_ATTRIB), errno);
+	path[strlen(path)] = '/';
+	assert_int_equal(listen_at("unix-dgram", "?mode=0600", &l, NULL), 1);
+	umask(before);
+	assert_int_equal(read(in, events, sizeof events), -1);
+	assert_int_equal(errno, EAGAIN);
+	close(in);
+	sockeye_listener_close(&l);
+}
+
 static void test_longest_path(void **state)
 {
 	char dir[64];
@@ -243,6 +265,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_other_files_are_not, path_make, path_remove),
 	    cmocka_unit_test_setup_teardown(test_not_removed_when_replaced, path_make, path_remove),
 	    cmocka_unit_test_setup_teardown(test_mode, path_make, path_remove),
+	    cmocka_unit_test_setup_teardown(test_mode_from_birth, path_make, path_remove),
 	    cmocka_unit_test_setup_teardown(test_longest_path, path_make, path_remove),
 	    cmocka_unit_test(test_abstract),
 	};
