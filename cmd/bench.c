@@ -95,7 +95,7 @@ static int local_resolve(const struct sockeye_addr *addr, struct sockeye_sockadd
 			 struct sockeye_fail *fail)
 {
 	struct sockeye_addr local;
-	char text[80];
+	char text[sizeof(addr->opts.bind) + 2];
 	int err;
 
 	memset(out_local, 0, sizeof(*out_local));

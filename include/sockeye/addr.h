@@ -50,8 +50,9 @@ struct sockeye_addr_opts {
 	uint32_t backlog; /* 1-65535: of listen(2) */
 	uint32_t rcvbuf; /* octets: SO_RCVBUF */
 	uint32_t sndbuf; /* octets: SO_SNDBUF */
-	char bind[64];   /* bind=HOST[:PORT] of a client: its local address, as written; of a
-	                  * UNIX socket a path or @name, percent-decoded */
+	/* bind=HOST[:PORT] of a client: its local address, as written; of a UNIX
+	 * socket a path or @name, percent-decoded. */
+	char bind[SOCKEYE_UNIX_PATH_MAX + 2];
 };
 
 struct sockeye_addr {

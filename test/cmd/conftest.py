@@ -13,7 +13,6 @@ import json
 import os
 import pathlib
 import select
-import signal
 import socket
 import subprocess
 import time
@@ -211,11 +210,3 @@ def netns():
             yield
         finally:
             libc.setns(before.fileno(), CLONE_NEWNET)
-
-
-@pytest.fixture(autouse=True)
-def no_default_signals():
-    """Children get the signals as a shell would give them."""
-    old = signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGPIPE, old)
