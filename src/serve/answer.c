@@ -213,6 +213,8 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 	};
 
 	peer->len = in->msg_namelen;
+	if (peer->len == 0) /* an unnamed UNIX socket; what the slot had is another's */
+		peer->u.sa.sa_family = AF_UNSPEC;
 	if (a->w->server->opts->show_messages)
 		sockeye__show(a->w, site, peer, ans.in, ans.in_len);
 	site->service->datagram(site->config, &ans);
@@ -227,10 +229,14 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 		turned_away(a, site, &a->w->counters->dropped_rate, peer, "over its rate");
 		return false;
 	}
-	out->msg_name = peer->len > sizeof(sa_family_t) ? &peer->u : NULL;
+	if (peer->len <= sizeof(sa_family_t)) { /* no name, no way to answer */
+		sockeye__count(&a->w->counters->dropped_send, 1);
+		return false;
+	}
+	out->msg_name = &peer->u;
 	out->msg_namelen = peer->len;
 	a->out_iov[n] = (struct iovec){(void *)(uintptr_t)ans.out, ans.out_len};
-	return out->msg_name != NULL; /* an unnamed UNIX socket cannot be answered */
+	return true;
 }
 
 /* Sends out[0..n). One that cannot be sent is counted and skipped: its

@@ -1,0 +1,154 @@
+/* uring_ring.c: the ring, its buffers, and whether this machine has them. */
+#include "serve/uring.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SQ_ENTRIES 1024
+#define CQ_ENTRIES 8192
+
+static int ring_open(struct io_uring *ring, unsigned sq, unsigned cq)
+{
+	struct io_uring_params p = {
+	    .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
+	        IORING_SETUP_SUBMIT_ALL,
+	    .cq_entries = cq,
+	};
+
+	return io_uring_queue_init_params(sq, ring, &p);
+}
+
+static int buffers_register(struct io_uring *ring, unsigned count, struct io_uring_buf_ring **out)
+{
+	struct io_uring_buf_reg reg = {.ring_entries = count, .bgid = SOCKEYE__URING_GROUP};
+	void *mem = NULL;
+	int err = posix_memalign(&mem, 4096, count * sizeof(struct io_uring_buf));
+
+	if (err != 0)
+		return -err;
+	reg.ring_addr = (uint64_t)(uintptr_t)mem;
+	err = io_uring_register_buf_ring(ring, &reg, 0);
+	if (err < 0) {
+		free(mem);
+		return err;
+	}
+	io_uring_buf_ring_init(mem);
+	*out = mem;
+	return 0;
+}
+
+static bool lent_open(struct sockeye__uring_lent *lent)
+{
+	lent->cap = SOCKEYE__URING_BUFFERS; /* none is lent twice */
+	lent->ids = calloc(lent->cap, sizeof *lent->ids);
+	return lent->ids != NULL;
+}
+
+bool sockeye__uring_open(struct sockeye__uring *l)
+{
+	const int32_t count = SOCKEYE__URING_BUFFERS;
+
+	if (ring_open(&l->ring, SQ_ENTRIES, CQ_ENTRIES) < 0)
+		return false;
+	(void)io_uring_register_ring_fd(&l->ring); /* saves a look-up at each call; 5.18 */
+	if (buffers_register(&l->ring, count, &l->buffers) < 0)
+		return false;
+	l->memory = aligned_alloc(
+	    64, (size_t)count * SOCKEYE__URING_STRIDE + SOCKEYE__RECORD_BYTES);
+	if (l->memory == NULL || !lent_open(&l->lent) || !lent_open(&l->lent_before))
+		return false;
+	for (int32_t i = 0; i < count; i++)
+		sockeye__uring_buffer_give(l, i);
+	return true;
+}
+
+/* The kernel takes a ring down after the process has gone; what it still polls
+ * would keep its port until then, and a restart would find it in use. */
+static void requests_end(struct sockeye__uring *l)
+{
+	struct io_uring_sync_cancel_reg all = {
+	    .flags = IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL,
+	    .timeout = {.tv_sec = 1},
+	};
+
+	(void)io_uring_register_sync_cancel(&l->ring, &all);
+	(void)io_uring_submit_and_get_events(&l->ring);
+}
+
+void sockeye__uring_close(struct sockeye__uring *l)
+{
+	if (l->buffers != NULL) {
+		requests_end(l);
+		io_uring_queue_exit(&l->ring);
+	}
+	free(l->buffers);
+	free(l->memory);
+	free(l->lent.ids);
+	free(l->lent_before.ids);
+}
+
+void sockeye__uring_wait(struct sockeye__uring *l)
+{
+	bool timed = l->clocks.needed || l->resume_ns != 0;
+	int ms = timed ? sockeye__clocks_wait_ms(&l->clocks, l->resume_ns) : -1;
+	struct io_uring_cqe *cqe;
+
+	if (l->hurry) {
+		l->hurry = false;
+		(void)io_uring_submit_and_get_events(&l->ring);
+	} else if (ms < 0) {
+		(void)io_uring_submit_and_wait(&l->ring, 1);
+	} else {
+		struct __kernel_timespec ts = {
+		    .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+
+		(void)io_uring_submit_and_wait_timeout(&l->ring, &cqe, 1, &ts, NULL);
+	}
+}
+
+/* Does what the loop does, once, over a pair of sockets: containers and sysctls
+ * forbid io_uring, old kernels lack parts of it, and some only pretend. */
+static int try_receive(struct io_uring *ring, struct io_uring_buf_ring *buffers, int pair[2])
+{
+	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
+	struct io_uring_cqe *cqe;
+	struct __kernel_timespec ts = {.tv_sec = 1};
+	uint8_t byte;
+	int err;
+
+	io_uring_buf_ring_add(buffers, &byte, 1, 0, io_uring_buf_ring_mask(1), 0);
+	io_uring_buf_ring_advance(buffers, 1);
+	io_uring_prep_recv_multishot(sqe, pair[0], NULL, 0, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->buf_group = SOCKEYE__URING_GROUP;
+	if (send(pair[1], "x", 1, MSG_NOSIGNAL) != 1)
+		return -errno;
+	err = io_uring_submit_and_wait_timeout(ring, &cqe, 1, &ts, NULL);
+	if (err < 0)
+		return err;
+	return cqe->res == 1 ? 0 : cqe->res < 0 ? cqe->res : -EOPNOTSUPP;
+}
+
+int sockeye__uring_probe(void)
+{
+	struct io_uring ring;
+	struct io_uring_buf_ring *buffers = NULL;
+	int pair[2], err = ring_open(&ring, 4, 8);
+
+	if (err < 0)
+		return err;
+	err = buffers_register(&ring, 1, &buffers);
+	if (err == 0 && socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		err = -errno;
+	if (err == 0) {
+		err = try_receive(&ring, buffers, pair);
+		close(pair[0]);
+		close(pair[1]);
+	}
+	io_uring_queue_exit(&ring);
+	free(buffers);
+	return err;
+}
