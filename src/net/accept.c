@@ -38,10 +38,13 @@ int sockeye_accept(int fd, bool nonblocking, uint64_t deadline_ns,
 		if (err < 0)
 			return err;
 		client = accept4(fd, &peer.u.sa, &peer.len, flags);
-		if (client >= 0 && out_peer != NULL)
-			*out_peer = peer;
-		if (client >= 0)
-			return sockeye__fd_above_stdio(client);
+		if (client >= 0) {
+			client = sockeye__fd_above_stdio(client);
+			peer.len = sockeye__name_len(peer.len);
+			if (client >= 0 && out_peer != NULL)
+				*out_peer = peer;
+			return client;
+		}
 		if (errno == EAGAIN && deadline_ns == 0)
 			return -EAGAIN;
 		/* with a deadline EAGAIN means that another process was faster */

@@ -155,7 +155,7 @@ int sockeye_dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
 
 	if (n < 0)
 		return (int)n;
-	d.peer.len = msg.msg_namelen < sizeof d.peer.u ? msg.msg_namelen : sizeof d.peer.u;
+	d.peer.len = sockeye__name_len(msg.msg_namelen);
 	sockeye__dgram_local(&msg, &d);
 	d.true_len = (size_t)n;
 	d.truncated = d.true_len > cap;

@@ -17,6 +17,13 @@
 
 #define SOCKEYE__NAMES_MAX 32 /* addresses of one name that are considered */
 
+/* The length of an address as the kernel gave it, as it takes it back: a path
+ * that fills sun_path comes with one octet more (unix(7), BUGS). */
+static inline socklen_t sockeye__name_len(socklen_t len)
+{
+	return len < sizeof(struct sockaddr_un) ? len : (socklen_t)sizeof(struct sockaddr_un);
+}
+
 /* --- options.c --- */
 
 /* The socket(2) arguments of a scheme for one resolved address (NULL: only

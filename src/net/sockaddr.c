@@ -10,6 +10,8 @@
 #include <sockeye/sockaddr.h>
 #include <sockeye/text.h>
 
+#include "net/net.h"
+
 #define PATH_AT offsetof(struct sockaddr_un, sun_path)
 
 /* The Internet address behind an IPv4-mapped IPv6 one (RFC 4291 2.5.5.2),
@@ -182,9 +184,7 @@ static int name_get(int fd, int (*get)(int, struct sockaddr *, socklen_t *),
 
 	if (get(fd, &name.u.sa, &name.len) < 0)
 		return -errno;
-	/* a path that fills sun_path comes with a length beyond it (unix(7), BUGS) */
-	if (name.len > sizeof name.u)
-		name.len = sizeof name.u;
+	name.len = sockeye__name_len(name.len);
 	*out_name = name;
 	return 0;
 }

@@ -135,6 +135,27 @@ static void test_failures(void **state)
 	assert_int_equal(fds_open(), fds);
 }
 
+/* Errors that look alike for several causes come with what can be done. */
+static void test_hints(void **state)
+{
+	static const struct {
+		const char *address, *word;
+	} rows[] = {
+	    {"udp://127.255.255.255:9", "?broadcast"},
+	    {"tcp://127.0.0.1:9?bind=192.0.2.77", "not an address of this machine"},
+	    {"tcp://127.0.0.1:9?bind=[::1]", "other family"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct sockeye_addr addr = addr_of("%s", rows[i].address);
+		struct sockeye_fail why = {0};
+
+		assert_true(sockeye_connect(&addr, NULL, &why) < 0);
+		assert_non_null(strstr(why.detail, rows[i].word));
+	}
+}
+
 static void test_refused(void **state)
 {
 	static const char *const hosts[] = {"127.0.0.1", "::1"};
@@ -655,27 +676,17 @@ static void test_high_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_every_scheme),
-	    cmocka_unit_test(test_failures),
-	    cmocka_unit_test(test_refused),
-	    cmocka_unit_test(test_deadline),
-	    cmocka_unit_test(test_unix_deadline),
-	    cmocka_unit_test(test_past_deadline),
-	    cmocka_unit_test(test_black_hole_first),
-	    cmocka_unit_test(test_refused_first),
-	    cmocka_unit_test(test_refused_second),
-	    cmocka_unit_test(test_slow_wins),
-	    cmocka_unit_test(test_all_fail),
-	    cmocka_unit_test(test_names),
-	    cmocka_unit_test(test_bind),
-	    cmocka_unit_test(test_bind_port),
-	    cmocka_unit_test(test_bad_bind),
-	    cmocka_unit_test(test_not_to_itself),
-	    cmocka_unit_test(test_unix_names),
-	    cmocka_unit_test(test_sctp_and_mptcp),
-	    cmocka_unit_test(test_inherited),
-	    cmocka_unit_test(test_options),
-	    cmocka_unit_test(test_high_descriptors),
+	    cmocka_unit_test(test_every_scheme),   cmocka_unit_test(test_failures),
+	    cmocka_unit_test(test_hints),          cmocka_unit_test(test_refused),
+	    cmocka_unit_test(test_deadline),       cmocka_unit_test(test_unix_deadline),
+	    cmocka_unit_test(test_past_deadline),  cmocka_unit_test(test_black_hole_first),
+	    cmocka_unit_test(test_refused_first),  cmocka_unit_test(test_refused_second),
+	    cmocka_unit_test(test_slow_wins),      cmocka_unit_test(test_all_fail),
+	    cmocka_unit_test(test_names),          cmocka_unit_test(test_bind),
+	    cmocka_unit_test(test_bind_port),      cmocka_unit_test(test_bad_bind),
+	    cmocka_unit_test(test_not_to_itself),  cmocka_unit_test(test_unix_names),
+	    cmocka_unit_test(test_sctp_and_mptcp), cmocka_unit_test(test_inherited),
+	    cmocka_unit_test(test_options),        cmocka_unit_test(test_high_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,10 @@
 /* test_dgram.c: datagrams: lengths, addresses, refusals. */
 #include "help.h"
 
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+
 static char big[70000], got[70000];
 
 /* An unconnected UDP socket bound to a free port of `host`. */
@@ -291,6 +295,59 @@ static void test_local_error(void **state)
 	close(fd);
 }
 
+static void *late_sender(void *fd)
+{
+	poll(NULL, 0, 20);
+	assert_int_equal(sockeye_dgram_send(*(int *)fd, "late", 4, NULL), 0);
+	return NULL;
+}
+
+/* A blocking call without a deadline outlasts signals. */
+static void test_storm(void **state)
+{
+	struct sockeye_listener l = listener_on("udp://127.0.0.1:0");
+	int fd = connected_to(&l);
+	struct sockeye_dgram d;
+	sigset_t all, before;
+	pthread_t thread;
+
+	(void)state;
+	storm();
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	assert_int_equal(pthread_create(&thread, NULL, late_sender, &fd), 0);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, 0, &d), 0);
+	assert_true(calm() > 0);
+	assert_int_equal(d.len, 4);
+	pthread_join(thread, NULL);
+	close(fd);
+	sockeye_listener_close(&l);
+}
+
+/* A client whose path fills sun_path can be answered. */
+static void test_peer_with_a_full_path(void **state)
+{
+	struct sockeye_listener l = listener_on("unix-dgram:@sockeye-test-#");
+	struct sockeye_sockaddr own = {.len = sizeof own.u.un, .u.un.sun_family = AF_UNIX};
+	const char *dir = dir_make();
+	struct sockeye_dgram d;
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	(void)state;
+	memset(own.u.un.sun_path, 'x', sizeof own.u.un.sun_path);
+	memcpy(own.u.un.sun_path, dir, strlen(dir));
+	own.u.un.sun_path[strlen(dir)] = '/';
+	assert_return_code(bind(fd, &own.u.sa, own.len), errno);
+	send_to(fd, &l.name, "x", 1);
+	assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, MS(LONG_MS), &d), 0);
+	assert_int_equal(sockeye_dgram_send(l.fd, "y", 1, &d), 0);
+	assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), 0);
+	close(fd);
+	sockeye_listener_close(&l);
+	dir_remove();
+}
+
 /* An autobound client of a UNIX datagram server has a name to be answered at;
  * an unbound one has none. */
 static void test_unix_peers(void **state)
@@ -353,7 +410,9 @@ int main(void)
 	    cmocka_unit_test(test_refused_when_connected),
 	    cmocka_unit_test(test_refused_when_unconnected),
 	    cmocka_unit_test(test_local_error),
+	    cmocka_unit_test(test_storm),
 	    cmocka_unit_test(test_unix_peers),
+	    cmocka_unit_test(test_peer_with_a_full_path),
 	    cmocka_unit_test(test_reconnect_to_another_network),
 	};
 

@@ -7,17 +7,17 @@ struct want {
 	size_t len;
 };
 
-#define LINE(s)                                                                                    \
-	{                                                                                          \
-		1, (s), sizeof(s) - 1                                                              \
+#define LINE(s) \
+	{ \
+		1, (s), sizeof(s) - 1 \
 	}
-#define LAST(s)                                                                                    \
-	{                                                                                          \
-		2, (s), sizeof(s) - 1                                                              \
+#define LAST(s) \
+	{ \
+		2, (s), sizeof(s) - 1 \
 	}
-#define TOO_LONG                                                                                   \
-	{                                                                                          \
-		SOCKEYE_E_LINE_TOO_LONG, NULL, 0                                                   \
+#define TOO_LONG \
+	{ \
+		SOCKEYE_E_LINE_TOO_LONG, NULL, 0 \
 	}
 
 static const struct {
@@ -26,10 +26,10 @@ static const struct {
 	struct want want[8]; /* then the end, twice */
 	size_t count;
 } rows[] = {
-#define ROW(in, cap, ...)                                                                          \
-	{                                                                                          \
-		in, sizeof(in) - 1, cap, {__VA_ARGS__},                                            \
-		    sizeof((struct want[]){__VA_ARGS__}) / sizeof(struct want)                     \
+#define ROW(in, cap, ...) \
+	{ \
+		in, sizeof(in) - 1, cap, {__VA_ARGS__}, \
+		    sizeof((struct want[]){__VA_ARGS__}) / sizeof(struct want) \
 	}
     {"", 0, 8, {{0}}, 0},
     ROW("a\n", 8, LINE("a")),

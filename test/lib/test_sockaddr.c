@@ -21,8 +21,8 @@ static struct sockeye_sockaddr scoped(const char *host, uint16_t port, uint32_t 
 	return name;
 }
 
-#define PATH_108                                                                                   \
-	"/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"                                   \
+#define PATH_108 \
+	"/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" \
 	"bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
 
 static void test_print(void **state)
@@ -195,7 +195,7 @@ static void test_path_of_108(void **state)
 	name.u.un.sun_path[len] = '/';
 	assert_return_code(bind(fd, &name.u.sa, name.len), errno);
 	assert_int_equal(sockeye_local_name(fd, &back), 0);
-	assert_in_range(back.len, 110, sizeof back.u);
+	assert_int_equal(back.len, sizeof back.u.un); /* not 111 */
 	assert_int_equal(sockeye_sockaddr_print(&back, text, sizeof text), 108);
 	assert_memory_equal(text, name.u.un.sun_path, 108);
 	close(fd);
