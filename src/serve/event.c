@@ -36,6 +36,7 @@ struct conn {
 
 struct loop {
 	struct sockeye__worker *w;
+	struct sockeye_counters *counters;
 	int ep;
 	bool watching; /* the listeners are in the epoll set */
 	bool stopping;
@@ -58,18 +59,21 @@ static void conn_close(struct loop *l, struct conn *c, enum sockeye__end end)
 	free(c);
 }
 
+/* The socket is watched level-triggered: whatever it was, epoll says again. */
+static bool not_now(int err)
+{
+	return err == EAGAIN || err == EWOULDBLOCK || err == EINTR;
+}
+
 /* Sends what the peer takes now: octets, 0 when it takes none, or -errno. */
 static ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *out, size_t len)
 {
-	ssize_t n;
+	ssize_t n = send(c->c.v.fd, out, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-	do
-		n = send(c->c.v.fd, out, len, MSG_NOSIGNAL | MSG_DONTWAIT);
-	while (n < 0 && errno == EINTR);
 	if (n < 0)
-		return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -errno;
+		return not_now(errno) ? 0 : -errno;
 	c->c.v.bytes_out += (uint64_t)n;
-	sockeye__count(&l->w->counters->bytes_out, (uint64_t)n);
+	sockeye__count(&l->counters->bytes_out, (uint64_t)n);
 	return n;
 }
 
@@ -169,10 +173,8 @@ static void conn_read(struct loop *l, struct conn *c)
 		conn_close(l, c, SOCKEYE__END_ERROR); /* the session will never take it */
 		return;
 	}
-	do
-		n = recv(c->c.v.fd, l->buf + kept, BUFFER_BYTES - kept, 0);
-	while (n < 0 && errno == EINTR);
-	if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK) {
+	n = recv(c->c.v.fd, l->buf + kept, BUFFER_BYTES - kept, 0);
+	if (n < 0 && !not_now(errno)) {
 		conn_close(l, c, sockeye__end_of(-errno));
 		return;
 	}
@@ -180,7 +182,7 @@ static void conn_read(struct loop *l, struct conn *c)
 		c->c.v.in_end = true;
 	if (n > 0) {
 		c->c.v.bytes_in += (uint64_t)n;
-		sockeye__count(&l->w->counters->bytes_in, (uint64_t)n);
+		sockeye__count(&l->counters->bytes_in, (uint64_t)n);
 		if (l->w->server->opts->show_messages)
 			sockeye__visit_show(l->w, &c->c.v, l->buf + kept, (size_t)n);
 		kept += (size_t)n;
@@ -416,6 +418,7 @@ static void run(struct sockeye__worker *w)
 	if (l == NULL)
 		return;
 	l->w = w;
+	l->counters = w->counters;
 	if (loop_open(l))
 		while (!l->stopping || w->conns > 0)
 			loop_turn(l);

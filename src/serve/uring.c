@@ -254,6 +254,7 @@ static void run(struct sockeye__worker *w)
 	if (l == NULL)
 		return;
 	l->w = w;
+	l->counters = w->counters;
 	if (loop_open(l))
 		while (!l->stopping || w->conns > 0)
 			loop_turn(l);

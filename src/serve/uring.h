@@ -70,6 +70,7 @@ struct sockeye__uring_lent {
 
 struct sockeye__uring {
 	struct sockeye__worker *w;
+	struct sockeye_counters *counters;
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffers;
 	uint8_t *memory; /* of the buffers, and behind them of a record */

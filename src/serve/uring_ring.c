@@ -90,23 +90,27 @@ void sockeye__uring_close(struct sockeye__uring *l)
 	free(l->lent_before.ids);
 }
 
-void sockeye__uring_wait(struct sockeye__uring *l)
+static void wait_timed(struct sockeye__uring *l)
 {
-	bool timed = l->clocks.needed || l->resume_ns != 0;
-	int ms = timed ? sockeye__clocks_wait_ms(&l->clocks, l->resume_ns) : -1;
+	int ms = sockeye__clocks_wait_ms(&l->clocks, l->resume_ns);
+	struct __kernel_timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
 	struct io_uring_cqe *cqe;
 
-	if (l->hurry) {
-		l->hurry = false;
-		(void)io_uring_submit_and_get_events(&l->ring);
-	} else if (ms < 0) {
+	if (ms < 0)
 		(void)io_uring_submit_and_wait(&l->ring, 1);
-	} else {
-		struct __kernel_timespec ts = {
-		    .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-
+	else
 		(void)io_uring_submit_and_wait_timeout(&l->ring, &cqe, 1, &ts, NULL);
-	}
+}
+
+void sockeye__uring_wait(struct sockeye__uring *l)
+{
+	if (l->hurry)
+		(void)io_uring_submit_and_get_events(&l->ring);
+	else if (l->clocks.needed || l->resume_ns != 0)
+		wait_timed(l);
+	else
+		(void)io_uring_submit_and_wait(&l->ring, 1);
+	l->hurry = false;
 }
 
 /* Does what the loop does, once, over a pair of sockets: containers and sysctls
