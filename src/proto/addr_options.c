@@ -90,7 +90,7 @@ static int unknown_fail(const struct sockeye__reader *r, struct sockeye__slice n
 	}
 	if (out.len == 0)
 		return sockeye__addr_fail(r, SOCKEYE_E_OPTION, "%s takes no options", scheme);
-	return sockeye__addr_fail(r, SOCKEYE_E_OPTION, "%s has no \"%s\"; known options:%s", scheme,
+	return sockeye__addr_fail(r, SOCKEYE_E_OPTION, "%s has no \"%s\": it takes%s", scheme,
 				  shown, known);
 }
 
@@ -113,8 +113,10 @@ static bool local_read(struct sockeye__reader *r, struct sockeye__slice text)
 
 	if (sockeye_scheme_is_unix(r->addr.scheme)) {
 		len = sockeye__percent_decode(text, bind, max);
-		return len > 0 && len <= (ssize_t)max && memchr(bind, '\0', (size_t)len) == NULL &&
-		       strcmp(bind, "@") != 0;
+		if (len <= 0 || len > (ssize_t)max || memchr(bind, '\0', (size_t)len) != NULL)
+			return false;
+		len -= bind[0] == '@';
+		return len > 0 && len <= SOCKEYE_UNIX_PATH_MAX;
 	}
 	if (text.len == 0 || text.len > max || text.at[text.len - 1] == ':' ||
 	    sockeye__addr_host_port(&local, text) < 0)
