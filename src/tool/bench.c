@@ -339,6 +339,7 @@ static void loop(struct sockeye__bench_run *run)
 	int n;
 
 	run->now_ns = sockeye__bench_clock();
+	run->next_tick_ns = run->now_ns + TICK_NS;
 	advance(run);
 	while (run->phase != SOCKEYE__BENCH_OVER) {
 		uint64_t wake_ns =
