@@ -150,7 +150,7 @@ static int scheme_of(int fd)
 {
 	struct sockeye_sockaddr name = {0};
 	struct sockeye__kind kind;
-	int domain, type, protocol, err;
+	int domain = 0, type = 0, protocol = 0, err;
 
 	err = sockeye__option_get(fd, SOL_SOCKET, SO_DOMAIN, &domain);
 	if (err == 0)

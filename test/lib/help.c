@@ -120,6 +120,34 @@ void black_hole_close(struct black_hole *hole)
 		close(hole->fds[--hole->count]);
 }
 
+void note(void *attempts, const struct sockeye_sockaddr *name, int err)
+{
+	struct attempts *a = attempts;
+
+	assert_true(a->count < COUNT(a->list));
+	a->list[a->count].name = *name;
+	a->list[a->count++].err = err;
+}
+
+int ended(const struct attempts *a, const struct sockeye_sockaddr *name)
+{
+	for (size_t i = 0; i < a->count; i++)
+		if (sockeye_sockaddr_equal(&a->list[i].name, name))
+			return a->list[i].err;
+	return 1;
+}
+
+struct sockeye_sockaddr dead_name(const char *host)
+{
+	struct sockeye_sockaddr name = name_of(host, 0);
+	int fd = socket(name.u.sa.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_return_code(bind(fd, &name.u.sa, name.len), errno);
+	assert_int_equal(sockeye_local_name(fd, &name), 0);
+	close(fd);
+	return name;
+}
+
 void pair_open(int type, int fds[static 2])
 {
 	assert_return_code(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds), errno);

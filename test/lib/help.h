@@ -49,6 +49,22 @@ struct black_hole {
 struct black_hole black_hole_open(void);
 void black_hole_close(struct black_hole *hole);
 
+/* What on_attempt of sockeye_connect was told: for it, note() and a struct. */
+struct attempts {
+	size_t count;
+	struct {
+		struct sockeye_sockaddr name;
+		int err;
+	} list[16];
+};
+void note(void *attempts, const struct sockeye_sockaddr *name, int err);
+
+/* How the attempt at `name` ended, 1 when there was none. */
+int ended(const struct attempts *a, const struct sockeye_sockaddr *name);
+
+/* An address of this machine where nobody listens. */
+struct sockeye_sockaddr dead_name(const char *host);
+
 void pair_open(int type, int fds[static 2]); /* socketpair */
 uint64_t now_ms(void);
 size_t fds_open(void); /* how many descriptors this process has */
