@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from serving import read_all, read_n, reset, same, until
+from serving import read_all, read_n, reset, same, send_and_end, until
 
 STREAMS = ["tcp", "unix", "unix-seqpacket"]
 DATAGRAMS = ["udp", "unix-dgram"]
@@ -270,9 +270,7 @@ def test_clients_that_speak_and_leave(start, scheme, service, model):
             client.send(b"hello\n" * 100)
         leave(client)
     with server.connect() as client:
-        with contextlib.suppress(BrokenPipeError):
-            client.send(b"hello\n")
-        client.shutdown(socket.SHUT_WR)
+        send_and_end(client, b"hello\n")
         assert client.recv(65536)
     until(lambda: server.counters()["open"] == 0, "all connections closed")
 
