@@ -120,11 +120,16 @@ static int choice(const struct cli_option *o, const char *text, unsigned *out)
 	return -EINVAL;
 }
 
+static uint64_t limit(const struct cli_option *o)
+{
+	if (o->max)
+		return o->max;
+	return o->kind == CLI_UINT ? UINT32_MAX : UINT64_MAX;
+}
+
 static int in_range(const struct cli_option *o, uint64_t v)
 {
-	uint64_t max = o->max ? o->max : o->kind == CLI_UINT ? UINT32_MAX : UINT64_MAX;
-
-	return v < o->min || v > max ? -ERANGE : 0;
+	return v < o->min || v > limit(o) ? -ERANGE : 0;
 }
 
 static int append(struct cli_list *list, const char *text)
@@ -196,11 +201,11 @@ static void range_text(const struct cli_option *o, char *buf, size_t cap)
 	double unit = o->kind == CLI_TIME ? 1e9 : 1;
 	const char *s = o->kind == CLI_TIME ? " s" : "";
 
-	if (o->max)
-		snprintf(buf, cap, "%.9g to %.9g%s", (double)o->min / unit, (double)o->max / unit,
-			 s);
+	if (limit(o) < UINT64_MAX)
+		snprintf(buf, cap, "%.10g to %.10g%s", (double)o->min / unit,
+			 (double)limit(o) / unit, s);
 	else
-		snprintf(buf, cap, "at least %.9g%s", (double)o->min / unit, s);
+		snprintf(buf, cap, "at least %.10g%s", (double)o->min / unit, s);
 }
 
 static int complain(const struct table *t, const struct cli_common *common,
@@ -216,7 +221,7 @@ static int complain(const struct table *t, const struct cli_common *common,
 		for (unsigned i = 0; o->choices[i] && len < sizeof(wanted); i++)
 			len += (size_t)snprintf(wanted + len, sizeof(wanted) - len, "%s%s",
 						i ? ", " : "one of ", o->choices[i]);
-	} else if (err == -ERANGE && (o->min || o->max)) {
+	} else if (err == -ERANGE) {
 		range_text(o, wanted, sizeof(wanted));
 	} else {
 		snprintf(wanted, sizeof(wanted), "%s", what_is_wanted[o->kind]);

@@ -59,7 +59,7 @@ struct cli_option {
 	const char *value; /* what --help calls the value: "N", "TIME"; NULL for flags */
 	enum cli_kind kind;
 	size_t offset;              /* of the field in the subcommand's struct */
-	const char *help;           /* one line or more, separated by \n */
+	const char *help;           /* a phrase; --help wraps it */
 	uint64_t min, max;          /* CLI_UINT, CLI_SIZE, CLI_TIME; max 0: no limit of its own */
 	const char *const *choices; /* CLI_CHOICE, ended by NULL */
 };

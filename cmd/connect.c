@@ -4,9 +4,11 @@
 #include "session.h"
 #include "stop.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -34,9 +36,9 @@ static const struct cli_option options[] = {
     {"dontroute", 0, NULL, CLI_FLAG, offsetof(struct opts, dontroute),
      "only to directly connected networks"},
     {"unconnected", 'u', NULL, CLI_FLAG, offsetof(struct opts, unconnected),
-     "datagrams: take answers from any address, and say\nfrom which"},
+     "datagrams: take answers from any address, and say from which"},
     {"reconnect", 0, "ADDR@N", CLI_LIST, offsetof(struct opts, reconnects),
-     "datagrams: after N messages associate the same socket\nwith ADDR, or with none "
+     "datagrams: after N messages associate the same socket with ADDR, or with none "
      "(repeatable)"},
     {"count", 'n', "N", CLI_UINT, offsetof(struct opts, s.count),
      "leave after N messages received; on a stream, N lines", .min = 1},
@@ -85,8 +87,27 @@ static void pause_ns(uint64_t ns)
 		;
 }
 
-/* The descriptor, or the exit code of what went wrong as -1 - code. */
-static int dial(struct opts *o, const struct sockeye_addr *addr, struct sockeye_fail *fail)
+/* The path that binding is going to make, NULL when there is none or when
+ * somebody else's file is there: binding will fail then. */
+static const char *own_path(const struct sockeye_addr *addr)
+{
+	const char *path = addr->opts.bind;
+	struct stat st;
+
+	if (!sockeye_scheme_is_unix(addr->scheme) || !path[0] || path[0] == '@')
+		return NULL;
+	return lstat(path, &st) < 0 && errno == ENOENT ? path : NULL;
+}
+
+static void path_remove(const char *path)
+{
+	if (path)
+		unlink(path);
+}
+
+/* The descriptor, or a negative code with *fail filled in. */
+static int dial(struct opts *o, const struct sockeye_addr *addr, const char *path,
+		struct sockeye_fail *fail)
 {
 	const struct cli_common *common = &o->s.common;
 	struct sockeye_connect_opts how = {
@@ -102,6 +123,8 @@ static int dial(struct opts *o, const struct sockeye_addr *addr, struct sockeye_
 
 		how.deadline_ns = o->connect_ns ? sockeye_now().mono_ns + o->connect_ns : 0;
 		fd = sockeye_connect(addr, &how, fail);
+		if (fd < 0)
+			path_remove(path);
 		if (fd >= 0 || i == o->retries || sockeye_error_exit(fd) == SOCKEYE_EXIT_USAGE)
 			return fd;
 		sockeye_fail_text(fail, text, sizeof(text));
@@ -168,15 +191,6 @@ static int talk(const struct opts *o, const struct sockeye_addr *addr, const cha
 	return session_run(&s, &fd, 1);
 }
 
-/* A path we bound to is ours to remove; an abstract name needs no removing. */
-static void bound_path_remove(const struct sockeye_addr *addr)
-{
-	const char *path = addr->opts.bind;
-
-	if (sockeye_scheme_is_unix(addr->scheme) && path[0] && path[0] != '@')
-		unlink(path);
-}
-
 static int cmd_connect(int argc, char **argv)
 {
 	struct opts o = {.s = SESSION_DEFAULTS, .pause_ns = SOCKEYE_NS_PER_S};
@@ -184,7 +198,7 @@ static int cmd_connect(int argc, char **argv)
 	struct cli_operands operands;
 	struct sockeye_addr addr;
 	struct sockeye_fail fail;
-	const char *wrong;
+	const char *wrong, *path;
 	int code = cli_parse(&connect_command, argc, argv, &o, &operands), fd;
 
 	if (code != CLI_GO)
@@ -198,13 +212,14 @@ static int cmd_connect(int argc, char **argv)
 	if (code != CLI_GO)
 		return code;
 	sockeye_addr_print(&addr, address, sizeof(address));
-	stop_catch(&o.s.common, "connect", address);
-	fd = dial(&o, &addr, &fail);
+	path = own_path(&addr);
+	stop_catch(&o.s.common, "connect", address, path);
+	fd = dial(&o, &addr, path, &fail);
 	if (fd < 0)
 		return report_fail(&o.s.common, &fail);
 	code = talk(&o, &addr, address, fd);
 	session_close(&o.s, fd);
-	bound_path_remove(&addr);
+	path_remove(path);
 	return code;
 }
 

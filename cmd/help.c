@@ -4,12 +4,33 @@
 #include <string.h>
 
 #define HELP_COLUMN 28
+#define WIDTH       80
 #define WORD_MAX    31
+
+/* The words of `text`, in lines that end before WIDTH, from HELP_COLUMN on. */
+static void print_wrapped(const char *text, FILE *out)
+{
+	int column = HELP_COLUMN;
+
+	while (*text) {
+		int blank = (int)strspn(text, " "), word = (int)strcspn(text + blank, " \n");
+
+		if (text[0] == '\n' || column + blank + word > WIDTH) {
+			fprintf(out, "\n%*s", HELP_COLUMN, "");
+			column = HELP_COLUMN;
+			text += text[0] == '\n' ? 1 : blank;
+			continue;
+		}
+		fprintf(out, "%.*s", blank + word, text);
+		column += blank + word;
+		text += blank + word;
+	}
+	fputc('\n', out);
+}
 
 static void print_option(const struct cli_option *o, FILE *out)
 {
 	char left[80];
-	const char *line = o->help;
 	int n;
 
 	n = o->letter ? snprintf(left, sizeof(left), "  -%c, --%s", o->letter, o->name)
@@ -19,15 +40,7 @@ static void print_option(const struct cli_option *o, FILE *out)
 	fprintf(out, "%-*s", HELP_COLUMN, left);
 	if (n >= HELP_COLUMN)
 		fprintf(out, "\n%*s", HELP_COLUMN, "");
-	for (;;) {
-		int len = (int)strcspn(line, "\n");
-
-		fprintf(out, "%.*s\n", len, line);
-		if (line[len] == '\0')
-			break;
-		line += len + 1;
-		fprintf(out, "%*s", HELP_COLUMN, "");
-	}
+	print_wrapped(o->help, out);
 }
 
 static void print_options(const struct cli_option *options, FILE *out)

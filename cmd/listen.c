@@ -27,7 +27,7 @@ static const struct cli_option options[] = {
     {"backlog", 0, "N", CLI_UINT, offsetof(struct opts, backlog), "clients that may wait", .min = 1,
      .max = 65535},
     {"ready-fd", 0, "N", CLI_UINT, offsetof(struct opts, ready_fd),
-     "write the addresses to descriptor N, a line each,\nonce they listen", .min = 1,
+     "write the addresses to descriptor N, a line each, once they listen", .min = 1,
      .max = 1 << 20},
     {NULL},
 };
@@ -185,7 +185,7 @@ static int cmd_listen(int argc, char **argv)
 	if (code != CLI_GO)
 		return code;
 	how.backlog = o.backlog;
-	stop_catch(&o.s.common, "listen", operands.v[0]);
+	stop_catch(&o.s.common, "listen", operands.v[0], NULL);
 	l.stop_fd = stop_open();
 	n = sockeye_listen(&addr, &how, l.at, SOCKEYE__TALK_SOCKETS_MAX, &fail);
 	if (n < 0)

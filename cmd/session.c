@@ -21,9 +21,9 @@
 const struct cli_option session_options[] = {
     {.help = "What is sent:"},
     {"message", 'm', "TEXT", CLI_LIST, FIELD(messages),
-     "send TEXT instead of standard input (repeatable);\non a stream as a line"},
+     "send TEXT instead of standard input (repeatable); on a stream as a line"},
     {"per", 0, "WHAT", CLI_TEXT, FIELD(per),
-     "what of the input becomes one message: line (default),\nread, all, or a size"},
+     "what of the input becomes one message: line (default), read, all, or a size"},
     {"crlf", 'C', NULL, CLI_FLAG, FIELD(crlf), "send LF as CRLF"},
     {"oob", 0, "TEXT", CLI_TEXT, FIELD(urgent), "send TEXT first, its last octet as urgent data"},
     {"no-shutdown", 0, NULL, CLI_FLAG, FIELD(no_shutdown),
@@ -33,10 +33,10 @@ const struct cli_option session_options[] = {
      "dump both directions, with the time, on standard error"},
     {"raw", 0, NULL, CLI_FLAG, FIELD(raw), "let control sequences through to a terminal"},
     {"peek", 0, "N", CLI_UINT, FIELD(peek),
-     "look at up to N of the first octets, and leave them\nin the queue", .min = 1,
+     "look at up to N of the first octets, and leave them in the queue", .min = 1,
      .max = SOCKEYE__PEEK_MAX},
     {"buffer", 0, "SIZE", CLI_SIZE, FIELD(buffer),
-     "octets taken of one message (64Ki); of more the true\nlength is told", .min = 1,
+     "octets taken of one message (64Ki); of more the true length is told", .min = 1,
      .max = SOCKEYE__MESSAGE_MAX},
     {"stats", 0, NULL, CLI_FLAG, FIELD(stats),
      "octets, time and rates at the end, on standard error"},
@@ -44,7 +44,7 @@ const struct cli_option session_options[] = {
     {"timeout", 't', "TIME", CLI_TIME, FIELD(idle_ns), "give up when nothing moves for so long",
      .min = 1000000},
     {"wait-after-eof", 'w', "TIME", CLI_TIME, FIELD(wait_ns),
-     "after the input, wait so long: in all on a stream\n(no limit), of silence on datagrams "
+     "after the input, wait so long: in all on a stream (no limit), of silence on datagrams "
      "(1s; 0: not at all)"},
     {"linger0", 0, NULL, CLI_FLAG, FIELD(linger0), "close with a reset"},
     {.help = "Addresses:"},

@@ -15,7 +15,8 @@
 #include "report.h"
 
 static volatile sig_atomic_t stop_fd = -1;
-static char last_words[640]; /* written before any signal, read by the handler */
+static const char *last_path; /* both set before any signal, read by the handler */
+static char last_words[640];
 
 static void on_signal(int sig)
 {
@@ -26,6 +27,8 @@ static void on_signal(int sig)
 	(void)sig;
 	stop_fd = -1;
 	if (fd < 0) {
+		if (last_path)
+			unlink(last_path);
 		if (last_words[0])
 			n = write(STDOUT_FILENO, last_words, strlen(last_words));
 		_exit(SOCKEYE_EXIT_INTERRUPTED);
@@ -35,7 +38,8 @@ static void on_signal(int sig)
 	errno = saved;
 }
 
-void stop_catch(const struct cli_common *common, const char *op, const char *address)
+void stop_catch(const struct cli_common *common, const char *op, const char *address,
+		const char *path)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
@@ -46,6 +50,7 @@ void stop_catch(const struct cli_common *common, const char *op, const char *add
 			   : 0;
 
 	json_decref(event);
+	last_path = path;
 	if (len > 0 && len < sizeof(last_words) - 2)
 		last_words[len] = '\n';
 	else

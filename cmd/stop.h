@@ -8,8 +8,10 @@
 
 #include "cli.h"
 
-/* From now on: what is being done, for the JSON line of an early end. */
-void stop_catch(const struct cli_common *common, const char *op, const char *address);
+/* From now on: what is being done, for the JSON line of an early end, and a
+ * file to remove then (NULL: none; it must last). */
+void stop_catch(const struct cli_common *common, const char *op, const char *address,
+		const char *path);
 
 /* The descriptor, for poll(2); a negative errno when there can be none. */
 int stop_open(void);

@@ -60,6 +60,16 @@ def events(output):
     return [json.loads(line) for line in output.splitlines()]
 
 
+def read_events(stream, last):
+    """Reads JSON documents up to the first event of that name."""
+    text = b""
+    while not text.endswith(b"\n") or events(text)[-1]["event"] != last:
+        piece = read_exactly(stream, 1)
+        assert piece, text
+        text += piece
+    return events(text)
+
+
 def url_of(sock):
     """The address of a Python socket, as the program takes it."""
     name, scheme = sock.getsockname(), {socket.SOCK_STREAM: "tcp", socket.SOCK_DGRAM: "udp"}

@@ -14,7 +14,8 @@ import time
 
 import pytest
 
-from conftest import (QUIET_S, SOCKEYE, WAIT_S, events, read_all, read_exactly, readable, until)
+from conftest import (QUIET_S, SOCKEYE, WAIT_S, events, read_all, read_events, read_exactly,
+                      readable, until)
 
 RESET = struct.pack("ii", 1, 0)
 
@@ -464,11 +465,11 @@ def test_json_is_a_document_a_line(program, listening):
     with connected(program, server, "--json", "-m", "hi") as (started, conn):
         conn.sendall("é\n".encode())
         assert read_all(conn) == b"hi\n"
-        first = read_lines_until(started, "data")
+        first = read_events(started.stdout, "data")
         conn.sendall(b"\xff\x00")
-        second = read_lines_until(started, "data")
+        second = read_events(started.stdout, "data")
         conn.send(b"!", socket.MSG_OOB)
-        third = read_lines_until(started, "urgent")
+        third = read_events(started.stdout, "urgent")
     rest = events(read_all(started.stdout))
     assert [e["event"] for e in first] == ["attempt", "connected", "data"]
     assert first[0]["error"] is None
@@ -479,15 +480,6 @@ def test_json_is_a_document_a_line(program, listening):
     assert [e["event"] for e in rest] == ["eof", "end"]
     assert (rest[1]["sent_octets"], rest[1]["received_octets"], rest[1]["exit"]) == (3, 5, 0)
     assert started.end() == b""
-
-
-def read_lines_until(started, name):
-    text = b""
-    while not text.endswith(b"\n") or events(text)[-1]["event"] != name:
-        piece = read_exactly(started.stdout, 1)
-        assert piece, text
-        text += piece
-    return events(text)
 
 
 def test_json_of_a_full_buffer(program, listening):

@@ -1,0 +1,164 @@
+"""The command line: options anywhere, what is wrong with them, help, completion."""
+import os
+import re
+import subprocess
+
+import pytest
+
+from conftest import SOCKEYE, events
+
+COMMANDS = ["bench", "connect", "listen", "serve"]
+each_command = pytest.mark.parametrize("command", COMMANDS)
+
+
+def test_version(run):
+    result = run("--version")
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert re.fullmatch(rb"sockeye \d+\.\d+\.\d+\n", result.stdout)
+
+
+@pytest.mark.parametrize("args", [["--help"], ["-h"], ["help"]])
+def test_top_help(run, args):
+    result = run(*args)
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert re.findall(r"^  (\w+)  ", result.stdout.decode(), re.M) == COMMANDS
+
+
+@each_command
+@pytest.mark.parametrize("form", [["{}", "--help"], ["{}", "-h"], ["help", "{}"]])
+def test_help(run, command, form):
+    result = run(*[word.format(command) for word in form])
+    assert (result.returncode, result.stderr) == (0, b"")
+    assert result.stdout.startswith(b"usage: sockeye %s " % command.encode())
+    assert all(len(line) <= 80 for line in result.stdout.decode().splitlines())
+
+
+@each_command
+def test_common_options_are_everywhere(run, command):
+    text = run(command, "--help").stdout.decode()
+    for option in ("--json", "--color WHEN", "-v, --verbose", "-q, --quiet", "-h, --help"):
+        assert f" {option} " in text
+
+
+@pytest.mark.parametrize("args, said", [
+    ([], "a command is missing"),
+    (["conect"], "unknown command 'conect', did you mean connect?"),
+    (["frobnicate"], "unknown command 'frobnicate'"),
+    (["help", "listn"], "unknown command 'listn', did you mean listen?"),
+    (["--completion"], "--completion takes bash or zsh"),
+    (["--completion", "csh"], "--completion takes bash or zsh"),
+    (["connect"], "connect: ADDRESS is missing"),
+    (["connect", "a:1", "b:2"], "connect: too many operands (2, at most 1)"),
+    (["connect", "--hexx", "a:1"], "connect: unknown option --hexx, did you mean --hex?"),
+    (["connect", "--tiemout=3", "a:1"], "connect: unknown option --tiemout, did you mean --timeout?"),
+    (["connect", "--frobnicate", "a:1"], "connect: unknown option --frobnicate"),
+    (["connect", "--co", "a:1"], "connect: option --co is ambiguous"),
+    (["connect", "-Z", "a:1"], "connect: unknown option -Z"),
+    (["connect", "-\x1b", "a:1"], r"connect: unknown option -\e"),
+    (["connect", "a:1", "--count"], "connect: --count needs N"),
+    (["connect", "a:1", "-n"], "connect: --count needs N"),
+    (["connect", "--hex=yes", "a:1"], "connect: --hex takes no value"),
+    (["connect", "--count", "x", "a:1"], "connect: --count takes a whole number, not 'x'"),
+    (["connect", "--count", "", "a:1"], "connect: --count takes a whole number, not ''"),
+    (["connect", "--count", "-1", "a:1"], "connect: --count takes a whole number, not '-1'"),
+    (["connect", "--count", "0", "a:1"], "connect: --count takes 1 to 4294967295, not '0'"),
+    (["connect", "--count", "4294967296", "a:1"], "connect: --count takes 1 to 4294967295, not"),
+    (["connect", "--count", "99999999999999999999", "a:1"], "connect: --count takes 1 to 4294967295, not"),
+    (["connect", "--peek", "4097", "a:1"], "connect: --peek takes 1 to 4096, not '4097'"),
+    (["connect", "--timeout", "3x", "a:1"],
+     "connect: --timeout takes a time such as 500ms, 2s or 1.5, not '3x'"),
+    (["connect", "--timeout", "0", "a:1"], "connect: --timeout takes at least 0.001 s, not '0'"),
+    (["connect", "--buffer", "1M", "a:1"], "connect: --buffer takes 1 to 262144, not '1M'"),
+    (["connect", "--color", "red", "a:1"],
+     "connect: --color takes one of auto, always, never, not 'red'"),
+    (["connect", "--per", "word", "udp://a:1"], "connect: --per takes line, read, all, or a size"),
+    (["connect", "--per", "line", "a:1"], "connect: --per is for messages"),
+    (["connect", "--oob", "x", "udp://a:1"], "connect: --oob is for streams"),
+    (["connect", "--oob", "", "a:1"], "connect: --oob needs at least one octet"),
+    (["connect", "--no-shutdown", "udp://a:1"], "connect: --no-shutdown is for connections"),
+    (["connect", "--unconnected", "a:1"], "connect: --unconnected is for datagrams"),
+    (["connect", "--reconnect", "none@1", "a:1"], "connect: --reconnect is for datagrams"),
+    (["connect", "-4", "-6", "a:1"], "connect: -4 and -6 leave no address"),
+    (["connect", "-4", "tcp6://a:1"], "connect: the address is of the other family"),
+    (["connect", "-4", "unix:/x"], "connect: -4 and -6 are for Internet addresses"),
+    (["connect", "--bind", "x" * 200, "a:1"], "connect: --bind is too long"),
+    (["listen", "--backlog", "0", "a:1"], "listen: --backlog takes 1 to 65535, not '0'"),
+])
+def test_what_is_wrong(run, args, said):
+    result = run(*args)
+    assert (result.returncode, result.stdout) == (2, b"")
+    text = result.stderr.decode()
+    assert text.startswith(f"sockeye: {said}") and text.endswith(" --help)\n")
+    assert text.count("\n") == 1
+
+
+@pytest.mark.parametrize("args", [["--json", "--nonsense", "a:1"], ["--nonsense", "--json", "a:1"],
+                                  ["--count", "x", "a:1", "--json"], ["--json"]])
+def test_what_is_wrong_in_json(run, args):
+    result = run("connect", *args)
+    [found] = events(result.stdout)
+    assert (result.returncode, found["event"], found["exit"], result.stderr) == (2, "error", 2, b"")
+
+
+def test_json_behind_the_end_of_options_is_an_operand(run):
+    result = run("connect", "--", "--json")
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert b"--json" in result.stderr
+
+
+@pytest.mark.parametrize("args", [
+    ["-m", "hi", "{}"], ["{}", "-m", "hi"], ["-mhi", "{}"], ["{}", "--message=hi"],
+    ["--mess", "hi", "{}"], ["--message", "hi", "--", "{}"], ["-qvm", "hi", "{}"],
+])
+@pytest.mark.parametrize("posix", [False, True])
+def test_where_options_may_stand(run, echo, args, posix):
+    url = echo("tcp://127.0.0.1:0")
+    env = {**os.environ, **({"POSIXLY_CORRECT": "1"} if posix else {})}
+    result = run("connect", *[word.format(url) for word in args], env=env)
+    assert (result.returncode, result.stdout) == (0, b"hi\n")
+
+
+@pytest.mark.parametrize("time", ["500ms", "2s", "1.5", "1m", "1h"])
+def test_times(run, echo, time):
+    assert run("connect", "--timeout", time, "-m", "x", echo("tcp://127.0.0.1:0")).returncode == 0
+
+
+def test_too_many_of_a_list(run):
+    result = run("connect", *["-m", "x"] * 65, "a:1")
+    assert (result.returncode, b"at most 64 times" in result.stderr) == (2, True)
+
+
+def test_help_into_a_full_disk(run):
+    with open("/dev/full", "wb") as full:
+        assert run("--help", stdout=full).returncode == 9
+
+
+def completed(*words):
+    line = " ".join(f"'{word}'" for word in words)
+    script = subprocess.run([SOCKEYE, "--completion", "bash"], capture_output=True, check=True,
+                            text=True).stdout
+    script += f'\nCOMP_WORDS=({line}) COMP_CWORD={len(words) - 1}; _sockeye; echo "${{COMPREPLY[*]}}"'
+    return subprocess.run(["bash", "-c", script], capture_output=True, check=True,
+                          text=True).stdout.split()
+
+
+@pytest.mark.parametrize("words, found", [
+    (["sockeye", "co"], ["connect"]),
+    (["sockeye", ""], [*COMMANDS, "help", "--help", "--version"]),
+    (["sockeye", "connect", "--co"], ["--connect-timeout", "--count", "--color"]),
+    (["sockeye", "listen", "--color", ""], ["auto", "always", "never"]),
+    (["sockeye", "connect", "--count", ""], []),
+    (["sockeye", "connect", "-m", "-"], []),
+])
+def test_bash_completion(words, found):
+    assert completed(*words) == found
+
+
+def test_zsh_completion_has_each_option_once():
+    text = subprocess.run([SOCKEYE, "--completion", "zsh"], capture_output=True, check=True,
+                          text=True).stdout
+    assert text.startswith("#compdef sockeye\n")
+    part = text.partition("connect)\n")[2].partition(";;")[0]
+    options = re.findall(r"--([\w-]+)", re.sub(r"\[.*?\]", "", part))
+    assert len(options) == len(set(options)) > 20
+    assert text.count("'") % 2 == 0

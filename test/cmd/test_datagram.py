@@ -1,0 +1,381 @@
+"""sockeye connect on datagrams and records: what becomes one, answers, silence,
+refusals, and changing the peer."""
+import os
+import re
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import WAIT_S, events, read_all, read_exactly, readable
+
+
+@pytest.fixture
+def udp(listening):
+    """A bound UDP socket."""
+    return listening(socket.SOCK_DGRAM)
+
+
+class Answering:
+    """Answers each datagram with what answer(data) yields, in a thread."""
+
+    def __init__(self, sock, answer=lambda data: [data], reply_from=None):
+        self.sock, self.answer, self.reply_from, self.got = sock, answer, reply_from or sock, []
+        self.thread = threading.Thread(target=self.loop, daemon=True)
+        self.thread.start()
+
+    def loop(self):
+        try:
+            while True:
+                data, peer = self.sock.recvfrom(70_000)
+                self.got.append(data)
+                for piece in self.answer(data):
+                    self.reply_from.sendto(piece, peer)
+        except OSError:
+            pass
+
+
+def test_one_message_and_its_answer(run, udp):
+    server = Answering(udp, lambda data: [data.upper()])
+    begun = time.monotonic()
+    result = run("connect", "-m", "hello server", udp.url)
+    assert (result.returncode, result.stdout, result.stderr) == (0, b"HELLO SERVER", b"")
+    assert server.got == [b"hello server"]  # exactly the text
+    assert time.monotonic() - begun < 0.9  # not the second that silence may last
+
+
+def test_messages_are_a_dialogue(run, udp):
+    """Each waits for the answer to the one before."""
+    server = Answering(udp, lambda data: [b"<" + data + b">"])
+    result = run("connect", *["-m", "one", "-m", "two", "-m", ""], udp.url)
+    assert (result.returncode, result.stdout) == (0, b"<one><two><>")
+    assert server.got == [b"one", b"two", b""]
+
+
+@pytest.mark.parametrize("per, given, datagrams", [
+    ([], b"a\nb\n\nlast", [b"a\n", b"b\n", b"\n", b"last"]),
+    (["--per", "line"], b"a\r\nb", [b"a\r\n", b"b"]),
+    (["--per", "all"], b"a\nb\n", [b"a\nb\n"]),
+    (["--per", "4"], b"12345678910", [b"1234", b"5678", b"910"]),
+    (["--per", "1Ki"], b"x" * 2000, [b"x" * 1024, b"x" * 976]),
+    (["--crlf"], b"a\nb\r\n", [b"a\r\n", b"b\r\n"]),
+    ([], b"", []),
+])
+def test_what_becomes_one_datagram(run, udp, per, given, datagrams):
+    result = run("connect", "--wait-after-eof", "0", *per, udp.url, input=given)
+    assert result.returncode == 0, result.stderr
+    assert [udp.recv(70_000) for _ in datagrams] == datagrams
+    udp.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        udp.recv(1)
+
+
+def test_one_read_is_one_datagram(program, udp):
+    started = program("connect", "--per", "read", "--wait", "0", udp.url)
+    for text in (b"a\nb", b"c\n", b"d"):
+        started.stdin.write(text)
+        assert udp.recv(100) == text
+    started.close_input()
+    started.end()
+
+
+def test_line_that_is_typed_slowly(program, udp):
+    started = program("connect", "--wait", "0", udp.url)
+    for text in (b"a", b"b", b"c\nd"):
+        started.stdin.write(text)
+    assert udp.recv(100) == b"abc\n"
+    started.close_input()
+    assert udp.recv(100) == b"d"
+    started.end()
+
+
+def test_largest_datagram_both_ways(run, udp):
+    Answering(udp)
+    data = os.urandom(65507)
+    result = run("connect", "--per", "all", udp.url, input=data)
+    assert (result.returncode, result.stdout) == (0, data)
+
+
+@pytest.mark.parametrize("size", [65508, 300_000])
+def test_datagram_that_is_too_large(run, udp, size):
+    result = run("connect", "--per", "all", udp.url, input=b"x" * size)
+    assert (result.returncode, b"Message too long" in result.stderr) == (6, True)
+
+
+def test_empty_datagram_is_shown_and_is_not_the_end(run, udp):
+    Answering(udp, lambda data: [b"", b"after"])
+    result = run("connect", "--wait-after-eof", "300ms", "-m", "x", udp.url)
+    assert (result.returncode, result.stdout) == (0, b"after")
+    assert result.stderr.decode() == f"sockeye: from {udp.url[6:]}: an empty datagram\n"
+
+
+def test_truncation_tells_the_true_length(run, udp):
+    Answering(udp, lambda data: [b"123456789"])
+    result = run("connect", "--buffer", "4", "-m", "x", udp.url)
+    assert (result.returncode, result.stdout) == (0, b"1234")
+    assert b"a datagram of 9 octets, cut to 4" in result.stderr
+    result = run("connect", "--json", "--buffer", "4", "-m", "x", udp.url)
+    [found] = [e for e in events(result.stdout) if e["event"] == "datagram"]
+    assert (found["length"], found["truncated"], found["data"]) == (9, True, "1234")
+
+
+def test_many_answers_to_one_question(run, udp):
+    Answering(udp, lambda data: [b"1", b"2", b"3"])
+    result = run("connect", "--wait-after-eof", "200ms", "-m", "x", udp.url)
+    assert result.stdout == b"123"
+    result = run("connect", "--count", "2", "--wait", "1h", "-m", "x", udp.url)
+    assert (result.returncode, result.stdout) == (0, b"12")
+
+
+def test_silence(run, udp):
+    begun = time.monotonic()
+    result = run("connect", "--wait-after-eof", "200ms", "-m", "x", udp.url)
+    assert (result.returncode, result.stdout) == (5, b"")
+    assert b"no answer" in result.stderr
+    assert 0.2 <= time.monotonic() - begun < WAIT_S
+
+
+def test_silence_is_bounded_by_default(run, udp):
+    begun = time.monotonic()
+    assert run("connect", udp.url, input=b"x\n").returncode == 5
+    assert 1 <= time.monotonic() - begun < WAIT_S
+
+
+def test_idle_timeout(program, udp):
+    started = program("connect", "--timeout", "100ms", udp.url)
+    assert b"Timer expired" in started.end(5)
+
+
+@pytest.mark.parametrize("how", [[], ["--unconnected"]])
+def test_refused(run, udp, how):
+    url = udp.url
+    udp.close()
+    result = run("connect", *how, "-m", "x", url)
+    assert result.returncode == 4
+    assert result.stderr.decode() == (
+        f"sockeye: send {url}: Connection refused (ICMP type 3 code 3 from 127.0.0.1)\n")
+    result = run("connect", "--json", *how, "-m", "x", url)
+    [found] = [e for e in events(result.stdout) if e["event"] == "undelivered"]
+    assert (found["error"], found["icmp_type"], found["icmp_code"], found["offender"]) == (
+        "ECONNREFUSED", 3, 3, "127.0.0.1")
+
+
+def test_refused_over_ipv6(run, listening):
+    server = listening(socket.SOCK_DGRAM, socket.AF_INET6)
+    url = server.url
+    server.close()
+    result = run("connect", "-m", "x", url)
+    assert (result.returncode, b"ICMP type 1 code 4 from ::1" in result.stderr) == (4, True)
+
+
+def test_no_datagram_is_lost_to_an_earlier_refusal(program, listening):
+    """The send after a refusal reports it and has not sent; it is repeated."""
+    server = listening(socket.SOCK_DGRAM)
+    name, url = server.getsockname(), server.url
+    server.close()
+    started = program("connect", "--wait", "0", url)
+    started.stdin.write(b"refused\n")
+    assert b"refused" in os.read(started.stderr.fileno(), 1000)
+    server = listening(socket.SOCK_DGRAM, name=name)
+    started.stdin.write(b"taken\n")
+    assert server.recv(100) == b"taken\n"
+    started.close_input()
+    started.end(4)
+
+
+def test_answer_from_another_port(run, udp, listening):
+    other = listening(socket.SOCK_DGRAM)
+    Answering(udp, reply_from=other)
+    result = run("connect", "--wait", "200ms", "-m", "x", udp.url)
+    assert result.returncode == 5
+    assert b"--unconnected" in result.stderr
+    result = run("connect", "--unconnected", "-m", "x", udp.url)
+    assert (result.returncode, result.stdout) == (0, b"x")
+    assert result.stderr.decode() == f"sockeye: from {other.url[6:]}: a datagram of 1 octets\n"
+
+
+def test_json_tells_who_answered(run, udp, listening):
+    other = listening(socket.SOCK_DGRAM)
+    Answering(udp, reply_from=other)
+    result = run("connect", "--json", "-u", "-m", "x", udp.url)
+    found = events(result.stdout)
+    assert [e["event"] for e in found] == ["attempt", "connected", "datagram", "end"]
+    assert found[2]["peer"] == other.url[6:]
+    assert (found[3]["sent"], found[3]["received"], found[3]["exit"]) == (1, 1, 0)
+
+
+def test_four_answers_to_is_anybody_there(run, udp, netns):
+    """Replied, refused, silent, and another ICMP error: four codes."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as answering, \
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        for sock in (answering, silent):
+            sock.bind(("127.0.0.1", 0))
+        Answering(answering)
+        port = answering.getsockname()[1]
+        probe = ["connect", "--wait", "200ms", "-m", "probe"]
+        subprocess.run(["ip", "route", "add", "unreachable", "10.9.8.0/24"], check=True)
+        codes = [run(*probe, f"udp://{address}").returncode
+                 for address in (f"127.0.0.1:{port}", "127.0.0.1:1",
+                                 f"127.0.0.1:{silent.getsockname()[1]}", "10.9.8.7:9")]
+    assert codes == [0, 4, 5, 6]
+
+
+def test_broadcast_is_explained(run, netns):
+    subprocess.run(["ip", "addr", "add", "10.9.8.1/24", "brd", "+", "dev", "lo"], check=True)
+    subprocess.run(["ip", "route", "add", "broadcast", "10.9.8.255", "dev", "lo"], check=False)
+    result = run("connect", "-m", "x", "--wait", "0", "udp://10.9.8.255:9")
+    assert (result.returncode, b"broadcast" in result.stderr) == (9, True)
+    assert run("connect", "-m", "x", "--wait", "0", "udp://10.9.8.255:9?broadcast").returncode == 0
+
+
+# --- another peer for the same socket ---
+
+def test_reconnect(run, listening):
+    first, second = listening(socket.SOCK_DGRAM), listening(socket.SOCK_DGRAM)
+    servers = [Answering(first, lambda data: [b"1" + data]), Answering(second, lambda data: [b"2" + data])]
+    result = run("connect", "-v", "--reconnect", f"{second.url}@2", "--reconnect", f"{first.url}@3",
+                 *["-m", "a", "-m", "b", "-m", "c", "-m", "d"], first.url)
+    assert (result.returncode, result.stdout) == (0, b"1a1b2c1d")
+    assert [server.got for server in servers] == [[b"a", b"b", b"d"], [b"c"]]
+    assert result.stderr.count(b"is now associated with") == 2
+
+
+def test_reconnect_waits_for_what_is_on_its_way(run, listening):
+    """Lines of the input are not a dialogue, but a change of the peer is one:
+    an answer of the old peer would be dropped after it."""
+    first, second = listening(socket.SOCK_DGRAM), listening(socket.SOCK_DGRAM)
+
+    def slowly(data):
+        time.sleep(0.1)
+        return [b"1" + data]
+
+    Answering(first, slowly)
+    Answering(second, lambda data: [b"2" + data])
+    result = run("connect", "--reconnect", f"{second.url}@1", first.url, input=b"a\nb\n")
+    assert (result.returncode, result.stdout) == (0, b"1a\n2b\n")
+
+
+def test_association_dissolved(run, udp, listening):
+    """Then anybody's answer is taken, and messages go to the last peer."""
+    other = listening(socket.SOCK_DGRAM)
+    Answering(udp, reply_from=other)
+    result = run("connect", "--json", "--wait", "200ms", "--reconnect", "none@1",
+                 "-m", "dropped", "-m", "taken", udp.url)
+    found = events(result.stdout)
+    assert [e["event"] for e in found] == ["attempt", "connected", "reconnected", "datagram", "end"]
+    assert (found[2]["peer"], found[3]["data"], found[3]["peer"]) == (
+        "none", "taken", other.url[6:])
+
+
+@pytest.mark.parametrize("wrong", ["udp://127.0.0.1:9", "none", "none@", "none@x", "@3", "udp://x@-1",
+                                   "tcp://127.0.0.1:9@1", "udp://127.0.0.1:99999@1"])
+def test_reconnect_that_makes_no_sense(run, udp, wrong):
+    assert run("connect", "--reconnect", wrong, "-m", "x", udp.url).returncode == 2
+
+
+# --- UNIX ---
+
+def test_unix_client_without_a_name_is_answered(run, listening):
+    server = listening(socket.SOCK_DGRAM, socket.AF_UNIX)
+    Answering(server)
+    assert run("connect", "-m", "hello", server.url).stdout == b"hello"
+
+
+def test_unix_client_with_a_path_removes_it(run, listening, tmp_path):
+    server = listening(socket.SOCK_DGRAM, socket.AF_UNIX)
+    Answering(server)
+    path = tmp_path / "client"
+    result = run("connect", "--bind", path, "-m", "hello", server.url)
+    assert (result.returncode, result.stdout) == (0, b"hello")
+    assert not path.exists()
+    path.write_text("somebody's file")
+    assert run("connect", "--bind", path, "-m", "hello", server.url).returncode == 9
+    assert path.read_text() == "somebody's file"
+
+
+def test_path_of_a_failed_attempt_is_removed(run, tmp_path):
+    path = tmp_path / "client"
+    result = run("connect", "--bind", path, "--retry", "2", "--retry-pause", "1ms",
+                 f"unix:{tmp_path}/nobody")
+    assert result.returncode == 9
+    assert result.stderr.count(b"No such file") == 3
+    assert not path.exists()
+
+
+def test_unix_server_that_goes_away(program, listening):
+    server = listening(socket.SOCK_DGRAM, socket.AF_UNIX)
+    started = program("connect", "--wait", "0", server.url)
+    started.stdin.write(b"taken\n")
+    assert server.recv(100) == b"taken\n"
+    server.close()
+    started.stdin.write(b"refused\n")
+    assert b"Connection refused" in os.read(started.stderr.fileno(), 1000)
+    started.close_input()
+    started.end(4)
+
+
+def test_full_queue_of_a_unix_server_waits(program, listening):
+    server = listening(socket.SOCK_DGRAM, socket.AF_UNIX)
+    started = program("connect", "--wait", "0", "--per", "1000", server.url)
+    blocks = 600  # more than the queue of a socket holds (net.unix.max_dgram_qlen)
+    feeder = threading.Thread(target=lambda: (started.stdin.write(b"x" * 1000 * blocks),
+                                              started.close_input()))
+    feeder.start()
+    assert [len(server.recv(2000)) for _ in range(blocks)] == [1000] * blocks
+    feeder.join()
+    started.end()
+
+
+def test_records_keep_their_boundaries_and_end(program, listening):
+    server = listening(socket.SOCK_SEQPACKET, socket.AF_UNIX)
+    started = program("connect", server.url)
+    with server.accept()[0] as conn:
+        started.stdin.write(b"one\ntwo\n")
+        started.close_input()
+        assert [conn.recv(100) for _ in range(3)] == [b"one\n", b"two\n", b""]
+        conn.send(b"answer")  # after the end of the input
+        conn.send(b"")
+        conn.send(b"after an empty one")
+    assert read_all(started.stdout) == b"answerafter an empty one"
+    assert b"an empty record" in started.end()
+
+
+def test_records_of_a_peer_that_resets(program, listening):
+    server = listening(socket.SOCK_SEQPACKET, socket.AF_UNIX)
+    started = program("connect", server.url)
+    with server.accept()[0] as conn:
+        started.stdin.write(b"never read\n")
+        assert readable(conn, WAIT_S)
+    started.end(7)
+
+
+def test_terminal_shows_each_datagram_on_its_line(program, udp):
+    import pty
+    ours, theirs = pty.openpty()
+    Answering(udp, lambda data: [b"a\x1b[1m", b"b\n", b"c"])
+    started = program("connect", "--wait", "100ms", "-m", "x", udp.url, stdout=theirs)
+    assert read_exactly(ours, 14) == b"a\\e[1m\r\nb\r\nc\r\n"
+    started.end()
+    os.close(ours)
+    os.close(theirs)
+
+
+def test_hex_of_datagrams(run, udp):
+    Answering(udp)
+    result = run("connect", "-x", "-m", "ab", udp.url)
+    assert re.fullmatch(r"(\S+ [><] 0000000000  61 62 .*\|ab\|\n){2}", result.stderr.decode())
+
+
+def test_peek_at_a_datagram(run, udp):
+    Answering(udp)
+    result = run("connect", "--peek", "2", "-m", "abc", udp.url)
+    assert (result.stdout, result.stderr) == (b"abc", b"sockeye: peek at 2 octets: ab\n")
+
+
+def test_stats(run, udp):
+    Answering(udp)
+    result = run("connect", "--stats", "-m", "abc", "-m", "d", udp.url)
+    assert re.fullmatch(r"sockeye: sent 2 messages \(4 octets\), received 2 \(4 octets\) in \S+ s\n",
+                        result.stderr.decode())
