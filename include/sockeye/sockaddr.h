@@ -44,7 +44,7 @@ SOCKEYE_API size_t sockeye_sockaddr_print_url(const struct sockeye_sockaddr *nam
 SOCKEYE_API uint16_t sockeye_sockaddr_port(const struct sockeye_sockaddr *name);
 
 /* Whether two addresses are the same host and port (or path). An IPv4-mapped
- * IPv6 address equals its IPv4 one. Thread-safe. */
+ * IPv6 address equals its IPv4 one, and no name equals no name. Thread-safe. */
 SOCKEYE_API bool sockeye_sockaddr_equal(const struct sockeye_sockaddr *a,
                                         const struct sockeye_sockaddr *b);
 
@@ -54,11 +54,14 @@ SOCKEYE_API int sockeye_local_name(int fd, struct sockeye_sockaddr *out_name);
 SOCKEYE_API int sockeye_peer_name(int fd, struct sockeye_sockaddr *out_name);
 
 /* Every address of `addr`, looked up through the system's resolver, in its
- * order (RFC 6724), at most `max` of them; `for_bind` makes an empty host the
- * wildcard, and allows port 0. Returns the count (at least 1) or a negative
- * code with *fail filled in (fail may be NULL). AI_ADDRCONFIG is not used: with
- * it, 127.0.0.1 itself is not found on a machine that has only loopback.
- * Blocks while a name server is asked. Thread-safe. */
+ * order (RFC 6724), each once, at most `max` of them. `for_bind` makes an empty
+ * host the wildcard ([::], which has IPv4 in it unless v6only, then 0.0.0.0 for
+ * a kernel without IPv6), and allows port 0; otherwise an empty host is loopback.
+ * A host that ends in a number and is no dotted quad (1.2.3, 0x7f000001) is
+ * SOCKEYE_E_HOST, though glibc would read an address into it. Returns the count
+ * (at least 1) or a negative code with *fail filled in (fail may be NULL).
+ * AI_ADDRCONFIG is not used: with it, 127.0.0.1 itself is not found on a machine
+ * that has only loopback. Blocks while a name server is asked. Thread-safe. */
 SOCKEYE_API int sockeye_resolve(const struct sockeye_addr *addr, bool for_bind,
                                 struct sockeye_sockaddr *out_names, size_t max,
                                 struct sockeye_fail *fail);

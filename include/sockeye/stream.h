@@ -36,8 +36,11 @@ struct sockeye_connect_opts {
  * (RFC 8305: families interleaved, a new attempt every attempt_delay_ms or as
  * soon as one fails, all losers closed) and applies the options of the address.
  * For datagram schemes this sets the peer (connect(2)); a unix-dgram client
- * gets an autobound abstract name so that it can be answered. `fd:N` returns a
- * duplicate of N. opts and fail may be NULL.
+ * gets an autobound abstract name so that it can be answered, unless bind= gives
+ * it one (a path is the caller's to remove). `fd:N` returns a duplicate of N, a
+ * socket; being (non)blocking is then a matter of both. A TCP socket that would
+ * be connected to itself counts as refused. The deadline does not bound the
+ * look-up of a name. opts and fail may be NULL.
  * Returns a descriptor, or a negative code: the error of the first address
  * that failed for a reason of its own. */
 SOCKEYE_API int sockeye_connect(const struct sockeye_addr *addr,
@@ -81,16 +84,17 @@ SOCKEYE_API int sockeye_listen(const struct sockeye_addr *addr,
 SOCKEYE_API void sockeye_listener_close(struct sockeye_listener *listener);
 
 /* Accepts one connection; out_peer may be NULL. Retries what concerns only the
- * client that just left (EINTR, ECONNABORTED, EPROTO). Returns the descriptor
- * (non-blocking when asked) or -errno; -EAGAIN from a non-blocking listener,
- * -ETIMEDOUT past deadline_ns (0: none). */
+ * client that just left (ECONNABORTED, and the errors of its connection that
+ * accept(2) lists). Returns the descriptor (non-blocking when asked) or -errno;
+ * -EAGAIN from a non-blocking listener, -ETIMEDOUT past deadline_ns (0: none). On
+ * a blocking listener that others accept from, too, it may wait longer. */
 SOCKEYE_API int sockeye_accept(int fd, bool nonblocking, uint64_t deadline_ns,
                                struct sockeye_sockaddr *out_peer);
 
 /* Reads until `len` octets have come. Returns 0 then; SOCKEYE_E_EOF when the
- * peer ended first; -ETIMEDOUT past deadline_ns; else -errno. *out_done always
- * has the count that did come. Works on blocking and non-blocking
- * descriptors, sockets and others. */
+ * peer ended first; -ETIMEDOUT past deadline_ns; else -errno. *out_done (which
+ * may be NULL) always has the count that did come. Works on blocking and
+ * non-blocking descriptors, sockets and others. */
 SOCKEYE_API int sockeye_readn(int fd, void *buf, size_t len, uint64_t deadline_ns,
                               size_t *out_done);
 
@@ -119,8 +123,9 @@ SOCKEYE_API void sockeye_lines_init(struct sockeye_lines *lines, int fd, char *b
 /* The next line, without its LF (a CR stays), as *out_line and *out_len inside
  * the buffer, valid until the next call; it may hold NULs. Returns 1 for a
  * line, 2 for a last line without LF, 0 at the end, SOCKEYE_E_LINE_TOO_LONG
- * once for a line longer than the buffer (its rest is skipped, the next call
- * goes on behind it), -ETIMEDOUT or -errno. */
+ * once for a line that with its LF is longer than the buffer (its rest is
+ * skipped, the next call goes on behind it), -ETIMEDOUT (what has come of a line
+ * is kept) or -errno. */
 SOCKEYE_API int sockeye_readline(struct sockeye_lines *lines, uint64_t deadline_ns,
                                  const char **out_line, size_t *out_len);
 
