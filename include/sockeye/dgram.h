@@ -20,12 +20,12 @@ SOCKEYE_BEGIN
 struct sockeye_dgram {
 	struct sockeye_sockaddr peer;  /* who sent it, or whom to send it to */
 	struct sockeye_sockaddr local; /* the address of ours that was asked, with port 0; zeroed
-	                                * when the kernel did not say (sockeye_dgram_want_local)
-	                                * or when it was not to one of ours alone (group) */
-	bool group;       /* it was sent to a broadcast or multicast address */
-	int ifindex;      /* the interface it came in by, 0 unknown */
-	size_t len;       /* octets in the caller's buffer */
-	size_t true_len;  /* octets that were sent: more than len when truncated */
+					* when the kernel did not say (sockeye_dgram_want_local)
+					* or when it was not to one of ours alone (group) */
+	bool group;                    /* it was sent to a broadcast or multicast address */
+	int ifindex;                   /* the interface it came in by, 0 unknown */
+	size_t len;                    /* octets in the caller's buffer */
+	size_t true_len;               /* octets that were sent: more than len when truncated */
 	bool truncated;
 };
 
@@ -39,13 +39,13 @@ SOCKEYE_API int sockeye_dgram_want_local(int fd);
  * deadline_ns (0: none; then a blocking socket waits), or -errno, among it what
  * ICMP reported on a connected socket (-ECONNREFUSED). Thread-safe. */
 SOCKEYE_API int sockeye_dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
-                                   struct sockeye_dgram *out);
+				   struct sockeye_dgram *out);
 
 /* Sends one datagram. dgram may be NULL on a connected socket; its peer is the
  * destination when it has one, its local the source address when it has one.
  * 0 or -errno; -EMSGSIZE when it cannot be that long. Thread-safe. */
 SOCKEYE_API int sockeye_dgram_send(int fd, const void *buf, size_t len,
-                                   const struct sockeye_dgram *dgram);
+				   const struct sockeye_dgram *dgram);
 
 /* Changes whom a datagram socket is connected to by a second connect(2); a
  * NULL peer dissolves the association (AF_UNSPEC). Where the new peer cannot be
@@ -57,8 +57,8 @@ SOCKEYE_API int sockeye_dgram_reconnect(int fd, const struct sockeye_sockaddr *p
 
 /* One entry of the error queue of a socket that asked for it. */
 struct sockeye_dgram_error {
-	int err;                          /* -ECONNREFUSED, -EHOSTUNREACH, -EMSGSIZE ... */
-	uint8_t icmp_type, icmp_code;     /* 0, 0 when the error is local */
+	int err;                      /* -ECONNREFUSED, -EHOSTUNREACH, -EMSGSIZE ... */
+	uint8_t icmp_type, icmp_code; /* 0, 0 when the error is local */
 	bool from_icmp;
 	struct sockeye_sockaddr peer;     /* whom the datagram was for */
 	struct sockeye_sockaddr offender; /* who sent the ICMP message; zeroed when unknown */

@@ -33,12 +33,12 @@ struct sockeye_sockaddr {
  * when cap > 0; returns the length of the whole text, as snprintf.
  * Thread-safe. */
 SOCKEYE_API size_t sockeye_sockaddr_print(const struct sockeye_sockaddr *name, char *buf,
-                                          size_t cap);
+					  size_t cap);
 
 /* Writes the same as an address, "tcp://127.0.0.1:7", with the name of
  * `scheme`. Thread-safe. */
 SOCKEYE_API size_t sockeye_sockaddr_print_url(const struct sockeye_sockaddr *name,
-                                              enum sockeye_scheme scheme, char *buf, size_t cap);
+					      enum sockeye_scheme scheme, char *buf, size_t cap);
 
 /* The port in host order, 0 for what has none. Thread-safe. */
 SOCKEYE_API uint16_t sockeye_sockaddr_port(const struct sockeye_sockaddr *name);
@@ -46,7 +46,7 @@ SOCKEYE_API uint16_t sockeye_sockaddr_port(const struct sockeye_sockaddr *name);
 /* Whether two addresses are the same host and port (or path). An IPv4-mapped
  * IPv6 address equals its IPv4 one, and no name equals no name. Thread-safe. */
 SOCKEYE_API bool sockeye_sockaddr_equal(const struct sockeye_sockaddr *a,
-                                        const struct sockeye_sockaddr *b);
+					const struct sockeye_sockaddr *b);
 
 /* The name of this end (getsockname) or of the other (getpeername) of `fd`:
  * 0 or -errno. Thread-safe. */
@@ -63,8 +63,8 @@ SOCKEYE_API int sockeye_peer_name(int fd, struct sockeye_sockaddr *out_name);
  * AI_ADDRCONFIG is not used: with it, 127.0.0.1 itself is not found on a machine
  * that has only loopback. Blocks while a name server is asked. Thread-safe. */
 SOCKEYE_API int sockeye_resolve(const struct sockeye_addr *addr, bool for_bind,
-                                struct sockeye_sockaddr *out_names, size_t max,
-                                struct sockeye_fail *fail);
+				struct sockeye_sockaddr *out_names, size_t max,
+				struct sockeye_fail *fail);
 
 SOCKEYE_END
 

@@ -24,8 +24,9 @@ SOCKEYE_BEGIN
 
 struct sockeye_connect_opts {
 	uint64_t deadline_ns; /* for all addresses together; 0 none */
-	uint32_t attempt_delay_ms; /* before the next address is tried as well; 0 = 250 (RFC 8305 5) */
-	bool nonblocking;          /* leave the descriptor non-blocking */
+	uint32_t
+	    attempt_delay_ms; /* before the next address is tried as well; 0 = 250 (RFC 8305 5) */
+	bool nonblocking;     /* leave the descriptor non-blocking */
 	/* Told of every address that was tried and how it ended (0 connected,
 	 * -ECANCELED for the ones that lost the race). May be NULL. */
 	void (*on_attempt)(void *arg, const struct sockeye_sockaddr *name, int err);
@@ -44,8 +45,7 @@ struct sockeye_connect_opts {
  * Returns a descriptor, or a negative code: the error of the first address
  * that failed for a reason of its own. */
 SOCKEYE_API int sockeye_connect(const struct sockeye_addr *addr,
-                                const struct sockeye_connect_opts *opts,
-                                struct sockeye_fail *fail);
+				const struct sockeye_connect_opts *opts, struct sockeye_fail *fail);
 
 /* One socket that listens (stream) or is bound (datagram). */
 struct sockeye_listener {
@@ -57,7 +57,8 @@ struct sockeye_listener {
 };
 
 struct sockeye_listen_opts {
-	uint32_t backlog; /* of listen(2); 0 = the address's, else 4096; the kernel's somaxconn caps it */
+	uint32_t backlog; /* of listen(2); 0 = the address's, else 4096; the kernel's somaxconn caps
+			     it */
 	bool nonblocking;
 	bool reuseport; /* SO_REUSEPORT once it is bound, so that workers can each have a socket */
 };
@@ -75,9 +76,9 @@ struct sockeye_listen_opts {
  * or is bound (datagram), the listener is a duplicate and has its own scheme.
  * opts and fail may be NULL. */
 SOCKEYE_API int sockeye_listen(const struct sockeye_addr *addr,
-                               const struct sockeye_listen_opts *opts,
-                               struct sockeye_listener *out_listeners, size_t max,
-                               struct sockeye_fail *fail);
+			       const struct sockeye_listen_opts *opts,
+			       struct sockeye_listener *out_listeners, size_t max,
+			       struct sockeye_fail *fail);
 
 /* Closes the socket and removes its UNIX path if it is still the one this
  * listener created. Safe on a zeroed or closed listener (fd <= 0). */
@@ -89,19 +90,19 @@ SOCKEYE_API void sockeye_listener_close(struct sockeye_listener *listener);
  * -EAGAIN from a non-blocking listener, -ETIMEDOUT past deadline_ns (0: none). On
  * a blocking listener that others accept from, too, it may wait longer. */
 SOCKEYE_API int sockeye_accept(int fd, bool nonblocking, uint64_t deadline_ns,
-                               struct sockeye_sockaddr *out_peer);
+			       struct sockeye_sockaddr *out_peer);
 
 /* Reads until `len` octets have come. Returns 0 then; SOCKEYE_E_EOF when the
  * peer ended first; -ETIMEDOUT past deadline_ns; else -errno. *out_done (which
  * may be NULL) always has the count that did come. Works on blocking and
  * non-blocking descriptors, sockets and others. */
 SOCKEYE_API int sockeye_readn(int fd, void *buf, size_t len, uint64_t deadline_ns,
-                              size_t *out_done);
+			      size_t *out_done);
 
 /* Writes all `len` octets; the same rules. Without a deadline and on a blocking
  * descriptor it waits as long as the peer does not read. */
 SOCKEYE_API int sockeye_writen(int fd, const void *buf, size_t len, uint64_t deadline_ns,
-                               size_t *out_done);
+			       size_t *out_done);
 
 /* Reads at most `len` octets as soon as some are there: the count, 0 at the
  * end of the stream, -ETIMEDOUT, or -errno. */
@@ -127,7 +128,7 @@ SOCKEYE_API void sockeye_lines_init(struct sockeye_lines *lines, int fd, char *b
  * skipped, the next call goes on behind it), -ETIMEDOUT (what has come of a line
  * is kept) or -errno. */
 SOCKEYE_API int sockeye_readline(struct sockeye_lines *lines, uint64_t deadline_ns,
-                                 const char **out_line, size_t *out_len);
+				 const char **out_line, size_t *out_len);
 
 /* Half-close: ends our sending side; the peer reads end of file and can go on
  * sending. 0 or -errno. */

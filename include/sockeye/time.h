@@ -14,7 +14,7 @@
 
 SOCKEYE_BEGIN
 
-#define SOCKEYE_NS_PER_S UINT64_C(1000000000)
+#define SOCKEYE_NS_PER_S  UINT64_C(1000000000)
 #define SOCKEYE_NS_PER_MS UINT64_C(1000000)
 
 /* The time as a driver took it once for a turn: services never ask a clock. */
