@@ -23,6 +23,9 @@ static void run(struct sockeye__worker *w)
 		else
 			sockeye__answer(answerer, site);
 	}
+	for (size_t i = 0; i < w->server->site_count; i++)
+		while (!w->server->sites[i].stream && sockeye__answer(answerer, i))
+			; /* what was queued before the stop */
 	sockeye__gate_close(&gate);
 	sockeye__answerer_free(answerer);
 }

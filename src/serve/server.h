@@ -217,8 +217,7 @@ static inline void sockeye__turn(const struct sockeye__site *site, void *state,
                                  struct sockeye_turn *t)
 {
 	t->in_taken = 0;
-	t->out = NULL;
-	t->out_len = 0;
+	t->out_len = 0; /* without which `out` means nothing */
 	t->deadline_ns = 0;
 	t->more = false;
 	t->close = false;

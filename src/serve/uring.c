@@ -44,7 +44,7 @@ static void site_arm(struct sockeye__uring *l, size_t i)
 	if (l->accepting[i] || l->stopping)
 		return;
 	if (site->stream && !may_accept(l)) {
-		l->unarmed = true;
+		l->unarmed = l->chores = true;
 		return;
 	}
 	if (site->stream && !limited(l))
@@ -102,7 +102,7 @@ static void on_accept(struct sockeye__uring *l, size_t i, const struct io_uring_
 
 	if (!(cqe->flags & IORING_CQE_F_MORE)) {
 		l->accepting[i] = false;
-		l->unarmed = true;
+		l->unarmed = l->chores = true;
 	}
 	if (cqe->res < 0) {
 		accept_failed(l, cqe->res);
@@ -116,7 +116,7 @@ static void on_accept(struct sockeye__uring *l, size_t i, const struct io_uring_
 static void on_poll(struct sockeye__uring *l, size_t i)
 {
 	l->accepting[i] = false;
-	l->unarmed = true;
+	l->unarmed = l->chores = true;
 	if (l->w->server->sites[i].stream)
 		clients_take(l, i);
 	else
@@ -145,7 +145,6 @@ static void stop(struct sockeye__uring *l)
 static void dispatch(struct sockeye__uring *l, const struct io_uring_cqe *cqe)
 {
 	uint64_t which = cqe->user_data & ~SOCKEYE__URING_OP_MASK;
-	size_t site = which >> SOCKEYE__URING_OP_BITS;
 	struct sockeye__uring_conn *c = (struct sockeye__uring_conn *)(uintptr_t)which;
 
 	switch ((enum sockeye__uring_op)(cqe->user_data & SOCKEYE__URING_OP_MASK)) {
@@ -159,10 +158,10 @@ static void dispatch(struct sockeye__uring *l, const struct io_uring_cqe *cqe)
 		sockeye__uring_on_cancel(l, c);
 		break;
 	case SOCKEYE__URING_ACCEPT:
-		on_accept(l, site, cqe);
+		on_accept(l, which >> SOCKEYE__URING_OP_BITS, cqe);
 		break;
 	case SOCKEYE__URING_POLL:
-		on_poll(l, site);
+		on_poll(l, which >> SOCKEYE__URING_OP_BITS);
 		break;
 	case SOCKEYE__URING_STOP:
 		stop(l);
@@ -174,7 +173,7 @@ static void dispatch(struct sockeye__uring *l, const struct io_uring_cqe *cqe)
  * those that failed the completions, which come first, have been seen. */
 static void lent_return(struct sockeye__uring *l)
 {
-	struct sockeye__uring_lent *lent = &l->lent_before;
+	struct sockeye__uring_lent *lent = l->lent_before;
 
 	for (uint32_t i = 0; i < lent->count; i++)
 		if (lent->ids[i] >= 0)
@@ -184,7 +183,7 @@ static void lent_return(struct sockeye__uring *l)
 
 static void turn_begin(struct sockeye__uring *l)
 {
-	struct sockeye__uring_lent empty = l->lent_before;
+	struct sockeye__uring_lent *empty = l->lent_before;
 
 	l->turn_count++;
 	l->lent_before = l->lent;
@@ -205,6 +204,14 @@ static void expire(struct sockeye__uring *l)
 	}
 }
 
+static void chores_do(struct sockeye__uring *l)
+{
+	l->chores = false;
+	sockeye__uring_conns_settle(l);
+	if (l->unarmed)
+		sites_settle(l);
+}
+
 static void loop_turn(struct sockeye__uring *l)
 {
 	struct io_uring_cq *cq = &l->ring.cq;
@@ -218,14 +225,10 @@ static void loop_turn(struct sockeye__uring *l)
 		dispatch(l, &cq->cqes[head & cq->ring_mask]);
 	io_uring_smp_store_release(cq->khead, head);
 	lent_return(l);
-	if (l->later != NULL)
-		sockeye__uring_conns_resume(l);
 	if (l->clocks.needed)
 		expire(l);
-	if (l->starved != NULL || l->dead != NULL)
-		sockeye__uring_conns_settle(l);
-	if (l->unarmed)
-		sites_settle(l);
+	if (l->chores)
+		chores_do(l);
 }
 
 static bool loop_open(struct sockeye__uring *l)

@@ -64,8 +64,8 @@ struct sockeye__uring_conn {
 
 /* Ring buffers that light sends are made from, by turn. */
 struct sockeye__uring_lent {
-	uint32_t count, cap;
-	int32_t *ids; /* -1: taken back */
+	uint32_t count;
+	int32_t ids[SOCKEYE__URING_BUFFERS]; /* -1: taken back; none is lent twice */
 };
 
 struct sockeye__uring {
@@ -79,15 +79,17 @@ struct sockeye__uring {
 		int32_t next;
 	} queued[SOCKEYE__URING_BUFFERS]; /* input that waits in a ring buffer, by its id */
 	uint32_t held;                    /* buffers that wait for slow peers */
-	struct sockeye__uring_lent lent, lent_before;
+	struct sockeye__uring_lent *lent, *lent_before, lists[2];
 	uint32_t turn_count;
 	bool hurry;       /* something is to be done once this turn's requests are submitted */
+	bool chores;      /* something is to be done before the turn ends: one of the below */
 	bool stopping;
 	bool *accepting;  /* by site: an accept or poll is armed */
 	bool unarmed;     /* for one of them it is not */
 	uint64_t resume_ns; /* no accepting before; 0 no pause */
 	struct sockeye__uring_conn *starved; /* found no buffer: receive again when some are back */
-	struct sockeye__uring_conn *later;   /* got input while a light send was not yet over */
+	struct sockeye__uring_conn *later;   /* got input while a light send was not yet over ... */
+	struct sockeye__uring_conn *resume;  /* ... in the turn before: it is over now */
 	struct sockeye__uring_conn *dead;    /* to be freed at the end of the turn */
 	struct sockeye__clocks clocks;
 	struct sockeye__answerer *answerer;
@@ -174,9 +176,8 @@ void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_c
 void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn *c, int res);
 void sockeye__uring_on_cancel(struct sockeye__uring *l, struct sockeye__uring_conn *c);
 void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring_conn *c);
-/* What was put off until the requests of the last turn had been submitted. */
-void sockeye__uring_conns_resume(struct sockeye__uring *l);
-/* The end of a turn: frees, and feeds those that found no buffer. */
+/* The end of a turn: goes on with those whose light send has been submitted,
+ * feeds those that found no buffer, and frees the dead. */
 void sockeye__uring_conns_settle(struct sockeye__uring *l);
 
 #endif

@@ -36,7 +36,7 @@ static void conn_later(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 	c->later = true;
 	c->next_later = l->later;
 	l->later = c;
-	l->hurry = true;
+	l->hurry = l->chores = true;
 }
 
 /* Puts it on the list of those to be freed, once nothing refers to it. */
@@ -47,6 +47,7 @@ static void conn_done(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 	c->dead = true;
 	c->next_dead = l->dead;
 	l->dead = c;
+	l->chores = true;
 }
 
 /* Closing does not end requests that hold the file. Shutting down does, and
@@ -121,13 +122,13 @@ static void conn_send_light(struct sockeye__uring *l, struct sockeye__uring_conn
 {
 	conn_send(l, c, data, len, MSG_DONTWAIT)->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	c->light_turn = l->turn_count;
-	c->light_at = l->lent.count;
-	l->lent.ids[l->lent.count++] = c->buffer;
+	c->light_at = l->lent->count;
+	l->lent->ids[l->lent->count++] = c->buffer;
 	c->buffer = -1;
 }
 
 /* Waits for input. */
-static void conn_await(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+HOT void conn_await(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
@@ -153,11 +154,12 @@ static void conn_say(
 {
 	const uint8_t *out = t->out;
 	bool fresh = out >= l->room && out < l->room + sizeof l->room;
+	/* What there is to do afterwards; "or" without branches, for there is none. */
+	uint32_t follows = c->chunk_len | c->behind | t->more | t->close | c->c.v.in_end | fresh;
 
 	sockeye__count(&l->counters->bytes_out, t->out_len);
 	c->c.v.bytes_out += t->out_len;
-	if (c->buffer >= 0 && c->chunk_len == 0 && c->behind == 0 && !fresh && !t->more &&
-	    !t->close && !c->c.v.in_end) {
+	if (follows == 0 && c->buffer >= 0) {
 		conn_send_light(l, c, out, (uint32_t)t->out_len);
 		conn_await(l, c);
 		return;
@@ -185,7 +187,7 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 		}
 		t->in = c->chunk;
 		t->in_len = c->chunk_len;
-		t->in_end = c->c.v.in_end && c->behind == 0; /* with the last octets */
+		t->in_end = c->c.v.in_end & (c->behind == 0); /* with the last octets */
 		t->whole = c->c.v.site->whole;
 		sockeye__turn(c->c.v.site, c->state, t);
 		c->chunk += t->in_taken;
@@ -252,8 +254,8 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 		c->ops--;
 		sockeye__uring_unhold(l, c);
 	} else { /* a light one came up short: its buffer is still needed */
-		c->buffer = l->lent_before.ids[c->light_at];
-		l->lent_before.ids[c->light_at] = -1;
+		c->buffer = l->lent_before->ids[c->light_at];
+		l->lent_before->ids[c->light_at] = -1;
 	}
 	c->c.v.bytes_out -= c->sent_len - n;
 	sockeye__count(&l->counters->bytes_out, (uint64_t)n - c->sent_len);
@@ -272,11 +274,13 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_conn *c,
     const uint8_t *data, uint32_t n, int32_t id)
 {
+	uint32_t busy = c->chunk_len | c->behind | c->sending | light(l, c);
+
 	c->c.v.bytes_in += n;
 	sockeye__count(&l->counters->bytes_in, n);
 	if (l->w->server->opts->show_messages)
 		sockeye__visit_show(l->w, &c->c.v, data, n);
-	if (id >= 0 && !c->sending && c->chunk_len == 0 && c->behind == 0 && !light(l, c)) {
+	if (busy == 0 && id >= 0) {
 		sockeye__uring_chunk_set(l, c, id, n);
 		conn_turns(l, c);
 		return;
@@ -310,6 +314,7 @@ static void on_receive_end(struct sockeye__uring *l, struct sockeye__uring_conn 
 		c->starved = true;
 		c->next_starved = l->starved;
 		l->starved = c;
+		l->chores = true;
 	} else if (res == 0) {
 		c->c.v.in_end = true;
 		if (light(l, c))
@@ -408,17 +413,19 @@ static void conn_free(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 	free(c);
 }
 
-/* Those that got input, an end or their deadline while a light send was still
- * to be submitted. It has been now. */
-void sockeye__uring_conns_resume(struct sockeye__uring *l)
+/* Those that got input, an end or their deadline in the turn before, while a
+ * light send was still to be submitted. It has been now, and if it failed that
+ * has been seen. */
+static void conns_resume(struct sockeye__uring *l)
 {
-	struct sockeye__uring_conn *c = l->later, *next;
+	struct sockeye__uring_conn *c = l->resume, *next;
 
-	l->later = NULL;
 	for (; c != NULL; c = next) {
 		next = c->next_later;
 		c->later = false;
-		if (c->ending) {
+		if (light(l, c)) { /* one more since */
+			conn_later(l, c);
+		} else if (c->ending) {
 			if (c->ops > 0)
 				shutdown(c->c.v.fd, SHUT_RD);
 			conn_done(l, c);
@@ -426,12 +433,17 @@ void sockeye__uring_conns_resume(struct sockeye__uring *l)
 			conn_turns(l, c);
 		}
 	}
+	l->resume = l->later;
+	l->later = NULL;
+	l->chores |= l->resume != NULL;
 }
 
 void sockeye__uring_conns_settle(struct sockeye__uring *l)
 {
-	struct sockeye__uring_conn *c = l->starved, *next;
+	struct sockeye__uring_conn *c, *next;
 
+	conns_resume(l);
+	c = l->starved;
 	l->starved = NULL;
 	for (; c != NULL; c = next) {
 		next = c->next_starved;

@@ -40,13 +40,6 @@ static int buffers_register(struct io_uring *ring, unsigned count, struct io_uri
 	return 0;
 }
 
-static bool lent_open(struct sockeye__uring_lent *lent)
-{
-	lent->cap = SOCKEYE__URING_BUFFERS; /* none is lent twice */
-	lent->ids = calloc(lent->cap, sizeof *lent->ids);
-	return lent->ids != NULL;
-}
-
 bool sockeye__uring_open(struct sockeye__uring *l)
 {
 	const int32_t count = SOCKEYE__URING_BUFFERS;
@@ -58,8 +51,10 @@ bool sockeye__uring_open(struct sockeye__uring *l)
 		return false;
 	l->memory = aligned_alloc(
 	    64, (size_t)count * SOCKEYE__URING_STRIDE + SOCKEYE__RECORD_BYTES);
-	if (l->memory == NULL || !lent_open(&l->lent) || !lent_open(&l->lent_before))
+	if (l->memory == NULL)
 		return false;
+	l->lent = &l->lists[0];
+	l->lent_before = &l->lists[1];
 	for (int32_t i = 0; i < count; i++)
 		sockeye__uring_buffer_give(l, i);
 	return true;
@@ -86,11 +81,10 @@ void sockeye__uring_close(struct sockeye__uring *l)
 	}
 	free(l->buffers);
 	free(l->memory);
-	free(l->lent.ids);
-	free(l->lent_before.ids);
 }
 
-static void wait_timed(struct sockeye__uring *l)
+/* Not inlined: its timespec would put a stack guard on every turn. */
+static __attribute__((noinline)) void wait_timed(struct sockeye__uring *l)
 {
 	int ms = sockeye__clocks_wait_ms(&l->clocks, l->resume_ns);
 	struct __kernel_timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
@@ -104,13 +98,14 @@ static void wait_timed(struct sockeye__uring *l)
 
 void sockeye__uring_wait(struct sockeye__uring *l)
 {
-	if (l->hurry)
+	if (l->hurry) {
+		l->hurry = false;
 		(void)io_uring_submit_and_get_events(&l->ring);
-	else if (l->clocks.needed || l->resume_ns != 0)
+	} else if (l->clocks.needed || l->resume_ns != 0) {
 		wait_timed(l);
-	else
+	} else {
 		(void)io_uring_submit_and_wait(&l->ring, 1);
-	l->hurry = false;
+	}
 }
 
 /* Does what the loop does, once, over a pair of sockets: containers and sysctls
