@@ -175,7 +175,7 @@ static int talk(const struct opts *o, const struct sockeye_addr *addr, const cha
 	    .kind = session_kind_of(addr),
 	    .in_fd = STDIN_FILENO,
 	    .stop_fd = stop_open(),
-	    .lines_max = o->s.count,
+	    .count_max = o->s.count,
 	    .unconnected = o->unconnected,
 	    .switches = switches,
 	    .switch_count = o->reconnects.count,

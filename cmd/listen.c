@@ -34,6 +34,7 @@ static const struct cli_option options[] = {
 
 struct listening {
 	const struct opts *o;
+	enum session_kind kind;
 	struct sockeye_listener at[SOCKEYE__TALK_SOCKETS_MAX];
 	size_t count;
 	char names[SOCKEYE__TALK_SOCKETS_MAX][SOCKEYE_ADDR_TEXT_MAX];
@@ -107,7 +108,7 @@ static int serve_client(struct listening *l, int fd, const struct sockeye_sockad
 	struct session s = {
 	    .o = &l->o->s,
 	    .address = name,
-	    .kind = l->at[0].scheme == SOCKEYE_UNIX_SEQPACKET ? SESSION_RECORDS : SESSION_STREAM,
+	    .kind = l->kind,
 	    .in_fd = l->in_fd,
 	    .stop_fd = l->stop_fd,
 	    .more_follow = more,
@@ -155,10 +156,11 @@ static int serve_datagrams(struct listening *l)
 	struct session s = {
 	    .o = &l->o->s,
 	    .address = l->names[0],
-	    .kind = SESSION_DATAGRAMS,
+	    .kind = l->kind,
 	    .in_fd = l->in_fd,
 	    .stop_fd = l->stop_fd,
 	    .listening = true,
+	    .count_max = l->o->s.count,
 	};
 	int fds[SOCKEYE__TALK_SOCKETS_MAX];
 
@@ -184,6 +186,7 @@ static int cmd_listen(int argc, char **argv)
 	code = session_check(&o.s, &listen_command, &addr);
 	if (code != CLI_GO)
 		return code;
+	l.kind = session_kind_of(&addr);
 	how.backlog = o.backlog;
 	stop_catch(&o.s.common, "listen", operands.v[0], NULL);
 	l.stop_fd = stop_open();
@@ -193,8 +196,7 @@ static int cmd_listen(int argc, char **argv)
 	l.count = (size_t)n;
 	code = tell_ready(&l);
 	if (code == CLI_GO)
-		code = session_kind_of(&addr) == SESSION_DATAGRAMS ? serve_datagrams(&l)
-								   : serve_streams(&l);
+		code = l.kind == SESSION_DATAGRAMS ? serve_datagrams(&l) : serve_streams(&l);
 	close_all(&l);
 	return code;
 }

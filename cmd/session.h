@@ -25,9 +25,9 @@ struct session_opts {
 };
 
 #define SESSION_WAIT_NOT_GIVEN UINT64_MAX
-#define SESSION_DEFAULTS                                                                           \
-	{                                                                                          \
-		.wait_ns = SESSION_WAIT_NOT_GIVEN, .buffer = 64 * 1024                             \
+#define SESSION_DEFAULTS \
+	{ \
+		.wait_ns = SESSION_WAIT_NOT_GIVEN, .buffer = 64 * 1024 \
 	}
 
 extern const struct cli_option session_options[];
@@ -46,10 +46,10 @@ struct session {
 	const struct session_opts *o;
 	const char *address; /* whom it is with, for words */
 	enum session_kind kind;
-	int in_fd;                   /* -1: nothing to send */
-	int stop_fd;                 /* of stop_open */
-	bool more_follow;            /* other sessions: the standard descriptors stay open */
-	uint32_t lines_max;          /* of a stream; 0 no limit */
+	int in_fd;          /* -1: nothing to send */
+	int stop_fd;        /* of stop_open */
+	bool more_follow;   /* other sessions: the standard descriptors stay open */
+	uint32_t count_max; /* leave after so many messages, or lines of a stream; 0 no limit */
 	bool unconnected, listening; /* datagrams, as in struct sockeye__talk_opts */
 	const struct sockeye__switch *switches;
 	size_t switch_count;

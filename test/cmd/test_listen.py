@@ -204,6 +204,31 @@ def test_records(ready):
     started.end()
 
 
+def test_count_of_clients_with_records(ready):
+    started, [url] = ready("listen", "-n", "2", f"unix-seqpacket:@count-{os.getpid()}",
+                           stdin=subprocess.DEVNULL)
+    for _ in range(2):
+        with connect_to(url) as client:
+            for text in (b"a", b"b", b"c"):
+                client.send(text)
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(1) == b""
+    assert read_all(started.stdout) == b"abcabc"
+    started.end()
+
+
+def test_inherited_listener(program, listening):
+    server = listening()
+    started = program("listen", f"fd:{server.fileno()}", pass_fds=[server.fileno()],
+                      stdin=subprocess.DEVNULL)
+    with connect_to(server.url) as client:
+        client.sendall(b"hello")
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(1) == b""
+    assert read_all(started.stdout) == b"hello"
+    started.end()
+
+
 # --- datagrams ---
 
 def test_datagrams_of_all_and_answers_to_the_last(ready):
