@@ -6,12 +6,9 @@
 #include <unistd.h>
 
 static const char *const end_texts[] = {
-    [SOCKEYE__END_DONE] = "done",
-    [SOCKEYE__END_RESET] = "reset by the peer",
-    [SOCKEYE__END_IDLE] = "idle time-out",
-    [SOCKEYE__END_TIME] = "longest time reached",
-    [SOCKEYE__END_ERROR] = "error",
-    [SOCKEYE__END_STOP] = "server stopped",
+    [SOCKEYE__END_DONE] = "done",          [SOCKEYE__END_RESET] = "reset by the peer",
+    [SOCKEYE__END_IDLE] = "idle time-out", [SOCKEYE__END_TIME] = "longest time reached",
+    [SOCKEYE__END_ERROR] = "error",        [SOCKEYE__END_STOP] = "server stopped",
 };
 
 enum sockeye__end sockeye__end_of(int err)
@@ -78,7 +75,8 @@ void sockeye__event(const struct sockeye_serve_opts *opts, struct sockeye_event 
 
 void sockeye__warn(const struct sockeye__worker *w, const char *text, int err)
 {
-	sockeye__event(w->server->opts,
+	sockeye__event(
+	    w->server->opts,
 	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
 }
 
@@ -93,19 +91,18 @@ void sockeye__warn_rarely(struct sockeye__worker *w, const char *text, int err)
 }
 
 void sockeye__show(const struct sockeye__worker *w, const struct sockeye__site *site,
-    const struct sockeye_sockaddr *peer, const void *data, size_t len)
+		   const struct sockeye_sockaddr *peer, const void *data, size_t len)
 {
-	sockeye__event(w->server->opts,
-	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_MESSAGE,
-	        .service = site->service->name,
-	        .scheme = site->scheme,
-	        .peer = peer,
-	        .data = data,
-	        .data_len = len});
+	sockeye__event(w->server->opts, &(struct sockeye_event){.kind = SOCKEYE_EVENT_MESSAGE,
+								.service = site->service->name,
+								.scheme = site->scheme,
+								.peer = peer,
+								.data = data,
+								.data_len = len});
 }
 
-void sockeye__visit_show(
-    const struct sockeye__worker *w, const struct sockeye__visit *v, const void *data, size_t len)
+void sockeye__visit_show(const struct sockeye__worker *w, const struct sockeye__visit *v,
+			 const void *data, size_t len)
 {
 	struct sockeye_sockaddr name;
 
@@ -116,23 +113,22 @@ void sockeye__visit_show(
 }
 
 static void visit_report(const struct sockeye__worker *w, const struct sockeye__visit *v,
-    enum sockeye_event_kind kind, const char *text)
+			 enum sockeye_event_kind kind, const char *text)
 {
 	struct sockeye_sockaddr name;
 
 	peer_unpack(&name, &v->peer);
-	sockeye__event(w->server->opts,
-	    &(struct sockeye_event){.kind = kind,
-	        .service = v->site->service->name,
-	        .scheme = v->site->scheme,
-	        .peer = &name,
-	        .bytes_in = v->bytes_in,
-	        .bytes_out = v->bytes_out,
-	        .text = text});
+	sockeye__event(w->server->opts, &(struct sockeye_event){.kind = kind,
+								.service = v->site->service->name,
+								.scheme = v->site->scheme,
+								.peer = &name,
+								.bytes_in = v->bytes_in,
+								.bytes_out = v->bytes_out,
+								.text = text});
 }
 
 bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site, int fd,
-    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit)
+		    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit)
 {
 	struct sockeye__sources *sources = w->server->shared->sources;
 
@@ -205,8 +201,8 @@ void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *pee
 	sockeye__count(&w->counters->open, UINT64_MAX); /* minus one */
 }
 
-void sockeye__turn_away(
-    struct sockeye__worker *w, const struct sockeye__visit *v, const char *text, int err)
+void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *v, const char *text,
+			int err)
 {
 	struct sockeye__visit turned_away = *v;
 

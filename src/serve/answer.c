@@ -13,10 +13,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define BATCH 32
-#define RATE_DEFAULT 20 /* answers a second to one source, from services that amplify */
-#define RATE_BURST 2    /* seconds' worth of answers that may come at once */
-#define BUCKETS 4096    /* sources that hash alike share a rate */
+#define BATCH         32
+#define RATE_DEFAULT  20   /* answers a second to one source, from services that amplify */
+#define RATE_BURST    2    /* seconds' worth of answers that may come at once */
+#define BUCKETS       4096 /* sources that hash alike share a rate */
 #define CONTROL_BYTES CMSG_SPACE(sizeof(struct in6_pktinfo))
 
 /* Ports of services that answer anything: two of them talk to each other for
@@ -79,8 +79,8 @@ static bool loopback(const struct sockeye_sockaddr *peer)
 		return (ntohl(peer->u.in.sin_addr.s_addr) >> 24) == 127;
 	case AF_INET6:
 		return IN6_IS_ADDR_LOOPBACK(&peer->u.in6.sin6_addr) ||
-		    (IN6_IS_ADDR_V4MAPPED(&peer->u.in6.sin6_addr) &&
-		        peer->u.in6.sin6_addr.s6_addr[12] == 127);
+		       (IN6_IS_ADDR_V4MAPPED(&peer->u.in6.sin6_addr) &&
+			peer->u.in6.sin6_addr.s6_addr[12] == 127);
 	default:
 		return true;
 	}
@@ -89,13 +89,13 @@ static bool loopback(const struct sockeye_sockaddr *peer)
 /* Whether one more answer may go to this source. A forged source must not get
  * a flood (loopback cannot be forged from outside, RFC 1122 3.2.1.3). */
 static bool within_rate(struct sockeye__answerer *a, const struct sockeye_sockaddr *peer,
-    uint64_t now_ns)
+			uint64_t now_ns)
 {
 	uint64_t step = SOCKEYE_NS_PER_S / a->rate, h = a->seed;
 	size_t len = peer->u.sa.sa_family == AF_INET6 ? 16 : 4;
 	const uint8_t *key = peer->u.sa.sa_family == AF_INET6
-	    ? peer->u.in6.sin6_addr.s6_addr
-	    : (const uint8_t *)&peer->u.in.sin_addr;
+				 ? peer->u.in6.sin6_addr.s6_addr
+				 : (const uint8_t *)&peer->u.in.sin_addr;
 	struct bucket *b;
 
 	for (size_t i = 0; i < len; i++)
@@ -114,11 +114,11 @@ static bool multicast_or_broadcast(const struct sockeye_sockaddr *name)
 	switch (name->u.sa.sa_family) {
 	case AF_INET:
 		return IN_MULTICAST(ntohl(name->u.in.sin_addr.s_addr)) ||
-		    name->u.in.sin_addr.s_addr == htonl(INADDR_BROADCAST) ||
-		    name->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
+		       name->u.in.sin_addr.s_addr == htonl(INADDR_BROADCAST) ||
+		       name->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
 	case AF_INET6:
 		return IN6_IS_ADDR_MULTICAST(&name->u.in6.sin6_addr) ||
-		    IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr);
+		       IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr);
 	default:
 		return false;
 	}
@@ -182,7 +182,7 @@ static bool answer_from_asked(struct msghdr *in, struct msghdr *out)
 }
 
 static void turned_away(struct sockeye__answerer *a, const struct sockeye__site *site,
-    uint64_t *counter, const struct sockeye_sockaddr *peer, const char *why)
+			uint64_t *counter, const struct sockeye_sockaddr *peer, const char *why)
 {
 	uint64_t now = sockeye_now().mono_ns;
 
@@ -190,17 +190,16 @@ static void turned_away(struct sockeye__answerer *a, const struct sockeye__site 
 	if (a->w->warned_ns != 0 && now - a->w->warned_ns < SOCKEYE_NS_PER_S)
 		return;
 	a->w->warned_ns = now;
-	sockeye__event(a->w->server->opts,
-	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_REFUSE,
-	        .service = site->service->name,
-	        .scheme = site->scheme,
-	        .peer = peer,
-	        .text = why});
+	sockeye__event(a->w->server->opts, &(struct sockeye_event){.kind = SOCKEYE_EVENT_REFUSE,
+								   .service = site->service->name,
+								   .scheme = site->scheme,
+								   .peer = peer,
+								   .text = why});
 }
 
 /* The answer to datagram `i`, as out[n]. False when there is none. */
 static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *site, unsigned i,
-    unsigned n, struct sockeye_now now)
+		       unsigned n, struct sockeye_now now)
 {
 	struct sockeye_sockaddr *peer = &a->peers[i];
 	struct msghdr *in = &a->in[i].msg_hdr, *out = &a->out[n].msg_hdr;
@@ -309,7 +308,7 @@ void sockeye__answer_until_stop(struct sockeye__worker *w, size_t i)
 {
 	struct sockeye__answerer *a = sockeye__answerer_new(w);
 	struct pollfd p[2] = {{.fd = sockeye__site_fd(w, i), .events = POLLIN},
-	    {.fd = w->server->stop_rd, .events = POLLIN}};
+			      {.fd = w->server->stop_rd, .events = POLLIN}};
 
 	while (a != NULL && p[1].revents == 0) {
 		if (poll(p, 2, -1) > 0 && p[0].revents != 0)

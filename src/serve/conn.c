@@ -31,7 +31,7 @@ struct sockeye__conn *sockeye__clocks_expired(const struct sockeye__clocks *k)
 	struct sockeye__timer *first = sockeye__timers_first(&k->timers);
 
 	return first != NULL && first->at_ns <= k->now.mono_ns ? (struct sockeye__conn *)first
-	                                                       : NULL;
+							       : NULL;
 }
 
 static uint64_t sooner(uint64_t a, uint64_t b)

@@ -17,15 +17,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EVENTS 256      /* connections served before the queues are looked at again */
-#define ACCEPTS 16      /* connections taken at once, so that the open ones wait little */
-#define TURNS 16        /* turns of a session that always has more to say, likewise */
+#define EVENTS         256 /* connections served before the queues are looked at again */
+#define ACCEPTS        16  /* connections taken at once, so that the open ones wait little */
+#define TURNS          16  /* turns of a session that always has more to say, likewise */
 #define ANSWER_BATCHES 4
-#define BUFFER_BYTES (256 * 1024) /* > the largest seqpacket record, whose size SO_SNDBUF bounds */
+#define BUFFER_BYTES   (256 * 1024) /* > the largest seqpacket record, whose size SO_SNDBUF bounds \
+				     */
 
 /* What is in an event's data: a connection, or an odd number. */
-#define TAG_STOP UINT64_C(1)
-#define TAG_SITE(i) ((uint64_t)(i) * 2 + 3)
+#define TAG_STOP         UINT64_C(1)
+#define TAG_SITE(i)      ((uint64_t)(i)*2 + 3)
 #define TAG_SITE_OF(tag) (((tag)-3) / 2)
 
 struct conn {
@@ -143,7 +144,7 @@ static void conn_turns(struct loop *l, struct conn *c, uint8_t *in, size_t len)
 		if (!conn_say(l, c, t))
 			return;
 		again = c->c.out == NULL &&
-		    (c->c.more || (len > 0 && (t->in_taken > 0 || t->out_len > 0)));
+			(c->c.more || (len > 0 && (t->in_taken > 0 || t->out_len > 0)));
 	}
 	if (again) /* it had its share of turns: the others first */
 		c->c.more = true;
@@ -284,7 +285,8 @@ static void listeners_watch(struct loop *l, bool want)
 		if (!server->sites[i].stream)
 			continue;
 		if (want)
-			watch(l, fd, EPOLLIN | (shared ? (uint32_t)EPOLLEXCLUSIVE : 0), TAG_SITE(i));
+			watch(l, fd, EPOLLIN | (shared ? (uint32_t)EPOLLEXCLUSIVE : 0),
+			      TAG_SITE(i));
 		else
 			epoll_ctl(l->ep, EPOLL_CTL_DEL, fd, NULL);
 	}
@@ -320,7 +322,8 @@ static void clients_take(struct loop *l, size_t i)
 		}
 		if (sockeye__accept_starved(fd)) {
 			sockeye__count(&l->w->counters->accept_failures, 1);
-			sockeye__warn_rarely(l->w, "accept failed; clients wait in the backlog", fd);
+			sockeye__warn_rarely(l->w, "accept failed; clients wait in the backlog",
+					     fd);
 			l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
 		}
 		break;
@@ -373,7 +376,7 @@ static void loop_turn(struct loop *l)
 	struct sockeye__conn *c;
 	bool timed = l->clocks.needed || l->resume_ns != 0;
 	int n = epoll_wait(l->ep, evs, EVENTS,
-	    timed ? sockeye__clocks_wait_ms(&l->clocks, l->resume_ns) : -1);
+			   timed ? sockeye__clocks_wait_ms(&l->clocks, l->resume_ns) : -1);
 
 	if (l->clocks.needed)
 		l->turn.now = l->clocks.now = sockeye_now();

@@ -45,8 +45,8 @@ static void listeners_unwatch(struct sockeye__gate *g)
 	g->watching = false;
 }
 
-int sockeye__gate_open(
-    struct sockeye__gate *g, struct sockeye__worker *w, bool datagrams, int wake_fd)
+int sockeye__gate_open(struct sockeye__gate *g, struct sockeye__worker *w, bool datagrams,
+		       int wake_fd)
 {
 	int err;
 
@@ -129,8 +129,8 @@ static enum sockeye__gate_kind last_call(struct sockeye__gate *g, struct sockeye
 	return SOCKEYE__GATE_STOP;
 }
 
-enum sockeye__gate_kind sockeye__gate_next(
-    struct sockeye__gate *g, struct sockeye__visit *out_visit, size_t *out_site)
+enum sockeye__gate_kind sockeye__gate_next(struct sockeye__gate *g,
+					   struct sockeye__visit *out_visit, size_t *out_site)
 {
 	struct epoll_event ev;
 

@@ -31,11 +31,11 @@ static bool wants_own_sockets(const struct sockeye__server *server, const struct
 	bool inet = addr->scheme == SOCKEYE_TCP || addr->scheme == SOCKEYE_UDP;
 
 	return inet && server->workers > 1 && server->model->own_sockets &&
-	    server->opts->connections_max == 0;
+	       server->opts->connections_max == 0;
 }
 
-static int site_open_more(
-    struct sockeye__site *s, const struct sockeye_addr *addr, const struct sockeye_listen_opts *lo)
+static int site_open_more(struct sockeye__site *s, const struct sockeye_addr *addr,
+			  const struct sockeye_listen_opts *lo)
 {
 	for (unsigned i = 1; i < s->fd_count; i++) {
 		int err = sockeye__listen_again(&s->listener, addr, lo, &s->fds[i]);
@@ -50,9 +50,8 @@ static int site_open_more(
 
 static bool wildcard(const struct sockeye_sockaddr *name)
 {
-	return name->u.sa.sa_family == AF_INET6
-	    ? IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr)
-	    : name->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
+	return name->u.sa.sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr)
+						: name->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
 /* Answers leave at once: services write whole messages, so Nagle's algorithm
@@ -68,12 +67,12 @@ static void site_tune(struct sockeye__site *s)
 			(void)sockeye__option_set(s->fds[i], IPPROTO_TCP, TCP_NODELAY, 1);
 		if (s->scheme == SOCKEYE_UDP && !s->asks_local)
 			(void)sockeye__option_set(s->fds[i], v6 ? IPPROTO_IPV6 : IPPROTO_IP,
-			    v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 0);
+						  v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 0);
 	}
 }
 
 static int site_open(struct sockeye__server *server, const struct sockeye_site *site,
-    const struct sockeye_listener *listener, const struct sockeye_listen_opts *lo)
+		     const struct sockeye_listener *listener, const struct sockeye_listen_opts *lo)
 {
 	struct sockeye__site *s = &server->sites[server->site_count];
 
@@ -101,7 +100,7 @@ static int site_open(struct sockeye__server *server, const struct sockeye_site *
 }
 
 static int address_open(struct sockeye__server *server, const struct sockeye_site *site,
-    struct sockeye_fail *fail)
+			struct sockeye_fail *fail)
 {
 	struct sockeye_listener listeners[ADDRESSES_MAX];
 	struct sockeye_listen_opts lo = {
@@ -111,7 +110,7 @@ static int address_open(struct sockeye__server *server, const struct sockeye_sit
 	};
 	size_t room = SOCKEYE__SITES_MAX - server->site_count;
 	int n = sockeye_listen(&site->addr, &lo, listeners,
-	    room < ADDRESSES_MAX ? room : ADDRESSES_MAX, fail);
+			       room < ADDRESSES_MAX ? room : ADDRESSES_MAX, fail);
 	int err = 0;
 
 	for (int i = 0; i < n; i++) {
@@ -130,7 +129,7 @@ static int address_open(struct sockeye__server *server, const struct sockeye_sit
 }
 
 static int sites_open(struct sockeye__server *server, const struct sockeye_site *sites,
-    size_t count, struct sockeye_fail *fail)
+		      size_t count, struct sockeye_fail *fail)
 {
 	server->sites = calloc(SOCKEYE__SITES_MAX, sizeof *server->sites);
 	if (server->sites == NULL)
@@ -138,7 +137,8 @@ static int sites_open(struct sockeye__server *server, const struct sockeye_site 
 	for (size_t i = 0; i < count; i++) {
 		int err = address_open(server, &sites[i], fail);
 
-		if (err < 0 && !(sites[i].optional && (err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT)))
+		if (err < 0 &&
+		    !(sites[i].optional && (err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT)))
 			return err;
 	}
 	if (server->site_count == 0)
@@ -186,7 +186,8 @@ static void descriptors_raise(void)
 	struct rlimit rl;
 	const rlim_t enough = 1 << 20;
 
-	if (getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_cur >= rl.rlim_max || rl.rlim_cur >= enough)
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_cur >= rl.rlim_max ||
+	    rl.rlim_cur >= enough)
 		return;
 	rl.rlim_cur = rl.rlim_max < enough ? rl.rlim_max : enough;
 	(void)setrlimit(RLIMIT_NOFILE, &rl);
@@ -222,9 +223,8 @@ static int model_choose(struct sockeye__server *server, struct sockeye_fail *fai
 		if (opts->model_strict)
 			return sockeye__fail_set(fail, "model", name, err);
 		snprintf(text, sizeof text, "model %s is not available here; using event", name);
-		sockeye__event(opts,
-		    &(struct sockeye_event){
-		        .kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
+		sockeye__event(opts, &(struct sockeye_event){
+					 .kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
 		server->model = &sockeye__model_event;
 	}
 	return 0;
@@ -249,10 +249,10 @@ static void workers_choose(struct sockeye__server *server)
 
 static int shared_open(struct sockeye__server *server)
 {
-	server->shared_bytes = sizeof *server->shared +
-	    (server->workers + server->answerers) * sizeof server->shared->worker[0];
+	server->shared_bytes = sizeof *server->shared + (server->workers + server->answerers) *
+							    sizeof server->shared->worker[0];
 	server->shared = mmap(NULL, server->shared_bytes, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (server->shared == MAP_FAILED) {
 		server->shared = NULL;
 		return -ENOMEM;
@@ -279,7 +279,7 @@ static void server_close(struct sockeye__server *server)
 }
 
 static int server_open(struct sockeye__server *server, const struct sockeye_site *sites,
-    size_t count, struct sockeye_fail *fail)
+		       size_t count, struct sockeye_fail *fail)
 {
 	int err, pipe_fds[2];
 
@@ -312,7 +312,7 @@ static int server_open(struct sockeye__server *server, const struct sockeye_site
 }
 
 int sockeye_serve(const struct sockeye_site *sites, size_t count,
-    const struct sockeye_serve_opts *opts, struct sockeye_fail *fail)
+		  const struct sockeye_serve_opts *opts, struct sockeye_fail *fail)
 {
 	static const struct sockeye_serve_opts defaults;
 	struct sockeye__server server = {

@@ -20,13 +20,14 @@
 #include <sockeye/stream.h>
 #include <sockeye/time.h>
 
-#define SOCKEYE__SITES_MAX 256   /* bound addresses of one server */
+#define SOCKEYE__SITES_MAX   256 /* bound addresses of one server */
 #define SOCKEYE__WORKERS_MAX 256
-#define SOCKEYE__IO_BYTES 65536  /* octets a model reads at once */
-#define SOCKEYE__RECORD_BYTES (256 * 1024) /* > the longest seqpacket record, unless somebody
-                                            * has raised SO_SNDBUF, which bounds it */
+#define SOCKEYE__IO_BYTES    65536 /* octets a model reads at once */
+#define SOCKEYE__RECORD_BYTES \
+	(256 * 1024)              /* > the longest seqpacket record, unless somebody \
+				   * has raised SO_SNDBUF, which bounds it */
 #define SOCKEYE__ROOM_BYTES 16384 /* room a model gives to fresh output */
-#define SOCKEYE__PAUSE_NS (100 * SOCKEYE_NS_PER_MS) /* not accepting, after EMFILE */
+#define SOCKEYE__PAUSE_NS   (100 * SOCKEYE_NS_PER_MS) /* not accepting, after EMFILE */
 
 /* One bound address. fds has one descriptor for every worker when each has a
  * SO_REUSEPORT socket of its own, else one for all. */
@@ -54,10 +55,10 @@ struct sockeye__shared {
 
 struct sockeye__model {
 	const char *name, *summary;
-	unsigned workers; /* 0: one per processor */
-	bool own_sockets; /* each worker gets SO_REUSEPORT sockets of its own */
-	bool answerers;   /* datagram sockets get processes of their own, for a worker may
-	                   * be busy with a session for long */
+	unsigned workers;   /* 0: one per processor */
+	bool own_sockets;   /* each worker gets SO_REUSEPORT sockets of its own */
+	bool answerers;     /* datagram sockets get processes of their own, for a worker may
+			     * be busy with a session for long */
 	int (*probe)(void); /* can this machine? 0 or -errno; NULL: always */
 	void (*run)(struct sockeye__worker *w); /* in the worker, until it has drained */
 };
@@ -80,9 +81,9 @@ struct sockeye__server {
 struct sockeye__worker {
 	const struct sockeye__server *server;
 	unsigned index;
-	uint32_t conns_max;       /* this worker's share of connections_max; UINT32_MAX none */
-	uint32_t conns;           /* open now in this worker, where one thread counts them */
-	uint64_t warned_ns;       /* when a resource failure was last reported */
+	uint32_t conns_max; /* this worker's share of connections_max; UINT32_MAX none */
+	uint32_t conns;     /* open now in this worker, where one thread counts them */
+	uint64_t warned_ns; /* when a resource failure was last reported */
 	struct sockeye_counters *counters;
 };
 
@@ -128,15 +129,15 @@ enum sockeye__end sockeye__end_of(int err);
 /* Counts and reports a connection just accepted, or turns it away (per_source_max):
  * then it is closed and false returned. */
 bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site, int fd,
-                    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit);
+		    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit);
 
 /* Closes the connection, counts and reports it. */
 void sockeye__dismiss(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end);
 
 /* Ends a connection that was admitted but for which there is no process,
  * thread or memory. */
-void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *v,
-                        const char *text, int err);
+void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *v, const char *text,
+			int err);
 
 /* The two halves of dismiss, for the model whose session runs in a child of
  * the process that admitted it: the child closes and reports, the worker gives
@@ -146,9 +147,9 @@ void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *pee
 
 /* Reports bytes that came, when show_messages asks for it. */
 void sockeye__show(const struct sockeye__worker *w, const struct sockeye__site *site,
-                   const struct sockeye_sockaddr *peer, const void *data, size_t len);
+		   const struct sockeye_sockaddr *peer, const void *data, size_t len);
 void sockeye__visit_show(const struct sockeye__worker *w, const struct sockeye__visit *v,
-                         const void *data, size_t len);
+			 const void *data, size_t len);
 
 /* A WARNING event. */
 void sockeye__warn(const struct sockeye__worker *w, const char *text, int err);
@@ -170,9 +171,9 @@ struct sockeye__sources *sockeye__sources_new(uint32_t per_source_max);
 void sockeye__sources_free(struct sockeye__sources *s);
 /* Takes a place for a peer: false when it has per_source_max already. */
 bool sockeye__sources_take(struct sockeye__sources *s, const struct sockeye__peer *peer,
-                           unsigned worker);
+			   unsigned worker);
 void sockeye__sources_give(struct sockeye__sources *s, const struct sockeye__peer *peer,
-                           unsigned worker);
+			   unsigned worker);
 /* A worker died: its places are free. */
 void sockeye__sources_forget(struct sockeye__sources *s, unsigned worker);
 
@@ -196,9 +197,9 @@ enum sockeye__gate_kind {
 	SOCKEYE__GATE_STOP,     /* nothing more will come */
 };
 int sockeye__gate_open(struct sockeye__gate *g, struct sockeye__worker *w, bool datagrams,
-                       int wake_fd);
-enum sockeye__gate_kind sockeye__gate_next(struct sockeye__gate *g, struct sockeye__visit *out_visit,
-                                           size_t *out_site);
+		       int wake_fd);
+enum sockeye__gate_kind sockeye__gate_next(struct sockeye__gate *g,
+					   struct sockeye__visit *out_visit, size_t *out_site);
 /* Accepts nothing for SOCKEYE__PAUSE_NS. */
 void sockeye__gate_pause(struct sockeye__gate *g);
 void sockeye__gate_close(struct sockeye__gate *g);
@@ -214,7 +215,7 @@ void sockeye__answer_until_stop(struct sockeye__worker *w, size_t i);
 
 /* --- a turn --- */
 static inline void sockeye__turn(const struct sockeye__site *site, void *state,
-                                 struct sockeye_turn *t)
+				 struct sockeye_turn *t)
 {
 	t->in_taken = 0;
 	t->out_len = 0; /* without which `out` means nothing */

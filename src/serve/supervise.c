@@ -20,11 +20,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GRACE_MS 10000
+#define GRACE_MS          10000
 #define MALLOC_KEEP_BYTES (4 << 20)
-#define RESPAWN_MIN_NS (100 * SOCKEYE_NS_PER_MS)
-#define RESPAWN_MAX_NS (5 * SOCKEYE_NS_PER_S)
-#define STEADY_NS SOCKEYE_NS_PER_S /* a worker that lived so long did not crash at once */
+#define RESPAWN_MIN_NS    (100 * SOCKEYE_NS_PER_MS)
+#define RESPAWN_MAX_NS    (5 * SOCKEYE_NS_PER_S)
+#define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that lived so long did not crash at once */
 
 struct child {
 	pid_t pid; /* 0: not running */
@@ -118,7 +118,8 @@ static void child_account(struct supervisor *s, unsigned index)
 
 static void warn(struct supervisor *s, const char *text, int err)
 {
-	sockeye__event(s->server->opts,
+	sockeye__event(
+	    s->server->opts,
 	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
 }
 
@@ -137,8 +138,10 @@ static void child_died(struct supervisor *s, unsigned index, int status, uint64_
 	if (c->backoff_ns > RESPAWN_MAX_NS)
 		c->backoff_ns = RESPAWN_MAX_NS;
 	c->respawn_ns = now + c->backoff_ns;
-	warn(s, WIFSIGNALED(status) ? "a worker was killed by a signal and is being replaced"
-	                            : "a worker ended and is being replaced", 0);
+	warn(s,
+	     WIFSIGNALED(status) ? "a worker was killed by a signal and is being replaced"
+				 : "a worker ended and is being replaced",
+	     0);
 }
 
 static void children_reap(struct supervisor *s, uint64_t now)
@@ -186,7 +189,8 @@ static uint64_t queue_drops(const struct sockeye__server *server)
 
 			if (server->sites[i].stream)
 				continue;
-			if (getsockopt(server->sites[i].fds[k], SOL_SOCKET, SO_MEMINFO, mem, &len) == 0)
+			if (getsockopt(server->sites[i].fds[k], SOL_SOCKET, SO_MEMINFO, mem,
+				       &len) == 0)
 				drops += mem[SK_MEMINFO_DROPS];
 		}
 	return drops;
@@ -204,7 +208,7 @@ static void counters_report(struct supervisor *s)
 	}
 	sum.dropped_queue += queue_drops(s->server);
 	sockeye__event(s->server->opts,
-	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_COUNTERS, .counters = &sum});
+		       &(struct sockeye_event){.kind = SOCKEYE_EVENT_COUNTERS, .counters = &sum});
 }
 
 static void stop(struct supervisor *s, uint64_t now)
@@ -247,7 +251,8 @@ static uint64_t next_deadline(const struct supervisor *s)
 static int watch(struct supervisor *s)
 {
 	bool watch_stop_fd = s->server->opts->stop_fd > 0 && !s->stopping;
-	struct pollfd p[2] = {{.fd = s->signal_fd, .events = POLLIN},
+	struct pollfd p[2] = {
+	    {.fd = s->signal_fd, .events = POLLIN},
 	    {.fd = watch_stop_fd ? s->server->opts->stop_fd : -1, .events = POLLIN}};
 	uint64_t now = sockeye_now().mono_ns;
 

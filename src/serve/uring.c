@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 
 #define ANSWER_BATCHES 4
-#define EXPIRED_MAX 1024
+#define EXPIRED_MAX    1024
 
 /* --- clients and datagrams --- */
 
@@ -49,9 +49,12 @@ static void site_arm(struct sockeye__uring *l, size_t i)
 	}
 	if (site->stream && !limited(l))
 		io_uring_prep_multishot_accept(
-		    sockeye__uring_entry(l, sockeye__uring_site_tag(i, SOCKEYE__URING_ACCEPT)), fd, NULL, NULL, SOCK_CLOEXEC);
+		    sockeye__uring_entry(l, sockeye__uring_site_tag(i, SOCKEYE__URING_ACCEPT)), fd,
+		    NULL, NULL, SOCK_CLOEXEC);
 	else
-		io_uring_prep_poll_add(sockeye__uring_entry(l, sockeye__uring_site_tag(i, SOCKEYE__URING_POLL)), fd, POLLIN);
+		io_uring_prep_poll_add(
+		    sockeye__uring_entry(l, sockeye__uring_site_tag(i, SOCKEYE__URING_POLL)), fd,
+		    POLLIN);
 	l->accepting[i] = true;
 }
 
@@ -73,7 +76,8 @@ static void accept_failed(struct sockeye__uring *l, int err)
 	l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
 }
 
-static void client_admit(struct sockeye__uring *l, size_t i, int fd, const struct sockeye_sockaddr *peer)
+static void client_admit(struct sockeye__uring *l, size_t i, int fd,
+			 const struct sockeye_sockaddr *peer)
 {
 	struct sockeye__visit v;
 
@@ -244,8 +248,8 @@ static bool loop_open(struct sockeye__uring *l)
 	sockeye__clocks_init(&l->clocks, server);
 	l->turn.room = l->room;
 	l->turn.room_len = sizeof l->room;
-	io_uring_prep_poll_add(
-	    sockeye__uring_entry(l, SOCKEYE__URING_STOP), server->stop_rd, POLLIN);
+	io_uring_prep_poll_add(sockeye__uring_entry(l, SOCKEYE__URING_STOP), server->stop_rd,
+			       POLLIN);
 	sites_settle(l);
 	return true;
 }

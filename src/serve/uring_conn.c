@@ -52,7 +52,8 @@ static void conn_done(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 
 /* Closing does not end requests that hold the file. Shutting down does, and
  * their completions then let the connection go. */
-static void conn_close(struct sockeye__uring *l, struct sockeye__uring_conn *c, enum sockeye__end end)
+static void conn_close(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+		       enum sockeye__end end)
 {
 	if (c->ending)
 		return;
@@ -96,7 +97,7 @@ static void conn_receive_stop(struct sockeye__uring *l, struct sockeye__uring_co
 }
 
 HOT struct io_uring_sqe *conn_send(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-    const uint8_t *data, uint32_t len, int flags)
+				   const uint8_t *data, uint32_t len, int flags)
 {
 	struct io_uring_sqe *sqe =
 	    sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_SEND));
@@ -108,7 +109,7 @@ HOT struct io_uring_sqe *conn_send(struct sockeye__uring *l, struct sockeye__uri
 }
 
 static void conn_send_tracked(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-    const uint8_t *data, uint32_t len, int flags)
+			      const uint8_t *data, uint32_t len, int flags)
 {
 	conn_send(l, c, data, len, flags);
 	c->sending = true;
@@ -118,7 +119,7 @@ static void conn_send_tracked(struct sockeye__uring *l, struct sockeye__uring_co
 /* The buffer goes back to the ring at the end of the next turn, unless the send
  * fails before. */
 static void conn_send_light(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-    const uint8_t *data, uint32_t len)
+			    const uint8_t *data, uint32_t len)
 {
 	conn_send(l, c, data, len, MSG_DONTWAIT)->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	c->light_turn = l->turn_count;
@@ -149,8 +150,8 @@ static void conn_rest(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 
 /* Sends the output of a turn. What was written to the loop's room needs memory
  * that stays; what points into the chunk stays with it. */
-static void conn_say(
-    struct sockeye__uring *l, struct sockeye__uring_conn *c, const struct sockeye_turn *t)
+static void conn_say(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+		     const struct sockeye_turn *t)
 {
 	const uint8_t *out = t->out;
 	bool fresh = out >= l->room && out < l->room + sizeof l->room;
@@ -271,8 +272,8 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 }
 
 /* Input of n octets, in ring buffer `id` or (-1) at data. */
-HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-    const uint8_t *data, uint32_t n, int32_t id)
+HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_conn *c, const uint8_t *data,
+		    uint32_t n, int32_t id)
 {
 	uint32_t busy = c->chunk_len | c->behind | c->sending | light(l, c);
 
@@ -328,12 +329,11 @@ static void on_receive_end(struct sockeye__uring *l, struct sockeye__uring_conn 
 	}
 }
 
-void sockeye__uring_on_receive(
-    struct sockeye__uring *l, struct sockeye__uring_conn *c, int res, uint32_t flags)
+void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c, int res,
+			       uint32_t flags)
 {
-	int32_t id = (flags & IORING_CQE_F_BUFFER) != 0
-	    ? (int32_t)(flags >> IORING_CQE_BUFFER_SHIFT)
-	    : -1;
+	int32_t id =
+	    (flags & IORING_CQE_F_BUFFER) != 0 ? (int32_t)(flags >> IORING_CQE_BUFFER_SHIFT) : -1;
 	bool more = (flags & IORING_CQE_F_MORE) != 0;
 
 	if (!more) {

@@ -14,7 +14,7 @@ static int ring_open(struct io_uring *ring, unsigned sq, unsigned cq)
 {
 	struct io_uring_params p = {
 	    .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
-	        IORING_SETUP_SUBMIT_ALL,
+		     IORING_SETUP_SUBMIT_ALL,
 	    .cq_entries = cq,
 	};
 
@@ -49,8 +49,8 @@ bool sockeye__uring_open(struct sockeye__uring *l)
 	(void)io_uring_register_ring_fd(&l->ring); /* saves a look-up at each call; 5.18 */
 	if (buffers_register(&l->ring, count, &l->buffers) < 0)
 		return false;
-	l->memory = aligned_alloc(
-	    64, (size_t)count * SOCKEYE__URING_STRIDE + SOCKEYE__RECORD_BYTES);
+	l->memory =
+	    aligned_alloc(64, (size_t)count * SOCKEYE__URING_STRIDE + SOCKEYE__RECORD_BYTES);
 	if (l->memory == NULL)
 		return false;
 	l->lent = &l->lists[0];
