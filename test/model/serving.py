@@ -193,13 +193,11 @@ class Server(Process):
     def __init__(self, *args, model=None, **popen):
         ready, ready_child = os.pipe()
         options = ["--model", model] if model else []
-        if "preexec_fn" in popen or "user" in popen:
-            popen.setdefault("close_fds", True)
+        popen.setdefault("stderr", subprocess.PIPE)
         try:
             self.popen = subprocess.Popen(
                 [SOCKEYE, "serve", *options, "--ready-fd", str(ready_child), *map(str, args)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                pass_fds=[ready_child], **popen)
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[ready_child], **popen)
         finally:
             os.close(ready_child)
         super().__init__(self.popen.pid)
@@ -211,9 +209,7 @@ class Server(Process):
         try:
             self.addresses = _read_end(ready).decode().splitlines()
             if not self.addresses:
-                self.code = self.popen.wait(WAIT_S)
-                self._reader.join(WAIT_S)
-                raise NotServing(self.code, bytes(self.words).decode(errors="replace"))
+                raise NotServing(self.wait(), bytes(self.words).decode(errors="replace"))
             # a line each, written just before
             self.ready = [self.popen.stdout.readline().decode().strip()
                           for _ in self.addresses if "-q" not in args]
@@ -224,7 +220,7 @@ class Server(Process):
             os.close(ready)
 
     def _read_stderr(self):
-        while part := os.read(self.popen.stderr.fileno(), 1 << 16):
+        while self.popen.stderr and (part := os.read(self.popen.stderr.fileno(), 1 << 16)):
             with self._told:
                 self.words += part
                 self._told.notify_all()
@@ -303,7 +299,9 @@ class Server(Process):
 
     def wait(self, timeout=WAIT_S):
         """Its exit code, once it has left by itself or after a signal."""
-        return self.popen.wait(timeout)
+        code = self.popen.wait(timeout)
+        self._reader.join(timeout)
+        return code
 
     def stop(self, timeout=WAIT_S):
         """Asks it to stop, and insists that it does so properly."""
@@ -312,8 +310,7 @@ class Server(Process):
         try:
             if self.popen.poll() is None:
                 self.popen.terminate()
-            code = self.popen.wait(timeout)
-            self._reader.join(timeout)
+            code = self.wait(timeout)
             assert not SANITIZER.search(self.words), self.log()
             assert code == 0, f"exit code {code}:\n{self.log()}"
         finally:
@@ -331,7 +328,8 @@ class Server(Process):
                 process.kill()
         self.popen.stdout.close()
         self._reader.join(WAIT_S)
-        self.popen.stderr.close()
+        if self.popen.stderr:
+            self.popen.stderr.close()
 
     def __enter__(self):
         return self
