@@ -17,7 +17,6 @@
 #define RATE_DEFAULT  20   /* answers a second to one source, from services that amplify */
 #define RATE_BURST    2    /* seconds' worth of answers that may come at once */
 #define BUCKETS       4096 /* sources that hash alike share a rate */
-#define CONTROL_BYTES CMSG_SPACE(sizeof(struct in6_pktinfo))
 
 /* Ports of services that answer anything: two of them talk to each other for
  * ever once somebody forges the first datagram (CERT CA-1996-01). Ports below
@@ -37,7 +36,7 @@ struct sockeye__answerer {
 	struct mmsghdr in[BATCH], out[BATCH];
 	struct iovec in_iov[BATCH], out_iov[BATCH];
 	struct sockeye_sockaddr peers[BATCH];
-	_Alignas(struct cmsghdr) uint8_t control[BATCH][CONTROL_BYTES];
+	_Alignas(struct cmsghdr) uint8_t control[BATCH][SOCKEYE__CONTROL_MAX];
 	uint8_t data[BATCH][SOCKEYE__IO_BYTES];
 	uint8_t room[BATCH][SOCKEYE__IO_BYTES];
 };
@@ -145,39 +144,19 @@ static bool could_loop(const struct sockeye__answerer *a, const struct sockeye_s
 	return false;
 }
 
-/* Makes of the control message that says which address was asked one that
- * sends from there. False when the datagram went to a group or a broadcast
- * address: many servers answering one datagram are a weapon. */
+/* Makes the answer leave from the address that was asked. False when that was
+ * a group: many servers answering one datagram are a weapon. */
 static bool answer_from_asked(struct msghdr *in, struct msghdr *out)
 {
-	struct cmsghdr *c = in->msg_controllen > 0 ? CMSG_FIRSTHDR(in) : NULL;
+	struct sockeye_dgram asked = {0};
 
-	out->msg_control = NULL;
 	out->msg_controllen = 0;
-	if (c == NULL)
+	if (in->msg_controllen == 0)
 		return true;
-	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-		struct in_pktinfo info;
-
-		memcpy(&info, CMSG_DATA(c), sizeof info);
-		if (info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr)
-			return false;
-		info.ipi_ifindex = 0; /* let routing choose the way back */
-		memcpy(CMSG_DATA(c), &info, sizeof info);
-	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-		struct in6_pktinfo info;
-
-		memcpy(&info, CMSG_DATA(c), sizeof info);
-		if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
-			return false;
-		if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
-			info.ipi6_ifindex = 0;
-		memcpy(CMSG_DATA(c), &info, sizeof info);
-	} else {
-		return true;
-	}
-	out->msg_control = in->msg_control;
-	out->msg_controllen = in->msg_controllen;
+	sockeye__dgram_local(in, &asked);
+	if (asked.group)
+		return false;
+	sockeye__dgram_source(out, in->msg_control, &asked);
 	return true;
 }
 
@@ -274,7 +253,7 @@ static void slots_reset(struct sockeye__answerer *a, bool control)
 {
 	for (unsigned i = 0; i < a->used; i++) {
 		a->in[i].msg_hdr.msg_namelen = sizeof a->peers[i].u;
-		a->in[i].msg_hdr.msg_controllen = control ? CONTROL_BYTES : 0;
+		a->in[i].msg_hdr.msg_controllen = control ? SOCKEYE__CONTROL_MAX : 0;
 	}
 	a->used = 0;
 }
