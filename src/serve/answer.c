@@ -13,10 +13,10 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define BATCH         32
-#define RATE_DEFAULT  20   /* answers a second to one source, from services that amplify */
-#define RATE_BURST    2    /* seconds' worth of answers that may come at once */
-#define BUCKETS       4096 /* sources that hash alike share a rate */
+#define BATCH        32
+#define RATE_DEFAULT 20   /* answers a second to one source, from services that amplify */
+#define RATE_BURST   2    /* seconds' worth of answers that may come at once */
+#define BUCKETS      4096 /* sources that hash alike share a rate */
 
 /* Ports of services that answer anything: two of them talk to each other for
  * ever once somebody forges the first datagram (CERT CA-1996-01). Ports below
