@@ -17,12 +17,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EVENTS         256 /* connections served before the queues are looked at again */
-#define ACCEPTS        16  /* connections taken at once, so that the open ones wait little */
-#define TURNS          16  /* turns of a session that always has more to say, likewise */
+#define EVENTS         256   /* connections served before the queues are looked at again */
+#define ACCEPTS        16    /* connections taken at once, so that the open ones wait little */
+#define BACKLOG_MAX    65535 /* as much as --backlog allows */
+#define TURNS          16    /* turns of a session that always has more to say, likewise */
 #define ANSWER_BATCHES 4
-#define BUFFER_BYTES   (256 * 1024) /* > the largest seqpacket record, whose size SO_SNDBUF bounds \
-				     */
+#define BUFFER_BYTES   SOCKEYE__RECORD_BYTES /* one record must fit */
 
 /* What is in an event's data: a connection, or an odd number. */
 #define TAG_STOP         UINT64_C(1)
@@ -308,9 +308,9 @@ static void listeners_settle(struct loop *l)
 		listeners_watch(l, want);
 }
 
-static void clients_take(struct loop *l, size_t i)
+static void clients_take(struct loop *l, size_t i, int max)
 {
-	for (int n = 0; n < ACCEPTS && l->w->conns < l->w->conns_max; n++) {
+	for (int n = 0; n < max && l->w->conns < l->w->conns_max; n++) {
 		struct sockeye_sockaddr peer;
 		struct sockeye__visit v;
 		int fd = sockeye_accept(sockeye__site_fd(l->w, i), true, 0, &peer);
@@ -338,7 +338,7 @@ static void stop(struct loop *l)
 		int fd = sockeye__site_fd(l->w, i);
 
 		if (l->w->server->sites[i].stream) {
-			clients_take(l, i);
+			clients_take(l, i, BACKLOG_MAX);
 			shutdown(fd, SHUT_RD);
 		} else {
 			while (sockeye__answer(l->answerer, i))
@@ -364,7 +364,7 @@ static void dispatch(struct loop *l, const struct epoll_event *ev)
 	}
 	i = TAG_SITE_OF(ev->data.u64);
 	if (l->w->server->sites[i].stream)
-		clients_take(l, i);
+		clients_take(l, i, ACCEPTS);
 	else
 		for (int n = 0; n < ANSWER_BATCHES && sockeye__answer(l->answerer, i); n++)
 			;
