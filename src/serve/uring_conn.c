@@ -204,7 +204,7 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 			conn_close(l, c, SOCKEYE__END_DONE);
 			return;
 		}
-	} while (t->in_taken > 0 && (c->chunk_len > 0 || c->behind > 0));
+	} while (c->behind > 0 || (t->in_taken > 0 && c->chunk_len > 0));
 	if (c->chunk_len == 0)
 		sockeye__uring_chunk_drop(l, c);
 	conn_rest(l, c);
@@ -363,6 +363,21 @@ void sockeye__uring_on_cancel(struct sockeye__uring *l, struct sockeye__uring_co
 		conn_done(l, c);
 }
 
+/* The session has asked for a turn by now. Its limits go on meanwhile, for what
+ * it says may be in flight for ever. */
+static void conn_due(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+{
+	c->c.deadline_ns = 0;
+	if (sockeye__conn_time(&l->clocks, &c->c) < 0)
+		conn_close(l, c, SOCKEYE__END_ERROR);
+	else if (light(l, c))
+		conn_later(l, c);
+	else if (c->sending)
+		c->c.more = true; /* once that has left */
+	else
+		conn_turns(l, c);
+}
+
 void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	switch (sockeye__conn_due(&l->clocks, &c->c)) {
@@ -373,10 +388,7 @@ void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring
 		conn_close(l, c, SOCKEYE__END_TIME);
 		break;
 	case SOCKEYE__DUE_TURN:
-		if (light(l, c))
-			conn_later(l, c);
-		else if (!c->sending)
-			conn_turns(l, c);
+		conn_due(l, c);
 		break;
 	case SOCKEYE__DUE_LATER:
 		if (sockeye__conn_time(&l->clocks, &c->c) < 0)
@@ -398,10 +410,11 @@ void sockeye__uring_conn_open(struct sockeye__uring *l, const struct sockeye__vi
 	c->light_turn = l->turn_count - 1;
 	c->c.born_ns = c->c.active_ns = l->clocks.now.mono_ns;
 	conn_receive(l, c);
-	if (v->site->service->speaks_first)
-		conn_turns(l, c);
-	else if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
+	/* At once, for its first output may be in flight for ever. */
+	if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
+	else if (v->site->service->speaks_first)
+		conn_turns(l, c);
 }
 
 static void conn_free(struct sockeye__uring *l, struct sockeye__uring_conn *c)
