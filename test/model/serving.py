@@ -186,6 +186,13 @@ class Process:
     def kill(self, sig=signal.SIGKILL):
         os.kill(self.pid, sig)
 
+    def freeze(self):
+        self.kill(signal.SIGSTOP)
+        until(lambda: self.status("State")[0] == "T", f"{self.pid} stopped")
+
+    def thaw(self):
+        self.kill(signal.SIGCONT)
+
 
 class Server(Process):
     """`sockeye serve` with the arguments given. Further keywords are Popen's."""

@@ -61,13 +61,13 @@ def test_those_in_the_backlog_are_served(serve, model):
         greet(client)
     server.wait_counters(open=0)
     workers = server.workers(1)
-    workers[0].kill(signal.SIGSTOP)
+    workers[0].freeze()
     clients = [server.connect() for _ in range(40)]
     for client in clients:
         client.sendall(b"in time")
         client.shutdown(socket.SHUT_WR)
     server.popen.terminate()
-    workers[0].kill(signal.SIGCONT)
+    workers[0].thaw()
     served = [read_all(client) if not closed_at_once(client) else b"" for client in clients]
     assert server.wait() == 0
     assert served.count(b"in time") == 40
@@ -123,12 +123,12 @@ def test_datagrams_queued_before_the_stop_are_answered(serve, model):
         client.send(b"warm")
         assert client.recv(9) == b"WARM"
         for process in server.descendants():
-            process.kill(signal.SIGSTOP)
+            process.freeze()
         for _ in range(50):
             client.send(b"in time")
         server.popen.terminate()
         for process in server.descendants():
-            process.kill(signal.SIGCONT)
+            process.thaw()
         assert [client.recv(9) for _ in range(50)] == [b"IN TIME"] * 50
     assert server.wait() == 0
 

@@ -44,12 +44,12 @@ def test_a_burst_is_answered_to_the_last(serve, tmp_path, scheme, model):
     client.send(b"warm")
     assert client.recv(99) == b"WARM"
     for worker in server.descendants():
-        worker.kill(19)  # SIGSTOP
+        worker.freeze()
     messages = [b"message %d" % i for i in range(count)]
     for message in messages:
         client.send(message)
     for worker in server.descendants():
-        worker.kill(18)  # SIGCONT
+        worker.thaw()
     assert answers(client, count, 0) == [message.upper() for message in messages]
     counted = server.wait_counters(datagrams_out=count + 1)
     assert (counted["datagrams_in"], counted["dropped_queue"]) == (count + 1, 0)
@@ -81,10 +81,10 @@ def test_queue_that_overflows_is_counted(serve):
     server = serve("echo", "udp://127.0.0.1:0?rcvbuf=4096", "--workers", "1")
     worker, = server.workers(1)
     with server.connect() as client:
-        worker.kill(19)
+        worker.freeze()
         for _ in range(100):
             client.send(b"x" * 1000)
-        worker.kill(18)
+        worker.thaw()
         dropped = server.wait_counters(datagrams_in=server_takes(server))["dropped_queue"]
         assert 0 < dropped < 100
         assert len(answers(client, 100 - dropped)) == 100 - dropped
@@ -294,12 +294,12 @@ def test_receiver_that_has_gone(serve, tmp_path, model):
     for address in server.addresses:
         workers = until(server.descendants, "workers")
         for worker in workers:
-            worker.kill(19)
+            worker.freeze()
         with contextlib.closing(connect(address)) as client:
             for _ in range(5):
                 client.send(b"and gone")
         for worker in workers:
-            worker.kill(18)
+            worker.thaw()
         with server.connect(address) as client:
             client.send(b"next")
             assert client.recv(99) == b"next"
