@@ -115,7 +115,7 @@ static int site_add(struct serve *s, const struct sockeye_service *service, cons
 	struct sockeye_fail fail;
 
 	if (s->site_count == SITES_MAX)
-		return report_error(&s->common, "serve", address, -E2BIG, "too many addresses");
+		return cli_usage(&s->common, &serve_command, "more than %d addresses", SITES_MAX);
 	*site =
 	    (struct sockeye_site){.service = service, .config = &s->config, .optional = optional};
 	if (sockeye_addr_parse(address, &site->addr, &fail) < 0)
