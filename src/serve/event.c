@@ -266,31 +266,44 @@ static void conn_open(struct loop *l, const struct sockeye__visit *v)
 
 /* --- the loop --- */
 
-static void watch(struct loop *l, int fd, uint32_t events, uint64_t tag)
+static bool watch(struct loop *l, int fd, uint32_t events, uint64_t tag)
 {
 	struct epoll_event ev = {.events = events, .data.u64 = tag};
 
-	(void)epoll_ctl(l->ep, EPOLL_CTL_ADD, fd, &ev);
+	return epoll_ctl(l->ep, EPOLL_CTL_ADD, fd, &ev) == 0;
 }
 
-/* One client wakes one worker where workers share a listener. */
-static void listeners_watch(struct loop *l, bool want)
+static void listeners_unwatch(struct loop *l)
 {
 	const struct sockeye__server *server = l->w->server;
 
-	for (size_t i = 0; i < server->site_count && want != l->watching; i++) {
-		bool shared = server->sites[i].fd_count == 1 && server->workers > 1;
-		int fd = sockeye__site_fd(l->w, i);
+	for (size_t i = 0; i < server->site_count; i++)
+		if (server->sites[i].stream)
+			epoll_ctl(l->ep, EPOLL_CTL_DEL, sockeye__site_fd(l->w, i), NULL);
+	l->watching = false;
+}
 
-		if (!server->sites[i].stream)
-			continue;
-		if (want)
-			watch(l, fd, EPOLLIN | (shared ? (uint32_t)EPOLLEXCLUSIVE : 0),
-			      TAG_SITE(i));
-		else
-			epoll_ctl(l->ep, EPOLL_CTL_DEL, fd, NULL);
+/* All of them or, when memory is short, none for a while. One client wakes one
+ * worker where workers share a listener. */
+static void listeners_watch(struct loop *l)
+{
+	const struct sockeye__server *server = l->w->server;
+	bool watched = true;
+
+	for (size_t i = 0; i < server->site_count && watched; i++) {
+		bool shared = server->sites[i].fd_count == 1 && server->workers > 1;
+
+		if (server->sites[i].stream)
+			watched =
+			    watch(l, sockeye__site_fd(l->w, i),
+				  EPOLLIN | (shared ? (uint32_t)EPOLLEXCLUSIVE : 0), TAG_SITE(i));
 	}
-	l->watching = want;
+	l->watching = true;
+	if (!watched) {
+		sockeye__warn_rarely(l->w, "cannot watch for clients; trying again", -errno);
+		listeners_unwatch(l);
+		l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
+	}
 }
 
 /* Watches the listeners exactly when a client could be taken. */
@@ -304,8 +317,10 @@ static void listeners_settle(struct loop *l)
 		else
 			l->resume_ns = 0;
 	}
-	if (want != l->watching)
-		listeners_watch(l, want);
+	if (want && !l->watching)
+		listeners_watch(l);
+	else if (!want && l->watching)
+		listeners_unwatch(l);
 }
 
 static void clients_take(struct loop *l, size_t i, int max)
@@ -402,15 +417,17 @@ static bool loop_open(struct loop *l)
 	sockeye__clocks_init(&l->clocks, server);
 	l->turn.room = l->room;
 	l->turn.room_len = sizeof l->room;
-	watch(l, server->stop_rd, EPOLLIN, TAG_STOP);
+	if (!watch(l, server->stop_rd, EPOLLIN, TAG_STOP))
+		return false;
 	for (size_t i = 0; i < server->site_count; i++) {
 		if (server->sites[i].stream)
 			continue;
 		if (l->answerer == NULL && (l->answerer = sockeye__answerer_new(l->w)) == NULL)
 			return false;
-		watch(l, sockeye__site_fd(l->w, i), EPOLLIN, TAG_SITE(i));
+		if (!watch(l, sockeye__site_fd(l->w, i), EPOLLIN, TAG_SITE(i)))
+			return false;
 	}
-	listeners_watch(l, true);
+	listeners_watch(l);
 	return true;
 }
 

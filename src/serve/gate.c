@@ -29,20 +29,28 @@ static bool watched(const struct sockeye__gate *g, size_t i)
 	return g->w->server->sites[i].stream || g->datagrams;
 }
 
-static void listeners_watch(struct sockeye__gate *g)
-{
-	for (size_t i = 0; i < g->w->server->site_count; i++)
-		if (watched(g, i))
-			(void)watch(g, sockeye__site_fd(g->w, i), EPOLLIN | EPOLLEXCLUSIVE, i);
-	g->watching = true;
-}
-
 static void listeners_unwatch(struct sockeye__gate *g)
 {
 	for (size_t i = 0; i < g->w->server->site_count; i++)
 		if (watched(g, i))
 			epoll_ctl(g->ep, EPOLL_CTL_DEL, sockeye__site_fd(g->w, i), NULL);
 	g->watching = false;
+}
+
+/* All of them or, when memory is short, none for a while. */
+static void listeners_watch(struct sockeye__gate *g)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < g->w->server->site_count && err == 0; i++)
+		if (watched(g, i))
+			err = watch(g, sockeye__site_fd(g->w, i), EPOLLIN | EPOLLEXCLUSIVE, i);
+	g->watching = true;
+	if (err < 0) {
+		listeners_unwatch(g);
+		sockeye__warn_rarely(g->w, "cannot watch for clients; trying again", err);
+		sockeye__gate_pause(g);
+	}
 }
 
 int sockeye__gate_open(struct sockeye__gate *g, struct sockeye__worker *w, bool datagrams,
@@ -81,22 +89,18 @@ static bool full(const struct sockeye__gate *g)
  * the poll time-out until that may change by itself. */
 static int listeners_settle(struct sockeye__gate *g)
 {
-	int timeout_ms = -1;
-	bool want = !full(g);
+	uint64_t now = g->resume_ns != 0 ? sockeye_now().mono_ns : 0;
+	bool want;
 
-	if (want && g->resume_ns != 0) {
-		timeout_ms = sockeye__poll_ms(g->resume_ns, sockeye_now().mono_ns);
-		want = timeout_ms == 0;
-		if (want) {
-			g->resume_ns = 0;
-			timeout_ms = -1;
-		}
-	}
+	if (now >= g->resume_ns)
+		g->resume_ns = 0;
+	want = !full(g) && g->resume_ns == 0;
 	if (want && !g->watching)
 		listeners_watch(g);
 	else if (!want && g->watching)
 		listeners_unwatch(g);
-	return timeout_ms;
+	return full(g) || g->resume_ns == 0 ? -1
+					    : sockeye__poll_ms(g->resume_ns, sockeye_now().mono_ns);
 }
 
 /* Takes one client of listener i, if there still is one. */
