@@ -316,23 +316,23 @@ int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail
 	int err;
 
 	s.children = calloc(children_count(&s), sizeof *s.children);
-	err = s.children == NULL ? -ENOMEM : signals_block(&s);
+	if (s.children == NULL)
+		return sockeye__fail_set(fail, "serve", "", -ENOMEM);
+	err = signals_block(&s);
 	/* Clients can connect already. Before there are workers, or they would
 	 * keep open what on_ready closes, and its reader would wait for the end. */
 	if (err == 0)
 		err = ready_tell(&s);
-	if (err == 0)
-		step = "start workers";
-	for (unsigned i = 0; i < children_count(&s) && err == 0; i++)
-		err = child_start(&s, i, sockeye_now().mono_ns);
-	if (err == 0)
+	if (err == 0) {
 		step = "serve";
+		children_respawn(&s, sockeye_now().mono_ns);
+	}
 	while (err == 0 && !(s.stopping && s.running == 0))
 		err = watch(&s);
 	if (err < 0) {
 		sockeye__fail_set(fail, step, "", err);
 		children_kill(&s);
-		for (unsigned i = 0; i < children_count(&s) && s.children != NULL; i++)
+		for (unsigned i = 0; i < children_count(&s); i++)
 			if (s.children[i].pid > 0)
 				waitpid(s.children[i].pid, NULL, 0);
 	} else if (server->opts->verbose) {
