@@ -293,6 +293,10 @@ def quit_after(count, reset=False):
             conn.sendall(conn.recv(64))
         if reset:
             conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+        else:
+            conn.shutdown(socket.SHUT_WR)
+            while conn.recv(65536):  # a close with octets unread would be a reset
+                pass
         server.socket.close()
     return handle
 
