@@ -38,6 +38,7 @@ struct conn {
 struct loop {
 	struct sockeye__worker *w;
 	struct sockeye_counters *counters;
+	bool shows; /* show_messages */
 	int ep;
 	bool watching; /* the listeners are in the epoll set */
 	bool stopping;
@@ -184,7 +185,7 @@ static void conn_read(struct loop *l, struct conn *c)
 	if (n > 0) {
 		c->c.v.bytes_in += (uint64_t)n;
 		sockeye__count(&l->counters->bytes_in, (uint64_t)n);
-		if (l->w->server->opts->show_messages)
+		if (l->shows)
 			sockeye__visit_show(l->w, &c->c.v, l->buf + kept, (size_t)n);
 		kept += (size_t)n;
 	}
@@ -439,6 +440,7 @@ static void run(struct sockeye__worker *w)
 		return;
 	l->w = w;
 	l->counters = w->counters;
+	l->shows = w->server->opts->show_messages;
 	if (loop_open(l))
 		while (!l->stopping || w->conns > 0)
 			loop_turn(l);

@@ -216,12 +216,41 @@ static void chores_do(struct sockeye__uring *l)
 		sites_settle(l);
 }
 
+/* Not inlined: its timespec would put a stack guard on every turn. */
+static __attribute__((noinline)) void wait_timed(struct sockeye__uring *l)
+{
+	int ms = sockeye__clocks_wait_ms(&l->clocks, l->resume_ns);
+	struct __kernel_timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+	struct io_uring_cqe *cqe;
+
+	if (ms < 0)
+		(void)io_uring_submit_and_wait(&l->ring, 1);
+	else
+		(void)io_uring_submit_and_wait_timeout(&l->ring, &cqe, 1, &ts, NULL);
+}
+
+static void submit_and_wait(struct sockeye__uring *l)
+{
+	if (l->hurry) {
+		l->hurry = false;
+		(void)io_uring_submit_and_get_events(&l->ring);
+	} else if (l->clocks.needed || l->resume_ns != 0) {
+		wait_timed(l);
+	} else {
+		(void)io_uring_submit_and_wait(&l->ring, 1);
+	}
+	/* In the next turn the light sends of this one count as over, but the
+	 * kernel takes fewer requests than there are when memory is short (EAGAIN). */
+	while (l->ring.sq.sqe_tail != *l->ring.sq.khead)
+		(void)io_uring_submit(&l->ring);
+}
+
 static void loop_turn(struct sockeye__uring *l)
 {
 	struct io_uring_cq *cq = &l->ring.cq;
 	unsigned head, tail;
 
-	sockeye__uring_wait(l);
+	submit_and_wait(l);
 	turn_begin(l);
 	head = *cq->khead;
 	tail = io_uring_smp_load_acquire(cq->ktail);
@@ -262,6 +291,7 @@ static void run(struct sockeye__worker *w)
 		return;
 	l->w = w;
 	l->counters = w->counters;
+	l->shows = w->server->opts->show_messages;
 	if (loop_open(l))
 		while (!l->stopping || w->conns > 0)
 			loop_turn(l);

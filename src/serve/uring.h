@@ -71,6 +71,7 @@ struct sockeye__uring_lent {
 struct sockeye__uring {
 	struct sockeye__worker *w;
 	struct sockeye_counters *counters;
+	bool shows; /* show_messages */
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffers;
 	uint8_t *memory; /* of the buffers, and behind them of a record */
@@ -100,8 +101,6 @@ struct sockeye__uring {
 /* --- uring_ring.c --- */
 bool sockeye__uring_open(struct sockeye__uring *l);
 void sockeye__uring_close(struct sockeye__uring *l);
-/* Submits the turn's requests and waits for something to do. */
-void sockeye__uring_wait(struct sockeye__uring *l);
 /* 0 when this machine can do all that the model needs, or -errno. */
 int sockeye__uring_probe(void);
 

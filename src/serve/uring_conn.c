@@ -279,7 +279,7 @@ HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_conn *c, con
 
 	c->c.v.bytes_in += n;
 	sockeye__count(&l->counters->bytes_in, n);
-	if (l->w->server->opts->show_messages)
+	if (l->shows)
 		sockeye__visit_show(l->w, &c->c.v, data, n);
 	if (busy == 0 && id >= 0) {
 		sockeye__uring_chunk_set(l, c, id, n);
@@ -332,8 +332,8 @@ static void on_receive_end(struct sockeye__uring *l, struct sockeye__uring_conn 
 void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c, int res,
 			       uint32_t flags)
 {
-	int32_t id =
-	    (flags & IORING_CQE_F_BUFFER) != 0 ? (int32_t)(flags >> IORING_CQE_BUFFER_SHIFT) : -1;
+	bool buffered = (flags & IORING_CQE_F_BUFFER) != 0;
+	int32_t id = (int32_t)(flags >> IORING_CQE_BUFFER_SHIFT); /* if so, of which */
 	bool more = (flags & IORING_CQE_F_MORE) != 0;
 
 	if (!more) {
@@ -341,13 +341,13 @@ void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_c
 		c->ops--;
 	}
 	if (c->ending) {
-		if (id >= 0)
+		if (buffered)
 			sockeye__uring_buffer_give(l, id);
 		conn_done(l, c);
 		return;
 	}
 	c->c.active_ns = l->clocks.now.mono_ns;
-	if (id >= 0)
+	if (buffered)
 		conn_input(l, c, sockeye__uring_buffer(l, id), (uint32_t)res, id);
 	else if (res > 0)
 		res = record_receive(l, c);

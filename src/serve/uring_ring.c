@@ -83,35 +83,6 @@ void sockeye__uring_close(struct sockeye__uring *l)
 	free(l->memory);
 }
 
-/* Not inlined: its timespec would put a stack guard on every turn. */
-static __attribute__((noinline)) void wait_timed(struct sockeye__uring *l)
-{
-	int ms = sockeye__clocks_wait_ms(&l->clocks, l->resume_ns);
-	struct __kernel_timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-	struct io_uring_cqe *cqe;
-
-	if (ms < 0)
-		(void)io_uring_submit_and_wait(&l->ring, 1);
-	else
-		(void)io_uring_submit_and_wait_timeout(&l->ring, &cqe, 1, &ts, NULL);
-}
-
-void sockeye__uring_wait(struct sockeye__uring *l)
-{
-	if (l->hurry) {
-		l->hurry = false;
-		(void)io_uring_submit_and_get_events(&l->ring);
-	} else if (l->clocks.needed || l->resume_ns != 0) {
-		wait_timed(l);
-	} else {
-		(void)io_uring_submit_and_wait(&l->ring, 1);
-	}
-	/* In the next turn the light sends of this one count as over, but the
-	 * kernel takes fewer requests than there are when memory is short (EAGAIN). */
-	while (io_uring_sq_ready(&l->ring) > 0)
-		(void)io_uring_submit(&l->ring);
-}
-
 /* Does what the loop does, once, over a pair of sockets: containers and sysctls
  * forbid io_uring, old kernels lack parts of it, and some only pretend. */
 static int try_receive(struct io_uring *ring, struct io_uring_buf_ring *buffers, int pair[2])
