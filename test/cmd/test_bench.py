@@ -312,11 +312,11 @@ def test_server_gone_in_the_middle(serve, reset):
 def test_server_gone_in_the_middle_of_churn(serve):
     def one_of_ten(server, conn):
         conn.sendall(conn.recv(64))
-        if server.opened() == 10:
+        if server.opened() >= 10:  # the client may be at the next already
             server.close()
 
     code, result = bench_json(serve(one_of_ten).url, "-t", "30s", "--churn", "fin")
-    assert code == 7 and 9 <= result["messages"] <= 10
+    assert code == 7 and 9 <= result["messages"] <= 20
 
 
 def test_datagram_server_gone(serve):
