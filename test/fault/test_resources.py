@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from serving import (CONCURRENT, LOOPS, MODELS, SOCKEYE, closed, preload, read_n, sanitized)
+from serving import (CONCURRENT, LOOPS, MODELS, SOCKEYE, closed, preload, read_n, sanitized,
+                     until)
 
 SOURCE = pathlib.Path(__file__).with_name("inject.c")
 ECHO = ("echo", "tcp://127.0.0.1:0")
@@ -84,6 +85,7 @@ def test_descriptors_run_out_while_it_serves(serve, model):
     assert server.ask(b"before") == b"before"
     soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
     workers = server.workers(2 if model in ("prefork", "event") else 1)
+    until(lambda: all("anon_inode:[eventpoll]" in w.descriptors() for w in workers), "workers")
     for worker in workers:
         resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (3, hard))
     waiting = server.connect()

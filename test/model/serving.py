@@ -155,18 +155,28 @@ class Process:
         self.pid = pid
 
     def status(self, key):
+        """A field of its status; a process that is just leaving has not all of them."""
         text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-        return re.search(rf"^{key}:\s*(.*)$", text, re.M)[1]
+        found = re.search(rf"^{key}:\s*(.*)$", text, re.M)
+        return found[1] if found else "0"
 
     def rss_kib(self):
         return int(self.status("VmRSS").split()[0])
 
     def cpu_s(self):
-        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            text = pathlib.Path(f"/proc/{self.pid}/stat").read_text()
+            fields = text.rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return 0
 
-    def fd_count(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+    def descriptors(self):
+        """What each is open on, as /proc has it: "socket:[12345]"."""
+        found = []
+        for name in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                found.append(os.readlink(f"/proc/{self.pid}/fd/{name}"))
+        return found
 
     def children(self):
         """Living and dead ones: a zombie counts until it is reaped."""

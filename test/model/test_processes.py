@@ -28,17 +28,7 @@ def holders(server, client):
     ends = [f":{name[1]:04X}" for name in (client.getpeername(), client.getsockname())]
     rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()]
     inode = next(row[9] for row in rows if [row[1][-5:], row[2][-5:]] == ends)
-    return [p for p in server.descendants() if f"socket:[{inode}]" in descriptors(p)]
-
-
-def descriptors(process):
-    found = []
-    for name in os.listdir(f"/proc/{process.pid}/fd"):
-        try:
-            found.append(os.readlink(f"/proc/{process.pid}/fd/{name}"))
-        except FileNotFoundError:
-            pass
-    return found
+    return [p for p in server.descendants() if f"socket:[{inode}]" in p.descriptors()]
 
 
 # --- deaths ---
@@ -150,11 +140,11 @@ def test_ten_thousand_short_connections_leave_nothing(serve, tmp_path, model):
     for address in server.addresses:  # uring has 512 buffers, and touches all in turn
         many_short_ones(address, 3000 if model == "uring" else 300, socket.socket.close)
     server.wait_counters(open=0)
-    before = [(p.pid, p.fd_count(), p.rss_kib()) for p in (server, *server.children())]
+    before = [(p.pid, len(p.descriptors()), p.rss_kib()) for p in (server, *server.children())]
     many_short_ones(server.addresses[0], SHORT // 5, reset)
     many_short_ones(server.addresses[1], SHORT - SHORT // 5, socket.socket.close)
     assert server.wait_counters(open=0)["accepted"] >= SHORT
-    after = [(p.pid, p.fd_count(), p.rss_kib()) for p in (server, *server.children())]
+    after = [(p.pid, len(p.descriptors()), p.rss_kib()) for p in (server, *server.children())]
     assert [p.pid for child in server.children() for p in child.children()] == []  # no zombie
     for (pid, fds, kib), (pid_now, fds_now, kib_now) in zip(before, after, strict=True):
         assert (pid_now, fds_now) == (pid, fds)
@@ -167,7 +157,7 @@ def test_children_hold_no_listener(serve):
     with server.connect() as client:
         greet(client)
         child, = [p for worker in server.children() for p in worker.children()]
-        sockets = [d for d in descriptors(child) if d.startswith("socket:")]
+        sockets = [d for d in child.descriptors() if d.startswith("socket:")]
         assert len(sockets) == 1
 
 
@@ -179,7 +169,7 @@ def test_load_spreads_over_two_workers(serve, model):
     clients = [server.connect() for _ in range(100)]
     for client in clients:
         greet(client)
-    sockets = [sum(d.startswith("socket:") for d in descriptors(p)) for p in server.workers(2)]
+    sockets = [sum(d.startswith("socket:") for d in p.descriptors()) for p in server.workers(2)]
     assert sum(sockets) >= 100
     assert min(sockets) >= 25, sockets
 
