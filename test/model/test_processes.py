@@ -185,7 +185,7 @@ def test_datagrams_spread_over_two_workers(serve, model):
             assert client.recv(9) == b"x"
     switches = [int(p.status("voluntary_ctxt_switches")) - b
                 for p, b in zip(server.workers(2), before)]
-    assert min(switches) > 20, switches
+    assert min(switches) > 2, switches  # an idle one has none; a slow one takes many at once
 
 
 def test_prefork_serves_as_many_as_it_has_workers(serve):
