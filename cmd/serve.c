@@ -293,5 +293,5 @@ const struct cli_command serve_command = {
     .run = cmd_serve,
     .about = "Without operands: every service, TCP and UDP, on 127.0.0.1 and ::1 at 7000 + its\n"
 	     "well-known port. Models: iterative fork prefork thread event uring.\n"
-	     "SIGTERM or SIGINT stops, a second one at once; SIGUSR1 logs counters.\n",
+	     "SIGTERM or SIGINT stops, a second one at once; SIGUSR1 logs counters.",
 };
