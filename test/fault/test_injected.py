@@ -101,8 +101,9 @@ def scenario(model, env):
     outcome = Outcome()
     patience_s = 0.3 if "sendmmsg" in env["INJECT"] else 2  # an answer that will not come
     try:
-        server = Server("echo", "tcp://127.0.0.1:0", "udp://127.0.0.1:0", "tcp://127.0.0.1:0?sndbuf=32Ki",
-                        "--workers", "1", "--grace", "1s", model=model, env=env)
+        server = Server("echo", "tcp://127.0.0.1:0", "udp://127.0.0.1:0",
+                        "tcp://127.0.0.1:0?sndbuf=32Ki", "--workers", "1", "--grace", "1s",
+                        model=model, env=env)
     except NotServing as failure:
         outcome.code, outcome.words = failure.code, failure.words
         return outcome

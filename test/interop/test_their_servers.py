@@ -111,7 +111,8 @@ def test_xinetd(tmp_path):
               for protocol in ("tcp", "udp") if (name, protocol) != ("discard", "udp")]
     with xinetd(tmp_path, wanted) as ports:
         def ask(name, protocol, data):
-            return said_to(client("sockeye", f"{protocol}://127.0.0.1:{ports[name, protocol]}"), data)
+            url = f"{protocol}://127.0.0.1:{ports[name, protocol]}"
+            return said_to(client("sockeye", url), data)
 
         data = os.urandom(100_000)
         same(ask("echo", "tcp", data), data)

@@ -14,6 +14,7 @@ from serving import SOCKEYE, WAIT_S, parse, until
 
 HAVE = {name for name in ("nc", "ncat", "socat", "curl", "xinetd")
         if shutil.which(name) or shutil.which(name, path="/usr/sbin")}
+DATAGRAM = [SOCKEYE, "connect", "--wait-after-eof", "300ms", "--per", "all"]
 
 
 def need(name):
@@ -35,7 +36,7 @@ def client(name, url):
         return {"nc": ["nc", "-u", "-w1", host, port],
                 "ncat": ["ncat", "-u", host, port],
                 "socat": ["socat", "-t0.3", "-", f"UDP:{host}:{port}"],
-                "sockeye": [SOCKEYE, "connect", "--wait-after-eof", "300ms", "--per", "all", url]}[name]
+                "sockeye": [*DATAGRAM, url]}[name]
     if scheme == "unix":
         return {"nc": ["nc", "-N", "-U", where], "ncat": ["ncat", "-U", where],
                 "socat": ["socat", "-t10", "-", f"UNIX-CONNECT:{where}"],
@@ -45,7 +46,7 @@ def client(name, url):
                 "sockeye": [SOCKEYE, "connect", "--per", "all", url]}[name]
     return {"nc": ["nc", "-u", "-U", "-w1", where],
             "socat": ["socat", "-t0.3", "-", f"UNIX-SENDTO:{where},bind={where}.client"],
-            "sockeye": [SOCKEYE, "connect", "--wait-after-eof", "300ms", "--per", "all", url]}[name]
+            "sockeye": [*DATAGRAM, url]}[name]
 
 
 def said_to(command, data):

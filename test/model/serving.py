@@ -163,6 +163,11 @@ class Process:
     def rss_kib(self):
         return int(self.status("VmRSS").split()[0])
 
+    def pss_kib(self):
+        """Its memory, with its share of what it shares."""
+        text = pathlib.Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Pss:\s*(\d+)", text, re.M)[1])
+
     def cpu_s(self):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
             text = pathlib.Path(f"/proc/{self.pid}/stat").read_text()

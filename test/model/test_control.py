@@ -2,8 +2,6 @@
 import json
 import os
 import re
-import resource
-import select
 import signal
 import socket
 import subprocess
@@ -11,8 +9,8 @@ import time
 
 import pytest
 
-from serving import (CONCURRENT, COUNTERS, LOOPS, MODELS, NotServing, SOCKEYE, Server, ask, closed, connect,
-                     numbers, parse, read_all, read_n, reset, until)
+from serving import (COUNTERS, MODELS, SOCKEYE, Server, closed, connect, numbers, read_all, read_n,
+                     reset, until)
 
 ECHO = ("echo", "tcp://127.0.0.1:0")
 
@@ -263,8 +261,9 @@ def test_log_that_cannot_be_written_stops_nobody(serve, model):
 def test_ready_lines(serve, tmp_path, model):
     server = serve("echo", "tcp://127.0.0.1:0", "udp://127.0.0.1:0", "upper",
                    f"unix:{tmp_path}/s", "unix-seqpacket:@sockeye-%d" % os.getpid(), model=model)
-    assert server.ready == [f"{service} {address} pid {server.pid} model {model}" for service, address
-                            in zip(["echo", "echo", "upper", "upper"], server.addresses)]
+    served = zip(["echo", "echo", "upper", "upper"], server.addresses)
+    assert server.ready == [f"{service} {address} pid {server.pid} model {model}"
+                            for service, address in served]
     assert not any(address.endswith(":0") for address in server.addresses)
     for address in server.addresses:
         with server.connect(address) as client:

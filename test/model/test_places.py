@@ -71,8 +71,9 @@ def test_nothing_is_left_of_a_start_that_failed(serve, tmp_path):
 @pytest.mark.parametrize("address, code, words", [
     ("tcp://192.0.2.1:0", 6, "Cannot assign requested address"),
     ("tcp://127.0.0.1:99999", 2, "99999"), ("tcp://127.0.0.1:898989", 2, "898989"),
-    ("tcp://127.0.0.1:no-such-service", 3, "no-such-service"), ("nonsense://x:1", 2, "known schemes"),
-    ("tcp://127.0.0.1:0?nonsense", 2, "it takes nodelay"), ("tcp://no-such-host.invalid:0", 3, "no-such"),
+    ("tcp://127.0.0.1:no-such-service", 3, "no-such-service"),
+    ("nonsense://x:1", 2, "known schemes"), ("tcp://127.0.0.1:0?nonsense", 2, "it takes nodelay"),
+    ("tcp://no-such-host.invalid:0", 3, "no-such"),
     ("unix:/no/such/folder/s", 9, "No such file or directory"), ("sctp://127.0.0.1:0", 10, "sctp"),
     ("fd:99", 9, "fd:99")])
 def test_addresses_that_cannot_be_served(address, code, words):
@@ -109,8 +110,9 @@ def test_localhost_is_both_families_on_one_port(serve, scheme, model):
         assert answers(server, address)
 
 
-@pytest.mark.parametrize("text, told", [("tcp4://*:0", "0.0.0.0"), ("tcp6://*:0", "::"),
-                                        ("tcp://127.0.0.2:0", "127.0.0.2"), ("tcp://[::1]:0", "::1")])
+@pytest.mark.parametrize("text, told", [
+    ("tcp4://*:0", "0.0.0.0"), ("tcp6://*:0", "::"), ("tcp://127.0.0.2:0", "127.0.0.2"),
+    ("tcp://[::1]:0", "::1")])
 def test_one_family_or_address(serve, text, told):
     server = serve("echo", text)
     assert parse(server.address)[1][0] in (told, "*")
@@ -131,7 +133,8 @@ def test_inherited_descriptors(serve, tmp_path, model):
         os.close(ready_child)
         with os.fdopen(ready) as lines:
             addresses = lines.read().split()
-        assert addresses == ["tcp://127.0.0.1:%d" % tcp.getsockname()[1], f"unix-dgram:{tmp_path}/s"]
+        assert addresses == ["tcp://127.0.0.1:%d" % tcp.getsockname()[1],
+                             f"unix-dgram:{tmp_path}/s"]
         for address in addresses:
             with connect(address) as client:
                 client.send(b"x")

@@ -151,6 +151,21 @@ def test_ten_thousand_short_connections_leave_nothing(serve, tmp_path, model):
         assert kib_now - kib < 512
 
 
+@pytest.mark.skipif(bool(sanitized()), reason="a sanitizer has memory of its own")
+@pytest.mark.parametrize("model, kib", [("fork", 250), ("thread", 120), ("event", 4), ("uring", 4)])
+def test_memory_of_a_connection(serve, model, kib):
+    """What it has for the worst case costs nothing before it is used; a large
+    frame on the stack would: -fstack-clash-protection touches each of its pages."""
+    server = serve(*ECHO, "--workers", "1", model=model)
+    assert server.ask(b"warm") == b"warm"
+    server.wait_counters(open=0)
+    before = sum(p.pss_kib() for p in server.descendants())
+    clients = [server.connect() for _ in range(100)]
+    for client in clients:
+        greet(client)
+    assert sum(p.pss_kib() for p in server.descendants()) - before < 100 * kib
+
+
 def test_children_hold_no_listener(serve):
     """A session that outlives the server must not keep its port taken."""
     server = serve(*ECHO, "echo", "udp://127.0.0.1:0", model="fork")
