@@ -18,7 +18,11 @@
  *    read stops its own input; nothing is queued without bound.
  *  - `in_end` is given once input has ended, with the last bytes or alone,
  *    and in every later turn. It is not a close: output may follow.
- *  - Input that was left over is offered again, first, in the next turn.
+ *  - Input that was left over is offered again, first, in the next turn. A
+ *    session that has left SOCKEYE_INPUT_MAX octets over gets no more; when it
+ *    then wants neither `more` nor a deadline it is closed, for it never will.
+ *  - A record of a seqpacket connection (`whole`) is to be taken whole: what is
+ *    left over of it is offered again together with the next.
  */
 #ifndef SOCKEYE_SERVICE_H
 #define SOCKEYE_SERVICE_H
@@ -33,6 +37,7 @@
 SOCKEYE_BEGIN
 
 #define SOCKEYE_ROOM_MIN  1024 /* a driver offers at least this much room */
+#define SOCKEYE_INPUT_MAX (256 * 1024) /* octets a session may leave over and still get more */
 #define SOCKEYE_STATE_MAX 64   /* octets of session state a service may ask for */
 
 struct sockeye_turn {

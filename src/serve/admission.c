@@ -23,19 +23,6 @@ enum sockeye__end sockeye__end_of(int err)
 	}
 }
 
-bool sockeye__accept_starved(int err)
-{
-	switch (-err) {
-	case EMFILE:
-	case ENFILE:
-	case ENOMEM:
-	case ENOBUFS:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static void peer_pack(struct sockeye__peer *to, const struct sockeye_sockaddr *from)
 {
 	memset(to, 0, sizeof *to);
@@ -127,6 +114,22 @@ static void visit_report(const struct sockeye__worker *w, const struct sockeye__
 								.text = text});
 }
 
+bool sockeye__accept_starved(struct sockeye__worker *w, int err)
+{
+	switch (-err) {
+	case EAGAIN: /* another worker was quicker, or the client has left */
+	case EINTR:
+	case ECANCELED:
+		return false;
+	case EINVAL: /* it listens no longer: another worker heard of the stop first */
+		return true;
+	default: /* EMFILE, ENFILE, ENOMEM ..., and what should not be: never spin on it */
+		sockeye__count(&w->counters->accept_failures, 1);
+		sockeye__warn_rarely(w, "accept failed; clients wait in the backlog", err);
+		return true;
+	}
+}
+
 bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site, int fd,
 		    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit)
 {
@@ -185,20 +188,22 @@ void sockeye__part(struct sockeye__worker *w, struct sockeye__visit *v, enum soc
 		drain(v->fd);
 	close(v->fd);
 	v->fd = -1;
-	sockeye__count(end_counter(w->counters, end), 1);
 	if (w->server->opts->verbose)
 		visit_report(w, v, SOCKEYE_EVENT_CLOSE, end_texts[end]);
 }
 
-void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *peer)
+void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *peer,
+		      enum sockeye__end end)
 {
 	struct sockeye__sources *sources = w->server->shared->sources;
 
 	if (sources != NULL)
 		sockeye__sources_give(sources, peer, w->index);
+	/* Together: a worker that is killed in between would be counted twice. */
+	sockeye__count(end_counter(w->counters, end), 1);
+	sockeye__count(&w->counters->open, UINT64_MAX); /* minus one */
 	/* Ordered: the thread model's worker sleeps until the last one is gone. */
 	__atomic_fetch_sub(&w->conns, 1, __ATOMIC_SEQ_CST);
-	sockeye__count(&w->counters->open, UINT64_MAX); /* minus one */
 }
 
 void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *v, const char *text,
@@ -214,5 +219,5 @@ void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *
 void sockeye__dismiss(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end)
 {
 	sockeye__part(w, v, end);
-	sockeye__release(w, &v->peer);
+	sockeye__release(w, &v->peer, end);
 }

@@ -10,35 +10,29 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #define BATCH        32
-#define RATE_DEFAULT 20   /* answers a second to one source, from services that amplify */
-#define RATE_BURST   2    /* seconds' worth of answers that may come at once */
-#define BUCKETS      4096 /* sources that hash alike share a rate */
+#define RATE_DEFAULT 20 /* answers a second to one source, from services that amplify */
+#define RATE_BURST   2  /* seconds' worth of answers that may come at once */
 
 /* Ports of services that answer anything: two of them talk to each other for
  * ever once somebody forges the first datagram (CERT CA-1996-01). Ports below
  * 1024 are refused as a whole. */
 static const uint16_t small_ports[] = {1900, 3702, 5353, 11211};
 
-struct bucket {
-	uint64_t full_ns; /* when it will have all its tokens again */
-};
-
 struct sockeye__answerer {
 	struct sockeye__worker *w;
-	uint64_t seed;
 	uint32_t rate;
 	unsigned used; /* slots of the last batch, which must be set up again */
-	struct bucket buckets[BUCKETS];
 	struct mmsghdr in[BATCH], out[BATCH];
 	struct iovec in_iov[BATCH], out_iov[BATCH];
 	struct sockeye_sockaddr peers[BATCH];
 	_Alignas(struct cmsghdr) uint8_t control[BATCH][SOCKEYE__CONTROL_MAX];
-	uint8_t data[BATCH][SOCKEYE__IO_BYTES];
-	uint8_t room[BATCH][SOCKEYE__IO_BYTES];
+	/* A little more apart than a power of two: small datagrams would share few
+	 * cache sets. */
+	uint8_t data[BATCH][SOCKEYE__RECORD_BYTES + 4160];
+	uint8_t room[BATCH][SOCKEYE__IO_BYTES + 4160];
 };
 
 struct sockeye__answerer *sockeye__answerer_new(struct sockeye__worker *w)
@@ -52,8 +46,6 @@ struct sockeye__answerer *sockeye__answerer_new(struct sockeye__worker *w)
 	if (a->rate == 0)
 		a->rate = RATE_DEFAULT;
 	a->used = BATCH;
-	if (getrandom(&a->seed, sizeof a->seed, 0) != (ssize_t)sizeof a->seed)
-		a->seed = (uint64_t)(uintptr_t)a;
 	for (unsigned i = 0; i < BATCH; i++) {
 		a->in_iov[i] = (struct iovec){a->data[i], sizeof a->data[i]};
 		a->in[i].msg_hdr.msg_iov = &a->in_iov[i];
@@ -90,21 +82,23 @@ static bool loopback(const struct sockeye_sockaddr *peer)
 static bool within_rate(struct sockeye__answerer *a, const struct sockeye_sockaddr *peer,
 			uint64_t now_ns)
 {
-	uint64_t step = SOCKEYE_NS_PER_S / a->rate, h = a->seed;
+	struct sockeye__shared *shared = a->w->server->shared;
+	uint64_t step = SOCKEYE_NS_PER_S / a->rate, h = shared->seed, *rate, full_ns;
 	size_t len = peer->u.sa.sa_family == AF_INET6 ? 16 : 4;
 	const uint8_t *key = peer->u.sa.sa_family == AF_INET6
 				 ? peer->u.in6.sin6_addr.s6_addr
 				 : (const uint8_t *)&peer->u.in.sin_addr;
-	struct bucket *b;
 
 	for (size_t i = 0; i < len; i++)
 		h = (h ^ key[i]) * UINT64_C(0x100000001b3);
-	b = &a->buckets[(h >> 32) % BUCKETS];
-	if (b->full_ns < now_ns)
-		b->full_ns = now_ns;
-	if (b->full_ns - now_ns > (uint64_t)RATE_BURST * SOCKEYE_NS_PER_S - step)
+	/* Of two workers that look at once one may be forgotten: no harm. */
+	rate = &shared->rates[(h >> 32) % SOCKEYE__RATES];
+	full_ns = __atomic_load_n(rate, __ATOMIC_RELAXED);
+	if (full_ns < now_ns)
+		full_ns = now_ns;
+	if (full_ns - now_ns > (uint64_t)RATE_BURST * SOCKEYE_NS_PER_S - step)
 		return false;
-	b->full_ns += step;
+	__atomic_store_n(rate, full_ns + step, __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -195,6 +189,10 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 		peer->u.sa.sa_family = AF_UNSPEC;
 	if (a->w->server->opts->show_messages)
 		sockeye__show(a->w, site, peer, ans.in, ans.in_len);
+	if (in->msg_flags & MSG_TRUNC) { /* better no answer than one to a part */
+		turned_away(a, site, &a->w->counters->dropped_send, peer, "too long");
+		return false;
+	}
 	site->service->datagram(site->config, &ans);
 	if (!ans.send)
 		return false;
@@ -249,11 +247,11 @@ static void transmit(struct sockeye__answerer *a, int fd, unsigned n)
 }
 
 /* Sets up what the last batch used: no more, for that is most of the cost. */
-static void slots_reset(struct sockeye__answerer *a, bool control)
+static void slots_reset(struct sockeye__answerer *a)
 {
 	for (unsigned i = 0; i < a->used; i++) {
 		a->in[i].msg_hdr.msg_namelen = sizeof a->peers[i].u;
-		a->in[i].msg_hdr.msg_controllen = control ? SOCKEYE__CONTROL_MAX : 0;
+		a->in[i].msg_hdr.msg_controllen = SOCKEYE__CONTROL_MAX;
 	}
 	a->used = 0;
 }
@@ -266,7 +264,7 @@ bool sockeye__answer(struct sockeye__answerer *a, size_t i)
 	uint64_t bytes = 0;
 	unsigned n = 0;
 
-	slots_reset(a, site->asks_local);
+	slots_reset(a);
 	k = recvmmsg(fd, a->in, BATCH, MSG_DONTWAIT, NULL);
 	if (k <= 0)
 		return false;
@@ -293,7 +291,7 @@ void sockeye__answer_until_stop(struct sockeye__worker *w, size_t i)
 		if (poll(p, 2, -1) > 0 && p[0].revents != 0)
 			(void)sockeye__answer(a, i);
 	}
-	while (a != NULL && sockeye__answer(a, i))
+	for (int n = 0; a != NULL && n < SOCKEYE__LAST_BATCHES && sockeye__answer(a, i); n++)
 		; /* what was queued before the stop */
 	sockeye__answerer_free(a);
 }

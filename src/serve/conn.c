@@ -63,8 +63,10 @@ enum sockeye__due sockeye__conn_due(struct sockeye__clocks *k, struct sockeye__c
 		return SOCKEYE__DUE_TIME;
 	if (k->idle_ns != 0 && now >= c->active_ns + k->idle_ns)
 		return SOCKEYE__DUE_IDLE;
-	if (c->deadline_ns != 0 && now >= c->deadline_ns && c->out == NULL)
+	if (c->deadline_ns != 0 && now >= c->deadline_ns) {
+		c->deadline_ns = 0; /* it says again if it wants another */
 		return SOCKEYE__DUE_TURN;
+	}
 	return SOCKEYE__DUE_LATER;
 }
 

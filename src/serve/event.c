@@ -68,12 +68,13 @@ static bool not_now(int err)
 }
 
 /* Sends what the peer takes now: octets, 0 when it takes none, or -errno. */
-static ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *out, size_t len)
+SOCKEYE__HOT ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *out, size_t len)
 {
 	ssize_t n = send(c->c.v.fd, out, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (n < 0)
 		return not_now(errno) ? 0 : -errno;
+	c->c.active_ns = l->clocks.now.mono_ns;
 	c->c.v.bytes_out += (uint64_t)n;
 	sockeye__count(&l->counters->bytes_out, (uint64_t)n);
 	return n;
@@ -81,14 +82,17 @@ static ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *out, siz
 
 /* The session has done what it can: watch for what it needs next. What the
  * peer has not taken stops its input. */
-static void conn_rest(struct loop *l, struct conn *c)
+SOCKEYE__HOT void conn_rest(struct loop *l, struct conn *c)
 {
-	bool out = c->c.more || c->c.out != NULL;
-	bool in = !c->c.v.in_end && c->c.out == NULL;
-	uint32_t events = (in ? (uint32_t)EPOLLIN : 0) | (out ? (uint32_t)EPOLLOUT : 0);
+	bool full = c->c.in != NULL && sockeye__bytes_left(c->c.in) >= SOCKEYE_INPUT_MAX;
+	uint32_t events = 0;
 
-	if (events == 0 && c->c.deadline_ns == 0) {
-		conn_close(l, c, SOCKEYE__END_DONE); /* nothing can ever happen again */
+	if (c->c.out == NULL && !c->c.v.in_end && !full)
+		events = EPOLLIN;
+	if (c->c.out != NULL || c->c.more)
+		events |= EPOLLOUT;
+	if (events == 0 && c->c.deadline_ns == 0) { /* nothing can ever happen again */
+		conn_close(l, c, full ? SOCKEYE__END_ERROR : SOCKEYE__END_DONE);
 		return;
 	}
 	if (events != c->watched) {
@@ -121,7 +125,7 @@ static bool conn_say(struct loop *l, struct conn *c, const struct sockeye_turn *
 		conn_close(l, c, SOCKEYE__END_DONE);
 		return false;
 	}
-	c->c.more = t->more && t->out_len > 0;
+	c->c.more = t->more;
 	c->c.close = t->close;
 	c->c.deadline_ns = t->deadline_ns;
 	return true;
@@ -169,13 +173,8 @@ static size_t conn_leftover(struct loop *l, struct conn *c)
 static void conn_read(struct loop *l, struct conn *c)
 {
 	size_t kept = c->c.in != NULL ? conn_leftover(l, c) : 0;
-	ssize_t n;
+	ssize_t n = recv(c->c.v.fd, l->buf + kept, BUFFER_BYTES - kept, 0);
 
-	if (kept == BUFFER_BYTES) {
-		conn_close(l, c, SOCKEYE__END_ERROR); /* the session will never take it */
-		return;
-	}
-	n = recv(c->c.v.fd, l->buf + kept, BUFFER_BYTES - kept, 0);
 	if (n < 0 && !not_now(errno)) {
 		conn_close(l, c, sockeye__end_of(-errno));
 		return;
@@ -183,6 +182,7 @@ static void conn_read(struct loop *l, struct conn *c)
 	if (n == 0)
 		c->c.v.in_end = true;
 	if (n > 0) {
+		c->c.active_ns = l->clocks.now.mono_ns;
 		c->c.v.bytes_in += (uint64_t)n;
 		sockeye__count(&l->counters->bytes_in, (uint64_t)n);
 		if (l->shows)
@@ -213,12 +213,14 @@ static void conn_flush(struct loop *l, struct conn *c)
 			return;
 		}
 	}
-	conn_turns(l, c, l->buf, conn_leftover(l, c));
+	if (c->c.more || c->c.in != NULL)
+		conn_turns(l, c, l->buf, conn_leftover(l, c));
+	else
+		conn_rest(l, c);
 }
 
 static void conn_ready(struct loop *l, struct conn *c, uint32_t events)
 {
-	c->c.active_ns = l->clocks.now.mono_ns;
 	if (c->watched == 0) /* only a reset is reported now */
 		conn_close(l, c, SOCKEYE__END_RESET);
 	else if ((c->watched & EPOLLIN) && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
@@ -237,7 +239,11 @@ static void conn_expired(struct loop *l, struct conn *c)
 		conn_close(l, c, SOCKEYE__END_TIME);
 		break;
 	case SOCKEYE__DUE_TURN:
-		conn_flush(l, c);
+		c->c.more = true; /* once its output has left */
+		if (c->c.out == NULL)
+			conn_turns(l, c, l->buf, conn_leftover(l, c));
+		else
+			conn_rest(l, c);
 		break;
 	case SOCKEYE__DUE_LATER:
 		if (sockeye__conn_time(&l->clocks, &c->c) < 0)
@@ -336,12 +342,8 @@ static void clients_take(struct loop *l, size_t i, int max)
 				conn_open(l, &v);
 			continue;
 		}
-		if (sockeye__accept_starved(fd)) {
-			sockeye__count(&l->w->counters->accept_failures, 1);
-			sockeye__warn_rarely(l->w, "accept failed; clients wait in the backlog",
-					     fd);
+		if (!l->stopping && sockeye__accept_starved(l->w, fd))
 			l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
-		}
 		break;
 	}
 }
@@ -350,6 +352,7 @@ static void clients_take(struct loop *l, size_t i, int max)
  * refuse. */
 static void stop(struct loop *l)
 {
+	l->stopping = true;
 	for (size_t i = 0; i < l->w->server->site_count; i++) {
 		int fd = sockeye__site_fd(l->w, i);
 
@@ -357,13 +360,13 @@ static void stop(struct loop *l)
 			clients_take(l, i, BACKLOG_MAX);
 			shutdown(fd, SHUT_RD);
 		} else {
-			while (sockeye__answer(l->answerer, i))
-				;
+			for (int n = 0; n < SOCKEYE__LAST_BATCHES; n++)
+				if (!sockeye__answer(l->answerer, i))
+					break;
 			epoll_ctl(l->ep, EPOLL_CTL_DEL, fd, NULL);
 		}
 	}
 	epoll_ctl(l->ep, EPOLL_CTL_DEL, l->w->server->stop_rd, NULL);
-	l->stopping = true;
 }
 
 static void dispatch(struct loop *l, const struct epoll_event *ev)

@@ -23,11 +23,12 @@
 #define SOCKEYE__SITES_MAX   256 /* bound addresses of one server */
 #define SOCKEYE__WORKERS_MAX 256
 #define SOCKEYE__IO_BYTES    65536 /* octets a model reads at once */
-#define SOCKEYE__RECORD_BYTES \
-	(256 * 1024)              /* > the longest seqpacket record, unless somebody \
-				   * has raised SO_SNDBUF, which bounds it */
-#define SOCKEYE__ROOM_BYTES 16384 /* room a model gives to fresh output */
-#define SOCKEYE__PAUSE_NS   (100 * SOCKEYE_NS_PER_MS) /* not accepting, after EMFILE */
+/* More than the longest record and UNIX datagram, unless somebody has raised
+ * SO_SNDBUF, which bounds them. */
+#define SOCKEYE__RECORD_BYTES SOCKEYE_INPUT_MAX
+#define SOCKEYE__LAST_BATCHES 4096  /* of datagrams, still answered after a stop */
+#define SOCKEYE__ROOM_BYTES   16384 /* room a model gives to fresh output */
+#define SOCKEYE__PAUSE_NS     (100 * SOCKEYE_NS_PER_MS) /* not accepting, after EMFILE */
 
 /* One bound address. fds has one descriptor for every worker when each has a
  * SO_REUSEPORT socket of its own, else one for all. */
@@ -38,7 +39,6 @@ struct sockeye__site {
 	struct sockeye_listener listener; /* the first descriptor, and the name */
 	bool stream;                      /* accepts connections (seqpacket too) */
 	bool whole;                       /* connections that keep messages: seqpacket */
-	bool asks_local; /* bound to the wildcard: answers must name the address asked */
 	unsigned fd_count;
 	int *fds;
 };
@@ -46,8 +46,12 @@ struct sockeye__site {
 struct sockeye__worker;
 struct sockeye__sources; /* sources.c: connections by source address */
 
+#define SOCKEYE__RATES 4096 /* sources that hash alike share a rate */
+
 struct sockeye__shared {
 	struct sockeye__sources *sources; /* NULL without per_source_max */
+	uint64_t seed;                    /* nobody can choose sources that hash alike */
+	uint64_t rates[SOCKEYE__RATES]; /* answer.c: when a source will have its whole rate again */
 	struct sockeye__worker_counters {
 		struct sockeye_counters c;
 	} __attribute__((aligned(64))) worker[]; /* no line is written by two workers */
@@ -140,10 +144,11 @@ void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *
 			int err);
 
 /* The two halves of dismiss, for the model whose session runs in a child of
- * the process that admitted it: the child closes and reports, the worker gives
- * the place back. */
+ * the process that admitted it: the child closes and reports, the worker
+ * counts and gives the place back. */
 void sockeye__part(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end);
-void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *peer);
+void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *peer,
+		      enum sockeye__end end);
 
 /* Reports bytes that came, when show_messages asks for it. */
 void sockeye__show(const struct sockeye__worker *w, const struct sockeye__site *site,
@@ -162,9 +167,9 @@ static inline void sockeye__count(uint64_t *counter, uint64_t n)
 	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
-/* Whether accepting failed for want of a resource, rather than because the
- * client left (accept(2): treat network errors like EAGAIN). */
-bool sockeye__accept_starved(int err);
+/* What a failed accept means: true, after it was counted and reported, when the
+ * worker must not try again for SOCKEYE__PAUSE_NS. */
+bool sockeye__accept_starved(struct sockeye__worker *w, int err);
 
 /* --- sources.c: connections by source address, over all workers --- */
 struct sockeye__sources *sockeye__sources_new(uint32_t per_source_max);
@@ -184,8 +189,6 @@ enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye
 struct sockeye__gate {
 	struct sockeye__worker *w;
 	int ep;
-	int wake_fd;        /* reported as GATE_WAKE when readable; -1 none */
-	bool datagrams;     /* datagram sites are watched too */
 	bool stopped;       /* only what is left in the queues */
 	bool watching;      /* the listeners are in the epoll set */
 	uint64_t resume_ns; /* not before: accepting failed for want of a resource */
@@ -196,6 +199,7 @@ enum sockeye__gate_kind {
 	SOCKEYE__GATE_WAKE,     /* wake_fd is readable */
 	SOCKEYE__GATE_STOP,     /* nothing more will come */
 };
+/* Watches datagram sites, too, if asked, and wake_fd unless it is -1. */
 int sockeye__gate_open(struct sockeye__gate *g, struct sockeye__worker *w, bool datagrams,
 		       int wake_fd);
 enum sockeye__gate_kind sockeye__gate_next(struct sockeye__gate *g,

@@ -35,6 +35,7 @@ struct child {
 
 struct supervisor {
 	struct sockeye__server *server;
+	pid_t pid;
 	struct child *children;
 	unsigned running;
 	int signal_fd;
@@ -77,6 +78,8 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 
 	/* Without a supervisor nobody would end it: it goes down with it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != s->pid)
+		_exit(1);
 	close(server->stop_wr);
 	close(s->signal_fd);
 	/* Bytes that wait come and go by the 100 KiB; giving their pages back to the
@@ -123,6 +126,18 @@ static void warn(struct supervisor *s, const char *text, int err)
 	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
 }
 
+/* Nobody will accept from the sockets that were this worker's alone: clients
+ * must not wait for it. */
+static void listeners_refuse(const struct supervisor *s, unsigned index)
+{
+	for (size_t i = 0; i < s->server->site_count && index < s->server->workers; i++) {
+		const struct sockeye__site *site = &s->server->sites[i];
+
+		if (site->stream && site->fd_count > 1)
+			shutdown(site->fds[index], SHUT_RD);
+	}
+}
+
 static void child_died(struct supervisor *s, unsigned index, int status, uint64_t now)
 {
 	struct child *c = &s->children[index];
@@ -131,8 +146,10 @@ static void child_died(struct supervisor *s, unsigned index, int status, uint64_
 	c->pid = 0;
 	s->running--;
 	child_account(s, index);
-	if (s->stopping)
+	if (s->stopping) {
+		listeners_refuse(s, index);
 		return;
+	}
 	s->server->shared->worker[index].c.workers_died++;
 	c->backoff_ns = steady ? 0 : c->backoff_ns == 0 ? RESPAWN_MIN_NS : c->backoff_ns * 2;
 	if (c->backoff_ns > RESPAWN_MAX_NS)
@@ -223,6 +240,9 @@ static void stop(struct supervisor *s, uint64_t now)
 	s->kill_ns = now + (grace != 0 ? grace : GRACE_MS) * SOCKEYE_NS_PER_MS;
 	close(s->server->stop_wr);
 	s->server->stop_wr = -1;
+	for (unsigned i = 0; i < children_count(s); i++)
+		if (s->children[i].pid == 0)
+			listeners_refuse(s, i);
 }
 
 static void signals_take(struct supervisor *s, uint64_t now)
@@ -306,12 +326,14 @@ static int ready_tell(struct supervisor *s)
 		    .scheme = server->sites[i].scheme,
 		    .name = server->sites[i].listener.name,
 		};
-	return server->opts->on_ready(server->opts->arg, &ready);
+	int err = server->opts->on_ready(server->opts->arg, &ready);
+
+	return err < 0 ? err : 0;
 }
 
 int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail)
 {
-	struct supervisor s = {.server = server, .signal_fd = -1};
+	struct supervisor s = {.server = server, .pid = getpid(), .signal_fd = -1};
 	const char *step = "report ready";
 	int err;
 

@@ -69,11 +69,8 @@ static void sites_settle(struct sockeye__uring *l)
 
 static void accept_failed(struct sockeye__uring *l, int err)
 {
-	if (!sockeye__accept_starved(err))
-		return;
-	sockeye__count(&l->w->counters->accept_failures, 1);
-	sockeye__warn_rarely(l->w, "accept failed; clients wait in the backlog", err);
-	l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
+	if (!l->stopping && sockeye__accept_starved(l->w, err))
+		l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
 }
 
 static void client_admit(struct sockeye__uring *l, size_t i, int fd,
@@ -138,8 +135,9 @@ static void stop(struct sockeye__uring *l)
 			clients_take(l, i);
 			shutdown(sockeye__site_fd(l->w, i), SHUT_RD);
 		} else {
-			while (sockeye__answer(l->answerer, i))
-				;
+			for (int n = 0; n < SOCKEYE__LAST_BATCHES; n++)
+				if (!sockeye__answer(l->answerer, i))
+					break;
 		}
 	}
 }
@@ -245,18 +243,29 @@ static void submit_and_wait(struct sockeye__uring *l)
 		(void)io_uring_submit(&l->ring);
 }
 
-static void loop_turn(struct sockeye__uring *l)
+static void completions_take(struct sockeye__uring *l)
 {
 	struct io_uring_cq *cq = &l->ring.cq;
-	unsigned head, tail;
+	unsigned head = *cq->khead, tail = io_uring_smp_load_acquire(cq->ktail);
 
-	submit_and_wait(l);
-	turn_begin(l);
-	head = *cq->khead;
-	tail = io_uring_smp_load_acquire(cq->ktail);
 	for (; head != tail; head++)
 		dispatch(l, &cq->cqes[head & cq->ring_mask]);
 	io_uring_smp_store_release(cq->khead, head);
+}
+
+/* Whether the kernel had more completions than the queue; now they are there. */
+static bool overflown(struct sockeye__uring *l)
+{
+	return io_uring_cq_has_overflow(&l->ring) && io_uring_get_events(&l->ring) >= 0;
+}
+
+static void loop_turn(struct sockeye__uring *l)
+{
+	submit_and_wait(l);
+	turn_begin(l);
+	do
+		completions_take(l);
+	while (overflown(l)); /* which may hold the failure of a light send */
 	lent_return(l);
 	if (l->clocks.needed)
 		expire(l);

@@ -56,6 +56,7 @@ struct sockeye__uring_conn {
 	bool receiving;                    /* one of them receives */
 	bool cancelling;                   /* one of them calls that off */
 	bool sending;                      /* one of them sends */
+	bool end_told;                     /* the session has had a turn with in_end */
 	bool starved, later, ending, dead; /* in those lists; closed as soon as ops is 0 */
 	uint8_t end;                       /* why: enum sockeye__end */
 	struct sockeye__uring_conn *next_starved, *next_later, *next_dead;

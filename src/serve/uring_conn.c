@@ -15,12 +15,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define INPUT_MAX (256 * 1024) /* what a session may leave over before it is given up */
 #define QUEUE_MAX 8 /* ring buffers that may wait behind a slow peer before receiving stops */
-
-/* On the way of every message: a call and its registers saved would be a
- * tenth of it. */
-#define HOT static inline __attribute__((always_inline))
 
 /* A light send is still to be submitted. */
 static bool light(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
@@ -71,7 +66,8 @@ static void conn_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c
 {
 	struct io_uring_sqe *sqe;
 
-	if (c->receiving || c->starved || c->ending || c->c.v.in_end)
+	if (c->receiving || c->starved || c->ending || c->c.v.in_end ||
+	    c->chunk_len + c->behind >= SOCKEYE_INPUT_MAX)
 		return;
 	sqe = sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_RECEIVE));
 	if (c->c.v.site->whole) { /* a record may be longer than a buffer of the ring */
@@ -96,8 +92,8 @@ static void conn_receive_stop(struct sockeye__uring *l, struct sockeye__uring_co
 	c->ops++;
 }
 
-HOT struct io_uring_sqe *conn_send(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-				   const uint8_t *data, uint32_t len, int flags)
+SOCKEYE__HOT struct io_uring_sqe *conn_send(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+					    const uint8_t *data, uint32_t len, int flags)
 {
 	struct io_uring_sqe *sqe =
 	    sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_SEND));
@@ -129,7 +125,7 @@ static void conn_send_light(struct sockeye__uring *l, struct sockeye__uring_conn
 }
 
 /* Waits for input. */
-HOT void conn_await(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+SOCKEYE__HOT void conn_await(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
@@ -140,12 +136,16 @@ HOT void conn_await(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 /* The session has done what it can: see to what it needs next. */
 static void conn_rest(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	if (c->c.v.in_end && c->c.deadline_ns == 0)
-		conn_close(l, c, SOCKEYE__END_DONE); /* nothing can ever happen again */
-	else if (c->chunk_len >= INPUT_MAX || !sockeye__uring_chunk_own(l, c))
-		conn_close(l, c, SOCKEYE__END_ERROR); /* it will never take it */
+	bool full = c->chunk_len >= SOCKEYE_INPUT_MAX;
+
+	if (c->c.deadline_ns == 0 && (full || c->c.v.in_end)) /* nothing can ever happen again */
+		conn_close(l, c, full ? SOCKEYE__END_ERROR : SOCKEYE__END_DONE);
+	else if (!sockeye__uring_chunk_own(l, c))
+		conn_close(l, c, SOCKEYE__END_ERROR);
 	else
 		conn_await(l, c);
+	if (full)
+		conn_receive_stop(l, c);
 }
 
 /* Sends the output of a turn. What was written to the loop's room needs memory
@@ -156,13 +156,15 @@ static void conn_say(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 	const uint8_t *out = t->out;
 	bool fresh = out >= l->room && out < l->room + sizeof l->room;
 	/* What there is to do afterwards; "or" without branches, for there is none. */
-	uint32_t follows = c->chunk_len | c->behind | t->more | t->close | c->c.v.in_end | fresh;
+	uint32_t follows =
+	    c->chunk_len | c->behind | t->more | t->close | c->c.v.in_end | fresh | !c->receiving;
 
 	sockeye__count(&l->counters->bytes_out, t->out_len);
 	c->c.v.bytes_out += t->out_len;
 	if (follows == 0 && c->buffer >= 0) {
 		conn_send_light(l, c, out, (uint32_t)t->out_len);
-		conn_await(l, c);
+		if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
+			conn_close(l, c, SOCKEYE__END_ERROR);
 		return;
 	}
 	if (fresh) {
@@ -188,7 +190,8 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 		}
 		t->in = c->chunk;
 		t->in_len = c->chunk_len;
-		t->in_end = c->c.v.in_end & (c->behind == 0); /* with the last octets */
+		t->in_end = c->end_told =
+		    c->c.v.in_end & (c->behind == 0); /* with the last octets */
 		t->whole = c->c.v.site->whole;
 		sockeye__turn(c->c.v.site, c->state, t);
 		c->chunk += t->in_taken;
@@ -205,6 +208,10 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 			return;
 		}
 	} while (c->behind > 0 || (t->in_taken > 0 && c->chunk_len > 0));
+	if (t->more) { /* but says it only in the next turn: the others first */
+		conn_later(l, c);
+		return;
+	}
 	if (c->chunk_len == 0)
 		sockeye__uring_chunk_drop(l, c);
 	conn_rest(l, c);
@@ -218,7 +225,7 @@ static void conn_sent_all(struct sockeye__uring *l, struct sockeye__uring_conn *
 		sockeye__uring_chunk_drop(l, c);
 	if (c->c.close)
 		conn_close(l, c, SOCKEYE__END_DONE);
-	else if (c->chunk_len > 0 || c->behind > 0 || c->c.v.in_end || c->c.more)
+	else if (c->chunk_len > 0 || c->behind > 0 || c->c.more || (c->c.v.in_end && !c->end_told))
 		conn_turns(l, c);
 	else
 		conn_rest(l, c);
@@ -241,6 +248,8 @@ static void conn_sent_some(struct sockeye__uring *l, struct sockeye__uring_conn 
 		if (in_ring)
 			rest = c->c.out->data;
 	}
+	c->c.v.bytes_out += len; /* it was taken off when it came back */
+	sockeye__count(&l->counters->bytes_out, len);
 	conn_send_tracked(l, c, rest, len, 0);
 	if (c->queue_len >= QUEUE_MAX || c->c.in != NULL)
 		conn_receive_stop(l, c);
@@ -272,8 +281,8 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 }
 
 /* Input of n octets, in ring buffer `id` or (-1) at data. */
-HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_conn *c, const uint8_t *data,
-		    uint32_t n, int32_t id)
+SOCKEYE__HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+			     const uint8_t *data, uint32_t n, int32_t id)
 {
 	uint32_t busy = c->chunk_len | c->behind | c->sending | light(l, c);
 
@@ -367,7 +376,6 @@ void sockeye__uring_on_cancel(struct sockeye__uring *l, struct sockeye__uring_co
  * it says may be in flight for ever. */
 static void conn_due(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	c->c.deadline_ns = 0;
 	if (sockeye__conn_time(&l->clocks, &c->c) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
 	else if (light(l, c))
@@ -460,6 +468,12 @@ void sockeye__uring_conns_settle(struct sockeye__uring *l)
 	l->starved = NULL;
 	for (; c != NULL; c = next) {
 		next = c->next_starved;
+		if (light(l, c) && !c->ending) { /* its failure must come before new input */
+			c->next_starved = l->starved;
+			l->starved = c;
+			l->hurry = l->chores = true;
+			continue;
+		}
 		c->starved = false;
 		if (c->ending)
 			conn_done(l, c);
