@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -190,31 +192,50 @@ static void await(struct session *s, const struct sockeye_turn *t)
 	}
 }
 
-enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye__visit *v)
+static void session_start(struct session *s, struct sockeye__worker *w, struct sockeye__visit *v)
 {
 	const struct sockeye_serve_opts *opts = w->server->opts;
-	struct session s; /* 272 KiB, of which only what is used is ever touched */
+
+	s->w = w;
+	s->v = v;
+	s->idle_ns = opts->idle_ms * SOCKEYE_NS_PER_MS;
+	s->end_ns = sockeye_deadline_ms(opts->time_ms);
+	s->timeout_ns = 0;
+	s->end = SOCKEYE__END_DONE;
+	s->ended = false;
+	s->start = s->len = 0;
+	memset(s->state, 0, sizeof s->state);
+	active(s);
+}
+
+static enum sockeye__end run(struct session *s)
+{
 	struct sockeye_turn t = {0};
 
-	s.w = w;
-	s.v = v;
-	s.idle_ns = opts->idle_ms * SOCKEYE_NS_PER_MS;
-	s.end_ns = sockeye_deadline_ms(opts->time_ms);
-	s.timeout_ns = 0;
-	s.end = SOCKEYE__END_DONE;
-	s.ended = false;
-	s.start = s.len = 0;
-	memset(s.state, 0, sizeof s.state);
-	active(&s);
-	if (!timeout_settle(&s))
-		finish(&s, SOCKEYE__END_TIME);
-	else if (!v->site->service->speaks_first)
-		receive(&s, 0);
-	while (!s.ended) {
-		bool moved = step(&s, &t);
+	if (!timeout_settle(s))
+		return SOCKEYE__END_TIME;
+	if (!s->v->site->service->speaks_first)
+		receive(s, 0);
+	while (!s->ended) {
+		bool moved = step(s, &t);
 
-		if (!s.ended && !(moved && s.len > 0))
-			await(&s, &t);
+		if (!s->ended && !(moved && s->len > 0))
+			await(s, &t);
 	}
-	return s.end;
+	return s->end;
+}
+
+enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye__visit *v)
+{
+	/* Of its 272 KiB only what is used is ever touched; on the stack all would
+	 * be (-fstack-clash-protection). */
+	struct session *s = aligned_alloc(64, sizeof *s);
+	enum sockeye__end end;
+
+	if (s == NULL)
+		return SOCKEYE__END_ERROR;
+	session_start(s, w, v);
+	end = run(s);
+	free(s);
+	return end;
 }

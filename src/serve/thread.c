@@ -9,8 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* A session has 272 KiB of buffers on its stack; untouched pages cost nothing. */
-#define STACK_BYTES (512 * 1024)
+#define STACK_BYTES (128 * 1024) /* a session's buffers are not there */
 
 struct threader {
 	struct sockeye__worker *w;
