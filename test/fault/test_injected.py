@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from serving import (LOOPS, MODELS, SANITIZER, NotServing, Server, preload, read_all, sanitized,
+from serving import (MODELS, SANITIZER, NotServing, Server, preload, read_all, sanitized,
                      send_and_end)
 
 SOURCE = pathlib.Path(__file__).with_name("inject.c")
@@ -62,7 +62,6 @@ SEEN = {
     "write": "EINTR ENOSPC",
 }
 ONLY = {  # by which models it is called, where not by all
-    **{call: LOOPS for call in ["aligned_alloc"]},
     **{call: MODELS[:-1] for call in ["epoll_create1", "epoll_ctl", "epoll_wait", "recv"]},
     **{call: ["thread"] for call in ["eventfd", "pthread_create"]},
     **{call: ["uring"] for call in CALLS if call.startswith("io_uring_") or

@@ -23,12 +23,18 @@ def greet(client):
     assert read_n(client, 5) == b"hello"
 
 
-def holders(server, client):
-    """The worker that has the other end of a client's connection."""
-    ends = [f":{name[1]:04X}" for name in (client.getpeername(), client.getsockname())]
-    rows = [line.split() for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()]
-    inode = next(row[9] for row in rows if [row[1][-5:], row[2][-5:]] == ends)
-    return [p for p in server.descendants() if f"socket:[{inode}]" in p.descriptors()]
+def holders(server, clients):
+    """The processes that have the other ends of the clients' connections."""
+    ports = {client.getsockname()[1]: client for client in clients}
+    port = clients[0].getpeername()[1]
+    inodes = {}
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        local, remote = (int(name.split(":")[1], 16) for name in fields[1:3])
+        if local == port and remote in ports:
+            inodes[f"socket:[{fields[9]}]"] = ports[remote]
+    held = [(p, d) for p in server.descendants() for d in p.descriptors() if d in inodes]
+    return {inodes[d]: p for p, d in held}
 
 
 # --- deaths ---
@@ -42,10 +48,9 @@ def test_death_of_a_worker_costs_only_its_sessions(serve, sig, model):
     clients = [server.connect() for _ in range({"iterative": 1, "prefork": 2}.get(model, 16))]
     for client in clients:
         greet(client)
-    victim = next(p for p in server.workers(workers) if p.pid in
-                  {h.pid for h in holders(server, clients[0])} or model == "fork")
-    mine = [c for c in clients if model == "fork" or victim.pid in
-            {h.pid for h in holders(server, c)}]
+    held = holders(server, clients)
+    victim = held[clients[0]] if model != "fork" else server.workers(1)[0]
+    mine = [c for c in clients if model == "fork" or held[c].pid == victim.pid]
     victim.kill(sig)
     for client in clients:
         if client in mine:
