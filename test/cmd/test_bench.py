@@ -250,6 +250,27 @@ def test_a_datagram_of_another_length(serve, change):
     assert (code, result["errors"]["mismatch"], result["messages"]) == (8, 10, 0)
 
 
+@pytest.mark.parametrize("text", [b"no", b"Server got message"], ids=["short", "unknown"])
+@pytest.mark.parametrize("in_flight", [1, 8])
+def test_a_datagram_without_our_number(serve, text, in_flight):
+    def wrong(server, sock):
+        while True:
+            sock.sendto(text, sock.recvfrom(1 << 17)[1])
+
+    code, result = bench_json(serve(wrong, kind=socket.SOCK_DGRAM).url, "-n", 1, "-f", in_flight,
+                              "--timeout", "100ms")
+    assert (code, result["error"]) == (8, "MISMATCH")
+    assert (result["errors"]["mismatch"], result["late"], result["lost"]) == (1, 0, 1)
+
+
+def test_waiting_for_the_last_answer_takes_no_processor(serve):
+    server = serve(lambda server, conn: conn.recv(1 << 20) and conn.recv(1))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert bench(server.url, "-t", "50ms", "--timeout", "1s").returncode == 5
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.4
+
+
 def test_answers_to_each_other(serve):
     """Two connections get each other's answers: every octet was sent, on the
     wrong one."""
