@@ -268,12 +268,13 @@ static int bad_option(const struct table *t, const struct cli_common *common, in
 }
 
 /* --json counts for complaints about what stands before it, too. */
-static bool wants_json(int argc, char **argv)
+static struct cli_common json_ahead(const struct cli_common *common, int argc, char **argv)
 {
+	struct cli_common ahead = *common;
+
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-		if (strcmp(argv[i], "--json") == 0)
-			return true;
-	return false;
+		ahead.json |= strcmp(argv[i], "--json") == 0;
+	return ahead;
 }
 
 static int check_operands(const struct cli_common *common, const struct cli_command *command,
@@ -290,7 +291,7 @@ static int check_operands(const struct cli_common *common, const struct cli_comm
 int cli_parse(const struct cli_command *command, int argc, char **argv, void *opts,
 	      struct cli_operands *out_operands)
 {
-	struct cli_common *common = opts;
+	struct cli_common *common = opts, ahead;
 	struct table t = {.command = command, .shorts = "-:"}; /* operands in order; ':' */
 	struct cli_operands found = {.v = argv + 1};
 	int c, err;
@@ -298,7 +299,7 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 	table_add(&t, command->options);
 	table_add(&t, command->more_options);
 	table_add(&t, cli_common_options);
-	common->json = wants_json(argc, argv);
+	ahead = json_ahead(common, argc, argv);
 	opterr = 0;
 	optind = 0; /* glibc: start afresh */
 	while ((c = getopt_long(argc, argv, t.shorts, t.longs, NULL)) != -1) {
@@ -310,10 +311,10 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 		}
 		o = c == '?' || c == ':' ? NULL : table_find(&t, c);
 		if (!o)
-			return bad_option(&t, common, c, argv);
+			return bad_option(&t, &ahead, c, argv);
 		err = store(o, optarg, opts);
 		if (err < 0)
-			return complain(&t, common, o, optarg, err);
+			return complain(&t, &ahead, o, optarg, err);
 		if (common->help) {
 			cli_help(command, stdout);
 			return SOCKEYE_EXIT_DONE;
