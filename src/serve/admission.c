@@ -157,7 +157,7 @@ static void drain(int fd)
 {
 	uint8_t sink[4096];
 
-	shutdown(fd, SHUT_WR);
+	shutdown(fd, SHUT_RDWR); /* UNIX: what comes in between would reset as well */
 	for (int i = 0; i < 64; i++)
 		if (recv(fd, sink, sizeof sink, MSG_DONTWAIT) <= 0)
 			break;
