@@ -2,11 +2,13 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sockeye/error.h>
 #include <sockeye/text.h>
@@ -324,4 +326,22 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 		found.v[found.count++] = argv[optind++];
 	*out_operands = found;
 	return check_operands(common, command, found.count);
+}
+
+int cli_ready_fd(const struct cli_common *common, const struct cli_command *command, uint32_t given,
+		 int *out_fd)
+{
+	int fd = (int)given;
+
+	*out_fd = -1;
+	if (given == 0)
+		return CLI_GO;
+	if (fcntl(fd, F_GETFD) < 0)
+		return cli_usage(common, command, "--ready-fd: descriptor %d is not open", fd);
+	if (fd <= STDERR_FILENO)
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (fd < 0)
+		return report_error(common, "dup", "--ready-fd", -errno, NULL);
+	*out_fd = fd;
+	return CLI_GO;
 }

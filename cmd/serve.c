@@ -22,7 +22,8 @@ static const char *const model_names[] = {"iterative", "fork",  "prefork", "thre
 struct serve {
 	struct cli_common common;
 	unsigned model; /* one more than its index; 0 not given */
-	uint32_t workers, connections_max, per_source_max, backlog, answers_per_s, ready_fd;
+	uint32_t workers, connections_max, per_source_max, backlog, answers_per_s, ready_given;
+	int ready_fd; /* -1 none */
 	uint64_t idle_ns, time_ns, grace_ns;
 	const char *user, *text;
 	bool show_messages, foreground, list, once;
@@ -63,7 +64,7 @@ static const struct cli_option options[] = {
     {NULL, .help = "What is told"},
     {"list", 'l', NULL, CLI_FLAG, offsetof(struct serve, list),
      "list the services and models, and leave"},
-    {"ready-fd", 0, "N", CLI_UINT, offsetof(struct serve, ready_fd),
+    {"ready-fd", 0, "N", CLI_UINT, offsetof(struct serve, ready_given),
      "write the addresses to descriptor N, a line each,\nwhen every socket listens", .min = 1,
      .max = 1048576},
     {"log", 0, "FORM", CLI_CHOICE, offsetof(struct serve, log_form), "text or json, on stderr",
@@ -226,9 +227,9 @@ static int on_ready(void *arg, const struct sockeye_ready *ready)
 	for (size_t i = 0; i < ready->count; i++)
 		ready_print(context->s, ready, i);
 	fflush(stdout);
-	if (context->s->ready_fd == 0)
+	if (context->s->ready_fd < 0)
 		return 0;
-	return ready_fd_write((int)context->s->ready_fd, ready);
+	return ready_fd_write(context->s->ready_fd, ready);
 }
 
 static int serve(struct serve *s)
@@ -270,6 +271,9 @@ static int cmd_serve(int argc, char **argv)
 		return code;
 	if (s.list)
 		return list(&s);
+	code = cli_ready_fd(&s.common, &serve_command, s.ready_given, &s.ready_fd);
+	if (code != CLI_GO)
+		return code;
 	s.config = (struct sockeye_builtin_config){
 	    .text = s.text,
 	    .text_len = s.text != NULL ? strlen(s.text) : 0,
