@@ -348,6 +348,8 @@ static void check_time(struct pump *p)
 {
 	uint64_t idle = idle_deadline(p);
 
+	if (is_over(p)) /* how it ended is decided */
+		return;
 	if (p->wait_until_ns && p->now_ns >= p->wait_until_ns && !p->leaving)
 		leave(p, SOCKEYE__END_WAITED);
 	if (idle && p->now_ns >= idle && !is_over(p))

@@ -621,4 +621,18 @@ def test_wait_with_a_message_to_a_peer_that_never_ends(run, listening, wait):
     server = listening()
     result = run("connect", "-w", wait, "-m", "x", server.url)
     assert (result.returncode, result.stdout) == (0, b"")
-    assert server.accept()[0].recv(10) == b"x"
+    assert server.accept()[0].recv(10) == b"x\n"
+
+
+def test_reset_and_the_end_of_the_wait_at_once(program, listening):
+    """An end that was decided stays: the time was over, too, when it was seen."""
+    with connected(program, listening(), "-w", "300ms", "-m", "x") as (started, conn):
+        assert conn.recv(10) == b"x\n"
+        started.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, started.pid, os.WSTOPPED | os.WNOWAIT)
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        conn.close()
+        over = time.monotonic() + 0.4
+        until(lambda: time.monotonic() > over, "the time of -w")
+        started.send_signal(signal.SIGCONT)
+        assert b"reset" in started.end(7)
