@@ -108,6 +108,21 @@ static int local_resolve(const struct sockeye_addr *addr, struct sockeye_sockadd
 	return err < 0 ? err : 0;
 }
 
+/* --sources counts on from an IPv4 address: leaves the names that it can reach
+ * and returns how many. */
+static size_t names_reachable(struct sockeye_sockaddr *names, size_t count,
+			      const struct sockeye_sockaddr *local)
+{
+	size_t left = 0;
+
+	if (local->len > 0 && local->u.sa.sa_family != AF_INET)
+		return 0;
+	for (size_t i = 0; i < count; i++)
+		if (names[i].u.sa.sa_family == AF_INET)
+			names[left++] = names[i];
+	return left;
+}
+
 static double seconds(uint64_t ns)
 {
 	return (double)ns / (double)SOCKEYE_NS_PER_S;
@@ -312,6 +327,10 @@ static int cmd_bench(int argc, char **argv)
 	count = sockeye_resolve(&addr, false, names, NAMES_MAX, &fail);
 	if (count < 0 || local_resolve(&addr, &local, &fail) < 0)
 		return report_fail(&o.common, &fail);
+	if (o.sources > 1)
+		count = (int)names_reachable(names, (size_t)count, &local);
+	if (count == 0)
+		return cli_usage(&o.common, &bench_command, "--sources is for IPv4 addresses");
 	return run(&o, &addr, names, (size_t)count, &local);
 }
 

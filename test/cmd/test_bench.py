@@ -271,6 +271,13 @@ def test_waiting_for_the_last_answer_takes_no_processor(serve):
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.4
 
 
+@pytest.mark.parametrize("url", ["tcp://[::1]:1", "udp://[::1]:1", "tcp://127.0.0.1:1?bind=[::1]"])
+def test_sources_are_ipv4(url):
+    done = bench(url, "--sources", 2)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--sources is for IPv4 addresses" in done.stderr
+
+
 def test_answers_to_each_other(serve):
     """Two connections get each other's answers: every octet was sent, on the
     wrong one."""
