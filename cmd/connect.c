@@ -107,6 +107,21 @@ static void path_remove(const char *path)
 		unlink(path);
 }
 
+/* Whether trying again cannot help. What lacks now may be there later. */
+static bool is_lasting(int err)
+{
+	switch (sockeye_error_exit(err)) {
+	case SOCKEYE_EXIT_USAGE:
+	case SOCKEYE_EXIT_UNSUPPORTED:
+		return true;
+	case SOCKEYE_EXIT_LOCAL:
+		return err != -EADDRINUSE && err != -EAGAIN && err != -ENOENT && err != -ENOBUFS &&
+		       err != -ENOMEM && err != -ENFILE;
+	default:
+		return false;
+	}
+}
+
 /* The descriptor, or a negative code with *fail filled in. */
 static int dial(struct opts *o, const struct sockeye_addr *addr, const char *path,
 		struct sockeye_fail *fail)
@@ -127,7 +142,7 @@ static int dial(struct opts *o, const struct sockeye_addr *addr, const char *pat
 		fd = sockeye_connect(addr, &how, fail);
 		if (fd < 0)
 			path_remove(path);
-		if (fd >= 0 || i == o->retries || sockeye_error_exit(fd) == SOCKEYE_EXIT_USAGE)
+		if (fd >= 0 || i == o->retries || is_lasting(fd))
 			return fd;
 		sockeye_fail_text(fail, text, sizeof(text));
 		report_say(common, "%s; trying again", text);
@@ -252,6 +267,10 @@ static int cmd_connect(int argc, char **argv)
 		return code;
 	sockeye_addr_print(&addr, address, sizeof(address));
 	path = own_path(&addr);
+	/* Answers may come faster than they are shown; more than the kernel
+	 * allows does no harm. */
+	if (session_kind_of(&addr) == SESSION_DATAGRAMS && addr.opts.rcvbuf == 0)
+		addr.opts.rcvbuf = 1 << 20;
 	stop_catch(&o.s.common, "connect", address, path);
 	fd = dial(&o, &addr, path, &fail);
 	if (fd < 0)

@@ -135,3 +135,9 @@ def test_interrupt_that_is_ignored_stays_ignored(program, listening):
         started.stdin.close()
         assert conn.recv(1) == b""
     assert started.wait(WAIT_S) == 0
+
+
+@pytest.mark.parametrize("url, code", [("tls://127.0.0.1:1", 10), ("unix:/dev/null/x", 9)])
+def test_no_retry_of_what_cannot_change(run, url, code):
+    result = run("connect", "--retry", "1", "--retry-pause", "1h", url)
+    assert result.returncode == code and b"trying again" not in result.stderr
