@@ -14,6 +14,13 @@
 #define PAUSE_NS (10 * SOCKEYE_NS_PER_MS) /* a receiver's full queue cannot be polled for */
 #define TRIES    8                        /* a send may first report so many earlier errors */
 #define AT_ONCE  1                        /* a deadline that has passed */
+#define BURST    16                       /* sends before receiving has its turn */
+
+/* So much may be without an answer before an answer is waited for, and so long
+ * without one: a live echo then never overflows our receive queue or its own. */
+#define WINDOW       64
+#define MESSAGE_COST 1024 /* the least a message counts for, in octets */
+#define LULL_NS      (20 * SOCKEYE_NS_PER_MS)
 
 enum { SRC, DST, STOP, SOCKS };
 
@@ -33,6 +40,7 @@ struct talk {
 	bool queued_errors; /* errors come by the error queue */
 	bool shut, peer_ended, peeked, finished;
 	uint64_t now_ns, moved_ns, pause_until_ns;
+	uint64_t unanswered, window; /* messages; of those nobody answers more and more go out */
 	struct sockeye__talk_result r;
 };
 
@@ -60,13 +68,20 @@ static uint8_t *event_room(struct talk *t)
 	return t->in.cap - t->in.end >= SOCKEYE__NOTE_ROOM ? room : NULL;
 }
 
+static void answer_came(struct talk *t)
+{
+	t->unanswered -= t->unanswered > 0;
+	t->window = WINDOW;
+	t->moved_ns = t->now_ns;
+}
+
 static void error_tell(struct talk *t, const struct sockeye_dgram_error *error)
 {
 	uint8_t *room = event_room(t);
 
 	if (t->r.errors++ == 0)
 		t->r.first_error = error->err;
-	t->moved_ns = t->now_ns;
+	answer_came(t);
 	if (t->o->on_error && room)
 		sockeye__flow_note_added(&t->in, t->o->on_error(t->o->arg, error, room));
 }
@@ -117,6 +132,28 @@ static bool must_wait(const struct talk *t)
 	return (dialogue || switch_due(t)) && !answered(t) && !silent(t);
 }
 
+/* Records have flow control, and who listens sends no questions. */
+static bool window_full(const struct talk *t, size_t len)
+{
+	size_t cost = len > MESSAGE_COST ? len : MESSAGE_COST;
+
+	return !t->o->records && !t->o->listening && t->unanswered > 0 &&
+	       t->unanswered * cost >= t->window * MESSAGE_COST;
+}
+
+/* Whether the next message has to wait for answers. When none comes, there may
+ * be nobody who answers: then ever more is sent at once. */
+static bool must_pace(struct talk *t, size_t len)
+{
+	if (!window_full(t, len))
+		return false;
+	if (t->now_ns < t->moved_ns + LULL_NS)
+		return true;
+	t->unanswered = 0;
+	t->window *= 2;
+	return false;
+}
+
 static void switch_peer(struct talk *t)
 {
 	const struct sockeye__switch *to = t->next_switch++;
@@ -153,6 +190,7 @@ static int send_message(struct talk *t, const uint8_t *data, size_t len)
 static void message_sent(struct talk *t, const uint8_t *data, size_t len)
 {
 	t->r.sent++;
+	t->unanswered++;
 	t->r.sent_octets += len;
 	t->moved_ns = t->now_ns;
 	if (t->o->on_sent)
@@ -188,7 +226,7 @@ static bool send_next(struct talk *t)
 		return false;
 	if (switch_due(t))
 		switch_peer(t);
-	if (t->finished || !sockeye__messages_next(&t->input, &data, &len))
+	if (t->finished || !sockeye__messages_next(&t->input, &data, &len) || must_pace(t, len))
 		return false;
 	out_len = len;
 	out = filtered(t, data, &out_len);
@@ -205,15 +243,19 @@ static bool send_next(struct talk *t)
 	return true;
 }
 
-static void send_all(struct talk *t)
+/* Sends what may be sent now; true when there may be more. */
+static bool send_some(struct talk *t)
 {
-	while (send_next(t))
-		;
+	int n = 0;
+
+	while (n < BURST && send_next(t))
+		n++;
 	if (t->o->records && !t->shut && sockeye__messages_done(&t->input)) {
 		t->shut = true;
 		if (!t->o->no_shutdown)
 			sockeye_half_close(t->to_fd);
 	}
+	return n == BURST;
 }
 
 static void read_input(struct talk *t)
@@ -260,7 +302,7 @@ static void message_came(struct talk *t, int fd, const struct sockeye_dgram *d)
 {
 	t->r.received++;
 	t->r.received_octets += d->true_len;
-	t->moved_ns = t->now_ns;
+	answer_came(t);
 	if (t->o->on_message)
 		sockeye__flow_note_added(&t->in, t->o->on_message(t->o->arg, d, t->octets,
 								  sockeye__flow_note_room(&t->in)));
@@ -363,12 +405,16 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 static uint64_t deadline(const struct talk *t)
 {
+	const uint8_t *data;
+	size_t len;
 	uint64_t at = t->o->idle_ns ? t->moved_ns + t->o->idle_ns : 0;
 	bool done = sockeye__messages_done(&t->input) && !t->o->listening &&
 		    (!t->o->records || t->o->wait_all);
 
 	if (t->pause_until_ns > t->now_ns)
 		at = earlier(at, t->pause_until_ns);
+	if (sockeye__messages_next(&t->input, &data, &len) && window_full(t, len))
+		at = earlier(at, t->moved_ns + LULL_NS);
 	if ((done || must_wait(t)) && !silent(t))
 		at = earlier(at, silence_deadline(t));
 	return at;
@@ -418,13 +464,14 @@ static void run(struct talk *t)
 	struct pollfd fds[SOCKS + SOCKEYE__TALK_SOCKETS_MAX];
 
 	for (;;) {
+		bool more = send_some(t);
+		uint64_t until = more ? AT_ONCE : deadline(t);
 		int n;
 
-		send_all(t);
 		if (is_over(t))
 			return;
 		prepare(t, fds);
-		n = poll(fds, SOCKS + t->fd_count, sockeye__poll_ms(deadline(t), t->now_ns));
+		n = poll(fds, SOCKS + t->fd_count, sockeye__poll_ms(until, t->now_ns));
 		t->now_ns = sockeye_now().mono_ns;
 		if (n > 0)
 			turn(t, fds);
@@ -479,6 +526,7 @@ int sockeye__talk(const int *fds, size_t count, const struct sockeye__talk_opts 
 	    .to_fd = opts->listening ? -1 : fds[0],
 	    .next_switch = opts->switches,
 	    .switches_left = opts->switch_count,
+	    .window = WINDOW,
 	    .now_ns = sockeye_now().mono_ns,
 	};
 	int err = allocate(&t);

@@ -379,3 +379,20 @@ def test_stats(run, udp):
     result = run("connect", "--stats", "-m", "abc", "-m", "d", udp.url)
     assert re.fullmatch(r"sockeye: sent 2 messages \(4 octets\), received 2 \(4 octets\) in \S+ s\n",
                         result.stderr.decode())
+
+
+@pytest.mark.parametrize("size, count", [(10, 3000), (1400, 1000), (30_000, 40)])
+def test_file_to_a_live_echo_is_not_lossy(run, echo, tmp_path, size, count):
+    """Sending waits for answers: no queue overflows, ours or the server's."""
+    data = b"".join(f"{i:0{size - 1}}\n".encode() for i in range(count))
+    (tmp_path / "in").write_bytes(data)
+    with open(tmp_path / "in", "rb") as given:
+        result = run("connect", echo("udp://127.0.0.1:0"), stdin=given)
+    assert (result.returncode, result.stdout == data) == (0, True)
+
+
+def test_nobody_who_answers_is_sent_it_all(run, udp):
+    udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    given = b"".join(b"%d\n" % i for i in range(300))
+    assert run("connect", "-w", "0", udp.url, input=given).returncode == 0
+    assert b"".join(udp.recv(100) for _ in range(300)) == given
