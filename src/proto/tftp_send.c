@@ -60,12 +60,19 @@ bool sockeye__tftp_sender_all_sent(const struct sockeye__tftp *x)
 	return x->s.ended && x->s.high == ready_end(x) && x->s.high <= x->s.una + x->window;
 }
 
+static void pause_end(struct sockeye__tftp *x)
+{
+	if (x->s.pause_ns != 0)
+		x->deadline_ns = x->s.rto_ns;
+	x->s.pause_ns = 0;
+}
+
 /* The pass starts again from una. */
 static void restart(struct sockeye__tftp *x)
 {
+	pause_end(x);
 	x->s.next = x->s.una;
 	x->s.in_burst = 0;
-	x->s.pause_ns = 0;
 	x->s.alone = false;
 }
 
@@ -117,12 +124,12 @@ static void trust_judge(struct sockeye__tftp *x)
 /* An ACK of what was acknowledged before. It must not resend (the sorcerer's
  * apprentice, RFC 1123 4.2.3.1), but it is also how peers ask for a block that
  * was lost (uftpd#44, tftpy#41): believed when that block has been gone for a
- * round trip, so at most once in each. Should that have been wrong, no such ACK
+ * round trip, and once until the timer goes. Should that have been wrong, no such ACK
  * is believed for some windows, or each would beget the next: all would be sent
  * twice to the end. */
 static void asked_again(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	if (x->s.deaf > 0 || x->s.high == x->s.una || x->s.next == x->s.una ||
+	if (x->s.asked_ns != 0 || x->s.deaf > 0 || x->s.high == x->s.una || x->s.next == x->s.una ||
 	    now_ns - x->s.una_ns < sockeye__rtt_patience(&x->rtt)) {
 		x->count.ignored++;
 		return;
@@ -197,9 +204,8 @@ bool sockeye__tftp_sender_pause_over(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	if (x->s.pause_ns == 0)
 		return false;
-	x->s.pause_ns = 0;
-	sockeye__tftp_arm(x, now_ns);
-	return true;
+	pause_end(x);
+	return now_ns < x->s.rto_ns;
 }
 
 void sockeye__tftp_sender_timer(struct sockeye__tftp *x)
@@ -219,7 +225,8 @@ static void pause_begin(struct sockeye__tftp *x, uint64_t now_ns)
 
 	ns = least(ns < PAUSE_MIN_NS ? PAUSE_MIN_NS : ns, PAUSE_MAX_NS);
 	x->s.pause_ns = now_ns + ns;
-	x->deadline_ns = x->s.pause_ns;
+	x->s.rto_ns = x->deadline_ns;
+	x->deadline_ns = least(x->s.pause_ns, x->s.rto_ns);
 }
 
 /* Blocks [next, next + count) leave now. */
@@ -252,7 +259,9 @@ static void leave(struct sockeye__tftp *x, uint64_t now_ns, uint32_t count)
 	}
 	if (!x->confirmed)
 		x->unheard++;
-	sockeye__tftp_arm(x, now_ns);
+	/* Asking often does not push back the timer, or it would never go. */
+	if (s->asked_ns == 0 || x->deadline_ns == 0)
+		sockeye__tftp_arm(x, now_ns);
 	if (s->in_burst < s->burst)
 		return;
 	s->in_burst = 0;
@@ -268,7 +277,7 @@ bool sockeye__tftp_sender_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_
 
 	if (s->next >= end || now_ns < s->pause_ns)
 		return false;
-	s->pause_ns = 0;
+	pause_end(x);
 	count = least(least(end - s->next, s->burst - s->in_burst), max_blocks);
 	if (s->alone)
 		count = 1;

@@ -154,6 +154,9 @@ static void offer_end(struct sockeye__tftp *x, uint64_t now_ns,
 	if (!x->config.server)
 		options_apply(x, options);
 	sockeye__tftp_progress(x, now_ns);
+	x->deadline_ns = 0; /* a sender waits for nothing as long as it has nothing */
+	if (!x->config.sends)
+		sockeye__tftp_arm(x, now_ns);
 }
 
 /* A client's OACK. */

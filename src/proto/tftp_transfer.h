@@ -90,6 +90,7 @@ struct sockeye__tftp_sender {
 	uint64_t timed;     /* a block sent once whose round trip is measured; 0 none */
 	uint64_t timed_ns;
 	uint64_t pause_ns;    /* nothing leaves before */
+	uint64_t rto_ns;      /* the timer, for behind the pause */
 	uint32_t burst;       /* blocks that leave at once, at most the window */
 	uint32_t in_burst;    /* that left since the last pause */
 	bool gapped;          /* this window had a gap already */
