@@ -68,6 +68,8 @@ static void check_over(struct sim *s, enum end end)
 		if (p->x.config.sends &&
 		    (!other->exists || other->x.result != SOCKEYE__TFTP_DONE) && !s->aborted)
 			sim_wrong(s, "%s is done, but the receiver is not", sim_ends[end]);
+		if (!p->x.config.sends && s->now_ns < p->done_ns + DALLY_NS && !s->aborted)
+			sim_wrong(s, "%s leaves without dallying", sim_ends[end]);
 		break;
 	case SOCKEYE__TFTP_LAST_ACK_MISSING:
 		check_dally(s);
