@@ -116,7 +116,7 @@ static void trust_judge(struct sockeye__tftp *x)
 		return;
 	if (x->s.una >= x->s.hole_end)
 		x->s.trust = TRUST_MAX;
-	else if (x->s.una == x->s.hole + 1)
+	else /* it kept nothing, or has not room for all, or lost more */
 		x->s.trust--;
 	x->s.hole = 0;
 }
@@ -124,27 +124,23 @@ static void trust_judge(struct sockeye__tftp *x)
 /* An ACK of what was acknowledged before. It must not resend (the sorcerer's
  * apprentice, RFC 1123 4.2.3.1), but it is also how peers ask for a block that
  * was lost (uftpd#44, tftpy#41): believed when that block has been gone for a
- * round trip, and once until the timer goes. Should that have been wrong, no such ACK
- * is believed for some windows, or each would beget the next: all would be sent
- * twice to the end. */
+ * round trip, and once until the timer goes. From one window to the next it
+ * rather is the echo of what was sent twice, which would go on to the end. */
 static void asked_again(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	if (x->s.asked_ns != 0 || x->s.deaf > 0 || x->s.high == x->s.una || x->s.next == x->s.una ||
-	    now_ns - x->s.una_ns < sockeye__rtt_patience(&x->rtt)) {
+	struct sockeye__tftp_sender *s = &x->s;
+	bool old = s->high > s->una && s->next > s->una &&
+		   now_ns - s->una_ns >= sockeye__rtt_patience(&x->rtt);
+
+	if (old && s->asked_before)
+		s->deaf = DEAF_WINDOWS;
+	if (!old || s->asked || s->deaf > 0) {
 		x->count.ignored++;
 		return;
 	}
 	burst_shrink(x);
 	gap_fill(x);
-	x->s.asked_ns = now_ns;
-}
-
-/* An answer sooner than a round trip behind a repetition is none to it. */
-static void asked_judge(struct sockeye__tftp *x, uint64_t now_ns)
-{
-	if (x->s.asked_ns != 0 && now_ns - x->s.asked_ns < sockeye__rtt_patience(&x->rtt))
-		x->s.deaf = DEAF_WINDOWS;
-	x->s.asked_ns = 0;
+	s->asked = true;
 }
 
 void sockeye__tftp_sender_repeat(struct sockeye__tftp *x, uint64_t now_ns)
@@ -159,7 +155,6 @@ static void progress(struct sockeye__tftp *x, uint64_t now_ns, uint32_t blocks)
 {
 	struct sockeye__tftp_sender *s = &x->s;
 
-	asked_judge(x, now_ns);
 	if (s->timed != 0 && s->timed < s->una + blocks) {
 		sockeye__rtt_sample(&x->rtt, now_ns - s->timed_ns);
 		s->timed = 0;
@@ -169,6 +164,19 @@ static void progress(struct sockeye__tftp *x, uint64_t now_ns, uint32_t blocks)
 		restart(x);
 	sockeye__tftp_progress(x, now_ns);
 	trust_judge(x);
+}
+
+/* All that was sent has arrived. */
+static void window_end(struct sockeye__tftp *x)
+{
+	struct sockeye__tftp_sender *s = &x->s;
+
+	s->asked_before = s->asked;
+	s->asked = false;
+	s->deaf -= s->deaf > 0;
+	burst_grow(x);
+	restart(x);
+	x->deadline_ns = 0;
 }
 
 void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number)
@@ -189,10 +197,7 @@ void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t
 	if (s->ended && s->una == ready_end(x)) {
 		sockeye__tftp_finish(x, SOCKEYE__TFTP_DONE);
 	} else if (s->una == s->high) {
-		s->deaf -= s->deaf > 0;
-		burst_grow(x);
-		restart(x);
-		x->deadline_ns = 0;
+		window_end(x);
 	} else {
 		if (!s->gapped)
 			burst_shrink(x);
@@ -214,7 +219,7 @@ void sockeye__tftp_sender_timer(struct sockeye__tftp *x)
 	restart(x);
 	x->s.hole = 0;
 	x->s.deaf = 0;
-	x->s.asked_ns = 0;
+	x->s.asked = x->s.asked_before = false;
 }
 
 /* Behind a burst that is less than what may leave: long enough for all pauses
@@ -259,9 +264,7 @@ static void leave(struct sockeye__tftp *x, uint64_t now_ns, uint32_t count)
 	}
 	if (!x->confirmed)
 		x->unheard++;
-	/* Asking often does not push back the timer, or it would never go. */
-	if (s->asked_ns == 0 || x->deadline_ns == 0)
-		sockeye__tftp_arm(x, now_ns);
+	sockeye__tftp_arm(x, now_ns);
 	if (s->in_burst < s->burst)
 		return;
 	s->in_burst = 0;

@@ -98,9 +98,10 @@ struct sockeye__tftp_sender {
 	uint64_t hole;        /* a block that was repeated alone; 0 none */
 	uint64_t hole_end;    /* what was sent then */
 	bool alone;           /* una is about to be */
-	uint64_t asked_ns;    /* when the peer asked for una; 0 it did not */
-	unsigned deaf;        /* windows for which it is not believed */
-	int trust;            /* > 0: the peer seems to keep what is ahead of a gap */
+	bool asked; /* for una, by an ACK that came again, since the timer or the last window */
+	bool asked_before; /* and in the window before */
+	unsigned deaf;     /* windows for which it is not believed */
+	int trust;         /* > 0: the peer seems to keep what is ahead of a gap */
 };
 
 struct sockeye__tftp_receiver {
