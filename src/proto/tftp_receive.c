@@ -23,9 +23,10 @@
 void sockeye__tftp_receiver_init(struct sockeye__tftp *x)
 {
 	/* Each slot is a block and a bit; the bits fill whole octets. */
-	size_t len = x->config.memory_len,
-	       slots = len == 0 ? 0 : (len - 1) * 8 / (x->blksize * 8u + 1);
+	size_t len = x->config.memory_len, slots = len * 8 / (x->blksize * 8u + 1);
 
+	if (slots * x->blksize + (slots + 7) / 8 > len)
+		slots--;
 	if (slots > x->window - 1u)
 		slots = x->window - 1u;
 	x->r = (struct sockeye__tftp_receiver){.next = 1, .slots = (uint32_t)slots};

@@ -306,6 +306,35 @@ static void test_largest_window(void **state)
 	assert_int_equal(s->octets, 65535 * 8);
 }
 
+/* With what sockeye__tftp_memory() says there is room for a whole window, and
+ * with any less it is made the most of, and nothing behind it is touched. */
+static void test_memory(void **state)
+{
+	static uint8_t memory[2048];
+
+	(void)state;
+	for (uint16_t window = 1; window < 64; window++) {
+		size_t all = sockeye__tftp_memory(8, window);
+
+		for (size_t len = 0; len <= all; len++) {
+			char options[64];
+			struct script *s;
+			uint32_t slots;
+
+			snprintf(options, sizeof options, "blksize=8 windowsize=%u", window);
+			memset(memory, 0x55, sizeof memory);
+			s = receiving_with(
+			    (struct sockeye__tftp_config){.memory = memory, .memory_len = len},
+			    options);
+			slots = s->x.r.slots;
+			assert_true(slots * 8 + (slots + 7) / 8 <= len);
+			assert_true(slots == window - 1u ||
+				    (slots + 1) * 8 + (slots + 8) / 8 > len);
+			assert_int_equal(memory[len], 0x55);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -323,6 +352,7 @@ int main(void)
 	    cmocka_unit_test(test_sizes),
 	    cmocka_unit_test(test_rollover),
 	    cmocka_unit_test(test_largest_window),
+	    cmocka_unit_test(test_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
