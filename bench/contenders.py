@@ -61,7 +61,7 @@ class Contender:
     def __init__(self, name, command, yardstick, kind=socket.SOCK_STREAM, ready="probe"):
         self.name, self.command, self.yardstick = name, command, yardstick
         self.kind, self.ready = kind, ready
-        self.process = self.port = None
+        self.process = self.port = self.model = None
 
     @property
     def url(self):
@@ -80,7 +80,7 @@ class Contender:
             self.port = free_port(self.kind)
             command = [word.replace("PORT", str(self.port)) for word in command]
         stdout, fds = subprocess.DEVNULL, ()
-        if self.ready == "stdout":
+        if self.ready != "probe":
             stdout = subprocess.PIPE
         if self.ready == "fd":
             reader, writer = os.pipe()
@@ -94,6 +94,7 @@ class Contender:
             os.close(writer)
             with os.fdopen(reader) as lines:
                 self.port = int(lines.readline().strip().rpartition(":")[2] or 0)
+            self.model = self.process.stdout.readline().decode().rpartition(" ")[2].strip()
         return self.port != 0 and answers(self.port, self.kind)
 
     @property
@@ -109,6 +110,8 @@ class Contender:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         self.process = None
 
 
@@ -127,6 +130,15 @@ def sockeye(program, model, scheme="tcp", workers=1):
     if model in ("event", "uring", "prefork"):
         command += ["--workers", str(workers)]
     return Contender(f"sockeye {model}", command, yardstick, sort, "fd")
+
+
+def serves(program, model):
+    """Whether the model itself runs here, without the fall-back to event."""
+    server = sockeye(program, model)
+    try:
+        return server.start(cpu=None) and server.model == model
+    finally:
+        server.stop()
 
 
 XINETD = """defaults

@@ -3,16 +3,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
-#include <unistd.h>
 
 #include <sockeye/addr.h>
 #include <sockeye/sockaddr.h>
 #include <sockeye/time.h>
 
 #include "report.h"
+#include "stop.h"
 #include "tool/bench.h"
 
 #define NAMES_MAX     16
@@ -206,8 +204,8 @@ static void print_latency(const struct sockeye__bench_result *r)
 
 static void print_errors(const struct sockeye__bench_errors *errors)
 {
-#define ERROR_PRINT(name, text)                                                                    \
-	if (errors->name > 0)                                                                      \
+#define ERROR_PRINT(name, text) \
+	if (errors->name > 0) \
 		printf("  %-10" PRIu64 " connections or messages: %s\n", errors->name, text);
 	SOCKEYE__BENCH_ERRORS(ERROR_PRINT)
 #undef ERROR_PRINT
@@ -236,19 +234,6 @@ static void print_words(const struct opts *o, const char *address,
 }
 
 /* --- the run --- */
-
-/* SIGINT and SIGTERM as a descriptor: they end the run, not the summary. */
-static int stop_fd_open(void)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-		return -errno;
-	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
 
 /* For whoever wants to measure the server meanwhile. */
 static void say_phase(void *arg, bool measuring)
@@ -283,7 +268,7 @@ static int run(struct opts *o, const struct sockeye_addr *addr,
 	    .hold_ns = o->hold_ns,
 	    .on_phase = say_phase,
 	    .arg = &o->common,
-	    .stop_fd = stop_fd_open(),
+	    .stop_fd = stop_open(),
 	};
 	struct sockeye_fail fail = {.op = "bench"};
 	char address[SOCKEYE_ADDR_TEXT_MAX];
@@ -323,6 +308,7 @@ static int cmd_bench(int argc, char **argv)
 		return cli_usage(&o.common, &bench_command, "%s", wrong);
 	if (o.time_ns == 0 && o.count == 0)
 		o.time_ns = 5 * SOCKEYE_NS_PER_S;
+	stop_catch(&o.common, "bench", operands.v[0], NULL);
 	count = sockeye_resolve(&addr, false, names, NAMES_MAX, &fail);
 	if (count < 0 || local_resolve(&addr, &local, &fail) < 0)
 		return report_fail(&o.common, &fail);

@@ -2,11 +2,13 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sockeye/error.h>
 #include <sockeye/text.h>
@@ -268,12 +270,13 @@ static int bad_option(const struct table *t, const struct cli_common *common, in
 }
 
 /* --json counts for complaints about what stands before it, too. */
-static bool wants_json(int argc, char **argv)
+static struct cli_common json_ahead(const struct cli_common *common, int argc, char **argv)
 {
+	struct cli_common ahead = *common;
+
 	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-		if (strcmp(argv[i], "--json") == 0)
-			return true;
-	return false;
+		ahead.json |= strcmp(argv[i], "--json") == 0;
+	return ahead;
 }
 
 static int check_operands(const struct cli_common *common, const struct cli_command *command,
@@ -290,7 +293,7 @@ static int check_operands(const struct cli_common *common, const struct cli_comm
 int cli_parse(const struct cli_command *command, int argc, char **argv, void *opts,
 	      struct cli_operands *out_operands)
 {
-	struct cli_common *common = opts;
+	struct cli_common *common = opts, ahead;
 	struct table t = {.command = command, .shorts = "-:"}; /* operands in order; ':' */
 	struct cli_operands found = {.v = argv + 1};
 	int c, err;
@@ -298,7 +301,7 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 	table_add(&t, command->options);
 	table_add(&t, command->more_options);
 	table_add(&t, cli_common_options);
-	common->json = wants_json(argc, argv);
+	ahead = json_ahead(common, argc, argv);
 	opterr = 0;
 	optind = 0; /* glibc: start afresh */
 	while ((c = getopt_long(argc, argv, t.shorts, t.longs, NULL)) != -1) {
@@ -310,10 +313,10 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 		}
 		o = c == '?' || c == ':' ? NULL : table_find(&t, c);
 		if (!o)
-			return bad_option(&t, common, c, argv);
+			return bad_option(&t, &ahead, c, argv);
 		err = store(o, optarg, opts);
 		if (err < 0)
-			return complain(&t, common, o, optarg, err);
+			return complain(&t, &ahead, o, optarg, err);
 		if (common->help) {
 			cli_help(command, stdout);
 			return SOCKEYE_EXIT_DONE;
@@ -323,4 +326,22 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 		found.v[found.count++] = argv[optind++];
 	*out_operands = found;
 	return check_operands(common, command, found.count);
+}
+
+int cli_ready_fd(const struct cli_common *common, const struct cli_command *command, uint32_t given,
+		 int *out_fd)
+{
+	int fd = (int)given;
+
+	*out_fd = -1;
+	if (given == 0)
+		return CLI_GO;
+	if (fcntl(fd, F_GETFD) < 0)
+		return cli_usage(common, command, "--ready-fd: descriptor %d is not open", fd);
+	if (fd <= STDERR_FILENO)
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (fd < 0)
+		return report_error(common, "dup", "--ready-fd", -errno, NULL);
+	*out_fd = fd;
+	return CLI_GO;
 }

@@ -104,6 +104,13 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 int cli_usage(const struct cli_common *common, const struct cli_command *command, const char *fmt,
 	      ...) __attribute__((format(printf, 3, 4)));
 
+/* Makes --ready-fd's descriptor (0: not given) one to write to and close. To be
+ * called before anything is opened that could get its number; the standard
+ * streams stay open, so those are duplicated. *out_fd is -1 without one. CLI_GO
+ * or the exit code. */
+int cli_ready_fd(const struct cli_common *common, const struct cli_command *command, uint32_t given,
+		 int *out_fd);
+
 /* Below: for main.c and the other cli files. */
 
 extern const struct cli_option cli_common_options[];

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -18,6 +19,7 @@
 struct opts {
 	struct session_opts s;
 	struct cli_list reconnects;
+	struct target *targets; /* of reconnects, read */
 	const char *bind;
 	bool dontroute, unconnected;
 	uint32_t retries;
@@ -133,42 +135,70 @@ static int dial(struct opts *o, const struct sockeye_addr *addr, const char *pat
 	}
 }
 
-/* Reads ADDR@N of --reconnect. CLI_GO or an exit code. */
-static int switch_read(const struct opts *o, const char *text, int fd, struct sockeye__switch *out)
+/* What --reconnect says, before its address is looked up. */
+struct target {
+	uint64_t after;
+	bool none;
+	struct sockeye_addr addr;
+};
+
+/* Cuts ADDR@N. 0 or -EINVAL. */
+static int target_cut(const char *text, char *name, size_t cap, uint64_t *out_after)
 {
 	const char *at = strrchr(text, '@');
-	struct sockeye_sockaddr local;
-	struct sockeye_fail fail;
-	struct sockeye_addr addr;
-	char name[SOCKEYE_ADDR_TEXT_MAX];
-	unsigned long long after;
-	int n = 0;
+	char *end;
 
-	if (!at || at[1] < '0' || at[1] > '9' || sscanf(at + 1, "%9llu%n", &after, &n) != 1 ||
-	    at[1 + n] || (size_t)(at - text) >= sizeof(name))
-		return cli_usage(&o->s.common, &connect_command,
+	if (!at || at[1] < '0' || at[1] > '9' || (size_t)(at - text) >= cap)
+		return -EINVAL;
+	errno = 0;
+	*out_after = strtoull(at + 1, &end, 10);
+	if (*end || errno)
+		return -EINVAL;
+	memcpy(name, text, (size_t)(at - text));
+	name[at - text] = '\0';
+	return 0;
+}
+
+/* CLI_GO or the exit code. */
+static int target_read(const struct cli_common *common, const char *text, struct target *out)
+{
+	char name[SOCKEYE_ADDR_TEXT_MAX];
+	struct sockeye_fail fail;
+
+	if (target_cut(text, name, sizeof(name), &out->after) < 0)
+		return cli_usage(common, &connect_command,
 				 "--reconnect takes ADDRESS@N or none@N, not '%s'", text);
-	snprintf(name, sizeof(name), "%.*s", (int)(at - text), text);
-	*out = (struct sockeye__switch){.after = after, .none = strcmp(name, "none") == 0};
+	out->none = strcmp(name, "none") == 0;
 	if (out->none)
 		return CLI_GO;
-	if (sockeye_addr_parse(name, &addr, &fail) < 0)
-		return report_fail(&o->s.common, &fail);
-	if (session_kind_of(&addr) != SESSION_DATAGRAMS)
-		return cli_usage(&o->s.common, &connect_command, "--reconnect %s: not datagrams",
-				 name);
-	if (!addr.family && sockeye_local_name(fd, &local) == 0)
-		addr.family = local.u.sa.sa_family == AF_INET    ? 4
-			      : local.u.sa.sa_family == AF_INET6 ? 6
-								 : 0;
-	if (sockeye_resolve(&addr, false, &out->peer, 1, &fail) < 0)
-		return report_fail(&o->s.common, &fail);
+	if (sockeye_addr_parse(name, &out->addr, &fail) < 0)
+		return report_fail(common, &fail);
+	if (session_kind_of(&out->addr) != SESSION_DATAGRAMS)
+		return cli_usage(common, &connect_command, "--reconnect %s: no datagrams", name);
 	return CLI_GO;
 }
 
-static int talk(const struct opts *o, const struct sockeye_addr *addr, const char *address, int fd)
+/* Looks the target up, in the family that the socket has. */
+static int target_resolve(struct target *t, int fd, struct sockeye__switch *out,
+			  struct sockeye_fail *fail)
+{
+	struct sockeye_sockaddr local;
+	int count;
+
+	*out = (struct sockeye__switch){.after = t->after, .none = t->none};
+	if (t->none)
+		return 0;
+	if (!t->addr.family && sockeye_local_name(fd, &local) == 0 &&
+	    local.u.sa.sa_family != AF_UNIX)
+		t->addr.family = local.u.sa.sa_family == AF_INET6 ? 6 : 4;
+	count = sockeye_resolve(&t->addr, false, &out->peer, 1, fail);
+	return count < 0 ? count : 0;
+}
+
+static int talk(struct opts *o, const struct sockeye_addr *addr, const char *address, int fd)
 {
 	struct sockeye__switch switches[CLI_LIST_MAX];
+	struct sockeye_fail fail;
 	struct session s = {
 	    .o = &o->s,
 	    .address = address,
@@ -181,34 +211,43 @@ static int talk(const struct opts *o, const struct sockeye_addr *addr, const cha
 	    .switch_count = o->reconnects.count,
 	};
 
-	for (size_t i = 0; i < o->reconnects.count; i++) {
-		int code = switch_read(o, o->reconnects.v[i], fd, &switches[i]);
-
-		if (code != CLI_GO)
-			return code;
-	}
+	for (size_t i = 0; i < o->reconnects.count; i++)
+		if (target_resolve(&o->targets[i], fd, &switches[i], &fail) < 0)
+			return report_fail(&o->s.common, &fail);
 	session_tell_names(&o->s, "connected", fd);
 	return session_run(&s, &fd, 1);
 }
 
-static int cmd_connect(int argc, char **argv)
+/* Reads what stands on the command line: CLI_GO or the exit code. */
+static int opts_read(struct opts *o, int argc, char **argv, struct sockeye_addr *out_addr)
 {
-	struct opts o = {.s = SESSION_DEFAULTS, .pause_ns = SOCKEYE_NS_PER_S};
-	char address[SOCKEYE_ADDR_TEXT_MAX];
 	struct cli_operands operands;
-	struct sockeye_addr addr;
 	struct sockeye_fail fail;
-	const char *wrong, *path;
-	int code = cli_parse(&connect_command, argc, argv, &o, &operands), fd;
+	const char *wrong;
+	int code = cli_parse(&connect_command, argc, argv, o, &operands);
 
 	if (code != CLI_GO)
 		return code;
-	if (sockeye_addr_parse(operands.v[0], &addr, &fail) < 0)
-		return report_fail(&o.s.common, &fail);
-	wrong = options_apply(&o, &addr);
+	if (sockeye_addr_parse(operands.v[0], out_addr, &fail) < 0)
+		return report_fail(&o->s.common, &fail);
+	wrong = options_apply(o, out_addr);
 	if (wrong)
-		return cli_usage(&o.s.common, &connect_command, "%s", wrong);
-	code = session_check(&o.s, &connect_command, &addr);
+		return cli_usage(&o->s.common, &connect_command, "%s", wrong);
+	for (size_t i = 0; i < o->reconnects.count && code == CLI_GO; i++)
+		code = target_read(&o->s.common, o->reconnects.v[i], &o->targets[i]);
+	return code == CLI_GO ? session_check(&o->s, &connect_command, out_addr) : code;
+}
+
+static int cmd_connect(int argc, char **argv)
+{
+	static struct target targets[CLI_LIST_MAX];
+	struct opts o = {.s = SESSION_DEFAULTS, .targets = targets, .pause_ns = SOCKEYE_NS_PER_S};
+	char address[SOCKEYE_ADDR_TEXT_MAX];
+	struct sockeye_addr addr;
+	struct sockeye_fail fail;
+	const char *path;
+	int code = opts_read(&o, argc, argv, &addr), fd;
+
 	if (code != CLI_GO)
 		return code;
 	sockeye_addr_print(&addr, address, sizeof(address));

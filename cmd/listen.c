@@ -38,6 +38,7 @@ struct listening {
 	struct sockeye_listener at[SOCKEYE__TALK_SOCKETS_MAX];
 	size_t count;
 	char names[SOCKEYE__TALK_SOCKETS_MAX][SOCKEYE_ADDR_TEXT_MAX];
+	int ready_fd; /* -1 none */
 	int stop_fd;
 	int in_fd; /* -1 once standard input has ended */
 };
@@ -53,9 +54,9 @@ static void close_all(struct listening *l)
 static int tell_ready(struct listening *l)
 {
 	const struct opts *o = l->o;
-	FILE *ready = o->ready_fd ? fdopen((int)o->ready_fd, "w") : NULL;
+	FILE *ready = l->ready_fd >= 0 ? fdopen(l->ready_fd, "w") : NULL;
 
-	if (o->ready_fd && !ready)
+	if (l->ready_fd >= 0 && !ready)
 		return report_error(&o->s.common, "write", "--ready-fd", -errno, NULL);
 	for (size_t i = 0; i < l->count; i++) {
 		sockeye_sockaddr_print_url(&l->at[i].name, l->at[i].scheme, l->names[i],
@@ -179,6 +180,8 @@ static int cmd_listen(int argc, char **argv)
 	struct sockeye_fail fail;
 	int code = cli_parse(&listen_command, argc, argv, &o, &operands), n;
 
+	if (code == CLI_GO)
+		code = cli_ready_fd(&o.s.common, &listen_command, o.ready_fd, &l.ready_fd);
 	if (code != CLI_GO)
 		return code;
 	if (sockeye_addr_parse(operands.v[0], &addr, &fail) < 0)

@@ -13,12 +13,9 @@
 #include <sockeye/text.h>
 
 static const char *const kinds[] = {
-    [SOCKEYE_EVENT_OPEN] = "open",
-    [SOCKEYE_EVENT_CLOSE] = "close",
-    [SOCKEYE_EVENT_MESSAGE] = "message",
-    [SOCKEYE_EVENT_REFUSE] = "refuse",
-    [SOCKEYE_EVENT_WARNING] = "warning",
-    [SOCKEYE_EVENT_COUNTERS] = "counters",
+    [SOCKEYE_EVENT_OPEN] = "open",       [SOCKEYE_EVENT_CLOSE] = "close",
+    [SOCKEYE_EVENT_MESSAGE] = "message", [SOCKEYE_EVENT_REFUSE] = "refuse",
+    [SOCKEYE_EVENT_WARNING] = "warning", [SOCKEYE_EVENT_COUNTERS] = "counters",
 };
 
 static void stamp(int64_t real_ns, char buf[32])
@@ -138,6 +135,7 @@ void log_event(void *arg, const struct sockeye_event *event)
 	else
 		text_event(out, event);
 	if (fclose(out) == 0)
-		(void)!write(STDERR_FILENO, line, len); /* a log that cannot be written stops nobody */
+		(void)!write(STDERR_FILENO, line,
+			     len); /* a log that cannot be written stops nobody */
 	free(line);
 }

@@ -11,18 +11,19 @@
 #include <sockeye/serve.h>
 #include <sockeye/text.h>
 
-#define SITES_MAX 128
+#define SITES_MAX     128
 #define LOOPBACK_PORT 7000 /* the well-known ports from here on, without privilege */
 
 static const char *const log_forms[] = {"text", "json", NULL};
 static const char *const daytime_forms[] = {"smtp", "ctime", NULL};
-static const char *const model_names[] = {
-    "iterative", "fork", "prefork", "thread", "event", "uring", NULL};
+static const char *const model_names[] = {"iterative", "fork",  "prefork", "thread",
+					  "event",     "uring", NULL};
 
 struct serve {
 	struct cli_common common;
 	unsigned model; /* one more than its index; 0 not given */
-	uint32_t workers, connections_max, per_source_max, backlog, answers_per_s, ready_fd;
+	uint32_t workers, connections_max, per_source_max, backlog, answers_per_s, ready_given;
+	int ready_fd; /* -1 none */
 	uint64_t idle_ns, time_ns, grace_ns;
 	const char *user, *text;
 	bool show_messages, foreground, list, once;
@@ -37,46 +38,48 @@ struct serve {
 
 static const struct cli_option options[] = {
     {NULL, .help = "How connections are served"},
-    {"model", 'm', "MODEL", CLI_CHOICE, offsetof(struct serve, model), "who moves the bytes: see below",
-        .choices = model_names},
+    {"model", 'm', "MODEL", CLI_CHOICE, offsetof(struct serve, model),
+     "who moves the bytes: see below", .choices = model_names},
     {"workers", 'w', "N", CLI_UINT, offsetof(struct serve, workers),
-        "processes of prefork (8), event and uring (one per processor)", .min = 1, .max = 256},
+     "processes of prefork (8), event and uring (one per processor)", .min = 1, .max = 256},
     {"max-connections", 'c', "N", CLI_UINT, offsetof(struct serve, connections_max),
-        "at once; more wait in the backlog", .min = 1, .max = 1000000},
+     "at once; more wait in the backlog", .min = 1, .max = 1000000},
     {"max-per-source", 0, "N", CLI_UINT, offsetof(struct serve, per_source_max),
-        "at once from one address; more are closed", .min = 1, .max = 65535},
+     "at once from one address; more are closed", .min = 1, .max = 65535},
     {"idle-timeout", 0, "TIME", CLI_TIME, offsetof(struct serve, idle_ns),
-        "close a connection that moves no octet so long", .min = 1000000},
+     "close a connection that moves no octet so long", .min = 1000000},
     {"max-time", 0, "TIME", CLI_TIME, offsetof(struct serve, time_ns),
-        "the longest a connection may last", .min = 1000000},
+     "the longest a connection may last", .min = 1000000},
     {"grace", 0, "TIME", CLI_TIME, offsetof(struct serve, grace_ns),
-        "after SIGTERM, how long sessions may go on (10s)", .min = 1000000},
+     "after SIGTERM, how long sessions may go on (10s)", .min = 1000000},
     {"backlog", 'b', "N", CLI_UINT, offsetof(struct serve, backlog),
-        "connections that may wait to be accepted (4096)", .min = 1, .max = 65535},
+     "connections that may wait to be accepted (4096)", .min = 1, .max = 65535},
     {"rate", 0, "N", CLI_UINT, offsetof(struct serve, answers_per_s),
-        "datagram answers a second to one source that are\nlonger than its question (20)",
-        .min = 1, .max = 1000000},
+     "datagram answers a second to one source that are\nlonger than its question (20)", .min = 1,
+     .max = 1000000},
     {"user", 'u', "NAME", CLI_TEXT, offsetof(struct serve, user),
-        "become this user once everything is bound"},
+     "become this user once everything is bound"},
     {"foreground", 'f', NULL, CLI_FLAG, offsetof(struct serve, foreground),
-        "stay in the foreground: the only mode there is"},
+     "stay in the foreground: the only mode there is"},
     {NULL, .help = "What is told"},
-    {"list", 'l', NULL, CLI_FLAG, offsetof(struct serve, list), "list the services and models, and leave"},
-    {"ready-fd", 0, "N", CLI_UINT, offsetof(struct serve, ready_fd),
-        "write the addresses to descriptor N, a line each,\nwhen every socket listens", .min = 1,
-        .max = 1048576},
+    {"list", 'l', NULL, CLI_FLAG, offsetof(struct serve, list),
+     "list the services and models, and leave"},
+    {"ready-fd", 0, "N", CLI_UINT, offsetof(struct serve, ready_given),
+     "write the addresses to descriptor N, a line each,\nwhen every socket listens", .min = 1,
+     .max = 1048576},
     {"log", 0, "FORM", CLI_CHOICE, offsetof(struct serve, log_form), "text or json, on stderr",
-        .choices = log_forms},
+     .choices = log_forms},
     {"show-messages", 's', NULL, CLI_FLAG, offsetof(struct serve, show_messages),
-        "log what is received, escaped, with its sender"},
+     "log what is received, escaped, with its sender"},
     {NULL, .help = "Services"},
     {"text", 't', "TEXT", CLI_TEXT, offsetof(struct serve, text),
-        "reply: the answer (Server got message)"},
-    {"once", 0, NULL, CLI_FLAG, offsetof(struct serve, once), "reply: close a stream after one answer"},
+     "reply: the answer (Server got message)"},
+    {"once", 0, NULL, CLI_FLAG, offsetof(struct serve, once),
+     "reply: close a stream after one answer"},
     {"format", 0, "FORM", CLI_CHOICE, offsetof(struct serve, daytime), "daytime: smtp or ctime",
-        .choices = daytime_forms},
+     .choices = daytime_forms},
     {"length", 0, "N", CLI_UINT, offsetof(struct serve, length),
-        "chargen: octets of each datagram (varying, 0 to 512)", .min = 1, .max = 512},
+     "chargen: octets of each datagram (varying, 0 to 512)", .min = 1, .max = 512},
     {NULL},
 };
 
@@ -87,7 +90,8 @@ static int list(const struct serve *s)
 
 		if (s->common.json)
 			report_json(json_pack("{s:s, s:s, s:i, s:s}", "event", "service", "name",
-			    b->name, "port", (int)b->port, "summary", b->summary));
+					      b->name, "port", (int)b->port, "summary",
+					      b->summary));
 		else
 			printf("service  %-10s %5u  %s\n", b->name, b->port, b->summary);
 	}
@@ -96,7 +100,7 @@ static int list(const struct serve *s)
 
 		if (s->common.json)
 			report_json(json_pack("{s:s, s:s, s:s}", "event", "model", "name",
-			    sockeye_models[i], "summary", summary));
+					      sockeye_models[i], "summary", summary));
 		else
 			printf("model    %-10s        %s\n", sockeye_models[i], summary);
 	}
@@ -106,14 +110,15 @@ static int list(const struct serve *s)
 /* --- what to serve --- */
 
 static int site_add(struct serve *s, const struct sockeye_service *service, const char *address,
-    bool optional)
+		    bool optional)
 {
 	struct sockeye_site *site = &s->sites[s->site_count];
 	struct sockeye_fail fail;
 
 	if (s->site_count == SITES_MAX)
-		return report_error(&s->common, "serve", address, -E2BIG, "too many addresses");
-	*site = (struct sockeye_site){.service = service, .config = &s->config, .optional = optional};
+		return cli_usage(&s->common, &serve_command, "more than %d addresses", SITES_MAX);
+	*site =
+	    (struct sockeye_site){.service = service, .config = &s->config, .optional = optional};
 	if (sockeye_addr_parse(address, &site->addr, &fail) < 0)
 		return report_fail(&s->common, &fail);
 	s->site_count++;
@@ -138,7 +143,7 @@ static int site_add_defaults(struct serve *s, const struct sockeye_service *serv
 		int code;
 
 		snprintf(address, sizeof address, "%s:%u", forms[i].where,
-		    LOOPBACK_PORT + service->port);
+			 LOOPBACK_PORT + service->port);
 		code = site_add(s, service, address, forms[i].optional);
 		if (code != SOCKEYE_EXIT_DONE)
 			return code;
@@ -159,7 +164,8 @@ static int sites_read(struct serve *s, const struct cli_operands *operands)
 
 		if (named == NULL && service == NULL)
 			return cli_usage(&s->common, &serve_command,
-			    "unknown service '%.40s'; sockeye serve --list shows them", operands->v[i]);
+					 "unknown service '%.40s'; sockeye serve --list shows them",
+					 operands->v[i]);
 		if (named == NULL) {
 			code = site_add(s, service, operands->v[i], false);
 			has_address = true;
@@ -186,8 +192,8 @@ static int ready_fd_write(int fd, const struct sockeye_ready *ready)
 	size_t len = 0;
 
 	for (size_t i = 0; i < ready->count && len + SOCKEYE_ADDR_TEXT_MAX < sizeof lines; i++) {
-		len += sockeye_sockaddr_print_url(
-		    &ready->sites[i].name, ready->sites[i].scheme, lines + len, sizeof lines - len);
+		len += sockeye_sockaddr_print_url(&ready->sites[i].name, ready->sites[i].scheme,
+						  lines + len, sizeof lines - len);
 		lines[len++] = '\n';
 	}
 	if (write(fd, lines, len) != (ssize_t)len)
@@ -203,8 +209,8 @@ static void ready_print(const struct serve *s, const struct sockeye_ready *ready
 	sockeye_sockaddr_print_url(&site->name, site->scheme, address, sizeof address);
 	if (s->common.json)
 		report_json(json_pack("{s:s, s:s, s:o, s:i, s:s}", "event", "ready", "service",
-		    site->service, "address", report_string(address), "pid", ready->pid, "model",
-		    ready->model));
+				      site->service, "address", report_string(address), "pid",
+				      ready->pid, "model", ready->model));
 	else if (!s->common.quiet)
 		printf("%s %s pid %d model %s\n", site->service, address, ready->pid, ready->model);
 }
@@ -221,9 +227,9 @@ static int on_ready(void *arg, const struct sockeye_ready *ready)
 	for (size_t i = 0; i < ready->count; i++)
 		ready_print(context->s, ready, i);
 	fflush(stdout);
-	if (context->s->ready_fd == 0)
+	if (context->s->ready_fd < 0)
 		return 0;
-	return ready_fd_write((int)context->s->ready_fd, ready);
+	return ready_fd_write(context->s->ready_fd, ready);
 }
 
 static int serve(struct serve *s)
@@ -265,6 +271,9 @@ static int cmd_serve(int argc, char **argv)
 		return code;
 	if (s.list)
 		return list(&s);
+	code = cli_ready_fd(&s.common, &serve_command, s.ready_given, &s.ready_fd);
+	if (code != CLI_GO)
+		return code;
 	s.config = (struct sockeye_builtin_config){
 	    .text = s.text,
 	    .text_len = s.text != NULL ? strlen(s.text) : 0,
@@ -274,7 +283,7 @@ static int cmd_serve(int argc, char **argv)
 	};
 	if (s.config.text_len > SOCKEYE_ROOM_MIN - 2)
 		return cli_usage(&s.common, &serve_command, "--text is longer than %d octets",
-		    SOCKEYE_ROOM_MIN - 2);
+				 SOCKEYE_ROOM_MIN - 2);
 	code = sites_read(&s, &operands);
 	return code == SOCKEYE_EXIT_DONE ? serve(&s) : code;
 }
@@ -287,6 +296,6 @@ const struct cli_command serve_command = {
     .options = options,
     .run = cmd_serve,
     .about = "Without operands: every service, TCP and UDP, on 127.0.0.1 and ::1 at 7000 + its\n"
-             "well-known port. Models: iterative fork prefork thread event uring.\n"
-             "SIGTERM or SIGINT stops, a second one at once; SIGUSR1 logs counters.\n",
+	     "well-known port. Models: iterative fork prefork thread event uring.\n"
+	     "SIGTERM or SIGINT stops, a second one at once; SIGUSR1 logs counters.",
 };

@@ -18,24 +18,27 @@ static volatile sig_atomic_t stop_fd = -1;
 static const char *last_path; /* both set before any signal, read by the handler */
 static char last_words[640];
 
+static void put(int fd, const void *data, size_t len)
+{
+	while (write(fd, data, len) < 0 && errno == EINTR)
+		;
+}
+
 static void on_signal(int sig)
 {
-	const uint64_t one = 1;
 	int saved = errno, fd = stop_fd;
-	ssize_t n = 0;
 
 	(void)sig;
 	stop_fd = -1;
-	if (fd < 0) {
-		if (last_path)
-			unlink(last_path);
-		if (last_words[0])
-			n = write(STDOUT_FILENO, last_words, strlen(last_words));
-		_exit(SOCKEYE_EXIT_INTERRUPTED);
+	if (fd >= 0) {
+		put(fd, &(uint64_t){1}, sizeof(uint64_t));
+		errno = saved;
+		return;
 	}
-	n = write(fd, &one, sizeof(one));
-	(void)n; /* an eventfd takes it */
-	errno = saved;
+	if (last_path)
+		unlink(last_path);
+	put(STDOUT_FILENO, last_words, strlen(last_words));
+	_exit(SOCKEYE_EXIT_INTERRUPTED);
 }
 
 void stop_catch(const struct cli_common *common, const char *op, const char *address,

@@ -16,9 +16,10 @@
 
 #include "limit.h"
 
-#define BUFS 256          /* a power of two */
-#define ROOM (256 * 1024) /* of a buffer; a page of it is real once it is used */
-#define FDS  (1 << 20)
+#define BUFS   128           /* a power of two */
+#define ROOM   (256 * 1024)  /* of a buffer; a page of it is real once it is used */
+#define STRIDE (ROOM + 4160) /* no power of two, or all share the sets of cache and TLB */
+#define FDS    (1 << 20)
 
 enum { ACCEPT, RECV, SEND, CLOSE };
 
@@ -80,7 +81,7 @@ static void arm(int fd)
 
 static char *room(int id)
 {
-	return rooms + (size_t)(id - 1) * ROOM;
+	return rooms + (size_t)(id - 1) * STRIDE;
 }
 
 static void buf_return(int id)
@@ -233,7 +234,7 @@ static void setup(void)
 	struct io_uring_buf_reg reg = {.ring_entries = BUFS};
 
 	pool = aligned_alloc(4096, BUFS * sizeof(struct io_uring_buf));
-	rooms = malloc((size_t)BUFS * ROOM);
+	rooms = malloc((size_t)BUFS * STRIDE);
 	if (pool == NULL || rooms == NULL)
 		err(1, "memory");
 	reg.ring_addr = (uintptr_t)pool;

@@ -30,26 +30,26 @@ enum sockeye_scheme {
 	SOCKEYE_FD, /* fd:3, a descriptor this process inherited */
 };
 
-#define SOCKEYE_HOST_MAX 255      /* RFC 1035 2.3.4 */
-#define SOCKEYE_SERVICE_MAX 32
-#define SOCKEYE_ZONE_MAX 15       /* IFNAMSIZ - 1 */
+#define SOCKEYE_HOST_MAX      255 /* RFC 1035 2.3.4 */
+#define SOCKEYE_SERVICE_MAX   32
+#define SOCKEYE_ZONE_MAX      15  /* IFNAMSIZ - 1 */
 #define SOCKEYE_UNIX_PATH_MAX 107 /* sun_path, less the NUL */
 #define SOCKEYE_ADDR_TEXT_MAX 512 /* enough for any address printed, with NUL */
 
 /* Options behind '?'. Zero means "not given" for each. */
 struct sockeye_addr_opts {
-	bool nodelay;    /* TCP_NODELAY */
-	bool keepalive;  /* SO_KEEPALIVE */
-	bool reuseport;  /* SO_REUSEPORT */
-	bool broadcast;  /* SO_BROADCAST */
-	bool dontroute;  /* SO_DONTROUTE */
-	bool v6only;     /* IPV6_V6ONLY */
-	bool has_mode;   /* mode=0660 of a UNIX socket's file */
-	uint16_t mode;   /* permission bits */
-	uint8_t ttl;     /* 1-255: IP_TTL and IPV6_UNICAST_HOPS */
+	bool nodelay;     /* TCP_NODELAY */
+	bool keepalive;   /* SO_KEEPALIVE */
+	bool reuseport;   /* SO_REUSEPORT */
+	bool broadcast;   /* SO_BROADCAST */
+	bool dontroute;   /* SO_DONTROUTE */
+	bool v6only;      /* IPV6_V6ONLY */
+	bool has_mode;    /* mode=0660 of a UNIX socket's file */
+	uint16_t mode;    /* permission bits */
+	uint8_t ttl;      /* 1-255: IP_TTL and IPV6_UNICAST_HOPS */
 	uint32_t backlog; /* 1-65535: of listen(2) */
-	uint32_t rcvbuf; /* octets: SO_RCVBUF */
-	uint32_t sndbuf; /* octets: SO_SNDBUF */
+	uint32_t rcvbuf;  /* octets: SO_RCVBUF */
+	uint32_t sndbuf;  /* octets: SO_SNDBUF */
 	/* bind=HOST[:PORT] of a client: its local address, as written; of a UNIX
 	 * socket a path or @name, percent-decoded. */
 	char bind[SOCKEYE_UNIX_PATH_MAX + 2];
@@ -57,18 +57,18 @@ struct sockeye_addr_opts {
 
 struct sockeye_addr {
 	enum sockeye_scheme scheme;
-	int family;                             /* 0 either, 4 or 6: tcp4, udp6 ... */
-	char host[SOCKEYE_HOST_MAX + 1];        /* no brackets; "" is any address */
-	char zone[SOCKEYE_ZONE_MAX + 1];        /* IPv6 zone, "" when none */
-	bool has_port;                          /* port is a number */
+	int family;                      /* 0 either, 4 or 6: tcp4, udp6 ... */
+	char host[SOCKEYE_HOST_MAX + 1]; /* no brackets; "" is any address */
+	char zone[SOCKEYE_ZONE_MAX + 1]; /* IPv6 zone, "" when none */
+	bool has_port;                   /* port is a number */
 	uint16_t port;
-	char service[SOCKEYE_SERVICE_MAX + 1];  /* a name for a port, when !has_port */
-	bool abstract;                          /* unix:@name */
-	uint8_t path_len;                       /* octets of path, without NUL or '@' */
-	char path[SOCKEYE_UNIX_PATH_MAX + 1];   /* may hold NULs when abstract */
-	int fd;                                 /* of fd: */
-	char file[256];                         /* tftp://host/file, percent-decoded */
-	bool netascii;                          /* its ;mode=netascii; octet otherwise */
+	char service[SOCKEYE_SERVICE_MAX + 1]; /* a name for a port, when !has_port */
+	bool abstract;                         /* unix:@name */
+	uint8_t path_len;                      /* octets of path, without NUL or '@' */
+	char path[SOCKEYE_UNIX_PATH_MAX + 1];  /* may hold NULs when abstract */
+	int fd;                                /* of fd: */
+	char file[256];                        /* tftp://host/file, percent-decoded */
+	bool netascii;                         /* its ;mode=netascii; octet otherwise */
 	struct sockeye_addr_opts opts;
 };
 
@@ -78,7 +78,7 @@ struct sockeye_addr {
  * tcp udp ..."). A bare host:port is tcp. Port 0 is accepted: connecting
  * refuses it, binding picks a port. Thread-safe. */
 SOCKEYE_API int sockeye_addr_parse(const char *text, struct sockeye_addr *out,
-                                   struct sockeye_fail *why);
+				   struct sockeye_fail *why);
 
 /* Writes `addr` as text that parses back to the same address: visible ASCII,
  * one word, every other octet of a path or file as %XX. Always

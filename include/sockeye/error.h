@@ -18,15 +18,15 @@ SOCKEYE_BEGIN
 /* The exit codes of the command, one per kind of cause. */
 enum sockeye_exit {
 	SOCKEYE_EXIT_DONE = 0,
-	SOCKEYE_EXIT_FAILURE = 1,     /* none of the causes below */
-	SOCKEYE_EXIT_USAGE = 2,       /* the command line or an address is wrong */
-	SOCKEYE_EXIT_NOT_FOUND = 3,   /* name or service not found */
-	SOCKEYE_EXIT_REFUSED = 4,     /* connection refused */
+	SOCKEYE_EXIT_FAILURE = 1,   /* none of the causes below */
+	SOCKEYE_EXIT_USAGE = 2,     /* the command line or an address is wrong */
+	SOCKEYE_EXIT_NOT_FOUND = 3, /* name or service not found */
+	SOCKEYE_EXIT_REFUSED = 4,   /* connection refused */
 	SOCKEYE_EXIT_TIMED_OUT = 5,
-	SOCKEYE_EXIT_NETWORK = 6,     /* unreachable, or another network error */
-	SOCKEYE_EXIT_RESET = 7,       /* reset, or closed by the peer too early */
-	SOCKEYE_EXIT_PROTOCOL = 8,    /* the peer answered with a protocol error */
-	SOCKEYE_EXIT_LOCAL = 9,       /* local file, permission or resource */
+	SOCKEYE_EXIT_NETWORK = 6,      /* unreachable, or another network error */
+	SOCKEYE_EXIT_RESET = 7,        /* reset, or closed by the peer too early */
+	SOCKEYE_EXIT_PROTOCOL = 8,     /* the peer answered with a protocol error */
+	SOCKEYE_EXIT_LOCAL = 9,        /* local file, permission or resource */
 	SOCKEYE_EXIT_UNSUPPORTED = 10, /* this kernel or build cannot do it */
 	SOCKEYE_EXIT_INTERRUPTED = 130,
 };

@@ -71,15 +71,15 @@ enum sockeye_event_kind {
 /* Something that happened. It and what it points to last for the call. */
 struct sockeye_event {
 	enum sockeye_event_kind kind;
-	int64_t real_ns;       /* when */
-	const char *service;   /* its name; NULL when it concerns none */
+	int64_t real_ns;     /* when */
+	const char *service; /* its name; NULL when it concerns none */
 	enum sockeye_scheme scheme;
 	const struct sockeye_sockaddr *peer; /* NULL when there is none */
-	const uint8_t *data;   /* MESSAGE: what came, not escaped */
+	const uint8_t *data;                 /* MESSAGE: what came, not escaped */
 	size_t data_len;
-	uint64_t bytes_in, bytes_out; /* CLOSE */
-	const char *text;      /* CLOSE, REFUSE, WARNING: why; may be NULL */
-	int err;               /* negative code behind it, 0 none */
+	uint64_t bytes_in, bytes_out;            /* CLOSE */
+	const char *text;                        /* CLOSE, REFUSE, WARNING: why; may be NULL */
+	int err;                                 /* negative code behind it, 0 none */
 	const struct sockeye_counters *counters; /* COUNTERS */
 };
 
@@ -92,26 +92,27 @@ struct sockeye_ready {
 		const char *service;
 		enum sockeye_scheme scheme;
 		struct sockeye_sockaddr name; /* the real port */
-	} *sites;
+	} * sites;
 };
 
 struct sockeye_serve_opts {
-	const char *model;      /* "iterative" "fork" "prefork" "thread" "event" "uring"; NULL: event */
-	bool model_strict;      /* an unavailable model is an error, not a fall-back to event */
-	unsigned workers;       /* processes of prefork, event and uring; 0: one per processor
-	                         * (prefork: 8) */
-	uint32_t connections_max; /* at once, all workers together; more wait in the backlog; 0 none */
-	uint32_t per_source_max;  /* at once from one address; more are closed at once; 0 none */
-	uint64_t idle_ms;       /* a connection that moves no octet so long is closed; 0 never */
-	uint64_t time_ms;       /* the longest a connection may last; 0 no limit */
-	uint64_t grace_ms;      /* after a stop, how long sessions may go on; 0: 10 s */
-	uint32_t backlog;       /* of listen(2); 0: 4096 */
-	uint32_t answers_per_s; /* per source, of datagram services that amplify; 0: 20 */
-	const char *user;       /* become this user once everything is bound */
-	bool show_messages;     /* MESSAGE events */
-	bool verbose;           /* OPEN, CLOSE and final COUNTERS events */
-	int stop_fd;            /* > 0: becoming readable stops the server as SIGTERM does */
-	bool no_signals;        /* do not look at SIGTERM, SIGINT and SIGUSR1: stop_fd stops */
+	const char *model; /* "iterative" "fork" "prefork" "thread" "event" "uring"; NULL: event */
+	bool model_strict; /* an unavailable model is an error, not a fall-back to event */
+	unsigned workers;  /* processes of prefork, event and uring; 0: one per processor
+			    * (prefork: 8) */
+	uint32_t
+	    connections_max; /* at once, all workers together; more wait in the backlog; 0 none */
+	uint32_t per_source_max; /* at once from one address; more are closed at once; 0 none */
+	uint64_t idle_ms;        /* a connection that moves no octet so long is closed; 0 never */
+	uint64_t time_ms;        /* the longest a connection may last; 0 no limit */
+	uint64_t grace_ms;       /* after a stop, how long sessions may go on; 0: 10 s */
+	uint32_t backlog;        /* of listen(2); 0: 4096 */
+	uint32_t answers_per_s;  /* per source, of datagram services that amplify; 0: 20 */
+	const char *user;        /* become this user once everything is bound */
+	bool show_messages;      /* MESSAGE events */
+	bool verbose;            /* OPEN, CLOSE and final COUNTERS events */
+	int stop_fd;             /* > 0: becoming readable stops the server as SIGTERM does */
+	bool no_signals;         /* do not look at SIGTERM, SIGINT and SIGUSR1: stop_fd stops */
 
 	/* Called in this process once everything listens; may be NULL. Negative
 	 * return ends sockeye_serve with that code. */
@@ -134,7 +135,7 @@ struct sockeye_serve_opts {
  * Returns 0 after a stop, or a negative code with *fail filled in (fail may be
  * NULL) and nothing left listening. */
 SOCKEYE_API int sockeye_serve(const struct sockeye_site *sites, size_t count,
-                              const struct sockeye_serve_opts *opts, struct sockeye_fail *fail);
+			      const struct sockeye_serve_opts *opts, struct sockeye_fail *fail);
 
 /* The models' names, ended by NULL, and what each is in one line. */
 SOCKEYE_API extern const char *const sockeye_models[];

@@ -18,7 +18,11 @@
  *    read stops its own input; nothing is queued without bound.
  *  - `in_end` is given once input has ended, with the last bytes or alone,
  *    and in every later turn. It is not a close: output may follow.
- *  - Input that was left over is offered again, first, in the next turn.
+ *  - Input that was left over is offered again, first, in the next turn. A
+ *    session that has left SOCKEYE_INPUT_MAX octets over gets no more; when it
+ *    then wants neither `more` nor a deadline it is closed, for it never will.
+ *  - A record of a seqpacket connection (`whole`) is to be taken whole: what is
+ *    left over of it is offered again together with the next.
  */
 #ifndef SOCKEYE_SERVICE_H
 #define SOCKEYE_SERVICE_H
@@ -32,7 +36,8 @@
 
 SOCKEYE_BEGIN
 
-#define SOCKEYE_ROOM_MIN 1024  /* a driver offers at least this much room */
+#define SOCKEYE_ROOM_MIN  1024 /* a driver offers at least this much room */
+#define SOCKEYE_INPUT_MAX (256 * 1024) /* octets a session may leave over and still get more */
 #define SOCKEYE_STATE_MAX 64   /* octets of session state a service may ask for */
 
 struct sockeye_turn {
@@ -42,17 +47,17 @@ struct sockeye_turn {
 	uint8_t *room; /* where fresh output can be written */
 	size_t room_len;
 	struct sockeye_now now; /* zero unless the service set uses_time */
-	bool in_end; /* the peer has ended its side: nothing follows `in` */
-	bool whole;  /* `in` is one whole message (a seqpacket record), not a piece of a stream */
+	bool in_end;            /* the peer has ended its side: nothing follows `in` */
+	bool whole; /* `in` is one whole message (a seqpacket record), not a piece of a stream */
 
 	/* What the service answers; zero before the call. */
 	size_t in_taken;
 	const uint8_t *out; /* within in[0..in_taken) or room[0..room_len) */
 	size_t out_len;
 	uint64_t deadline_ns; /* a turn at this time at the latest (uses_time); 0 none */
-	bool more;  /* there is more to say, now or to input left over: a turn as soon as
-	             * this output has left. Without it the next turn brings news */
-	bool close; /* close when this output has left */
+	bool more;            /* there is more to say, now or to input left over: a turn as soon as
+			       * this output has left. Without it the next turn brings news */
+	bool close;           /* close when this output has left */
 };
 
 /* One whole datagram and the answer to it. */
@@ -69,13 +74,13 @@ struct sockeye_answer {
 
 struct sockeye_service {
 	const char *name;
-	const char *summary;  /* one line for --list */
-	uint16_t port;        /* the well-known port, 0 none */
-	size_t state_size;    /* octets of zeroed state each session gets, <= SOCKEYE_STATE_MAX */
-	bool uses_time;       /* turns carry the time */
-	bool speaks_first;    /* the first turn comes at once, without input */
-	bool amplifies;       /* a datagram's answer may be longer than the datagram: it is
-	                       * rate-limited per source (CERT CA-1996-01) */
+	const char *summary; /* one line for --list */
+	uint16_t port;       /* the well-known port, 0 none */
+	size_t state_size;   /* octets of zeroed state each session gets, <= SOCKEYE_STATE_MAX */
+	bool uses_time;      /* turns carry the time */
+	bool speaks_first;   /* the first turn comes at once, without input */
+	bool amplifies;      /* a datagram's answer may be longer than the datagram: it is
+			      * rate-limited per source (CERT CA-1996-01) */
 
 	/* A stream's turn. `state` is this session's, `config` the service's own
 	 * options as the caller of sockeye_serve gave them. NULL: no streams. */
@@ -93,12 +98,12 @@ enum sockeye_daytime_format {
 
 /* The options of the built-in services; zero is the default of each. */
 struct sockeye_builtin_config {
-	const char *text;  /* reply: the answer; NULL is "Server got message" */
-	size_t text_len;   /* octets of text, at most SOCKEYE_ROOM_MIN - 2 */
-	bool once;         /* reply: close a stream after the first answer */
+	const char *text; /* reply: the answer; NULL is "Server got message" */
+	size_t text_len;  /* octets of text, at most SOCKEYE_ROOM_MIN - 2 */
+	bool once;        /* reply: close a stream after the first answer */
 	enum sockeye_daytime_format daytime;
 	uint16_t datagram_len; /* chargen: octets of each datagram, 0-512, 0 picks by turns
-	                        * of the clock as RFC 864 has it ("random, 0 to 512") */
+				* of the clock as RFC 864 has it ("random, 0 to 512") */
 };
 
 /* The built-in services, ended by NULL: echo discard chargen daytime time

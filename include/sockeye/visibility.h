@@ -6,7 +6,7 @@
 
 #ifdef __cplusplus
 #define SOCKEYE_BEGIN extern "C" {
-#define SOCKEYE_END }
+#define SOCKEYE_END   }
 #else
 #define SOCKEYE_BEGIN
 #define SOCKEYE_END

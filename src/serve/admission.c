@@ -6,12 +6,9 @@
 #include <unistd.h>
 
 static const char *const end_texts[] = {
-    [SOCKEYE__END_DONE] = "done",
-    [SOCKEYE__END_RESET] = "reset by the peer",
-    [SOCKEYE__END_IDLE] = "idle time-out",
-    [SOCKEYE__END_TIME] = "longest time reached",
-    [SOCKEYE__END_ERROR] = "error",
-    [SOCKEYE__END_STOP] = "server stopped",
+    [SOCKEYE__END_DONE] = "done",          [SOCKEYE__END_RESET] = "reset by the peer",
+    [SOCKEYE__END_IDLE] = "idle time-out", [SOCKEYE__END_TIME] = "longest time reached",
+    [SOCKEYE__END_ERROR] = "error",        [SOCKEYE__END_STOP] = "server stopped",
 };
 
 enum sockeye__end sockeye__end_of(int err)
@@ -23,19 +20,6 @@ enum sockeye__end sockeye__end_of(int err)
 		return SOCKEYE__END_RESET;
 	default:
 		return SOCKEYE__END_ERROR;
-	}
-}
-
-bool sockeye__accept_starved(int err)
-{
-	switch (-err) {
-	case EMFILE:
-	case ENFILE:
-	case ENOMEM:
-	case ENOBUFS:
-		return true;
-	default:
-		return false;
 	}
 }
 
@@ -78,7 +62,8 @@ void sockeye__event(const struct sockeye_serve_opts *opts, struct sockeye_event 
 
 void sockeye__warn(const struct sockeye__worker *w, const char *text, int err)
 {
-	sockeye__event(w->server->opts,
+	sockeye__event(
+	    w->server->opts,
 	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
 }
 
@@ -93,19 +78,18 @@ void sockeye__warn_rarely(struct sockeye__worker *w, const char *text, int err)
 }
 
 void sockeye__show(const struct sockeye__worker *w, const struct sockeye__site *site,
-    const struct sockeye_sockaddr *peer, const void *data, size_t len)
+		   const struct sockeye_sockaddr *peer, const void *data, size_t len)
 {
-	sockeye__event(w->server->opts,
-	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_MESSAGE,
-	        .service = site->service->name,
-	        .scheme = site->scheme,
-	        .peer = peer,
-	        .data = data,
-	        .data_len = len});
+	sockeye__event(w->server->opts, &(struct sockeye_event){.kind = SOCKEYE_EVENT_MESSAGE,
+								.service = site->service->name,
+								.scheme = site->scheme,
+								.peer = peer,
+								.data = data,
+								.data_len = len});
 }
 
-void sockeye__visit_show(
-    const struct sockeye__worker *w, const struct sockeye__visit *v, const void *data, size_t len)
+void sockeye__visit_show(const struct sockeye__worker *w, const struct sockeye__visit *v,
+			 const void *data, size_t len)
 {
 	struct sockeye_sockaddr name;
 
@@ -116,23 +100,38 @@ void sockeye__visit_show(
 }
 
 static void visit_report(const struct sockeye__worker *w, const struct sockeye__visit *v,
-    enum sockeye_event_kind kind, const char *text)
+			 enum sockeye_event_kind kind, const char *text)
 {
 	struct sockeye_sockaddr name;
 
 	peer_unpack(&name, &v->peer);
-	sockeye__event(w->server->opts,
-	    &(struct sockeye_event){.kind = kind,
-	        .service = v->site->service->name,
-	        .scheme = v->site->scheme,
-	        .peer = &name,
-	        .bytes_in = v->bytes_in,
-	        .bytes_out = v->bytes_out,
-	        .text = text});
+	sockeye__event(w->server->opts, &(struct sockeye_event){.kind = kind,
+								.service = v->site->service->name,
+								.scheme = v->site->scheme,
+								.peer = &name,
+								.bytes_in = v->bytes_in,
+								.bytes_out = v->bytes_out,
+								.text = text});
+}
+
+bool sockeye__accept_starved(struct sockeye__worker *w, int err)
+{
+	switch (-err) {
+	case EAGAIN: /* another worker was quicker, or the client has left */
+	case EINTR:
+	case ECANCELED:
+		return false;
+	case EINVAL: /* it listens no longer: another worker heard of the stop first */
+		return true;
+	default: /* EMFILE, ENFILE, ENOMEM ..., and what should not be: never spin on it */
+		sockeye__count(&w->counters->accept_failures, 1);
+		sockeye__warn_rarely(w, "accept failed; clients wait in the backlog", err);
+		return true;
+	}
 }
 
 bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site, int fd,
-    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit)
+		    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit)
 {
 	struct sockeye__sources *sources = w->server->shared->sources;
 
@@ -158,7 +157,7 @@ static void drain(int fd)
 {
 	uint8_t sink[4096];
 
-	shutdown(fd, SHUT_WR);
+	shutdown(fd, SHUT_RDWR); /* UNIX: what comes in between would reset as well */
 	for (int i = 0; i < 64; i++)
 		if (recv(fd, sink, sizeof sink, MSG_DONTWAIT) <= 0)
 			break;
@@ -189,24 +188,26 @@ void sockeye__part(struct sockeye__worker *w, struct sockeye__visit *v, enum soc
 		drain(v->fd);
 	close(v->fd);
 	v->fd = -1;
-	sockeye__count(end_counter(w->counters, end), 1);
 	if (w->server->opts->verbose)
 		visit_report(w, v, SOCKEYE_EVENT_CLOSE, end_texts[end]);
 }
 
-void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *peer)
+void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *peer,
+		      enum sockeye__end end)
 {
 	struct sockeye__sources *sources = w->server->shared->sources;
 
 	if (sources != NULL)
 		sockeye__sources_give(sources, peer, w->index);
+	/* Together: a worker that is killed in between would be counted twice. */
+	sockeye__count(end_counter(w->counters, end), 1);
+	sockeye__count(&w->counters->open, UINT64_MAX); /* minus one */
 	/* Ordered: the thread model's worker sleeps until the last one is gone. */
 	__atomic_fetch_sub(&w->conns, 1, __ATOMIC_SEQ_CST);
-	sockeye__count(&w->counters->open, UINT64_MAX); /* minus one */
 }
 
-void sockeye__turn_away(
-    struct sockeye__worker *w, const struct sockeye__visit *v, const char *text, int err)
+void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *v, const char *text,
+			int err)
 {
 	struct sockeye__visit turned_away = *v;
 
@@ -218,5 +219,5 @@ void sockeye__turn_away(
 void sockeye__dismiss(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end)
 {
 	sockeye__part(w, v, end);
-	sockeye__release(w, &v->peer);
+	sockeye__release(w, &v->peer, end);
 }

@@ -10,36 +10,29 @@
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#define BATCH 32
+#define BATCH        32
 #define RATE_DEFAULT 20 /* answers a second to one source, from services that amplify */
-#define RATE_BURST 2    /* seconds' worth of answers that may come at once */
-#define BUCKETS 4096    /* sources that hash alike share a rate */
-#define CONTROL_BYTES CMSG_SPACE(sizeof(struct in6_pktinfo))
+#define RATE_BURST   2  /* seconds' worth of answers that may come at once */
 
 /* Ports of services that answer anything: two of them talk to each other for
  * ever once somebody forges the first datagram (CERT CA-1996-01). Ports below
  * 1024 are refused as a whole. */
 static const uint16_t small_ports[] = {1900, 3702, 5353, 11211};
 
-struct bucket {
-	uint64_t full_ns; /* when it will have all its tokens again */
-};
-
 struct sockeye__answerer {
 	struct sockeye__worker *w;
-	uint64_t seed;
 	uint32_t rate;
 	unsigned used; /* slots of the last batch, which must be set up again */
-	struct bucket buckets[BUCKETS];
 	struct mmsghdr in[BATCH], out[BATCH];
 	struct iovec in_iov[BATCH], out_iov[BATCH];
 	struct sockeye_sockaddr peers[BATCH];
-	_Alignas(struct cmsghdr) uint8_t control[BATCH][CONTROL_BYTES];
-	uint8_t data[BATCH][SOCKEYE__IO_BYTES];
-	uint8_t room[BATCH][SOCKEYE__IO_BYTES];
+	_Alignas(struct cmsghdr) uint8_t control[BATCH][SOCKEYE__CONTROL_MAX];
+	/* A little more apart than a power of two: small datagrams would share few
+	 * cache sets. */
+	uint8_t data[BATCH][SOCKEYE__RECORD_BYTES + 4160];
+	uint8_t room[BATCH][SOCKEYE__IO_BYTES + 4160];
 };
 
 struct sockeye__answerer *sockeye__answerer_new(struct sockeye__worker *w)
@@ -53,8 +46,6 @@ struct sockeye__answerer *sockeye__answerer_new(struct sockeye__worker *w)
 	if (a->rate == 0)
 		a->rate = RATE_DEFAULT;
 	a->used = BATCH;
-	if (getrandom(&a->seed, sizeof a->seed, 0) != (ssize_t)sizeof a->seed)
-		a->seed = (uint64_t)(uintptr_t)a;
 	for (unsigned i = 0; i < BATCH; i++) {
 		a->in_iov[i] = (struct iovec){a->data[i], sizeof a->data[i]};
 		a->in[i].msg_hdr.msg_iov = &a->in_iov[i];
@@ -79,8 +70,8 @@ static bool loopback(const struct sockeye_sockaddr *peer)
 		return (ntohl(peer->u.in.sin_addr.s_addr) >> 24) == 127;
 	case AF_INET6:
 		return IN6_IS_ADDR_LOOPBACK(&peer->u.in6.sin6_addr) ||
-		    (IN6_IS_ADDR_V4MAPPED(&peer->u.in6.sin6_addr) &&
-		        peer->u.in6.sin6_addr.s6_addr[12] == 127);
+		       (IN6_IS_ADDR_V4MAPPED(&peer->u.in6.sin6_addr) &&
+			peer->u.in6.sin6_addr.s6_addr[12] == 127);
 	default:
 		return true;
 	}
@@ -89,23 +80,25 @@ static bool loopback(const struct sockeye_sockaddr *peer)
 /* Whether one more answer may go to this source. A forged source must not get
  * a flood (loopback cannot be forged from outside, RFC 1122 3.2.1.3). */
 static bool within_rate(struct sockeye__answerer *a, const struct sockeye_sockaddr *peer,
-    uint64_t now_ns)
+			uint64_t now_ns)
 {
-	uint64_t step = SOCKEYE_NS_PER_S / a->rate, h = a->seed;
+	struct sockeye__shared *shared = a->w->server->shared;
+	uint64_t step = SOCKEYE_NS_PER_S / a->rate, h = shared->seed, *rate, full_ns;
 	size_t len = peer->u.sa.sa_family == AF_INET6 ? 16 : 4;
 	const uint8_t *key = peer->u.sa.sa_family == AF_INET6
-	    ? peer->u.in6.sin6_addr.s6_addr
-	    : (const uint8_t *)&peer->u.in.sin_addr;
-	struct bucket *b;
+				 ? peer->u.in6.sin6_addr.s6_addr
+				 : (const uint8_t *)&peer->u.in.sin_addr;
 
 	for (size_t i = 0; i < len; i++)
 		h = (h ^ key[i]) * UINT64_C(0x100000001b3);
-	b = &a->buckets[(h >> 32) % BUCKETS];
-	if (b->full_ns < now_ns)
-		b->full_ns = now_ns;
-	if (b->full_ns - now_ns > (uint64_t)RATE_BURST * SOCKEYE_NS_PER_S - step)
+	/* Of two workers that look at once one may be forgotten: no harm. */
+	rate = &shared->rates[(h >> 32) % SOCKEYE__RATES];
+	full_ns = __atomic_load_n(rate, __ATOMIC_RELAXED);
+	if (full_ns < now_ns)
+		full_ns = now_ns;
+	if (full_ns - now_ns > (uint64_t)RATE_BURST * SOCKEYE_NS_PER_S - step)
 		return false;
-	b->full_ns += step;
+	__atomic_store_n(rate, full_ns + step, __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -114,11 +107,11 @@ static bool multicast_or_broadcast(const struct sockeye_sockaddr *name)
 	switch (name->u.sa.sa_family) {
 	case AF_INET:
 		return IN_MULTICAST(ntohl(name->u.in.sin_addr.s_addr)) ||
-		    name->u.in.sin_addr.s_addr == htonl(INADDR_BROADCAST) ||
-		    name->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
+		       name->u.in.sin_addr.s_addr == htonl(INADDR_BROADCAST) ||
+		       name->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
 	case AF_INET6:
 		return IN6_IS_ADDR_MULTICAST(&name->u.in6.sin6_addr) ||
-		    IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr);
+		       IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr);
 	default:
 		return false;
 	}
@@ -145,44 +138,24 @@ static bool could_loop(const struct sockeye__answerer *a, const struct sockeye_s
 	return false;
 }
 
-/* Makes of the control message that says which address was asked one that
- * sends from there. False when the datagram went to a group or a broadcast
- * address: many servers answering one datagram are a weapon. */
+/* Makes the answer leave from the address that was asked. False when that was
+ * a group: many servers answering one datagram are a weapon. */
 static bool answer_from_asked(struct msghdr *in, struct msghdr *out)
 {
-	struct cmsghdr *c = in->msg_controllen > 0 ? CMSG_FIRSTHDR(in) : NULL;
+	struct sockeye_dgram asked = {0};
 
-	out->msg_control = NULL;
 	out->msg_controllen = 0;
-	if (c == NULL)
+	if (in->msg_controllen == 0)
 		return true;
-	if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
-		struct in_pktinfo info;
-
-		memcpy(&info, CMSG_DATA(c), sizeof info);
-		if (info.ipi_addr.s_addr != info.ipi_spec_dst.s_addr)
-			return false;
-		info.ipi_ifindex = 0; /* let routing choose the way back */
-		memcpy(CMSG_DATA(c), &info, sizeof info);
-	} else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
-		struct in6_pktinfo info;
-
-		memcpy(&info, CMSG_DATA(c), sizeof info);
-		if (IN6_IS_ADDR_MULTICAST(&info.ipi6_addr))
-			return false;
-		if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
-			info.ipi6_ifindex = 0;
-		memcpy(CMSG_DATA(c), &info, sizeof info);
-	} else {
-		return true;
-	}
-	out->msg_control = in->msg_control;
-	out->msg_controllen = in->msg_controllen;
+	sockeye__dgram_local(in, &asked);
+	if (asked.group)
+		return false;
+	sockeye__dgram_source(out, in->msg_control, &asked);
 	return true;
 }
 
 static void turned_away(struct sockeye__answerer *a, const struct sockeye__site *site,
-    uint64_t *counter, const struct sockeye_sockaddr *peer, const char *why)
+			uint64_t *counter, const struct sockeye_sockaddr *peer, const char *why)
 {
 	uint64_t now = sockeye_now().mono_ns;
 
@@ -190,17 +163,16 @@ static void turned_away(struct sockeye__answerer *a, const struct sockeye__site 
 	if (a->w->warned_ns != 0 && now - a->w->warned_ns < SOCKEYE_NS_PER_S)
 		return;
 	a->w->warned_ns = now;
-	sockeye__event(a->w->server->opts,
-	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_REFUSE,
-	        .service = site->service->name,
-	        .scheme = site->scheme,
-	        .peer = peer,
-	        .text = why});
+	sockeye__event(a->w->server->opts, &(struct sockeye_event){.kind = SOCKEYE_EVENT_REFUSE,
+								   .service = site->service->name,
+								   .scheme = site->scheme,
+								   .peer = peer,
+								   .text = why});
 }
 
 /* The answer to datagram `i`, as out[n]. False when there is none. */
 static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *site, unsigned i,
-    unsigned n, struct sockeye_now now)
+		       unsigned n, struct sockeye_now now)
 {
 	struct sockeye_sockaddr *peer = &a->peers[i];
 	struct msghdr *in = &a->in[i].msg_hdr, *out = &a->out[n].msg_hdr;
@@ -217,6 +189,10 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 		peer->u.sa.sa_family = AF_UNSPEC;
 	if (a->w->server->opts->show_messages)
 		sockeye__show(a->w, site, peer, ans.in, ans.in_len);
+	if (in->msg_flags & MSG_TRUNC) { /* better no answer than one to a part */
+		turned_away(a, site, &a->w->counters->dropped_send, peer, "too long");
+		return false;
+	}
 	site->service->datagram(site->config, &ans);
 	if (!ans.send)
 		return false;
@@ -271,11 +247,11 @@ static void transmit(struct sockeye__answerer *a, int fd, unsigned n)
 }
 
 /* Sets up what the last batch used: no more, for that is most of the cost. */
-static void slots_reset(struct sockeye__answerer *a, bool control)
+static void slots_reset(struct sockeye__answerer *a)
 {
 	for (unsigned i = 0; i < a->used; i++) {
 		a->in[i].msg_hdr.msg_namelen = sizeof a->peers[i].u;
-		a->in[i].msg_hdr.msg_controllen = control ? CONTROL_BYTES : 0;
+		a->in[i].msg_hdr.msg_controllen = SOCKEYE__CONTROL_MAX;
 	}
 	a->used = 0;
 }
@@ -288,7 +264,7 @@ bool sockeye__answer(struct sockeye__answerer *a, size_t i)
 	uint64_t bytes = 0;
 	unsigned n = 0;
 
-	slots_reset(a, site->asks_local);
+	slots_reset(a);
 	k = recvmmsg(fd, a->in, BATCH, MSG_DONTWAIT, NULL);
 	if (k <= 0)
 		return false;
@@ -309,13 +285,13 @@ void sockeye__answer_until_stop(struct sockeye__worker *w, size_t i)
 {
 	struct sockeye__answerer *a = sockeye__answerer_new(w);
 	struct pollfd p[2] = {{.fd = sockeye__site_fd(w, i), .events = POLLIN},
-	    {.fd = w->server->stop_rd, .events = POLLIN}};
+			      {.fd = w->server->stop_rd, .events = POLLIN}};
 
 	while (a != NULL && p[1].revents == 0) {
 		if (poll(p, 2, -1) > 0 && p[0].revents != 0)
 			(void)sockeye__answer(a, i);
 	}
-	while (a != NULL && sockeye__answer(a, i))
+	for (int n = 0; a != NULL && n < SOCKEYE__LAST_BATCHES && sockeye__answer(a, i); n++)
 		; /* what was queued before the stop */
 	sockeye__answerer_free(a);
 }

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -20,12 +21,11 @@ struct session {
 	struct sockeye__visit *v;
 	uint64_t idle_ns, end_ns; /* a duration; a deadline. 0 none */
 	uint64_t timeout_ns;      /* what the socket has now */
+	uint64_t active_ns;       /* when the last octet moved, where a deadline needs it */
 	enum sockeye__end end;
 	bool ended;
 	size_t start, len; /* in[start..start + len) was received and not taken */
-	uint8_t *in;
-	size_t cap;
-	_Alignas(64) uint8_t small[SOCKEYE__IO_BYTES]; /* copies run slower to odd addresses */
+	_Alignas(64) uint8_t in[SOCKEYE_INPUT_MAX]; /* copies run slower to odd addresses */
 	uint8_t room[SOCKEYE__ROOM_BYTES];
 	_Alignas(16) uint8_t state[SOCKEYE_STATE_MAX];
 };
@@ -35,6 +35,12 @@ static void finish(struct session *s, enum sockeye__end end)
 	if (!s->ended)
 		s->end = end;
 	s->ended = true;
+}
+
+static void active(struct session *s)
+{
+	if (s->idle_ns != 0 && s->v->site->service->uses_time)
+		s->active_ns = sockeye_now().mono_ns;
 }
 
 /* Sets the socket's time-outs to the idle time, or to what is left of the
@@ -52,9 +58,10 @@ static bool timeout_settle(struct session *s)
 			want = s->end_ns - now;
 	}
 	if (want != s->timeout_ns) {
+		uint64_t us = (want + 999) / 1000; /* up, for 0 would be "none" */
 		struct timeval tv = {
-		    .tv_sec = (time_t)(want / SOCKEYE_NS_PER_S),
-		    .tv_usec = (suseconds_t)(want % SOCKEYE_NS_PER_S / 1000) + 1,
+		    .tv_sec = (time_t)(us / 1000000),
+		    .tv_usec = (suseconds_t)(us % 1000000),
 		};
 
 		setsockopt(s->v->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
@@ -88,6 +95,7 @@ static void transmit(struct session *s, const uint8_t *out, size_t len)
 		if (sent < len && s->end_ns != 0 && !timeout_settle(s))
 			finish(s, SOCKEYE__END_TIME);
 	}
+	active(s);
 	s->v->bytes_out += sent;
 	sockeye__count(&s->w->counters->bytes_out, sent);
 }
@@ -101,12 +109,12 @@ static void receive(struct session *s, int flags)
 		memmove(s->in, s->in + s->start, s->len); /* all output has left */
 		s->start = 0;
 	}
-	if (s->len == s->cap) {
+	if (s->len == sizeof s->in) {
 		finish(s, SOCKEYE__END_ERROR); /* the service will never take it */
 		return;
 	}
 	do
-		n = recv(s->v->fd, s->in + s->len, s->cap - s->len, flags);
+		n = recv(s->v->fd, s->in + s->len, sizeof s->in - s->len, flags);
 	while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		if (!(flags & MSG_DONTWAIT) || (errno != EAGAIN && errno != EWOULDBLOCK))
@@ -117,6 +125,7 @@ static void receive(struct session *s, int flags)
 		s->v->in_end = true;
 	else
 		sockeye__visit_show(s->w, s->v, s->in + s->len, (size_t)n);
+	active(s);
 	s->len += (size_t)n;
 	s->v->bytes_in += (uint64_t)n;
 	sockeye__count(&s->w->counters->bytes_in, (uint64_t)n);
@@ -145,19 +154,37 @@ static bool step(struct session *s, struct sockeye_turn *t)
 	return t->in_taken > 0 || t->out_len > 0;
 }
 
+/* Waits for the session's deadline, for input if there is room, and no longer
+ * than the limits allow. */
+static void await_deadline(struct session *s, uint64_t deadline_ns)
+{
+	uint64_t idle_at = s->idle_ns != 0 ? s->active_ns + s->idle_ns : UINT64_MAX;
+	uint64_t end_at = s->end_ns != 0 ? s->end_ns : UINT64_MAX;
+	uint64_t limit_ns = idle_at < end_at ? idle_at : end_at;
+	bool hears = !s->v->in_end && s->len < sizeof s->in;
+	int err = sockeye__wait(s->v->fd, hears ? POLLIN : 0,
+				deadline_ns < limit_ns ? deadline_ns : limit_ns);
+
+	if (err == 0 && hears)
+		receive(s, MSG_DONTWAIT);
+	else if (err == 0) /* only a reset is reported now */
+		finish(s, SOCKEYE__END_RESET);
+	else if (err != -ETIMEDOUT)
+		finish(s, SOCKEYE__END_ERROR);
+	else if (limit_ns < deadline_ns)
+		finish(s, idle_at < end_at ? SOCKEYE__END_IDLE : SOCKEYE__END_TIME);
+}
+
 /* Waits for what the next turn needs: more input, or its deadline. */
 static void await(struct session *s, const struct sockeye_turn *t)
 {
 	if (s->end_ns != 0 && !timeout_settle(s)) {
 		finish(s, SOCKEYE__END_TIME);
 	} else if (t->more) {
-		if (!s->v->in_end && s->len < s->cap)
+		if (!s->v->in_end && s->len < sizeof s->in)
 			receive(s, MSG_DONTWAIT);
 	} else if (t->deadline_ns != 0) {
-		int err = sockeye__wait(s->v->fd, s->v->in_end ? 0 : POLLIN, t->deadline_ns);
-
-		if (err == 0 && !s->v->in_end)
-			receive(s, MSG_DONTWAIT);
+		await_deadline(s, t->deadline_ns);
 	} else if (s->v->in_end) {
 		finish(s, SOCKEYE__END_DONE); /* nothing can ever happen again */
 	} else {
@@ -165,37 +192,50 @@ static void await(struct session *s, const struct sockeye_turn *t)
 	}
 }
 
-enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye__visit *v)
+static void session_start(struct session *s, struct sockeye__worker *w, struct sockeye__visit *v)
 {
 	const struct sockeye_serve_opts *opts = w->server->opts;
-	struct session s; /* 80 KiB, of which only what is used is ever touched */
+
+	s->w = w;
+	s->v = v;
+	s->idle_ns = opts->idle_ms * SOCKEYE_NS_PER_MS;
+	s->end_ns = sockeye_deadline_ms(opts->time_ms);
+	s->timeout_ns = 0;
+	s->end = SOCKEYE__END_DONE;
+	s->ended = false;
+	s->start = s->len = 0;
+	memset(s->state, 0, sizeof s->state);
+	active(s);
+}
+
+static enum sockeye__end run(struct session *s)
+{
 	struct sockeye_turn t = {0};
 
-	s.w = w;
-	s.v = v;
-	s.idle_ns = opts->idle_ms * SOCKEYE_NS_PER_MS;
-	s.end_ns = sockeye_deadline_ms(opts->time_ms);
-	s.timeout_ns = 0;
-	s.end = SOCKEYE__END_DONE;
-	s.ended = false;
-	s.start = s.len = 0;
-	/* A record must fit, or the kernel cuts it. */
-	s.cap = v->site->whole ? SOCKEYE__RECORD_BYTES : sizeof s.small;
-	s.in = v->site->whole ? aligned_alloc(64, s.cap) : s.small;
-	memset(s.state, 0, sizeof s.state);
-	if (s.in == NULL)
-		finish(&s, SOCKEYE__END_ERROR);
-	else if (!timeout_settle(&s))
-		finish(&s, SOCKEYE__END_TIME);
-	else if (!v->site->service->speaks_first)
-		receive(&s, 0);
-	while (!s.ended) {
-		bool moved = step(&s, &t);
+	if (!timeout_settle(s))
+		return SOCKEYE__END_TIME;
+	if (!s->v->site->service->speaks_first)
+		receive(s, 0);
+	while (!s->ended) {
+		bool moved = step(s, &t);
 
-		if (!s.ended && !(moved && s.len > 0))
-			await(&s, &t);
+		if (!s->ended && !(moved && s->len > 0))
+			await(s, &t);
 	}
-	if (s.in != s.small)
-		free(s.in);
-	return s.end;
+	return s->end;
+}
+
+enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye__visit *v)
+{
+	/* Of its 272 KiB only what is used is ever touched; on the stack all would
+	 * be (-fstack-clash-protection). */
+	struct session *s = aligned_alloc(64, sizeof *s);
+	enum sockeye__end end;
+
+	if (s == NULL)
+		return SOCKEYE__END_ERROR;
+	session_start(s, w, v);
+	end = run(s);
+	free(s);
+	return end;
 }

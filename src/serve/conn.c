@@ -31,7 +31,7 @@ struct sockeye__conn *sockeye__clocks_expired(const struct sockeye__clocks *k)
 	struct sockeye__timer *first = sockeye__timers_first(&k->timers);
 
 	return first != NULL && first->at_ns <= k->now.mono_ns ? (struct sockeye__conn *)first
-	                                                       : NULL;
+							       : NULL;
 }
 
 static uint64_t sooner(uint64_t a, uint64_t b)
@@ -63,8 +63,10 @@ enum sockeye__due sockeye__conn_due(struct sockeye__clocks *k, struct sockeye__c
 		return SOCKEYE__DUE_TIME;
 	if (k->idle_ns != 0 && now >= c->active_ns + k->idle_ns)
 		return SOCKEYE__DUE_IDLE;
-	if (c->deadline_ns != 0 && now >= c->deadline_ns && c->out == NULL)
+	if (c->deadline_ns != 0 && now >= c->deadline_ns) {
+		c->deadline_ns = 0; /* it says again if it wants another */
 		return SOCKEYE__DUE_TURN;
+	}
 	return SOCKEYE__DUE_LATER;
 }
 

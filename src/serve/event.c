@@ -17,15 +17,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EVENTS 256      /* connections served before the queues are looked at again */
-#define ACCEPTS 16      /* connections taken at once, so that the open ones wait little */
-#define TURNS 16        /* turns of a session that always has more to say, likewise */
+#define EVENTS         256   /* connections served before the queues are looked at again */
+#define ACCEPTS        16    /* connections taken at once, so that the open ones wait little */
+#define BACKLOG_MAX    65535 /* as much as --backlog allows */
+#define TURNS          16    /* turns of a session that always has more to say, likewise */
 #define ANSWER_BATCHES 4
-#define BUFFER_BYTES (256 * 1024) /* > the largest seqpacket record, whose size SO_SNDBUF bounds */
+#define BUFFER_BYTES   SOCKEYE__RECORD_BYTES /* one record must fit */
 
 /* What is in an event's data: a connection, or an odd number. */
-#define TAG_STOP UINT64_C(1)
-#define TAG_SITE(i) ((uint64_t)(i) * 2 + 3)
+#define TAG_STOP         UINT64_C(1)
+#define TAG_SITE(i)      ((uint64_t)(i)*2 + 3)
 #define TAG_SITE_OF(tag) (((tag)-3) / 2)
 
 struct conn {
@@ -37,6 +38,7 @@ struct conn {
 struct loop {
 	struct sockeye__worker *w;
 	struct sockeye_counters *counters;
+	bool shows; /* show_messages */
 	int ep;
 	bool watching; /* the listeners are in the epoll set */
 	bool stopping;
@@ -66,12 +68,13 @@ static bool not_now(int err)
 }
 
 /* Sends what the peer takes now: octets, 0 when it takes none, or -errno. */
-static ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *out, size_t len)
+SOCKEYE__HOT ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *out, size_t len)
 {
 	ssize_t n = send(c->c.v.fd, out, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (n < 0)
 		return not_now(errno) ? 0 : -errno;
+	c->c.active_ns = l->clocks.now.mono_ns;
 	c->c.v.bytes_out += (uint64_t)n;
 	sockeye__count(&l->counters->bytes_out, (uint64_t)n);
 	return n;
@@ -79,14 +82,17 @@ static ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *out, siz
 
 /* The session has done what it can: watch for what it needs next. What the
  * peer has not taken stops its input. */
-static void conn_rest(struct loop *l, struct conn *c)
+SOCKEYE__HOT void conn_rest(struct loop *l, struct conn *c)
 {
-	bool out = c->c.more || c->c.out != NULL;
-	bool in = !c->c.v.in_end && c->c.out == NULL;
-	uint32_t events = (in ? (uint32_t)EPOLLIN : 0) | (out ? (uint32_t)EPOLLOUT : 0);
+	bool full = c->c.in != NULL && sockeye__bytes_left(c->c.in) >= SOCKEYE_INPUT_MAX;
+	uint32_t events = 0;
 
-	if (events == 0 && c->c.deadline_ns == 0) {
-		conn_close(l, c, SOCKEYE__END_DONE); /* nothing can ever happen again */
+	if (c->c.out == NULL && !c->c.v.in_end && !full)
+		events = EPOLLIN;
+	if (c->c.out != NULL || c->c.more)
+		events |= EPOLLOUT;
+	if (events == 0 && c->c.deadline_ns == 0) { /* nothing can ever happen again */
+		conn_close(l, c, full ? SOCKEYE__END_ERROR : SOCKEYE__END_DONE);
 		return;
 	}
 	if (events != c->watched) {
@@ -119,7 +125,7 @@ static bool conn_say(struct loop *l, struct conn *c, const struct sockeye_turn *
 		conn_close(l, c, SOCKEYE__END_DONE);
 		return false;
 	}
-	c->c.more = t->more && t->out_len > 0;
+	c->c.more = t->more;
 	c->c.close = t->close;
 	c->c.deadline_ns = t->deadline_ns;
 	return true;
@@ -143,7 +149,7 @@ static void conn_turns(struct loop *l, struct conn *c, uint8_t *in, size_t len)
 		if (!conn_say(l, c, t))
 			return;
 		again = c->c.out == NULL &&
-		    (c->c.more || (len > 0 && (t->in_taken > 0 || t->out_len > 0)));
+			(c->c.more || (len > 0 && (t->in_taken > 0 || t->out_len > 0)));
 	}
 	if (again) /* it had its share of turns: the others first */
 		c->c.more = true;
@@ -167,13 +173,8 @@ static size_t conn_leftover(struct loop *l, struct conn *c)
 static void conn_read(struct loop *l, struct conn *c)
 {
 	size_t kept = c->c.in != NULL ? conn_leftover(l, c) : 0;
-	ssize_t n;
+	ssize_t n = recv(c->c.v.fd, l->buf + kept, BUFFER_BYTES - kept, 0);
 
-	if (kept == BUFFER_BYTES) {
-		conn_close(l, c, SOCKEYE__END_ERROR); /* the session will never take it */
-		return;
-	}
-	n = recv(c->c.v.fd, l->buf + kept, BUFFER_BYTES - kept, 0);
 	if (n < 0 && !not_now(errno)) {
 		conn_close(l, c, sockeye__end_of(-errno));
 		return;
@@ -181,9 +182,10 @@ static void conn_read(struct loop *l, struct conn *c)
 	if (n == 0)
 		c->c.v.in_end = true;
 	if (n > 0) {
+		c->c.active_ns = l->clocks.now.mono_ns;
 		c->c.v.bytes_in += (uint64_t)n;
 		sockeye__count(&l->counters->bytes_in, (uint64_t)n);
-		if (l->w->server->opts->show_messages)
+		if (l->shows)
 			sockeye__visit_show(l->w, &c->c.v, l->buf + kept, (size_t)n);
 		kept += (size_t)n;
 	}
@@ -211,12 +213,14 @@ static void conn_flush(struct loop *l, struct conn *c)
 			return;
 		}
 	}
-	conn_turns(l, c, l->buf, conn_leftover(l, c));
+	if (c->c.more || c->c.in != NULL)
+		conn_turns(l, c, l->buf, conn_leftover(l, c));
+	else
+		conn_rest(l, c);
 }
 
 static void conn_ready(struct loop *l, struct conn *c, uint32_t events)
 {
-	c->c.active_ns = l->clocks.now.mono_ns;
 	if (c->watched == 0) /* only a reset is reported now */
 		conn_close(l, c, SOCKEYE__END_RESET);
 	else if ((c->watched & EPOLLIN) && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
@@ -235,7 +239,11 @@ static void conn_expired(struct loop *l, struct conn *c)
 		conn_close(l, c, SOCKEYE__END_TIME);
 		break;
 	case SOCKEYE__DUE_TURN:
-		conn_flush(l, c);
+		c->c.more = true; /* once its output has left */
+		if (c->c.out == NULL)
+			conn_turns(l, c, l->buf, conn_leftover(l, c));
+		else
+			conn_rest(l, c);
 		break;
 	case SOCKEYE__DUE_LATER:
 		if (sockeye__conn_time(&l->clocks, &c->c) < 0)
@@ -261,34 +269,48 @@ static void conn_open(struct loop *l, const struct sockeye__visit *v)
 		conn_turns(l, c, l->buf, 0);
 	else if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
-}
+} /* NOLINT(clang-analyzer-unix.Malloc): the epoll set has it now */
 
 /* --- the loop --- */
 
-static void watch(struct loop *l, int fd, uint32_t events, uint64_t tag)
+static bool watch(struct loop *l, int fd, uint32_t events, uint64_t tag)
 {
 	struct epoll_event ev = {.events = events, .data.u64 = tag};
 
-	(void)epoll_ctl(l->ep, EPOLL_CTL_ADD, fd, &ev);
+	return epoll_ctl(l->ep, EPOLL_CTL_ADD, fd, &ev) == 0;
 }
 
-/* One client wakes one worker where workers share a listener. */
-static void listeners_watch(struct loop *l, bool want)
+static void listeners_unwatch(struct loop *l)
 {
 	const struct sockeye__server *server = l->w->server;
 
-	for (size_t i = 0; i < server->site_count && want != l->watching; i++) {
-		bool shared = server->sites[i].fd_count == 1 && server->workers > 1;
-		int fd = sockeye__site_fd(l->w, i);
+	for (size_t i = 0; i < server->site_count; i++)
+		if (server->sites[i].stream)
+			epoll_ctl(l->ep, EPOLL_CTL_DEL, sockeye__site_fd(l->w, i), NULL);
+	l->watching = false;
+}
 
-		if (!server->sites[i].stream)
-			continue;
-		if (want)
-			watch(l, fd, EPOLLIN | (shared ? (uint32_t)EPOLLEXCLUSIVE : 0), TAG_SITE(i));
-		else
-			epoll_ctl(l->ep, EPOLL_CTL_DEL, fd, NULL);
+/* All of them or, when memory is short, none for a while. One client wakes one
+ * worker where workers share a listener. */
+static void listeners_watch(struct loop *l)
+{
+	const struct sockeye__server *server = l->w->server;
+	bool watched = true;
+
+	for (size_t i = 0; i < server->site_count && watched; i++) {
+		bool shared = server->sites[i].fd_count == 1 && server->workers > 1;
+
+		if (server->sites[i].stream)
+			watched =
+			    watch(l, sockeye__site_fd(l->w, i),
+				  EPOLLIN | (shared ? (uint32_t)EPOLLEXCLUSIVE : 0), TAG_SITE(i));
 	}
-	l->watching = want;
+	l->watching = true;
+	if (!watched) {
+		sockeye__warn_rarely(l->w, "cannot watch for clients; trying again", -errno);
+		listeners_unwatch(l);
+		l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
+	}
 }
 
 /* Watches the listeners exactly when a client could be taken. */
@@ -302,13 +324,15 @@ static void listeners_settle(struct loop *l)
 		else
 			l->resume_ns = 0;
 	}
-	if (want != l->watching)
-		listeners_watch(l, want);
+	if (want && !l->watching)
+		listeners_watch(l);
+	else if (!want && l->watching)
+		listeners_unwatch(l);
 }
 
-static void clients_take(struct loop *l, size_t i)
+static void clients_take(struct loop *l, size_t i, int max)
 {
-	for (int n = 0; n < ACCEPTS && l->w->conns < l->w->conns_max; n++) {
+	for (int n = 0; n < max && l->w->conns < l->w->conns_max; n++) {
 		struct sockeye_sockaddr peer;
 		struct sockeye__visit v;
 		int fd = sockeye_accept(sockeye__site_fd(l->w, i), true, 0, &peer);
@@ -318,11 +342,8 @@ static void clients_take(struct loop *l, size_t i)
 				conn_open(l, &v);
 			continue;
 		}
-		if (sockeye__accept_starved(fd)) {
-			sockeye__count(&l->w->counters->accept_failures, 1);
-			sockeye__warn_rarely(l->w, "accept failed; clients wait in the backlog", fd);
+		if (!l->stopping && sockeye__accept_starved(l->w, fd))
 			l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
-		}
 		break;
 	}
 }
@@ -331,20 +352,21 @@ static void clients_take(struct loop *l, size_t i)
  * refuse. */
 static void stop(struct loop *l)
 {
+	l->stopping = true;
 	for (size_t i = 0; i < l->w->server->site_count; i++) {
 		int fd = sockeye__site_fd(l->w, i);
 
 		if (l->w->server->sites[i].stream) {
-			clients_take(l, i);
+			clients_take(l, i, BACKLOG_MAX);
 			shutdown(fd, SHUT_RD);
 		} else {
-			while (sockeye__answer(l->answerer, i))
-				;
+			for (int n = 0; n < SOCKEYE__LAST_BATCHES; n++)
+				if (!sockeye__answer(l->answerer, i))
+					break;
 			epoll_ctl(l->ep, EPOLL_CTL_DEL, fd, NULL);
 		}
 	}
 	epoll_ctl(l->ep, EPOLL_CTL_DEL, l->w->server->stop_rd, NULL);
-	l->stopping = true;
 }
 
 static void dispatch(struct loop *l, const struct epoll_event *ev)
@@ -361,7 +383,7 @@ static void dispatch(struct loop *l, const struct epoll_event *ev)
 	}
 	i = TAG_SITE_OF(ev->data.u64);
 	if (l->w->server->sites[i].stream)
-		clients_take(l, i);
+		clients_take(l, i, ACCEPTS);
 	else
 		for (int n = 0; n < ANSWER_BATCHES && sockeye__answer(l->answerer, i); n++)
 			;
@@ -373,7 +395,7 @@ static void loop_turn(struct loop *l)
 	struct sockeye__conn *c;
 	bool timed = l->clocks.needed || l->resume_ns != 0;
 	int n = epoll_wait(l->ep, evs, EVENTS,
-	    timed ? sockeye__clocks_wait_ms(&l->clocks, l->resume_ns) : -1);
+			   timed ? sockeye__clocks_wait_ms(&l->clocks, l->resume_ns) : -1);
 
 	if (l->clocks.needed)
 		l->turn.now = l->clocks.now = sockeye_now();
@@ -399,15 +421,17 @@ static bool loop_open(struct loop *l)
 	sockeye__clocks_init(&l->clocks, server);
 	l->turn.room = l->room;
 	l->turn.room_len = sizeof l->room;
-	watch(l, server->stop_rd, EPOLLIN, TAG_STOP);
+	if (!watch(l, server->stop_rd, EPOLLIN, TAG_STOP))
+		return false;
 	for (size_t i = 0; i < server->site_count; i++) {
 		if (server->sites[i].stream)
 			continue;
 		if (l->answerer == NULL && (l->answerer = sockeye__answerer_new(l->w)) == NULL)
 			return false;
-		watch(l, sockeye__site_fd(l->w, i), EPOLLIN, TAG_SITE(i));
+		if (!watch(l, sockeye__site_fd(l->w, i), EPOLLIN, TAG_SITE(i)))
+			return false;
 	}
-	listeners_watch(l, true);
+	listeners_watch(l);
 	return true;
 }
 
@@ -419,6 +443,7 @@ static void run(struct sockeye__worker *w)
 		return;
 	l->w = w;
 	l->counters = w->counters;
+	l->shows = w->server->opts->show_messages;
 	if (loop_open(l))
 		while (!l->stopping || w->conns > 0)
 			loop_turn(l);

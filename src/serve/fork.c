@@ -19,6 +19,7 @@ struct session_child {
 
 struct forker {
 	struct sockeye__worker *w;
+	pid_t pid;
 	struct sockeye__gate gate;
 	int child_fd; /* SIGCHLD, as a signalfd */
 	struct session_child *children;
@@ -27,18 +28,19 @@ struct forker {
 
 static _Noreturn void child_main(struct forker *f, struct sockeye__visit *v)
 {
-	pid_t worker = getppid();
+	enum sockeye__end end;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != worker)
+	if (getppid() != f->pid)
 		_exit(1);
 	for (size_t i = 0; i < f->w->server->site_count; i++)
 		close(sockeye__site_fd(f->w, i)); /* or a restart finds its port taken */
 	close(f->w->server->stop_rd);
 	close(f->child_fd);
 	sockeye__gate_close(&f->gate);
-	sockeye__part(f->w, v, sockeye__session_run(f->w, v));
-	_exit(0);
+	end = sockeye__session_run(f->w, v);
+	sockeye__part(f->w, v, end);
+	_exit((int)end); /* the worker counts it */
 }
 
 static void children_reap(struct forker *f)
@@ -56,11 +58,11 @@ static void children_reap(struct forker *f)
 			i++;
 		if (i == f->count)
 			continue;
-		if (WIFSIGNALED(status)) { /* it could not say so itself */
-			sockeye__count(&f->w->counters->closed_stop, 1);
+		if (WIFSIGNALED(status))
 			sockeye__warn_rarely(f->w, "a session was killed by a signal", 0);
-		}
-		sockeye__release(f->w, &f->children[i].peer);
+		sockeye__release(f->w, &f->children[i].peer,
+				 WIFSIGNALED(status) ? SOCKEYE__END_STOP
+						     : (enum sockeye__end)WEXITSTATUS(status));
 		f->children[i] = f->children[--f->count];
 	}
 }
@@ -107,7 +109,7 @@ static int children_watch(void)
 
 static void run(struct sockeye__worker *w)
 {
-	struct forker f = {.w = w};
+	struct forker f = {.w = w, .pid = getpid()};
 	struct sockeye__visit v;
 	enum sockeye__gate_kind kind;
 	size_t site;

@@ -24,39 +24,45 @@ static int watch(struct sockeye__gate *g, int fd, uint32_t events, uint64_t tag)
 	return epoll_ctl(g->ep, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
-static bool watched(const struct sockeye__gate *g, size_t i)
-{
-	return g->w->server->sites[i].stream || g->datagrams;
-}
-
-static void listeners_watch(struct sockeye__gate *g)
-{
-	for (size_t i = 0; i < g->w->server->site_count; i++)
-		if (watched(g, i))
-			(void)watch(g, sockeye__site_fd(g->w, i), EPOLLIN | EPOLLEXCLUSIVE, i);
-	g->watching = true;
-}
-
 static void listeners_unwatch(struct sockeye__gate *g)
 {
 	for (size_t i = 0; i < g->w->server->site_count; i++)
-		if (watched(g, i))
+		if (g->w->server->sites[i].stream)
 			epoll_ctl(g->ep, EPOLL_CTL_DEL, sockeye__site_fd(g->w, i), NULL);
 	g->watching = false;
 }
 
-int sockeye__gate_open(
-    struct sockeye__gate *g, struct sockeye__worker *w, bool datagrams, int wake_fd)
+/* All of them or, when memory is short, none for a while. */
+static void listeners_watch(struct sockeye__gate *g)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < g->w->server->site_count && err == 0; i++)
+		if (g->w->server->sites[i].stream)
+			err = watch(g, sockeye__site_fd(g->w, i), EPOLLIN | EPOLLEXCLUSIVE, i);
+	g->watching = true;
+	if (err < 0) {
+		listeners_unwatch(g);
+		sockeye__warn_rarely(g->w, "cannot watch for clients; trying again", err);
+		sockeye__gate_pause(g);
+	}
+}
+
+int sockeye__gate_open(struct sockeye__gate *g, struct sockeye__worker *w, bool datagrams,
+		       int wake_fd)
 {
 	int err;
 
-	*g = (struct sockeye__gate){.w = w, .wake_fd = wake_fd, .datagrams = datagrams};
+	*g = (struct sockeye__gate){.w = w};
 	g->ep = epoll_create1(EPOLL_CLOEXEC);
 	if (g->ep < 0)
 		return -errno;
 	err = watch(g, w->server->stop_rd, EPOLLIN, TAG_STOP);
 	if (err == 0 && wake_fd >= 0)
 		err = watch(g, wake_fd, EPOLLIN, TAG_WAKE);
+	for (size_t i = 0; datagrams && i < w->server->site_count && err == 0; i++)
+		if (!w->server->sites[i].stream)
+			err = watch(g, sockeye__site_fd(w, i), EPOLLIN, i);
 	if (err < 0)
 		close(g->ep);
 	return err;
@@ -81,22 +87,18 @@ static bool full(const struct sockeye__gate *g)
  * the poll time-out until that may change by itself. */
 static int listeners_settle(struct sockeye__gate *g)
 {
-	int timeout_ms = -1;
-	bool want = !full(g);
+	uint64_t now = g->resume_ns != 0 ? sockeye_now().mono_ns : 0;
+	bool want;
 
-	if (want && g->resume_ns != 0) {
-		timeout_ms = sockeye__poll_ms(g->resume_ns, sockeye_now().mono_ns);
-		want = timeout_ms == 0;
-		if (want) {
-			g->resume_ns = 0;
-			timeout_ms = -1;
-		}
-	}
+	if (now >= g->resume_ns)
+		g->resume_ns = 0;
+	want = !full(g) && g->resume_ns == 0;
 	if (want && !g->watching)
 		listeners_watch(g);
 	else if (!want && g->watching)
 		listeners_unwatch(g);
-	return timeout_ms;
+	return full(g) || g->resume_ns == 0 ? -1
+					    : sockeye__poll_ms(g->resume_ns, sockeye_now().mono_ns);
 }
 
 /* Takes one client of listener i, if there still is one. */
@@ -107,11 +109,8 @@ static bool take(struct sockeye__gate *g, size_t i, struct sockeye__visit *out_v
 
 	if (fd >= 0)
 		return sockeye__admit(g->w, &g->w->server->sites[i], fd, &peer, out_visit);
-	if (sockeye__accept_starved(fd)) {
-		sockeye__count(&g->w->counters->accept_failures, 1);
-		sockeye__warn_rarely(g->w, "accept failed; clients wait in the backlog", fd);
+	if (!g->stopped && sockeye__accept_starved(g->w, fd))
 		sockeye__gate_pause(g);
-	}
 	return false;
 }
 
@@ -129,8 +128,8 @@ static enum sockeye__gate_kind last_call(struct sockeye__gate *g, struct sockeye
 	return SOCKEYE__GATE_STOP;
 }
 
-enum sockeye__gate_kind sockeye__gate_next(
-    struct sockeye__gate *g, struct sockeye__visit *out_visit, size_t *out_site)
+enum sockeye__gate_kind sockeye__gate_next(struct sockeye__gate *g,
+					   struct sockeye__visit *out_visit, size_t *out_site)
 {
 	struct epoll_event ev;
 

@@ -4,16 +4,12 @@
 #include <string.h>
 
 static const struct sockeye__model *const table[] = {
-    &sockeye__model_iterative,
-    &sockeye__model_fork,
-    &sockeye__model_prefork,
-    &sockeye__model_thread,
-    &sockeye__model_event,
-    &sockeye__model_uring,
+    &sockeye__model_iterative, &sockeye__model_fork,  &sockeye__model_prefork,
+    &sockeye__model_thread,    &sockeye__model_event, &sockeye__model_uring,
 };
 
-const char *const sockeye_models[] = {
-    "iterative", "fork", "prefork", "thread", "event", "uring", NULL};
+const char *const sockeye_models[] = {"iterative", "fork",  "prefork", "thread",
+				      "event",     "uring", NULL};
 
 const struct sockeye__model *sockeye__model_find(const char *name)
 {

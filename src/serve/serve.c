@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -31,11 +32,11 @@ static bool wants_own_sockets(const struct sockeye__server *server, const struct
 	bool inet = addr->scheme == SOCKEYE_TCP || addr->scheme == SOCKEYE_UDP;
 
 	return inet && server->workers > 1 && server->model->own_sockets &&
-	    server->opts->connections_max == 0;
+	       server->opts->connections_max == 0;
 }
 
-static int site_open_more(
-    struct sockeye__site *s, const struct sockeye_addr *addr, const struct sockeye_listen_opts *lo)
+static int site_open_more(struct sockeye__site *s, const struct sockeye_addr *addr,
+			  const struct sockeye_listen_opts *lo)
 {
 	for (unsigned i = 1; i < s->fd_count; i++) {
 		int err = sockeye__listen_again(&s->listener, addr, lo, &s->fds[i]);
@@ -50,9 +51,8 @@ static int site_open_more(
 
 static bool wildcard(const struct sockeye_sockaddr *name)
 {
-	return name->u.sa.sa_family == AF_INET6
-	    ? IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr)
-	    : name->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
+	return name->u.sa.sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr)
+						: name->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
 /* Answers leave at once: services write whole messages, so Nagle's algorithm
@@ -61,19 +61,19 @@ static bool wildcard(const struct sockeye_sockaddr *name)
 static void site_tune(struct sockeye__site *s)
 {
 	bool v6 = s->listener.name.u.sa.sa_family == AF_INET6;
+	bool asks = s->scheme == SOCKEYE_UDP && wildcard(&s->listener.name);
 
-	s->asks_local = s->scheme == SOCKEYE_UDP && wildcard(&s->listener.name);
 	for (unsigned i = 0; i < s->fd_count; i++) {
 		if (s->scheme == SOCKEYE_TCP)
 			(void)sockeye__option_set(s->fds[i], IPPROTO_TCP, TCP_NODELAY, 1);
-		if (s->scheme == SOCKEYE_UDP && !s->asks_local)
+		if (s->scheme == SOCKEYE_UDP && !asks)
 			(void)sockeye__option_set(s->fds[i], v6 ? IPPROTO_IPV6 : IPPROTO_IP,
-			    v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 0);
+						  v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 0);
 	}
 }
 
 static int site_open(struct sockeye__server *server, const struct sockeye_site *site,
-    const struct sockeye_listener *listener, const struct sockeye_listen_opts *lo)
+		     const struct sockeye_listener *listener, const struct sockeye_listen_opts *lo)
 {
 	struct sockeye__site *s = &server->sites[server->site_count];
 
@@ -84,24 +84,33 @@ static int site_open(struct sockeye__server *server, const struct sockeye_site *
 	    .listener = *listener,
 	    .stream = sockeye_scheme_is_stream(listener->scheme),
 	    .whole = listener->scheme == SOCKEYE_UNIX_SEQPACKET,
-	    .fd_count = lo->reuseport ? server->workers : 1,
+	    .fd_count = 1,
 	};
-	s->fds = calloc(s->fd_count, sizeof *s->fds);
+	unsigned fds = lo->reuseport ? server->workers : 1;
+
+	if (s->stream ? s->service->turn == NULL : s->service->datagram == NULL) {
+		sockeye_listener_close(&s->listener);
+		return -EOPNOTSUPP;
+	}
+	if (s->service->state_size > SOCKEYE_STATE_MAX) {
+		sockeye_listener_close(&s->listener);
+		return -EINVAL;
+	}
+	s->fds = calloc(fds, sizeof *s->fds);
 	if (s->fds == NULL) {
 		sockeye_listener_close(&s->listener);
 		return -ENOMEM;
 	}
 	s->fds[0] = listener->fd;
 	server->site_count++;
-	if (s->stream ? s->service->turn == NULL : s->service->datagram == NULL)
-		return -EOPNOTSUPP;
+	s->fd_count = fds;
 	int err = site_open_more(s, &site->addr, lo);
 	site_tune(s);
 	return err;
 }
 
 static int address_open(struct sockeye__server *server, const struct sockeye_site *site,
-    struct sockeye_fail *fail)
+			struct sockeye_fail *fail)
 {
 	struct sockeye_listener listeners[ADDRESSES_MAX];
 	struct sockeye_listen_opts lo = {
@@ -111,7 +120,7 @@ static int address_open(struct sockeye__server *server, const struct sockeye_sit
 	};
 	size_t room = SOCKEYE__SITES_MAX - server->site_count;
 	int n = sockeye_listen(&site->addr, &lo, listeners,
-	    room < ADDRESSES_MAX ? room : ADDRESSES_MAX, fail);
+			       room < ADDRESSES_MAX ? room : ADDRESSES_MAX, fail);
 	int err = 0;
 
 	for (int i = 0; i < n; i++) {
@@ -130,7 +139,7 @@ static int address_open(struct sockeye__server *server, const struct sockeye_sit
 }
 
 static int sites_open(struct sockeye__server *server, const struct sockeye_site *sites,
-    size_t count, struct sockeye_fail *fail)
+		      size_t count, struct sockeye_fail *fail)
 {
 	server->sites = calloc(SOCKEYE__SITES_MAX, sizeof *server->sites);
 	if (server->sites == NULL)
@@ -138,7 +147,8 @@ static int sites_open(struct sockeye__server *server, const struct sockeye_site 
 	for (size_t i = 0; i < count; i++) {
 		int err = address_open(server, &sites[i], fail);
 
-		if (err < 0 && !(sites[i].optional && (err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT)))
+		if (err < 0 &&
+		    !(sites[i].optional && (err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT)))
 			return err;
 	}
 	if (server->site_count == 0)
@@ -146,13 +156,31 @@ static int sites_open(struct sockeye__server *server, const struct sockeye_site 
 	return 0;
 }
 
+/* After privileges were dropped the path of a socket may be somebody else's to
+ * remove. The next server on it will replace it. */
+static void site_close(const struct sockeye__server *server, struct sockeye__site *s)
+{
+	char path[SOCKEYE_UNIX_PATH_MAX + 1] = "";
+
+	if (s->listener.unlink_at_close)
+		memcpy(path, s->listener.name.u.un.sun_path, sizeof path - 1);
+	sockeye_listener_close(&s->listener);
+	free(s->fds);
+	if (path[0] != '\0' && server->opts->user != NULL && access(path, F_OK) == 0)
+		sockeye__event(server->opts,
+			       &(struct sockeye_event){
+				   .kind = SOCKEYE_EVENT_WARNING,
+				   .service = s->service->name,
+				   .text = "its socket file stays: --user may not remove it",
+				   .err = -EACCES});
+}
+
 static void sites_close(struct sockeye__server *server)
 {
 	for (size_t i = 0; i < server->site_count; i++) {
 		for (unsigned k = 1; k < server->sites[i].fd_count; k++)
 			close(server->sites[i].fds[k]);
-		sockeye_listener_close(&server->sites[i].listener);
-		free(server->sites[i].fds);
+		site_close(server, &server->sites[i]);
 	}
 	free(server->sites);
 }
@@ -168,7 +196,7 @@ static int become(const char *user)
 
 	if (err != 0 || found == NULL)
 		return err != 0 ? -err : SOCKEYE_E_NONAME;
-	if (getuid() == pw.pw_uid && geteuid() == pw.pw_uid)
+	if (getresuid(&r, &e, &s) == 0 && r == pw.pw_uid && e == pw.pw_uid && s == pw.pw_uid)
 		return 0;
 	if (initgroups(user, pw.pw_gid) < 0 || setresgid(pw.pw_gid, pw.pw_gid, pw.pw_gid) < 0 ||
 	    setresuid(pw.pw_uid, pw.pw_uid, pw.pw_uid) < 0)
@@ -186,7 +214,8 @@ static void descriptors_raise(void)
 	struct rlimit rl;
 	const rlim_t enough = 1 << 20;
 
-	if (getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_cur >= rl.rlim_max || rl.rlim_cur >= enough)
+	if (getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_cur >= rl.rlim_max ||
+	    rl.rlim_cur >= enough)
 		return;
 	rl.rlim_cur = rl.rlim_max < enough ? rl.rlim_max : enough;
 	(void)setrlimit(RLIMIT_NOFILE, &rl);
@@ -206,28 +235,33 @@ static int standard_fds_fill(void)
 	return 0;
 }
 
+/* Falls back to event when this machine, or this user, may not use the model.
+ * Sockets opened for the one fit the other. */
+static int model_settle(struct sockeye__server *server, struct sockeye_fail *fail)
+{
+	const char *name = server->model->name;
+	int err = server->model->probe != NULL ? server->model->probe() : 0;
+	char text[128];
+
+	if (err == 0)
+		return 0;
+	if (server->opts->model_strict)
+		return sockeye__fail_set(fail, "model", name, err);
+	snprintf(text, sizeof text, "model %s is not available here; using event", name);
+	sockeye__event(server->opts, &(struct sockeye_event){
+					 .kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
+	server->model = &sockeye__model_event;
+	return 0;
+}
+
 static int model_choose(struct sockeye__server *server, struct sockeye_fail *fail)
 {
-	const struct sockeye_serve_opts *opts = server->opts;
-	const char *name = opts->model != NULL ? opts->model : "event";
-	int err;
+	const char *name = server->opts->model != NULL ? server->opts->model : "event";
 
 	server->model = sockeye__model_find(name);
 	if (server->model == NULL)
 		return sockeye__fail_set(fail, "model", name, SOCKEYE_E_MODEL);
-	err = server->model->probe != NULL ? server->model->probe() : 0;
-	if (err < 0) {
-		char text[128];
-
-		if (opts->model_strict)
-			return sockeye__fail_set(fail, "model", name, err);
-		snprintf(text, sizeof text, "model %s is not available here; using event", name);
-		sockeye__event(opts,
-		    &(struct sockeye_event){
-		        .kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
-		server->model = &sockeye__model_event;
-	}
-	return 0;
+	return model_settle(server, fail);
 }
 
 static void workers_choose(struct sockeye__server *server)
@@ -249,14 +283,16 @@ static void workers_choose(struct sockeye__server *server)
 
 static int shared_open(struct sockeye__server *server)
 {
-	server->shared_bytes = sizeof *server->shared +
-	    (server->workers + server->answerers) * sizeof server->shared->worker[0];
+	server->shared_bytes = sizeof *server->shared + (server->workers + server->answerers) *
+							    sizeof server->shared->worker[0];
 	server->shared = mmap(NULL, server->shared_bytes, PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (server->shared == MAP_FAILED) {
 		server->shared = NULL;
 		return -ENOMEM;
 	}
+	if (getrandom(&server->shared->seed, sizeof server->shared->seed, 0) < 0)
+		return -errno;
 	if (server->opts->per_source_max > 0) {
 		server->shared->sources = sockeye__sources_new(server->opts->per_source_max);
 		if (server->shared->sources == NULL)
@@ -279,7 +315,7 @@ static void server_close(struct sockeye__server *server)
 }
 
 static int server_open(struct sockeye__server *server, const struct sockeye_site *sites,
-    size_t count, struct sockeye_fail *fail)
+		       size_t count, struct sockeye_fail *fail)
 {
 	int err, pipe_fds[2];
 
@@ -298,6 +334,9 @@ static int server_open(struct sockeye__server *server, const struct sockeye_site
 		err = become(server->opts->user);
 		if (err < 0)
 			return sockeye__fail_set(fail, "become user", server->opts->user, err);
+		err = model_settle(server, fail); /* io_uring may be for root alone */
+		if (err < 0)
+			return err;
 	}
 	for (size_t i = 0; i < server->site_count && server->model->answerers; i++)
 		server->answerers += !server->sites[i].stream;
@@ -312,7 +351,7 @@ static int server_open(struct sockeye__server *server, const struct sockeye_site
 }
 
 int sockeye_serve(const struct sockeye_site *sites, size_t count,
-    const struct sockeye_serve_opts *opts, struct sockeye_fail *fail)
+		  const struct sockeye_serve_opts *opts, struct sockeye_fail *fail)
 {
 	static const struct sockeye_serve_opts defaults;
 	struct sockeye__server server = {

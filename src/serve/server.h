@@ -20,13 +20,15 @@
 #include <sockeye/stream.h>
 #include <sockeye/time.h>
 
-#define SOCKEYE__SITES_MAX 256   /* bound addresses of one server */
+#define SOCKEYE__SITES_MAX   256 /* bound addresses of one server */
 #define SOCKEYE__WORKERS_MAX 256
-#define SOCKEYE__IO_BYTES 65536  /* octets a model reads at once */
-#define SOCKEYE__RECORD_BYTES (256 * 1024) /* > the longest seqpacket record, unless somebody
-                                            * has raised SO_SNDBUF, which bounds it */
-#define SOCKEYE__ROOM_BYTES 16384 /* room a model gives to fresh output */
-#define SOCKEYE__PAUSE_NS (100 * SOCKEYE_NS_PER_MS) /* not accepting, after EMFILE */
+#define SOCKEYE__IO_BYTES    65536 /* octets a model reads at once */
+/* More than the longest record and UNIX datagram, unless somebody has raised
+ * SO_SNDBUF, which bounds them. */
+#define SOCKEYE__RECORD_BYTES SOCKEYE_INPUT_MAX
+#define SOCKEYE__LAST_BATCHES 4096  /* of datagrams, still answered after a stop */
+#define SOCKEYE__ROOM_BYTES   16384 /* room a model gives to fresh output */
+#define SOCKEYE__PAUSE_NS     (100 * SOCKEYE_NS_PER_MS) /* not accepting, after EMFILE */
 
 /* One bound address. fds has one descriptor for every worker when each has a
  * SO_REUSEPORT socket of its own, else one for all. */
@@ -37,7 +39,6 @@ struct sockeye__site {
 	struct sockeye_listener listener; /* the first descriptor, and the name */
 	bool stream;                      /* accepts connections (seqpacket too) */
 	bool whole;                       /* connections that keep messages: seqpacket */
-	bool asks_local; /* bound to the wildcard: answers must name the address asked */
 	unsigned fd_count;
 	int *fds;
 };
@@ -45,8 +46,12 @@ struct sockeye__site {
 struct sockeye__worker;
 struct sockeye__sources; /* sources.c: connections by source address */
 
+#define SOCKEYE__RATES 4096 /* sources that hash alike share a rate */
+
 struct sockeye__shared {
 	struct sockeye__sources *sources; /* NULL without per_source_max */
+	uint64_t seed;                    /* nobody can choose sources that hash alike */
+	uint64_t rates[SOCKEYE__RATES]; /* answer.c: when a source will have its whole rate again */
 	struct sockeye__worker_counters {
 		struct sockeye_counters c;
 	} __attribute__((aligned(64))) worker[]; /* no line is written by two workers */
@@ -54,10 +59,10 @@ struct sockeye__shared {
 
 struct sockeye__model {
 	const char *name, *summary;
-	unsigned workers; /* 0: one per processor */
-	bool own_sockets; /* each worker gets SO_REUSEPORT sockets of its own */
-	bool answerers;   /* datagram sockets get processes of their own, for a worker may
-	                   * be busy with a session for long */
+	unsigned workers;   /* 0: one per processor */
+	bool own_sockets;   /* each worker gets SO_REUSEPORT sockets of its own */
+	bool answerers;     /* datagram sockets get processes of their own, for a worker may
+			     * be busy with a session for long */
 	int (*probe)(void); /* can this machine? 0 or -errno; NULL: always */
 	void (*run)(struct sockeye__worker *w); /* in the worker, until it has drained */
 };
@@ -80,9 +85,9 @@ struct sockeye__server {
 struct sockeye__worker {
 	const struct sockeye__server *server;
 	unsigned index;
-	uint32_t conns_max;       /* this worker's share of connections_max; UINT32_MAX none */
-	uint32_t conns;           /* open now in this worker, where one thread counts them */
-	uint64_t warned_ns;       /* when a resource failure was last reported */
+	uint32_t conns_max; /* this worker's share of connections_max; UINT32_MAX none */
+	uint32_t conns;     /* open now in this worker, where one thread counts them */
+	uint64_t warned_ns; /* when a resource failure was last reported */
 	struct sockeye_counters *counters;
 };
 
@@ -128,27 +133,28 @@ enum sockeye__end sockeye__end_of(int err);
 /* Counts and reports a connection just accepted, or turns it away (per_source_max):
  * then it is closed and false returned. */
 bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site, int fd,
-                    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit);
+		    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit);
 
 /* Closes the connection, counts and reports it. */
 void sockeye__dismiss(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end);
 
 /* Ends a connection that was admitted but for which there is no process,
  * thread or memory. */
-void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *v,
-                        const char *text, int err);
+void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *v, const char *text,
+			int err);
 
 /* The two halves of dismiss, for the model whose session runs in a child of
- * the process that admitted it: the child closes and reports, the worker gives
- * the place back. */
+ * the process that admitted it: the child closes and reports, the worker
+ * counts and gives the place back. */
 void sockeye__part(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end);
-void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *peer);
+void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *peer,
+		      enum sockeye__end end);
 
 /* Reports bytes that came, when show_messages asks for it. */
 void sockeye__show(const struct sockeye__worker *w, const struct sockeye__site *site,
-                   const struct sockeye_sockaddr *peer, const void *data, size_t len);
+		   const struct sockeye_sockaddr *peer, const void *data, size_t len);
 void sockeye__visit_show(const struct sockeye__worker *w, const struct sockeye__visit *v,
-                         const void *data, size_t len);
+			 const void *data, size_t len);
 
 /* A WARNING event. */
 void sockeye__warn(const struct sockeye__worker *w, const char *text, int err);
@@ -161,18 +167,18 @@ static inline void sockeye__count(uint64_t *counter, uint64_t n)
 	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
-/* Whether accepting failed for want of a resource, rather than because the
- * client left (accept(2): treat network errors like EAGAIN). */
-bool sockeye__accept_starved(int err);
+/* What a failed accept means: true, after it was counted and reported, when the
+ * worker must not try again for SOCKEYE__PAUSE_NS. */
+bool sockeye__accept_starved(struct sockeye__worker *w, int err);
 
 /* --- sources.c: connections by source address, over all workers --- */
 struct sockeye__sources *sockeye__sources_new(uint32_t per_source_max);
 void sockeye__sources_free(struct sockeye__sources *s);
 /* Takes a place for a peer: false when it has per_source_max already. */
 bool sockeye__sources_take(struct sockeye__sources *s, const struct sockeye__peer *peer,
-                           unsigned worker);
+			   unsigned worker);
 void sockeye__sources_give(struct sockeye__sources *s, const struct sockeye__peer *peer,
-                           unsigned worker);
+			   unsigned worker);
 /* A worker died: its places are free. */
 void sockeye__sources_forget(struct sockeye__sources *s, unsigned worker);
 
@@ -183,8 +189,6 @@ enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye
 struct sockeye__gate {
 	struct sockeye__worker *w;
 	int ep;
-	int wake_fd;        /* reported as GATE_WAKE when readable; -1 none */
-	bool datagrams;     /* datagram sites are watched too */
 	bool stopped;       /* only what is left in the queues */
 	bool watching;      /* the listeners are in the epoll set */
 	uint64_t resume_ns; /* not before: accepting failed for want of a resource */
@@ -195,10 +199,11 @@ enum sockeye__gate_kind {
 	SOCKEYE__GATE_WAKE,     /* wake_fd is readable */
 	SOCKEYE__GATE_STOP,     /* nothing more will come */
 };
+/* Watches datagram sites, too, if asked, and wake_fd unless it is -1. */
 int sockeye__gate_open(struct sockeye__gate *g, struct sockeye__worker *w, bool datagrams,
-                       int wake_fd);
-enum sockeye__gate_kind sockeye__gate_next(struct sockeye__gate *g, struct sockeye__visit *out_visit,
-                                           size_t *out_site);
+		       int wake_fd);
+enum sockeye__gate_kind sockeye__gate_next(struct sockeye__gate *g,
+					   struct sockeye__visit *out_visit, size_t *out_site);
 /* Accepts nothing for SOCKEYE__PAUSE_NS. */
 void sockeye__gate_pause(struct sockeye__gate *g);
 void sockeye__gate_close(struct sockeye__gate *g);
@@ -214,7 +219,7 @@ void sockeye__answer_until_stop(struct sockeye__worker *w, size_t i);
 
 /* --- a turn --- */
 static inline void sockeye__turn(const struct sockeye__site *site, void *state,
-                                 struct sockeye_turn *t)
+				 struct sockeye_turn *t)
 {
 	t->in_taken = 0;
 	t->out_len = 0; /* without which `out` means nothing */

@@ -14,8 +14,8 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
-#define CELLS 65536u /* a power of two; pages are touched only when used */
-#define PROBES 64u   /* cells looked at for one source before the table counts as full */
+#define CELLS  65536u /* a power of two; pages are touched only when used */
+#define PROBES 64u    /* cells looked at for one source before the table counts as full */
 
 struct cell {
 	struct in6_addr addr; /* IPv4 as mapped */
@@ -33,8 +33,8 @@ struct sockeye__sources {
 struct sockeye__sources *sockeye__sources_new(uint32_t per_source_max)
 {
 	pthread_mutexattr_t attr;
-	struct sockeye__sources *s = mmap(
-	    NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct sockeye__sources *s =
+	    mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
 	if (s == MAP_FAILED)
 		return NULL;
@@ -89,8 +89,8 @@ static uint32_t hash(const struct sockeye__sources *s, const struct in6_addr *ke
 	return (uint32_t)h & (CELLS - 1);
 }
 
-bool sockeye__sources_take(
-    struct sockeye__sources *s, const struct sockeye__peer *peer, unsigned worker)
+bool sockeye__sources_take(struct sockeye__sources *s, const struct sockeye__peer *peer,
+			   unsigned worker)
 {
 	struct in6_addr key;
 	struct cell *mine = NULL, *vacant = NULL;
@@ -125,8 +125,8 @@ bool sockeye__sources_take(
 	return taken;
 }
 
-void sockeye__sources_give(
-    struct sockeye__sources *s, const struct sockeye__peer *peer, unsigned worker)
+void sockeye__sources_give(struct sockeye__sources *s, const struct sockeye__peer *peer,
+			   unsigned worker)
 {
 	struct in6_addr key;
 

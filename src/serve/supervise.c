@@ -20,11 +20,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GRACE_MS 10000
+#define GRACE_MS          10000
 #define MALLOC_KEEP_BYTES (4 << 20)
-#define RESPAWN_MIN_NS (100 * SOCKEYE_NS_PER_MS)
-#define RESPAWN_MAX_NS (5 * SOCKEYE_NS_PER_S)
-#define STEADY_NS SOCKEYE_NS_PER_S /* a worker that lived so long did not crash at once */
+#define RESPAWN_MIN_NS    (100 * SOCKEYE_NS_PER_MS)
+#define RESPAWN_MAX_NS    (5 * SOCKEYE_NS_PER_S)
+#define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that lived so long did not crash at once */
 
 struct child {
 	pid_t pid; /* 0: not running */
@@ -35,6 +35,7 @@ struct child {
 
 struct supervisor {
 	struct sockeye__server *server;
+	pid_t pid;
 	struct child *children;
 	unsigned running;
 	int signal_fd;
@@ -77,6 +78,8 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 
 	/* Without a supervisor nobody would end it: it goes down with it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != s->pid)
+		_exit(1);
 	close(server->stop_wr);
 	close(s->signal_fd);
 	/* Bytes that wait come and go by the 100 KiB; giving their pages back to the
@@ -118,8 +121,21 @@ static void child_account(struct supervisor *s, unsigned index)
 
 static void warn(struct supervisor *s, const char *text, int err)
 {
-	sockeye__event(s->server->opts,
+	sockeye__event(
+	    s->server->opts,
 	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
+}
+
+/* Nobody will accept from the sockets that were this worker's alone: clients
+ * must not wait for it. */
+static void listeners_refuse(const struct supervisor *s, unsigned index)
+{
+	for (size_t i = 0; i < s->server->site_count && index < s->server->workers; i++) {
+		const struct sockeye__site *site = &s->server->sites[i];
+
+		if (site->stream && site->fd_count > 1)
+			shutdown(site->fds[index], SHUT_RD);
+	}
 }
 
 static void child_died(struct supervisor *s, unsigned index, int status, uint64_t now)
@@ -130,15 +146,19 @@ static void child_died(struct supervisor *s, unsigned index, int status, uint64_
 	c->pid = 0;
 	s->running--;
 	child_account(s, index);
-	if (s->stopping)
+	if (s->stopping) {
+		listeners_refuse(s, index);
 		return;
+	}
 	s->server->shared->worker[index].c.workers_died++;
 	c->backoff_ns = steady ? 0 : c->backoff_ns == 0 ? RESPAWN_MIN_NS : c->backoff_ns * 2;
 	if (c->backoff_ns > RESPAWN_MAX_NS)
 		c->backoff_ns = RESPAWN_MAX_NS;
 	c->respawn_ns = now + c->backoff_ns;
-	warn(s, WIFSIGNALED(status) ? "a worker was killed by a signal and is being replaced"
-	                            : "a worker ended and is being replaced", 0);
+	warn(s,
+	     WIFSIGNALED(status) ? "a worker was killed by a signal and is being replaced"
+				 : "a worker ended and is being replaced",
+	     0);
 }
 
 static void children_reap(struct supervisor *s, uint64_t now)
@@ -186,7 +206,8 @@ static uint64_t queue_drops(const struct sockeye__server *server)
 
 			if (server->sites[i].stream)
 				continue;
-			if (getsockopt(server->sites[i].fds[k], SOL_SOCKET, SO_MEMINFO, mem, &len) == 0)
+			if (getsockopt(server->sites[i].fds[k], SOL_SOCKET, SO_MEMINFO, mem,
+				       &len) == 0)
 				drops += mem[SK_MEMINFO_DROPS];
 		}
 	return drops;
@@ -204,7 +225,7 @@ static void counters_report(struct supervisor *s)
 	}
 	sum.dropped_queue += queue_drops(s->server);
 	sockeye__event(s->server->opts,
-	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_COUNTERS, .counters = &sum});
+		       &(struct sockeye_event){.kind = SOCKEYE_EVENT_COUNTERS, .counters = &sum});
 }
 
 static void stop(struct supervisor *s, uint64_t now)
@@ -219,6 +240,9 @@ static void stop(struct supervisor *s, uint64_t now)
 	s->kill_ns = now + (grace != 0 ? grace : GRACE_MS) * SOCKEYE_NS_PER_MS;
 	close(s->server->stop_wr);
 	s->server->stop_wr = -1;
+	for (unsigned i = 0; i < children_count(s); i++)
+		if (s->children[i].pid == 0)
+			listeners_refuse(s, i);
 }
 
 static void signals_take(struct supervisor *s, uint64_t now)
@@ -247,7 +271,8 @@ static uint64_t next_deadline(const struct supervisor *s)
 static int watch(struct supervisor *s)
 {
 	bool watch_stop_fd = s->server->opts->stop_fd > 0 && !s->stopping;
-	struct pollfd p[2] = {{.fd = s->signal_fd, .events = POLLIN},
+	struct pollfd p[2] = {
+	    {.fd = s->signal_fd, .events = POLLIN},
 	    {.fd = watch_stop_fd ? s->server->opts->stop_fd : -1, .events = POLLIN}};
 	uint64_t now = sockeye_now().mono_ns;
 
@@ -301,33 +326,35 @@ static int ready_tell(struct supervisor *s)
 		    .scheme = server->sites[i].scheme,
 		    .name = server->sites[i].listener.name,
 		};
-	return server->opts->on_ready(server->opts->arg, &ready);
+	int err = server->opts->on_ready(server->opts->arg, &ready);
+
+	return err < 0 ? err : 0;
 }
 
 int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail)
 {
-	struct supervisor s = {.server = server, .signal_fd = -1};
+	struct supervisor s = {.server = server, .pid = getpid(), .signal_fd = -1};
 	const char *step = "report ready";
 	int err;
 
 	s.children = calloc(children_count(&s), sizeof *s.children);
-	err = s.children == NULL ? -ENOMEM : signals_block(&s);
+	if (s.children == NULL)
+		return sockeye__fail_set(fail, "serve", "", -ENOMEM);
+	err = signals_block(&s);
 	/* Clients can connect already. Before there are workers, or they would
 	 * keep open what on_ready closes, and its reader would wait for the end. */
 	if (err == 0)
 		err = ready_tell(&s);
-	if (err == 0)
-		step = "start workers";
-	for (unsigned i = 0; i < children_count(&s) && err == 0; i++)
-		err = child_start(&s, i, sockeye_now().mono_ns);
-	if (err == 0)
+	if (err == 0) {
 		step = "serve";
+		children_respawn(&s, sockeye_now().mono_ns);
+	}
 	while (err == 0 && !(s.stopping && s.running == 0))
 		err = watch(&s);
 	if (err < 0) {
 		sockeye__fail_set(fail, step, "", err);
 		children_kill(&s);
-		for (unsigned i = 0; i < children_count(&s) && s.children != NULL; i++)
+		for (unsigned i = 0; i < children_count(&s); i++)
 			if (s.children[i].pid > 0)
 				waitpid(s.children[i].pid, NULL, 0);
 	} else if (server->opts->verbose) {

@@ -9,8 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-/* A session has 80 KiB of buffers on its stack; untouched pages cost nothing. */
-#define STACK_BYTES (192 * 1024)
+#define STACK_BYTES (128 * 1024) /* a session's buffers are not there */
 
 struct threader {
 	struct sockeye__worker *w;
@@ -56,12 +55,14 @@ static void serve_visit(struct threader *t, const struct sockeye__visit *v)
 
 static void run(struct sockeye__worker *w)
 {
-	struct threader t = {.w = w, .wants_it = w->conns_max != UINT32_MAX};
+	static struct threader t; /* ending sessions may look at it last of all */
 	struct sockeye__visit v;
 	enum sockeye__gate_kind kind;
 	eventfd_t ended;
 	size_t site;
 
+	t.w = w;
+	t.wants_it = w->conns_max != UINT32_MAX;
 	t.ended_fd = eventfd(0, EFD_CLOEXEC);
 	if (t.ended_fd < 0 || sockeye__gate_open(&t.gate, w, false, t.ended_fd) < 0)
 		return;

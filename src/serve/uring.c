@@ -20,7 +20,7 @@
 #include <sys/socket.h>
 
 #define ANSWER_BATCHES 4
-#define EXPIRED_MAX 1024
+#define EXPIRED_MAX    1024
 
 /* --- clients and datagrams --- */
 
@@ -49,9 +49,12 @@ static void site_arm(struct sockeye__uring *l, size_t i)
 	}
 	if (site->stream && !limited(l))
 		io_uring_prep_multishot_accept(
-		    sockeye__uring_entry(l, sockeye__uring_site_tag(i, SOCKEYE__URING_ACCEPT)), fd, NULL, NULL, SOCK_CLOEXEC);
+		    sockeye__uring_entry(l, sockeye__uring_site_tag(i, SOCKEYE__URING_ACCEPT)), fd,
+		    NULL, NULL, SOCK_CLOEXEC);
 	else
-		io_uring_prep_poll_add(sockeye__uring_entry(l, sockeye__uring_site_tag(i, SOCKEYE__URING_POLL)), fd, POLLIN);
+		io_uring_prep_poll_add(
+		    sockeye__uring_entry(l, sockeye__uring_site_tag(i, SOCKEYE__URING_POLL)), fd,
+		    POLLIN);
 	l->accepting[i] = true;
 }
 
@@ -66,14 +69,12 @@ static void sites_settle(struct sockeye__uring *l)
 
 static void accept_failed(struct sockeye__uring *l, int err)
 {
-	if (!sockeye__accept_starved(err))
-		return;
-	sockeye__count(&l->w->counters->accept_failures, 1);
-	sockeye__warn_rarely(l->w, "accept failed; clients wait in the backlog", err);
-	l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
+	if (!l->stopping && sockeye__accept_starved(l->w, err))
+		l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
 }
 
-static void client_admit(struct sockeye__uring *l, size_t i, int fd, const struct sockeye_sockaddr *peer)
+static void client_admit(struct sockeye__uring *l, size_t i, int fd,
+			 const struct sockeye_sockaddr *peer)
 {
 	struct sockeye__visit v;
 
@@ -134,8 +135,9 @@ static void stop(struct sockeye__uring *l)
 			clients_take(l, i);
 			shutdown(sockeye__site_fd(l->w, i), SHUT_RD);
 		} else {
-			while (sockeye__answer(l->answerer, i))
-				;
+			for (int n = 0; n < SOCKEYE__LAST_BATCHES; n++)
+				if (!sockeye__answer(l->answerer, i))
+					break;
 		}
 	}
 }
@@ -212,18 +214,58 @@ static void chores_do(struct sockeye__uring *l)
 		sites_settle(l);
 }
 
-static void loop_turn(struct sockeye__uring *l)
+/* Not inlined: its timespec would put a stack guard on every turn. */
+static __attribute__((noinline)) void wait_timed(struct sockeye__uring *l)
+{
+	int ms = sockeye__clocks_wait_ms(&l->clocks, l->resume_ns);
+	struct __kernel_timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+	struct io_uring_cqe *cqe;
+
+	if (ms < 0)
+		(void)io_uring_submit_and_wait(&l->ring, 1);
+	else
+		(void)io_uring_submit_and_wait_timeout(&l->ring, &cqe, 1, &ts, NULL);
+}
+
+static void submit_and_wait(struct sockeye__uring *l)
+{
+	if (l->hurry) {
+		l->hurry = false;
+		(void)io_uring_submit_and_get_events(&l->ring);
+	} else if (l->clocks.needed || l->resume_ns != 0) {
+		wait_timed(l);
+	} else {
+		(void)io_uring_submit_and_wait(&l->ring, 1);
+	}
+	/* In the next turn the light sends of this one count as over, but the
+	 * kernel takes fewer requests than there are when memory is short (EAGAIN). */
+	while (l->ring.sq.sqe_tail != *l->ring.sq.khead)
+		(void)io_uring_submit(&l->ring);
+}
+
+static void completions_take(struct sockeye__uring *l)
 {
 	struct io_uring_cq *cq = &l->ring.cq;
-	unsigned head, tail;
+	unsigned head = *cq->khead, tail = io_uring_smp_load_acquire(cq->ktail);
 
-	sockeye__uring_wait(l);
-	turn_begin(l);
-	head = *cq->khead;
-	tail = io_uring_smp_load_acquire(cq->ktail);
 	for (; head != tail; head++)
 		dispatch(l, &cq->cqes[head & cq->ring_mask]);
 	io_uring_smp_store_release(cq->khead, head);
+}
+
+/* Whether the kernel had more completions than the queue; now they are there. */
+static bool overflown(struct sockeye__uring *l)
+{
+	return io_uring_cq_has_overflow(&l->ring) && io_uring_get_events(&l->ring) >= 0;
+}
+
+static void loop_turn(struct sockeye__uring *l)
+{
+	submit_and_wait(l);
+	turn_begin(l);
+	do
+		completions_take(l);
+	while (overflown(l)); /* which may hold the failure of a light send */
 	lent_return(l);
 	if (l->clocks.needed)
 		expire(l);
@@ -244,8 +286,8 @@ static bool loop_open(struct sockeye__uring *l)
 	sockeye__clocks_init(&l->clocks, server);
 	l->turn.room = l->room;
 	l->turn.room_len = sizeof l->room;
-	io_uring_prep_poll_add(
-	    sockeye__uring_entry(l, SOCKEYE__URING_STOP), server->stop_rd, POLLIN);
+	io_uring_prep_poll_add(sockeye__uring_entry(l, SOCKEYE__URING_STOP), server->stop_rd,
+			       POLLIN);
 	sites_settle(l);
 	return true;
 }
@@ -258,6 +300,7 @@ static void run(struct sockeye__worker *w)
 		return;
 	l->w = w;
 	l->counters = w->counters;
+	l->shows = w->server->opts->show_messages;
 	if (loop_open(l))
 		while (!l->stopping || w->conns > 0)
 			loop_turn(l);

@@ -10,12 +10,12 @@
 
 #include <liburing.h>
 
-#define SOCKEYE__URING_BUFFERS 512 /* a power of two */
+#define SOCKEYE__URING_BUFFERS      512         /* a power of two */
 #define SOCKEYE__URING_BUFFER_BYTES (64 * 1024) /* pages are touched only when used */
 /* Buffers lie a little more than that apart: at a power of two the starts of all
  * would share few cache sets, and small messages touch only the starts. */
 #define SOCKEYE__URING_STRIDE (SOCKEYE__URING_BUFFER_BYTES + 4160)
-#define SOCKEYE__URING_GROUP 0
+#define SOCKEYE__URING_GROUP  0
 
 /* What a completion is for: the low bits of its user_data, above them a
  * connection or the number of a site. */
@@ -41,7 +41,7 @@ struct sockeye__uring_conn {
 	struct sockeye__bytes *own;
 
 	/* Input behind the chunk: first c.in, then a queue of ring buffers. */
-	uint32_t behind; /* octets of it all */
+	uint32_t behind;                 /* octets of it all */
 	int32_t queue_first, queue_last; /* -1: none */
 	uint32_t queue_len;
 	uint32_t held; /* ring buffers that may wait for the peer of this connection */
@@ -52,12 +52,13 @@ struct sockeye__uring_conn {
 	uint32_t sent_len;
 	uint32_t light_turn, light_at;
 
-	uint8_t ops;     /* requests that the kernel has and will answer */
-	bool receiving;  /* one of them receives */
-	bool cancelling; /* one of them calls that off */
-	bool sending;    /* one of them sends */
+	uint8_t ops;                       /* requests that the kernel has and will answer */
+	bool receiving;                    /* one of them receives */
+	bool cancelling;                   /* one of them calls that off */
+	bool sending;                      /* one of them sends */
+	bool end_told;                     /* the session has had a turn with in_end */
 	bool starved, later, ending, dead; /* in those lists; closed as soon as ops is 0 */
-	uint8_t end;     /* why: enum sockeye__end */
+	uint8_t end;                       /* why: enum sockeye__end */
 	struct sockeye__uring_conn *next_starved, *next_later, *next_dead;
 	_Alignas(8) uint8_t state[];
 };
@@ -71,6 +72,7 @@ struct sockeye__uring_lent {
 struct sockeye__uring {
 	struct sockeye__worker *w;
 	struct sockeye_counters *counters;
+	bool shows; /* show_messages */
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffers;
 	uint8_t *memory; /* of the buffers, and behind them of a record */
@@ -81,12 +83,12 @@ struct sockeye__uring {
 	uint32_t held;                    /* buffers that wait for slow peers */
 	struct sockeye__uring_lent *lent, *lent_before, lists[2];
 	uint32_t turn_count;
-	bool hurry;       /* something is to be done once this turn's requests are submitted */
-	bool chores;      /* something is to be done before the turn ends: one of the below */
+	bool hurry;  /* something is to be done once this turn's requests are submitted */
+	bool chores; /* something is to be done before the turn ends: one of the below */
 	bool stopping;
-	bool *accepting;  /* by site: an accept or poll is armed */
-	bool unarmed;     /* for one of them it is not */
-	uint64_t resume_ns; /* no accepting before; 0 no pause */
+	bool *accepting;                     /* by site: an accept or poll is armed */
+	bool unarmed;                        /* for one of them it is not */
+	uint64_t resume_ns;                  /* no accepting before; 0 no pause */
 	struct sockeye__uring_conn *starved; /* found no buffer: receive again when some are back */
 	struct sockeye__uring_conn *later;   /* got input while a light send was not yet over ... */
 	struct sockeye__uring_conn *resume;  /* ... in the turn before: it is over now */
@@ -100,14 +102,13 @@ struct sockeye__uring {
 /* --- uring_ring.c --- */
 bool sockeye__uring_open(struct sockeye__uring *l);
 void sockeye__uring_close(struct sockeye__uring *l);
-/* Submits the turn's requests and waits for something to do. */
-void sockeye__uring_wait(struct sockeye__uring *l);
 /* 0 when this machine can do all that the model needs, or -errno. */
 int sockeye__uring_probe(void);
 
 /* A free submission entry; when all are used, what there is goes to the
  * kernel first. */
-static inline struct io_uring_sqe *sockeye__uring_entry(struct sockeye__uring *l, uint64_t user_data)
+static inline struct io_uring_sqe *sockeye__uring_entry(struct sockeye__uring *l,
+							uint64_t user_data)
 {
 	struct io_uring_sqe *sqe;
 
@@ -117,8 +118,8 @@ static inline struct io_uring_sqe *sockeye__uring_entry(struct sockeye__uring *l
 	return sqe;
 }
 
-static inline uint64_t sockeye__uring_conn_tag(
-    const struct sockeye__uring_conn *c, enum sockeye__uring_op op)
+static inline uint64_t sockeye__uring_conn_tag(const struct sockeye__uring_conn *c,
+					       enum sockeye__uring_op op)
 {
 	return (uint64_t)(uintptr_t)c | op;
 }
@@ -136,7 +137,7 @@ static inline uint8_t *sockeye__uring_buffer(const struct sockeye__uring *l, int
 static inline void sockeye__uring_buffer_give(struct sockeye__uring *l, int32_t id)
 {
 	io_uring_buf_ring_add(l->buffers, sockeye__uring_buffer(l, id), SOCKEYE__URING_BUFFER_BYTES,
-	    (unsigned short)id, SOCKEYE__URING_BUFFERS - 1, 0);
+			      (unsigned short)id, SOCKEYE__URING_BUFFERS - 1, 0);
 	io_uring_buf_ring_advance(l->buffers, 1);
 }
 
@@ -144,8 +145,8 @@ static inline void sockeye__uring_buffer_give(struct sockeye__uring *l, int32_t 
 
 /* Input of n octets in ring buffer `id` goes before the session, which has
  * nothing before it. */
-static inline void sockeye__uring_chunk_set(
-    struct sockeye__uring *l, struct sockeye__uring_conn *c, int32_t id, uint32_t n)
+static inline void sockeye__uring_chunk_set(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+					    int32_t id, uint32_t n)
 {
 	c->buffer = id;
 	c->chunk = sockeye__uring_buffer(l, id);
@@ -160,7 +161,7 @@ bool sockeye__uring_chunk_next(struct sockeye__uring *l, struct sockeye__uring_c
 /* Input that must wait: in its ring buffer `id` if that is allowed, else copied
  * (id -1: it is in none). False when memory is short. */
 bool sockeye__uring_input_wait(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-                               const uint8_t *data, uint32_t n, int32_t id);
+			       const uint8_t *data, uint32_t n, int32_t id);
 /* Whether the ring buffers that this connection has may wait for its peer. */
 bool sockeye__uring_hold(struct sockeye__uring *l, struct sockeye__uring_conn *c);
 void sockeye__uring_unhold(struct sockeye__uring *l, struct sockeye__uring_conn *c);
@@ -172,7 +173,7 @@ void sockeye__uring_input_drop(struct sockeye__uring *l, struct sockeye__uring_c
 /* --- uring_conn.c --- */
 void sockeye__uring_conn_open(struct sockeye__uring *l, const struct sockeye__visit *v);
 void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c, int res,
-                               uint32_t flags);
+			       uint32_t flags);
 void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn *c, int res);
 void sockeye__uring_on_cancel(struct sockeye__uring *l, struct sockeye__uring_conn *c);
 void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring_conn *c);

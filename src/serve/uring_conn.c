@@ -15,12 +15,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define INPUT_MAX (256 * 1024) /* what a session may leave over before it is given up */
 #define QUEUE_MAX 8 /* ring buffers that may wait behind a slow peer before receiving stops */
-
-/* On the way of every message: a call and its registers saved would be a
- * tenth of it. */
-#define HOT static inline __attribute__((always_inline))
 
 /* A light send is still to be submitted. */
 static bool light(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
@@ -52,7 +47,8 @@ static void conn_done(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 
 /* Closing does not end requests that hold the file. Shutting down does, and
  * their completions then let the connection go. */
-static void conn_close(struct sockeye__uring *l, struct sockeye__uring_conn *c, enum sockeye__end end)
+static void conn_close(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+		       enum sockeye__end end)
 {
 	if (c->ending)
 		return;
@@ -70,7 +66,8 @@ static void conn_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c
 {
 	struct io_uring_sqe *sqe;
 
-	if (c->receiving || c->starved || c->ending || c->c.v.in_end)
+	if (c->receiving || c->starved || c->ending || c->c.v.in_end ||
+	    c->chunk_len + c->behind >= SOCKEYE_INPUT_MAX)
 		return;
 	sqe = sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_RECEIVE));
 	if (c->c.v.site->whole) { /* a record may be longer than a buffer of the ring */
@@ -95,8 +92,8 @@ static void conn_receive_stop(struct sockeye__uring *l, struct sockeye__uring_co
 	c->ops++;
 }
 
-HOT struct io_uring_sqe *conn_send(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-    const uint8_t *data, uint32_t len, int flags)
+SOCKEYE__HOT struct io_uring_sqe *conn_send(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+					    const uint8_t *data, uint32_t len, int flags)
 {
 	struct io_uring_sqe *sqe =
 	    sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_SEND));
@@ -108,7 +105,7 @@ HOT struct io_uring_sqe *conn_send(struct sockeye__uring *l, struct sockeye__uri
 }
 
 static void conn_send_tracked(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-    const uint8_t *data, uint32_t len, int flags)
+			      const uint8_t *data, uint32_t len, int flags)
 {
 	conn_send(l, c, data, len, flags);
 	c->sending = true;
@@ -118,7 +115,7 @@ static void conn_send_tracked(struct sockeye__uring *l, struct sockeye__uring_co
 /* The buffer goes back to the ring at the end of the next turn, unless the send
  * fails before. */
 static void conn_send_light(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-    const uint8_t *data, uint32_t len)
+			    const uint8_t *data, uint32_t len)
 {
 	conn_send(l, c, data, len, MSG_DONTWAIT)->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	c->light_turn = l->turn_count;
@@ -128,7 +125,7 @@ static void conn_send_light(struct sockeye__uring *l, struct sockeye__uring_conn
 }
 
 /* Waits for input. */
-HOT void conn_await(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+SOCKEYE__HOT void conn_await(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
@@ -139,29 +136,35 @@ HOT void conn_await(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 /* The session has done what it can: see to what it needs next. */
 static void conn_rest(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	if (c->c.v.in_end && c->c.deadline_ns == 0)
-		conn_close(l, c, SOCKEYE__END_DONE); /* nothing can ever happen again */
-	else if (c->chunk_len >= INPUT_MAX || !sockeye__uring_chunk_own(l, c))
-		conn_close(l, c, SOCKEYE__END_ERROR); /* it will never take it */
+	bool full = c->chunk_len >= SOCKEYE_INPUT_MAX;
+
+	if (c->c.deadline_ns == 0 && (full || c->c.v.in_end)) /* nothing can ever happen again */
+		conn_close(l, c, full ? SOCKEYE__END_ERROR : SOCKEYE__END_DONE);
+	else if (!sockeye__uring_chunk_own(l, c))
+		conn_close(l, c, SOCKEYE__END_ERROR);
 	else
 		conn_await(l, c);
+	if (full)
+		conn_receive_stop(l, c);
 }
 
 /* Sends the output of a turn. What was written to the loop's room needs memory
  * that stays; what points into the chunk stays with it. */
-static void conn_say(
-    struct sockeye__uring *l, struct sockeye__uring_conn *c, const struct sockeye_turn *t)
+static void conn_say(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+		     const struct sockeye_turn *t)
 {
 	const uint8_t *out = t->out;
 	bool fresh = out >= l->room && out < l->room + sizeof l->room;
 	/* What there is to do afterwards; "or" without branches, for there is none. */
-	uint32_t follows = c->chunk_len | c->behind | t->more | t->close | c->c.v.in_end | fresh;
+	uint32_t follows =
+	    c->chunk_len | c->behind | t->more | t->close | c->c.v.in_end | fresh | !c->receiving;
 
 	sockeye__count(&l->counters->bytes_out, t->out_len);
 	c->c.v.bytes_out += t->out_len;
 	if (follows == 0 && c->buffer >= 0) {
 		conn_send_light(l, c, out, (uint32_t)t->out_len);
-		conn_await(l, c);
+		if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
+			conn_close(l, c, SOCKEYE__END_ERROR);
 		return;
 	}
 	if (fresh) {
@@ -187,7 +190,8 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 		}
 		t->in = c->chunk;
 		t->in_len = c->chunk_len;
-		t->in_end = c->c.v.in_end & (c->behind == 0); /* with the last octets */
+		t->in_end = c->end_told =
+		    c->c.v.in_end & (c->behind == 0); /* with the last octets */
 		t->whole = c->c.v.site->whole;
 		sockeye__turn(c->c.v.site, c->state, t);
 		c->chunk += t->in_taken;
@@ -203,7 +207,11 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 			conn_close(l, c, SOCKEYE__END_DONE);
 			return;
 		}
-	} while (t->in_taken > 0 && (c->chunk_len > 0 || c->behind > 0));
+	} while (c->behind > 0 || (t->in_taken > 0 && c->chunk_len > 0));
+	if (t->more) { /* but says it only in the next turn: the others first */
+		conn_later(l, c);
+		return;
+	}
 	if (c->chunk_len == 0)
 		sockeye__uring_chunk_drop(l, c);
 	conn_rest(l, c);
@@ -217,7 +225,7 @@ static void conn_sent_all(struct sockeye__uring *l, struct sockeye__uring_conn *
 		sockeye__uring_chunk_drop(l, c);
 	if (c->c.close)
 		conn_close(l, c, SOCKEYE__END_DONE);
-	else if (c->chunk_len > 0 || c->behind > 0 || c->c.v.in_end || c->c.more)
+	else if (c->chunk_len > 0 || c->behind > 0 || c->c.more || (c->c.v.in_end && !c->end_told))
 		conn_turns(l, c);
 	else
 		conn_rest(l, c);
@@ -240,6 +248,8 @@ static void conn_sent_some(struct sockeye__uring *l, struct sockeye__uring_conn 
 		if (in_ring)
 			rest = c->c.out->data;
 	}
+	c->c.v.bytes_out += len; /* it was taken off when it came back */
+	sockeye__count(&l->counters->bytes_out, len);
 	conn_send_tracked(l, c, rest, len, 0);
 	if (c->queue_len >= QUEUE_MAX || c->c.in != NULL)
 		conn_receive_stop(l, c);
@@ -271,14 +281,14 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 }
 
 /* Input of n octets, in ring buffer `id` or (-1) at data. */
-HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-    const uint8_t *data, uint32_t n, int32_t id)
+SOCKEYE__HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+			     const uint8_t *data, uint32_t n, int32_t id)
 {
 	uint32_t busy = c->chunk_len | c->behind | c->sending | light(l, c);
 
 	c->c.v.bytes_in += n;
 	sockeye__count(&l->counters->bytes_in, n);
-	if (l->w->server->opts->show_messages)
+	if (l->shows)
 		sockeye__visit_show(l->w, &c->c.v, data, n);
 	if (busy == 0 && id >= 0) {
 		sockeye__uring_chunk_set(l, c, id, n);
@@ -328,12 +338,11 @@ static void on_receive_end(struct sockeye__uring *l, struct sockeye__uring_conn 
 	}
 }
 
-void sockeye__uring_on_receive(
-    struct sockeye__uring *l, struct sockeye__uring_conn *c, int res, uint32_t flags)
+void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c, int res,
+			       uint32_t flags)
 {
-	int32_t id = (flags & IORING_CQE_F_BUFFER) != 0
-	    ? (int32_t)(flags >> IORING_CQE_BUFFER_SHIFT)
-	    : -1;
+	bool buffered = (flags & IORING_CQE_F_BUFFER) != 0;
+	int32_t id = (int32_t)(flags >> IORING_CQE_BUFFER_SHIFT); /* if so, of which */
 	bool more = (flags & IORING_CQE_F_MORE) != 0;
 
 	if (!more) {
@@ -341,13 +350,13 @@ void sockeye__uring_on_receive(
 		c->ops--;
 	}
 	if (c->ending) {
-		if (id >= 0)
+		if (buffered)
 			sockeye__uring_buffer_give(l, id);
 		conn_done(l, c);
 		return;
 	}
 	c->c.active_ns = l->clocks.now.mono_ns;
-	if (id >= 0)
+	if (buffered)
 		conn_input(l, c, sockeye__uring_buffer(l, id), (uint32_t)res, id);
 	else if (res > 0)
 		res = record_receive(l, c);
@@ -363,6 +372,20 @@ void sockeye__uring_on_cancel(struct sockeye__uring *l, struct sockeye__uring_co
 		conn_done(l, c);
 }
 
+/* The session has asked for a turn by now. Its limits go on meanwhile, for what
+ * it says may be in flight for ever. */
+static void conn_due(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+{
+	if (sockeye__conn_time(&l->clocks, &c->c) < 0)
+		conn_close(l, c, SOCKEYE__END_ERROR);
+	else if (light(l, c))
+		conn_later(l, c);
+	else if (c->sending)
+		c->c.more = true; /* once that has left */
+	else
+		conn_turns(l, c);
+}
+
 void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	switch (sockeye__conn_due(&l->clocks, &c->c)) {
@@ -373,10 +396,7 @@ void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring
 		conn_close(l, c, SOCKEYE__END_TIME);
 		break;
 	case SOCKEYE__DUE_TURN:
-		if (light(l, c))
-			conn_later(l, c);
-		else if (!c->sending)
-			conn_turns(l, c);
+		conn_due(l, c);
 		break;
 	case SOCKEYE__DUE_LATER:
 		if (sockeye__conn_time(&l->clocks, &c->c) < 0)
@@ -398,11 +418,12 @@ void sockeye__uring_conn_open(struct sockeye__uring *l, const struct sockeye__vi
 	c->light_turn = l->turn_count - 1;
 	c->c.born_ns = c->c.active_ns = l->clocks.now.mono_ns;
 	conn_receive(l, c);
-	if (v->site->service->speaks_first)
-		conn_turns(l, c);
-	else if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
+	/* At once, for its first output may be in flight for ever. */
+	if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
-}
+	else if (v->site->service->speaks_first)
+		conn_turns(l, c);
+} /* NOLINT(clang-analyzer-unix.Malloc): the ring has it now */
 
 static void conn_free(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
@@ -447,6 +468,12 @@ void sockeye__uring_conns_settle(struct sockeye__uring *l)
 	l->starved = NULL;
 	for (; c != NULL; c = next) {
 		next = c->next_starved;
+		if (light(l, c) && !c->ending) { /* its failure must come before new input */
+			c->next_starved = l->starved;
+			l->starved = c;
+			l->hurry = l->chores = true;
+			continue;
+		}
 		c->starved = false;
 		if (c->ending)
 			conn_done(l, c);

@@ -8,7 +8,6 @@
  */
 #include "serve/uring.h"
 
-
 static int32_t queue_take(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	int32_t id = c->queue_first;
@@ -18,8 +17,8 @@ static int32_t queue_take(struct sockeye__uring *l, struct sockeye__uring_conn *
 	return id;
 }
 
-static void queue_add(
-    struct sockeye__uring *l, struct sockeye__uring_conn *c, int32_t id, uint32_t len)
+static void queue_add(struct sockeye__uring *l, struct sockeye__uring_conn *c, int32_t id,
+		      uint32_t len)
 {
 	l->queued[id].len = len;
 	l->queued[id].next = -1;
@@ -39,7 +38,8 @@ static bool queue_own(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 	while (c->queue_first >= 0) {
 		int32_t id = queue_take(l, c);
 
-		kept = kept && sockeye__bytes_add(&c->c.in, sockeye__uring_buffer(l, id), l->queued[id].len);
+		kept = kept && sockeye__bytes_add(&c->c.in, sockeye__uring_buffer(l, id),
+						  l->queued[id].len);
 		sockeye__uring_buffer_give(l, id);
 	}
 	return kept;
@@ -132,7 +132,7 @@ void sockeye__uring_unhold(struct sockeye__uring *l, struct sockeye__uring_conn 
 }
 
 bool sockeye__uring_input_wait(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-    const uint8_t *data, uint32_t n, int32_t id)
+			       const uint8_t *data, uint32_t n, int32_t id)
 {
 	bool kept = true;
 

@@ -14,7 +14,7 @@ static int ring_open(struct io_uring *ring, unsigned sq, unsigned cq)
 {
 	struct io_uring_params p = {
 	    .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
-	        IORING_SETUP_SUBMIT_ALL,
+		     IORING_SETUP_SUBMIT_ALL,
 	    .cq_entries = cq,
 	};
 
@@ -49,8 +49,8 @@ bool sockeye__uring_open(struct sockeye__uring *l)
 	(void)io_uring_register_ring_fd(&l->ring); /* saves a look-up at each call; 5.18 */
 	if (buffers_register(&l->ring, count, &l->buffers) < 0)
 		return false;
-	l->memory = aligned_alloc(
-	    64, (size_t)count * SOCKEYE__URING_STRIDE + SOCKEYE__RECORD_BYTES);
+	l->memory =
+	    aligned_alloc(64, (size_t)count * SOCKEYE__URING_STRIDE + SOCKEYE__RECORD_BYTES);
 	if (l->memory == NULL)
 		return false;
 	l->lent = &l->lists[0];
@@ -81,31 +81,6 @@ void sockeye__uring_close(struct sockeye__uring *l)
 	}
 	free(l->buffers);
 	free(l->memory);
-}
-
-/* Not inlined: its timespec would put a stack guard on every turn. */
-static __attribute__((noinline)) void wait_timed(struct sockeye__uring *l)
-{
-	int ms = sockeye__clocks_wait_ms(&l->clocks, l->resume_ns);
-	struct __kernel_timespec ts = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-	struct io_uring_cqe *cqe;
-
-	if (ms < 0)
-		(void)io_uring_submit_and_wait(&l->ring, 1);
-	else
-		(void)io_uring_submit_and_wait_timeout(&l->ring, &cqe, 1, &ts, NULL);
-}
-
-void sockeye__uring_wait(struct sockeye__uring *l)
-{
-	if (l->hurry) {
-		l->hurry = false;
-		(void)io_uring_submit_and_get_events(&l->ring);
-	} else if (l->clocks.needed || l->resume_ns != 0) {
-		wait_timed(l);
-	} else {
-		(void)io_uring_submit_and_wait(&l->ring, 1);
-	}
 }
 
 /* Does what the loop does, once, over a pair of sockets: containers and sysctls

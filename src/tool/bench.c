@@ -342,9 +342,11 @@ static void loop(struct sockeye__bench_run *run)
 	run->next_tick_ns = run->now_ns + TICK_NS;
 	advance(run);
 	while (run->phase != SOCKEYE__BENCH_OVER) {
-		uint64_t wake_ns =
-		    run->end_ns < run->next_tick_ns ? run->end_ns : run->next_tick_ns;
+		uint64_t wake_ns = run->next_tick_ns;
 
+		/* While what is under way drains, the end lies behind us. */
+		if (run->end_ns > run->now_ns && run->end_ns < wake_ns)
+			wake_ns = run->end_ns;
 		n = epoll_wait(run->epoll, events, EVENTS, sockeye__poll_ms(wake_ns, run->now_ns));
 		run->now_ns = sockeye__bench_clock();
 		for (int i = 0; i < n && run->phase != SOCKEYE__BENCH_OVER; i++)

@@ -53,12 +53,12 @@ struct sockeye__bench_opts {
 };
 
 /* X(name, text): why a connection or a datagram was lost. */
-#define SOCKEYE__BENCH_ERRORS(X)                                                                   \
-	X(refused, "refused")                                                                      \
-	X(timed_out, "timed out")                                                                  \
-	X(closed, "closed by the peer")                                                            \
-	X(reset, "reset")                                                                          \
-	X(mismatch, "wrong answer")                                                                \
+#define SOCKEYE__BENCH_ERRORS(X) \
+	X(refused, "refused") \
+	X(timed_out, "timed out") \
+	X(closed, "closed by the peer") \
+	X(reset, "reset") \
+	X(mismatch, "wrong answer") \
 	X(other, "other errors")
 
 struct sockeye__bench_result {

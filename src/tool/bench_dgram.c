@@ -101,22 +101,29 @@ void sockeye__bench_dgram_pump(struct sockeye__bench_run *run, struct sockeye__b
 	sockeye__bench_watch(run, conn, EPOLLIN);
 }
 
-/* The slot of the question this answers, or NULL. */
-static struct sockeye__bench_slot *slot_find(const struct sockeye__bench_run *run,
-					     const struct sockeye__bench_conn *conn,
-					     const uint8_t *data, size_t len)
+/* What an answer is to the slot that its number belongs to. */
+enum fit {
+	FIT,
+	FIT_LATE,  /* its question has been answered or given up */
+	FIT_NEVER, /* no question had that number, or it has none */
+};
+
+static enum fit slot_find(const struct sockeye__bench_run *run,
+			  const struct sockeye__bench_conn *conn, const uint8_t *data, size_t len,
+			  struct sockeye__bench_slot **out_slot)
 {
 	struct sockeye__bench_slot *slot = conn->slots;
+	uint64_t number;
 
-	if (is_numbered(run)) {
-		uint64_t number =
-		    len < SOCKEYE__BENCH_NUMBER ? UINT64_MAX : sockeye__bench_number_get(data);
-
-		slot += number % run->opts.in_flight;
-		if (slot->number != number)
-			return NULL;
-	}
-	return slot->begun_ns != 0 ? slot : NULL;
+	*out_slot = slot;
+	if (!is_numbered(run))
+		return slot->begun_ns != 0 ? FIT : FIT_LATE;
+	number = len < SOCKEYE__BENCH_NUMBER ? UINT64_MAX : sockeye__bench_number_get(data);
+	slot += number % run->opts.in_flight;
+	*out_slot = slot;
+	if (number < slot->number)
+		return FIT_LATE;
+	return number == slot->number && slot->begun_ns != 0 ? FIT : FIT_NEVER;
 }
 
 /* The first octet that is wrong, or the length of the message. */
@@ -137,13 +144,18 @@ static size_t first_wrong(const struct sockeye__bench_run *run,
 static void answer(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 		   const uint8_t *data, size_t len)
 {
-	struct sockeye__bench_slot *slot = slot_find(run, conn, data, len);
 	bool any = run->opts.expect == SOCKEYE__BENCH_ANY;
+	struct sockeye__bench_slot *slot;
+	enum fit fit = slot_find(run, conn, data, len, &slot);
 	uint64_t begun_ns;
 	size_t at;
 
-	if (slot == NULL) {
+	if (fit == FIT_LATE) {
 		run->result->late++;
+		return;
+	}
+	if (fit == FIT_NEVER) { /* whatever was asked stays open */
+		sockeye__bench_mismatch(run, conn, slot->number, 0, data, len);
 		return;
 	}
 	begun_ns = slot->begun_ns;

@@ -11,7 +11,9 @@
 
 #include "tool/flow.h"
 
-/* Text for a terminal: LF, CRLF, TAB and valid UTF-8 pass, every byte that the
+/* Filters of a flow (flow.h), whose arg is the struct before them.
+ *
+ * Text for a terminal: LF, CRLF, TAB and valid UTF-8 pass, every byte that the
  * terminal could act on is escaped as sockeye_escape does (a backslash is
  * not). Octets that could be the beginning of a character or of CRLF are held
  * back until more comes. */
@@ -21,8 +23,8 @@ struct sockeye__safe {
 };
 
 #define SOCKEYE__SAFE_FACTOR 4
-size_t sockeye__safe_encode(void *safe, const uint8_t *in, size_t len, uint8_t *room);
-size_t sockeye__safe_end(void *safe, uint8_t *room);
+size_t sockeye__safe_encode(void *arg, const uint8_t *in, size_t len, uint8_t *room);
+size_t sockeye__safe_end(void *arg, uint8_t *room);
 
 /* LF becomes CRLF; an LF that has its CR already stays as it is. */
 struct sockeye__crlf {
@@ -30,7 +32,7 @@ struct sockeye__crlf {
 };
 
 #define SOCKEYE__CRLF_FACTOR 2
-size_t sockeye__crlf_encode(void *crlf, const uint8_t *in, size_t len, uint8_t *room);
+size_t sockeye__crlf_encode(void *arg, const uint8_t *in, size_t len, uint8_t *room);
 
 /* Writes one line of a dump, at most 16 octets of data, with a newline:
  * "0000000010  68 65 6c 6c 6f ...  |hello|". Returns its length;

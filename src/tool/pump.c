@@ -359,7 +359,7 @@ static void run(struct pump *p)
 	struct pollfd fds[POLLED];
 
 	while (!is_over(p)) {
-		uint64_t wait = p->leaving ? 0 : p->wait_until_ns;
+		uint64_t wait;
 		int n;
 
 		while (p->first_len > 0 || (p->src_open && p->src.kind == SOCKEYE__LOCAL_NONE)) {
@@ -369,7 +369,8 @@ static void run(struct pump *p)
 				break;
 			from_source(p);
 		}
-		to_peer(p);
+		to_peer(p); /* which may begin the wait */
+		wait = p->leaving ? 0 : p->wait_until_ns;
 		prepare(p, fds);
 		n = poll(fds, POLLED, sockeye__poll_ms(earlier(wait, idle_deadline(p)), p->now_ns));
 		p->now_ns = sockeye_now().mono_ns;

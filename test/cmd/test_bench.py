@@ -8,6 +8,7 @@ import socket
 import struct
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -62,6 +63,12 @@ class Server:
                     socket.SOCK_SEQPACKET: "unix-seqpacket"}[self.socket.type]
             return f"{kind}:{name}"
         return f"{'udp' if self.datagram else 'tcp'}://127.0.0.1:{name[1]}"
+
+    def wait_for_notes(self, count):
+        """The bench may be gone before we have seen its last connection end."""
+        deadline = time.monotonic() + 10
+        while len(self.notes) < count and time.monotonic() < deadline:
+            time.sleep(0.01)
 
     def opened(self):
         return sum(note[0] == "open" for note in self.notes)
@@ -243,6 +250,27 @@ def test_a_datagram_of_another_length(serve, change):
     assert (code, result["errors"]["mismatch"], result["messages"]) == (8, 10, 0)
 
 
+@pytest.mark.parametrize("text", [b"no", b"Server got message"], ids=["short", "unknown"])
+@pytest.mark.parametrize("in_flight", [1, 8])
+def test_a_datagram_without_our_number(serve, text, in_flight):
+    def wrong(server, sock):
+        while True:
+            sock.sendto(text, sock.recvfrom(1 << 17)[1])
+
+    code, result = bench_json(serve(wrong, kind=socket.SOCK_DGRAM).url, "-n", 1, "-f", in_flight,
+                              "--timeout", "100ms")
+    assert (code, result["error"]) == (8, "MISMATCH")
+    assert (result["errors"]["mismatch"], result["late"], result["lost"]) == (1, 0, 1)
+
+
+def test_waiting_for_the_last_answer_takes_no_processor(serve):
+    server = serve(lambda server, conn: conn.recv(1 << 20) and conn.recv(1))
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert bench(server.url, "-t", "50ms", "--timeout", "1s").returncode == 5
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.4
+
+
 def test_answers_to_each_other(serve):
     """Two connections get each other's answers: every octet was sent, on the
     wrong one."""
@@ -293,6 +321,10 @@ def quit_after(count, reset=False):
             conn.sendall(conn.recv(64))
         if reset:
             conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+        else:
+            conn.shutdown(socket.SHUT_WR)
+            while conn.recv(65536):  # a close with octets unread would be a reset
+                pass
         server.socket.close()
     return handle
 
@@ -308,11 +340,11 @@ def test_server_gone_in_the_middle(serve, reset):
 def test_server_gone_in_the_middle_of_churn(serve):
     def one_of_ten(server, conn):
         conn.sendall(conn.recv(64))
-        if server.opened() == 10:
+        if server.opened() >= 10:  # the client may be at the next already
             server.close()
 
     code, result = bench_json(serve(one_of_ten).url, "-t", "30s", "--churn", "fin")
-    assert code == 7 and 9 <= result["messages"] <= 10
+    assert code == 7 and 9 <= result["messages"] <= 20
 
 
 def test_datagram_server_gone(serve):
@@ -400,8 +432,7 @@ def test_churn(serve, how, seen):
     server = serve(echo)
     code, result = bench_json(server.url, "-c", 4, "-n", 40, "--churn", how)
     assert (code, result["messages"], result["opened"]) == (0, 40, 40)
-    for thread in server.threads[1:]:
-        thread.join(10)
+    server.wait_for_notes(2 * 40)
     assert server.opened() == 40
     assert [note[0] for note in server.notes if note[0] != "open"] == [seen] * 40
 

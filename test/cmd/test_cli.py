@@ -100,6 +100,12 @@ def test_what_is_wrong_in_json(run, args):
     assert (result.returncode, found["event"], found["exit"], result.stderr) == (2, "error", 2, b"")
 
 
+def test_json_as_the_value_of_another_option(run):
+    result = run("connect", "-m", "--json", "tcp://127.0.0.1:1")
+    assert (result.returncode, result.stdout) == (4, b"")
+    assert result.stderr.startswith(b"sockeye: connect tcp://127.0.0.1:1: ")
+
+
 def test_json_behind_the_end_of_options_is_an_operand(run):
     result = run("connect", "--", "--json")
     assert (result.returncode, result.stdout) == (2, b"")

@@ -614,3 +614,11 @@ def test_descriptors_closed_at_the_start(listening):
     with server.accept()[0] as conn:
         assert conn.recv(1) == b""  # no input, and no words of the program either
     assert started.wait(WAIT_S) == 0
+
+
+@pytest.mark.parametrize("wait", ["0", "200ms"])
+def test_wait_with_a_message_to_a_peer_that_never_ends(run, listening, wait):
+    server = listening()
+    result = run("connect", "-w", wait, "-m", "x", server.url)
+    assert (result.returncode, result.stdout) == (0, b"")
+    assert server.accept()[0].recv(10) == b"x"

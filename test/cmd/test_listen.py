@@ -100,9 +100,26 @@ def test_ready_line_comes_when_it_listens(ready):
         started.wait(WAIT_S)
 
 
-def test_ready_descriptor_that_is_not_open(run):
-    result = run("listen", "--ready-fd", "77", "tcp://127.0.0.1:0")
-    assert (result.returncode, b"Bad file descriptor" in result.stderr) == (9, True)
+@pytest.mark.parametrize("command", [["listen"], ["serve", "echo"]], ids=["listen", "serve"])
+@pytest.mark.parametrize("number", [3, 4, 5, 6, 77])  # low ones we might open ourselves
+def test_ready_descriptor_that_is_not_open(run, command, number):
+    result = run(*command, "--ready-fd", number, "tcp://127.0.0.1:0")
+    assert result.returncode == 2
+    assert b"--ready-fd: descriptor %d is not open" % number in result.stderr
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_ready_on_a_standard_stream_leaves_it_open(program, number):
+    started = program("listen", "-q", "--ready-fd", number, "tcp://127.0.0.1:0")
+    stream = started.stdout if number == 1 else started.stderr
+    url = b""
+    while not url.endswith(b"\n"):
+        url += read_exactly(stream, 1)
+    with connect_to(url.decode().strip()) as client:
+        client.sendall(b"data")
+    started.close_input()
+    assert read_all(started.stdout) == b"data"
+    started.end()
 
 
 def test_every_address_of_a_wildcard(ready):

@@ -12,7 +12,7 @@ import mdoc
 SOCKEYE = pathlib.Path(os.environ.get("SOCKEYE", mdoc.ROOT / "build" / "sockeye"))
 TEXT = (mdoc.ROOT / "README.md").read_text()
 # The well-known ports of the demo, in a network nobody else is in.
-NAMESPACE = ["unshare", "--map-root-user", "--net"]
+NAMESPACE = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
 
 
 def blocks(language):

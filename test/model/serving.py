@@ -155,18 +155,33 @@ class Process:
         self.pid = pid
 
     def status(self, key):
+        """A field of its status; a process that is just leaving has not all of them."""
         text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
-        return re.search(rf"^{key}:\s*(.*)$", text, re.M)[1]
+        found = re.search(rf"^{key}:\s*(.*)$", text, re.M)
+        return found[1] if found else "0"
 
     def rss_kib(self):
         return int(self.status("VmRSS").split()[0])
 
-    def cpu_s(self):
-        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    def pss_kib(self):
+        """Its memory, with its share of what it shares."""
+        text = pathlib.Path(f"/proc/{self.pid}/smaps_rollup").read_text()
+        return int(re.search(r"^Pss:\s*(\d+)", text, re.M)[1])
 
-    def fd_count(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+    def cpu_s(self):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            text = pathlib.Path(f"/proc/{self.pid}/stat").read_text()
+            fields = text.rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return 0
+
+    def descriptors(self):
+        """What each is open on, as /proc has it: "socket:[12345]"."""
+        found = []
+        for name in os.listdir(f"/proc/{self.pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                found.append(os.readlink(f"/proc/{self.pid}/fd/{name}"))
+        return found
 
     def children(self):
         """Living and dead ones: a zombie counts until it is reaped."""
@@ -186,6 +201,13 @@ class Process:
     def kill(self, sig=signal.SIGKILL):
         os.kill(self.pid, sig)
 
+    def freeze(self):
+        self.kill(signal.SIGSTOP)
+        until(lambda: self.status("State")[0] == "T", f"{self.pid} stopped")
+
+    def thaw(self):
+        self.kill(signal.SIGCONT)
+
 
 class Server(Process):
     """`sockeye serve` with the arguments given. Further keywords are Popen's."""
@@ -193,13 +215,11 @@ class Server(Process):
     def __init__(self, *args, model=None, **popen):
         ready, ready_child = os.pipe()
         options = ["--model", model] if model else []
-        if "preexec_fn" in popen or "user" in popen:
-            popen.setdefault("close_fds", True)
+        popen.setdefault("stderr", subprocess.PIPE)
         try:
             self.popen = subprocess.Popen(
                 [SOCKEYE, "serve", *options, "--ready-fd", str(ready_child), *map(str, args)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                pass_fds=[ready_child], **popen)
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[ready_child], **popen)
         finally:
             os.close(ready_child)
         super().__init__(self.popen.pid)
@@ -211,9 +231,7 @@ class Server(Process):
         try:
             self.addresses = _read_end(ready).decode().splitlines()
             if not self.addresses:
-                self.code = self.popen.wait(WAIT_S)
-                self._reader.join(WAIT_S)
-                raise NotServing(self.code, bytes(self.words).decode(errors="replace"))
+                raise NotServing(self.wait(), bytes(self.words).decode(errors="replace"))
             # a line each, written just before
             self.ready = [self.popen.stdout.readline().decode().strip()
                           for _ in self.addresses if "-q" not in args]
@@ -224,7 +242,7 @@ class Server(Process):
             os.close(ready)
 
     def _read_stderr(self):
-        while part := os.read(self.popen.stderr.fileno(), 1 << 16):
+        while self.popen.stderr and (part := os.read(self.popen.stderr.fileno(), 1 << 16)):
             with self._told:
                 self.words += part
                 self._told.notify_all()
@@ -303,7 +321,9 @@ class Server(Process):
 
     def wait(self, timeout=WAIT_S):
         """Its exit code, once it has left by itself or after a signal."""
-        return self.popen.wait(timeout)
+        code = self.popen.wait(timeout)
+        self._reader.join(timeout)
+        return code
 
     def stop(self, timeout=WAIT_S):
         """Asks it to stop, and insists that it does so properly."""
@@ -312,8 +332,7 @@ class Server(Process):
         try:
             if self.popen.poll() is None:
                 self.popen.terminate()
-            code = self.popen.wait(timeout)
-            self._reader.join(timeout)
+            code = self.wait(timeout)
             assert not SANITIZER.search(self.words), self.log()
             assert code == 0, f"exit code {code}:\n{self.log()}"
         finally:
@@ -331,7 +350,8 @@ class Server(Process):
                 process.kill()
         self.popen.stdout.close()
         self._reader.join(WAIT_S)
-        self.popen.stderr.close()
+        if self.popen.stderr:
+            self.popen.stderr.close()
 
     def __enter__(self):
         return self

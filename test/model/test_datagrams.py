@@ -44,12 +44,12 @@ def test_a_burst_is_answered_to_the_last(serve, tmp_path, scheme, model):
     client.send(b"warm")
     assert client.recv(99) == b"WARM"
     for worker in server.descendants():
-        worker.kill(19)  # SIGSTOP
+        worker.freeze()
     messages = [b"message %d" % i for i in range(count)]
     for message in messages:
         client.send(message)
     for worker in server.descendants():
-        worker.kill(18)  # SIGCONT
+        worker.thaw()
     assert answers(client, count, 0) == [message.upper() for message in messages]
     counted = server.wait_counters(datagrams_out=count + 1)
     assert (counted["datagrams_in"], counted["dropped_queue"]) == (count + 1, 0)
@@ -81,10 +81,10 @@ def test_queue_that_overflows_is_counted(serve):
     server = serve("echo", "udp://127.0.0.1:0?rcvbuf=4096", "--workers", "1")
     worker, = server.workers(1)
     with server.connect() as client:
-        worker.kill(19)
+        worker.freeze()
         for _ in range(100):
             client.send(b"x" * 1000)
-        worker.kill(18)
+        worker.thaw()
         dropped = server.wait_counters(datagrams_in=server_takes(server))["dropped_queue"]
         assert 0 < dropped < 100
         assert len(answers(client, 100 - dropped)) == 100 - dropped
@@ -202,11 +202,8 @@ def answers_until_quiet(client):
 def test_longer_answers_have_a_rate_for_each_source(serve, netns, model):
     pairs = [word for name in AMPLIFYING for word in (name, "udp://127.0.0.1:0")]
     server = serve(*pairs, "--rate", "10", "--length", "64", "--workers", "1", model=model)
-    if model in ("iterative", *LOOPS):  # one budget for all services of a worker
-        assert 20 <= ask_from("10.9.8.7", server, 0, 100) <= 30
-    else:
-        for index in range(len(AMPLIFYING)):
-            assert 20 <= ask_from("10.9.8.7", server, index, 60) <= 30
+    assert 20 <= ask_from("10.9.8.7", server, 0, 100) <= 30
+    assert ask_from("10.9.8.7", server, 1, 100) <= 10  # one budget for all services
     dropped = server.counters()["dropped_rate"]
     assert dropped >= 70
     server.wait_log("over its rate")
@@ -253,8 +250,8 @@ def test_unnamed_after_udp(serve, tmp_path, model):
         client.send(b"from a port")
         assert client.recv(99) == b"from a port"
         unnamed.sendto(b"from nowhere", f"{tmp_path}/s")
-        counted = server.wait_counters(datagrams_in=2)
-        assert counted["datagrams_out"] == counted["dropped_send"] == 1
+        counted = server.wait_counters(datagrams_in=2, datagrams_out=1, dropped_send=1)
+        assert counted["dropped_loop"] == 0
         assert answers(client, 0) == []
 
 
@@ -294,12 +291,12 @@ def test_receiver_that_has_gone(serve, tmp_path, model):
     for address in server.addresses:
         workers = until(server.descendants, "workers")
         for worker in workers:
-            worker.kill(19)
+            worker.freeze()
         with contextlib.closing(connect(address)) as client:
             for _ in range(5):
                 client.send(b"and gone")
         for worker in workers:
-            worker.kill(18)
+            worker.thaw()
         with server.connect(address) as client:
             client.send(b"next")
             assert client.recv(99) == b"next"

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from serving import (CONCURRENT, MODELS, WAIT_S, ask, closed, connect, read_all, read_n, reset, same,
-                     until)
+from serving import (CONCURRENT, MODELS, WAIT_S, ask, closed, connect, read_all, read_n, reset,
+                     same, until)
 
 ECHO = ("echo", "tcp://127.0.0.1:0")
 concurrent = pytest.mark.parametrize("model", CONCURRENT)

@@ -10,9 +10,9 @@
 #include "session.h"
 
 #define STANDARD "Server got message\n"
-#define TEXT(s)                                                                                    \
-	{                                                                                          \
-		.text = (s), .text_len = sizeof(s) - 1                                             \
+#define TEXT(s) \
+	{ \
+		.text = (s), .text_len = sizeof(s) - 1 \
 	}
 
 static const struct {

@@ -1,0 +1,7 @@
+"""The tests of this folder run servers as those of test/model do."""
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "model"))
+
+from fixtures import model, netns, serve  # noqa: E402, F401

@@ -1,0 +1,53 @@
+"""Fixtures of the tests that run servers, for the conftest.py of each folder."""
+import ctypes
+import os
+import subprocess
+
+import pytest
+
+from serving import MODELS, Server
+
+CLONE_NEWNET = 0x40000000
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    return request.param
+
+
+@pytest.fixture
+def serve(request):
+    """Starts servers; each must stop properly when the test has passed."""
+    servers = []
+
+    def start(*args, **kw):
+        servers.append(Server(*args, **kw))
+        return servers[-1]
+
+    yield start
+    try:
+        for server in servers:
+            if server.popen.poll() is None:
+                server.stop()
+    finally:
+        for server in servers:
+            server.end()
+            print(server.log())  # shown when the test has failed
+
+
+@pytest.fixture
+def netns():
+    """A network namespace for this test, with 10.9.8.7 beside loopback's own
+    addresses. A namespace belongs to a thread; pytest runs a test in one."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    if libc.unshare(CLONE_NEWNET) < 0:
+        os.close(before)
+        pytest.skip(f"no network namespace: {os.strerror(ctypes.get_errno())}")
+    try:
+        for words in ("link set lo up", "addr add 10.9.8.7/32 dev lo"):
+            subprocess.run(["ip", *words.split()], check=True)
+        yield
+    finally:
+        assert libc.setns(before, CLONE_NEWNET) == 0
+        os.close(before)

@@ -1,0 +1,393 @@
+/*
+ * test_own_services.c: services of one's own under every model: what the
+ * built-in ones do not ask for, deadlines and input that is left over.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include <sockeye/serve.h>
+#include <sockeye/stream.h>
+
+#define LEN(a)   (sizeof(a) / sizeof *(a))
+#define WAIT_MS  10000
+#define TICK_NS  (20 * SOCKEYE_NS_PER_MS)
+#define TICKS    5
+#define MESSAGE  50000 /* octets; no model has to hold more than 64 KiB that a session leaves */
+#define MESSAGES 5
+#define REST     30000
+
+/* --- the services --- */
+
+struct ticker {
+	uint64_t next_ns;
+	unsigned count;
+};
+
+/* Says "tick" every TICK_NS, whatever it gets meanwhile. */
+static void ticker_turn(void *state, const void *config, struct sockeye_turn *t)
+{
+	struct ticker *s = state;
+
+	(void)config;
+	t->in_taken = t->in_len;
+	t->deadline_ns = s->next_ns;
+	if (t->now.mono_ns < s->next_ns)
+		return;
+	memcpy(t->room, "tick\n", 5);
+	t->out = t->room;
+	t->out_len = 5;
+	t->deadline_ns = s->next_ns = t->now.mono_ns + TICK_NS;
+	t->close = ++s->count == TICKS;
+}
+
+/* Fills its room every TICK_NS, for ever. */
+static void flood_turn(void *state, const void *config, struct sockeye_turn *t)
+{
+	struct ticker *s = state;
+
+	(void)config;
+	t->in_taken = t->in_len;
+	t->deadline_ns = s->next_ns;
+	if (t->now.mono_ns < s->next_ns)
+		return;
+	memset(t->room, 'x', t->room_len);
+	t->out = t->room;
+	t->out_len = t->room_len;
+	t->more = s->count++ < 2000; /* at first as fast as it can */
+	t->deadline_ns = s->next_ns = t->more ? 0 : t->now.mono_ns + TICK_NS;
+}
+
+/* Takes nothing before it has seen a whole message, and answers its first and
+ * last octet; what is left at the end is answered with an 'R' before. */
+static void gather_turn(void *state, const void *config, struct sockeye_turn *t)
+{
+	size_t len = t->in_len < MESSAGE ? t->in_len : MESSAGE;
+	uint8_t *out = t->room;
+
+	(void)state, (void)config;
+	t->close = t->in_end && t->in_len <= MESSAGE;
+	if (len == 0 || (len < MESSAGE && !t->in_end))
+		return;
+	if (len < MESSAGE)
+		*out++ = 'R';
+	*out++ = t->in[0];
+	*out++ = t->in[len - 1];
+	t->in_taken = len;
+	t->out = t->room;
+	t->out_len = (size_t)(out - t->room);
+	t->more = t->in_len - len >= MESSAGE || (t->in_end && !t->close);
+}
+
+/* Echo, an octet a turn, and the room is used by turns with the input. */
+static void sip_turn(void *state, const void *config, struct sockeye_turn *t)
+{
+	(void)state, (void)config;
+	if (t->in_len > 0) {
+		t->in_taken = 1;
+		t->room[0] = t->in[0];
+		t->out = t->in[0] & 1 ? t->in : t->room;
+		t->out_len = 1;
+		t->more = t->in_len > 1;
+	}
+	t->close = t->in_end && t->in_len <= 1;
+}
+
+static const struct sockeye_service ticker = {
+    .name = "ticker",
+    .state_size = sizeof(struct ticker),
+    .uses_time = true,
+    .speaks_first = true,
+    .turn = ticker_turn,
+};
+static const struct sockeye_service flood = {
+    .name = "flood",
+    .state_size = sizeof(struct ticker),
+    .uses_time = true,
+    .speaks_first = true,
+    .turn = flood_turn,
+};
+static const struct sockeye_service gather = {.name = "gather", .turn = gather_turn};
+static const struct sockeye_service sip = {.name = "sip", .turn = sip_turn};
+
+/* --- a server in a process of its own --- */
+
+struct server {
+	pid_t pid;
+	int ready_rd, ready_wr, stop_rd, stop_wr;
+	int closed_rd, closed_wr; /* an octet for each connection that closed */
+	char address[SOCKEYE_ADDR_TEXT_MAX];
+};
+
+static int on_ready(void *arg, const struct sockeye_ready *ready)
+{
+	struct server *s = arg;
+	char text[SOCKEYE_ADDR_TEXT_MAX];
+
+	sockeye_sockaddr_print_url(&ready->sites[0].name, SOCKEYE_TCP, text, sizeof text);
+	return write(s->ready_wr, text, sizeof text) == (ssize_t)sizeof text ? 0 : -EIO;
+}
+
+static void on_event(void *arg, const struct sockeye_event *event)
+{
+	const struct server *s = arg;
+
+	if (event->kind == SOCKEYE_EVENT_CLOSE && write(s->closed_wr, "", 1) < 0)
+		abort();
+	if (event->kind == SOCKEYE_EVENT_COUNTERS &&
+	    write(s->ready_wr, event->counters, sizeof *event->counters) < 0)
+		abort();
+}
+
+static void server_start(struct server *s, const char *model, const struct sockeye_service *service,
+			 uint64_t idle_ms)
+{
+	struct sockeye_site site = {.service = service};
+	int ready[2], stop[2], closed[2];
+
+	assert_int_equal(pipe(ready), 0);
+	assert_int_equal(pipe(stop), 0);
+	assert_int_equal(pipe(closed), 0);
+	*s = (struct server){
+	    .ready_rd = ready[0],
+	    .ready_wr = ready[1],
+	    .stop_rd = stop[0],
+	    .stop_wr = stop[1],
+	    .closed_rd = closed[0],
+	    .closed_wr = closed[1],
+	};
+	assert_int_equal(sockeye_addr_parse("tcp://127.0.0.1:0", &site.addr, NULL), 0);
+	s->pid = fork();
+	if (s->pid == 0) {
+		struct sockeye_serve_opts opts = {
+		    .model = model,
+		    .model_strict = strcmp(model, "uring") != 0,
+		    .workers = 1,
+		    .idle_ms = idle_ms,
+		    .stop_fd = s->stop_rd,
+		    .no_signals = true,
+		    .verbose = true,
+		    .on_ready = on_ready,
+		    .on_event = on_event,
+		    .arg = s,
+		};
+
+		close(s->stop_wr);
+		_exit(sockeye_serve(&site, 1, &opts, NULL) == 0 ? 0 : 1);
+	}
+	assert_true(s->pid > 0);
+	assert_int_equal(sockeye_readn(s->ready_rd, s->address, sizeof s->address,
+				       sockeye_deadline_ms(WAIT_MS), NULL),
+			 0);
+}
+
+/* Stops it, and returns what it counted. */
+static struct sockeye_counters server_stop(struct server *s)
+{
+	struct sockeye_counters counters;
+	int status;
+
+	close(s->stop_wr);
+	assert_int_equal(sockeye_readn(s->ready_rd, &counters, sizeof counters,
+				       sockeye_deadline_ms(WAIT_MS), NULL),
+			 0);
+	assert_int_equal(waitpid(s->pid, &status, 0), s->pid);
+	assert_int_equal(status, 0);
+	close(s->stop_rd);
+	close(s->ready_rd);
+	close(s->ready_wr);
+	close(s->closed_rd);
+	close(s->closed_wr);
+	return counters;
+}
+
+static int client_of(const struct server *s)
+{
+	struct sockeye_addr addr;
+	int fd;
+
+	assert_int_equal(sockeye_addr_parse(s->address, &addr, NULL), 0);
+	fd = sockeye_connect(&addr, NULL, NULL);
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void read_exactly(int fd, void *buf, size_t len)
+{
+	assert_int_equal(sockeye_readn(fd, buf, len, sockeye_deadline_ms(WAIT_MS), NULL), 0);
+}
+
+static void read_end(int fd)
+{
+	char byte;
+
+	assert_int_equal(sockeye_read_some(fd, &byte, 1, sockeye_deadline_ms(WAIT_MS)), 0);
+}
+
+/* --- the tests, each under the model that *state names --- */
+
+static void deadlines_come_by_themselves(void **state)
+{
+	struct server s;
+	char said[TICKS * 5];
+	uint64_t started;
+	int fd;
+
+	server_start(&s, *state, &ticker, 0);
+	fd = client_of(&s);
+	started = sockeye_now().mono_ns;
+	read_exactly(fd, said, sizeof said);
+	assert_true(sockeye_now().mono_ns - started > (TICKS - 2) * TICK_NS);
+	assert_memory_equal(said, "tick\ntick\ntick\ntick\ntick\n", sizeof said);
+	read_end(fd);
+	close(fd);
+	assert_int_equal(server_stop(&s).closed_end, 1);
+}
+
+/* A client that has ended its side, or talks, does not stop the clock. */
+static void deadlines_come_whatever_the_client_does(void **state)
+{
+	struct server s;
+	char said[TICKS * 5];
+	int ended, talking;
+
+	server_start(&s, *state, &ticker, 0);
+	ended = client_of(&s);
+	assert_int_equal(sockeye_half_close(ended), 0);
+	read_exactly(ended, said, sizeof said);
+	read_end(ended);
+	close(ended);
+	talking = client_of(&s);
+	for (int i = 0; i < TICKS * 5; i++) {
+		(void)sockeye_writen(talking, "x", 1, 0, NULL); /* it may have left */
+		read_exactly(talking, said + i, 1);
+	}
+	assert_memory_equal(said, "tick\ntick\ntick\ntick\ntick\n", sizeof said);
+	read_end(talking);
+	close(talking);
+	assert_int_equal(server_stop(&s).closed_end, 2);
+}
+
+/* A service with deadlines is closed by the idle time-out as any other, while
+ * what it said is stuck in flight. Its end cannot reach a client either. */
+static void limits_hold_beside_deadlines(void **state)
+{
+	struct server s;
+	char closed;
+	int fd;
+
+	server_start(&s, *state, &flood, 200);
+	fd = client_of(&s);
+	read_exactly(s.closed_rd, &closed, 1);
+	close(fd);
+	assert_int_equal(server_stop(&s).closed_idle, 1);
+}
+
+static void input_that_is_left_comes_again(void **state)
+{
+	static const size_t pieces[] = {1, MESSAGE, 7, MESSAGE - 8, 70000};
+	static uint8_t data[MESSAGES * MESSAGE + REST];
+	struct server s;
+	uint8_t said[2];
+	size_t at = 0;
+	int fd;
+
+	for (size_t i = 0; i < sizeof data; i++)
+		data[i] = (uint8_t)(i * 7 / 1000);
+	server_start(&s, *state, &gather, 0);
+	fd = client_of(&s);
+	for (size_t i = 0; at < sizeof data; i++) {
+		size_t n = i < LEN(pieces) ? pieces[i] : sizeof data;
+
+		if (n > sizeof data - at)
+			n = sizeof data - at;
+		assert_int_equal(sockeye_writen(fd, data + at, n, 0, NULL), 0);
+		at += n;
+	}
+	assert_int_equal(sockeye_half_close(fd), 0);
+	for (size_t i = 0; i < MESSAGES; i++) {
+		read_exactly(fd, said, 2);
+		assert_int_equal(said[0], data[i * MESSAGE]);
+		assert_int_equal(said[1], data[(i + 1) * MESSAGE - 1]);
+	}
+	read_exactly(fd, said, 1);
+	assert_int_equal(said[0], 'R');
+	read_exactly(fd, said, 2);
+	assert_int_equal(said[0], data[MESSAGES * MESSAGE]);
+	assert_int_equal(said[1], data[sizeof data - 1]);
+	read_end(fd);
+	close(fd);
+	assert_int_equal(server_stop(&s).closed_end, 1);
+}
+
+static void input_is_taken_by_the_octet(void **state)
+{
+	static uint8_t data[20000], back[sizeof data];
+	struct server s;
+	int fd;
+
+	for (size_t i = 0; i < sizeof data; i++)
+		data[i] = (uint8_t)(i ^ i >> 8);
+	server_start(&s, *state, &sip, 0);
+	fd = client_of(&s);
+	assert_int_equal(sockeye_writen(fd, data, sizeof data, 0, NULL), 0);
+	assert_int_equal(sockeye_half_close(fd), 0);
+	read_exactly(fd, back, sizeof back);
+	assert_memory_equal(back, data, sizeof data);
+	read_end(fd);
+	close(fd);
+	assert_int_equal(server_stop(&s).bytes_out, sizeof data);
+}
+
+static void input_that_is_never_taken_ends_it(void **state)
+{
+	struct server s;
+	int fd;
+
+	server_start(&s, *state, &gather, 300);
+	fd = client_of(&s);
+	assert_int_equal(sockeye_writen(fd, "12345", 5, 0, NULL), 0);
+	read_end(fd);
+	close(fd);
+	assert_int_equal(server_stop(&s).closed_idle, 1);
+}
+
+int main(void)
+{
+	static const struct {
+		const char *name;
+		void (*run)(void **state);
+	} tests[] = {
+	    {"deadlines come by themselves", deadlines_come_by_themselves},
+	    {"deadlines come whatever the client does", deadlines_come_whatever_the_client_does},
+	    {"limits hold beside deadlines", limits_hold_beside_deadlines},
+	    {"input that is left comes again", input_that_is_left_comes_again},
+	    {"input is taken by the octet", input_is_taken_by_the_octet},
+	    {"input that is never taken ends it", input_that_is_never_taken_ends_it},
+	};
+	static char names[8 * LEN(tests)][80];
+	struct CMUnitTest all[8 * LEN(tests)];
+	size_t count = 0;
+
+	signal(SIGPIPE, SIG_IGN);
+	alarm(50); /* a hang is a failure */
+	for (size_t m = 0; sockeye_models[m] != NULL; m++)
+		for (size_t i = 0; i < LEN(tests); i++, count++) {
+			snprintf(names[count], sizeof names[count], "%s: %s", sockeye_models[m],
+				 tests[i].name);
+			all[count] = (struct CMUnitTest){
+			    .name = names[count],
+			    .test_func = tests[i].run,
+			    .initial_state = (void *)(uintptr_t)sockeye_models[m],
+			};
+		}
+	return _cmocka_run_group_tests("own services", all, count, NULL, NULL);
+}
