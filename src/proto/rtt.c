@@ -1,0 +1,68 @@
+/*
+ * rtt.c: the estimator of RFC 6298, in whole nanoseconds.
+ */
+#include "proto/rtt.h"
+
+#define BACKOFF_MAX 16
+
+static uint64_t clamp(uint64_t v, uint64_t least, uint64_t most)
+{
+	return v < least ? least : v > most ? most : v;
+}
+
+void sockeye__rtt_init(struct sockeye__rtt *r, uint64_t initial_ns, uint64_t floor_ns,
+		       uint64_t ceiling_ns)
+{
+	/* A negotiated time-out can be shorter than our floor: the peer's word counts. */
+	if (floor_ns > ceiling_ns)
+		floor_ns = ceiling_ns;
+	*r = (struct sockeye__rtt){
+	    .rto_ns = clamp(initial_ns, floor_ns, ceiling_ns),
+	    .floor_ns = floor_ns,
+	    .ceiling_ns = ceiling_ns,
+	};
+}
+
+/* RFC 6298 2.2 and 2.3, with alpha 1/8, beta 1/4 and K 4. */
+void sockeye__rtt_sample(struct sockeye__rtt *r, uint64_t ns)
+{
+	/* Beyond the ceiling a sample would say nothing more, and could overflow. */
+	ns = clamp(ns, 1, r->ceiling_ns);
+	if (r->smoothed_ns == 0) {
+		r->smoothed_ns = ns;
+		r->variance_ns = ns / 2;
+	} else {
+		uint64_t off = ns > r->smoothed_ns ? ns - r->smoothed_ns : r->smoothed_ns - ns;
+
+		r->variance_ns = r->variance_ns - r->variance_ns / 4 + off / 4;
+		r->smoothed_ns =
+		    clamp(r->smoothed_ns - r->smoothed_ns / 8 + ns / 8, 1, r->ceiling_ns);
+	}
+	r->rto_ns = clamp(r->smoothed_ns + 4 * r->variance_ns, r->floor_ns, r->ceiling_ns);
+	r->backoff = 0;
+}
+
+void sockeye__rtt_back_off(struct sockeye__rtt *r)
+{
+	if (r->backoff < BACKOFF_MAX)
+		r->backoff++;
+}
+
+uint64_t sockeye__rtt_timeout(const struct sockeye__rtt *r, uint64_t random)
+{
+	uint64_t ns = r->rto_ns;
+
+	for (unsigned i = 0; i < r->backoff && ns < r->ceiling_ns; i++)
+		ns *= 2;
+	ns = clamp(ns, r->floor_ns, r->ceiling_ns);
+	return r->backoff == 0 ? ns : ns - ns / 8 * (random % 1024) / 1024;
+}
+
+uint64_t sockeye__rtt_patience(const struct sockeye__rtt *r)
+{
+	uint64_t most = r->smoothed_ns / 4;
+
+	if (r->smoothed_ns == 0)
+		return r->rto_ns / 2;
+	return r->smoothed_ns - (r->variance_ns < most ? r->variance_ns : most);
+}

@@ -1,0 +1,213 @@
+/*
+ * tftp_options.c: one table of options, read by all who parse, print, grant and
+ * check.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include <sockeye/time.h>
+
+#include "proto/tftp_options.h"
+
+#define VALUE_TEXT_MAX 21 /* 2^64 - 1 and its NUL */
+
+/* How an answer may differ from what was asked. */
+enum answer {
+	EXACT, /* not at all */
+	LOWER, /* be less */
+	ANY,
+};
+
+static const struct option {
+	const char *name;
+	uint64_t min, max;
+	enum answer answer;
+	bool lowered; /* a value above max is asked down, not ignored */
+} options[SOCKEYE__TFTP_OPTIONS] = {
+    [SOCKEYE__TFTP_BLKSIZE] = {"blksize", SOCKEYE__TFTP_BLKSIZE_MIN, SOCKEYE__TFTP_BLKSIZE_MAX,
+			       LOWER, true},
+    [SOCKEYE__TFTP_BLKSIZE2] = {"blksize2", SOCKEYE__TFTP_BLKSIZE_MIN, 32768, LOWER, true},
+    [SOCKEYE__TFTP_TIMEOUT] = {"timeout", 1, 255, EXACT, false},
+    [SOCKEYE__TFTP_UTIMEOUT] = {"utimeout", 10000, 255000000, EXACT, false},
+    [SOCKEYE__TFTP_TSIZE] = {"tsize", 0, INT64_MAX, ANY, false},
+    [SOCKEYE__TFTP_WINDOWSIZE] = {"windowsize", 1, 65535, LOWER, false},
+    [SOCKEYE__TFTP_ROLLOVER] = {"rollover", 0, 1, EXACT, false},
+};
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+uint16_t sockeye__tftp_blksize(const struct sockeye__tftp_options *o)
+{
+	if (sockeye__tftp_has(o, SOCKEYE__TFTP_BLKSIZE))
+		return (uint16_t)o->value[SOCKEYE__TFTP_BLKSIZE];
+	if (sockeye__tftp_has(o, SOCKEYE__TFTP_BLKSIZE2))
+		return (uint16_t)o->value[SOCKEYE__TFTP_BLKSIZE2];
+	return SOCKEYE__TFTP_BLKSIZE_DEFAULT;
+}
+
+uint16_t sockeye__tftp_windowsize(const struct sockeye__tftp_options *o)
+{
+	if (!sockeye__tftp_has(o, SOCKEYE__TFTP_WINDOWSIZE))
+		return 1;
+	return (uint16_t)o->value[SOCKEYE__TFTP_WINDOWSIZE];
+}
+
+uint64_t sockeye__tftp_timeout_ns(const struct sockeye__tftp_options *o)
+{
+	if (sockeye__tftp_has(o, SOCKEYE__TFTP_UTIMEOUT))
+		return o->value[SOCKEYE__TFTP_UTIMEOUT] * 1000;
+	if (sockeye__tftp_has(o, SOCKEYE__TFTP_TIMEOUT))
+		return o->value[SOCKEYE__TFTP_TIMEOUT] * SOCKEYE_NS_PER_S;
+	return 0;
+}
+
+/* SOCKEYE__TFTP_OPTIONS when there is none of that name. */
+static enum sockeye__tftp_option option_find(struct sockeye__octets name)
+{
+	int i;
+
+	for (i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
+		if (strlen(options[i].name) == name.len &&
+		    strncasecmp(options[i].name, (const char *)name.at, name.len) == 0)
+			break;
+	return (enum sockeye__tftp_option)i;
+}
+
+/* Digits and nothing else; what is too large for 64 bits is UINT64_MAX. */
+static bool value_parse(struct sockeye__octets text, uint64_t *out)
+{
+	uint64_t v = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.at[i] < '0' || text.at[i] > '9')
+			return false;
+		if (__builtin_mul_overflow(v, UINT64_C(10), &v) ||
+		    __builtin_add_overflow(v, (uint64_t)(text.at[i] - '0'), &v))
+			v = UINT64_MAX;
+	}
+	*out = v;
+	return text.len > 0;
+}
+
+struct sockeye__tftp_options sockeye__tftp_options_parse(struct sockeye__octets pairs)
+{
+	struct sockeye__tftp_options o = {0};
+	struct sockeye__tftp_pair pair;
+	unsigned seen = 0;
+
+	while (sockeye__tftp_pair_next(&pairs, &pair)) {
+		enum sockeye__tftp_option i = option_find(pair.name);
+		uint64_t v;
+
+		if (i == SOCKEYE__TFTP_OPTIONS || (seen & SOCKEYE__TFTP_BIT(i)))
+			continue;
+		seen |= SOCKEYE__TFTP_BIT(i);
+		if (!value_parse(pair.value, &v) || v < options[i].min)
+			continue;
+		if (v > options[i].max && options[i].lowered)
+			v = options[i].max;
+		if (v <= options[i].max)
+			sockeye__tftp_set(&o, i, v);
+	}
+	return o;
+}
+
+/* Block sizes as the policy has them, and one of the two options only. */
+static void blksize_grant(struct sockeye__tftp_options *o, uint64_t most)
+{
+	uint64_t *blksize = &o->value[SOCKEYE__TFTP_BLKSIZE];
+	uint64_t *power = &o->value[SOCKEYE__TFTP_BLKSIZE2];
+
+	*blksize = least(*blksize, most);
+	*power = least(*power, most);
+	while ((*power & (*power - 1)) != 0)
+		*power &= *power - 1;
+	if (sockeye__tftp_has(o, SOCKEYE__TFTP_BLKSIZE))
+		o->has &= ~SOCKEYE__TFTP_BIT(SOCKEYE__TFTP_BLKSIZE2);
+}
+
+static void window_grant(struct sockeye__tftp_options *o, uint64_t most)
+{
+	uint64_t *window = &o->value[SOCKEYE__TFTP_WINDOWSIZE];
+
+	/* Numbers start again after 65535 blocks then: a window of as many would
+	 * have two blocks of one number at its ends. */
+	if (sockeye__tftp_has(o, SOCKEYE__TFTP_ROLLOVER) && o->value[SOCKEYE__TFTP_ROLLOVER] == 1)
+		most = least(most, 65534);
+	*window = least(*window, most);
+}
+
+struct sockeye__tftp_options
+sockeye__tftp_options_negotiate(const struct sockeye__tftp_options *asked,
+				const struct sockeye__tftp_policy *policy, bool upload,
+				const uint64_t *size)
+{
+	struct sockeye__tftp_options o = *asked;
+
+	o.has &= ~policy->refused;
+	if (sockeye__tftp_has(&o, SOCKEYE__TFTP_TSIZE) && !upload) {
+		/* No size at all instead of 0: curl takes tsize=0 for an error. */
+		if (size == NULL || *size == 0)
+			o.has &= ~SOCKEYE__TFTP_BIT(SOCKEYE__TFTP_TSIZE);
+		else
+			o.value[SOCKEYE__TFTP_TSIZE] = *size;
+	}
+	blksize_grant(&o, policy->blksize_max ? policy->blksize_max : SOCKEYE__TFTP_BLKSIZE_MAX);
+	window_grant(&o, policy->window_max ? policy->window_max : SOCKEYE__TFTP_WINDOW_CEILING);
+	return o;
+}
+
+ssize_t sockeye__tftp_options_encode(uint8_t *buf, size_t cap,
+				     const struct sockeye__tftp_options *o)
+{
+	size_t len = 0;
+
+	for (int i = 0; i < SOCKEYE__TFTP_OPTIONS; i++) {
+		size_t name_len = strlen(options[i].name) + 1;
+		char text[VALUE_TEXT_MAX];
+		size_t text_len;
+
+		if (!sockeye__tftp_has(o, (enum sockeye__tftp_option)i))
+			continue;
+		text_len = (size_t)snprintf(text, sizeof text, "%ju", (uintmax_t)o->value[i]) + 1;
+		if (name_len + text_len > cap - len)
+			return -ENOBUFS;
+		memcpy(buf + len, options[i].name, name_len);
+		memcpy(buf + len + name_len, text, text_len);
+		len += name_len + text_len;
+	}
+	return (ssize_t)len;
+}
+
+static bool answer_fits(enum sockeye__tftp_option i, uint64_t asked, uint64_t v)
+{
+	if (v < options[i].min || v > options[i].max)
+		return false;
+	return options[i].answer == ANY || v == asked || (options[i].answer == LOWER && v < asked);
+}
+
+int sockeye__tftp_oack_check(const struct sockeye__tftp_options *asked,
+			     struct sockeye__octets pairs, struct sockeye__tftp_options *out)
+{
+	struct sockeye__tftp_options o = {0};
+	struct sockeye__tftp_pair pair;
+
+	while (sockeye__tftp_pair_next(&pairs, &pair)) {
+		enum sockeye__tftp_option i = option_find(pair.name);
+		uint64_t v;
+
+		if (i == SOCKEYE__TFTP_OPTIONS || !sockeye__tftp_has(asked, i) ||
+		    !value_parse(pair.value, &v) || !answer_fits(i, asked->value[i], v))
+			return -EPROTO;
+		if (!sockeye__tftp_has(&o, i))
+			sockeye__tftp_set(&o, i, v);
+	}
+	*out = o;
+	return 0;
+}

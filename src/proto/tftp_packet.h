@@ -1,0 +1,97 @@
+/*
+ * tftp_packet.h: the packets of TFTP (RFC 1350, 2347) as octets.
+ *
+ * Decoding looks at lengths and copies nothing: texts are slices of the packet.
+ * Encoding returns the length, or -ENOBUFS where the packet does not fit.
+ */
+#ifndef SOCKEYE_PROTO_TFTP_PACKET_H
+#define SOCKEYE_PROTO_TFTP_PACKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define SOCKEYE__TFTP_HEADER 4 /* octets before the payload of a DATA */
+
+enum sockeye__tftp_opcode {
+	SOCKEYE__TFTP_RRQ = 1,
+	SOCKEYE__TFTP_WRQ,
+	SOCKEYE__TFTP_DATA,
+	SOCKEYE__TFTP_ACK,
+	SOCKEYE__TFTP_ERROR,
+	SOCKEYE__TFTP_OACK,
+};
+
+enum sockeye__tftp_code {
+	SOCKEYE__TFTP_UNDEFINED,
+	SOCKEYE__TFTP_NOT_FOUND,
+	SOCKEYE__TFTP_ACCESS,
+	SOCKEYE__TFTP_DISK_FULL,
+	SOCKEYE__TFTP_ILLEGAL,
+	SOCKEYE__TFTP_UNKNOWN_TID,
+	SOCKEYE__TFTP_EXISTS,
+	SOCKEYE__TFTP_NO_USER,
+	SOCKEYE__TFTP_OPTION_REFUSED, /* RFC 2347 */
+};
+
+enum sockeye__tftp_mode {
+	SOCKEYE__TFTP_OCTET,
+	SOCKEYE__TFTP_NETASCII,
+};
+
+/* A part of a packet. */
+struct sockeye__octets {
+	const uint8_t *at;
+	size_t len;
+};
+
+struct sockeye__tftp_packet {
+	enum sockeye__tftp_opcode opcode;
+	uint16_t number;                /* DATA, ACK: block; ERROR: code */
+	struct sockeye__octets payload; /* DATA */
+	struct sockeye__octets text;    /* ERROR: without its NUL; a stranger's octets */
+	struct sockeye__octets name;    /* RRQ, WRQ: not empty, no NUL; a stranger's octets */
+	enum sockeye__tftp_mode mode;   /* RRQ, WRQ */
+	struct sockeye__octets options; /* RRQ, WRQ, OACK: for sockeye__tftp_pair_next */
+};
+
+struct sockeye__tftp_pair {
+	struct sockeye__octets name, value;
+};
+
+/* 0, or what is wrong: -EBADMSG (too short, not terminated, no name),
+ * -EPROTONOSUPPORT (unknown mode), -ENOMSG (no opcode of TFTP). Of a request in
+ * an unknown mode, all the rest is written to *out. What follows an ACK is
+ * ignored, as is an ERROR text without its NUL or none at all. */
+int sockeye__tftp_decode(const void *packet, size_t len, struct sockeye__tftp_packet *out);
+
+/* Takes the first option off `rest`. False when there is none: garbage behind
+ * the last pair, and a name without a value, are the end (Apple's Open
+ * Firmware and Tivoli's PXE send such). */
+bool sockeye__tftp_pair_next(struct sockeye__octets *rest, struct sockeye__tftp_pair *out);
+
+/* The header of a DATA, and the whole of an ACK. */
+void sockeye__tftp_data_encode(uint8_t out[SOCKEYE__TFTP_HEADER], uint16_t block);
+void sockeye__tftp_ack_encode(uint8_t out[SOCKEYE__TFTP_HEADER], uint16_t block);
+
+/* The text is cut where it does not fit; cap is at least 5. */
+size_t sockeye__tftp_error_encode(uint8_t *buf, size_t cap, uint16_t code, const char *text);
+
+/* Name without NUL, mode; the options are appended to it by
+ * sockeye__tftp_options_encode. */
+ssize_t sockeye__tftp_request_encode(uint8_t *buf, size_t cap, enum sockeye__tftp_opcode opcode,
+				     struct sockeye__octets name, enum sockeye__tftp_mode mode);
+
+static inline uint16_t sockeye__tftp_get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static inline void sockeye__tftp_put16(uint8_t *p, unsigned v)
+{
+	p[0] = (uint8_t)(v >> 8);
+	p[1] = (uint8_t)v;
+}
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * tftp_parts.h: what the files of the transfer share.
+ *
+ * tftp_transfer.c   both ends and directions: offers, errors, timers
+ * tftp_send.c       DATA out, ACK in
+ * tftp_receive.c    DATA in, ACK out
+ */
+#ifndef SOCKEYE_PROTO_TFTP_PARTS_H
+#define SOCKEYE_PROTO_TFTP_PARTS_H
+
+#include "proto/tftp_transfer.h"
+
+/* The one control packet that can be due: the newest replaces what was. */
+enum sockeye__tftp_say {
+	SOCKEYE__SAY_NOTHING,
+	SOCKEYE__SAY_OFFER, /* a client's request, a server's OACK */
+	SOCKEYE__SAY_ACK,
+	SOCKEYE__SAY_ERROR,
+};
+
+/* How many blocks after `from` the nearest block of that number is;
+ * UINT32_MAX when none has it. */
+uint32_t sockeye__tftp_ahead(const struct sockeye__tftp *x, uint64_t from, uint16_t number);
+
+/* The timer, armed anew. */
+void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns);
+
+/* Something new came from the peer. */
+void sockeye__tftp_progress(struct sockeye__tftp *x, uint64_t now_ns);
+
+/* The end, without a word to the peer, or with an ERROR. */
+void sockeye__tftp_finish(struct sockeye__tftp *x, enum sockeye__tftp_result result);
+void sockeye__tftp_refuse(struct sockeye__tftp *x, enum sockeye__tftp_result result, uint16_t code,
+			  const char *text);
+
+/* Sender. */
+void sockeye__tftp_sender_init(struct sockeye__tftp *x);
+void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number);
+void sockeye__tftp_sender_repeat(struct sockeye__tftp *x, uint64_t now_ns);
+void sockeye__tftp_sender_timer(struct sockeye__tftp *x);
+bool sockeye__tftp_sender_pause_over(struct sockeye__tftp *x, uint64_t now_ns);
+bool sockeye__tftp_sender_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,
+			       struct sockeye__tftp_send *out);
+bool sockeye__tftp_sender_all_sent(const struct sockeye__tftp *x);
+
+/* Receiver. */
+void sockeye__tftp_receiver_init(struct sockeye__tftp *x);
+void sockeye__tftp_receiver_data(struct sockeye__tftp *x, uint64_t now_ns,
+				 const struct sockeye__tftp_packet *p,
+				 struct sockeye__tftp_got *out);
+void sockeye__tftp_receiver_repeat(struct sockeye__tftp *x, uint64_t now_ns);
+bool sockeye__tftp_receiver_gap_due(struct sockeye__tftp *x);
+void sockeye__tftp_receiver_said(struct sockeye__tftp *x, uint64_t now_ns);
+
+#endif

@@ -1,0 +1,79 @@
+/*
+ * sim.h: one simulated transfer, and who does what with it.
+ *
+ * network.c     packets on the way
+ * sim_scene.c   from the seed: the file, the options, the network
+ * sim_run.c     time goes by, packets go to and fro
+ * sim_check.c   what has to hold
+ * tftp_sim.c    many of them
+ */
+#ifndef SOCKEYE_TEST_SIM_H
+#define SOCKEYE_TEST_SIM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <sockeye/time.h>
+
+#include "proto/tftp_transfer.h"
+#include "network.h"
+
+#define MS           SOCKEYE_NS_PER_MS
+#define RTO_FIRST_NS (20 * MS)
+#define RTO_MAX_NS   (80 * MS)
+#define SILENCE_NS   (400 * MS)
+#define DALLY_NS     (250 * MS)
+#define NUMBERS      256 /* on the wire, so that they start again all the time */
+#define WINDOW_MAX   16
+#define START_NS     (1000 * MS)
+#define REQUEST_MAX  256
+
+struct peer {
+	struct sockeye__tftp x;
+	bool exists;
+	unsigned tid;   /* server: its port; client: the one it talks to, 0 not known yet */
+	uint64_t front; /* how far it is: a change is progress */
+	uint64_t front_ns, over_ns, done_ns;
+	uint64_t acks, blocks; /* packets sent */
+};
+
+struct sim {
+	uint64_t seed, now_ns;
+	bool trace;
+	struct network net;
+	struct random random;
+	struct peer peer[2];
+	enum end sender;
+	uint64_t size, written, dribble;
+	bool dribbled;
+	uint64_t dribble_ns; /* when the sender gets more of its file; 0 never */
+	uint64_t abort_ns;   /* one end gives it up; 0 never */
+	enum end aborter;
+	bool aborted;
+	struct sockeye__tftp_options asked;
+	struct sockeye__tftp_policy policy;
+	uint32_t numbers;
+	unsigned tids;
+	uint8_t request[REQUEST_MAX], memory[2][WINDOW_MAX * PACKET_MAX];
+	size_t request_len;
+	char failure[256];
+};
+
+extern const char *const sim_ends[];
+extern const char *const sim_results[];
+
+/* The first thing that is wrong is kept. */
+void sim_wrong(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+void sim_scene(struct sim *s, uint64_t seed);
+void sim_run(struct sim *s);
+void sim_check_progress(struct sim *s); /* after each step */
+void sim_check_end(struct sim *s);
+uint64_t sim_limit_ns(const struct sim *s); /* all must be over by then */
+
+static inline uint64_t sim_blocks(const struct sim *s)
+{
+	return s->size / s->peer[s->sender].x.blksize + 1;
+}
+
+#endif

@@ -1,0 +1,178 @@
+/*
+ * sim_check.c: what has to hold.
+ */
+#include <inttypes.h>
+
+#include "sim.h"
+
+/* How far an end is, as an outsider sees it. */
+static uint64_t front_of(const struct peer *p)
+{
+	uint64_t front = p->x.offering ? 0 : 1;
+
+	return front + (p->x.config.sends ? p->x.s.una : p->x.r.next + p->x.count.kept);
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+uint64_t sim_limit_ns(const struct sim *s)
+{
+	const struct sockeye__tftp *x = &s->peer[s->sender].x;
+	uint64_t windows = s->peer[s->sender].exists ? sim_blocks(s) / x->window + 1 : 0;
+	uint64_t trip_ns = 2 * (s->net.delay_ns + s->net.jitter_ns);
+
+	/* Twice each window's round trip for pauses; a silence, which an end may
+	 * be in when the other has gone; and the back-off it comes from. */
+	return s->net.heal_ns + windows * (2 * trip_ns + MS) + s->size / 16 * MS + 2 * SILENCE_NS +
+	       DALLY_NS + 4 * RTO_MAX_NS;
+}
+
+static void check_give_up(struct sim *s, enum end end)
+{
+	const struct peer *p = &s->peer[end], *other = &s->peer[1 - end];
+	uint64_t silent_ns = s->now_ns - p->front_ns;
+
+	if (end == SERVER && !p->x.confirmed)
+		return; /* a stranger gets few packets only */
+	if (silent_ns < SILENCE_NS)
+		sim_wrong(s, "%s gives up %" PRIu64 " ms after progress", sim_ends[end],
+			  silent_ns / MS);
+	if (s->now_ns > later(s->net.heal_ns, p->front_ns) + SILENCE_NS && !other->x.over &&
+	    other->exists)
+		sim_wrong(s, "%s gives up though the network has healed", sim_ends[end]);
+}
+
+/* Its last ACK was repeated for so long that the sender must have got it. */
+static void check_dally(struct sim *s)
+{
+	const struct peer *sender = &s->peer[s->sender], *receiver = &s->peer[1 - s->sender];
+	uint64_t from_ns = later(receiver->done_ns, s->net.heal_ns);
+
+	uint64_t to_ns = receiver->x.over ? receiver->over_ns : s->now_ns;
+
+	if ((s->sender == CLIENT || sender->x.confirmed) &&
+	    receiver->x.result == SOCKEYE__TFTP_DONE &&
+	    (to_ns > from_ns + 2 * RTO_MAX_NS + 20 * MS || receiver->done_ns > s->net.heal_ns))
+		sim_wrong(s, "the last ACK is missing though it was to be had");
+}
+
+static void check_over(struct sim *s, enum end end)
+{
+	const struct peer *p = &s->peer[end], *other = &s->peer[1 - end];
+
+	switch (p->x.result) {
+	case SOCKEYE__TFTP_DONE:
+		if (p->x.config.sends &&
+		    (!other->exists || other->x.result != SOCKEYE__TFTP_DONE) && !s->aborted)
+			sim_wrong(s, "%s is done, but the receiver is not", sim_ends[end]);
+		if (!p->x.config.sends && s->now_ns < p->done_ns + DALLY_NS && !s->aborted)
+			sim_wrong(s, "%s leaves without dallying", sim_ends[end]);
+		break;
+	case SOCKEYE__TFTP_LAST_ACK_MISSING:
+		check_dally(s);
+		check_give_up(s, end);
+		break;
+	case SOCKEYE__TFTP_TIMED_OUT:
+		check_give_up(s, end);
+		break;
+	case SOCKEYE__TFTP_PEER_ERROR:
+	case SOCKEYE__TFTP_ABORTED:
+		if (!s->aborted)
+			sim_wrong(s, "%s has an error that nobody made", sim_ends[end]);
+		break;
+	default:
+		sim_wrong(s, "%s ends: %s", sim_ends[end], sim_results[p->x.result]);
+	}
+}
+
+void sim_check_progress(struct sim *s)
+{
+	for (int i = 0; i < 2; i++) {
+		struct peer *p = &s->peer[i];
+		uint64_t front;
+
+		if (!p->exists)
+			continue;
+		front = front_of(p);
+		if (front != p->front)
+			p->front_ns = s->now_ns;
+		p->front = front;
+		if (p->x.result == SOCKEYE__TFTP_DONE && p->done_ns == 0)
+			p->done_ns = s->now_ns;
+		if (p->x.over && p->over_ns == 0) {
+			p->over_ns = s->now_ns;
+			check_over(s, (enum end)i);
+		}
+		if (p->x.r.kept > p->x.r.slots)
+			sim_wrong(s, "%s keeps more than it has room for", sim_ends[i]);
+	}
+}
+
+/* Without any fault every packet is sent once. */
+static void check_perfect(struct sim *s)
+{
+	const struct peer *sender = &s->peer[s->sender], *receiver = &s->peer[1 - s->sender];
+	uint64_t blocks = sim_blocks(s), window = sender->x.window;
+	uint64_t acks = (blocks + window - 1) / window;
+
+	if (sender->blocks != blocks)
+		sim_wrong(s, "%" PRIu64 " DATA sent for %" PRIu64 " blocks", sender->blocks,
+			  blocks);
+	if (receiver->acks < acks || receiver->acks > acks + 1)
+		sim_wrong(s, "%" PRIu64 " ACK sent for %" PRIu64 " blocks, window %" PRIu64,
+			  receiver->acks, blocks, window);
+}
+
+/* Each fault, and each time-out, explains one pass of a window at most. */
+static void check_amount(struct sim *s)
+{
+	const struct peer *sender = &s->peer[s->sender], *receiver = &s->peer[1 - s->sender];
+	const struct network *n = &s->net;
+	uint64_t blocks = sim_blocks(s), window = sender->x.window;
+	uint64_t faults = n->dropped + n->delayed + n->damaged + sender->x.count.timeouts +
+			  receiver->x.count.timeouts;
+	bool steady = n->jitter_ns == 0; /* else any packet may overtake another */
+	bool keeps = receiver->x.r.slots == window - 1;
+	uint64_t most = blocks + faults * window + n->repeated;
+
+	if (!steady)
+		most += blocks * (keeps ? 5 : window);
+	else if (!keeps) /* the sender finds that out */
+		most += window;
+
+	if (steady && faults == 0 && n->repeated == 0) {
+		check_perfect(s);
+		return;
+	}
+	/* Doubled packets alone make nobody repeat anything (RFC 1123 4.2.3.1). */
+	if (steady && faults == 0 && sender->blocks != blocks)
+		sim_wrong(s,
+			  "%" PRIu64 " DATA sent for %" PRIu64 " blocks, though nothing was lost",
+			  sender->blocks, blocks);
+	if (sender->blocks > most)
+		sim_wrong(s,
+			  "%" PRIu64 " DATA sent for %" PRIu64 " blocks, window %" PRIu64
+			  ", after %" PRIu64 " faults",
+			  sender->blocks, blocks, window, faults);
+	if (receiver->acks > (steady ? blocks / window + 2 : blocks + 2) + 2 * faults +
+				 sender->x.count.resent + n->repeated)
+		sim_wrong(s, "%" PRIu64 " ACK sent for %" PRIu64 " blocks, window %" PRIu64,
+			  receiver->acks, blocks, window);
+}
+
+void sim_check_end(struct sim *s)
+{
+	const struct peer *client = &s->peer[CLIENT], *server = &s->peer[SERVER];
+	bool failed = client->x.result > SOCKEYE__TFTP_LAST_ACK_MISSING ||
+		      (server->exists && server->x.result > SOCKEYE__TFTP_LAST_ACK_MISSING);
+
+	if (s->aborted || failed || !server->exists)
+		return;
+	if (s->written != s->size)
+		sim_wrong(s, "%" PRIu64 " octets of %" PRIu64, s->written, s->size);
+	if (s->tids == 1 && !s->dribbled)
+		check_amount(s);
+}

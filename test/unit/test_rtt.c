@@ -1,0 +1,101 @@
+/*
+ * test_rtt.c: RFC 6298's arithmetic, and that no time-out leaves its bounds.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "proto/rtt.h"
+
+#define MS UINT64_C(1000000)
+
+static void test_first_sample(void **state)
+{
+	struct sockeye__rtt r;
+
+	(void)state;
+	sockeye__rtt_init(&r, 1000 * MS, 4 * MS, 5000 * MS);
+	assert_int_equal(sockeye__rtt_timeout(&r, 7), 1000 * MS);
+	sockeye__rtt_sample(&r, 100 * MS);
+	assert_int_equal(r.smoothed_ns, 100 * MS);
+	assert_int_equal(r.variance_ns, 50 * MS);
+	assert_int_equal(sockeye__rtt_timeout(&r, 7), 300 * MS);
+}
+
+static void test_next_samples(void **state)
+{
+	struct sockeye__rtt r;
+
+	(void)state;
+	sockeye__rtt_init(&r, 1000 * MS, 4 * MS, 5000 * MS);
+	sockeye__rtt_sample(&r, 100 * MS);
+	sockeye__rtt_sample(&r, 180 * MS);
+	assert_int_equal(r.smoothed_ns, 110 * MS);
+	assert_int_equal(r.variance_ns, (50 * 3 + 80) * MS / 4);
+	for (int i = 0; i < 200; i++)
+		sockeye__rtt_sample(&r, MS);
+	assert_int_equal(sockeye__rtt_timeout(&r, 0), 4 * MS); /* the floor */
+	for (int i = 0; i < 200; i++)
+		sockeye__rtt_sample(&r, UINT64_MAX);
+	assert_int_equal(sockeye__rtt_timeout(&r, 0), 5000 * MS);
+}
+
+static void test_back_off(void **state)
+{
+	struct sockeye__rtt r;
+	uint64_t last = 0;
+
+	(void)state;
+	sockeye__rtt_init(&r, 100 * MS, 4 * MS, 1000 * MS);
+	for (int i = 0; i < 100; i++) {
+		uint64_t most = sockeye__rtt_timeout(&r, 0), least = sockeye__rtt_timeout(&r, 1023);
+
+		assert_true(most >= last && most <= 1000 * MS);
+		assert_true(least <= most && least >= most - most / 8);
+		assert_true(i == 0 ? least == most : least < most);
+		last = most;
+		sockeye__rtt_back_off(&r);
+	}
+	assert_int_equal(last, 1000 * MS);
+	sockeye__rtt_sample(&r, 10 * MS);
+	assert_int_equal(sockeye__rtt_timeout(&r, 0), 30 * MS);
+}
+
+/* tftp-hpa's utimeout can be shorter than what we would choose. */
+static void test_ceiling_below_floor(void **state)
+{
+	struct sockeye__rtt r;
+
+	(void)state;
+	sockeye__rtt_init(&r, 1000 * MS, 20 * MS, 10 * MS);
+	assert_int_equal(sockeye__rtt_timeout(&r, 0), 10 * MS);
+	sockeye__rtt_sample(&r, 50 * MS);
+	assert_int_equal(sockeye__rtt_timeout(&r, 0), 10 * MS);
+}
+
+static void test_patience(void **state)
+{
+	struct sockeye__rtt r;
+
+	(void)state;
+	sockeye__rtt_init(&r, 1000 * MS, 4 * MS, 5000 * MS);
+	assert_int_equal(sockeye__rtt_patience(&r), 500 * MS);
+	sockeye__rtt_sample(&r, 100 * MS);
+	assert_int_equal(sockeye__rtt_patience(&r), 75 * MS);
+	for (int i = 0; i < 100; i++)
+		sockeye__rtt_sample(&r, 100 * MS);
+	assert_in_range(sockeye__rtt_patience(&r), 99 * MS, 100 * MS);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_first_sample), cmocka_unit_test(test_next_samples),
+	    cmocka_unit_test(test_back_off),     cmocka_unit_test(test_ceiling_below_floor),
+	    cmocka_unit_test(test_patience),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
