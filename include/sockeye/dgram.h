@@ -37,7 +37,9 @@ SOCKEYE_API int sockeye_dgram_want_local(int fd);
 /* Receives one datagram into buf. Returns 0 and fills *out (an empty datagram
  * has len 0 and is not the end of anything), -EAGAIN, -ETIMEDOUT past
  * deadline_ns (0: none; then a blocking socket waits), or -errno, among it what
- * ICMP reported on a connected socket (-ECONNREFUSED). Thread-safe. */
+ * ICMP reported on a connected socket (-ECONNREFUSED). With a deadline -EAGAIN
+ * means that there is nothing to receive but something in the error queue,
+ * which sockeye_dgram_error_recv takes. Thread-safe. */
 SOCKEYE_API int sockeye_dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
 				   struct sockeye_dgram *out);
 

@@ -5,6 +5,8 @@
 #include <poll.h>
 #include <string.h>
 
+#include <sockeye/time.h>
+
 #include "net/net.h"
 
 int sockeye_dgram_want_local(int fd)
@@ -111,10 +113,20 @@ void sockeye__dgram_source(struct msghdr *msg, void *control, const struct socke
 	}
 }
 
+/* Whether poll(2) would not wait although there is nothing to receive: what is
+ * in the error queue shows as POLLERR until it is taken. */
+static bool only_error(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLIN | POLLERR)) == POLLERR;
+}
+
 /* recvmsg(2) with EINTR retried and a deadline waited for. */
 static ssize_t message_recv(int fd, struct msghdr *msg, int flags, uint64_t deadline_ns)
 {
 	const struct msghdr fresh = *msg; /* the kernel writes lengths into *msg */
+	bool woken = false;
 
 	for (;;) {
 		ssize_t n;
@@ -128,9 +140,14 @@ static ssize_t message_recv(int fd, struct msghdr *msg, int flags, uint64_t dead
 			continue;
 		if (errno != EAGAIN || deadline_ns == 0)
 			return -errno;
+		if (sockeye_now().mono_ns >= deadline_ns)
+			return -ETIMEDOUT;
+		if (woken && only_error(fd))
+			return -EAGAIN;
 		err = sockeye__wait(fd, POLLIN, deadline_ns);
 		if (err < 0)
 			return err;
+		woken = true;
 	}
 }
 

@@ -340,7 +340,7 @@ static void receive(struct talk *t, int fd)
 		take_peek(t, fd);
 	while (!t->peer_ended && t->r.end != SOCKEYE__END_COUNT && has_room(t)) {
 		err = sockeye_dgram_recv(fd, t->octets, t->o->octets_max, AT_ONCE, &d);
-		if (err == -ETIMEDOUT)
+		if (err == -ETIMEDOUT || err == -EAGAIN)
 			return;
 		if (err < 0) {
 			receive_failed(t, err);

@@ -277,6 +277,31 @@ static void test_refused_when_unconnected(void **state)
 	}
 }
 
+/* What is left in the error queue keeps poll(2) from waiting: no reason to spin. */
+static void test_receive_beside_the_error_queue(void **state)
+{
+	struct sockeye_sockaddr own, dead;
+	struct sockeye_dgram_error e;
+	struct sockeye_dgram d;
+	int fd = bound_to("127.0.0.1", &dead);
+	uint64_t began = now_ms();
+
+	(void)state;
+	close(fd);
+	fd = bound_to("127.0.0.1", &own);
+	assert_int_equal(sockeye_dgram_want_errors(fd), 0);
+	send_to(fd, &dead, "x", 1);
+	assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), -ECONNREFUSED);
+	assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), -EAGAIN);
+	assert_int_equal(sockeye_dgram_recv(fd, got, 9, 1, &d), -ETIMEDOUT);
+	assert_true(now_ms() - began < LONG_MS);
+	send_to(fd, &own, "y", 1); /* and a datagram is received all the same */
+	assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), 0);
+	assert_int_equal(sockeye_dgram_error_recv(fd, &e), 0);
+	assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(20), &d), -ETIMEDOUT);
+	close(fd);
+}
+
 static void test_local_error(void **state)
 {
 	struct sockeye_sockaddr own, to = name_of("127.0.0.1", 9);
@@ -409,6 +434,7 @@ int main(void)
 	    cmocka_unit_test(test_reconnect),
 	    cmocka_unit_test(test_refused_when_connected),
 	    cmocka_unit_test(test_refused_when_unconnected),
+	    cmocka_unit_test(test_receive_beside_the_error_queue),
 	    cmocka_unit_test(test_local_error),
 	    cmocka_unit_test(test_storm),
 	    cmocka_unit_test(test_unix_peers),
