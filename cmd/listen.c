@@ -94,8 +94,12 @@ static int next_client(struct listening *l, struct sockeye_sockaddr *out_peer)
 		if (n > 0 && fds[l->count].revents)
 			return -EINTR;
 		for (size_t i = 0; n > 0 && i < l->count; i++) {
-			int fd = fds[i].revents ? sockeye_accept(l->at[i].fd, false, 0, out_peer)
-						: -EAGAIN;
+			/* records are sent as they are: a peer that does not read would
+			 * stop us from hearing it */
+			int fd = fds[i].revents
+				     ? sockeye_accept(l->at[i].fd, l->kind == SESSION_RECORDS, 0,
+						      out_peer)
+				     : -EAGAIN;
 
 			if (fd != -EAGAIN)
 				return fd;

@@ -39,6 +39,7 @@ struct talk {
 	size_t switches_left;
 	bool queued_errors; /* errors come by the error queue */
 	bool shut, peer_ended, peeked, finished;
+	bool broken; /* records: an error is noted, and what came before it is received */
 	uint64_t now_ns, moved_ns, pause_until_ns;
 	uint64_t unanswered, window; /* messages; of those nobody answers more and more go out */
 	struct sockeye__talk_result r;
@@ -54,6 +55,16 @@ static void finish(struct talk *t, enum sockeye__end end, int err)
 static void socket_failed(struct talk *t, const char *op, int err)
 {
 	finish(t, SOCKEYE__END_SOCKET, err);
+	t->r.op = op;
+}
+
+/* A connection of records has failed. The error comes before the records that
+ * were received earlier: it is told when those are out. */
+static void connection_failed(struct talk *t, const char *op, int err)
+{
+	t->shut = t->broken = true;
+	t->r.end = SOCKEYE__END_SOCKET;
+	t->r.err = err;
 	t->r.op = op;
 }
 
@@ -199,8 +210,14 @@ static void message_sent(struct talk *t, const uint8_t *data, size_t len)
 
 static void send_failed(struct talk *t, int err)
 {
-	if (err == -ECONNREFUSED && !t->o->records) /* a UNIX peer that has gone */
-		error_tell(t, &(struct sockeye_dgram_error){.err = err, .peer = t->to.peer});
+	/* a UNIX peer that has gone: refused, and the association is dissolved */
+	bool gone = err == -ECONNREFUSED || (err == -ENOTCONN && t->r.errors > 0);
+
+	if (gone && !t->o->records)
+		error_tell(t,
+			   &(struct sockeye_dgram_error){.err = -ECONNREFUSED, .peer = t->to.peer});
+	else if (t->o->records && (err == -EPIPE || err == -ECONNRESET))
+		connection_failed(t, "send", err);
 	else
 		socket_failed(t, "send", err);
 }
@@ -316,11 +333,10 @@ static void message_came(struct talk *t, int fd, const struct sockeye_dgram *d)
 
 static void receive_failed(struct talk *t, int err)
 {
-	if (t->o->records) {
-		t->peer_ended = t->shut = true;
-		t->r.end = SOCKEYE__END_SOCKET;
-		t->r.err = err;
-		t->r.op = "receive";
+	if (t->broken) {
+		t->peer_ended = true;
+	} else if (t->o->records) {
+		connection_failed(t, "receive", err);
 	} else if (!t->queued_errors) {
 		error_tell(t, &(struct sockeye_dgram_error){.err = err});
 	}
@@ -344,11 +360,14 @@ static void receive(struct talk *t, int fd)
 			return;
 		if (err < 0) {
 			receive_failed(t, err);
-			return;
+			if (!t->broken)
+				return;
+			continue;
 		}
 		if (t->o->records && d.true_len == 0 && record_is_end(fd)) {
 			t->peer_ended = true;
-			note(t, SOCKEYE__NOTE_END, 0);
+			if (!t->broken)
+				note(t, SOCKEYE__NOTE_END, 0);
 			return;
 		}
 		message_came(t, fd, &d);

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import WAIT_S, events, read_all, read_exactly, readable
+from conftest import QUIET_S, WAIT_S, connect_to, events, read_all, read_exactly, readable
 
 
 @pytest.fixture
@@ -396,3 +396,25 @@ def test_nobody_who_answers_is_sent_it_all(run, udp):
     given = b"".join(b"%d\n" % i for i in range(300))
     assert run("connect", "-w", "0", udp.url, input=given).returncode == 0
     assert b"".join(udp.recv(100) for _ in range(300)) == given
+
+
+def test_records_before_a_reset_are_shown(program, listening):
+    server = listening(socket.SOCK_SEQPACKET, socket.AF_UNIX)
+    started = program("connect", "-m", "hello", server.url)
+    conn = server.accept()[0]
+    assert readable(conn, WAIT_S)
+    conn.send(b"busy\n")
+    conn.close()  # not having read: a reset
+    assert read_all(started.stdout) == b"busy\n"
+    assert b"reset" in started.end(7)
+
+
+def test_listener_hears_records_of_a_peer_that_does_not_read(ready):
+    with open("/dev/zero", "rb") as endless:
+        started, [url] = ready("listen", "--per", "1000", f"unix-seqpacket:@hears-{os.getpid()}",
+                               stdin=endless)
+    with connect_to(url) as conn:
+        assert readable(conn, WAIT_S)
+        assert not readable(started.stdout, QUIET_S)  # and the queue fills
+        conn.send(b"hear me\n")
+        assert read_exactly(started.stdout, 8) == b"hear me\n"
