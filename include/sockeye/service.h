@@ -36,9 +36,9 @@
 
 SOCKEYE_BEGIN
 
-#define SOCKEYE_ROOM_MIN  1024 /* a driver offers at least this much room */
+#define SOCKEYE_ROOM_MIN  1024         /* a driver offers at least this much room */
 #define SOCKEYE_INPUT_MAX (256 * 1024) /* octets a session may leave over and still get more */
-#define SOCKEYE_STATE_MAX 64   /* octets of session state a service may ask for */
+#define SOCKEYE_STATE_MAX 64           /* octets of session state a service may ask for */
 
 struct sockeye_turn {
 	/* What the driver offers. */

@@ -317,7 +317,7 @@ static void server_close(struct sockeye__server *server)
 static int server_open(struct sockeye__server *server, const struct sockeye_site *sites,
 		       size_t count, struct sockeye_fail *fail)
 {
-	int err, pipe_fds[2];
+	int err, pipe_fds[2] = {-1, -1};
 
 	err = standard_fds_fill();
 	if (err < 0)
