@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from serving import (COUNTERS, MODELS, SOCKEYE, Server, closed, connect, numbers, read_all, read_n,
-                     reset, until)
+from serving import (COUNTERS, MODELS, SOCKEYE, Server, closed, connect, new_socket, numbers, parse,
+                     read_all, read_n, reset, until)
 
 ECHO = ("echo", "tcp://127.0.0.1:0")
 
@@ -140,8 +140,21 @@ def test_killed_supervisor_leaves_nobody(serve, model):
         server.popen.wait()
         until(lambda: not any(process.alive() for process in family), "all gone")
         assert closed(client)
+    # With io_uring the kernel holds sockets until it has taken the ring apart,
+    # which it does after the process has gone.
+    until(lambda: bindable(server.address), "the port free")
     with serve("echo", server.address, model=model) as successor:
         assert successor.ask(b"the port is free") == b"the port is free"
+
+
+def bindable(address):
+    with new_socket(address) as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            s.bind(parse(address)[1])
+            return True
+        except OSError:
+            return False
 
 
 # --- counters ---

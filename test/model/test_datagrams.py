@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 
-from serving import LOOPS, connect, parse, same, until
+from serving import connect, parse, same, until
 
 QUEUE = int(pathlib.Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
 AMPLIFYING = ["chargen", "daytime", "reply", "time"]

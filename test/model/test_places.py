@@ -51,14 +51,17 @@ def test_port_can_be_shared_on_request(serve):
 
 def test_port_is_free_again_at_once(serve, model):
     """Also while connections of the server that has left are in TIME-WAIT."""
-    server = serve("reply", "tcp://127.0.0.1:0", "--once", model=model)
-    for _ in range(3):
-        with server.connect() as client:
-            client.sendall(b"?\n")
-            while client.recv(99):
-                pass
+    server = serve("reply", "tcp://127.0.0.1:0", "udp://127.0.0.1:0", "--once", model=model)
+    for address in server.addresses * 3:
+        with server.connect(address) as client:
+            client.send(b"?\n")
+            assert client.recv(99).rstrip() == b"Server got message"
+            if client.type == socket.SOCK_STREAM:
+                assert client.recv(99) == b""  # the server has left first
     server.stop()
-    assert serve("echo", server.address, model=model).ask(b"x") == b"x"
+    successor = serve("echo", *server.addresses, model=model)
+    for address in server.addresses:
+        assert answers(successor, address)
 
 
 def test_nothing_is_left_of_a_start_that_failed(serve, tmp_path):
