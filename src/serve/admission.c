@@ -67,14 +67,20 @@ void sockeye__warn(const struct sockeye__worker *w, const char *text, int err)
 	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
 }
 
-void sockeye__warn_rarely(struct sockeye__worker *w, const char *text, int err)
+bool sockeye__rarely(struct sockeye__worker *w)
 {
 	uint64_t now = sockeye_now().mono_ns;
 
 	if (w->warned_ns != 0 && now - w->warned_ns < SOCKEYE_NS_PER_S)
-		return;
+		return false;
 	w->warned_ns = now;
-	sockeye__warn(w, text, err);
+	return true;
+}
+
+void sockeye__warn_rarely(struct sockeye__worker *w, const char *text, int err)
+{
+	if (sockeye__rarely(w))
+		sockeye__warn(w, text, err);
 }
 
 void sockeye__show(const struct sockeye__worker *w, const struct sockeye__site *site,
@@ -139,7 +145,9 @@ bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site,
 	peer_pack(&out_visit->peer, peer);
 	if (sources != NULL && !sockeye__sources_take(sources, &out_visit->peer, w->index)) {
 		sockeye__count(&w->counters->refused_source, 1);
-		visit_report(w, out_visit, SOCKEYE_EVENT_REFUSE, "too many from this source");
+		if (sockeye__rarely(w))
+			visit_report(w, out_visit, SOCKEYE_EVENT_REFUSE,
+				     "too many from this source");
 		close(fd);
 		return false;
 	}

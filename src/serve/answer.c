@@ -157,12 +157,9 @@ static bool answer_from_asked(struct msghdr *in, struct msghdr *out)
 static void turned_away(struct sockeye__answerer *a, const struct sockeye__site *site,
 			uint64_t *counter, const struct sockeye_sockaddr *peer, const char *why)
 {
-	uint64_t now = sockeye_now().mono_ns;
-
 	sockeye__count(counter, 1);
-	if (a->w->warned_ns != 0 && now - a->w->warned_ns < SOCKEYE_NS_PER_S)
+	if (!sockeye__rarely(a->w))
 		return;
-	a->w->warned_ns = now;
 	sockeye__event(a->w->server->opts, &(struct sockeye_event){.kind = SOCKEYE_EVENT_REFUSE,
 								   .service = site->service->name,
 								   .scheme = site->scheme,

@@ -156,9 +156,13 @@ void sockeye__show(const struct sockeye__worker *w, const struct sockeye__site *
 void sockeye__visit_show(const struct sockeye__worker *w, const struct sockeye__visit *v,
 			 const void *data, size_t len);
 
+/* Whether a second has passed since it last said so: what strangers can cause
+ * at will must not fill the log. */
+bool sockeye__rarely(struct sockeye__worker *w);
+
 /* A WARNING event. */
 void sockeye__warn(const struct sockeye__worker *w, const char *text, int err);
-/* The same, at most once a second a worker. */
+/* The same, rarely. */
 void sockeye__warn_rarely(struct sockeye__worker *w, const char *text, int err);
 void sockeye__event(const struct sockeye_serve_opts *opts, struct sockeye_event *ev);
 

@@ -350,6 +350,7 @@ def test_max_per_source(serve, model):
             assert read_n(client, 2) == b"in"
         assert closed(server.connect(source=source))
     server.wait_log(r"refuse echo tcp://127\.0\.0\.2:\d+: too many from this source")
+    assert server.log().count("too many") <= 2 * len(server.children())  # once a second each
     counted = server.counters()
     assert (counted["open"], counted["refused_source"], counted["accepted"]) == (4, 2, 4)
     inside.pop().close()  # which gives its place back
