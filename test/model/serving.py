@@ -210,16 +210,18 @@ class Process:
 
 
 class Server(Process):
-    """`sockeye serve` with the arguments given. Further keywords are Popen's."""
+    """`sockeye serve` with the arguments given, and the descriptors to inherit.
+    Further keywords are Popen's."""
 
-    def __init__(self, *args, model=None, **popen):
+    def __init__(self, *args, model=None, inherit=(), **popen):
         ready, ready_child = os.pipe()
         options = ["--model", model] if model else []
         popen.setdefault("stderr", subprocess.PIPE)
         try:
             self.popen = subprocess.Popen(
                 [SOCKEYE, "serve", *options, "--ready-fd", str(ready_child), *map(str, args)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[ready_child], **popen)
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                pass_fds=[ready_child, *inherit], **popen)
         finally:
             os.close(ready_child)
         super().__init__(self.popen.pid)

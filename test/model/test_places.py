@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from serving import LOOPS, SOCKEYE, NotServing, Server, connect, parse, until
+from serving import LOOPS, SOCKEYE, NotServing, Server, parse, until
 
 UNIX = ["unix", "unix-dgram", "unix-seqpacket"]
 either = pytest.mark.parametrize("scheme", UNIX)
@@ -128,22 +128,13 @@ def test_inherited_descriptors(serve, tmp_path, model):
     with socket.create_server(("127.0.0.1", 0)) as tcp, \
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unix:
         unix.bind(str(tmp_path / "s"))
-        ready, ready_child = os.pipe()
-        popen = subprocess.Popen(
-            [SOCKEYE, "serve", "--model", model, "--ready-fd", str(ready_child),
-             "echo", f"fd:{tcp.fileno()}", f"fd:{unix.fileno()}"],
-            pass_fds=[tcp.fileno(), unix.fileno(), ready_child], stdout=subprocess.DEVNULL)
-        os.close(ready_child)
-        with os.fdopen(ready) as lines:
-            addresses = lines.read().split()
-        assert addresses == ["tcp://127.0.0.1:%d" % tcp.getsockname()[1],
-                             f"unix-dgram:{tmp_path}/s"]
-        for address in addresses:
-            with connect(address) as client:
-                client.send(b"x")
-                assert client.recv(9) == b"x"
-        popen.terminate()
-        assert popen.wait(15) == 0
+        fds = [tcp.fileno(), unix.fileno()]
+        server = serve("echo", *[f"fd:{fd}" for fd in fds], model=model, inherit=fds)
+        assert server.addresses == ["tcp://127.0.0.1:%d" % tcp.getsockname()[1],
+                                    f"unix-dgram:{tmp_path}/s"]
+        for address in server.addresses:
+            assert answers(server, address)
+        server.stop()
     assert (tmp_path / "s").exists()  # not ours to remove
 
 
