@@ -81,6 +81,12 @@ int sockeye__wait(int fd, short events, uint64_t deadline_ns);
 /* Milliseconds for poll(2) until the deadline, rounded up: -1 for none. */
 int sockeye__poll_ms(uint64_t deadline_ns, uint64_t mono_ns);
 
+/* --- sockaddr.c --- */
+
+/* The Internet address behind an IPv4-mapped IPv6 one (RFC 4291 2.5.5.2), which
+ * is how a dual-stack socket shows an IPv4 peer; any other as it is. */
+struct sockeye_sockaddr sockeye__sockaddr_unmapped(const struct sockeye_sockaddr *name);
+
 /* --- race.c --- */
 
 /* Connects to the first of `names` that answers, as sockeye_connect does once

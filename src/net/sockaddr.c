@@ -14,9 +14,7 @@
 
 #define PATH_AT offsetof(struct sockaddr_un, sun_path)
 
-/* The Internet address behind an IPv4-mapped IPv6 one (RFC 4291 2.5.5.2),
- * which is how a dual-stack socket shows an IPv4 peer. */
-static struct sockeye_sockaddr unmapped(const struct sockeye_sockaddr *name)
+struct sockeye_sockaddr sockeye__sockaddr_unmapped(const struct sockeye_sockaddr *name)
 {
 	const struct sockaddr_in6 *in6 = &name->u.in6;
 	struct sockeye_sockaddr v4 = {.len = sizeof v4.u.in};
@@ -84,7 +82,7 @@ static size_t unix_print(const struct sockeye_sockaddr *name, char *buf, size_t 
 
 size_t sockeye_sockaddr_print(const struct sockeye_sockaddr *name, char *buf, size_t cap)
 {
-	struct sockeye_sockaddr plain = unmapped(name);
+	struct sockeye_sockaddr plain = sockeye__sockaddr_unmapped(name);
 	char host[INET6_ADDRSTRLEN], zone[IF_NAMESIZE + 1];
 
 	switch (family_of(&plain)) {
@@ -132,7 +130,7 @@ static void addr_of(const struct sockeye_sockaddr *name, struct sockeye_addr *ad
 size_t sockeye_sockaddr_print_url(const struct sockeye_sockaddr *name, enum sockeye_scheme scheme,
 				  char *buf, size_t cap)
 {
-	struct sockeye_sockaddr plain = unmapped(name);
+	struct sockeye_sockaddr plain = sockeye__sockaddr_unmapped(name);
 	struct sockeye_addr addr = {.scheme = scheme};
 	int family = family_of(&plain);
 
@@ -156,7 +154,7 @@ uint16_t sockeye_sockaddr_port(const struct sockeye_sockaddr *name)
 
 bool sockeye_sockaddr_equal(const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b)
 {
-	struct sockeye_sockaddr x = unmapped(a), y = unmapped(b);
+	struct sockeye_sockaddr x = sockeye__sockaddr_unmapped(a), y = sockeye__sockaddr_unmapped(b);
 	int family = family_of(&x);
 
 	if (family != family_of(&y))
