@@ -22,6 +22,7 @@ $(BUILD)/build.ninja:
 
 test: ## install what is missing, build, run every test
 	@scripts/install-deps build test
+	@scripts/install-deps --unpack $(BUILD)/peers peers
 	@MESON_FLAGS="$(MESON_FLAGS)" scripts/test --build $(BUILD)
 
 lint: ## install what is missing, check style, layers, symbols, scripts and manuals

@@ -36,7 +36,7 @@ def test_dependencies_are_those_the_script_installs():
         listed = subprocess.run([ROOT / "scripts" / "install-deps", "--list", name], text=True,
                                 check=True, capture_output=True).stdout.split()
         assert sorted(set(re.findall(r"^\| `([^`]+)`", part, re.M))) == listed
-    assert parts[1::2] == ["build", "test", "lint", "bench"]
+    assert parts[1::2] == ["build", "test", "lint", "bench", "peers"]
 
 
 def test_make_targets_that_are_named_exist():
