@@ -53,3 +53,17 @@ def test_nothing_is_unknown_to_the_build():
         listed = set(re.findall(r"'([\w/.]+\.c)'", (ROOT / folder / "meson.build").read_text()))
         there = {str(path.relative_to(ROOT / folder)) for path in (ROOT / folder).rglob("*.c")}
         assert there == listed
+
+
+def test_python_scripts_can_be_read():
+    """Also those that no test runs, such as bench/run."""
+    for path in ROOT.rglob("*"):
+        if {"build", ".git"} & {part.partition("-")[0] for part in path.relative_to(ROOT).parts}:
+            continue
+        if path.is_file() and (path.suffix == ".py" or re.match(rb"#!.*python", first_line(path))):
+            compile(path.read_bytes(), path, "exec")
+
+
+def first_line(path):
+    with path.open("rb") as file:
+        return file.readline(80)
