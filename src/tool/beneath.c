@@ -1,0 +1,188 @@
+/* beneath.c: opening what lies below a folder and nothing else (beneath.h). */
+#include "tool/beneath.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define TRIES     32 /* while others rename folders */
+#define LINKS_MAX 40 /* as in the kernel (path_resolution(7)) */
+#define DEPTH_MAX 64 /* folders, each of them open */
+
+/* --- by the kernel --- */
+
+static int kernel_open(int root, const char *path, int flags)
+{
+	struct open_how how = {
+	    .flags = (unsigned)flags,
+	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+	long fd;
+	int tries = 0;
+
+	/* EAGAIN: a rename went on, so that a ".." could not be vouched for. */
+	do
+		fd = syscall(SYS_openat2, root, path, &how, sizeof how);
+	while (fd < 0 && (errno == EINTR || (errno == EAGAIN && ++tries < TRIES)));
+	return fd < 0 ? -errno : (int)fd;
+}
+
+/* Whether the call itself is what fails: kernels before 5.6 have none, and
+ * filters that do not know it answer EPERM, which files can mean as well. */
+static bool kernel_cannot(int root, int err)
+{
+	int fd;
+
+	if (err == -ENOSYS)
+		return true;
+	if (err != -EPERM)
+		return false;
+	fd = kernel_open(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd >= 0)
+		close(fd);
+	return fd == -EPERM;
+}
+
+/* --- by hand --- */
+
+/* The folders from root down to where the walk is are all open, and ".." goes
+ * back to the one before: whatever others rename, it cannot lead above root. */
+struct walk {
+	int dirs[DEPTH_MAX + 1]; /* [0] is the caller's */
+	int depth;
+	int links;
+	char rest[PATH_MAX]; /* still to go */
+};
+
+/* Puts the target of a link before what is left. */
+static int walk_link(struct walk *w, const char *target, size_t len)
+{
+	size_t rest = strlen(w->rest);
+
+	if (++w->links > LINKS_MAX)
+		return -ELOOP;
+	if (target[0] == '/')
+		return -EXDEV;
+	if (len + 1 + rest >= sizeof w->rest)
+		return -ENAMETOOLONG;
+	memmove(w->rest + len + 1, w->rest, rest + 1);
+	memcpy(w->rest, target, len);
+	w->rest[len] = '/';
+	/* "link" may be a file, "link/" may not */
+	if (rest == 0)
+		w->rest[len] = '\0';
+	return 0;
+}
+
+static int walk_down(struct walk *w, const char *name)
+{
+	int fd;
+
+	if (w->depth == DEPTH_MAX)
+		return -ENAMETOOLONG;
+	fd = openat(w->dirs[w->depth], name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	w->dirs[++w->depth] = fd;
+	return 0;
+}
+
+static int walk_up(struct walk *w)
+{
+	if (w->depth == 0)
+		return -EXDEV;
+	close(w->dirs[w->depth--]);
+	return 0;
+}
+
+/* Takes the next name off, with the slashes behind it; *out_last when there were
+ * none. False at the end. */
+static bool walk_name(struct walk *w, char name[NAME_MAX + 2], bool *out_last)
+{
+	size_t len = strcspn(w->rest, "/"), slashes = strspn(w->rest + len, "/");
+	size_t kept = len <= NAME_MAX ? len : NAME_MAX + 1; /* the kernel says: too long */
+
+	if (len + slashes == 0)
+		return false;
+	memcpy(name, w->rest, kept);
+	name[kept] = '\0';
+	*out_last = slashes == 0;
+	memmove(w->rest, w->rest + len + slashes, strlen(w->rest + len + slashes) + 1);
+	return true;
+}
+
+/* One name. The descriptor when that was the last, -EINPROGRESS to go on, or
+ * -errno. */
+static int walk_step(struct walk *w, const char *name, bool last, int flags)
+{
+	char target[PATH_MAX];
+	ssize_t len;
+	int err;
+
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) {
+		err = name[1] == '.' ? walk_up(w) : 0;
+		return err < 0 ? err : -EINPROGRESS;
+	}
+	len = readlinkat(w->dirs[w->depth], name, target, sizeof target - 1);
+	if (len >= 0) {
+		target[len] = '\0';
+		if (!last && w->rest[0] == '\0') /* keep the slash of "link/" */
+			memcpy(w->rest, "./", 2 + 1);
+		err = walk_link(w, target, (size_t)len);
+		return err < 0 ? err : -EINPROGRESS;
+	}
+	if (errno != EINVAL) /* EINVAL: it is there, and no link */
+		return -errno;
+	if (last) {
+		int fd = openat(w->dirs[w->depth], name, flags | O_NOFOLLOW);
+
+		return fd < 0 ? -errno : fd;
+	}
+	err = walk_down(w, name);
+	return err < 0 ? err : -EINPROGRESS;
+}
+
+static int hand_open(int root, const char *path, int flags)
+{
+	struct walk w;
+	char name[NAME_MAX + 2];
+	bool last;
+	int fd = -EINPROGRESS;
+
+	if (path[0] == '/' || path[0] == '\0')
+		return path[0] == '/' ? -EXDEV : -ENOENT;
+	if (strlen(path) >= sizeof w.rest)
+		return -ENAMETOOLONG;
+	w.dirs[0] = root;
+	w.depth = w.links = 0;
+	memcpy(w.rest, path, strlen(path) + 1);
+	while (fd == -EINPROGRESS && walk_name(&w, name, &last))
+		fd = walk_step(&w, name, last, flags);
+	if (fd == -EINPROGRESS) { /* the name is that of the folder we stand in */
+		fd = openat(w.dirs[w.depth], ".", flags | O_NOFOLLOW);
+		fd = fd < 0 ? -errno : fd;
+	}
+	while (w.depth > 0)
+		walk_up(&w);
+	return fd;
+}
+
+int sockeye__beneath_open(int root, const char *path, int flags, bool *by_hand)
+{
+	int fd;
+
+	assert((flags & (O_CREAT | O_TMPFILE)) != O_CREAT);
+	flags |= O_CLOEXEC;
+	if (*by_hand)
+		return hand_open(root, path, flags);
+	fd = kernel_open(root, path, flags);
+	if (!kernel_cannot(root, fd))
+		return fd;
+	*by_hand = true;
+	return hand_open(root, path, flags);
+}

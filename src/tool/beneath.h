@@ -1,0 +1,20 @@
+/*
+ * beneath.h: opening what lies below a folder and nothing else, by names that
+ * strangers made up.
+ */
+#ifndef SOCKEYE_TOOL_BENEATH_H
+#define SOCKEYE_TOOL_BENEATH_H
+
+#include <stdbool.h>
+
+/* Opens `path`, below the folder `root` (which may be O_PATH), with the flags
+ * of open(2) but O_CREAT and O_TMPFILE; O_CLOEXEC is added. Symbolic links are
+ * followed, those that are absolute or lead above root refused: -EXDEV, as for
+ * an absolute path and a ".." too many, and before anything out there is looked
+ * at. The descriptor or -errno.
+ *
+ * The kernel does it (openat2(2)); where it does not, *by_hand becomes true and
+ * it is done here, from then on and for whoever sets it. */
+int sockeye__beneath_open(int root, const char *path, int flags, bool *by_hand);
+
+#endif

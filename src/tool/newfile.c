@@ -1,0 +1,327 @@
+/* newfile.c: a file that appears whole or not at all (newfile.h). */
+#include "tool/newfile.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define TRIES 16 /* against others who make and remove the same names */
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* With a standard descriptor closed, what is printed would go into the file. */
+static int above_standard(int fd)
+{
+	int higher, err;
+
+	if (fd < 0)
+		return -errno;
+	if (fd > STDERR_FILENO)
+		return fd;
+	higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	err = -errno;
+	close(fd);
+	return higher < 0 ? err : higher;
+}
+
+static int dir_open(int dir_fd)
+{
+	if (dir_fd == AT_FDCWD)
+		return above_standard(openat(AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+	return above_standard(fcntl(dir_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+}
+
+static int temp_name(struct sockeye__newfile *f)
+{
+	uint64_t number;
+
+	if (getrandom(&number, sizeof number, 0) != sizeof number)
+		return -errno;
+	snprintf(f->temp, sizeof f->temp, ".sockeye-%016" PRIx64, number);
+	return 0;
+}
+
+/* --- a file without a name --- */
+
+static int link_as(const struct sockeye__newfile *f, const char *name)
+{
+	char path[32];
+	int done;
+
+	snprintf(path, sizeof path, "/proc/self/fd/%d", f->fd);
+	done = f->by_proc ? linkat(AT_FDCWD, path, f->dir, name, AT_SYMLINK_FOLLOW)
+			  : linkat(f->fd, "", f->dir, name, AT_EMPTY_PATH);
+	return done < 0 ? -errno : 0;
+}
+
+/* Which way this process can link it: the first needs a kernel since 6.10 or a
+ * capability, the second /proc. Told by a link to ".", which is refused
+ * because it exists only after the file has been found. */
+static bool can_link(struct sockeye__newfile *f)
+{
+	f->by_proc = false;
+	if (link_as(f, ".") == -EEXIST)
+		return true;
+	f->by_proc = true;
+	return link_as(f, ".") == -EEXIST;
+}
+
+static bool cannot_be_unnamed(int err)
+{
+	return err == -EOPNOTSUPP || err == -EISDIR || err == -EINVAL; /* open(2), O_TMPFILE */
+}
+
+static int unnamed_open(struct sockeye__newfile *f, mode_t mode)
+{
+	f->fd = above_standard(openat(f->dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode));
+	if (f->fd < 0)
+		return f->fd;
+	if (can_link(f))
+		return 0;
+	close(f->fd);
+	f->fd = -1;
+	return -EOPNOTSUPP;
+}
+
+/* --- a file with a temporary name --- */
+
+static int named_open(struct sockeye__newfile *f, mode_t mode)
+{
+	int err = -EEXIST;
+
+	for (int tries = 0; err == -EEXIST && tries < TRIES; tries++) {
+		err = temp_name(f);
+		if (err < 0)
+			break;
+		f->fd = above_standard(openat(
+		    f->dir, f->temp, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, mode));
+		if (f->fd >= 0)
+			return 0;
+		err = f->fd;
+	}
+	f->temp[0] = '\0';
+	return err;
+}
+
+/* --- the file that is replaced --- */
+
+static int kind_error(mode_t mode)
+{
+	if (S_ISREG(mode))
+		return 0;
+	if (S_ISLNK(mode))
+		return -ELOOP;
+	return S_ISDIR(mode) ? -EISDIR : -ENXIO;
+}
+
+/* For writing though nothing is written: whose file is read-only wants it kept. */
+static int target_open(const struct sockeye__newfile *f)
+{
+	const int flags = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+	int fd = openat(f->dir, f->name, O_WRONLY | flags);
+
+	if (fd < 0 && errno == ETXTBSY) /* a program that runs can be replaced */
+		fd = openat(f->dir, f->name, O_RDONLY | flags);
+	return fd < 0 ? -errno : fd;
+}
+
+static bool has_name(const struct sockeye__newfile *f, int fd)
+{
+	struct stat held, now;
+
+	return fstat(fd, &held) == 0 && fstatat(f->dir, f->name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       same_file(&held, &now);
+}
+
+/* Opens and locks what is to be replaced. 0, 1 when it changed meanwhile, or
+ * -errno. */
+static int target_hold(struct sockeye__newfile *f)
+{
+	int fd = target_open(f), err = 0;
+
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ELOOP ? 1 : fd;
+	/* Where files cannot be locked, the later of two commits is refused. */
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		err = -EBUSY;
+	else if (!has_name(f, fd)) /* only with the lock does it stay so */
+		err = 1;
+	if (err != 0) {
+		close(fd);
+		return err;
+	}
+	f->held = fd;
+	f->replaces = true;
+	return 0;
+}
+
+static int target_find(struct sockeye__newfile *f, enum sockeye__newfile_how how)
+{
+	struct stat st;
+	int err = 1;
+
+	for (int tries = 0; err == 1 && tries < TRIES; tries++) {
+		if (fstatat(f->dir, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return errno == ENOENT ? 0 : -errno;
+		if (how == SOCKEYE__NEWFILE_ONLY)
+			return -EEXIST;
+		err = kind_error(st.st_mode);
+		if (err == 0)
+			err = target_hold(f);
+	}
+	return err == 1 ? -EBUSY : err;
+}
+
+/* As if the old file had been written to. First the owner: chown(2) may take
+ * bits off. */
+static int take_over(const struct sockeye__newfile *f)
+{
+	struct stat old;
+
+	if (fstat(f->held, &old) < 0)
+		return -errno;
+	if (fchown(f->fd, old.st_uid, old.st_gid) < 0 && fchown(f->fd, (uid_t)-1, old.st_gid) < 0) {
+		/* another group must not get what was the old one's */
+		old.st_mode &= ~(mode_t)S_IRWXG | (old.st_mode & S_IRWXO) << 3;
+	}
+	return fchmod(f->fd, old.st_mode & ACCESSPERMS) < 0 ? -errno : 0;
+}
+
+/* --- opening and ending --- */
+
+static int name_check(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (len > NAME_MAX)
+		return -ENAMETOOLONG;
+	if (len == 0 || strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return -EINVAL;
+	return 0;
+}
+
+static int file_open(struct sockeye__newfile *f, mode_t mode, int how)
+{
+	int err = target_find(f, how & SOCKEYE__NEWFILE_HOW);
+
+	if (err < 0)
+		return err;
+	err = how & SOCKEYE__NEWFILE_NAMED ? -EOPNOTSUPP : unnamed_open(f, mode);
+	if (cannot_be_unnamed(err))
+		err = named_open(f, mode);
+	if (err == 0 && f->replaces)
+		err = take_over(f);
+	return err;
+}
+
+int sockeye__newfile_open(struct sockeye__newfile *f, int dir_fd, const char *name, mode_t mode,
+			  enum sockeye__newfile_how how)
+{
+	int err = name_check(name), dir;
+
+	*f = (struct sockeye__newfile){0};
+	if (err < 0)
+		return err;
+	dir = dir_open(dir_fd);
+	if (dir < 0)
+		return dir;
+	*f = (struct sockeye__newfile){.fd = -1, .is_open = true, .held = -1, .dir = dir};
+	memcpy(f->name, name, strlen(name) + 1);
+	err = file_open(f, mode, (int)how);
+	if (err < 0)
+		sockeye__newfile_discard(f);
+	return err;
+}
+
+/* Some file systems report what could not be written at close(2) only, and any
+ * descriptor's will do: while the file has no name yet it is not too late. */
+static int late_error(const struct sockeye__newfile *f)
+{
+	int fd = fcntl(f->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+
+	return fd < 0 || close(fd) < 0 ? -errno : 0;
+}
+
+/* Gives it the name, which nothing may have. */
+static int put_new(struct sockeye__newfile *f)
+{
+	if (f->temp[0] == '\0')
+		return link_as(f, f->name);
+	if (renameat2(f->dir, f->temp, f->dir, f->name, RENAME_NOREPLACE) == 0) {
+		f->temp[0] = '\0';
+		return 0;
+	}
+	if (errno != EINVAL && errno != ENOSYS) /* what NFS and old kernels say */
+		return -errno;
+	return linkat(f->dir, f->temp, f->dir, f->name, 0) < 0 ? -errno : 0;
+}
+
+/* link(2) replaces nothing, so that it takes a name to rename from. */
+static int need_temp(struct sockeye__newfile *f)
+{
+	int err = f->temp[0] == '\0' ? -EEXIST : 0;
+
+	for (int tries = 0; err == -EEXIST && tries < TRIES; tries++) {
+		err = temp_name(f);
+		if (err == 0)
+			err = link_as(f, f->temp);
+	}
+	if (err < 0)
+		f->temp[0] = '\0';
+	return err;
+}
+
+static int put_over(struct sockeye__newfile *f)
+{
+	struct stat st;
+	int err;
+
+	if (fstatat(f->dir, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+		return put_new(f);
+	if (!has_name(f, f->held))
+		return -EBUSY;
+	err = need_temp(f);
+	if (err < 0)
+		return err;
+	if (renameat(f->dir, f->temp, f->dir, f->name) < 0)
+		return -errno;
+	f->temp[0] = '\0';
+	return 0;
+}
+
+int sockeye__newfile_commit(struct sockeye__newfile *f)
+{
+	int err;
+
+	assert(f->is_open);
+	err = late_error(f);
+	if (err == 0)
+		err = f->replaces ? put_over(f) : put_new(f);
+	sockeye__newfile_discard(f);
+	return err;
+}
+
+void sockeye__newfile_discard(struct sockeye__newfile *f)
+{
+	if (!f->is_open)
+		return;
+	if (f->temp[0] != '\0')
+		unlinkat(f->dir, f->temp, 0);
+	if (f->fd >= 0)
+		close(f->fd);
+	if (f->held >= 0)
+		close(f->held);
+	close(f->dir);
+	*f = (struct sockeye__newfile){0};
+}

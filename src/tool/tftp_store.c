@@ -1,0 +1,293 @@
+/* tftp_store.c: the folder a TFTP server serves (tftp_store.h). */
+#include "tool/tftp_store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "net/net.h"
+#include "proto/tftp_packet.h"
+#include "tool/beneath.h"
+
+#define FOLDER (O_PATH | O_DIRECTORY | O_CLOEXEC)
+
+/* --- the root --- */
+
+int sockeye__tftp_store_open(struct sockeye__tftp_store *s,
+			     const struct sockeye__tftp_store_config *config,
+			     struct sockeye_fail *fail)
+{
+	int root = open(config->root, FOLDER);
+
+	if (root < 0)
+		return sockeye__fail_set(fail, "open", config->root, -errno);
+	*s = (struct sockeye__tftp_store){.config = *config, .root = root, .is_open = true};
+	return 0;
+}
+
+void sockeye__tftp_store_close(struct sockeye__tftp_store *s)
+{
+	if (!s->is_open)
+		return;
+	sockeye__tftp_files_fini(&s->files);
+	close(s->root);
+	s->is_open = false;
+}
+
+/* Whether `err` came from a root that has been removed and is there again. */
+static bool root_is_back(struct sockeye__tftp_store *s, int err)
+{
+	struct stat st;
+	int root;
+
+	if (err != -ENOENT || fstat(s->root, &st) < 0 || st.st_nlink > 0)
+		return false;
+	root = open(s->config.root, FOLDER);
+	if (root < 0)
+		return false;
+	close(s->root);
+	s->root = root;
+	return true;
+}
+
+static int open_below(struct sockeye__tftp_store *s, const char *name, int flags)
+{
+	int fd = sockeye__beneath_open(s->root, name, flags, &s->by_hand);
+
+	if (fd < 0 && root_is_back(s, fd))
+		fd = sockeye__beneath_open(s->root, name, flags, &s->by_hand);
+	return fd;
+}
+
+bool sockeye__tftp_store_has_folder(struct sockeye__tftp_store *s, const char *name)
+{
+	int fd = open_below(s, name, FOLDER);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+/* --- to send --- */
+
+/* Opens it and describes it, if it is a regular file. */
+static int regular_open(struct sockeye__tftp_store *s, const char *name, int flags,
+			struct stat *out_st)
+{
+	int fd = open_below(s, name, flags | O_CLOEXEC), err = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		err = -errno;
+	else if (!S_ISREG(st.st_mode))
+		err = S_ISDIR(st.st_mode) ? -EISDIR : -ENXIO;
+	if (err < 0) {
+		close(fd);
+		return err;
+	}
+	*out_st = st;
+	return fd;
+}
+
+/* To open a device or a pipe can do things by itself, so what it is, is looked
+ * at first. What comes between is another file at most: O_NONBLOCK. */
+int sockeye__tftp_store_get(struct sockeye__tftp_store *s, const char *name,
+			    struct sockeye__tftp_file **out_file)
+{
+	struct sockeye__tftp_file *file;
+	struct stat st;
+	int fd = regular_open(s, name, O_PATH, &st);
+
+	if (fd < 0)
+		return fd;
+	file = sockeye__tftp_files_find(&s->files, &st);
+	close(fd);
+	if (file == NULL) {
+		fd = regular_open(s, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, &st);
+		if (fd < 0)
+			return fd;
+		file = sockeye__tftp_files_adopt(&s->files, fd, &st);
+		if (file == NULL) {
+			close(fd);
+			return -ENOMEM;
+		}
+	}
+	*out_file = file;
+	return 0;
+}
+
+void sockeye__tftp_store_release(struct sockeye__tftp_store *s, struct sockeye__tftp_file *file)
+{
+	sockeye__tftp_files_release(&s->files, file);
+}
+
+/* --- to receive --- */
+
+static int folder_make(const struct sockeye__tftp_store *s, int dir, const char *name)
+{
+	int fd;
+
+	if (mkdirat(dir, name, ACCESSPERMS & ~s->config.umask) < 0)
+		return errno == EEXIST ? 0 : -errno;
+	if (!s->config.umask_given)
+		return 0;
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	fchmod(fd, ACCESSPERMS & ~s->config.umask); /* the process's umask is not asked */
+	close(fd);
+	return 0;
+}
+
+static int folder_open(int dir, const char *name)
+{
+	struct stat st;
+	int fd = openat(dir, name, FOLDER | O_NOFOLLOW), err = -errno;
+
+	if (fd >= 0)
+		return fd;
+	if (err == -ENOTDIR && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISLNK(st.st_mode))
+		return -ELOOP;
+	return err;
+}
+
+/* Whether the file system of `dir` has room for what the peer announced. */
+static int room_check(int dir, const uint64_t *size)
+{
+	struct statvfs fs;
+	uint64_t blocks;
+
+	/* a file system that counts nothing says 0 of everything */
+	if (size == NULL || fstatvfs(dir, &fs) < 0 || fs.f_blocks == 0)
+		return 0;
+	blocks = *size / fs.f_frsize + (*size % fs.f_frsize != 0);
+	return blocks > fs.f_bavail ? -ENOSPC : 0;
+}
+
+/* The folder `name` in `dir`, made if need be; `dir` is closed. */
+static int folder_enter(const struct sockeye__tftp_store *s, int dir, const char *name,
+			const uint64_t *size)
+{
+	int fd = strcmp(name, "..") == 0 ? -EXDEV : folder_open(dir, name), err;
+
+	if (fd == -ENOENT && s->config.create) {
+		err = room_check(dir, size);
+		if (err == 0)
+			err = folder_make(s, dir, name);
+		fd = err < 0 ? err : folder_open(dir, name);
+	}
+	close(dir);
+	return fd;
+}
+
+/* Opens the folder that `name` is in, one component after the other, no link
+ * and no ".." among them; the last component goes to out_last. */
+static int parent_open(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
+		       char out_last[NAME_MAX + 1])
+{
+	int dir = name[0] == '/' ? -EXDEV : open_below(s, ".", FOLDER);
+
+	while (dir >= 0) {
+		size_t len = strcspn(name, "/"), slashes = strspn(name + len, "/");
+
+		if (len > NAME_MAX) {
+			close(dir);
+			return -ENAMETOOLONG;
+		}
+		memcpy(out_last, name, len);
+		out_last[len] = '\0';
+		if (slashes == 0)
+			break;
+		dir = folder_enter(s, dir, out_last, size);
+		name += len + slashes;
+	}
+	return dir;
+}
+
+static int file_new(const struct sockeye__tftp_store *s, int dir, const char *name,
+		    struct sockeye__newfile *f)
+{
+	const mode_t mode = DEFFILEMODE & ~s->config.umask;
+	int err = sockeye__newfile_open(f, dir, name, mode,
+					s->config.overwrite ? SOCKEYE__NEWFILE_REPLACE
+							    : SOCKEYE__NEWFILE_ONLY);
+
+	if (err == 0 && s->config.umask_given && !f->replaces && fchmod(f->fd, mode) < 0) {
+		err = -errno;
+		sockeye__newfile_discard(f);
+	}
+	return err;
+}
+
+int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
+			    struct sockeye__newfile *out)
+{
+	struct sockeye__newfile f;
+	char last[NAME_MAX + 1];
+	int err, dir;
+
+	if (!s->config.upload)
+		return -EROFS;
+	if (size != NULL && s->config.upload_max > 0 && *size > s->config.upload_max)
+		return -EFBIG;
+	root_is_back(s, -ENOENT); /* "." of a root that is gone can be opened */
+	dir = parent_open(s, name, size, last);
+	if (dir < 0)
+		return dir;
+	err = room_check(dir, size);
+	if (err == 0)
+		err = file_new(s, dir, last, &f);
+	close(dir);
+	if (err == 0)
+		*out = f;
+	return err;
+}
+
+/* --- what the peer is told --- */
+
+static const struct answer {
+	int err;
+	uint16_t code;
+	const char *text;
+} answers[] = {
+    {-ENOENT, SOCKEYE__TFTP_NOT_FOUND, "File not found"},
+    {-ENOTDIR, SOCKEYE__TFTP_NOT_FOUND, "File not found"},
+    {-ENAMETOOLONG, SOCKEYE__TFTP_NOT_FOUND, "Name too long"},
+    {-EINVAL, SOCKEYE__TFTP_NOT_FOUND, "Not a file name"},
+    {-ESTALE, SOCKEYE__TFTP_NOT_FOUND, "File not found"},
+    {-EACCES, SOCKEYE__TFTP_ACCESS, "Permission denied"},
+    {-EPERM, SOCKEYE__TFTP_ACCESS, "Permission denied"},
+    {-EXDEV, SOCKEYE__TFTP_ACCESS, "Outside of what is served"},
+    {-ELOOP, SOCKEYE__TFTP_ACCESS, "Symbolic link not followed"},
+    {-EISDIR, SOCKEYE__TFTP_ACCESS, "Is a directory"},
+    {-ENXIO, SOCKEYE__TFTP_ACCESS, "Not a regular file"},
+    {-EROFS, SOCKEYE__TFTP_ACCESS, "Uploads are not allowed"},
+    {-EBUSY, SOCKEYE__TFTP_ACCESS, "File is being written"},
+    {-ENOSPC, SOCKEYE__TFTP_DISK_FULL, "Disk full"},
+    {-EDQUOT, SOCKEYE__TFTP_DISK_FULL, "Disk quota exceeded"},
+    {-EFBIG, SOCKEYE__TFTP_DISK_FULL, "File too large"},
+    {-EEXIST, SOCKEYE__TFTP_EXISTS, "File already exists"},
+    {-ENODATA, SOCKEYE__TFTP_UNDEFINED, "File became shorter"}, /* by tftp_source.h */
+    {-EIO, SOCKEYE__TFTP_UNDEFINED, "Read or write error"},
+    {-EMFILE, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
+    {-ENFILE, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
+    {-ENOMEM, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
+    {-EAGAIN, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
+};
+
+uint16_t sockeye__tftp_store_error(int err, const char **out_text)
+{
+	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
+		if (answers[i].err == err) {
+			*out_text = answers[i].text;
+			return answers[i].code;
+		}
+	*out_text = "Server error";
+	return SOCKEYE__TFTP_UNDEFINED;
+}

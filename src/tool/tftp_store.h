@@ -1,0 +1,65 @@
+/*
+ * tftp_store.h: the folder a TFTP server serves: which names are files of it,
+ * which may be sent, and which may be made.
+ */
+#ifndef SOCKEYE_TOOL_TFTP_STORE_H
+#define SOCKEYE_TOOL_TFTP_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include <sockeye/error.h>
+
+#include "tool/newfile.h"
+#include "tool/tftp_file.h"
+
+struct sockeye__tftp_store_config {
+	const char *root;    /* stays valid as long as the store */
+	bool upload;         /* files that do not exist may be made, */
+	bool overwrite;      /* those that do may be replaced, */
+	bool create;         /* and missing folders on the way be made, too */
+	uint64_t upload_max; /* octets; 0: no limit of ours */
+	mode_t umask;
+	bool umask_given; /* else the process's own counts */
+};
+
+struct sockeye__tftp_store {
+	struct sockeye__tftp_store_config config;
+	int root; /* O_PATH */
+	bool is_open;
+	bool by_hand; /* names are resolved by us, not by the kernel (beneath.h) */
+	struct sockeye__tftp_files files;
+};
+
+/* 0 or -errno with *fail filled in. */
+int sockeye__tftp_store_open(struct sockeye__tftp_store *s,
+			     const struct sockeye__tftp_store_config *config,
+			     struct sockeye_fail *fail);
+
+/* All files must have been released. Legal when zeroed. */
+void sockeye__tftp_store_close(struct sockeye__tftp_store *s);
+
+/* A file to send, by its name below the root; to be given back by release. What
+ * can be said of an error is in sockeye__tftp_store_error(): -EXDEV is a name or
+ * a link that leads out, be there something or not; -EISDIR and -ENXIO are what
+ * is no regular file, and never waited for. */
+int sockeye__tftp_store_get(struct sockeye__tftp_store *s, const char *name,
+			    struct sockeye__tftp_file **out_file);
+void sockeye__tftp_store_release(struct sockeye__tftp_store *s, struct sockeye__tftp_file *file);
+
+/* A file to receive: *out, which is open only on success, is to be committed or
+ * discarded. `size` is what the peer announced, or NULL. Links are followed
+ * nowhere in `name`. -EROFS: no uploads; -EFBIG, -ENOSPC: the announced size is
+ * over the limit, or what is free; more by sockeye__newfile_open(). */
+int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
+			    struct sockeye__newfile *out);
+
+/* Whether the root has a folder of this name. */
+bool sockeye__tftp_store_has_folder(struct sockeye__tftp_store *s, const char *name);
+
+/* What to tell the peer of a negative code: TFTP's error code, and a text, which
+ * is constant, short, and says nothing about what lies outside. */
+uint16_t sockeye__tftp_store_error(int err, const char **out_text);
+
+#endif
