@@ -50,6 +50,13 @@ struct sockeye_site {
 	X(dropped_rate, "datagrams not answered: over the rate of their source") \
 	X(dropped_send, "datagrams not answered: the answer could not be sent") \
 	X(dropped_queue, "datagrams lost: the socket's queue was full") \
+	X(transfers, "TFTP transfers begun") \
+	X(transfers_open, "TFTP transfers that run now") \
+	X(transfers_done, "TFTP transfers finished") \
+	X(transfers_failed, "TFTP transfers not finished") \
+	X(transfers_probed, "TFTP transfers ended by a client that wanted to know the size") \
+	X(requests_refused, "TFTP requests answered with an ERROR") \
+	X(blocks_resent, "TFTP blocks sent again, or received twice") \
 	X(accept_failures, "times accepting failed for want of a resource") \
 	X(workers_died, "workers that died and were replaced")
 

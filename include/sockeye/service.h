@@ -88,6 +88,10 @@ struct sockeye_service {
 
 	/* A datagram's answer. NULL: no datagrams. */
 	void (*datagram)(const void *config, struct sockeye_answer *a);
+
+	/* NULL, but for services of the program's own that are more than sessions
+	 * and bring a loop that moves their bytes (TFTP). */
+	const struct sockeye__resident *resident;
 };
 
 /* How the daytime service writes the date (RFC 867 leaves it open). */

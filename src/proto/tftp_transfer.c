@@ -300,6 +300,19 @@ static bool give_up(struct sockeye__tftp *x, uint64_t now_ns)
 	return true;
 }
 
+/* A client that leaves without its last ACK has all of the file, as far as it
+ * can be known. */
+void sockeye__tftp_gone(struct sockeye__tftp *x)
+{
+	if (x->over)
+		return;
+	if (x->result == SOCKEYE__TFTP_RUNNING)
+		x->result = x->config.sends && sockeye__tftp_sender_all_sent(x)
+				? SOCKEYE__TFTP_LAST_ACK_MISSING
+				: SOCKEYE__TFTP_GONE;
+	sockeye__tftp_finish(x, x->result);
+}
+
 void sockeye__tftp_timer(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	if (x->deadline_ns == 0 || now_ns < x->deadline_ns)

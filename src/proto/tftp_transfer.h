@@ -9,6 +9,7 @@
  *   sockeye__tftp_timer(x, now);                         at x->deadline_ns or later
  *   sockeye__tftp_available(x, octets, ended);           a sender's data
  *   sockeye__tftp_abort(x, code, text);                  a full disk, Ctrl-C
+ *   sockeye__tftp_gone(x);                               ICMP port unreachable
  *   while (sockeye__tftp_next(x, now, max, &send)) ...
  *
  * It ends when x->over is set; x->result is known earlier by the one that
@@ -42,6 +43,7 @@ enum sockeye__tftp_result {
 	SOCKEYE__TFTP_TOO_LARGE,  /* more than size_max */
 	SOCKEYE__TFTP_WRONG_SIZE, /* not as many octets as tsize said */
 	SOCKEYE__TFTP_ABORTED,    /* by the driver */
+	SOCKEYE__TFTP_GONE,       /* nobody has the peer's port any more */
 };
 
 /* Zero is the sensible default of everything but the first four. */
@@ -180,6 +182,9 @@ void sockeye__tftp_available(struct sockeye__tftp *x, uint64_t octets, bool ende
 
 /* Ends it with an ERROR to the peer; `text` must stay. */
 void sockeye__tftp_abort(struct sockeye__tftp *x, uint16_t code, const char *text);
+
+/* The network says that nobody is at the peer's port (ICMP): the end. */
+void sockeye__tftp_gone(struct sockeye__tftp *x);
 
 /* What to send now, at most max_blocks at once; false: nothing. */
 bool sockeye__tftp_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,

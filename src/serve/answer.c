@@ -14,7 +14,6 @@
 
 #define BATCH        32
 #define RATE_DEFAULT 20 /* answers a second to one source, from services that amplify */
-#define RATE_BURST   2  /* seconds' worth of answers that may come at once */
 
 /* Ports of services that answer anything: two of them talk to each other for
  * ever once somebody forges the first datagram (CERT CA-1996-01). Ports below
@@ -61,45 +60,6 @@ struct sockeye__answerer *sockeye__answerer_new(struct sockeye__worker *w)
 void sockeye__answerer_free(struct sockeye__answerer *a)
 {
 	free(a);
-}
-
-static bool loopback(const struct sockeye_sockaddr *peer)
-{
-	switch (peer->u.sa.sa_family) {
-	case AF_INET:
-		return (ntohl(peer->u.in.sin_addr.s_addr) >> 24) == 127;
-	case AF_INET6:
-		return IN6_IS_ADDR_LOOPBACK(&peer->u.in6.sin6_addr) ||
-		       (IN6_IS_ADDR_V4MAPPED(&peer->u.in6.sin6_addr) &&
-			peer->u.in6.sin6_addr.s6_addr[12] == 127);
-	default:
-		return true;
-	}
-}
-
-/* Whether one more answer may go to this source. A forged source must not get
- * a flood (loopback cannot be forged from outside, RFC 1122 3.2.1.3). */
-static bool within_rate(struct sockeye__answerer *a, const struct sockeye_sockaddr *peer,
-			uint64_t now_ns)
-{
-	struct sockeye__shared *shared = a->w->server->shared;
-	uint64_t step = SOCKEYE_NS_PER_S / a->rate, h = shared->seed, *rate, full_ns;
-	size_t len = peer->u.sa.sa_family == AF_INET6 ? 16 : 4;
-	const uint8_t *key = peer->u.sa.sa_family == AF_INET6
-				 ? peer->u.in6.sin6_addr.s6_addr
-				 : (const uint8_t *)&peer->u.in.sin_addr;
-
-	for (size_t i = 0; i < len; i++)
-		h = (h ^ key[i]) * UINT64_C(0x100000001b3);
-	/* Of two workers that look at once one may be forgotten: no harm. */
-	rate = &shared->rates[(h >> 32) % SOCKEYE__RATES];
-	full_ns = __atomic_load_n(rate, __ATOMIC_RELAXED);
-	if (full_ns < now_ns)
-		full_ns = now_ns;
-	if (full_ns - now_ns > (uint64_t)RATE_BURST * SOCKEYE_NS_PER_S - step)
-		return false;
-	__atomic_store_n(rate, full_ns + step, __ATOMIC_RELAXED);
-	return true;
 }
 
 static bool multicast_or_broadcast(const struct sockeye_sockaddr *name)
@@ -197,8 +157,8 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 		turned_away(a, site, &a->w->counters->dropped_loop, peer, "the source could loop");
 		return false;
 	}
-	if (ans.out_len > ans.in_len && !loopback(peer) &&
-	    !within_rate(a, peer, sockeye_now().mono_ns)) {
+	if (ans.out_len > ans.in_len && !sockeye__is_loopback(peer) &&
+	    !sockeye__rate_take(a->w->server->shared, peer, a->rate, sockeye_now().mono_ns)) {
 		turned_away(a, site, &a->w->counters->dropped_rate, peer, "over its rate");
 		return false;
 	}

@@ -21,18 +21,33 @@
 int sockeye__site_fd(const struct sockeye__worker *w, size_t i)
 {
 	const struct sockeye__site *s = &w->server->sites[i];
+	unsigned own =
+	    i < w->server->site_count ? w->index : w->index - sockeye__resident_first(w->server);
 
-	return s->fds[s->fd_count > 1 ? w->index : 0];
+	return s->fds[s->fd_count > 1 ? own : 0];
+}
+
+static bool is_resident(const struct sockeye_site *site)
+{
+	return site->service->resident != NULL;
+}
+
+/* The processes that serve a site. */
+static unsigned site_workers(const struct sockeye__server *server, const struct sockeye_site *site)
+{
+	return is_resident(site) ? server->residents : server->workers;
 }
 
 /* A worker's share of the connections is only fair when every worker can take
  * from one queue: clients that hash to a full worker would wait for ever. */
-static bool wants_own_sockets(const struct sockeye__server *server, const struct sockeye_addr *addr)
+static bool wants_own_sockets(const struct sockeye__server *server, const struct sockeye_site *site)
 {
-	bool inet = addr->scheme == SOCKEYE_TCP || addr->scheme == SOCKEYE_UDP;
+	bool inet = site->addr.scheme == SOCKEYE_TCP || site->addr.scheme == SOCKEYE_UDP;
 
-	return inet && server->workers > 1 && server->model->own_sockets &&
-	       server->opts->connections_max == 0;
+	if (!inet || site_workers(server, site) <= 1)
+		return false;
+	return is_resident(site) ||
+	       (server->model->own_sockets && server->opts->connections_max == 0);
 }
 
 static int site_open_more(struct sockeye__site *s, const struct sockeye_addr *addr,
@@ -72,10 +87,10 @@ static void site_tune(struct sockeye__site *s)
 	}
 }
 
-static int site_open(struct sockeye__server *server, const struct sockeye_site *site,
+static int site_open(struct sockeye__server *server, const struct sockeye_site *site, size_t given,
 		     const struct sockeye_listener *listener, const struct sockeye_listen_opts *lo)
 {
-	struct sockeye__site *s = &server->sites[server->site_count];
+	struct sockeye__site *s = &server->sites[server->all_count];
 
 	*s = (struct sockeye__site){
 	    .service = site->service,
@@ -84,11 +99,15 @@ static int site_open(struct sockeye__server *server, const struct sockeye_site *
 	    .listener = *listener,
 	    .stream = sockeye_scheme_is_stream(listener->scheme),
 	    .whole = listener->scheme == SOCKEYE_UNIX_SEQPACKET,
+	    .given = given,
 	    .fd_count = 1,
 	};
-	unsigned fds = lo->reuseport ? server->workers : 1;
+	unsigned fds = lo->reuseport ? site_workers(server, site) : 1;
+	bool able = is_resident(site) ? s->scheme == SOCKEYE_UDP
+		    : s->stream       ? s->service->turn != NULL
+				      : s->service->datagram != NULL;
 
-	if (s->stream ? s->service->turn == NULL : s->service->datagram == NULL) {
+	if (!able) {
 		sockeye_listener_close(&s->listener);
 		return -EOPNOTSUPP;
 	}
@@ -102,7 +121,8 @@ static int site_open(struct sockeye__server *server, const struct sockeye_site *
 		return -ENOMEM;
 	}
 	s->fds[0] = listener->fd;
-	server->site_count++;
+	server->all_count++;
+	server->site_count += !is_resident(site);
 	s->fd_count = fds;
 	int err = site_open_more(s, &site->addr, lo);
 	site_tune(s);
@@ -110,22 +130,22 @@ static int site_open(struct sockeye__server *server, const struct sockeye_site *
 }
 
 static int address_open(struct sockeye__server *server, const struct sockeye_site *site,
-			struct sockeye_fail *fail)
+			size_t given, struct sockeye_fail *fail)
 {
 	struct sockeye_listener listeners[ADDRESSES_MAX];
 	struct sockeye_listen_opts lo = {
 	    .backlog = server->opts->backlog,
 	    .nonblocking = true,
-	    .reuseport = wants_own_sockets(server, &site->addr),
+	    .reuseport = wants_own_sockets(server, site),
 	};
-	size_t room = SOCKEYE__SITES_MAX - server->site_count;
+	size_t room = SOCKEYE__SITES_MAX - server->all_count;
 	int n = sockeye_listen(&site->addr, &lo, listeners,
 			       room < ADDRESSES_MAX ? room : ADDRESSES_MAX, fail);
 	int err = 0;
 
 	for (int i = 0; i < n; i++) {
 		if (err == 0)
-			err = site_open(server, site, &listeners[i], &lo);
+			err = site_open(server, site, given, &listeners[i], &lo);
 		else
 			sockeye_listener_close(&listeners[i]);
 	}
@@ -138,20 +158,36 @@ static int address_open(struct sockeye__server *server, const struct sockeye_sit
 	return n < 0 ? n : 0;
 }
 
-static int sites_open(struct sockeye__server *server, const struct sockeye_site *sites,
-		      size_t count, struct sockeye_fail *fail)
+/* Those of the resident service, or all others. */
+static int sites_open_if(struct sockeye__server *server, const struct sockeye_site *sites,
+			 size_t count, bool resident, struct sockeye_fail *fail)
 {
-	server->sites = calloc(SOCKEYE__SITES_MAX, sizeof *server->sites);
-	if (server->sites == NULL)
-		return sockeye__fail_set(fail, "serve", "", -ENOMEM);
 	for (size_t i = 0; i < count; i++) {
-		int err = address_open(server, &sites[i], fail);
+		int err = is_resident(&sites[i]) == resident
+			      ? address_open(server, &sites[i], i, fail)
+			      : 0;
 
 		if (err < 0 &&
 		    !(sites[i].optional && (err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT)))
 			return err;
 	}
-	if (server->site_count == 0)
+	return 0;
+}
+
+static int sites_open(struct sockeye__server *server, const struct sockeye_site *sites,
+		      size_t count, struct sockeye_fail *fail)
+{
+	int err;
+
+	server->sites = calloc(SOCKEYE__SITES_MAX, sizeof *server->sites);
+	if (server->sites == NULL)
+		return sockeye__fail_set(fail, "serve", "", -ENOMEM);
+	err = sites_open_if(server, sites, count, false, fail);
+	if (err == 0)
+		err = sites_open_if(server, sites, count, true, fail);
+	if (err < 0)
+		return err;
+	if (server->all_count == 0)
 		return sockeye__fail_set(fail, "serve", "", -EADDRNOTAVAIL);
 	return 0;
 }
@@ -177,7 +213,7 @@ static void site_close(const struct sockeye__server *server, struct sockeye__sit
 
 static void sites_close(struct sockeye__server *server)
 {
-	for (size_t i = 0; i < server->site_count; i++) {
+	for (size_t i = 0; i < server->all_count; i++) {
 		for (unsigned k = 1; k < server->sites[i].fd_count; k++)
 			close(server->sites[i].fds[k]);
 		site_close(server, &server->sites[i]);
@@ -264,27 +300,60 @@ static int model_choose(struct sockeye__server *server, struct sockeye_fail *fai
 	return model_settle(server, fail);
 }
 
+/* As many as asked, or as the service or model has (0: one per processor). */
+static unsigned workers_count(const struct sockeye__server *server, unsigned preferred)
+{
+	unsigned n = server->opts->workers > 0 ? server->opts->workers : preferred;
+	cpu_set_t set;
+
+	if (n == 0)
+		n = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+	return n < SOCKEYE__WORKERS_MAX ? n : SOCKEYE__WORKERS_MAX;
+}
+
 static void workers_choose(struct sockeye__server *server)
 {
 	const struct sockeye_serve_opts *opts = server->opts;
 	unsigned n = server->model->workers;
-	cpu_set_t set;
 
-	if (n != 1 && opts->workers > 0) /* 1: the model knows only one */
-		n = opts->workers;
-	if (n == 0)
-		n = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
-	if (n > SOCKEYE__WORKERS_MAX)
-		n = SOCKEYE__WORKERS_MAX;
+	if (n != 1) /* the model knows only one */
+		n = workers_count(server, n);
 	if (opts->connections_max > 0 && n > opts->connections_max)
 		n = opts->connections_max; /* each has a share of at least one */
 	server->workers = n;
 }
 
+/* There is at most one resident service, and what packets come to a socket that
+ * cannot be opened twice (fd:) must all come to the one process that knows their
+ * peers. */
+static int residents_choose(struct sockeye__server *server, const struct sockeye_site *sites,
+			    size_t count)
+{
+	const struct sockeye_site *first = NULL;
+	bool others = false, single = false;
+
+	for (size_t i = 0; i < count; i++) {
+		if (!is_resident(&sites[i])) {
+			others = true;
+			continue;
+		}
+		if (first == NULL)
+			first = &sites[i];
+		if (sites[i].service != first->service || sites[i].config != first->config)
+			return -EINVAL;
+		single |= sites[i].addr.scheme == SOCKEYE_FD;
+	}
+	if (first != NULL)
+		server->residents = single ? 1 : workers_count(server, 0);
+	if (!others)
+		server->workers = 0;
+	return 0;
+}
+
 static int shared_open(struct sockeye__server *server)
 {
-	server->shared_bytes = sizeof *server->shared + (server->workers + server->answerers) *
-							    sizeof server->shared->worker[0];
+	server->shared_bytes = sizeof *server->shared +
+			       sockeye__workers_all(server) * sizeof server->shared->worker[0];
 	server->shared = mmap(NULL, server->shared_bytes, PROT_READ | PROT_WRITE,
 			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (server->shared == MAP_FAILED) {
@@ -327,6 +396,9 @@ static int server_open(struct sockeye__server *server, const struct sockeye_site
 	if (err < 0)
 		return err;
 	workers_choose(server);
+	err = residents_choose(server, sites, count);
+	if (err < 0)
+		return sockeye__fail_set(fail, "serve", "", err);
 	err = sites_open(server, sites, count, fail);
 	if (err < 0)
 		return err;

@@ -39,6 +39,7 @@ struct sockeye__site {
 	struct sockeye_listener listener; /* the first descriptor, and the name */
 	bool stream;                      /* accepts connections (seqpacket too) */
 	bool whole;                       /* connections that keep messages: seqpacket */
+	size_t given;                     /* its place among the addresses of the caller */
 	unsigned fd_count;
 	int *fds;
 };
@@ -51,7 +52,8 @@ struct sockeye__sources; /* sources.c: connections by source address */
 struct sockeye__shared {
 	struct sockeye__sources *sources; /* NULL without per_source_max */
 	uint64_t seed;                    /* nobody can choose sources that hash alike */
-	uint64_t rates[SOCKEYE__RATES]; /* answer.c: when a source will have its whole rate again */
+	uint64_t
+	    rates[SOCKEYE__RATES]; /* sources.c: when a source will have its whole rate again */
 	struct sockeye__worker_counters {
 		struct sockeye_counters c;
 	} __attribute__((aligned(64))) worker[]; /* no line is written by two workers */
@@ -67,6 +69,16 @@ struct sockeye__model {
 	void (*run)(struct sockeye__worker *w); /* in the worker, until it has drained */
 };
 
+/* A service with a loop of its own gets processes of its own, whatever the
+ * model of the others, each with a socket of each of its addresses. */
+struct sockeye__resident {
+	/* In the worker, until stop_rd says so and it has drained. SIGHUP is blocked
+	 * there and means: read again what can be read again. */
+	void (*run)(struct sockeye__worker *w, const void *config);
+	/* In the supervisor: a worker died; what it held is free. */
+	void (*died)(const void *config, unsigned worker);
+};
+
 extern const struct sockeye__model sockeye__model_iterative, sockeye__model_fork,
     sockeye__model_prefork, sockeye__model_thread, sockeye__model_event, sockeye__model_uring;
 
@@ -75,8 +87,10 @@ struct sockeye__server {
 	const struct sockeye__model *model;
 	unsigned workers;
 	unsigned answerers; /* processes beside them, one for each datagram site */
+	unsigned residents; /* and those of the service that brings its loop */
 	struct sockeye__site *sites;
-	size_t site_count;
+	size_t site_count; /* that the model serves; */
+	size_t all_count;  /* those of the resident service are behind them */
 	struct sockeye__shared *shared;
 	size_t shared_bytes;
 	int stop_rd, stop_wr; /* a pipe: end of file on stop_rd means stop */
@@ -93,6 +107,17 @@ struct sockeye__worker {
 
 /* serve.c: the descriptor of site i that this worker uses. */
 int sockeye__site_fd(const struct sockeye__worker *w, size_t i);
+
+/* The first worker of the resident service: they are behind all others. */
+static inline unsigned sockeye__resident_first(const struct sockeye__server *server)
+{
+	return server->workers + server->answerers;
+}
+
+static inline unsigned sockeye__workers_all(const struct sockeye__server *server)
+{
+	return sockeye__resident_first(server) + server->residents;
+}
 
 /* supervise.c: starts the workers and waits. 0 after a stop. */
 int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail);
@@ -185,6 +210,16 @@ void sockeye__sources_give(struct sockeye__sources *s, const struct sockeye__pee
 			   unsigned worker);
 /* A worker died: its places are free. */
 void sockeye__sources_forget(struct sockeye__sources *s, unsigned worker);
+
+bool sockeye__is_loopback(const struct sockeye_sockaddr *peer);
+
+/* Whether one more answer may go to this source, at most per_s a second: a
+ * forged source must not get a flood. What turned out not to be forged gives
+ * its place back. */
+bool sockeye__rate_take(struct sockeye__shared *shared, const struct sockeye_sockaddr *peer,
+			uint32_t per_s, uint64_t now_ns);
+void sockeye__rate_give(struct sockeye__shared *shared, const struct sockeye_sockaddr *peer,
+			uint32_t per_s);
 
 /* --- blocking.c: a session by blocking calls, to its end --- */
 enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye__visit *v);

@@ -1,5 +1,6 @@
 /*
- * sources.c: how many connections each source address has, over all workers.
+ * sources.c: how many connections each source address has, over all workers,
+ * and how many answers a second it gets.
  *
  * An open-addressed table in shared memory, one entry for each pair of source
  * and worker, so that the places of a worker that was killed can be given
@@ -16,6 +17,8 @@
 
 #define CELLS  65536u /* a power of two; pages are touched only when used */
 #define PROBES 64u    /* cells looked at for one source before the table counts as full */
+
+#define RATE_BURST 2 /* seconds' worth of answers that may come at once */
 
 struct cell {
 	struct in6_addr addr; /* IPv4 as mapped */
@@ -152,4 +155,51 @@ void sockeye__sources_forget(struct sockeye__sources *s, unsigned worker)
 		if (s->cells[i].worker == worker)
 			s->cells[i].count = 0;
 	pthread_mutex_unlock(&s->lock);
+}
+
+bool sockeye__is_loopback(const struct sockeye_sockaddr *peer)
+{
+	switch (peer->u.sa.sa_family) {
+	case AF_INET:
+		return (ntohl(peer->u.in.sin_addr.s_addr) >> 24) == 127;
+	case AF_INET6:
+		return IN6_IS_ADDR_LOOPBACK(&peer->u.in6.sin6_addr) ||
+		       (IN6_IS_ADDR_V4MAPPED(&peer->u.in6.sin6_addr) &&
+			peer->u.in6.sin6_addr.s6_addr[12] == 127);
+	default:
+		return true;
+	}
+}
+
+static uint64_t *rate_of(struct sockeye__shared *shared, const struct sockeye_sockaddr *peer)
+{
+	bool v6 = peer->u.sa.sa_family == AF_INET6;
+	const uint8_t *key =
+	    v6 ? peer->u.in6.sin6_addr.s6_addr : (const uint8_t *)&peer->u.in.sin_addr;
+	uint64_t h = shared->seed;
+
+	for (size_t i = 0; i < (v6 ? 16 : 4); i++)
+		h = (h ^ key[i]) * UINT64_C(0x100000001b3);
+	return &shared->rates[(h >> 32) % SOCKEYE__RATES];
+}
+
+bool sockeye__rate_take(struct sockeye__shared *shared, const struct sockeye_sockaddr *peer,
+			uint32_t per_s, uint64_t now_ns)
+{
+	uint64_t step = SOCKEYE_NS_PER_S / per_s, *rate = rate_of(shared, peer);
+	/* Of two workers that look at once one may be forgotten: no harm. */
+	uint64_t full_ns = __atomic_load_n(rate, __ATOMIC_RELAXED);
+
+	if (full_ns < now_ns)
+		full_ns = now_ns;
+	if (full_ns - now_ns > (uint64_t)RATE_BURST * SOCKEYE_NS_PER_S - step)
+		return false;
+	__atomic_store_n(rate, full_ns + step, __ATOMIC_RELAXED);
+	return true;
+}
+
+void sockeye__rate_give(struct sockeye__shared *shared, const struct sockeye_sockaddr *peer,
+			uint32_t per_s)
+{
+	__atomic_fetch_sub(rate_of(shared, peer), SOCKEYE_NS_PER_S / per_s, __ATOMIC_RELAXED);
 }

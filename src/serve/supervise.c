@@ -53,7 +53,18 @@ static uint32_t share(uint32_t max, unsigned workers, unsigned index)
 
 static unsigned children_count(const struct supervisor *s)
 {
-	return s->server->workers + s->server->answerers;
+	return sockeye__workers_all(s->server);
+}
+
+static bool is_resident(const struct supervisor *s, unsigned index)
+{
+	return index >= sockeye__resident_first(s->server);
+}
+
+/* The first site of the resident service, when there is one. */
+static const struct sockeye__site *resident_site(const struct sockeye__server *server)
+{
+	return &server->sites[server->site_count];
 }
 
 /* The datagram site that the n-th answerer has. */
@@ -72,7 +83,9 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 	struct sockeye__worker w = {
 	    .server = server,
 	    .index = index,
-	    .conns_max = share(server->opts->connections_max, server->workers, index),
+	    .conns_max = index < server->workers
+			     ? share(server->opts->connections_max, server->workers, index)
+			     : UINT32_MAX,
 	    .counters = &server->shared->worker[index].c,
 	};
 
@@ -88,6 +101,8 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 	mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
 	if (index < server->workers)
 		server->model->run(&w);
+	else if (is_resident(s, index))
+		resident_site(server)->service->resident->run(&w, resident_site(server)->config);
 	else
 		sockeye__answer_until_stop(&w, answerer_site(server, index - server->workers));
 	_exit(0);
@@ -112,9 +127,14 @@ static int child_start(struct supervisor *s, unsigned index, uint64_t now)
 static void child_account(struct supervisor *s, unsigned index)
 {
 	struct sockeye_counters *c = &s->server->shared->worker[index].c;
+	const struct sockeye__site *site = resident_site(s->server);
 
 	c->closed_stop += c->open;
 	c->open = 0;
+	c->transfers_failed += c->transfers_open;
+	c->transfers_open = 0;
+	if (is_resident(s, index) && site->service->resident->died != NULL)
+		site->service->resident->died(site->config, index);
 	if (s->server->shared->sources != NULL)
 		sockeye__sources_forget(s->server->shared->sources, index);
 }
@@ -199,7 +219,7 @@ static uint64_t queue_drops(const struct sockeye__server *server)
 {
 	uint64_t drops = 0;
 
-	for (size_t i = 0; i < server->site_count; i++)
+	for (size_t i = 0; i < server->all_count; i++)
 		for (unsigned k = 0; k < server->sites[i].fd_count; k++) {
 			uint32_t mem[SK_MEMINFO_VARS] = {0};
 			socklen_t len = sizeof mem;
@@ -245,6 +265,13 @@ static void stop(struct supervisor *s, uint64_t now)
 			listeners_refuse(s, i);
 }
 
+static void residents_reload(const struct supervisor *s)
+{
+	for (unsigned i = sockeye__resident_first(s->server); i < children_count(s); i++)
+		if (s->children[i].pid > 0)
+			kill(s->children[i].pid, SIGHUP);
+}
+
 static void signals_take(struct supervisor *s, uint64_t now)
 {
 	struct signalfd_siginfo si;
@@ -254,6 +281,8 @@ static void signals_take(struct supervisor *s, uint64_t now)
 			counters_report(s);
 		else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT)
 			stop(s, now);
+		else if (si.ssi_signo == SIGHUP)
+			residents_reload(s);
 	}
 }
 
@@ -301,6 +330,8 @@ static int signals_block(struct supervisor *s)
 		sigaddset(&set, SIGINT);
 		sigaddset(&set, SIGUSR1);
 	}
+	if (s->server->residents > 0)
+		sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, &s->old_mask) < 0)
 		return -errno;
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -314,18 +345,20 @@ static int ready_tell(struct supervisor *s)
 	struct sockeye_ready ready = {
 	    .model = server->model->name,
 	    .pid = (int)getpid(),
-	    .count = server->site_count,
 	    .sites = sites,
 	};
+	size_t given = 0;
 
 	if (server->opts->on_ready == NULL)
 		return 0;
-	for (size_t i = 0; i < server->site_count; i++)
-		sites[i] = (struct sockeye_ready_site){
-		    .service = server->sites[i].service->name,
-		    .scheme = server->sites[i].scheme,
-		    .name = server->sites[i].listener.name,
-		};
+	for (; ready.count < server->all_count; given++)
+		for (size_t i = 0; i < server->all_count; i++)
+			if (server->sites[i].given == given)
+				sites[ready.count++] = (struct sockeye_ready_site){
+				    .service = server->sites[i].service->name,
+				    .scheme = server->sites[i].scheme,
+				    .name = server->sites[i].listener.name,
+				};
 	int err = server->opts->on_ready(server->opts->arg, &ready);
 
 	return err < 0 ? err : 0;
