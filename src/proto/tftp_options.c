@@ -79,6 +79,19 @@ static enum sockeye__tftp_option option_find(struct sockeye__octets name)
 	return (enum sockeye__tftp_option)i;
 }
 
+int sockeye__tftp_option_named(const char *name, size_t len)
+{
+	enum sockeye__tftp_option i =
+	    option_find((struct sockeye__octets){(const uint8_t *)name, len});
+
+	return i == SOCKEYE__TFTP_OPTIONS ? -EINVAL : (int)i;
+}
+
+const char *sockeye__tftp_option_name(enum sockeye__tftp_option option)
+{
+	return options[option].name;
+}
+
 /* Digits and nothing else; what is too large for 64 bits is UINT64_MAX. */
 static bool value_parse(struct sockeye__octets text, uint64_t *out)
 {

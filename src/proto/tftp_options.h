@@ -61,6 +61,10 @@ static inline void sockeye__tftp_set(struct sockeye__tftp_options *o,
 	o->value[option] = value;
 }
 
+/* The option of that name in any letter case, or -EINVAL. */
+int sockeye__tftp_option_named(const char *name, size_t len);
+const char *sockeye__tftp_option_name(enum sockeye__tftp_option option);
+
 /* What is in force: the value agreed on, or the protocol's default. */
 uint16_t sockeye__tftp_blksize(const struct sockeye__tftp_options *o);
 uint16_t sockeye__tftp_windowsize(const struct sockeye__tftp_options *o);

@@ -1,0 +1,169 @@
+/* rules.c: files, lines and words of rules (rules.h). */
+#include "tool/rules.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* -EFBIG when there is more than max octets: the size of files in /proc says 0. */
+static ssize_t read_all(int fd, char *buf, size_t max)
+{
+	size_t len = 0;
+
+	for (;;) {
+		ssize_t n = read(fd, buf + len, max + 1 - len);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			return (ssize_t)len;
+		len += (size_t)n;
+		if (len > max)
+			return -EFBIG;
+	}
+}
+
+static int read_regular(int fd, char **out_text, size_t *out_len)
+{
+	struct stat st;
+	char *text, *shorter;
+	ssize_t len;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	text = malloc(SOCKEYE__RULES_FILE_MAX + 1);
+	if (text == NULL)
+		return -ENOMEM;
+	len = read_all(fd, text, SOCKEYE__RULES_FILE_MAX);
+	if (len < 0) {
+		free(text);
+		return (int)len;
+	}
+	text[len] = '\0';
+	shorter = realloc(text, (size_t)len + 1);
+	*out_text = shorter ? shorter : text;
+	*out_len = (size_t)len;
+	return 0;
+}
+
+int sockeye__rules_file_read(const char *path, int dir_fd, char **out_text, size_t *out_len)
+{
+	/* Nonblocking, so that opening a FIFO does not wait for its writer. */
+	int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	int err;
+
+	if (fd < 0)
+		return -errno;
+	err = read_regular(fd, out_text, out_len);
+	close(fd);
+	return err;
+}
+
+int sockeye__rules_fail(const struct sockeye__rules_lines *lines, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	lines->error->line = lines->line;
+	vsnprintf(lines->error->text, sizeof lines->error->text, fmt, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+/* One word off the line [*at, end), which does not begin with a blank. */
+static int word_next(const struct sockeye__rules_lines *lines, const char **at, const char *end,
+		     struct sockeye__rules_word *out)
+{
+	bool quoted = **at == '"';
+	const char *start = *at + quoted, *p = start;
+
+	while (p < end && (quoted ? *p != '"' : !is_blank(*p)))
+		p += *p == '\\' && p + 1 < end ? 2 : 1;
+	*out = (struct sockeye__rules_word){start, (size_t)(p - start)};
+	*at = p + quoted;
+	if (quoted && p == end)
+		return sockeye__rules_fail(lines, "a quote is not closed");
+	if (*at < end && !is_blank(**at))
+		return sockeye__rules_fail(lines, "no blank behind a closing quote");
+	return 0;
+}
+
+static int words_of(const struct sockeye__rules_lines *lines, const char *at, const char *end,
+		    struct sockeye__rules_word *out_words, size_t max)
+{
+	size_t count = 0;
+
+	for (;;) {
+		int err;
+
+		while (at < end && is_blank(*at))
+			at++;
+		if (at == end || *at == '#')
+			return (int)count;
+		if (count == max)
+			return sockeye__rules_fail(
+			    lines, "more than %zu words (quote what has blanks in it)", max);
+		err = word_next(lines, &at, end, &out_words[count++]);
+		if (err < 0)
+			return err;
+	}
+}
+
+int sockeye__rules_next(struct sockeye__rules_lines *lines, struct sockeye__rules_word *out_words,
+			size_t max)
+{
+	int count = 0;
+
+	while (count == 0 && lines->at < lines->end) {
+		const char *start = lines->at;
+		const char *end = memchr(start, '\n', (size_t)(lines->end - start));
+
+		if (end == NULL)
+			end = lines->end;
+		lines->at = end < lines->end ? end + 1 : end;
+		lines->line++;
+		if (memchr(start, '\0', (size_t)(end - start)) != NULL)
+			return sockeye__rules_fail(lines, "a NUL: this is no text");
+		if (end > start && end[-1] == '\r') /* an editor of Windows */
+			end--;
+		count = words_of(lines, start, end, out_words, max);
+	}
+	return count;
+}
+
+bool sockeye__rules_word_is(struct sockeye__rules_word word, const char *text)
+{
+	return word.len == strlen(text) && memcmp(word.at, text, word.len) == 0;
+}
+
+size_t sockeye__rules_client(const struct sockeye_sockaddr *client, uint8_t out[static 16])
+{
+	const struct in6_addr *in6 = &client->u.in6.sin6_addr;
+
+	if (client->len >= sizeof client->u.in && client->u.sa.sa_family == AF_INET) {
+		memcpy(out, &client->u.in.sin_addr, 4);
+		return 4;
+	}
+	if (client->len < sizeof client->u.in6 || client->u.sa.sa_family != AF_INET6)
+		return 0;
+	if (IN6_IS_ADDR_V4MAPPED(in6)) {
+		memcpy(out, in6->s6_addr + 12, 4);
+		return 4;
+	}
+	memcpy(out, in6, 16);
+	return 16;
+}

@@ -1,0 +1,58 @@
+/*
+ * rules.h: what the languages of rules have in common: a bounded file, lines of
+ * words, what is wrong with a line, and the client a rule is for.
+ *
+ * Words have blanks between them. A word in "double quotes" may have blanks in
+ * it. A backslash takes the meaning that the octet behind it has here (blank,
+ * quote, number sign); both stay in the word, for the language of patterns. From
+ * a word that begins with # on, the line is a comment.
+ */
+#ifndef SOCKEYE_TOOL_RULES_H
+#define SOCKEYE_TOOL_RULES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <sockeye/sockaddr.h>
+
+#define SOCKEYE__RULES_FILE_MAX (1 << 20)
+
+/* The first line that is wrong, from 1, and why; fit to be shown. */
+struct sockeye__tftp_map_error {
+	unsigned line;
+	char text[160];
+};
+
+struct sockeye__rules_lines {
+	const char *at, *end; /* what is left of the text */
+	unsigned line;        /* of the words returned last; zero to begin with */
+	struct sockeye__tftp_map_error *error;
+};
+
+struct sockeye__rules_word {
+	const char *at; /* into the text, without the quotes */
+	size_t len;
+};
+
+/* The whole of a regular file of at most SOCKEYE__RULES_FILE_MAX octets, with a
+ * NUL behind it that does not count; the caller frees it. 0 or -errno: -EFBIG,
+ * -EISDIR, -EINVAL for what else is no file. */
+int sockeye__rules_file_read(const char *path, int dir_fd, char **out_text, size_t *out_len);
+
+/* The words of the next line that has any: how many, 0 at the end, or -EINVAL
+ * with *lines->error filled in, for more than `max` of them too. */
+int sockeye__rules_next(struct sockeye__rules_lines *lines, struct sockeye__rules_word *out_words,
+			size_t max);
+
+/* Says what is wrong with the line and returns -EINVAL. */
+int sockeye__rules_fail(const struct sockeye__rules_lines *lines, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+bool sockeye__rules_word_is(struct sockeye__rules_word word, const char *text);
+
+/* The octets of a client's address, 4 or 16 of them; 0 for no Internet address.
+ * An IPv4-mapped one is IPv4. */
+size_t sockeye__rules_client(const struct sockeye_sockaddr *client, uint8_t out[static 16]);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * tftp_policy.h: what a client may have that others may not, by its address
+ * and by name. man/sockeye-tftp-rules.5 has the language.
+ */
+#ifndef SOCKEYE_TOOL_TFTP_POLICY_H
+#define SOCKEYE_TOOL_TFTP_POLICY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <sockeye/sockaddr.h>
+
+#include "proto/tftp_options.h"
+#include "tool/rules.h"
+
+#define SOCKEYE__TFTP_POLICY_RULES 4096
+
+/* On which terms a request is served. */
+struct sockeye__tftp_terms {
+	struct sockeye__tftp_policy policy;
+	bool blksize_mtu; /* blocks no larger than a packet on the way to the client */
+	bool deny;        /* answer ERROR 2 */
+};
+
+struct sockeye__tftp_rules;
+
+/* 0, -ENOMEM, or -EINVAL with *error filled in. */
+int sockeye__tftp_policy_parse(const char *text, size_t len, struct sockeye__tftp_rules **out,
+			       struct sockeye__tftp_map_error *error);
+void sockeye__tftp_policy_free(struct sockeye__tftp_rules *rules); /* NULL is legal */
+
+/* The defaults, and over them what the first line for this client and name says.
+ * Without rules (NULL) the defaults. Returns that line, 0 for none. */
+unsigned sockeye__tftp_policy_terms(const struct sockeye__tftp_rules *rules,
+				    const struct sockeye_sockaddr *client, const char *name,
+				    const struct sockeye__tftp_terms *defaults,
+				    struct sockeye__tftp_terms *out);
+
+/* "tsize,windowsize" as bits of options, or "none": 0, or -EINVAL with the word
+ * that is no option. For --refuse too. */
+int sockeye__tftp_refuse_parse(const char *text, size_t len, unsigned *out_refused,
+			       struct sockeye__rules_word *out_wrong);
+
+#endif

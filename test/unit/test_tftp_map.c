@@ -1,0 +1,426 @@
+/*
+ * test_tftp_map.c: rules for names: each flag and escape, what is wrong with a
+ * map, and that no map and no name takes long.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "tool/tftp_map.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+
+static struct sockeye_sockaddr client_of(const char *text)
+{
+	struct sockeye_sockaddr client = {.len = sizeof client.u.in};
+
+	if (inet_pton(AF_INET, text, &client.u.in.sin_addr) == 1) {
+		client.u.in.sin_family = AF_INET;
+		return client;
+	}
+	client.len = sizeof client.u.in6;
+	client.u.in6.sin6_family = AF_INET6;
+	assert_int_equal(inet_pton(AF_INET6, text, &client.u.in6.sin6_addr), 1);
+	return client;
+}
+
+static struct sockeye__tftp_map *map_of(const char *text)
+{
+	struct sockeye__tftp_map_error error = {0};
+	struct sockeye__tftp_map *map = NULL;
+
+	if (sockeye__tftp_map_parse(text, strlen(text), &map, &error) < 0)
+		fail_msg("line %u: %s", error.line, error.text);
+	return map;
+}
+
+/* What the rules make of a name: the name, "DENIED text" or "ERROR text", and
+ * the line of the last rule. */
+static const char *mapped(const char *rules, const char *from, bool upload, const char *name)
+{
+	static char text[800];
+	struct sockeye_sockaddr client = client_of(from);
+	struct sockeye__tftp_map *map = map_of(rules);
+	struct sockeye__tftp_mapped out;
+
+	if (sockeye__tftp_map_apply(map, &client, upload, name, &out) < 0)
+		snprintf(text, sizeof text, "ERROR %s %u", out.text, out.rule);
+	else if (out.denied)
+		snprintf(text, sizeof text, "DENIED %s %u", out.text, out.rule);
+	else
+		snprintf(text, sizeof text, "%s %u", out.name, out.rule);
+	sockeye__tftp_map_free(map);
+	return text;
+}
+
+static void test_rules(void **state)
+{
+	static const struct {
+		const char *rules, *name, *mapped;
+	} rows[] = {
+	    {"", "a", "a 0"},
+	    {"# nothing\n\n   \n", "a", "a 0"},
+	    {"r x y", "a", "a 0"},
+
+	    {"r ^ pub/", "a", "pub/a 1"},
+	    {"\n# first\nr a b # and so on", "a", "b 3"},
+	    {"r a b\r\nr b c\r\n", "a", "c 2"},
+	    {"r a b", "banana", "bbnana 1"},
+	    {"r an", "banana", "bana 1"}, /* by nothing */
+	    {"r an \"\"", "banana", "bana 1"},
+	    {"rg a b", "banana", "bbnbnb 1"},
+	    {"rg a aa", "banana", "baanaanaa 1"}, /* what was put in is not looked at */
+	    {"rg \\\\ /", "Boot\\x64\\BCD", "Boot/x64/BCD 1"},
+	    {"rg x* -", "abc", "-a-b-c- 1"}, /* as Perl */
+	    {"rg a* -", "baac", "-b--c- 1"},
+	    {"rg ^ -", "aaa", "-aaa 1"},
+	    {"rg $ -", "aaa", "aaa- 1"},
+	    {"rg \\b |", "ab cd", "|ab| |cd| 1"},
+	    {"rg (?<=a)b x", "ababb", "axaxb 1"},
+	    {"rgi a x", "AbA", "xbx 1"},
+	    {"r a x", "A", "A 0"},
+	    {"ri a x", "A", "x 1"},
+	    {"ri \xe4 x", "\xc4", "\xc4 0"}, /* octets have no case */
+
+	    {"r a b\nr b c", "a", "c 2"},
+	    {"re a b\nr b c", "a", "b 1"},
+	    {"e ^a\nr a b", "a", "a 1"},
+	    {"e ^x\nr a b", "a", "b 2"},
+	    {"rs ^// /\nr ^/ root/", "////a", "root/a 2"},
+	    {"e ^b\nrs a b\nr b c", "a", "b 1"},
+	    {"r a b\nls B\nr b c", "aB", "cb 3"},
+
+	    {"a ^secret", "secret/x", "DENIED  1"},
+	    {"a ^secret \"not for you\"\nr . x", "secret/x", "DENIED not for you 1"},
+	    {"a ^(.)(.*) \"no \\2, \\U\\1\\E \\i\"", "secret", "DENIED no ecret, S 192.0.2.91 1"},
+	    {"a ^secret", "public/x", "public/x 0"},
+	    {"ai ^secret no", "SECRET", "DENIED no 1"},
+
+	    {"a~ ^pub/ no", "pub/a", "pub/a 0"},
+	    {"a~ ^pub/ no", "a", "DENIED no 1"},
+	    {"r~ ^pub/ pub/\\0", "a/b", "pub/a/b 1"},
+	    {"r~ ^pub/ pub/\\0", "pub/b", "pub/b 0"},
+	    {"r~e ^pub/ \\U\\0-\\x\nr . x", "a", "A-C000025B 1"},
+	    {"r~s ^x \\0x\nr ^x y", "a", "ERROR name too long 1"},
+	    {"r~s ^x x\\0\nr ^x y", "a", "ya 2"},
+
+	    {"l .", "Boot/BCD", "boot/bcd 1"},
+	    {"l [A-Z]", "boot", "boot 0"},
+	    {"rl B(.) \\1X", "aBOOTB", "aoxotb 1"},
+	    {"le X\nr a b", "aX", "ax 1"},
+
+	    {"r (.)(.)(.)(.)(.)(.)(.)(.)(.)(.) \\9\\8\\7\\6\\5\\4\\3\\2\\1[\\0]", "0123456789x",
+	     "876543210[0123456789]x 1"},
+	    {"r (a)|(b) [\\1|\\2]", "b", "[|b] 1"}, /* a group that is unset */
+	    {"r (a)(x)? [\\2\\1]", "a", "[a] 1"},
+	    {"r (?<n>a) \\1\\1", "a", "aa 1"},
+	    {"r ^ \\i/", "a", "192.0.2.91/a 1"},
+	    {"r ^ \\x/", "a", "C000025B/a 1"},
+	    {"r ^ \\L\\x\\E/", "A", "c000025b/A 1"},
+	    {"r (.+) \\U\\1x\\Ex\\L\\1X\\EX", "aB", "ABXxabxX 1"},
+	    {"rg (a)(.) \\U\\1\\2", "abxaby", "ABxABy 1"}, /* not beyond the replacement */
+	    {"r (.+) \\L\\1", "A\xc4", "a\xc4 1"},
+	    {"r a \\\\\\.\\ \\#\\\"&$1", "a", "\\. #\"&$1 1"},
+	    {"r \"a b\" \"c d\"", "xa by", "xc dy 1"},
+	    {"r a\\ b c\\ d", "a b", "c d 1"},
+	    {"r \"a\\\"b\" \"c\\\"d\"", "a\"b", "c\"d 1"},
+	    {"r a\"b c\"d", "a\"b", "c\"d 1"}, /* a quote inside of a word */
+	    {"r \\#a b#c", "#a", "b#c 1"},
+	    {"\t r \t a \t b \t ", "a", "b 1"},
+	    {"\"r\" \"\" \"x\"", "a", "xa 1"},
+
+	    {"r a.b x", "a\nb", "x 1"},          /* a dot is any octet */
+	    {"a~ ^a$ no", "a\n", "DENIED no 1"}, /* $ is the end */
+	    {"r ^.$ x", "\xc3\xa4", "\xc3\xa4 0"},
+	    {"r a\\Kb x", "ab", "ax 1"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+
+		assert_string_equal(mapped(rows[i].rules, "192.0.2.91", false, rows[i].name),
+				    rows[i].mapped);
+}
+
+static void test_for_whom(void **state)
+{
+	static const char rules[] = "rG ^ get-\nrP ^ put-\nr4 ^ four-\nr6 ^ six-\nr ^ \\i-\\x-\n";
+	static const struct {
+		const char *client;
+		bool upload;
+		const char *mapped;
+	} rows[] = {
+	    {"192.0.2.1", false, "192.0.2.1-C0000201-four-get-a 5"},
+	    {"192.0.2.1", true, "192.0.2.1-C0000201-four-put-a 5"},
+	    {"::ffff:192.0.2.1", false, "192.0.2.1-C0000201-four-get-a 5"},
+	    {"2001:db8::1", false, "2001:db8::1-20010DB8000000000000000000000001-six-get-a 5"},
+	    {"fe80::1", true, "fe80::1-FE800000000000000000000000000001-six-put-a 5"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		assert_string_equal(mapped(rules, rows[i].client, rows[i].upload, "a"),
+				    rows[i].mapped);
+	assert_string_equal(mapped("aG . no", "::1", true, "a"), "a 0");
+	assert_string_equal(mapped("aP . no", "::1", true, "a"), "DENIED no 1");
+	assert_string_equal(mapped("a4 . no", "::1", true, "a"), "a 0");
+	assert_string_equal(mapped("a6 . no", "::1", true, "a"), "DENIED no 1");
+	assert_string_equal(mapped("a~G6 b no", "::1", false, "a"), "DENIED no 1");
+	assert_string_equal(mapped("a~P b no", "::1", false, "a"), "a 0");
+}
+
+/* Without an Internet address there is none to put in. */
+static void test_no_address(void **state)
+{
+	struct sockeye_sockaddr none = {0};
+	struct sockeye__tftp_map *map = map_of("r4 ^ four\nr6 ^ six\nr ^ <\\i\\x>");
+	struct sockeye__tftp_mapped out;
+
+	(void)state;
+	assert_int_equal(sockeye__tftp_map_apply(map, &none, false, "a", &out), 0);
+	assert_string_equal(out.name, "<>a");
+	sockeye__tftp_map_free(map);
+}
+
+static void test_wrong_maps(void **state)
+{
+	static const struct {
+		const char *rules;
+		unsigned line;
+		const char *text;
+	} rows[] = {
+	    {"r", 1, "no pattern"},
+	    {"\n\nr # a b", 3, "no pattern"},
+	    {"r a b c", 1, "more than 3 words (quote what has blanks in it)"},
+	    {"r \"a b", 1, "a quote is not closed"},
+	    {"r \"a\\\" b", 1, "a quote is not closed"},
+	    {"r a b\nr \"a\"b c", 2, "no blank behind a closing quote"},
+	    {"r\x1b a b", 1, "unknown flag '\\e' (there are r g i e s a l ~ G P 4 6)"},
+	    {"rq a b", 1, "unknown flag 'q' (there are r g i e s a l ~ G P 4 6)"},
+	    {"R a b", 1, "unknown flag 'R' (there are r g i e s a l ~ G P 4 6)"},
+	    {"rgr a b", 1, "flag r twice"},
+	    {"res a b", 1, "flags e and s exclude each other"},
+	    {"rGP a b", 1, "flags G and P exclude each other"},
+	    {"r64 a b", 1, "flags 4 and 6 exclude each other"},
+	    {"r~g a b", 1, "flags g and ~ exclude each other"},
+	    {"ra a b", 1, "flags a and r exclude each other"},
+	    {"la a", 1, "flags a and l exclude each other"},
+	    {"sa a", 1, "flags a and s exclude each other"},
+	    {"ea a", 1, "flags a and e exclude each other"},
+	    {"ge a", 1, "flag g without r: nothing to repeat"},
+	    {"s a", 1, "flag s without r or l: would never end"},
+	    {"i a", 1, "flags that do nothing: one of r, l, a, e is needed"},
+	    {"G4~ a", 1, "flags that do nothing: one of r, l, a, e is needed"},
+	    {"\"\" a", 1, "flags that do nothing: one of r, l, a, e is needed"},
+	    {"r a(b x", 1, "pattern: missing closing parenthesis (behind 'a(b')"},
+	    {"r *a x", 1, "pattern: quantifier does not follow a repeatable item"},
+	    {"r aaaaaaaaaaaaaaaaaaaaaaaaaaaa[b x", 1,
+	     "pattern: missing terminating ] for character class (behind 'aaaaaaaaaaaaaaaaaa[b')"},
+	    {"r (*UTF)a x", 1,
+	     "pattern: using UTF is disabled by the application (behind '(*UTF)')"},
+	    {"r (*UCP)a x", 1,
+	     "pattern: using UCP is disabled by the application (behind '(*UCP)')"},
+	    {"e a b", 1, "a replacement without flag r or a"},
+	    {"l a b", 1, "a replacement without flag r or a"},
+	    {"r a \\1", 1, "\\1: the pattern has 0 groups"},
+	    {"r (a) \\1\\2", 1, "\\2: the pattern has 1 group"},
+	    {"a (a)(b) \\3", 1, "\\3: the pattern has 2 groups"},
+	    {"r~ (a) \\1", 1, "\\1 with flag ~: nothing has matched"},
+	    {"r a \\q", 1,
+	     "'\\q' in a replacement (there are \\0 to \\9 \\i \\x \\U \\L \\E \\\\)"},
+	    {"r a b\\", 1, "a single \\ ends the replacement"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct sockeye__tftp_map *map = (struct sockeye__tftp_map *)&rows;
+		struct sockeye__tftp_map_error error = {0};
+
+		assert_int_equal(
+		    sockeye__tftp_map_parse(rows[i].rules, strlen(rows[i].rules), &map, &error),
+		    -EINVAL);
+		assert_ptr_equal(map, &rows); /* written on success only */
+		assert_string_equal(error.text, rows[i].text);
+		assert_int_equal(error.line, rows[i].line);
+	}
+}
+
+static void test_nul_in_map(void **state)
+{
+	struct sockeye__tftp_map_error error = {0};
+	struct sockeye__tftp_map *map;
+
+	(void)state;
+	assert_int_equal(sockeye__tftp_map_parse("# a\nr a\0 b", 10, &map, &error), -EINVAL);
+	assert_int_equal(error.line, 2);
+	assert_string_equal(error.text, "a NUL: this is no text");
+}
+
+static void test_too_many_rules(void **state)
+{
+	struct sockeye__tftp_map_error error = {0};
+	struct sockeye__tftp_map *map;
+	char *text = malloc(4 * (SOCKEYE__TFTP_MAP_RULES + 1) + 1);
+
+	(void)state;
+	assert_non_null(text);
+	for (int i = 0; i <= SOCKEYE__TFTP_MAP_RULES; i++)
+		strcpy(text + (size_t)i * 4, "e a\n");
+	assert_int_equal(sockeye__tftp_map_parse(text, strlen(text), &map, &error), -EINVAL);
+	assert_string_equal(error.text, "more than 4096 rules");
+	assert_int_equal(error.line, 4097);
+	assert_int_equal(sockeye__tftp_map_parse(text, strlen(text) - 4, &map, &error), 0);
+	sockeye__tftp_map_free(map);
+	free(text);
+}
+
+/* Of the whole process, so that other processes do not make it fail. */
+static double cpu_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static void test_bounds(void **state)
+{
+	char long_name[513], aaa[401], repeated[4000] = "", *at = repeated;
+	double start = cpu_ms();
+
+	(void)state;
+	memset(long_name, 'a', 512);
+	long_name[512] = '\0';
+	assert_string_equal(mapped("r x y", "::1", false, long_name), "ERROR name too long 0");
+	long_name[511] = '\0';
+	assert_string_equal(mapped("r ^ b", "::1", false, long_name), "ERROR name too long 1");
+	assert_string_equal(mapped("e x\nrg a aa", "::1", false, long_name),
+			    "ERROR name too long 2");
+	assert_string_equal(mapped("r a+ b", "::1", false, long_name), "b 1");
+
+	/* for ever */
+	assert_string_equal(mapped("rs a b\nrs b a", "::1", false, "a"),
+			    "ERROR rules go round in circles 2");
+	assert_string_equal(mapped("rs a a", "::1", false, "a"),
+			    "ERROR rules go round in circles 1");
+	assert_string_equal(mapped("rs $ a", "::1", false, "a"), "ERROR name too long 1");
+
+	/* catastrophic */
+	memset(aaa, 'a', 400);
+	aaa[399] = '!';
+	aaa[400] = '\0';
+	assert_string_equal(mapped("e x\na (a+)+$", "::1", false, aaa),
+			    "ERROR pattern takes too long for this name 2");
+	assert_string_equal(mapped("rg (a|aa)+$ x", "::1", false, aaa),
+			    "ERROR pattern takes too long for this name 1");
+	assert_string_equal(mapped("a (?:a?){20}a{20}b|!", "::1", false, aaa),
+			    "ERROR pattern takes too long for this name 1");
+	assert_string_equal(mapped("a ^(a|(?R)b)+$", "::1", false, aaa),
+			    "ERROR pattern cannot be matched 1");
+	/* costly, and again and again: every octet begins a match that takes long */
+	for (int i = 0; i < 40; i++)
+		at += sprintf(at, "a .{0,9}.{0,9}.{0,9}%cx!\n", "ab"[i % 2]);
+	assert_true(
+	    strncmp(mapped(repeated, "::1", false, aaa), "ERROR pattern takes too long", 28) == 0);
+	assert_true(cpu_ms() - start < 1500);
+}
+
+/* The text of a refusal is cut, and ends. */
+static void test_long_text(void **state)
+{
+	struct sockeye_sockaddr client = client_of("::1");
+	struct sockeye__tftp_map *map = map_of("a .* \\0\\0\\0");
+	struct sockeye__tftp_mapped out;
+	char name[101];
+
+	(void)state;
+	memset(name, 'a', 100);
+	name[100] = '\0';
+	assert_int_equal(sockeye__tftp_map_apply(map, &client, false, name, &out), 0);
+	assert_true(out.denied);
+	assert_int_equal(strlen(out.text), sizeof out.text - 1);
+	sockeye__tftp_map_free(map);
+}
+
+static const char *const fates[] = {"others", "no", "on", "stop", "restart", "deny"};
+
+static void note(void *arg, const struct sockeye__tftp_map_step *step)
+{
+	char *text = arg;
+
+	sprintf(text + strlen(text), "%u [%.*s] %s %s;", step->line, (int)step->rule_len,
+		step->rule, fates[step->fate], step->name);
+}
+
+/* The way of a request, and what is told of it. */
+static void test_request(void **state)
+{
+	static const struct {
+		const char *rules, *name; /* rules may be NULL */
+		struct sockeye__tftp_name_rules names;
+		int err;
+		const char *mapped, *steps;
+	} rows[] = {
+	    {NULL, "/a//b", {0}, 0, "a/b", ""},
+	    {NULL, "/", {0}, -EINVAL, "no name", ""},
+	    {NULL, "A\\B\xff", {true, true, true}, 0, "a/b", ""},
+	    {"r ^ /x//", "//a", {0}, 0, "x/a", "1 [r ^ /x//] on /x//a;"},
+	    {"r ^ X", "A", {.fold_case = true}, 0, "Xa", "1 [r ^ X] on Xa;"},
+	    {"r a", "/a", {0}, -EINVAL, "no name", "1 [r a] on ;"},
+	    {"r a .", "/a", {0}, -EINVAL, "no name", "1 [r a .] on .;"},
+	    {"rP . x\n\nr b c\n r \"a\"  \"b\" #\nrs b c\ne c\nr c d",
+	     "a",
+	     {0},
+	     0,
+	     "c",
+	     "1 [rP . x] others a;3 [r b c] no a;4 [r \"a\"  \"b\"] on b;5 [rs b c] restart c;"
+	     "1 [rP . x] others c;3 [r b c] no c;4 [r \"a\"  \"b\"] no c;5 [rs b c] no c;"
+	     "6 [e c] stop c;"},
+	    {"a a no", "a", {0}, 0, "no", "1 [a a no] deny a;"},
+	    {"a~ ^a no", "a", {0}, 0, "a", "1 [a~ ^a no] no a;"},
+	    {"rs a a", "a", {0}, -ELOOP, "rules go round in circles", NULL},
+	};
+	struct sockeye_sockaddr client = client_of("::1");
+	static char steps[1000000];
+	const struct sockeye__tftp_map_watch watch = {note, steps};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct sockeye__tftp_map *map = rows[i].rules ? map_of(rows[i].rules) : NULL;
+		struct sockeye__tftp_mapped out;
+		struct sockeye__octets name = {(const uint8_t *)rows[i].name, strlen(rows[i].name)};
+
+		*steps = '\0';
+		assert_int_equal(sockeye__tftp_map_request(map, &rows[i].names, &client, false,
+							   name, rows[i].steps ? &watch : NULL,
+							   &out),
+				 rows[i].err);
+		assert_string_equal(rows[i].err || out.denied ? out.text : out.name,
+				    rows[i].mapped);
+		if (rows[i].steps)
+			assert_string_equal(steps, rows[i].steps);
+		sockeye__tftp_map_free(map);
+	}
+	sockeye__tftp_map_free(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_rules),      cmocka_unit_test(test_for_whom),
+	    cmocka_unit_test(test_no_address), cmocka_unit_test(test_wrong_maps),
+	    cmocka_unit_test(test_nul_in_map), cmocka_unit_test(test_too_many_rules),
+	    cmocka_unit_test(test_bounds),     cmocka_unit_test(test_long_text),
+	    cmocka_unit_test(test_request),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
