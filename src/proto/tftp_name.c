@@ -14,22 +14,30 @@ static char octet_clean(uint8_t c, const struct sockeye__tftp_name_rules *rules)
 	return (char)c;
 }
 
-/* Takes away the last component of out[0..len) when it is "." or nothing, so
- * that what is left is empty or ends in a component. */
-static size_t component_end(const char *out, size_t len)
+/* The length of out[0..len) without the slash at its end, and without its last
+ * component when that is "." or nothing; ".." takes the one before along. */
+static ssize_t component_end(const char *out, size_t len)
 {
-	if (len > 0 && out[len - 1] == '.' && (len == 1 || out[len - 2] == '/'))
-		len--;
-	if (len > 0 && out[len - 1] == '/')
-		len--;
-	return len;
+	const char *slash = memrchr(out, '/', len);
+	size_t start = slash ? (size_t)(slash - out) + 1 : 0;
+	bool here = len == start || (len == start + 1 && out[start] == '.');
+	bool up = len == start + 2 && out[start] == '.' && out[start + 1] == '.';
+
+	if (here || up)
+		len = start > 0 ? start - 1 : 0;
+	if (!up)
+		return (ssize_t)len;
+	if (len == 0)
+		return -EACCES;
+	slash = memrchr(out, '/', len);
+	return slash ? slash - out : 0;
 }
 
 ssize_t sockeye__tftp_name_clean(struct sockeye__octets name,
 				 const struct sockeye__tftp_name_rules *rules, char *out,
 				 size_t cap)
 {
-	size_t len = 0;
+	ssize_t len = 0;
 
 	if (name.len == 0 || memchr(name.at, '\0', name.len) != NULL)
 		return -EINVAL;
@@ -39,16 +47,19 @@ ssize_t sockeye__tftp_name_clean(struct sockeye__octets name,
 		char c = octet_clean(name.at[i], rules);
 
 		if (c == '/')
-			len = component_end(out, len);
+			len = component_end(out, (size_t)len);
+		if (len < 0)
+			return len;
 		if (c == '/' && len == 0)
 			continue;
-		if (len + 1 >= cap)
+		if ((size_t)len + 1 >= cap)
 			return -ENAMETOOLONG;
 		out[len++] = c;
 	}
-	len = component_end(out, len);
+	len = component_end(out, (size_t)len);
 	if (len == 0)
 		return -EINVAL;
-	out[len] = '\0';
-	return (ssize_t)len;
+	if (len > 0)
+		out[len] = '\0';
+	return len;
 }

@@ -18,10 +18,11 @@ struct sockeye__tftp_name_rules {
 };
 
 /* Writes the name with a single slash between its components and none around
- * them, and without those that are "."; ".." stays, it is for who opens the file
- * to judge. Returns the length without the NUL, -EINVAL for a name with nothing
- * in it or with a NUL, -ENAMETOOLONG. out[] is undefined on failure and may not
- * overlap the name. */
+ * them, without those that are "." and without ".." and the one before it: what
+ * rules then see is what is opened, and "pub/../secret" is no way around them.
+ * Returns the length without the NUL, -EINVAL for a name with nothing in it or
+ * with a NUL, -EACCES for one that leads above its beginning, -ENAMETOOLONG. out[]
+ * is undefined on failure and may not overlap the name. */
 ssize_t sockeye__tftp_name_clean(struct sockeye__octets name,
 				 const struct sockeye__tftp_name_rules *rules, char *out,
 				 size_t cap);

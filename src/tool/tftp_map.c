@@ -270,6 +270,7 @@ static int fail(struct sockeye__tftp_mapped *out, unsigned line, int err)
 		const char *why;
 	} reasons[] = {
 	    {-EINVAL, "no name"},
+	    {-EACCES, "name leads out of its folder"},
 	    {-ENAMETOOLONG, "name too long"},
 	    {-ELOOP, "rules go round in circles"},
 	    {-ETIME, "pattern takes too long for this name"},
@@ -333,9 +334,23 @@ int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
 static int clean(struct sockeye__octets name, const struct sockeye__tftp_name_rules *rules,
 		 struct sockeye__tftp_mapped *out)
 {
-	ssize_t len = sockeye__tftp_name_clean(name, rules, out->name, sizeof out->name);
+	char cleaned[sizeof out->name];
+	ssize_t len = sockeye__tftp_name_clean(name, rules, cleaned, sizeof cleaned);
 
-	return len < 0 ? fail(out, 0, (int)len) : 0;
+	if (len < 0)
+		return fail(out, 0, (int)len);
+	memcpy(out->name, cleaned, (size_t)len + 1);
+	return 0;
+}
+
+/* Rules may have made one of backslashes, in front of which others put a folder
+ * for the client: to follow it would lead out of that. */
+static bool has_up(const char *name)
+{
+	for (const char *p = name; (p = strstr(p, "..")) != NULL; p++)
+		if ((p == name || p[-1] == '/') && (p[2] == '\0' || p[2] == '/'))
+			return true;
+	return false;
 }
 
 int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
@@ -346,7 +361,6 @@ int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 			      struct sockeye__tftp_mapped *out)
 {
 	static const struct sockeye__tftp_name_rules as_meant;
-	char mapped[sizeof out->name];
 	int err;
 
 	*out = (struct sockeye__tftp_mapped){0};
@@ -356,7 +370,8 @@ int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 	err = apply(map, client, upload, watch, out);
 	if (err < 0 || out->denied)
 		return err;
-	memcpy(mapped, out->name, sizeof mapped);
-	return clean((struct sockeye__octets){(const uint8_t *)mapped, strlen(mapped)}, &as_meant,
-		     out);
+	if (has_up(out->name))
+		return fail(out, 0, -EACCES);
+	name = (struct sockeye__octets){(const uint8_t *)out->name, strlen(out->name)};
+	return clean(name, &as_meant, out);
 }

@@ -68,7 +68,8 @@ int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
 /* The whole way from the name in a request to the one to look for: cleaned,
  * mapped, and cleaned of what rules put there (slashes only: letter case and
  * backslashes of a rule are meant). `map` and `watch` may be NULL. As apply,
- * and -EINVAL where no name is left. */
+ * and -EINVAL where no name is left, -EACCES for ".." that leads above the
+ * beginning or that a rule put there. */
 int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 			      const struct sockeye__tftp_name_rules *rules,
 			      const struct sockeye_sockaddr *client, bool upload,

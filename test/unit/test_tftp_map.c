@@ -386,6 +386,13 @@ static void test_request(void **state)
 	     "6 [e c] stop c;"},
 	    {"a a no", "a", {0}, 0, "no", "1 [a a no] deny a;"},
 	    {"a~ ^a no", "a", {0}, 0, "a", "1 [a~ ^a no] no a;"},
+	    /* no way around a rule, nor out of a client's folder */
+	    {"a ^secret no", "pub/../secret", {0}, 0, "no", "1 [a ^secret no] deny secret;"},
+	    {"r ^ \\i/", "../b", {0}, -EACCES, "name leads out of its folder", ""},
+	    {"rg \\\\ /\nr ^ \\i/", "..\\b", {0}, -EACCES, "name leads out of its folder", NULL},
+	    {"r b ..", "a/b", {0}, -EACCES, "name leads out of its folder", NULL},
+	    {"r b ..", "a/bc/bd", {0}, 0, "a/..c/bd", NULL},
+	    {"rg b ..", "bc/b/cb", {0}, -EACCES, "name leads out of its folder", NULL},
 	    {"rs a a", "a", {0}, -ELOOP, "rules go round in circles", NULL},
 	};
 	struct sockeye_sockaddr client = client_of("::1");

@@ -53,10 +53,15 @@ static void test_names(void **state)
 	    {"a./b", "a./b", {0}},
 	    {"a/.b", "a/.b", {0}},
 	    {"...", "...", {0}},
-	    {"..", "..", {0}}, /* the store's matter */
-	    {"../a", "../a", {0}},
-	    {"a/..", "a/..", {0}},
-	    {"a/./../b", "a/../b", {0}},
+	    {"..a/b..", "..a/b..", {0}},
+	    {"a/..", NULL, {0}},
+	    {"a/../b", "b", {0}},
+	    {"a/../b/../c", "c", {0}},
+	    {"a/b/../c", "a/c", {0}},
+	    {"a/b/..", "a", {0}},
+	    {"a/b/../", "a", {0}},
+	    {"a/./..//b", "b", {0}},
+	    {"//aa/bb/cc/../../dd", "aa/dd", {0}},
 	    {"", NULL, {0}},
 	    {"/", NULL, {0}},
 	    {"///", NULL, {0}},
@@ -70,7 +75,8 @@ static void test_names(void **state)
 	    {"Boot\\x64\\wdsnbp.com", "Boot/x64/wdsnbp.com", {.backslash = true}},
 	    {"\\Boot\\BCD", "Boot/BCD", {.backslash = true}},
 	    {"\\\\a\\.\\b\\", "a/b", {.backslash = true}},
-	    {"..\\x", "../x", {.backslash = true}},
+	    {"a\\..\\x", "x", {.backslash = true}},
+	    {"..\\x", "..\\x", {0}},
 	    {"\\", NULL, {.backslash = true}},
 	    {"\\", "\\", {0}},
 
@@ -103,6 +109,22 @@ static void test_names(void **state)
 		assert_int_equal(len, strlen(rows[i].cleaned));
 		assert_string_equal(out, rows[i].cleaned);
 	}
+}
+
+/* The answer is the same whatever there is. */
+static void test_above(void **state)
+{
+	static const char *const names[] = {
+	    "..",        "../a",         "/..",   "/../a",       "./../a", "a/../..",
+	    "a/../../b", "a/b/../../..", "..\\a", "a\\..\\../b", "..\xff", "../../../etc/passwd",
+	};
+	struct sockeye__tftp_name_rules rules = {true, true, true};
+	char out[64];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(names); i++)
+		assert_int_equal(clean(names[i], strlen(names[i]), rules, out, sizeof out),
+				 -EACCES);
 }
 
 static void test_nul(void **state)
@@ -146,11 +168,12 @@ static void test_idempotent(void **state)
 		for (unsigned i = 0, v = n; i < 6; i++, v /= 6)
 			name[i] = letters[v % 6];
 		len = clean(name, 6, rules, once, sizeof once);
-		if (len == -EINVAL)
+		if (len == -EINVAL || len == -EACCES)
 			continue;
 		assert_in_range(len, 1, 6);
 		assert_null(strstr(once, "//"));
 		assert_null(strstr(once, "/./"));
+		assert_null(strstr(once, "/../"));
 		assert_true(once[0] != '/' && once[len - 1] != '/');
 		assert_int_equal(clean(once, (size_t)len, none, twice, sizeof twice), len);
 		assert_string_equal(once, twice);
@@ -160,9 +183,8 @@ static void test_idempotent(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_names),
-	    cmocka_unit_test(test_nul),
-	    cmocka_unit_test(test_room),
+	    cmocka_unit_test(test_names),      cmocka_unit_test(test_above),
+	    cmocka_unit_test(test_nul),        cmocka_unit_test(test_room),
 	    cmocka_unit_test(test_idempotent),
 	};
 

@@ -1,0 +1,117 @@
+/*
+ * fuzz_tftp_map.c: a map is refused with a line and words that are safe to show,
+ * or it makes of any name one that is clean, or says why not, and the same again
+ * the second time.
+ *
+ * Input: flags (1 upload, 2 IPv6, 4 backslash, 8 fold_case, 16 strip_high), the
+ * name up to a line feed, the map.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tool/tftp_map.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool holds, const char *what)
+{
+	if (holds)
+		return;
+	fprintf(stderr, "%s\n", what);
+	abort();
+}
+
+static void check_refused(const struct sockeye__tftp_map_error *error, const char *text, size_t len)
+{
+	unsigned lines = 1;
+
+	for (size_t i = 0; i < len; i++)
+		lines += text[i] == '\n';
+	require(error->line >= 1 && error->line <= lines, "no such line");
+	require(error->text[0] != '\0', "no reason");
+	for (const char *p = error->text; *p != '\0'; p++)
+		require((unsigned char)*p >= 0x20 && *p != 0x7f, "unsafe to show");
+}
+
+static void check_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	require(len > 0 && name[0] != '/' && name[len - 1] != '/', "slash or nothing");
+	require(strstr(name, "//") == NULL && strstr(name, "/./") == NULL, "not clean");
+	require(strncmp(name, "./", 2) != 0, "not clean");
+	require(strncmp(name, "../", 3) != 0 && strstr(name, "/../") == NULL, "leads up");
+	require(strcmp(name, "..") != 0 && (len < 3 || strcmp(name + len - 3, "/..") != 0),
+		"leads up");
+}
+
+struct steps {
+	unsigned count, last;
+	enum sockeye__tftp_map_fate fate;
+};
+
+static void count(void *arg, const struct sockeye__tftp_map_step *step)
+{
+	struct steps *steps = arg;
+
+	require(step->line > steps->last || steps->fate == SOCKEYE__TFTP_MAP_RESTARTS, "order");
+	require(steps->fate != SOCKEYE__TFTP_MAP_STOPS, "goes on behind the end");
+	require(step->rule_len > 0 && memchr(step->rule, '\n', step->rule_len) == NULL, "rule");
+	steps->last = step->line;
+	steps->fate = step->fate;
+	steps->count++;
+}
+
+static void ask(const struct sockeye__tftp_map *map, unsigned flags, struct sockeye__octets name)
+{
+	const struct sockeye__tftp_name_rules rules = {flags & 4, flags & 8, flags & 16};
+	struct sockeye_sockaddr client = {.len = sizeof client.u.in};
+	struct sockeye__tftp_mapped out, again;
+	struct steps steps = {0};
+	const struct sockeye__tftp_map_watch watch = {count, &steps};
+	int err;
+
+	client.u.in.sin_family = AF_INET;
+	client.u.in.sin_addr.s_addr = 0x5b0200c0;
+	if (flags & 2) {
+		client.len = sizeof client.u.in6;
+		client.u.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6};
+		client.u.in6.sin6_addr.s6_addr[0] = 0xfe;
+	}
+	err = sockeye__tftp_map_request(map, &rules, &client, flags & 1, name, &watch, &out);
+	require(memchr(out.name, '\0', sizeof out.name) && memchr(out.text, '\0', sizeof out.text),
+		"no end");
+	require(err <= 0 && (err == 0 || out.text[0] != '\0'), "no reason");
+	if (err == 0 && !out.denied)
+		check_name(out.name);
+	require(sockeye__tftp_map_request(map, &rules, &client, flags & 1, name, NULL, &again) ==
+		    err,
+		"another result");
+	require(strcmp(out.name, again.name) == 0 && strcmp(out.text, again.text) == 0 &&
+		    out.denied == again.denied && out.rule == again.rule,
+		"another name");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	const uint8_t *lf = size > 0 ? memchr(data, '\n', size) : NULL;
+	struct sockeye__tftp_map_error error = {0};
+	struct sockeye__tftp_map *map = NULL;
+	char *text; /* of its exact size, so that ASan sees one octet too many */
+	size_t len;
+
+	if (lf == NULL || lf == data)
+		return 0;
+	len = (size_t)(data + size - lf - 1);
+	text = malloc(len ? len : 1);
+	if (text == NULL)
+		return 0;
+	memcpy(text, lf + 1, len);
+	if (sockeye__tftp_map_parse(text, len, &map, &error) < 0)
+		check_refused(&error, text, len);
+	free(text); /* the map has its own */
+	ask(map, data[0], (struct sockeye__octets){data + 1, (size_t)(lf - data - 1)});
+	sockeye__tftp_map_free(map);
+	return 0;
+}
