@@ -176,28 +176,28 @@ static struct sockeye__tftp_chunk *chunk_find(struct sockeye__tftp_files *files,
 	return place;
 }
 
+/* Of a file that was cut nothing is kept: it may grow again. */
 static int chunk_fill(struct sockeye__tftp_files *files, struct sockeye__tftp_chunk *c,
 		      const struct sockeye__tftp_file *file, uint64_t number)
 {
-	ssize_t n;
+	uint64_t start = number * SOCKEYE__TFTP_CHUNK, left = file->size - start;
+	size_t len = left < SOCKEYE__TFTP_CHUNK ? (size_t)left : SOCKEYE__TFTP_CHUNK;
 
 	c->file = NULL;
 	if (c->octets == NULL)
 		c->octets = malloc(SOCKEYE__TFTP_CHUNK);
 	if (c->octets == NULL)
 		return -ENOMEM;
-	n = read_whole(files, file->fd, number * SOCKEYE__TFTP_CHUNK, c->octets,
-		       SOCKEYE__TFTP_CHUNK);
-	if (n < 0)
-		return (int)n;
+	if (read_whole(files, file->fd, start, c->octets, len) < (ssize_t)len)
+		return -ENODATA;
 	c->file = file;
 	c->number = number;
-	c->len = (uint32_t)n;
+	c->len = (uint32_t)len;
 	c->read_to = 0;
 	return 0;
 }
 
-/* Octets of one chunk; `from` and `len` are inside it. */
+/* Octets of one chunk, all of them within the file's size. */
 static ssize_t chunk_read(struct sockeye__tftp_files *files, const struct sockeye__tftp_file *file,
 			  uint64_t offset, void *buf, size_t len)
 {
@@ -210,10 +210,7 @@ static ssize_t chunk_read(struct sockeye__tftp_files *files, const struct sockey
 	c = chunk_find(files, file, number, &hit);
 	if (c == NULL || (!hit && chunk_fill(files, c, file, number) < 0))
 		return read_whole(files, file->fd, offset, buf, len);
-	if (from >= c->len)
-		return 0;
-	if (len > c->len - from)
-		len = c->len - from;
+	assert(len <= c->len - from);
 	memcpy(buf, c->octets + from, len);
 	c->used = files->reads;
 	if (from + len > c->read_to)

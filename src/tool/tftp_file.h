@@ -61,7 +61,8 @@ void sockeye__tftp_files_release(struct sockeye__tftp_files *files,
 uint64_t sockeye__tftp_file_size(const struct sockeye__tftp_file *file);
 
 /* Reads into iov[] from `offset` on. How many octets: all there is room for,
- * less at the end, and when the file has been cut meanwhile; or -errno. */
+ * less at the end, and when the file has been cut meanwhile; or -errno. `count`
+ * is at most IOV_MAX. */
 ssize_t sockeye__tftp_file_readv(struct sockeye__tftp_files *files,
 				 const struct sockeye__tftp_file *file, uint64_t offset,
 				 const struct iovec *iov, int count);
