@@ -29,11 +29,48 @@ static void stamp(int64_t real_ns, char buf[32])
 	snprintf(buf + len, 32 - len, ".%03dZ", (int)(real_ns % 1000000000 / 1000000));
 }
 
-static void peer_name(const struct sockeye_event *e, char *buf, size_t cap)
+bool log_line_open(struct log_line *line, const struct log *log, int64_t real_ns, const char *kind,
+		   const char *service, const struct sockeye_sockaddr *peer,
+		   enum sockeye_scheme scheme)
 {
-	buf[0] = '\0';
-	if (e->peer != NULL)
-		sockeye_sockaddr_print_url(e->peer, e->scheme, buf, cap);
+	char when[32], address[256] = "";
+
+	stamp(real_ns, when);
+	if (peer != NULL)
+		sockeye_sockaddr_print_url(peer, scheme, address, sizeof address);
+	*line = (struct log_line){0};
+	line->out = open_memstream(&line->text, &line->len);
+	if (line->out == NULL)
+		return false;
+	if (!log->json) {
+		fprintf(line->out, "%s %s", when, kind);
+		if (service != NULL)
+			fprintf(line->out, " %s", service);
+		if (address[0] != '\0')
+			fprintf(line->out, " %s", address);
+		return true;
+	}
+	line->object = json_object();
+	json_object_set_new(line->object, "time", json_string(when));
+	json_object_set_new(line->object, "event", json_string(kind));
+	if (service != NULL)
+		json_object_set_new(line->object, "service", json_string(service));
+	if (address[0] != '\0')
+		json_object_set_new(line->object, "peer", report_string(address));
+	return true;
+}
+
+void log_line_close(struct log_line *line)
+{
+	if (line->object != NULL) {
+		json_dumpf(line->object, line->out, JSON_COMPACT);
+		json_decref(line->object);
+	}
+	fputc('\n', line->out);
+	if (fclose(line->out) == 0)
+		(void)!write(STDERR_FILENO, line->text,
+			     line->len); /* a log that cannot be written stops nobody */
+	free(line->text);
 }
 
 static void text_message(FILE *out, const struct sockeye_event *e)
@@ -57,15 +94,6 @@ static void text_counters(FILE *out, const struct sockeye_counters *c)
 
 static void text_event(FILE *out, const struct sockeye_event *e)
 {
-	char when[32], peer[256];
-
-	stamp(e->real_ns, when);
-	peer_name(e, peer, sizeof peer);
-	fprintf(out, "%s %s", when, kinds[e->kind]);
-	if (e->service != NULL)
-		fprintf(out, " %s", e->service);
-	if (peer[0] != '\0')
-		fprintf(out, " %s", peer);
 	if (e->kind == SOCKEYE_EVENT_MESSAGE)
 		text_message(out, e);
 	if (e->kind == SOCKEYE_EVENT_CLOSE)
@@ -76,7 +104,6 @@ static void text_event(FILE *out, const struct sockeye_event *e)
 		fprintf(out, ": %s", e->text);
 	if (e->err != 0)
 		fprintf(out, ": %s", sockeye_error_text(e->err));
-	fputc('\n', out);
 }
 
 static void json_counters(json_t *object, const struct sockeye_counters *c)
@@ -87,19 +114,8 @@ static void json_counters(json_t *object, const struct sockeye_counters *c)
 #undef JSON_COUNTER
 }
 
-static void json_event(FILE *out, const struct sockeye_event *e)
+static void json_event(json_t *object, const struct sockeye_event *e)
 {
-	char when[32], peer[256];
-	json_t *object = json_object();
-
-	stamp(e->real_ns, when);
-	peer_name(e, peer, sizeof peer);
-	json_object_set_new(object, "time", json_string(when));
-	json_object_set_new(object, "event", json_string(kinds[e->kind]));
-	if (e->service != NULL)
-		json_object_set_new(object, "service", json_string(e->service));
-	if (peer[0] != '\0')
-		json_object_set_new(object, "peer", report_string(peer));
 	if (e->kind == SOCKEYE_EVENT_MESSAGE)
 		report_set_bytes(object, e->data, e->data_len);
 	if (e->kind == SOCKEYE_EVENT_CLOSE) {
@@ -112,30 +128,22 @@ static void json_event(FILE *out, const struct sockeye_event *e)
 		json_object_set_new(object, "text", json_string(e->text));
 	if (e->err != 0)
 		json_object_set_new(object, "error", json_string(sockeye_error_name(e->err)));
-	json_dumpf(object, out, JSON_COMPACT);
-	fputc('\n', out);
-	json_decref(object);
 }
 
 void log_event(void *arg, const struct sockeye_event *event)
 {
 	const struct log *log = arg;
-	char *line = NULL;
-	size_t len = 0;
-	FILE *out;
+	struct log_line line;
 
 	if (log->quiet &&
 	    (event->kind == SOCKEYE_EVENT_WARNING || event->kind == SOCKEYE_EVENT_REFUSE))
 		return;
-	out = open_memstream(&line, &len);
-	if (out == NULL)
+	if (!log_line_open(&line, log, event->real_ns, kinds[event->kind], event->service,
+			   event->peer, event->scheme))
 		return;
-	if (log->json)
-		json_event(out, event);
+	if (line.object != NULL)
+		json_event(line.object, event);
 	else
-		text_event(out, event);
-	if (fclose(out) == 0)
-		(void)!write(STDERR_FILENO, line,
-			     len); /* a log that cannot be written stops nobody */
-	free(line);
+		text_event(line.out, event);
+	log_line_close(&line);
 }

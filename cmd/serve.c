@@ -1,7 +1,7 @@
 /* serve.c: sockeye serve. */
 #include "commands.h"
-#include "log.h"
 #include "report.h"
+#include "serve.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -11,28 +11,12 @@
 #include <sockeye/serve.h>
 #include <sockeye/text.h>
 
-#define SITES_MAX     128
 #define LOOPBACK_PORT 7000 /* the well-known ports from here on, without privilege */
 
 static const char *const log_forms[] = {"text", "json", NULL};
 static const char *const daytime_forms[] = {"smtp", "ctime", NULL};
 static const char *const model_names[] = {"iterative", "fork",  "prefork", "thread",
 					  "event",     "uring", NULL};
-
-struct serve {
-	struct cli_common common;
-	unsigned model; /* one more than its index; 0 not given */
-	uint32_t workers, connections_max, per_source_max, backlog, answers_per_s, ready_given;
-	int ready_fd; /* -1 none */
-	uint64_t idle_ns, time_ns, grace_ns;
-	const char *user, *text;
-	bool show_messages, foreground, list, once;
-	unsigned log_form, daytime;
-	uint32_t length;
-	struct sockeye_builtin_config config;
-	struct sockeye_site sites[SITES_MAX];
-	size_t site_count;
-};
 
 #define MODEL_NOT_GIVEN UINT32_MAX
 
@@ -83,18 +67,21 @@ static const struct cli_option options[] = {
     {NULL},
 };
 
+static void list_service(const struct serve *s, const struct sockeye_service *service)
+{
+	if (s->common.json)
+		report_json(json_pack("{s:s, s:s, s:i, s:s}", "event", "service", "name",
+				      service->name, "port", (int)service->port, "summary",
+				      service->summary));
+	else
+		printf("service  %-10s %5u  %s\n", service->name, service->port, service->summary);
+}
+
 static int list(const struct serve *s)
 {
-	for (size_t i = 0; sockeye_builtins[i] != NULL; i++) {
-		const struct sockeye_service *b = sockeye_builtins[i];
-
-		if (s->common.json)
-			report_json(json_pack("{s:s, s:s, s:i, s:s}", "event", "service", "name",
-					      b->name, "port", (int)b->port, "summary",
-					      b->summary));
-		else
-			printf("service  %-10s %5u  %s\n", b->name, b->port, b->summary);
-	}
+	for (size_t i = 0; sockeye_builtins[i] != NULL; i++)
+		list_service(s, sockeye_builtins[i]);
+	list_service(s, serve_service_find("tftp"));
 	for (size_t i = 0; sockeye_models[i] != NULL; i++) {
 		const char *summary = sockeye_model_summary(sockeye_models[i]);
 
@@ -115,8 +102,9 @@ static int site_add(struct serve *s, const struct sockeye_service *service, cons
 	struct sockeye_site *site = &s->sites[s->site_count];
 	struct sockeye_fail fail;
 
-	if (s->site_count == SITES_MAX)
-		return cli_usage(&s->common, &serve_command, "more than %d addresses", SITES_MAX);
+	if (s->site_count == SERVE_SITES_MAX)
+		return cli_usage(&s->common, &serve_command, "more than %d addresses",
+				 SERVE_SITES_MAX);
 	*site =
 	    (struct sockeye_site){.service = service, .config = &s->config, .optional = optional};
 	if (sockeye_addr_parse(address, &site->addr, &fail) < 0)
@@ -160,7 +148,7 @@ static int sites_read(struct serve *s, const struct cli_operands *operands)
 	int code = SOCKEYE_EXIT_DONE;
 
 	for (int i = 0; i < operands->count && code == SOCKEYE_EXIT_DONE; i++) {
-		const struct sockeye_service *named = sockeye_builtin_find(operands->v[i]);
+		const struct sockeye_service *named = serve_service_find(operands->v[i]);
 
 		if (named == NULL && service == NULL)
 			return cli_usage(&s->common, &serve_command,
@@ -188,7 +176,7 @@ static int sites_read(struct serve *s, const struct cli_operands *operands)
 
 static int ready_fd_write(int fd, const struct sockeye_ready *ready)
 {
-	char lines[SITES_MAX * 128];
+	char lines[SERVE_SITES_MAX * 128];
 	size_t len = 0;
 
 	for (size_t i = 0; i < ready->count && len + SOCKEYE_ADDR_TEXT_MAX < sizeof lines; i++) {
@@ -215,27 +203,25 @@ static void ready_print(const struct serve *s, const struct sockeye_ready *ready
 		printf("%s %s pid %d model %s\n", site->service, address, ready->pid, ready->model);
 }
 
-struct context {
-	struct log log; /* first: it is the argument of log_event */
-	const struct serve *s;
-};
-
 static int on_ready(void *arg, const struct sockeye_ready *ready)
 {
-	const struct context *context = arg;
+	const struct serve *s = arg;
 
 	for (size_t i = 0; i < ready->count; i++)
-		ready_print(context->s, ready, i);
+		ready_print(s, ready, i);
 	fflush(stdout);
-	if (context->s->ready_fd < 0)
-		return 0;
-	return ready_fd_write(context->s->ready_fd, ready);
+	return s->ready_fd < 0 ? 0 : ready_fd_write(s->ready_fd, ready);
+}
+
+static void on_event(void *arg, const struct sockeye_event *event)
+{
+	struct serve *s = arg;
+
+	log_event(&s->log, event);
 }
 
 static int serve(struct serve *s)
 {
-	struct context context = {
-	    .log = {.json = s->log_form == 1 || s->common.json, .quiet = s->common.quiet}, .s = s};
 	const struct sockeye_serve_opts opts = {
 	    .model = s->model != MODEL_NOT_GIVEN ? model_names[s->model] : NULL,
 	    .workers = s->workers,
@@ -250,8 +236,8 @@ static int serve(struct serve *s)
 	    .show_messages = s->show_messages,
 	    .verbose = s->common.verbose > 0,
 	    .on_ready = on_ready,
-	    .on_event = log_event,
-	    .arg = &context,
+	    .on_event = on_event,
+	    .arg = s,
 	};
 	struct sockeye_fail fail = {.op = "serve"};
 	int err = sockeye_serve(s->sites, s->site_count, &opts, &fail);
@@ -266,11 +252,14 @@ static int cmd_serve(int argc, char **argv)
 	int code;
 
 	s.model = MODEL_NOT_GIVEN;
+	s.tftp.unique_root = UINT32_MAX;
 	code = cli_parse(&serve_command, argc, argv, &s, &operands);
 	if (code != CLI_GO)
 		return code;
 	if (s.list)
 		return list(&s);
+	if (s.tftp.map_test != NULL)
+		return serve_tftp_map_test(&s);
 	code = cli_ready_fd(&s.common, &serve_command, s.ready_given, &s.ready_fd);
 	if (code != CLI_GO)
 		return code;
@@ -284,8 +273,14 @@ static int cmd_serve(int argc, char **argv)
 	if (s.config.text_len > SOCKEYE_ROOM_MIN - 2)
 		return cli_usage(&s.common, &serve_command, "--text is longer than %d octets",
 				 SOCKEYE_ROOM_MIN - 2);
+	s.log = (struct log){.json = s.log_form == 1 || s.common.json,
+			     .quiet = s.common.quiet,
+			     .verbose = s.common.verbose > 0};
 	code = sites_read(&s, &operands);
-	return code == SOCKEYE_EXIT_DONE ? serve(&s) : code;
+	if (code != SOCKEYE_EXIT_DONE)
+		return code;
+	code = serve_tftp_open(&s);
+	return code == CLI_GO ? serve(&s) : code;
 }
 
 const struct cli_command serve_command = {
@@ -294,6 +289,7 @@ const struct cli_command serve_command = {
     .operands = "[SERVICE [ADDRESS]...]...",
     .operands_max = -1,
     .options = options,
+    .more_options = serve_tftp_options,
     .run = cmd_serve,
     .about = "Without operands: every service, TCP and UDP, on 127.0.0.1 and ::1 at 7000 + its\n"
 	     "well-known port. Models: iterative fork prefork thread event uring.\n"

@@ -214,6 +214,7 @@ int sockeye__tftp_wire_packet(struct sockeye__tftp_wire *w, const void *packet, 
 
 	address(w, &m.msg_hdr, &control);
 	n = send_once(w, &m, 1);
+	w->sent++;
 	return n < 0 ? send_verdict((int)n) : 0;
 }
 
@@ -287,6 +288,7 @@ static bool refuses_segments(int err)
 
 static int train_send(struct sockeye__tftp_wire *w, const struct train *t)
 {
+	w->sent += t->count;
 	if (t->count > 1 && !w->no_segments) {
 		int err = train_send_whole(w, t);
 

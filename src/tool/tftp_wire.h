@@ -29,6 +29,7 @@ struct sockeye__tftp_wire {
 	int fd;
 	struct sockeye_dgram to; /* the peer, and the address that packets leave from */
 	bool no_segments;        /* the kernel would not cut a window into datagrams */
+	uint64_t sent;           /* datagrams */
 };
 
 /* Opens a socket on `local` (its port does not count), on a port of the range or one that

@@ -1,0 +1,192 @@
+/* log_tftp.c: TFTP transfers as lines of text or JSON. */
+#include "log_tftp.h"
+
+#include "report.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sockeye/text.h>
+#include <sockeye/time.h>
+
+#define NOTHINGS_PER_S 50 /* requests that came to nothing */
+
+static const char *result(const struct sockeye__tftp_report *r)
+{
+	return r->done ? "done" : r->probe ? "probe" : r->refused ? "refused" : "failed";
+}
+
+static double seconds(const struct sockeye__tftp_report *r)
+{
+	return (double)r->elapsed_ns / 1e9;
+}
+
+static double rate(const struct sockeye__tftp_report *r)
+{
+	return r->elapsed_ns > 0 ? (double)r->octets / seconds(r) : 0;
+}
+
+/* Blocks sent or received more than once, in octets. */
+static uint64_t wasted(const struct sockeye__tftp_report *r)
+{
+	return r->count.resent * r->blksize;
+}
+
+static void text_escaped(FILE *out, const void *data, size_t len)
+{
+	char shown[1024];
+
+	sockeye_escape(data, len, shown, sizeof shown);
+	fprintf(out, "%s", shown);
+}
+
+static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
+{
+	fprintf(out, " %s \"", r->upload ? "put" : "get");
+	text_escaped(out, r->name, strlen(r->name));
+	fputc('"', out);
+	if (r->asked.len != strlen(r->name) || memcmp(r->asked.at, r->name, r->asked.len) != 0) {
+		fputs(" asked=\"", out);
+		text_escaped(out, r->asked.at, r->asked.len);
+		fputc('"', out);
+	}
+	if (!r->refused) {
+		fprintf(out, " %s bytes=%" PRIu64 " seconds=%.3f rate=%.0f",
+			r->netascii ? "netascii" : "octet", r->octets, seconds(r), rate(r));
+		for (int i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
+			if (sockeye__tftp_has(&r->options, (enum sockeye__tftp_option)i))
+				fprintf(out, " %s=%" PRIu64,
+					sockeye__tftp_option_name((enum sockeye__tftp_option)i),
+					r->options.value[i]);
+		fprintf(out,
+			" blocks=%" PRIu64 " resent=%" PRIu64 " wasted=%" PRIu64
+			" timeouts=%" PRIu64,
+			r->count.blocks, r->count.resent, wasted(r), r->count.timeouts);
+	}
+	fprintf(out, " %s", result(r));
+	if (r->code >= 0)
+		fprintf(out, " code=%d", r->code);
+	if (!r->done || strcmp(r->text, "done") != 0) {
+		fputs(": ", out);
+		text_escaped(out, r->text, strlen(r->text));
+	}
+	if (r->peer_text.len > 0) {
+		fputs(": \"", out);
+		text_escaped(out, r->peer_text.at, r->peer_text.len);
+		fputc('"', out);
+	}
+	if (r->err != 0)
+		fprintf(out, ": %s", sockeye_error_text(r->err));
+}
+
+static json_t *options_object(const struct sockeye__tftp_report *r)
+{
+	json_t *object = json_object();
+
+	for (int i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
+		if (sockeye__tftp_has(&r->options, (enum sockeye__tftp_option)i))
+			json_object_set_new(object,
+					    sockeye__tftp_option_name((enum sockeye__tftp_option)i),
+					    json_integer((json_int_t)r->options.value[i]));
+	return object;
+}
+
+static void set_escaped(json_t *object, const char *key, const void *data, size_t len)
+{
+	char shown[1024];
+
+	sockeye_escape(data, len, shown, sizeof shown);
+	json_object_set_new(object, key, json_string(shown));
+}
+
+static void set_integer(json_t *object, const char *key, uint64_t value)
+{
+	json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static void json_transfer(json_t *object, const struct sockeye__tftp_report *r)
+{
+	json_object_set_new(object, "op", json_string(r->upload ? "put" : "get"));
+	set_escaped(object, "file", r->name, strlen(r->name));
+	set_escaped(object, "asked", r->asked.at, r->asked.len);
+	json_object_set_new(object, "mode", json_string(r->netascii ? "netascii" : "octet"));
+	json_object_set_new(object, "result", json_string(result(r)));
+	json_object_set_new(object, "text", json_string(r->text));
+	if (r->code >= 0)
+		json_object_set_new(object, "code", json_integer(r->code));
+	if (r->peer_text.len > 0)
+		set_escaped(object, "peer_text", r->peer_text.at, r->peer_text.len);
+	if (r->err != 0)
+		json_object_set_new(object, "error", json_string(sockeye_error_name(r->err)));
+	if (r->refused)
+		return;
+	set_integer(object, "bytes", r->octets);
+	json_object_set_new(object, "seconds", json_real(seconds(r)));
+	json_object_set_new(object, "rate", json_real(rate(r)));
+	json_object_set_new(object, "options", options_object(r));
+	set_integer(object, "blksize", r->blksize);
+	set_integer(object, "windowsize", r->window);
+	set_integer(object, "blocks", r->count.blocks);
+	set_integer(object, "resent", r->count.resent);
+	set_integer(object, "wasted", wasted(r));
+	set_integer(object, "timeouts", r->count.timeouts);
+}
+
+static void write_line(const struct log *log, const struct sockeye__tftp_report *r)
+{
+	struct log_line line;
+
+	if (!log_line_open(&line, log, sockeye_now().real_ns, "transfer", "tftp", r->peer,
+			   SOCKEYE_UDP))
+		return;
+	if (line.object != NULL)
+		json_transfer(line.object, r);
+	else
+		text_transfer(line.out, r);
+	log_line_close(&line);
+}
+
+static void write_suppressed(const struct log *log, uint64_t count)
+{
+	struct log_line line;
+
+	if (!log_line_open(&line, log, sockeye_now().real_ns, "warning", "tftp", NULL, SOCKEYE_UDP))
+		return;
+	if (line.object != NULL)
+		set_integer(line.object, "not_logged", count);
+	else
+		fprintf(line.out, ": %" PRIu64 " requests that came to nothing were not logged",
+			count);
+	log_line_close(&line);
+}
+
+/* Whether a line more about nothing is within bounds. A worker is one thread. */
+static bool within_bounds(const struct log *log)
+{
+	static uint64_t second_ns, lines, suppressed;
+	uint64_t now = sockeye_now().mono_ns;
+
+	if (now - second_ns >= SOCKEYE_NS_PER_S) {
+		if (suppressed > 0)
+			write_suppressed(log, suppressed);
+		second_ns = now;
+		lines = suppressed = 0;
+	}
+	if (lines < NOTHINGS_PER_S) {
+		lines++;
+		return true;
+	}
+	suppressed++;
+	return false;
+}
+
+void log_transfer(void *arg, const struct sockeye__tftp_report *r)
+{
+	const struct log *log = arg;
+
+	if (log->quiet && (r->refused || r->done || r->probe))
+		return;
+	if (log->verbose || (r->confirmed && !r->refused) || within_bounds(log))
+		write_line(log, r);
+}

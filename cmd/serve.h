@@ -1,0 +1,52 @@
+/* serve.h: what the files of sockeye serve share. */
+#ifndef SOCKEYE_CMD_SERVE_H
+#define SOCKEYE_CMD_SERVE_H
+
+#include "cli.h"
+#include "log.h"
+
+#include <sockeye/serve.h>
+
+#define SERVE_SITES_MAX 128
+
+/* serve_tftp.c: options of the service tftp. */
+struct serve_tftp {
+	const char *root, *umask, *map, *map_test, *map_client, *policy, *blksize_max, *port_range;
+	bool upload, overwrite, create;
+	bool backslash, fold_case, strip_high;
+	bool single_port, broadcast;
+	unsigned unique_root; /* its index; UINT32_MAX not given */
+	uint64_t max_upload, timeout_ns;
+	uint32_t window_max, transfers_max, request_rate;
+	struct cli_list refuse;
+};
+
+struct serve {
+	struct cli_common common;
+	unsigned model; /* its index; UINT32_MAX not given */
+	uint32_t workers, connections_max, per_source_max, backlog, answers_per_s, ready_given;
+	int ready_fd; /* -1 none */
+	uint64_t idle_ns, time_ns, grace_ns;
+	const char *user, *text;
+	bool show_messages, foreground, list, once;
+	unsigned log_form, daytime;
+	uint32_t length;
+	struct serve_tftp tftp;
+	struct sockeye_builtin_config config;
+	struct log log;
+	struct sockeye_site sites[SERVE_SITES_MAX];
+	size_t site_count;
+};
+
+extern const struct cli_option serve_tftp_options[];
+
+/* The service of that name: a built-in one, or tftp; NULL. */
+const struct sockeye_service *serve_service_find(const char *name);
+
+/* --map-test: what the rules make of a name. The exit code. */
+int serve_tftp_map_test(const struct serve *s);
+
+/* Opens the root folder for the sites that are tftp's. CLI_GO or the exit code. */
+int serve_tftp_open(struct serve *s);
+
+#endif

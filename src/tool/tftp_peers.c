@@ -1,0 +1,141 @@
+/* tftp_peers.c: the transfers of a worker by their peers, and how many there may be. */
+#include "tool/tftp_serving.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "net/net.h"
+
+#define BUCKETS        4096 /* a power of two */
+#define TRANSFERS_MAX  8192
+#define REQUESTS_PER_S 100 /* of one source that nobody has confirmed */
+
+/* An IPv4 address alone, or as mapped into IPv6: the same peer. */
+static struct sockeye__tftp_serving **bucket(const struct sockeye__tftp_worker *w,
+					     const struct sockeye_sockaddr *peer)
+{
+	struct sockeye_sockaddr name = sockeye__sockaddr_unmapped(peer);
+	bool v6 = name.u.sa.sa_family == AF_INET6;
+	const uint8_t *at =
+	    v6 ? name.u.in6.sin6_addr.s6_addr : (const uint8_t *)&name.u.in.sin_addr;
+	uint64_t h = w->seed ^ sockeye_sockaddr_port(&name);
+
+	for (size_t i = 0; i < (v6 ? 16 : 4); i++)
+		h = (h ^ at[i]) * UINT64_C(0x9e3779b97f4a7c15);
+	return &w->buckets[(h >> 40) % BUCKETS];
+}
+
+int sockeye__tftp_peers_open(struct sockeye__tftp_worker *w)
+{
+	/* Nobody can choose ports that share a bucket. */
+	if (getrandom(&w->seed, sizeof w->seed, 0) != (ssize_t)sizeof w->seed)
+		return -errno;
+	w->buckets = calloc(BUCKETS, sizeof(struct sockeye__tftp_serving *));
+	return w->buckets != NULL ? 0 : -ENOMEM;
+}
+
+struct sockeye__tftp_serving *sockeye__tftp_peers_find(const struct sockeye__tftp_worker *w,
+						       const struct sockeye_sockaddr *peer)
+{
+	struct sockeye__tftp_serving *s = *bucket(w, peer);
+
+	while (s != NULL && !sockeye_sockaddr_equal(&s->wire.to.peer, peer))
+		s = s->next;
+	return s;
+}
+
+void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+{
+	struct sockeye__tftp_serving **at = bucket(w, &s->wire.to.peer);
+
+	s->next = *at;
+	*at = s;
+	w->count++;
+}
+
+void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+{
+	struct sockeye__tftp_serving **at = bucket(w, &s->wire.to.peer);
+
+	while (*at != s)
+		at = &(*at)->next;
+	*at = s->next;
+	w->count--;
+}
+
+static struct sockeye__peer source_of(const struct sockeye_sockaddr *name)
+{
+	struct sockeye__peer peer = {0};
+	struct sockeye_sockaddr plain = sockeye__sockaddr_unmapped(name);
+
+	memcpy(&peer.u, &plain.u, plain.len < sizeof peer.u ? plain.len : sizeof peer.u);
+	return peer;
+}
+
+static bool place_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *name)
+{
+	struct sockeye__tftp_shared *shared = w->server->shared;
+	struct sockeye__peer peer = source_of(name);
+	uint32_t max = w->server->config.transfers_max;
+
+	if (__atomic_add_fetch(&shared->transfers, 1, __ATOMIC_RELAXED) >
+	    (max != 0 ? max : TRANSFERS_MAX)) {
+		__atomic_sub_fetch(&shared->transfers, 1, __ATOMIC_RELAXED);
+		return false;
+	}
+	if (!sockeye__sources_take(w->server->sources, &peer, w->w->index)) {
+		__atomic_sub_fetch(&shared->transfers, 1, __ATOMIC_RELAXED);
+		return false;
+	}
+	__atomic_add_fetch(&shared->of_worker[w->w->index], 1, __ATOMIC_RELAXED);
+	sockeye__count(&w->w->counters->transfers_open, 1);
+	return true;
+}
+
+bool sockeye__tftp_place_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
+{
+	while (!place_take(w, peer))
+		if (!sockeye__tftp_dally_cut(w)) {
+			sockeye__count(&w->w->counters->refused_source, 1);
+			return false;
+		}
+	return true;
+}
+
+void sockeye__tftp_place_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *name)
+{
+	struct sockeye__peer peer = source_of(name);
+
+	sockeye__sources_give(w->server->sources, &peer, w->w->index);
+	__atomic_sub_fetch(&w->server->shared->of_worker[w->w->index], 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&w->server->shared->transfers, 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&w->w->counters->transfers_open, 1, __ATOMIC_RELAXED);
+}
+
+/* From outside, loopback cannot be forged (RFC 1122 3.2.1.3). 0: no limit. */
+static uint32_t rate_of(const struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
+{
+	uint32_t given = w->server->config.requests_per_s;
+
+	return given != 0 ? given : sockeye__is_loopback(peer) ? 0 : REQUESTS_PER_S;
+}
+
+bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
+{
+	uint32_t rate = rate_of(w, peer);
+
+	if (rate == 0 || sockeye__rate_take(w->w->server->shared, peer, rate, w->now_ns))
+		return true;
+	sockeye__count(&w->w->counters->dropped_rate, 1);
+	return false;
+}
+
+void sockeye__tftp_rate_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
+{
+	uint32_t rate = rate_of(w, peer);
+
+	if (rate != 0)
+		sockeye__rate_give(w->w->server->shared, peer, rate);
+}

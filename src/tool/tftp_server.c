@@ -1,0 +1,369 @@
+/* tftp_server.c: the TFTP server, and the loop of one of its workers (tftp_server.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <sockeye/time.h>
+
+#include "net/net.h"
+#include "tool/tftp_serving.h"
+
+#define EVENTS        256
+#define REQUESTS_TURN 64 /* datagrams of one socket before the others have their turn */
+#define PER_SOURCE    2048
+/* Requests that may wait: of a rack that boots at once. */
+#define QUEUE_BLKSIZE 512
+#define QUEUE_BLOCKS  2048
+
+/* --- before there are workers --- */
+
+/* What sockeye__tftp_map_parse() and sockeye__tftp_policy_parse() have in common. */
+typedef int parse_fn(const char *text, size_t len, void *out,
+		     struct sockeye__tftp_map_error *error);
+
+static int map_parse(const char *text, size_t len, void *out, struct sockeye__tftp_map_error *error)
+{
+	struct sockeye__tftp_map **map = out;
+
+	return sockeye__tftp_map_parse(text, len, map, error);
+}
+
+static int policy_parse(const char *text, size_t len, void *out,
+			struct sockeye__tftp_map_error *error)
+{
+	struct sockeye__tftp_rules **rules = out;
+
+	return sockeye__tftp_policy_parse(text, len, rules, error);
+}
+
+static int file_parse(const char *path, parse_fn *parse, void *out, struct sockeye_fail *fail)
+{
+	struct sockeye__tftp_map_error error = {0};
+	char *text;
+	size_t len;
+	int err;
+
+	if (path == NULL)
+		return 0;
+	err = sockeye__rules_file_read(path, AT_FDCWD, &text, &len);
+	if (err < 0)
+		return sockeye__fail_set(fail, "read rules", path, err);
+	err = parse(text, len, out, &error);
+	free(text);
+	if (err < 0) {
+		sockeye__fail_set(fail, "read rules", path, err);
+		if (error.line > 0)
+			sockeye__fail_detail(fail, "line %u: %s", error.line, error.text);
+	}
+	return err;
+}
+
+int sockeye__tftp_map_open(const char *path, struct sockeye__tftp_map **out,
+			   struct sockeye_fail *fail)
+{
+	*out = NULL;
+	return file_parse(path, map_parse, out, fail);
+}
+
+static int rules_read(struct sockeye__tftp_server *s, struct sockeye_fail *fail)
+{
+	const struct sockeye__tftp_server_config *c = &s->config;
+	struct sockeye__tftp_map *map;
+	struct sockeye__tftp_rules *policy = NULL;
+	int err = sockeye__tftp_map_open(c->map_path, &map, fail);
+
+	if (err == 0)
+		err = file_parse(c->policy_path, policy_parse, &policy, fail);
+	if (err < 0) {
+		sockeye__tftp_map_free(map);
+		return err;
+	}
+	sockeye__tftp_map_free(s->map);
+	sockeye__tftp_policy_free(s->policy);
+	s->map = map;
+	s->policy = policy;
+	return 0;
+}
+
+int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
+			      const struct sockeye__tftp_server_config *config,
+			      struct sockeye_fail *fail)
+{
+	struct sockeye__tftp_server *s = calloc(1, sizeof *s);
+	int err;
+
+	if (s == NULL)
+		return sockeye__fail_set(fail, "serve", "tftp", -ENOMEM);
+	s->config = *config;
+	err = sockeye__tftp_store_open(&s->store, &config->store, fail);
+	if (err == 0)
+		err = rules_read(s, fail);
+	if (err < 0) {
+		sockeye__tftp_server_close(s);
+		return err;
+	}
+	s->sources =
+	    sockeye__sources_new(config->per_source_max != 0 ? config->per_source_max : PER_SOURCE);
+	s->shared = mmap(NULL, sizeof *s->shared, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (s->sources == NULL || s->shared == MAP_FAILED) {
+		s->shared = s->shared == MAP_FAILED ? NULL : s->shared;
+		sockeye__tftp_server_close(s);
+		return sockeye__fail_set(fail, "serve", "tftp", -ENOMEM);
+	}
+	*out = s;
+	return 0;
+}
+
+void sockeye__tftp_server_close(struct sockeye__tftp_server *s)
+{
+	if (s == NULL)
+		return;
+	sockeye__tftp_store_close(&s->store);
+	sockeye__tftp_map_free(s->map);
+	sockeye__tftp_policy_free(s->policy);
+	sockeye__sources_free(s->sources);
+	if (s->shared != NULL)
+		munmap(s->shared, sizeof *s->shared);
+	free(s);
+}
+
+static void worker_died(const void *config, unsigned worker)
+{
+	const struct sockeye__tftp_server *s = config;
+
+	__atomic_sub_fetch(&s->shared->transfers, s->shared->of_worker[worker], __ATOMIC_RELAXED);
+	s->shared->of_worker[worker] = 0;
+	sockeye__sources_forget(s->sources, worker);
+}
+
+/* --- a worker --- */
+
+static int watch(const struct sockeye__tftp_worker *w, int fd, enum sockeye__tftp_watch *what)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = what};
+
+	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+static int site_open(struct sockeye__tftp_worker *w, size_t i)
+{
+	struct sockeye__tftp_site *site = &w->sites[w->site_count++];
+
+	site->watch = SOCKEYE__WATCH_SITE;
+	site->fd = sockeye__site_fd(w->w, i);
+	site->name = w->w->server->sites[i].listener.name;
+	(void)sockeye__tftp_wire_room(site->fd, QUEUE_BLKSIZE, QUEUE_BLOCKS);
+	if (w->server->config.single_port)
+		(void)sockeye_dgram_want_errors(site->fd);
+	return watch(w, site->fd, &site->watch);
+}
+
+static int worker_open(struct sockeye__tftp_worker *w)
+{
+	const struct sockeye__server *server = w->w->server;
+	sigset_t hup;
+	int err = sockeye__tftp_peers_open(w);
+
+	if (err < 0)
+		return err;
+	sigemptyset(&hup);
+	sigaddset(&hup, SIGHUP);
+	w->signals = signalfd(-1, &hup, SFD_CLOEXEC | SFD_NONBLOCK);
+	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	w->sites = calloc(server->all_count - server->site_count, sizeof *w->sites);
+	if (w->epoll < 0 || w->signals < 0 || w->sites == NULL)
+		return w->sites == NULL ? -ENOMEM : -errno;
+	w->watch_stop = SOCKEYE__WATCH_STOP;
+	w->watch_signals = SOCKEYE__WATCH_SIGNALS;
+	err = watch(w, server->stop_rd, &w->watch_stop);
+	if (err == 0)
+		err = watch(w, w->signals, &w->watch_signals);
+	for (size_t i = server->site_count; i < server->all_count && err == 0; i++)
+		err = site_open(w, i);
+	return err;
+}
+
+static void reload(struct sockeye__tftp_worker *w)
+{
+	struct signalfd_siginfo si;
+	struct sockeye_fail fail;
+	char text[256];
+
+	while (read(w->signals, &si, sizeof si) == (ssize_t)sizeof si)
+		;
+	if (rules_read(w->server, &fail) < 0) {
+		sockeye_fail_text(&fail, text, sizeof text);
+		sockeye__warn(w->w, text, 0);
+	}
+}
+
+/* No new transfers. Where they have ports of their own, nothing more is looked
+ * for at the sites; else their packets still come there. */
+static void stop(struct sockeye__tftp_worker *w)
+{
+	w->stopping = true;
+	epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->w->server->stop_rd, NULL);
+	for (size_t i = 0; i < w->site_count && !w->server->config.single_port; i++)
+		epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->sites[i].fd, NULL);
+	while (sockeye__tftp_dally_cut(w))
+		;
+}
+
+/* In single-port mode: what ICMP said about one of the transfers. */
+static void site_errors(struct sockeye__tftp_worker *w, const struct sockeye__tftp_site *site)
+{
+	struct sockeye_dgram_error e;
+
+	while (sockeye_dgram_error_recv(site->fd, &e) == 0) {
+		struct sockeye__tftp_serving *s = sockeye__tftp_peers_find(w, &e.peer);
+
+		if (s != NULL && e.err == -ECONNREFUSED)
+			sockeye__tftp_serving_refused(w, s, e.err);
+	}
+}
+
+/* What comes to a site is a request, or in single-port mode any packet. */
+static void site_packet(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
+			const struct sockeye_dgram *from, size_t len, size_t segment)
+{
+	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(w->in) : 0;
+	bool request = opcode == SOCKEYE__TFTP_RRQ || opcode == SOCKEYE__TFTP_WRQ;
+	struct sockeye__tftp_serving *s = NULL;
+
+	if (!request && w->server->config.single_port)
+		s = sockeye__tftp_peers_find(w, &from->peer);
+	if (s != NULL)
+		sockeye__tftp_serving_datagram(w, s, w->in, len, segment);
+	else
+		sockeye__tftp_request(w, site, from, w->in, len);
+}
+
+static void site_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site)
+{
+	for (int i = 0; i < REQUESTS_TURN; i++) {
+		struct sockeye_dgram from;
+		size_t segment;
+		ssize_t n = sockeye__tftp_wire_recv(site->fd, w->in, &from, &segment);
+
+		if (n == -EAGAIN)
+			return;
+		if (n >= 0)
+			site_packet(w, site, &from, (size_t)n, segment);
+		else
+			site_errors(w, site);
+	}
+}
+
+static void event(struct sockeye__tftp_worker *w, void *what)
+{
+	struct sockeye__tftp_serving *s;
+
+	switch (*(enum sockeye__tftp_watch *)what) {
+	case SOCKEYE__WATCH_STOP:
+		stop(w);
+		break;
+	case SOCKEYE__WATCH_SIGNALS:
+		reload(w);
+		break;
+	case SOCKEYE__WATCH_SITE:
+		site_ready(w, what);
+		break;
+	case SOCKEYE__WATCH_TRANSFER:
+		s = what;
+		if (!s->closed)
+			sockeye__tftp_serving_ready(w, s);
+		break;
+	}
+}
+
+static void timers_run(struct sockeye__tftp_worker *w)
+{
+	struct sockeye__timer *t;
+
+	while ((t = sockeye__timers_first(&w->timers)) != NULL && t->at_ns <= w->now_ns) {
+		struct sockeye__tftp_serving *s =
+		    (void *)((char *)t - offsetof(struct sockeye__tftp_serving, timer));
+
+		sockeye__timers_clear(&w->timers, t);
+		sockeye__tftp_serving_timer(w, s);
+	}
+}
+
+static void dead_free(struct sockeye__tftp_worker *w)
+{
+	while (w->dead != NULL) {
+		struct sockeye__tftp_serving *s = w->dead;
+
+		w->dead = s->next;
+		sockeye__tftp_serving_free(w, s);
+	}
+}
+
+static int wait_events(const struct sockeye__tftp_worker *w, struct epoll_event events[EVENTS])
+{
+	const struct sockeye__timer *t = sockeye__timers_first(&w->timers);
+	uint64_t now = sockeye_now().mono_ns,
+		 left = t != NULL && t->at_ns > now ? t->at_ns - now : 0;
+	struct timespec ts = {(time_t)(left / SOCKEYE_NS_PER_S), (long)(left % SOCKEYE_NS_PER_S)};
+
+	return epoll_pwait2(w->epoll, events, EVENTS, t != NULL ? &ts : NULL, NULL);
+}
+
+static void loop(struct sockeye__tftp_worker *w)
+{
+	struct epoll_event events[EVENTS];
+
+	while (!w->stopping || w->count > 0) {
+		int n = wait_events(w, events);
+
+		if (n < 0 && errno != EINTR) {
+			sockeye__warn(w->w, "waiting failed", -errno);
+			_exit(1);
+		}
+		w->now_ns = sockeye_now().mono_ns;
+		for (int i = 0; i < n; i++)
+			event(w, events[i].data.ptr);
+		timers_run(w);
+		dead_free(w);
+	}
+}
+
+static void run(struct sockeye__worker *worker, const void *config)
+{
+	struct sockeye__tftp_worker *w = calloc(1, sizeof *w);
+	int err;
+
+	if (w == NULL)
+		_exit(1);
+	w->w = worker;
+	w->server = (struct sockeye__tftp_server *)(uintptr_t)config; /* this process's own */
+	err = worker_open(w);
+	if (err < 0) {
+		sockeye__warn(worker, "a TFTP worker cannot start", err);
+		_exit(1);
+	}
+	w->sandboxed = sockeye__tftp_sandbox(w->server) == 0;
+	loop(w);
+	sockeye__timers_fini(&w->timers);
+	free(w->buckets);
+	free(w->sites);
+	close(w->epoll);
+	close(w->signals);
+	free(w);
+}
+
+static const struct sockeye__resident resident = {.run = run, .died = worker_died};
+
+const struct sockeye_service sockeye__tftp_service = {
+    .name = "tftp",
+    .summary = "files to read and to write (RFC 1350)",
+    .port = 69,
+    .resident = &resident,
+};

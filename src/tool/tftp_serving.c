@@ -1,0 +1,373 @@
+/* tftp_serving.c: a transfer's life at the server (tftp_serving.h). */
+#include "tool/tftp_serving.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define RECEIVES_MAX 16 /* of one transfer before the others have their turn */
+
+static bool uploads(const struct sockeye__tftp_serving *s)
+{
+	return s->upload != NULL;
+}
+
+/* --- the end --- */
+
+static const char *const ends[] = {
+    [SOCKEYE__TFTP_RUNNING] = "ended",
+    [SOCKEYE__TFTP_DONE] = "done",
+    [SOCKEYE__TFTP_LAST_ACK_MISSING] = "done, but for the last ACK",
+    [SOCKEYE__TFTP_TIMED_OUT] = "the client fell silent",
+    [SOCKEYE__TFTP_PEER_ERROR] = "the client ended it",
+    [SOCKEYE__TFTP_BAD_OACK] = "bad OACK",
+    [SOCKEYE__TFTP_BAD_START] = "bad first block",
+    [SOCKEYE__TFTP_TOO_LARGE] = "larger than allowed",
+    [SOCKEYE__TFTP_WRONG_SIZE] = "not as long as its tsize",
+    [SOCKEYE__TFTP_ABORTED] = "aborted",
+    [SOCKEYE__TFTP_GONE] = "the client's port is closed",
+};
+
+static bool is_done(const struct sockeye__tftp_serving *s)
+{
+	return s->text == NULL &&
+	       (s->x.result == SOCKEYE__TFTP_DONE || s->x.result == SOCKEYE__TFTP_LAST_ACK_MISSING);
+}
+
+/* Octets of the file the peer has, or we have. */
+static uint64_t moved(const struct sockeye__tftp_serving *s)
+{
+	uint64_t sent = (s->x.s.una - 1) * s->x.blksize;
+
+	if (uploads(s))
+		return s->upload->sink.octets;
+	if (is_done(s) && s->source.has_size)
+		return s->source.size;
+	return sent < s->x.s.available ? sent : s->x.s.available;
+}
+
+static void count(const struct sockeye__tftp_worker *w, const struct sockeye__tftp_serving *s,
+		  bool probe)
+{
+	struct sockeye_counters *c = w->w->counters;
+
+	sockeye__count(is_done(s) ? &c->transfers_done
+		       : probe    ? &c->transfers_probed
+				  : &c->transfers_failed,
+		       1);
+	sockeye__count(&c->blocks_resent, s->x.count.resent);
+	sockeye__count(&c->datagrams_out, s->wire.sent);
+	sockeye__count(uploads(s) ? &c->bytes_in : &c->bytes_out, moved(s));
+}
+
+static void report(const struct sockeye__tftp_worker *w, const struct sockeye__tftp_serving *s,
+		   const struct sockeye__tftp_got *got)
+{
+	const struct sockeye__tftp_server_config *c = &w->server->config;
+	bool error = s->x.result == SOCKEYE__TFTP_PEER_ERROR && got != NULL;
+	bool probe = error && got->code == SOCKEYE__TFTP_OPTION_REFUSED && s->x.offering;
+	struct sockeye__tftp_packet request = {0};
+	struct sockeye__tftp_report r = {
+	    .peer = &s->wire.to.peer,
+	    .upload = uploads(s),
+	    .netascii = s->netascii,
+	    .name = (const char *)s->octets + s->name_at,
+	    .octets = moved(s),
+	    .elapsed_ns = w->now_ns - s->begun_ns,
+	    .options = s->x.options,
+	    .count = s->x.count,
+	    .blksize = s->x.blksize,
+	    .window = s->x.window,
+	    .confirmed = s->x.confirmed,
+	    .done = is_done(s),
+	    .probe = probe,
+	    .text = s->text != NULL ? s->text
+		    : probe         ? "size probe"
+				    : ends[s->x.result],
+	    .code = error                     ? got->code
+		    : s->x.error_text != NULL ? s->x.error_code
+					      : -1,
+	    .err = s->err,
+	};
+
+	count(w, s, probe);
+	if (c->on_transfer == NULL)
+		return;
+	(void)sockeye__tftp_decode(s->octets, s->request_len, &request);
+	r.asked = request.name;
+	if (error)
+		r.peer_text = got->text;
+	c->on_transfer(c->arg, &r);
+}
+
+void sockeye__tftp_serving_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+{
+	if (s->file != NULL)
+		sockeye__tftp_store_release(&w->server->store, s->file);
+	sockeye__tftp_source_close(&s->source);
+	if (s->upload != NULL) {
+		sockeye__newfile_discard(&s->upload->file);
+		w->upload_bytes -= s->upload->memory_len;
+		free(s->upload->memory);
+		free(s->upload);
+	}
+	if (s->own_socket && s->wire.fd >= 0)
+		close(s->wire.fd);
+	free(s);
+}
+
+static void report_once(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+			const struct sockeye__tftp_got *got)
+{
+	if (!s->reported)
+		report(w, s, got);
+	s->reported = true;
+}
+
+/* An upload that is here stays for a while to repeat its last ACK (RFC 1350 6),
+ * last in the row of those that can go when their place is needed. */
+static void dally(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+{
+	if (s->dallies)
+		return;
+	s->dallies = true;
+	s->dally_next = NULL;
+	s->dally_prev = w->dally_last;
+	*(w->dally_last != NULL ? &w->dally_last->dally_next : &w->dally_first) = s;
+	w->dally_last = s;
+}
+
+static void dally_end(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+{
+	if (!s->dallies)
+		return;
+	*(s->dally_prev != NULL ? &s->dally_prev->dally_next : &w->dally_first) = s->dally_next;
+	*(s->dally_next != NULL ? &s->dally_next->dally_prev : &w->dally_last) = s->dally_prev;
+}
+
+/* Closes all but its memory, which an event that is still to be looked at may
+ * name. */
+static void finish(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+		   const struct sockeye__tftp_got *got)
+{
+	report_once(w, s, got);
+	dally_end(w, s);
+	sockeye__timers_clear(&w->timers, &s->timer);
+	sockeye__tftp_peers_remove(w, s);
+	sockeye__tftp_place_give(w, &s->wire.to.peer);
+	s->closed = true;
+	s->next = w->dead;
+	w->dead = s;
+}
+
+void sockeye__tftp_serving_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+				const char *text)
+{
+	if (!s->reported)
+		s->text = text;
+	finish(w, s, NULL);
+}
+
+bool sockeye__tftp_dally_cut(struct sockeye__tftp_worker *w)
+{
+	if (w->dally_first == NULL)
+		return false;
+	finish(w, w->dally_first, NULL);
+	return true;
+}
+
+/* --- on its way --- */
+
+static void abort_for(struct sockeye__tftp_serving *s, int err)
+{
+	const char *text;
+	uint16_t code = sockeye__tftp_store_error(err, &text);
+
+	if (err == -ENODATA) {
+		code = SOCKEYE__TFTP_UNDEFINED;
+		text = "the file became shorter";
+	}
+	s->text = text;
+	s->err = err;
+	sockeye__tftp_abort(&s->x, code, text);
+}
+
+/* Sets the timer anew only when it would fire too late: an early one looks and
+ * sets itself again, which is cheaper than a heap in every turn. */
+static int timer_keep(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+{
+	uint64_t at = s->x.deadline_ns;
+
+	if (at == 0 || (s->timer.place != 0 && s->timer.at_ns <= at))
+		return 0;
+	return sockeye__timers_set(&w->timers, &s->timer, at);
+}
+
+/* Sends what is to be sent, and ends what is over. */
+static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+		 const struct sockeye__tftp_got *got)
+{
+	bool from_source = false;
+	int err = uploads(s) ? 0 : sockeye__tftp_source_fill(&s->source, &s->x);
+
+	if (err < 0)
+		abort_for(s, err);
+	err =
+	    sockeye__tftp_wire_flush(&s->wire, &s->x, &s->source, w->now_ns, w->out, &from_source);
+	if (err < 0 && from_source) {
+		abort_for(s, err);
+		err = sockeye__tftp_wire_flush(&s->wire, &s->x, &s->source, w->now_ns, w->out,
+					       &from_source);
+	}
+	if (err < 0 && !s->x.over) {
+		sockeye__tftp_serving_refused(w, s, err);
+		return;
+	}
+	if (s->rated && s->x.confirmed) {
+		s->rated = false;
+		sockeye__tftp_rate_give(w, &s->wire.to.peer);
+	}
+	if (s->x.result == SOCKEYE__TFTP_DONE && !s->x.over) {
+		report_once(w, s, got);
+		dally(w, s);
+	}
+	if (s->x.over)
+		finish(w, s, got);
+	else if (timer_keep(w, s) < 0)
+		sockeye__tftp_serving_drop(w, s, "out of memory");
+}
+
+/* The upload is whole: under its name, before the peer is told so. */
+static void commit(struct sockeye__tftp_serving *s)
+{
+	struct sockeye__tftp_upload *u = s->upload;
+	int err = sockeye__tftp_sink_end(&u->sink);
+
+	if (err == 0)
+		err = sockeye__newfile_commit(&u->file);
+	if (err < 0)
+		abort_for(s, err);
+	else
+		u->committed = true;
+}
+
+static void take(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+		 const uint8_t *octets, size_t len, struct sockeye__tftp_got *got)
+{
+	int err;
+
+	sockeye__count(&w->w->counters->datagrams_in, 1);
+	sockeye__tftp_datagram(&s->x, w->now_ns, octets, len, got);
+	if (!uploads(s) || s->upload->committed || s->text != NULL)
+		return;
+	err = sockeye__tftp_sink_put(&s->upload->sink, got);
+	if (err < 0)
+		abort_for(s, err);
+	else if (got->end)
+		commit(s);
+}
+
+void sockeye__tftp_serving_datagram(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+				    const uint8_t *octets, size_t len, size_t segment)
+{
+	struct sockeye__tftp_got got = {0};
+	size_t at = 0;
+
+	do {
+		size_t piece = len - at < segment ? len - at : segment;
+
+		take(w, s, octets + at, piece, &got);
+		at += piece;
+	} while (at < len && !s->x.over);
+	if (uploads(s) && s->text == NULL) {
+		int err = sockeye__tftp_sink_flush(&s->upload->sink);
+
+		if (err < 0)
+			abort_for(s, err);
+	}
+	turn(w, s, &got);
+}
+
+/* Whoever sends to a transfer's port from elsewhere is told that it is wrong
+ * (RFC 1350 4), unless it was an ERROR. */
+static void stranger(const struct sockeye__tftp_serving *s, const struct sockeye_dgram *from,
+		     const uint8_t *octets, size_t len)
+{
+	struct sockeye__tftp_wire wire = {.fd = s->wire.fd, .to = {.peer = from->peer}};
+	uint8_t packet[64];
+
+	if (len < 2 || sockeye__tftp_get16(octets) == SOCKEYE__TFTP_ERROR)
+		return;
+	(void)sockeye__tftp_wire_packet(&wire, packet,
+					sockeye__tftp_error_encode(packet, sizeof packet,
+								   SOCKEYE__TFTP_UNKNOWN_TID,
+								   "unknown transfer ID"));
+}
+
+void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+{
+	int rounds = uploads(s) ? RECEIVES_MAX : 1;
+
+	for (int i = 0; i < rounds && !s->closed; i++) {
+		struct sockeye_dgram from;
+		size_t segment;
+		ssize_t n = sockeye__tftp_wire_recv(s->wire.fd, w->in, &from, &segment);
+
+		if (n == -EAGAIN)
+			return;
+		if (n < 0) { /* the error queue knows whom it was about */
+			int err = sockeye__tftp_wire_error(s->wire.fd, &s->wire.to.peer);
+
+			if (err < 0)
+				sockeye__tftp_serving_refused(w, s, err);
+			return;
+		}
+		if (sockeye_sockaddr_equal(&from.peer, &s->wire.to.peer))
+			sockeye__tftp_serving_datagram(w, s, w->in, (size_t)n, segment);
+		else
+			stranger(s, &from, w->in, (size_t)n);
+	}
+}
+
+void sockeye__tftp_serving_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+{
+	if (s->x.deadline_ns != 0 && s->x.deadline_ns <= w->now_ns)
+		sockeye__tftp_timer(&s->x, w->now_ns);
+	turn(w, s, NULL);
+}
+
+void sockeye__tftp_serving_refused(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+				   int err)
+{
+	/* A route that is away for a moment may come back. */
+	if (err == -EHOSTUNREACH || err == -ENETUNREACH || err == -ENETDOWN) {
+		if (timer_keep(w, s) < 0)
+			sockeye__tftp_serving_drop(w, s, "out of memory");
+		return;
+	}
+	if (err != -ECONNREFUSED) {
+		s->text = "sending failed";
+		s->err = err;
+	}
+	sockeye__tftp_gone(&s->x);
+	finish(w, s, NULL);
+}
+
+void sockeye__tftp_serving_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+				 const struct sockeye__tftp_config *config)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &s->watch};
+
+	s->watch = SOCKEYE__WATCH_TRANSFER;
+	s->begun_ns = w->now_ns;
+	sockeye__tftp_init(&s->x, config, w->now_ns);
+	sockeye__tftp_peers_add(w, s);
+	sockeye__count(&w->w->counters->transfers, 1);
+	if (s->own_socket && epoll_ctl(w->epoll, EPOLL_CTL_ADD, s->wire.fd, &ev) < 0) {
+		s->err = -errno;
+		sockeye__tftp_serving_drop(w, s, "out of resources");
+		return;
+	}
+	turn(w, s, NULL);
+}

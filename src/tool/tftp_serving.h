@@ -1,0 +1,152 @@
+/*
+ * tftp_serving.h: what the files of the TFTP server share.
+ *
+ * tftp_server.c    open and close; a worker: its loop, its sockets, signals
+ * tftp_request.c   from a request to a transfer, or to an ERROR
+ * tftp_serving.c   a transfer's life
+ * tftp_peers.c     the transfers of a worker by their peers
+ * tftp_sandbox.c   what a worker may still touch
+ */
+#ifndef SOCKEYE_TOOL_TFTP_SERVING_H
+#define SOCKEYE_TOOL_TFTP_SERVING_H
+
+#include "serve/server.h"
+#include "serve/timers.h"
+#include "tool/newfile.h"
+#include "tool/tftp_map.h"
+#include "tool/tftp_server.h"
+#include "tool/tftp_sink.h"
+
+#define SOCKEYE__TFTP_NAME_MAX 512 /* of a file, with its NUL */
+
+struct sockeye__tftp_shared { /* by all workers */
+	uint32_t transfers;
+	uint32_t of_worker[SOCKEYE__WORKERS_MAX]; /* to give back when one dies */
+};
+
+struct sockeye__tftp_server {
+	struct sockeye__tftp_server_config config;
+	struct sockeye__tftp_store store;
+	struct sockeye__tftp_map *map;
+	struct sockeye__tftp_rules *policy;
+	struct sockeye__sources *sources;
+	struct sockeye__tftp_shared *shared;
+};
+
+/* What epoll tells of: the first member of what it is about. */
+enum sockeye__tftp_watch {
+	SOCKEYE__WATCH_STOP,
+	SOCKEYE__WATCH_SIGNALS,
+	SOCKEYE__WATCH_SITE,
+	SOCKEYE__WATCH_TRANSFER,
+};
+
+struct sockeye__tftp_site {
+	enum sockeye__tftp_watch watch;
+	int fd;
+	struct sockeye_sockaddr name;
+};
+
+struct sockeye__tftp_upload { /* what only these have */
+	struct sockeye__newfile file;
+	struct sockeye__tftp_sink sink;
+	uint8_t *memory;
+	size_t memory_len;
+	bool committed;
+};
+
+struct sockeye__tftp_serving {
+	enum sockeye__tftp_watch watch;
+	bool own_socket;
+	bool rated;  /* it has a place of its source's rate until it is confirmed */
+	bool reported;
+	bool dallies; /* in the worker's row */
+	bool closed; /* the memory goes once no event can name it */
+	struct sockeye__timer timer;
+	struct sockeye__tftp x;
+	struct sockeye__tftp_wire wire;
+	struct sockeye__tftp_source source; /* of a download */
+	struct sockeye__tftp_files *files;
+	struct sockeye__tftp_file *file;
+	struct sockeye__tftp_upload *upload;
+	struct sockeye__tftp_serving *next; /* of the same bucket, or to be freed */
+	struct sockeye__tftp_serving *dally_prev, *dally_next;
+	struct sockeye__tftp_site *site;
+	uint64_t begun_ns;
+	const char *text; /* how it ended, where the machine does not know; NULL */
+	int err;
+	bool netascii;
+	uint16_t request_len, name_at; /* in octets[]: the request, then the file's name */
+	uint8_t octets[];
+};
+
+struct sockeye__tftp_worker {
+	struct sockeye__worker *w;
+	struct sockeye__tftp_server *server;
+	int epoll, signals;
+	enum sockeye__tftp_watch watch_stop, watch_signals;
+	bool stopping;
+	uint64_t now_ns;
+	uint64_t seed;
+	uint32_t count;        /* transfers here */
+	uint64_t upload_bytes; /* memory of uploads, bounded */
+	struct sockeye__timers timers;
+	struct sockeye__tftp_serving **buckets;
+	struct sockeye__tftp_serving *dead;
+	struct sockeye__tftp_serving *dally_first, *dally_last; /* uploads that only repeat an ACK */
+	struct sockeye__tftp_site *sites;
+	size_t site_count;
+	bool sandboxed;
+	uint8_t in[SOCKEYE__TFTP_WIRE_BYTES];
+	uint8_t out[SOCKEYE__TFTP_WIRE_BYTES];
+};
+
+/* --- tftp_request.c --- */
+void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
+			   const struct sockeye_dgram *from, const uint8_t *octets, size_t len);
+
+/* --- tftp_serving.c --- */
+
+/* Takes over what is open in `s`; the first packets leave. */
+void sockeye__tftp_serving_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+				 const struct sockeye__tftp_config *config);
+void sockeye__tftp_serving_datagram(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+				    const uint8_t *octets, size_t len, size_t segment);
+/* Its own socket is readable, or has an error. */
+void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+void sockeye__tftp_serving_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+/* ICMP said that nobody is there. */
+void sockeye__tftp_serving_refused(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+				   int err);
+/* Ends it without a word to the peer. */
+void sockeye__tftp_serving_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+				const char *text);
+/* Ends the oldest upload that only repeats its last ACK; false when there is none. */
+bool sockeye__tftp_dally_cut(struct sockeye__tftp_worker *w);
+/* Closes what a transfer has open; it need not have begun. */
+void sockeye__tftp_serving_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+
+/* --- tftp_peers.c --- */
+int sockeye__tftp_peers_open(struct sockeye__tftp_worker *w);
+struct sockeye__tftp_serving *sockeye__tftp_peers_find(const struct sockeye__tftp_worker *w,
+						       const struct sockeye_sockaddr *peer);
+void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+
+/* A place among the transfers of all workers, and of the source's: false when
+ * there is none. */
+bool sockeye__tftp_place_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+void sockeye__tftp_place_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+
+/* One more request of a source that nobody has confirmed: false over its rate. */
+bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+void sockeye__tftp_rate_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+
+/* --- tftp_sandbox.c --- */
+
+/* From now on this process may touch nothing of the file system but the root
+ * folder and the rules' folders (landlock(7)). 0, or -errno where the kernel
+ * cannot. */
+int sockeye__tftp_sandbox(const struct sockeye__tftp_server *server);
+
+#endif
