@@ -33,7 +33,7 @@ const struct cli_option serve_tftp_options[] = {
     {"map-test", 0, "NAME", CLI_TEXT, OFFSET(map_test), "show what becomes of NAME, and leave"},
     {"map-client", 0, "ADDRESS", CLI_TEXT, OFFSET(map_client), "--map-test: who asks (192.0.2.1)"},
     {"unique-root", 0, "KIND", CLI_CHOICE, OFFSET(unique_root),
-     "ip: a client's files are in the folder called like its\naddress, where there is one",
+     "ip: each client has the folder called like its address,\nwhere there is one",
      .choices = unique_roots},
     {"backslash", 0, NULL, CLI_FLAG, OFFSET(backslash), "\\ in a name is / (Windows boot loaders)"},
     {"fold-case", 0, NULL, CLI_FLAG, OFFSET(fold_case), "names are looked for in lower case"},
