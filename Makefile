@@ -31,6 +31,7 @@ lint: ## install what is missing, check style, layers, symbols, scripts and manu
 
 bench: build ## install the peers, measure sockeye beside them (half an hour)
 	@scripts/install-deps bench
+	@scripts/install-deps --unpack $(BUILD)/peers peers
 	@bench/run $(BUILD)
 
 soak: build ## many connections for long: no leak, no zombie, no lost octet

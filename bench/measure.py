@@ -58,6 +58,65 @@ def cpu_with_dead(pid):
     return ticks * TICK_NS
 
 
+class Group:
+    """A control group of one server: what all its tasks used, those that ended
+    and children of children, too. Without one, /proc has it in clock ticks."""
+
+    def __init__(self, pid):
+        self.pid, self.path = pid, None
+        mounts = [line.split() for line in read("/proc/mounts").splitlines()]
+        for mount in (words[1] for words in mounts if words[2] == "cgroup2"):
+            own = re.search(r"^0::(.*)", read("/proc/self/cgroup"), re.M)
+            path = f"{mount}{own[1] if own else ''}/sockeye-bench-{pid}"
+            try:
+                os.mkdir(path)
+            except OSError:
+                continue
+            self.path = path
+            for member in tree(pid):
+                self.add(member)
+            if not read(f"{path}/cgroup.procs"):
+                self.remove()
+
+    def add(self, pid):
+        try:
+            with open(f"{self.path}/cgroup.procs", "w", encoding="ascii") as procs:
+                procs.write(str(pid))
+        except OSError:  # it has ended, or may not be moved
+            pass
+
+    def cpu(self):
+        """Nanoseconds on a processor."""
+        if self.path is None:
+            return cpu_with_dead(self.pid)
+        return 1000 * int(re.search(r"usage_usec (\d+)", read(f"{self.path}/cpu.stat"))[1])
+
+    def remove(self):
+        """Ends what is left of the server, and the group."""
+        path, self.path = self.path, None
+        for _ in range(1000 if path else 0):
+            for pid in read(f"{path}/cgroup.procs").split():
+                kill(int(pid))
+            try:
+                os.rmdir(path)
+                return
+            except OSError:  # its last task is still ending
+                time.sleep(0.01)
+
+
+def kill(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+
+
+def busy():
+    """Seconds that all processors were busy since the start."""
+    fields = list(map(int, read("/proc/stat").split("\n", 1)[0].split()[1:9]))
+    return (sum(fields) - fields[3] - fields[4]) * TICK_NS / 1e9
+
+
 def steal():
     """The share of the machine's time that its host took since the start, as
     (stolen, all) ticks."""
@@ -71,6 +130,18 @@ def memory(pid):
     for member in tree(pid):
         found = re.search(r"RssAnon:\s+(\d+) kB", read(f"/proc/{member}/status"))
         total += int(found[1]) * 1024 if found else 0
+    return total
+
+
+def private(pid):
+    """Octets of process memory of a server, without the pages of files; those
+    that its processes share since a fork count once."""
+    total = 0
+    for member in tree(pid):
+        rollup = read(f"/proc/{member}/smaps_rollup")
+        for kind in ("Anon", "Shmem"):
+            found = re.search(rf"^Pss_{kind}:\s+(\d+) kB", rollup, re.M)
+            total += int(found[1]) * 1024 if found else 0
     return total
 
 

@@ -1,0 +1,224 @@
+/*
+ * tftp_get.c: many TFTP downloads from one server, and what they took.
+ *
+ *   tftp_get [options] PORT FILE     gets FILE from 127.0.0.1 over and over
+ *   tftp_get -M SIZE PATH            writes a file whose words tell where they are
+ *
+ *   -b N  -w N   blksize and windowsize to ask for; 512 and 1 are not asked for
+ *   -z           ask for tsize, too
+ *   -c N         downloads at once; each has a new socket
+ *   -r           or one of four, in turn, which does without many calls for small files
+ *   -t S  -n N   for S seconds after a warm-up of -W S, or N downloads
+ *   -g           UDP_GRO: take several datagrams of the sender at once
+ *   -s N         the size that the file must have
+ *   -S           sum the octets of the first download, which takes time
+ *   -H           stop at each one's first block until standard input ends
+ *
+ * It is the same client for every server, and has no part in what is measured:
+ * no file, one system call for what waits (a window, or a block in lockstep) and
+ * one for its ACK. Every block's first word is compared. Prints JSON lines "measuring" and
+ * "measured", like `sockeye bench`, so that the processor time between them can be read.
+ */
+#include "tftp_get.h"
+
+#include <err.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SPANS_MAX (1 << 20)
+
+struct want want = {.blksize = 512, .window = 1, .clients = 1, .seconds = 1, .warm = 0.2};
+struct counts counts;
+double now;
+
+static float spans[SPANS_MAX]; /* seconds that each download took */
+static size_t span_count;
+
+double clock_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void make_file(const char *path, uint64_t size)
+{
+	FILE *f = fopen(path, "wb");
+	uint32_t words[4096];
+
+	if (!f)
+		err(1, "%s", path);
+	for (uint64_t at = 0; at < size; at += sizeof(words)) {
+		size_t len = size - at < sizeof(words) ? (size_t)(size - at) : sizeof(words);
+
+		for (size_t i = 0; i < 4096; i++)
+			words[i] = word_at(at + 4 * i);
+		if (fwrite(words, 1, len, f) != len)
+			err(1, "%s", path);
+	}
+	if (fclose(f) != 0)
+		err(1, "%s", path);
+}
+
+void span_add(double span)
+{
+	if (span_count < SPANS_MAX)
+		spans[span_count++] = (float)span;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	float x = *(const float *)a, y = *(const float *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double percentile(double p)
+{
+	return span_count ? (double)spans[(size_t)(p * (double)(span_count - 1))] * 1e6 : 0;
+}
+
+static double used_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void report(double seconds, double cpu)
+{
+	const struct counts *c = &counts;
+
+	qsort(spans, span_count, sizeof(*spans), by_size);
+	printf(
+	    "{\"event\":\"measured\",\"seconds\":%.6f,\"cpu\":%.6f,\"gets\":%llu,\"blocks\":%llu,"
+	    "\"octets\":%llu,\"acks\":%llu,\"gaps\":%llu,\"again\":%llu,\"resends\":%llu,"
+	    "\"errors\":%llu,\"silence_us\":%.0f,\"p50_us\":%.0f,\"p99_us\":%.0f,"
+	    "\"blksize\":%u,\"window\":%u,\"sum\":%u}\n",
+	    seconds, cpu, (unsigned long long)c->gets, (unsigned long long)c->blocks,
+	    (unsigned long long)c->octets, (unsigned long long)c->acks, (unsigned long long)c->gaps,
+	    (unsigned long long)c->again, (unsigned long long)c->resends,
+	    (unsigned long long)c->errors, c->silence * 1e6, percentile(0.5), percentile(0.99),
+	    granted_blksize, granted_window, first_sum);
+	fflush(stdout);
+}
+
+static void measure(void)
+{
+	double begin = clock_s(), end, cpu;
+
+	while (!want.gets && clock_s() - begin < want.warm)
+		downloads_turn();
+	counts = (struct counts){0};
+	span_count = 0;
+	puts("{\"event\":\"measuring\"}");
+	fflush(stdout);
+	cpu = used_s();
+	begin = clock_s();
+	end = want.gets ? begin + 600 : begin + want.seconds;
+	while (now < end && (!want.gets || counts.gets < want.gets))
+		downloads_turn();
+	report(clock_s() - begin, used_s() - cpu);
+}
+
+static void hold(void)
+{
+	struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+
+	while (held < want.clients)
+		downloads_turn();
+	printf("{\"event\":\"held\",\"downloads\":%u,\"errors\":%llu,\"blksize\":%u,"
+	       "\"window\":%u}\n",
+	       held, (unsigned long long)counts.errors, granted_blksize, granted_window);
+	fflush(stdout);
+	while (poll(&input, 1, 0) == 0)
+		downloads_turn();
+}
+
+static void options(int argc, char **argv)
+{
+	int c;
+
+	while ((c = getopt(argc, argv, "b:w:c:t:W:n:s:SzgrHM:")) != -1)
+		switch (c) {
+		case 'b':
+			want.blksize = (unsigned)atoi(optarg);
+			break;
+		case 'w':
+			want.window = (unsigned)atoi(optarg);
+			break;
+		case 'c':
+			want.clients = (unsigned)atoi(optarg);
+			break;
+		case 't':
+			want.seconds = atof(optarg);
+			break;
+		case 'W':
+			want.warm = atof(optarg);
+			break;
+		case 'n':
+			want.gets = strtoull(optarg, NULL, 10);
+			break;
+		case 's':
+			want.size = strtoull(optarg, NULL, 10);
+			break;
+		case 'S':
+			want.sum = true;
+			break;
+		case 'z':
+			want.tsize = true;
+			break;
+		case 'g':
+			want.gro = true;
+			break;
+		case 'r':
+			want.reuse = true;
+			break;
+		case 'H':
+			want.hold = true;
+			break;
+		case 'M':
+			make_file(argv[optind], strtoull(optarg, NULL, 10));
+			exit(0);
+		default:
+			exit(2);
+		}
+	if (argc - optind != 2 || want.clients == 0)
+		errx(2, "usage: %s [options] port file", argv[0]);
+	want.to = (struct sockaddr_in){.sin_family = AF_INET,
+				       .sin_port = htons((uint16_t)atoi(argv[optind])),
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	want.file = argv[optind + 1];
+	if (strlen(want.file) > 200)
+		errx(2, "name too long");
+}
+
+static void many_files(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+		files.rlim_cur = files.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &files);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	options(argc, argv);
+	many_files();
+	downloads_start();
+	if (want.hold)
+		hold();
+	else
+		measure();
+	downloads_end();
+	return 0;
+}

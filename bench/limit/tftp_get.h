@@ -1,0 +1,53 @@
+/*
+ * tftp_get.h: the downloads of tftp_get.c.
+ */
+#ifndef BENCH_TFTP_GET_H
+#define BENCH_TFTP_GET_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct want {
+	unsigned blksize, window, clients;
+	double seconds, warm;
+	uint64_t gets, size;
+	bool tsize, gro, hold, sum, reuse;
+	const char *file;
+	struct sockaddr_in to;
+};
+
+struct counts {
+	uint64_t gets, blocks, octets, acks;
+	uint64_t gaps;    /* ACKs that asked for what was missing */
+	uint64_t again;   /* blocks that had come before */
+	uint64_t resends; /* time-outs of ours */
+	uint64_t errors;
+	double silence; /* the longest without a packet, in seconds */
+};
+
+struct download; /* tftp_download.c */
+
+extern struct want want;
+extern struct counts counts;
+extern double now; /* seconds, at the last turn */
+extern unsigned held;
+extern uint32_t first_sum; /* Adler-32 of the first download, if asked for */
+extern unsigned granted_blksize, granted_window;
+
+void downloads_start(void);
+void downloads_turn(void);
+void downloads_end(void);
+
+/* What a download of `span` seconds tells the report. */
+void span_add(double span);
+
+double clock_s(void);
+
+/* The word at that place of every file. */
+static inline uint32_t word_at(uint64_t offset)
+{
+	return (uint32_t)(offset / 4) * 2654435761U;
+}
+
+#endif

@@ -1,0 +1,108 @@
+"""The part of docs/BENCHMARKS.md that bench/tftp measured."""
+from tables import bars_table, number, table
+
+PEERS = ("atftpd", "tftpd-hpa", "dnsmasq")
+ONE = {"blocks": "block", "gets": "get", "MiB": "MiB"}
+
+
+def over(results, row, key, worst, others=PEERS):
+    """Ours over the peer that makes it look worst, within a round."""
+    ours = results.get(f"tftp-{row}", {}).get("tftp", {}).get("sockeye")
+    ratios = [ours[f"{key}_over"].get(peer) for peer in others] if ours else []
+    return worst((ratio for ratio in ratios if ratio is not None), default=None)
+
+
+def figure(results, key, *path):
+    value = results.get(f"tftp-{key}", {})
+    for name in path:
+        value = value.get(name, {})
+    return value if value != {} else None
+
+
+def bars(results):
+    """(what was asked for, figures, whether each is good enough)"""
+    lockstep = ("lock-512", "lock-1428")
+    for suffix, what in (("", "1 download"), ("-one", "1 download, one processor"),
+                         ("-16", "16 downloads")):
+        yield (f"lockstep, 512 and 1428, {what}: blocks/s ≥ 1.1 × the best peer",
+               [over(results, row + suffix, "rate", min) for row in lockstep], ".2f",
+               lambda v: v >= 1.1)
+        yield (f"lockstep, 512 and 1428, {what}: CPU a block ≤ the best peer",
+               [over(results, row + suffix, "cpu_ns", max) for row in lockstep], ".2f",
+               lambda v: v <= 1)
+    for suffix, what in (("", ""), ("-gro", ", client with UDP_GRO")):
+        yield (f"windows 16 and 64, blksize 1428{what}: CPU a MiB ≤ 0.5 × atftpd",
+               [over(results, row + suffix, "cpu_ns", max, ("atftpd",))
+                for row in ("win-16", "win-64")], ".2f", lambda v: v <= 0.5)
+    yield ("our client and server, window 64: ≥ 2 × atftp and atftpd",
+           [figure(results, "clients", "pairs", "sockeye", "speedup")], ".2f", lambda v: v >= 2)
+    yield ("32 MiB, blksize 65464, windows 8 and 32: seconds, without a stall",
+           [figure(results, f"stall-{w}", "pairs", "sockeye", "s") for w in (8, 32)], ".2f",
+           lambda v: v <= 1)
+    yield ("1 % loss, window 16, 32 MiB: ≤ 2 × the time without loss",
+           [figure(results, "loss", "sockeye", "ratio")], ".2f", lambda v: v <= 2)
+    yield ("1 % loss: longest silence in round trips (4 ms) ≤ 4",
+           [ms / 4 if (ms := figure(results, "loss", "sockeye", "silence")) else None], ".1f",
+           lambda v: v <= 4)
+    yield ("files of 4 KiB, 100 clients, with and without options: gets/s ≥ 2 × the best peer",
+           [over(results, row, "rate", min) for row in ("small", "small-plain")], ".2f",
+           lambda v: v >= 2)
+    yield ("1,000 transfers: KiB of process memory each ≤ 16",
+           [each / 1024 if (each := figure(results, "memory", "sockeye", "each")) else each],
+           ".1f", lambda v: v <= 16)
+
+
+def workload(result):
+    small = result["unit"] == "gets"
+    head = ["server", f"{result['unit']}/s", f"CPU ns a {ONE[result['unit']]}", "of its yardstick",
+            "calls", "busy", "blksize", "window", *["p50 µs", "p99 µs"] * small]
+    rows = []
+    for name, r in result["tftp"].items():
+        mark = "" if r["rounds"] - r["disturbed"] >= 3 else " ~"
+        of_limit = 1 if name == "limit" else r["cpu_ns_over"].get("limit")
+        rows.append([name + mark, number(r["rate"], ",.0f"), number(r["cpu_ns"], ",.0f"),
+                     number(of_limit, ".2f"), number(r["calls"], ",.2f"), f"{r['busy']:.2f}",
+                     r["blksize"], r["window"],
+                     *[number(r[key], ",.0f") for key in ("p50_us", "p99_us") if small]])
+    return table(head, rows)
+
+
+def pairs(result):
+    clients = {"sockeye": "sockeye get", "atftpd": "atftp"}
+    return table(["client and server", "s", "MiB/s"],
+                 [[f"{clients[name]}, {name}", f"{r['s']:.3f}",
+                   f"{result['octets'] / r['s'] / (1 << 20):,.0f}"]
+                  for name, r in result["pairs"].items()])
+
+
+def loss(result):
+    return table(["server", "s without", "s with 1 %", "times", "longest silence, ms"],
+                 [[name, *(f"{s:.3f}" for s in r["s"]), f"{r['ratio']:.2f}",
+                   number(r["silence"], ".1f")] for name, r in result.items()])
+
+
+def memory(result):
+    return table(["server", "octets each", "octets at its most", "transfers then"],
+                 [[name, number(r["each"], ",.0f"),
+                   f"{r['octets'][str(r['most'])]:,}", f"{r['most']:,}"]
+                  for name, r in result.items()])
+
+
+def page(results):
+    if "tftp-how" not in results:
+        return []
+    how = results["tftp-how"]
+    parts = ["### TFTP\n", f"{how['rounds']} rounds of {how['seconds']} s each; "
+             f"`net.core.rmem_max` {how['rmem_max']:,}.\n", bars_table(bars(results))]
+    for key, result in results.items():
+        if "tftp" in result:
+            parts += [f"### TFTP: {result['title']}\n", workload(result)]
+        elif key.startswith("tftp-") and result.get("pairs"):
+            parts += [f"### TFTP: {result['title']}\n", pairs(result)]
+    if results.get("tftp-loss"):
+        parts += ["### TFTP: 32 MiB, window 16, through a relay that loses 1 %\n",
+                  loss(results["tftp-loss"])]
+    if results.get("tftp-memory"):
+        parts += ["### TFTP: process memory of a transfer, window 16\n",
+                  memory(results["tftp-memory"])]
+    return parts
