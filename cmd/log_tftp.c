@@ -185,7 +185,7 @@ void log_transfer(void *arg, const struct sockeye__tftp_report *r)
 {
 	const struct log *log = arg;
 
-	if (log->quiet && (r->refused || r->done || r->probe))
+	if (log->quiet && (r->done || r->probe || !r->confirmed))
 		return;
 	if (log->verbose || (r->confirmed && !r->refused) || within_bounds(log))
 		write_line(log, r);
