@@ -8,6 +8,7 @@
 extern const struct cli_command bench_command;
 extern const struct cli_command connect_command;
 extern const struct cli_command listen_command;
+extern const struct cli_command relay_command;
 extern const struct cli_command serve_command;
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * quantity.c: sizes and times as people write them, in whole numbers only:
+ * quantity.c: sizes, times and chances as people write them, in whole numbers only:
  * strtod would depend on the locale, round, and take "1e9", "inf" and "0x1p3".
  */
 #include <errno.h>
@@ -9,6 +9,8 @@
 
 #include <sockeye/text.h>
 #include <sockeye/time.h>
+
+#include "base/chance.h"
 
 #define QUANTITY_MAX        INT64_MAX
 #define FRACTION_DIGITS_MAX 18 /* 10^18 fits into 64 bits */
@@ -39,6 +41,12 @@ static const struct unit times[] = {
     {"s", SOCKEYE_NS_PER_S},
     {"m", 60 * SOCKEYE_NS_PER_S},
     {"h", 3600 * SOCKEYE_NS_PER_S},
+    {NULL, 0},
+};
+
+static const struct unit chances[] = {
+    {"", SOCKEYE__CHANCE_ALWAYS},
+    {"%", SOCKEYE__CHANCE_ALWAYS / 100},
     {NULL, 0},
 };
 
@@ -147,4 +155,16 @@ int sockeye_size_parse(const char *text, uint64_t *out_octets)
 int sockeye_duration_parse(const char *text, uint64_t *out_ns)
 {
 	return quantity_parse(text, times, '\0', out_ns);
+}
+
+int sockeye__chance_parse(const char *text, uint32_t *out_chance)
+{
+	uint64_t v = 0;
+	int err = quantity_parse(text, chances, '\0', &v);
+
+	if (err == 0 && v > SOCKEYE__CHANCE_ALWAYS)
+		err = -ERANGE;
+	if (err == 0)
+		*out_chance = (uint32_t)v;
+	return err;
 }

@@ -1,0 +1,478 @@
+/* relay.c: sockeye relay. */
+#include "commands.h"
+#include "report.h"
+#include "stop.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <sockeye/sockaddr.h>
+#include <sockeye/stream.h>
+#include <sockeye/text.h>
+#include <sockeye/time.h>
+
+#include "tool/relay.h"
+
+#define DELAY_MAX (3600 * SOCKEYE_NS_PER_S)
+#define NOT_GIVEN UINT64_MAX
+
+/* An option for both directions, and one for each. */
+enum { UP = SOCKEYE__RELAY_UP, DOWN = SOCKEYE__RELAY_DOWN, BOTH, FORMS };
+
+struct opts {
+	struct cli_common common;
+	const char *drop[FORMS], *duplicate[FORMS], *reorder[FORMS], *corrupt[FORMS];
+	uint64_t delay_ns[FORMS], jitter_ns[FORMS], rate[FORMS];
+	struct cli_list drop_nth[FORMS], drop_block, drop_ack;
+	const char *seed;
+	bool no_follow;
+	uint32_t flows_max, ready_fd;
+	uint64_t idle_ns, queue_max, time_ns;
+};
+
+#define THREE(name, value, kind, field, help_, ...) \
+	{name, 0, value, kind, offsetof(struct opts, field[BOTH]), .help = help_, ##__VA_ARGS__}, \
+	    {name "-up", \
+	     0, \
+	     value, \
+	     kind, \
+	     offsetof(struct opts, field[UP]), \
+	     .help = "the same, only towards the target", \
+	     ##__VA_ARGS__}, \
+	{ \
+		name "-down", 0, value, kind, offsetof(struct opts, field[DOWN]), \
+		    .help = "the same, only towards the clients", ##__VA_ARGS__ \
+	}
+
+static const struct cli_option options[] = {
+    {.help = "What happens to packets (CHANCE: 1%, 0.5% or 0.01):"},
+    THREE("drop", "CHANCE", CLI_TEXT, drop, "lose it"),
+    THREE("duplicate", "CHANCE", CLI_TEXT, duplicate, "send it twice"),
+    THREE("reorder", "CHANCE", CLI_TEXT, reorder,
+	  "hold it back until 1 to 4 others have passed, or 20 ms"),
+    THREE("corrupt", "CHANCE", CLI_TEXT, corrupt, "turn one bit round"),
+    THREE("delay", "TIME", CLI_TIME, delay_ns, "keep it so long", .max = DELAY_MAX),
+    THREE("jitter", "TIME", CLI_TIME, jitter_ns, "up to so much longer, in order",
+	  .max = DELAY_MAX),
+    THREE("rate", "SIZE", CLI_SIZE, rate, "octets a second at most, of all flows together",
+	  .min = 1),
+    {.help = "Which packets are lost (LIST: 3,7-9):"},
+    THREE("drop-nth", "LIST", CLI_LIST, drop_nth, "by their number in the flow, from 1"),
+    {"drop-block", 0, "LIST", CLI_LIST, offsetof(struct opts, drop_block),
+     .help = "TFTP: DATA of these blocks, when first seen"},
+    {"drop-ack", 0, "LIST", CLI_LIST, offsetof(struct opts, drop_ack),
+     .help = "TFTP: ACKs of these blocks, when first seen"},
+    {"seed", 0, "N", CLI_TEXT, offsetof(struct opts, seed),
+     .help = "the same choices for the same packets (random)"},
+    {.help = "How it relays:"},
+    {"no-follow", 0, NULL, CLI_FLAG, offsetof(struct opts, no_follow),
+     .help = "no answers from other ports of the target than were asked"},
+    {"max-flows", 0, "N", CLI_UINT, offsetof(struct opts, flows_max), .min = 1, .max = 65536,
+     .help = "client addresses at once, then the longest unused one goes (1024)"},
+    {"idle", 0, "TIME", CLI_TIME, offsetof(struct opts, idle_ns), .min = SOCKEYE_NS_PER_MS,
+     .help = "forget a client that is silent so long (60s)"},
+    {"queue", 0, "SIZE", CLI_SIZE, offsetof(struct opts, queue_max), .min = 1,
+     .help = "memory for packets that wait; what does not fit is lost (64Mi)"},
+    {"time", 't', "TIME", CLI_TIME, offsetof(struct opts, time_ns), .min = 1,
+     .help = "end after so long"},
+    {"ready-fd", 0, "N", CLI_UINT, offsetof(struct opts, ready_fd), .min = 1, .max = 1 << 20,
+     .help = "write the addresses to descriptor N, a line each, once they listen"},
+    {NULL},
+};
+
+static const char *const way_words[] = {[UP] = "up", [DOWN] = "down"};
+
+/* --- reading the rules --- */
+
+static int complain(const struct opts *o, const char *name, int form, const char *wanted,
+		    const char *text)
+{
+	static const char *const ends[] = {[UP] = "-up", [DOWN] = "-down", [BOTH] = ""};
+	char shown[96];
+
+	sockeye_escape(text, strlen(text), shown, sizeof(shown));
+	return cli_usage(&o->common, &relay_command, "--%s%s takes %s, not '%s'", name, ends[form],
+			 wanted, shown);
+}
+
+/* The one for a direction counts, wherever the other stands. */
+static int chance_read(const struct opts *o, const char *name, const char *const given[FORMS],
+		       int way, uint32_t *out_chance)
+{
+	int form = given[way] != NULL ? way : BOTH;
+
+	if (given[form] != NULL && sockeye__chance_parse(given[form], out_chance) < 0)
+		return complain(o, name, form, "a chance such as 1% or 0.01", given[form]);
+	return CLI_GO;
+}
+
+static int ranges_read(const struct opts *o, const char *name, int form,
+		       const struct cli_list *lists, uint64_t min, uint64_t max,
+		       struct sockeye__relay_ranges *ranges)
+{
+	for (size_t i = 0; i < lists->count; i++) {
+		int err = sockeye__relay_ranges_add(lists->v[i], min, max, ranges);
+
+		if (err == -E2BIG)
+			return cli_usage(&o->common, &relay_command, "--%s takes %d ranges at most",
+					 name, SOCKEYE__RELAY_RANGES_MAX);
+		if (err < 0)
+			return complain(o, name, form,
+					max == UINT16_MAX ? "blocks of 0 to 65535 such as 3,7-9"
+							  : "numbers from 1 such as 3,7-9",
+					lists->v[i]);
+	}
+	return CLI_GO;
+}
+
+static uint64_t either(const uint64_t given[FORMS], int way)
+{
+	uint64_t v = given[way] != NOT_GIVEN ? given[way] : given[BOTH];
+
+	return v != NOT_GIVEN ? v : 0;
+}
+
+static int rules_read(const struct opts *o, int way, struct sockeye__relay_rules *rules)
+{
+	const struct {
+		const char *name;
+		const char *const *given;
+		uint32_t *chance;
+	} chances[] = {
+	    {"drop", o->drop, &rules->drop},
+	    {"duplicate", o->duplicate, &rules->duplicate},
+	    {"reorder", o->reorder, &rules->reorder},
+	    {"corrupt", o->corrupt, &rules->corrupt},
+	};
+	int code = CLI_GO;
+
+	for (size_t i = 0; i < sizeof(chances) / sizeof(chances[0]) && code == CLI_GO; i++)
+		code = chance_read(o, chances[i].name, chances[i].given, way, chances[i].chance);
+	rules->delay_ns = either(o->delay_ns, way);
+	rules->jitter_ns = either(o->jitter_ns, way);
+	rules->rate = either(o->rate, way);
+	if (code == CLI_GO)
+		code = ranges_read(o, "drop-nth", BOTH, &o->drop_nth[BOTH], 1, UINT64_MAX,
+				   &rules->drop_nth);
+	if (code == CLI_GO)
+		code = ranges_read(o, "drop-nth", way, &o->drop_nth[way], 1, UINT64_MAX,
+				   &rules->drop_nth);
+	if (code == CLI_GO)
+		code = ranges_read(o, "drop-block", BOTH, &o->drop_block, 0, UINT16_MAX,
+				   &rules->drop_data);
+	if (code == CLI_GO)
+		code =
+		    ranges_read(o, "drop-ack", BOTH, &o->drop_ack, 0, UINT16_MAX, &rules->drop_ack);
+	return code;
+}
+
+static int seed_read(const struct opts *o, uint64_t *out_seed)
+{
+	unsigned long long seed;
+	uint32_t random;
+	char *end;
+
+	if (o->seed == NULL) {
+		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+			random = (uint32_t)sockeye_now().mono_ns;
+		*out_seed = random; /* short enough to be typed again */
+		return CLI_GO;
+	}
+	errno = 0;
+	seed = strtoull(o->seed, &end, 10);
+	if (o->seed[0] < '0' || o->seed[0] > '9' || *end != '\0' || errno != 0 || seed > INT64_MAX)
+		return complain(o, "seed", BOTH, "a whole number", o->seed);
+	*out_seed = seed;
+	return CLI_GO;
+}
+
+/* --- what is told --- */
+
+struct context {
+	const struct opts *o;
+	struct sockeye_listener at[SOCKEYE__RELAY_LISTENERS_MAX];
+	size_t count;
+	char target[SOCKEYE_ADDR_TEXT_MAX];
+	uint64_t seed;
+	int ready_fd; /* -1 none */
+	int code;     /* of telling that it is ready */
+};
+
+static json_t *way_json(const struct sockeye__relay_counts *counts, int way)
+{
+	return json_pack("{"
+#define FORMAT(name) "sI"
+			 SOCKEYE__RELAY_COUNTERS(FORMAT)
+#undef FORMAT
+			     "}"
+#define PAIR(name) , #name, (json_int_t)counts->way[way].name
+			 SOCKEYE__RELAY_COUNTERS(PAIR)
+#undef PAIR
+	);
+}
+
+static void say_counts(void *arg, const struct sockeye__relay_counts *counts)
+{
+	const struct context *c = arg;
+
+	if (c->o->common.json)
+		report_json(json_pack(
+		    "{ss so so sI sI sI sI sI sI}", "event", "counters", "up", way_json(counts, UP),
+		    "down", way_json(counts, DOWN), "flows", (json_int_t)counts->flows, "flows_now",
+		    (json_int_t)counts->flows_now, "reused", (json_int_t)counts->reused,
+		    "strangers", (json_int_t)counts->strangers, "waiting",
+		    (json_int_t)counts->queued_now, "seed", (json_int_t)c->seed));
+	for (int way = 0; way < SOCKEYE__RELAY_WAYS; way++)
+		report_say(&c->o->common,
+			   "%s: %" PRIu64 " in, %" PRIu64 " out, %" PRIu64 " octets, %" PRIu64
+			   " dropped, %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64
+			   " corrupted, %" PRIu64 " lost",
+			   way_words[way], counts->way[way].in, counts->way[way].out,
+			   counts->way[way].out_octets, counts->way[way].dropped,
+			   counts->way[way].duplicated, counts->way[way].reordered,
+			   counts->way[way].corrupted, counts->way[way].lost);
+	report_say(&c->o->common,
+		   "flows: %" PRIu64 ", %" PRIu32 " now, %" PRIu64 " reused; %" PRIu32
+		   " packets wait, %" PRIu64 " of strangers",
+		   counts->flows, counts->flows_now, counts->reused, counts->queued_now,
+		   counts->strangers);
+}
+
+static const char *const fate_words[] = {
+    [SOCKEYE__RELAY_PASSED] = "passed",
+    [SOCKEYE__RELAY_DROPPED] = "dropped",
+    [SOCKEYE__RELAY_DROPPED_NTH] = "dropped by number",
+    [SOCKEYE__RELAY_DROPPED_DATA] = "dropped by block",
+    [SOCKEYE__RELAY_DROPPED_ACK] = "dropped by ack",
+};
+
+static void say_packet(const struct context *c, const struct sockeye__relay_event *e)
+{
+	const struct sockeye__relay_verdict *v = e->verdict;
+	bool plain = v->fate == SOCKEYE__RELAY_PASSED && !v->twice && !v->hold && !v->bit;
+	char what[320], damage[48] = "", held[32] = "";
+
+	if (plain && c->o->common.verbose < 2)
+		return;
+	sockeye__relay_packet_text(e->data, e->len, what, sizeof(what));
+	if (c->o->common.json) {
+		report_json(json_pack("{ss sI ss sI sI so ss sb si sb}", "event", "packet", "flow",
+				      (json_int_t)e->flow, "way", way_words[e->way], "number",
+				      (json_int_t)e->number, "octets", (json_int_t)e->len, "what",
+				      report_string(what), "fate", fate_words[v->fate],
+				      "duplicated", (int)v->twice, "held", (int)v->hold,
+				      "corrupted", (int)(v->bit != 0)));
+		return;
+	}
+	if (v->bit)
+		snprintf(damage, sizeof(damage), ", octet %zu corrupted", v->octet);
+	if (v->hold)
+		snprintf(held, sizeof(held), ", behind %u more", v->hold);
+	report_verbose(&c->o->common, "flow %" PRIu64 " %s %" PRIu64 ": %s%s%s%s%s%s, %zu octets",
+		       e->flow, way_words[e->way], e->number, fate_words[v->fate],
+		       v->twice ? " twice" : "", held, damage, what[0] ? ", " : "", what, e->len);
+}
+
+static void say_event(void *arg, const struct sockeye__relay_event *e)
+{
+	const struct context *c = arg;
+	const struct cli_common *common = &c->o->common;
+	char client[SOCKEYE_ADDR_TEXT_MAX];
+
+	switch (e->kind) {
+	case SOCKEYE__RELAY_JUDGED:
+		say_packet(c, e);
+		break;
+	case SOCKEYE__RELAY_FLOW_OPENED:
+		sockeye_sockaddr_print(e->client, client, sizeof(client));
+		if (common->json)
+			report_json(json_pack("{ss sI so}", "event", "flow", "flow",
+					      (json_int_t)e->flow, "client",
+					      report_string(client)));
+		report_verbose(common, "flow %" PRIu64 ": of %s", e->flow, client);
+		break;
+	case SOCKEYE__RELAY_DOOR_OPENED:
+		if (common->json)
+			report_json(json_pack("{ss sI si si}", "event", "port", "flow",
+					      (json_int_t)e->flow, "target", (int)e->target_port,
+					      "relay", (int)e->door_port));
+		report_verbose(common, "flow %" PRIu64 ": the target's port %u is %u here", e->flow,
+			       e->target_port, e->door_port);
+		break;
+	case SOCKEYE__RELAY_FLOW_CLOSED:
+		if (common->json)
+			report_json(
+			    json_pack("{ss sI}", "event", "flow-end", "flow", (json_int_t)e->flow));
+		report_verbose(common, "flow %" PRIu64 ": closed", e->flow);
+		break;
+	}
+}
+
+/* Tells the real addresses, to people and to --ready-fd. */
+static int tell_ready(void *arg)
+{
+	struct context *c = arg;
+	const struct cli_common *common = &c->o->common;
+	FILE *ready = c->ready_fd >= 0 ? fdopen(c->ready_fd, "w") : NULL;
+	char name[SOCKEYE_ADDR_TEXT_MAX];
+
+	c->code = CLI_GO;
+	if (c->ready_fd >= 0 && !ready)
+		c->code = report_error(common, "write", "--ready-fd", -errno, NULL);
+	for (size_t i = 0; i < c->count && c->code == CLI_GO; i++) {
+		sockeye_sockaddr_print_url(&c->at[i].name, SOCKEYE_UDP, name, sizeof(name));
+		report_say(common, "relaying %s to %s, seed %" PRIu64, name, c->target, c->seed);
+		if (common->json)
+			report_json(json_pack(
+			    "{ss so so sI}", "event", "listening", "address", report_string(name),
+			    "target", report_string(c->target), "seed", (json_int_t)c->seed));
+		if (ready)
+			fprintf(ready, "%s\n", name);
+	}
+	if (ready && fclose(ready) != 0)
+		c->code = report_error(common, "write", "--ready-fd", -errno, NULL);
+	return c->code != CLI_GO;
+}
+
+/* --- the run --- */
+
+static volatile sig_atomic_t tell_fd = -1;
+
+static void on_usr1(int sig)
+{
+	int saved = errno;
+
+	(void)sig;
+	if (write(tell_fd, &(uint64_t){1}, sizeof(uint64_t)) < 0)
+		errno = saved; /* nobody can be told */
+}
+
+/* SIGUSR1 makes a descriptor readable: it, or a negative errno. */
+static int tell_open(void)
+{
+	struct sigaction action = {.sa_handler = on_usr1, .sa_flags = SA_RESTART};
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	tell_fd = fd;
+	sigaction(SIGUSR1, &action, NULL);
+	return fd;
+}
+
+/* Reads an address that must be of UDP. */
+static int address_read(const struct opts *o, const char *text, bool listens,
+			struct sockeye_addr *out)
+{
+	struct sockeye_fail fail;
+
+	if (sockeye_addr_parse(text, out, &fail) < 0)
+		return report_fail(&o->common, &fail);
+	if (out->scheme != SOCKEYE_UDP && !(listens && out->scheme == SOCKEYE_FD))
+		return cli_usage(&o->common, &relay_command, "relays UDP only: udp://HOST:PORT");
+	if (!listens && out->opts.bind[0] != '\0')
+		return cli_usage(&o->common, &relay_command, "the target takes no bind=");
+	return CLI_GO;
+}
+
+/* Whether what listens can be relayed to the target: CLI_GO or 2. */
+static int check(const struct context *c, const struct sockeye_sockaddr *target)
+{
+	const struct cli_common *common = &c->o->common;
+
+	for (size_t i = 0; i < c->count; i++) {
+		if (c->at[i].scheme != SOCKEYE_UDP)
+			return cli_usage(common, &relay_command, "relays UDP only");
+		if (sockeye_sockaddr_equal(&c->at[i].name, target))
+			return cli_usage(common, &relay_command, "the target is the relay itself");
+	}
+	return CLI_GO;
+}
+
+static int relay(struct context *c, const struct sockeye_addr *listen_addr,
+		 const struct sockeye_addr *target, const struct sockeye__relay_opts *opts)
+{
+	const struct cli_common *common = &c->o->common;
+	struct sockeye__relay_counts counts;
+	struct sockeye_sockaddr name;
+	struct sockeye_fail fail;
+	int n = sockeye_resolve(target, false, &name, 1, &fail);
+
+	if (n > 0) {
+		sockeye_sockaddr_print_url(&name, SOCKEYE_UDP, c->target, sizeof(c->target));
+		n = sockeye_listen(listen_addr, &(struct sockeye_listen_opts){.nonblocking = true},
+				   c->at, SOCKEYE__RELAY_LISTENERS_MAX, &fail);
+	}
+	if (n < 0)
+		return report_fail(common, &fail);
+	c->count = (size_t)n;
+	c->code = check(c, &name);
+	if (c->code == CLI_GO) {
+		int err = sockeye__relay(c->at, c->count, target, &name, opts, &counts, &fail);
+
+		if (err < 0)
+			c->code = report_fail(common, &fail);
+		if (c->code == CLI_GO) {
+			say_counts(c, &counts);
+			c->code = SOCKEYE_EXIT_DONE;
+		}
+	}
+	for (int i = 0; i < n; i++)
+		sockeye_listener_close(&c->at[i]);
+	return c->code;
+}
+
+static int cmd_relay(int argc, char **argv)
+{
+	struct opts o = {.delay_ns = {NOT_GIVEN, NOT_GIVEN, NOT_GIVEN},
+			 .jitter_ns = {NOT_GIVEN, NOT_GIVEN, NOT_GIVEN},
+			 .rate = {NOT_GIVEN, NOT_GIVEN, NOT_GIVEN}};
+	struct context c = {.o = &o};
+	struct sockeye__relay_opts opts = {
+	    .on_ready = tell_ready, .on_counts = say_counts, .arg = &c};
+	struct sockeye_addr listen_addr, target;
+	struct cli_operands operands;
+	int code = cli_parse(&relay_command, argc, argv, &o, &operands);
+
+	if (code == CLI_GO)
+		code = cli_ready_fd(&o.common, &relay_command, o.ready_fd, &c.ready_fd);
+	for (int way = 0; way < SOCKEYE__RELAY_WAYS && code == CLI_GO; way++)
+		code = rules_read(&o, way, &opts.rules[way]);
+	if (code == CLI_GO)
+		code = seed_read(&o, &c.seed);
+	if (code == CLI_GO)
+		code = address_read(&o, operands.v[0], true, &listen_addr);
+	if (code == CLI_GO)
+		code = address_read(&o, operands.v[1], false, &target);
+	if (code != CLI_GO)
+		return code;
+	opts.seed = c.seed;
+	opts.flows_max = o.flows_max;
+	opts.idle_ns = o.idle_ns;
+	opts.queue_max = o.queue_max;
+	opts.time_ns = o.time_ns;
+	opts.no_follow = o.no_follow;
+	opts.on_event = o.common.verbose > 0 ? say_event : NULL;
+	stop_catch(&o.common, "relay", operands.v[0], NULL);
+	opts.tell_fd = tell_open();
+	opts.stop_fd = stop_open();
+	return relay(&c, &listen_addr, &target, &opts);
+}
+
+const struct cli_command relay_command = {
+    .name = "relay",
+    .summary = "pass UDP packets on, and lose, double, reorder or delay them by rule",
+    .operands = "LISTEN TARGET",
+    .operands_min = 2,
+    .operands_max = 2,
+    .options = options,
+    .run = cmd_relay,
+    .about = "A chance or time for one direction counts before one for both. SIGUSR1 prints\n"
+	     "counters; SIGTERM and SIGINT print them and end it.",
+};

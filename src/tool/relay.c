@@ -1,0 +1,332 @@
+/*
+ * relay.c: the loop of the relay: receive a batch, judge each packet, send what
+ * passes. See relay.h.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sockeye/time.h>
+
+#include "tool/relay_run.h"
+
+#define EVENTS        64
+#define ROUNDS        4 /* batches of one socket before the next */
+#define FLOWS_DEFAULT 1024
+#define IDLE_DEFAULT  (60 * SOCKEYE_NS_PER_S)
+#define QUEUE_DEFAULT (UINT64_C(64) << 20)
+#define FDS_OTHER     32
+
+int sockeye__relay_watch(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = port};
+
+	return epoll_ctl(run->epoll, EPOLL_CTL_ADD, port->fd, &event) < 0 ? -errno : 0;
+}
+
+/* --- a packet --- */
+
+static void tell(const struct sockeye__relay_run *run, const struct sockeye__relay_flow *flow,
+		 enum sockeye__relay_way way, const struct sockeye__relay_verdict *verdict,
+		 const uint8_t *data, size_t len)
+{
+	if (run->opts.on_event != NULL)
+		run->opts.on_event(run->opts.arg, &(struct sockeye__relay_event){
+						      .kind = SOCKEYE__RELAY_JUDGED,
+						      .flow = flow->number,
+						      .way = way,
+						      .number = flow->streams[way].count,
+						      .verdict = verdict,
+						      .data = data,
+						      .len = len});
+}
+
+static void judge(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
+		  struct sockeye__relay_door *door, enum sockeye__relay_way way, uint8_t *data,
+		  size_t len)
+{
+	struct sockeye__relay_verdict verdict;
+
+	sockeye__relay_flow_touch(run, flow);
+	sockeye__relay_judge(&run->opts.rules[way], &flow->streams[way], data, len, &verdict);
+	tell(run, flow, way, &verdict, data, len);
+	if (verdict.fate != SOCKEYE__RELAY_PASSED) {
+		run->counts->way[way].dropped++;
+		return;
+	}
+	if (verdict.bit != 0) {
+		run->counts->way[way].corrupted++;
+		data[verdict.octet] ^= verdict.bit;
+	}
+	sockeye__relay_pass(run, flow, door, way, &verdict, data, len);
+}
+
+static bool same_host(const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b)
+{
+	struct sockeye_sockaddr x = *a, y = *b;
+
+	x.u.in.sin_port = y.u.in.sin_port = 0; /* where sin6_port is, too */
+	return sockeye_sockaddr_equal(&x, &y);
+}
+
+/* Whose packet it is; NULL: it ends here, and is counted. */
+static struct sockeye__relay_flow *sort(struct sockeye__relay_run *run,
+					struct sockeye__relay_port *port, struct msghdr *msg,
+					struct sockeye__relay_door **out_door)
+{
+	struct sockeye_dgram from = {.peer.len = sockeye__name_len(msg->msg_namelen)};
+	struct sockeye__relay_flow *flow = port->flow;
+
+	memcpy(&from.peer.u, msg->msg_name, from.peer.len);
+	switch (port->kind) {
+	case SOCKEYE__RELAY_LISTENER:
+		if (port->wildcard)
+			sockeye__dgram_local(msg, &from);
+		flow = sockeye__relay_flow_of(run, port, &from);
+		*out_door = flow != NULL ? &flow->doors[0] : NULL;
+		break;
+	case SOCKEYE__RELAY_TARGET:
+		*out_door =
+		    same_host(&from.peer, &run->target_name)
+			? sockeye__relay_door_of(run, flow, sockeye_sockaddr_port(&from.peer))
+			: NULL;
+		run->counts->strangers += *out_door == NULL;
+		return *out_door != NULL ? flow : NULL;
+	default:
+		*out_door = (struct sockeye__relay_door *)port;
+	}
+	run->counts->way[SOCKEYE__RELAY_UP].lost += flow == NULL;
+	return flow;
+}
+
+static void inbox_reset(struct sockeye__relay_inbox *in)
+{
+	for (unsigned i = 0; i < in->used; i++) {
+		in->msgs[i].msg_hdr.msg_namelen = sizeof(in->names[i].u);
+		in->msgs[i].msg_hdr.msg_controllen = SOCKEYE__CONTROL_MAX;
+	}
+	in->used = 0;
+}
+
+/* Whether there may be more. */
+static bool receive_batch(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
+{
+	enum sockeye__relay_way way =
+	    port->kind == SOCKEYE__RELAY_TARGET ? SOCKEYE__RELAY_DOWN : SOCKEYE__RELAY_UP;
+	struct sockeye__relay_inbox *in = &run->inbox;
+	int n;
+
+	inbox_reset(in);
+	n = recvmmsg(port->fd, in->msgs, SOCKEYE__RELAY_BATCH, MSG_DONTWAIT, NULL);
+	if (n <= 0)
+		return false; /* of a client that is gone ICMP may tell: nothing to do */
+	in->used = (unsigned)n;
+	run->now_ns = sockeye_now().mono_ns;
+	for (unsigned i = 0; i < in->used; i++) {
+		struct sockeye__relay_door *door;
+		struct sockeye__relay_flow *flow = sort(run, port, &in->msgs[i].msg_hdr, &door);
+
+		if (flow == NULL)
+			continue;
+		run->counts->way[way].in++;
+		run->counts->way[way].in_octets += in->msgs[i].msg_len;
+		judge(run, flow, door, way, in->data[i], in->msgs[i].msg_len);
+	}
+	sockeye__relay_flush(run);
+	return n == SOCKEYE__RELAY_BATCH;
+}
+
+/* --- the loop --- */
+
+static void turn(struct sockeye__relay_run *run, struct sockeye__relay_port *port, bool *stop)
+{
+	uint64_t count;
+
+	switch (port->kind) {
+	case SOCKEYE__RELAY_STOP:
+		*stop = true;
+		return;
+	case SOCKEYE__RELAY_TELL:
+		if (read(port->fd, &count, sizeof(count)) > 0 && run->opts.on_counts != NULL)
+			run->opts.on_counts(run->opts.arg, run->counts);
+		return;
+	default:
+		break;
+	}
+	for (int i = 0; i < ROUNDS && port->fd >= 0 && receive_batch(run, port); i++)
+		if (sockeye__relay_next_ns(run) <= run->now_ns)
+			sockeye__relay_release(run);
+}
+
+static void idle_close(struct sockeye__relay_run *run)
+{
+	struct sockeye__relay_flow *flow;
+
+	while ((flow = run->oldest) != NULL && run->now_ns - flow->used_ns >= run->opts.idle_ns) {
+		if (flow->queued[SOCKEYE__RELAY_UP] + flow->queued[SOCKEYE__RELAY_DOWN] > 0)
+			sockeye__relay_flow_touch(run, flow); /* its packets are on the way */
+		else
+			sockeye__relay_flow_close(run, flow);
+	}
+}
+
+static uint64_t wake_ns(const struct sockeye__relay_run *run)
+{
+	uint64_t wake = sockeye__relay_next_ns(run);
+
+	if (run->oldest != NULL && run->oldest->used_ns + run->opts.idle_ns < wake)
+		wake = run->oldest->used_ns + run->opts.idle_ns;
+	return run->end_ns < wake ? run->end_ns : wake;
+}
+
+/* epoll_wait(2) in nanoseconds where the kernel has that (Linux 5.11). */
+static int wait_events(const struct sockeye__relay_run *run, struct epoll_event *events)
+{
+	uint64_t wake = wake_ns(run), left = wake > run->now_ns ? wake - run->now_ns : 0;
+	struct timespec ts = {(time_t)(left / SOCKEYE_NS_PER_S), (long)(left % SOCKEYE_NS_PER_S)};
+	int n = epoll_pwait2(run->epoll, events, EVENTS, wake == UINT64_MAX ? NULL : &ts, NULL);
+
+	if (n < 0 && errno == ENOSYS)
+		n = epoll_wait(run->epoll, events, EVENTS,
+			       wake == UINT64_MAX ? -1 : sockeye__poll_ms(wake, run->now_ns));
+	return n;
+}
+
+static void loop(struct sockeye__relay_run *run)
+{
+	struct epoll_event events[EVENTS];
+	bool stop = false;
+
+	while (!stop && run->now_ns < run->end_ns) {
+		int n = wait_events(run, events);
+
+		run->now_ns = sockeye_now().mono_ns;
+		for (int i = 0; i < n; i++) {
+			struct sockeye__relay_port *port = events[i].data.ptr;
+
+			if (port->fd >= 0)
+				turn(run, port, &stop);
+		}
+		run->now_ns = sockeye_now().mono_ns;
+		sockeye__relay_release(run);
+		idle_close(run);
+	}
+}
+
+/* --- beginning and end --- */
+
+static void defaults_set(struct sockeye__relay_opts *opts)
+{
+	if (opts->flows_max == 0)
+		opts->flows_max = FLOWS_DEFAULT;
+	if (opts->idle_ns == 0)
+		opts->idle_ns = IDLE_DEFAULT;
+	if (opts->queue_max == 0)
+		opts->queue_max = QUEUE_DEFAULT;
+}
+
+static void inbox_init(struct sockeye__relay_inbox *in)
+{
+	for (unsigned i = 0; i < SOCKEYE__RELAY_BATCH; i++) {
+		in->iovs[i] = (struct iovec){in->data[i], sizeof(in->data[i])};
+		in->msgs[i].msg_hdr = (struct msghdr){
+		    .msg_name = &in->names[i].u,
+		    .msg_iov = &in->iovs[i],
+		    .msg_iovlen = 1,
+		    .msg_control = in->control[i],
+		};
+	}
+	in->used = SOCKEYE__RELAY_BATCH;
+}
+
+/* Two sockets for each flow, and as many as there may be. What is not granted
+ * costs the oldest flows. */
+static void files_raise(uint32_t flows_max)
+{
+	rlim_t needed = (rlim_t)flows_max * SOCKEYE__RELAY_DOORS_MAX + FDS_OTHER;
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= needed)
+		return;
+	files.rlim_cur = needed < files.rlim_max ? needed : files.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &files);
+}
+
+static bool is_wildcard(const struct sockeye_sockaddr *name)
+{
+	return name->u.sa.sa_family == AF_INET ? name->u.in.sin_addr.s_addr == htonl(INADDR_ANY)
+					       : IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr);
+}
+
+static int watch_extra(struct sockeye__relay_run *run, struct sockeye__relay_port *port, int kind,
+		       int fd)
+{
+	*port = (struct sockeye__relay_port){.kind = kind, .fd = fd};
+	return fd > 0 ? sockeye__relay_watch(run, port) : 0;
+}
+
+static int init(struct sockeye__relay_run *run, const struct sockeye_listener *listeners,
+		size_t count)
+{
+	int err = sockeye__relay_flows_init(run);
+
+	if (err < 0)
+		return err;
+	inbox_init(&run->inbox);
+	files_raise(run->opts.flows_max);
+	run->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (run->epoll < 0)
+		return -errno;
+	for (size_t i = 0; i < count && err == 0; i++) {
+		run->listeners[i] = (struct sockeye__relay_port){
+		    .kind = SOCKEYE__RELAY_LISTENER,
+		    .fd = listeners[i].fd,
+		    .wildcard = is_wildcard(&listeners[i].name),
+		};
+		err = sockeye__relay_buffers(listeners[i].fd);
+		if (err == 0)
+			err = sockeye__relay_watch(run, &run->listeners[i]);
+	}
+	if (err == 0)
+		err = watch_extra(run, &run->stop, SOCKEYE__RELAY_STOP, run->opts.stop_fd);
+	if (err == 0)
+		err = watch_extra(run, &run->tell, SOCKEYE__RELAY_TELL, run->opts.tell_fd);
+	run->now_ns = sockeye_now().mono_ns;
+	run->end_ns = run->opts.time_ns > 0 ? run->now_ns + run->opts.time_ns : UINT64_MAX;
+	return err;
+}
+
+int sockeye__relay(const struct sockeye_listener *listeners, size_t count,
+		   const struct sockeye_addr *target, const struct sockeye_sockaddr *target_name,
+		   const struct sockeye__relay_opts *opts, struct sockeye__relay_counts *out_counts,
+		   struct sockeye_fail *fail)
+{
+	struct sockeye__relay_run *run = calloc(1, sizeof(*run));
+	int err = -ENOMEM;
+
+	*out_counts = (struct sockeye__relay_counts){0};
+	if (run != NULL) {
+		run->opts = *opts;
+		defaults_set(&run->opts);
+		run->target = target;
+		run->target_name = *target_name;
+		run->asked_port = sockeye_sockaddr_port(target_name);
+		run->counts = out_counts;
+		run->epoll = -1;
+		err = count > SOCKEYE__RELAY_LISTENERS_MAX ? -EINVAL : init(run, listeners, count);
+	}
+	if (err == 0 && (opts->on_ready == NULL || opts->on_ready(opts->arg) == 0))
+		loop(run);
+	if (run != NULL) {
+		sockeye__relay_flows_fini(run);
+		sockeye__relay_queue_fini(run);
+		if (run->epoll >= 0)
+			close(run->epoll);
+		free(run);
+	}
+	return err < 0 ? sockeye__fail_set(fail, "relay", "", err) : 0;
+}

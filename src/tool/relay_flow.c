@@ -1,0 +1,337 @@
+/*
+ * relay_flow.c: flows, found by their client's address, and their sockets.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tool/relay_run.h"
+
+#define BUFFER_OCTETS (8 << 20) /* of a socket, so that it is not we who lose packets */
+
+int sockeye__relay_flows_init(struct sockeye__relay_run *run)
+{
+	uint32_t max = run->opts.flows_max;
+
+	run->chain_count = 1;
+	while (run->chain_count < max)
+		run->chain_count *= 2;
+	run->flows = calloc(max, sizeof(*run->flows));
+	run->chains = calloc(run->chain_count, sizeof(struct sockeye__relay_flow *));
+	if (run->flows == NULL || run->chains == NULL)
+		return -ENOMEM;
+	for (uint32_t i = max; i-- > 0;) {
+		run->flows[i].chain = run->unused;
+		run->unused = &run->flows[i];
+	}
+	return 0;
+}
+
+void sockeye__relay_flows_fini(struct sockeye__relay_run *run)
+{
+	while (run->oldest != NULL)
+		sockeye__relay_flow_close(run, run->oldest);
+	for (uint32_t i = 0; run->flows != NULL && i < run->opts.flows_max; i++)
+		free(run->flows[i].once);
+	free(run->flows);
+	free(run->chains);
+}
+
+/* --- by use --- */
+
+static void used_unlink(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
+{
+	*(flow->newer != NULL ? &flow->newer->older : &run->newest) = flow->older;
+	*(flow->older != NULL ? &flow->older->newer : &run->oldest) = flow->newer;
+}
+
+static void used_link(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
+{
+	flow->newer = NULL;
+	flow->older = run->newest;
+	*(run->newest != NULL ? &run->newest->newer : &run->oldest) = flow;
+	run->newest = flow;
+}
+
+void sockeye__relay_flow_touch(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
+{
+	flow->used_ns = run->now_ns;
+	if (run->newest == flow)
+		return;
+	used_unlink(run, flow);
+	used_link(run, flow);
+}
+
+/* --- by client --- */
+
+static uint64_t octets_hash(uint64_t hash, const void *data, size_t len)
+{
+	const uint8_t *p = data;
+
+	for (size_t i = 0; i < len; i++)
+		hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+static struct sockeye__relay_flow **chain_of(struct sockeye__relay_run *run,
+					     const struct sockeye_sockaddr *peer)
+{
+	uint64_t hash = run->opts.seed;
+
+	if (peer->u.sa.sa_family == AF_INET) {
+		hash = octets_hash(hash, &peer->u.in.sin_addr, sizeof(peer->u.in.sin_addr));
+		hash = octets_hash(hash, &peer->u.in.sin_port, sizeof(peer->u.in.sin_port));
+	} else {
+		hash = octets_hash(hash, &peer->u.in6.sin6_addr, sizeof(peer->u.in6.sin6_addr));
+		hash = octets_hash(hash, &peer->u.in6.sin6_port, sizeof(peer->u.in6.sin6_port));
+	}
+	return &run->chains[(hash ^ hash >> 32) & (run->chain_count - 1)];
+}
+
+static bool is_of(const struct sockeye__relay_flow *flow,
+		  const struct sockeye__relay_port *listener, const struct sockeye_dgram *client)
+{
+	return flow->doors[0].port.fd == listener->fd &&
+	       sockeye_sockaddr_equal(&flow->client.peer, &client->peer) &&
+	       sockeye_sockaddr_equal(&flow->client.local, &client->local);
+}
+
+/* --- sockets --- */
+
+int sockeye__relay_buffers(int fd)
+{
+	static const struct {
+		int force, plain;
+	} options[] = {{SO_RCVBUFFORCE, SO_RCVBUF}, {SO_SNDBUFFORCE, SO_SNDBUF}};
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		int err = sockeye__option_set(fd, SOL_SOCKET, options[i].force, BUFFER_OCTETS);
+
+		if (err == -EPERM)
+			err = sockeye__option_set(fd, SOL_SOCKET, options[i].plain, BUFFER_OCTETS);
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}
+
+static int socket_open(const struct sockeye_sockaddr *name)
+{
+	struct sockeye__kind kind;
+	int err = sockeye__kind_of(SOCKEYE_UDP, name, &kind), fd;
+
+	if (err < 0)
+		return err;
+	fd = sockeye__socket_open(&kind, SOCK_NONBLOCK);
+	err = fd < 0 ? fd : sockeye__relay_buffers(fd);
+	if (err < 0 && fd >= 0)
+		close(fd);
+	return err < 0 ? err : fd;
+}
+
+static void port_close(struct sockeye__relay_port *port)
+{
+	if (port->fd >= 0)
+		close(port->fd); /* which ends epoll's watch */
+	port->fd = -1;
+}
+
+/* The socket towards the target. Not connected, for any of its ports may
+ * answer, and so that an ICMP message for one packet fails no other. */
+static int target_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
+{
+	struct sockeye_sockaddr any = {.len = run->target_name.len};
+	int err;
+
+	any.u.sa.sa_family = run->target_name.u.sa.sa_family;
+	flow->target = (struct sockeye__relay_port){
+	    .kind = SOCKEYE__RELAY_TARGET,
+	    .fd = socket_open(&run->target_name),
+	    .flow = flow,
+	};
+	if (flow->target.fd < 0)
+		return flow->target.fd;
+	err = sockeye__options_apply(flow->target.fd, run->target, &run->target_name);
+	if (err == 0 && bind(flow->target.fd, &any.u.sa, any.len) < 0)
+		err = -errno;
+	if (err == 0)
+		err = sockeye__relay_watch(run, &flow->target);
+	if (err < 0)
+		port_close(&flow->target);
+	return err;
+}
+
+/* Where answers leave that come from another port of the target: the address
+ * that the client asked, at a port of its own. */
+static int door_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
+		     struct sockeye__relay_door *door)
+{
+	struct sockeye_sockaddr local = flow->client.local;
+	int err = 0;
+
+	if (local.len == 0)
+		err = sockeye_local_name(flow->doors[0].port.fd, &local);
+	if (err < 0)
+		return err;
+	/* sin_port and sin6_port are in the same place */
+	local.u.in.sin_port = 0;
+	door->port = (struct sockeye__relay_port){
+	    .kind = SOCKEYE__RELAY_DOOR, .fd = socket_open(&local), .flow = flow};
+	if (door->port.fd < 0)
+		return door->port.fd;
+	if (local.u.sa.sa_family == AF_INET6)
+		err = sockeye__option_set(door->port.fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+	if (err == 0 &&
+	    (bind(door->port.fd, &local.u.sa, local.len) < 0 ||
+	     connect(door->port.fd, &flow->client.peer.u.sa, flow->client.peer.len) < 0))
+		err = -errno;
+	if (err == 0)
+		err = sockeye__relay_watch(run, &door->port);
+	if (err < 0)
+		port_close(&door->port);
+	return err;
+}
+
+/* --- flows --- */
+
+static void tell(struct sockeye__relay_run *run, const struct sockeye__relay_event *event)
+{
+	if (run->opts.on_event != NULL)
+		run->opts.on_event(run->opts.arg, event);
+}
+
+void sockeye__relay_flow_close(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
+{
+	struct sockeye__relay_flow **at = chain_of(run, &flow->client.peer);
+
+	sockeye__relay_flush(run); /* it may name the descriptors */
+	sockeye__relay_unhold(run, flow);
+	while (*at != flow)
+		at = &(*at)->chain;
+	*at = flow->chain;
+	used_unlink(run, flow);
+	port_close(&flow->target);
+	for (unsigned i = 1; i < SOCKEYE__RELAY_DOORS_MAX; i++) {
+		if (flow->doors[i].target_port != 0)
+			port_close(&flow->doors[i].port);
+		flow->doors[i].target_port = 0;
+	}
+	tell(run, &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_FLOW_CLOSED,
+						 .flow = flow->number});
+	flow->number = 0;
+	flow->chain = run->unused;
+	run->unused = flow;
+	run->counts->flows_now--;
+}
+
+/* The blocks that it has lost by rule: as long as the struct is used. */
+static int once_clear(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
+{
+	const struct sockeye__relay_rules *rules = run->opts.rules;
+	size_t lists = 0;
+
+	for (int way = 0; way < SOCKEYE__RELAY_WAYS; way++)
+		lists += rules[way].drop_data.count + rules[way].drop_ack.count;
+	if (lists == 0)
+		return 0;
+	if (flow->once == NULL)
+		flow->once = malloc(sizeof(*flow->once));
+	if (flow->once == NULL)
+		return -ENOMEM;
+	memset(flow->once, 0, sizeof(*flow->once));
+	return 0;
+}
+
+static struct sockeye__relay_flow *flow_open(struct sockeye__relay_run *run,
+					     struct sockeye__relay_port *listener,
+					     const struct sockeye_dgram *client)
+{
+	struct sockeye__relay_flow *flow, **chain = chain_of(run, &client->peer);
+	int err;
+
+	if (run->unused == NULL) {
+		run->counts->reused++;
+		sockeye__relay_flow_close(run, run->oldest);
+	}
+	flow = run->unused;
+	err = once_clear(run, flow);
+	if (err == 0)
+		err = target_open(run, flow);
+	if ((err == -EMFILE || err == -ENFILE) && run->oldest != NULL) {
+		run->counts->reused++;
+		sockeye__relay_flow_close(run, run->oldest);
+		flow = run->unused;
+		err = once_clear(run, flow);
+		if (err == 0)
+			err = target_open(run, flow);
+	}
+	if (err < 0)
+		return NULL;
+	run->unused = flow->chain;
+	flow->chain = *chain;
+	*chain = flow;
+	flow->client = *client;
+	flow->number = ++run->counts->flows;
+	flow->used_ns = run->now_ns;
+	memset(flow->queued, 0, sizeof(flow->queued));
+	flow->doors[0] = (struct sockeye__relay_door){*listener, run->asked_port, 0};
+	for (unsigned way = 0; way < SOCKEYE__RELAY_WAYS; way++)
+		sockeye__relay_stream_init(&flow->streams[way], run->opts.seed, flow->number,
+					   (enum sockeye__relay_way)way, flow->once);
+	used_link(run, flow);
+	run->counts->flows_now++;
+	tell(run, &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_FLOW_OPENED,
+						 .flow = flow->number,
+						 .client = &flow->client.peer});
+	return flow;
+}
+
+struct sockeye__relay_flow *sockeye__relay_flow_of(struct sockeye__relay_run *run,
+						   struct sockeye__relay_port *listener,
+						   const struct sockeye_dgram *client)
+{
+	struct sockeye__relay_flow *flow = run->newest;
+
+	if (flow != NULL && is_of(flow, listener, client))
+		return flow;
+	for (flow = *chain_of(run, &client->peer); flow != NULL; flow = flow->chain)
+		if (is_of(flow, listener, client))
+			return flow;
+	return flow_open(run, listener, client);
+}
+
+struct sockeye__relay_door *sockeye__relay_door_of(struct sockeye__relay_run *run,
+						   struct sockeye__relay_flow *flow, uint16_t port)
+{
+	struct sockeye__relay_door *door = &flow->doors[1];
+	struct sockeye_sockaddr name;
+
+	for (unsigned i = 0; i < SOCKEYE__RELAY_DOORS_MAX; i++) {
+		if (flow->doors[i].target_port == port) {
+			flow->doors[i].used = ++run->used;
+			return &flow->doors[i];
+		}
+		if (i > 0 && (flow->doors[i].target_port == 0 ||
+			      (door->target_port != 0 && flow->doors[i].used < door->used)))
+			door = &flow->doors[i];
+	}
+	if (run->opts.no_follow)
+		return NULL;
+	if (door->target_port != 0) {
+		sockeye__relay_flush(run);
+		port_close(&door->port);
+		door->target_port = 0;
+	}
+	if (door_open(run, flow, door) < 0)
+		return NULL;
+	door->target_port = port;
+	door->used = ++run->used;
+	if (run->opts.on_event != NULL && sockeye_local_name(door->port.fd, &name) == 0)
+		tell(run,
+		     &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_DOOR_OPENED,
+						    .flow = flow->number,
+						    .target_port = port,
+						    .door_port = sockeye_sockaddr_port(&name)});
+	return door;
+}

@@ -1,0 +1,367 @@
+/*
+ * relay_send.c: packets that pass: at once, straight from where they were
+ * received, or later, as copies.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockeye/time.h>
+
+#include "tool/relay_run.h"
+
+#define HOLD_NS      (20 * SOCKEYE_NS_PER_MS) /* nothing more may come */
+#define SEND_WAIT_MS 10
+
+/* A packet on its way out. */
+struct passing {
+	struct sockeye__relay_flow *flow;
+	struct sockeye__relay_door *door;
+	enum sockeye__relay_way way;
+	uint64_t more_ns;
+	bool twice;
+	const uint8_t *data;
+	size_t len;
+	struct sockeye__relay_packet *copy; /* where data is; NULL: in the inbox */
+};
+
+static size_t cost(size_t len)
+{
+	return sizeof(struct sockeye__relay_packet) + len;
+}
+
+static void copy_free(struct sockeye__relay_run *run, struct sockeye__relay_packet *copy)
+{
+	run->counts->queued_now--;
+	run->queued_octets -= cost(copy->len);
+	free(copy);
+}
+
+/* --- out --- */
+
+void sockeye__relay_flush(struct sockeye__relay_run *run)
+{
+	struct sockeye__relay_outbox *o = &run->outbox;
+	struct sockeye__relay_counts *counts = run->counts;
+	bool waited = false, refused = false;
+	unsigned done = 0;
+
+	while (done < o->count) {
+		int n = sendmmsg(o->fd, o->msgs + done, o->count - done, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EAGAIN && !waited) {
+			waited = true;
+			(void)poll(&(struct pollfd){.fd = o->fd, .events = POLLOUT}, 1,
+				   SEND_WAIT_MS);
+			continue;
+		}
+		if (n < 0 && errno == ECONNREFUSED && !refused) {
+			refused = true; /* that was said of an earlier packet */
+			continue;
+		}
+		for (int i = 0; i < n; i++)
+			counts->way[o->way].out_octets += o->msgs[done + (unsigned)i].msg_len;
+		counts->way[o->way].out += n > 0 ? (unsigned)n : 0;
+		counts->way[o->way].lost += n <= 0;
+		done += n > 0 ? (unsigned)n : 1;
+		refused = false;
+	}
+	o->count = 0;
+	while (o->sent != NULL) {
+		struct sockeye__relay_packet *copy = o->sent;
+
+		o->sent = copy->next;
+		copy_free(run, copy);
+	}
+}
+
+static void post(struct sockeye__relay_run *run, const struct passing *p)
+{
+	struct sockeye__relay_outbox *o = &run->outbox;
+	bool up = p->way == SOCKEYE__RELAY_UP;
+	int fd = up ? p->flow->target.fd : p->door->port.fd;
+	struct msghdr *msg;
+
+	if (o->count == SOCKEYE__RELAY_BATCH || (o->count > 0 && (o->fd != fd || o->way != p->way)))
+		sockeye__relay_flush(run);
+	o->fd = fd;
+	o->way = p->way;
+	o->iovs[o->count] = (struct iovec){(void *)(uintptr_t)p->data, p->len};
+	msg = &o->msgs[o->count].msg_hdr;
+	*msg = (struct msghdr){.msg_iov = &o->iovs[o->count], .msg_iovlen = 1};
+	if (up || p->door->port.kind == SOCKEYE__RELAY_LISTENER) {
+		const struct sockeye_sockaddr *to = up ? &run->target_name : &p->flow->client.peer;
+		struct sockeye_sockaddr *name = &o->names[o->count];
+
+		memcpy(&name->u, &to->u, to->len);
+		if (up) /* sin_port and sin6_port are in the same place */
+			name->u.in.sin_port = htons(p->door->target_port);
+		msg->msg_name = &name->u;
+		msg->msg_namelen = to->len;
+		if (!up && p->door->port.wildcard)
+			sockeye__dgram_source(msg, o->control[o->count], &p->flow->client);
+	}
+	o->count++;
+}
+
+static void send_now(struct sockeye__relay_run *run, const struct passing *p)
+{
+	post(run, p);
+	if (p->twice)
+		post(run, p);
+	if (p->copy != NULL) {
+		p->copy->next = run->outbox.sent;
+		run->outbox.sent = p->copy;
+	}
+}
+
+/* --- copies --- */
+
+/* The copy of what is in the inbox; NULL when there is no room. */
+static struct sockeye__relay_packet *keep(struct sockeye__relay_run *run, const struct passing *p)
+{
+	struct sockeye__relay_packet *copy = p->copy;
+
+	if (copy != NULL)
+		return copy;
+	if (run->counts->queued_now < SOCKEYE__RELAY_PACKETS_MAX &&
+	    run->queued_octets + cost(p->len) <= run->opts.queue_max)
+		copy = malloc(cost(p->len));
+	if (copy == NULL) {
+		run->counts->way[p->way].lost += 1u + p->twice;
+		return NULL;
+	}
+	*copy = (struct sockeye__relay_packet){
+	    .flow = p->flow,
+	    .flow_number = p->flow->number,
+	    .door = p->door,
+	    .target_port = p->door->target_port,
+	    .way = p->way,
+	    .more_ns = p->more_ns,
+	    .twice = p->twice,
+	    .len = p->len,
+	};
+	memcpy(copy->data, p->data, p->len);
+	run->counts->queued_now++;
+	run->queued_octets += cost(p->len);
+	return copy;
+}
+
+static void lose(struct sockeye__relay_run *run, struct sockeye__relay_packet *copy)
+{
+	run->counts->way[copy->way].lost += 1u + copy->twice;
+	copy_free(run, copy);
+}
+
+/* Whether the flow and the door are still those it was for. */
+static bool is_current(const struct sockeye__relay_packet *copy)
+{
+	return copy->flow->number == copy->flow_number &&
+	       copy->door->target_port == copy->target_port;
+}
+
+static struct passing passing_of(struct sockeye__relay_packet *copy)
+{
+	return (struct passing){
+	    .flow = copy->flow,
+	    .door = copy->door,
+	    .way = copy->way,
+	    .more_ns = copy->more_ns,
+	    .twice = copy->twice,
+	    .data = copy->data,
+	    .len = copy->len,
+	    .copy = copy,
+	};
+}
+
+/* --- by when they are due --- */
+
+static bool before(const struct sockeye__relay_packet *a, const struct sockeye__relay_packet *b)
+{
+	return a->due_ns < b->due_ns || (a->due_ns == b->due_ns && a->order < b->order);
+}
+
+static void heap_push(struct sockeye__relay_heap *heap, struct sockeye__relay_packet *p)
+{
+	size_t i = heap->count++;
+
+	for (; i > 0 && before(p, heap->v[(i - 1) / 2]); i = (i - 1) / 2)
+		heap->v[i] = heap->v[(i - 1) / 2];
+	heap->v[i] = p;
+}
+
+static struct sockeye__relay_packet *heap_pop(struct sockeye__relay_heap *heap)
+{
+	struct sockeye__relay_packet *first = heap->v[0], *last = heap->v[--heap->count];
+	size_t i = 0;
+
+	for (size_t child; (child = 2 * i + 1) < heap->count; i = child) {
+		if (child + 1 < heap->count && before(heap->v[child + 1], heap->v[child]))
+			child++;
+		if (!before(heap->v[child], last))
+			break;
+		heap->v[i] = heap->v[child];
+	}
+	heap->v[i] = last;
+	return first;
+}
+
+static void forward(struct sockeye__relay_run *run, struct passing *p)
+{
+	const struct sockeye__relay_rules *rules = &run->opts.rules[p->way];
+	struct sockeye__relay_packet *copy;
+	uint64_t due_ns;
+
+	if (!sockeye__relay_delays(rules)) {
+		send_now(run, p);
+		return;
+	}
+	due_ns = sockeye__relay_due(rules, &p->flow->streams[p->way], &run->link_ns[p->way],
+				    run->now_ns, p->more_ns, p->len * (1u + p->twice));
+	if (due_ns <= run->now_ns && p->flow->queued[p->way] == 0) {
+		send_now(run, p);
+		return;
+	}
+	copy = keep(run, p);
+	if (copy == NULL)
+		return;
+	copy->due_ns = due_ns;
+	copy->order = ++run->order;
+	p->flow->queued[p->way]++;
+	heap_push(&run->heap, copy);
+}
+
+/* --- held back --- */
+
+static void held_unlink(struct sockeye__relay_run *run, struct sockeye__relay_packet *p)
+{
+	struct sockeye__relay_packet **held = p->flow->held[p->way];
+	unsigned *count = &p->flow->held_count[p->way], i = 0;
+
+	while (held[i] != p)
+		i++;
+	memmove(&held[i], &held[i + 1], (--*count - i) * sizeof(struct sockeye__relay_packet *));
+	*(p->prev != NULL ? &p->prev->next : &run->held_first) = p->next;
+	*(p->next != NULL ? &p->next->prev : &run->held_last) = p->prev;
+}
+
+static void let_go(struct sockeye__relay_run *run, struct sockeye__relay_packet *copy)
+{
+	struct passing p = passing_of(copy);
+
+	held_unlink(run, copy);
+	if (is_current(copy))
+		forward(run, &p);
+	else
+		lose(run, copy);
+}
+
+/* Another packet of the same stream has come: those that this was the last to
+ * overtake may go. */
+static void overtaken(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
+		      enum sockeye__relay_way way)
+{
+	unsigned i = 0;
+
+	while (i < flow->held_count[way]) {
+		struct sockeye__relay_packet *p = flow->held[way][i];
+
+		if (--p->overtakers == 0)
+			let_go(run, p);
+		else
+			i++;
+	}
+}
+
+static void hold(struct sockeye__relay_run *run, struct passing *p, unsigned overtakers)
+{
+	struct sockeye__relay_flow *flow = p->flow;
+	struct sockeye__relay_packet *copy = keep(run, p);
+
+	if (copy == NULL)
+		return;
+	assert(flow->held_count[p->way] < SOCKEYE__RELAY_HOLD_MAX);
+	flow->held[p->way][flow->held_count[p->way]++] = copy;
+	copy->overtakers = overtakers;
+	copy->due_ns = run->now_ns + HOLD_NS;
+	copy->next = NULL;
+	copy->prev = run->held_last;
+	*(run->held_last != NULL ? &run->held_last->next : &run->held_first) = copy;
+	run->held_last = copy;
+}
+
+void sockeye__relay_unhold(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
+{
+	for (unsigned way = 0; way < SOCKEYE__RELAY_WAYS; way++)
+		while (flow->held_count[way] > 0) {
+			struct sockeye__relay_packet *p = flow->held[way][0];
+
+			held_unlink(run, p);
+			lose(run, p);
+		}
+}
+
+/* --- the whole way --- */
+
+void sockeye__relay_pass(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
+			 struct sockeye__relay_door *door, enum sockeye__relay_way way,
+			 const struct sockeye__relay_verdict *verdict, const uint8_t *data,
+			 size_t len)
+{
+	struct passing p = {
+	    .flow = flow,
+	    .door = door,
+	    .way = way,
+	    .more_ns = verdict->more_ns,
+	    .twice = verdict->twice,
+	    .data = data,
+	    .len = len,
+	};
+
+	run->counts->way[way].duplicated += verdict->twice;
+	run->counts->way[way].reordered += verdict->hold > 0;
+	if (verdict->hold == 0)
+		forward(run, &p);
+	overtaken(run, flow, way);
+	if (verdict->hold > 0)
+		hold(run, &p, verdict->hold);
+}
+
+void sockeye__relay_release(struct sockeye__relay_run *run)
+{
+	struct sockeye__relay_heap *heap = &run->heap;
+
+	while (run->held_first != NULL && run->held_first->due_ns <= run->now_ns)
+		let_go(run, run->held_first);
+	while (heap->count > 0 && heap->v[0]->due_ns <= run->now_ns) {
+		struct sockeye__relay_packet *copy = heap_pop(heap);
+		struct passing p = passing_of(copy);
+
+		if (p.flow->number == copy->flow_number)
+			p.flow->queued[p.way]--;
+		if (is_current(copy))
+			send_now(run, &p);
+		else
+			lose(run, copy);
+	}
+	sockeye__relay_flush(run);
+}
+
+uint64_t sockeye__relay_next_ns(const struct sockeye__relay_run *run)
+{
+	uint64_t next = run->heap.count > 0 ? run->heap.v[0]->due_ns : UINT64_MAX;
+
+	if (run->held_first != NULL && run->held_first->due_ns < next)
+		next = run->held_first->due_ns;
+	return next;
+}
+
+void sockeye__relay_queue_fini(struct sockeye__relay_run *run)
+{
+	while (run->heap.count > 0)
+		copy_free(run, heap_pop(&run->heap));
+}
