@@ -245,8 +245,19 @@ static void site_packet(struct sockeye__tftp_worker *w, struct sockeye__tftp_sit
 		sockeye__tftp_request(w, site, from, w->in, len);
 }
 
+/* The root was removed and is there again, but not for this worker, whose sandbox
+ * has the old one. Another one shall have the requests that wait. */
+static bool leaves(struct sockeye__tftp_worker *w)
+{
+	if (w->sandboxed && w->count == 0 && !w->stopping)
+		w->leaves = sockeye__tftp_store_replaced(&w->server->store);
+	return w->leaves;
+}
+
 static void site_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site)
 {
+	if (leaves(w))
+		return;
 	for (int i = 0; i < REQUESTS_TURN; i++) {
 		struct sockeye_dgram from;
 		size_t segment;
@@ -320,7 +331,7 @@ static void loop(struct sockeye__tftp_worker *w)
 {
 	struct epoll_event events[EVENTS];
 
-	while (!w->stopping || w->count > 0) {
+	while (!(w->stopping || w->leaves) || w->count > 0) {
 		int n = wait_events(w, events);
 
 		if (n < 0 && errno != EINTR) {
@@ -349,6 +360,7 @@ static void run(struct sockeye__worker *worker, const void *config)
 		sockeye__warn(worker, "a TFTP worker cannot start", err);
 		_exit(1);
 	}
+	sockeye__tftp_store_refresh(&w->server->store);
 	w->sandboxed = sockeye__tftp_sandbox(w->server) == 0;
 	loop(w);
 	sockeye__timers_fini(&w->timers);

@@ -58,10 +58,10 @@ struct sockeye__tftp_upload { /* what only these have */
 struct sockeye__tftp_serving {
 	enum sockeye__tftp_watch watch;
 	bool own_socket;
-	bool rated;  /* it has a place of its source's rate until it is confirmed */
+	bool rated; /* it has a place of its source's rate until it is confirmed */
 	bool reported;
 	bool dallies; /* in the worker's row */
-	bool closed; /* the memory goes once no event can name it */
+	bool closed;  /* the memory goes once no event can name it */
 	struct sockeye__timer timer;
 	struct sockeye__tftp x;
 	struct sockeye__tftp_wire wire;
@@ -86,6 +86,8 @@ struct sockeye__tftp_worker {
 	int epoll, signals;
 	enum sockeye__tftp_watch watch_stop, watch_signals;
 	bool stopping;
+	bool sandboxed;
+	bool leaves; /* a worker that can reach the new root folder shall come */
 	uint64_t now_ns;
 	uint64_t seed;
 	uint32_t count;        /* transfers here */
@@ -93,10 +95,10 @@ struct sockeye__tftp_worker {
 	struct sockeye__timers timers;
 	struct sockeye__tftp_serving **buckets;
 	struct sockeye__tftp_serving *dead;
-	struct sockeye__tftp_serving *dally_first, *dally_last; /* uploads that only repeat an ACK */
+	struct sockeye__tftp_serving *dally_first,
+	    *dally_last; /* uploads that only repeat an ACK */
 	struct sockeye__tftp_site *sites;
 	size_t site_count;
-	bool sandboxed;
 	uint8_t in[SOCKEYE__TFTP_WIRE_BYTES];
 	uint8_t out[SOCKEYE__TFTP_WIRE_BYTES];
 };

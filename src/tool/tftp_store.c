@@ -53,6 +53,19 @@ static bool root_is_back(struct sockeye__tftp_store *s, int err)
 	return true;
 }
 
+bool sockeye__tftp_store_replaced(const struct sockeye__tftp_store *s)
+{
+	struct stat st;
+
+	return fstat(s->root, &st) == 0 && st.st_nlink == 0 &&
+	       stat(s->config.root, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s)
+{
+	(void)root_is_back(s, -ENOENT);
+}
+
 static int open_below(struct sockeye__tftp_store *s, const char *name, int flags)
 {
 	int fd = sockeye__beneath_open(s->root, name, flags, &s->by_hand);

@@ -28,7 +28,7 @@ struct sockeye__tftp_store {
 	struct sockeye__tftp_store_config config;
 	int root; /* O_PATH */
 	bool is_open;
-	bool by_hand; /* names are resolved by us, not by the kernel (beneath.h) */
+	bool by_hand;  /* names are resolved by us, not by the kernel (beneath.h) */
 	struct sockeye__tftp_files files;
 };
 
@@ -36,6 +36,12 @@ struct sockeye__tftp_store {
 int sockeye__tftp_store_open(struct sockeye__tftp_store *s,
 			     const struct sockeye__tftp_store_config *config,
 			     struct sockeye_fail *fail);
+
+/* Whether the root was removed and its name is a folder's again; and takes that
+ * one. Names are looked for there anyhow, but not in a sandbox that only lets
+ * into the old one. */
+bool sockeye__tftp_store_replaced(const struct sockeye__tftp_store *s);
+void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s);
 
 /* All files must have been released. Legal when zeroed. */
 void sockeye__tftp_store_close(struct sockeye__tftp_store *s);
