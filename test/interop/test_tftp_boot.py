@@ -1,0 +1,111 @@
+"""A machine boots Linux over the network from our server: kernel and initial
+file system come through the TFTP of its boot ROM (iPXE), or of its firmware
+(EDK2, which asks for the size first and breaks that transfer off) and GRUB.
+
+The machine is emulated, slowly and without a host's help, and on a network of
+its own with nothing but it, our server and dnsmasq for DHCP.
+"""
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import zlib
+
+import pytest
+
+from theirs import listens, running
+from tftp_theirs import PEERS, octets
+
+NAME, ADDRESS, PREFIX6 = "boot0", "10.9.8.1", "fd00:9:8:7"
+BOOT_S = 100
+INIT = pathlib.Path(__file__).with_name("init.c")
+GRUB = PEERS / "grub-efi-amd64-bin/usr/lib/grub/x86_64-efi/monolithic/grubnetx64.efi"
+OVMF = PEERS / "ovmf/usr/share/ovmf/OVMF.fd"
+QEMU = ["qemu-system-x86_64", "-accel", "tcg", "-m", "512", "-nodefaults", "-display", "none",
+        "-serial", "stdio", "-no-reboot", "-boot", "n",
+        "-netdev", f"tap,id=lan,ifname={NAME},script=no,downscript=no"]
+KERNEL_OPTIONS = "console=ttyS0 panic=-1 quiet"
+
+pytestmark = [
+    pytest.mark.skipif(not shutil.which(QEMU[0]), reason="no qemu-system-x86_64 here"),
+    pytest.mark.skipif(not os.access("/dev/net/tun", os.W_OK), reason="/dev/net/tun is not ours"),
+    pytest.mark.skipif(not list(PEERS.glob("linux-image-*/boot/vmlinuz-*")),
+                       reason="no kernel unpacked"),
+]
+
+
+@pytest.fixture
+def lan(netns):
+    """The machine's network card on our side."""
+    for words in (f"tuntap add dev {NAME} mode tap", f"addr add {ADDRESS}/24 dev {NAME}",
+                  f"link set {NAME} up"):
+        subprocess.run(["ip", *words.split()], check=True)
+    # iPXE waits long for a router where none answers; without IPv6, so be it.
+    subprocess.run(["ip", "addr", "add", f"{PREFIX6}::1/64", "dev", NAME, "nodad"], check=False,
+                   stderr=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def blob():
+    return octets(4 << 20)
+
+
+@pytest.fixture
+def root(tmp_path, blob):
+    """A folder with a kernel and its initial file system."""
+    tree, root = tmp_path / "tree", tmp_path / "root"
+    tree.mkdir()
+    root.mkdir()
+    (tree / "blob").write_bytes(blob)
+    subprocess.run(["cc", "-O2", "-static", "-o", tree / "init", INIT], check=True)
+    with open(root / "initrd", "wb") as archive:
+        subprocess.run([PEERS / "busybox-static/bin/busybox", "cpio", "-o", "-H", "newc"],
+                       input=b"init\nblob\n", stdout=archive, stderr=subprocess.DEVNULL, cwd=tree,
+                       check=True)
+    kernel = next(PEERS.glob("linux-image-*/boot/vmlinuz-*"))
+    shutil.copy(kernel, root / "vmlinuz")
+    return root
+
+
+def dhcp(folder, boot_file):
+    """dnsmasq that gives addresses and tells what to boot, but serves no files."""
+    command = ["dnsmasq", "-k", "-C", "/dev/null", "--port=0", "--user=root", "--pid-file",
+               f"--interface={NAME}", "--except-interface=lo", "--bind-interfaces",
+               "--dhcp-range=10.9.8.50,10.9.8.60,255.255.255.0", "--no-ping", "--enable-ra",
+               f"--dhcp-range={PREFIX6}::,ra-only", f"--dhcp-boot={boot_file},,{ADDRESS}",
+               f"--dhcp-leasefile={folder}/leases", "--log-facility=-"]
+    return running(command, lambda: listens("udp", 67), stdout=subprocess.DEVNULL)
+
+
+def boot(tmp_path, boot_file, *options):
+    """What the machine prints on its serial line until it has switched itself off."""
+    with dhcp(tmp_path, boot_file):
+        done = subprocess.run([*QEMU, *options], stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+                              timeout=BOOT_S)
+    assert done.returncode == 0, done.stdout.decode(errors="replace")
+    return done.stdout.decode(errors="replace")
+
+
+def booted(blob):
+    return f"booted: blob {zlib.adler32(blob):08x}"
+
+
+def test_ipxe(serve, lan, root, blob, tmp_path):
+    serve("tftp", f"udp://{ADDRESS}:69", "--root", root)
+    (root / "boot.ipxe").write_text(f"#!ipxe\nkernel vmlinuz {KERNEL_OPTIONS}\n"
+                                    "initrd initrd\nboot\n")
+    assert booted(blob) in boot(tmp_path, "boot.ipxe", "-device", "virtio-net-pci,netdev=lan")
+
+
+@pytest.mark.skipif(not GRUB.exists() or not OVMF.exists(), reason="no GRUB or OVMF unpacked")
+def test_uefi_and_grub(serve, lan, root, blob, tmp_path):
+    serve("tftp", f"udp://{ADDRESS}:69", "--root", root)
+    shutil.copy(GRUB, root)
+    (root / "grub").mkdir()
+    (root / "grub" / "grub.cfg").write_text(f"linux vmlinuz {KERNEL_OPTIONS}\n"
+                                            "initrd initrd\nboot\n")
+    said = boot(tmp_path, GRUB.name, "-bios", OVMF, "-device", "virtio-rng-pci",
+                "-device", "virtio-net-pci,netdev=lan,romfile=")  # EDK2's driver, not iPXE's
+    assert booted(blob) in said
