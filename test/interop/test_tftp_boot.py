@@ -1,13 +1,14 @@
 """A machine boots Linux over the network from our server: kernel and initial
 file system come through the TFTP of its boot ROM (iPXE), or of its firmware
 (EDK2, which asks for the size first and breaks that transfer off) and GRUB.
+Another has U-Boot, which can be told the block and window size.
 
 The machine is emulated, slowly and without a host's help, and on a network of
 its own with nothing but it, our server and dnsmasq for DHCP.
 """
 import os
 import pathlib
-import re
+import select
 import shutil
 import subprocess
 import zlib
@@ -22,17 +23,18 @@ BOOT_S = 100
 INIT = pathlib.Path(__file__).with_name("init.c")
 GRUB = PEERS / "grub-efi-amd64-bin/usr/lib/grub/x86_64-efi/monolithic/grubnetx64.efi"
 OVMF = PEERS / "ovmf/usr/share/ovmf/OVMF.fd"
+U_BOOT = PEERS / "u-boot-qemu/usr/lib/u-boot/qemu-x86/u-boot.rom"
 QEMU = ["qemu-system-x86_64", "-accel", "tcg", "-m", "512", "-nodefaults", "-display", "none",
         "-serial", "stdio", "-no-reboot", "-boot", "n",
         "-netdev", f"tap,id=lan,ifname={NAME},script=no,downscript=no"]
+KERNEL = next(PEERS.glob("linux-image-*/boot/vmlinuz-*"), None)
 KERNEL_OPTIONS = "console=ttyS0 panic=-1 quiet"
 
 pytestmark = [
     pytest.mark.skipif(not shutil.which(QEMU[0]), reason="no qemu-system-x86_64 here"),
     pytest.mark.skipif(not os.access("/dev/net/tun", os.W_OK), reason="/dev/net/tun is not ours"),
-    pytest.mark.skipif(not list(PEERS.glob("linux-image-*/boot/vmlinuz-*")),
-                       reason="no kernel unpacked"),
 ]
+need_kernel = pytest.mark.skipif(not KERNEL, reason="no kernel unpacked")
 
 
 @pytest.fixture
@@ -63,8 +65,7 @@ def root(tmp_path, blob):
         subprocess.run([PEERS / "busybox-static/bin/busybox", "cpio", "-o", "-H", "newc"],
                        input=b"init\nblob\n", stdout=archive, stderr=subprocess.DEVNULL, cwd=tree,
                        check=True)
-    kernel = next(PEERS.glob("linux-image-*/boot/vmlinuz-*"))
-    shutil.copy(kernel, root / "vmlinuz")
+    shutil.copy(KERNEL, root / "vmlinuz")
     return root
 
 
@@ -92,6 +93,37 @@ def booted(blob):
     return f"booted: blob {zlib.adler32(blob):08x}"
 
 
+class Console:
+    """The serial line of a machine that waits for words."""
+
+    def __init__(self, *options):
+        self.process = subprocess.Popen([*QEMU, *options], stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, bufsize=0)
+        self.read = b""
+
+    def until(self, word):
+        """What was said up to that word."""
+        while word not in self.read:
+            assert select.select([self.process.stdout], [], [], BOOT_S)[0], self.read
+            part = os.read(self.process.stdout.fileno(), 4096)
+            assert part, self.read
+            self.read += part
+        said, _, self.read = self.read.partition(word)
+        return said
+
+    def command(self, words):
+        self.process.stdin.write(words.encode() + b"\n")
+        return self.until(b"\n=> ")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.communicate()
+
+
+@need_kernel
 def test_ipxe(serve, lan, root, blob, tmp_path):
     serve("tftp", f"udp://{ADDRESS}:69", "--root", root)
     (root / "boot.ipxe").write_text(f"#!ipxe\nkernel vmlinuz {KERNEL_OPTIONS}\n"
@@ -99,6 +131,7 @@ def test_ipxe(serve, lan, root, blob, tmp_path):
     assert booted(blob) in boot(tmp_path, "boot.ipxe", "-device", "virtio-net-pci,netdev=lan")
 
 
+@need_kernel
 @pytest.mark.skipif(not GRUB.exists() or not OVMF.exists(), reason="no GRUB or OVMF unpacked")
 def test_uefi_and_grub(serve, lan, root, blob, tmp_path):
     serve("tftp", f"udp://{ADDRESS}:69", "--root", root)
@@ -109,3 +142,23 @@ def test_uefi_and_grub(serve, lan, root, blob, tmp_path):
     said = boot(tmp_path, GRUB.name, "-bios", OVMF, "-device", "virtio-rng-pci",
                 "-device", "virtio-net-pci,netdev=lan,romfile=")  # EDK2's driver, not iPXE's
     assert booted(blob) in said
+
+
+@pytest.mark.skipif(not U_BOOT.exists(), reason="no U-Boot unpacked")
+@pytest.mark.parametrize("block, window", [(512, 1), (1468, 16), (1468, 64), (1468, 3)])
+def test_u_boot(serve, lan, tmp_path, block, window):
+    data = octets(3 << 20)
+    (tmp_path / "file").write_bytes(data)
+    serve("tftp", f"udp://{ADDRESS}:69", "--root", tmp_path)
+    with Console("-bios", U_BOOT, "-device", "e1000,netdev=lan,romfile=") as console:
+        console.until(b"autoboot")
+        console.process.stdin.write(b" ")
+        console.until(b"=> ")
+        for words in ("ipaddr 10.9.8.2", f"serverip {ADDRESS}", "netmask 255.255.255.0",
+                      f"tftpblocksize {block}", f"tftpwindowsize {window}"):
+            console.command(f"setenv {words}")
+        said = console.command("tftpboot 0x2000000 file")
+        assert f"Bytes transferred = {len(data)} ".encode() in said, said
+        assert b"T " not in said.partition(b"Loading")[2], "it has waited for a time-out"
+        said = console.command("crc32 0x2000000 ${filesize}")
+        assert f"==> {zlib.crc32(data):08x}".encode() in said, said
