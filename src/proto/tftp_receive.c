@@ -84,6 +84,12 @@ void sockeye__tftp_receiver_said(struct sockeye__tftp *x, uint64_t now_ns)
 
 	/* Karn's rule; and behind a gap, what comes next may have left before. */
 	r->clean = r->next - 1 == window_end(x) || r->ack_ns == 0;
+	if (r->next - 1 == r->acked && r->ack_ns != 0) {
+		r->repeated++;
+	} else {
+		r->echoes = r->repeated;
+		r->repeated = 0;
+	}
 	r->acked = r->next - 1;
 	r->ack_ns = now_ns;
 	r->waits = false;
@@ -123,13 +129,25 @@ bool sockeye__tftp_receiver_gap_due(struct sockeye__tftp *x)
 	return true;
 }
 
+/* Senders that resend on a duplicate ACK (atftp; forbidden by RFC 1123 4.2.3.1)
+ * answer each ACK that left twice with the same blocks twice. If those were
+ * acknowledged twice, the rest of the file would be sent twice. */
+static bool is_echo(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block)
+{
+	if (x->r.echoes == 0 || now_ns - x->r.ack_ns >= x->rtt.rto_ns)
+		return false;
+	if (block == x->r.acked)
+		x->r.echoes--;
+	return true;
+}
+
 /* A block that was acknowledged: the sender lacks the ACK, or the network has
  * doubled the block. */
 static void on_old(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block)
 {
 	x->count.resent++;
 	/* In the window that is on its way the sender will come to what is new. */
-	if (block > x->r.acked || x->r.next - 1 != x->r.acked)
+	if (block > x->r.acked || x->r.next - 1 != x->r.acked || is_echo(x, now_ns, block))
 		return;
 	if (block == x->r.acked || now_ns - x->r.ack_ns >= sockeye__rtt_patience(&x->rtt))
 		ack(x);

@@ -116,10 +116,12 @@ struct sockeye__tftp_receiver {
 	uint32_t kept;     /* blocks in it */
 	uint32_t overtook; /* blocks that came ahead since `next` is missing */
 	uint16_t last_len;
-	uint64_t gap;    /* the missing block that was asked for; 0 none */
-	uint64_t ack_ns; /* when the last ACK left */
-	bool clean;      /* it left once: what it brings is a sample */
-	bool waits;      /* the deadline is that of a block that may only be late */
+	uint64_t gap;      /* the missing block that was asked for; 0 none */
+	uint64_t ack_ns;   /* when the last ACK left */
+	uint32_t repeated; /* times it left again */
+	uint32_t echoes;   /* and so did the one before: what may come twice */
+	bool clean;        /* it left once: what it brings is a sample */
+	bool waits;        /* the deadline is that of a block that may only be late */
 };
 
 struct sockeye__tftp {

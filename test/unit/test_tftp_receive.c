@@ -188,6 +188,29 @@ static void test_window_again(void **state)
 	script_turn(s, "DATA 4 8", ""); /* late: the sender has gone on */
 }
 
+/* A sender that resends on a duplicate ACK (atftp's) sends one window twice, and
+ * not all that follow. */
+static void test_echo(void **state)
+{
+	struct script *s = receiving("blksize=8");
+
+	(void)state;
+	script_turn(s, "DATA 1 8", "ACK 1");
+	script_wait(s, 100);
+	script_says(s, "ACK 1");
+	script_turn(s, "DATA 2 8", "ACK 2");
+	script_turn(s, "DATA 2 8", ""); /* the answer to the second ACK 1 */
+	script_turn(s, "DATA 3 8", "ACK 3");
+	script_turn(s, "DATA 3 8", "ACK 3"); /* nothing explains this one */
+
+	/* What comes as late as a time-out is none. */
+	script_wait(s, 100);
+	script_says(s, "ACK 3");
+	script_turn(s, "DATA 4 7", "ACK 4");
+	script_wait(s, 100);
+	script_turn(s, "DATA 4 7", "ACK 4");
+}
+
 static void test_silence(void **state)
 {
 	struct script *s = receiving("blksize=8 windowsize=4");
@@ -347,6 +370,7 @@ int main(void)
 	    cmocka_unit_test(test_gap_by_time),
 	    cmocka_unit_test(test_no_memory),
 	    cmocka_unit_test(test_window_again),
+	    cmocka_unit_test(test_echo),
 	    cmocka_unit_test(test_silence),
 	    cmocka_unit_test(test_dally_ends),
 	    cmocka_unit_test(test_sizes),
