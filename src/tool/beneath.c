@@ -176,7 +176,7 @@ int sockeye__beneath_open(int root, const char *path, int flags, bool *by_hand)
 {
 	int fd;
 
-	assert((flags & (O_CREAT | O_TMPFILE)) != O_CREAT);
+	assert(!(flags & O_CREAT) && (flags & O_TMPFILE) != O_TMPFILE);
 	flags |= O_CLOEXEC;
 	if (*by_hand)
 		return hand_open(root, path, flags);
