@@ -33,7 +33,7 @@ static ssize_t read_all(int fd, char *buf, size_t max)
 static int read_regular(int fd, char **out_text, size_t *out_len)
 {
 	struct stat st;
-	char *text, *shorter;
+	char *text;
 	ssize_t len;
 
 	if (fstat(fd, &st) < 0)
@@ -49,8 +49,7 @@ static int read_regular(int fd, char **out_text, size_t *out_len)
 		return (int)len;
 	}
 	text[len] = '\0';
-	shorter = realloc(text, (size_t)len + 1);
-	*out_text = shorter ? shorter : text;
+	*out_text = text;
 	*out_len = (size_t)len;
 	return 0;
 }

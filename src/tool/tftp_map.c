@@ -324,10 +324,12 @@ int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
 			    const struct sockeye_sockaddr *client, bool upload, const char *name,
 			    struct sockeye__tftp_mapped *out)
 {
+	size_t len = strlen(name);
+
 	*out = (struct sockeye__tftp_mapped){0};
-	if (strlen(name) >= sizeof out->name)
+	if (len >= sizeof out->name)
 		return fail(out, 0, -ENAMETOOLONG);
-	strcpy(out->name, name);
+	memcpy(out->name, name, len);
 	return apply(map, client, upload, NULL, out);
 }
 

@@ -74,6 +74,16 @@ static int flags_parse(const struct sockeye__rules_lines *lines, struct sockeye_
 	return flags_check(lines, flags);
 }
 
+/* Whether a pattern may begin with a look ahead: up to PCRE2 10.44, what it then
+ * knows of the first octet and of the last makes it miss matches
+ * (github.com/PCRE2Project/pcre2/pull/444), and a rule to deny is passed by. */
+static bool may_look_ahead(struct sockeye__rules_word word)
+{
+	return memmem(word.at, word.len, "(?=", 3) != NULL ||
+	       memmem(word.at, word.len, "(?*", 3) != NULL ||
+	       memmem(word.at, word.len, "(*", 2) != NULL;
+}
+
 static int pattern_compile(const struct sockeye__rules_lines *lines,
 			   struct sockeye__rules_word word, struct sockeye__map_rule *rule)
 {
@@ -87,6 +97,8 @@ static int pattern_compile(const struct sockeye__rules_lines *lines,
 
 	if (rule->flags & SOCKEYE__MAP_ANY_CASE)
 		options |= PCRE2_CASELESS;
+	if (may_look_ahead(word))
+		options |= PCRE2_NO_START_OPTIMIZE;
 	rule->code = pcre2_compile((PCRE2_SPTR)word.at, word.len, options, &err, &at, NULL);
 	if (rule->code != NULL)
 		return 0;
@@ -129,7 +141,9 @@ static int replacement_check(const struct sockeye__rules_lines *lines,
 	uint32_t groups = 0;
 	int err = 0;
 
-	if (word->at != NULL && !(rule->flags & (SOCKEYE__MAP_REWRITE | SOCKEYE__MAP_DENY)))
+	if (word->at == NULL)
+		return 0;
+	if (!(rule->flags & (SOCKEYE__MAP_REWRITE | SOCKEYE__MAP_DENY)))
 		return sockeye__rules_fail(lines, "a replacement without flag r or a");
 	pcre2_pattern_info(rule->code, PCRE2_INFO_CAPTURECOUNT, &groups);
 	for (size_t i = 0; i < word->len && err == 0; i++) {

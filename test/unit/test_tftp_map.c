@@ -141,6 +141,7 @@ static void test_rules(void **state)
 	    {"a~ ^a$ no", "a\n", "DENIED no 1"}, /* $ is the end */
 	    {"r ^.$ x", "\xc3\xa4", "\xc3\xa4 0"},
 	    {"r a\\Kb x", "ab", "ax 1"},
+	    {"r (?=b)a?b+ x", "cxab", "cxax 1"}, /* missed by PCRE2's first octet */
 	};
 
 	(void)state;
