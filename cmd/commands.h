@@ -7,7 +7,9 @@
 /* Each file has a static `int cmd_<name>(int argc, char **argv)` as its .run. */
 extern const struct cli_command bench_command;
 extern const struct cli_command connect_command;
+extern const struct cli_command get_command;
 extern const struct cli_command listen_command;
+extern const struct cli_command put_command;
 extern const struct cli_command relay_command;
 extern const struct cli_command serve_command;
 

@@ -12,7 +12,8 @@
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 static const struct cli_command *const commands[] = {
-    &bench_command, &connect_command, &listen_command, &relay_command, &serve_command, NULL,
+    &bench_command, &connect_command, &get_command,   &listen_command,
+    &put_command,   &relay_command,   &serve_command, NULL,
 };
 
 static void usage(FILE *out)

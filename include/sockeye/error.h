@@ -51,6 +51,7 @@ enum sockeye_exit {
 	X(LINE_TOO_LONG, -5202, PROTOCOL, "line too long") \
 	X(TRUNCATED, -5203, PROTOCOL, "datagram truncated") \
 	X(MISMATCH, -5204, PROTOCOL, "peer answered with other bytes than were sent") \
+	X(PEER, -5205, PROTOCOL, "peer answered with an error") \
 	X(IN_USE_LIVE, -5301, LOCAL, "a live server already listens on this socket path") \
 	X(NOT_A_SOCKET, -5302, LOCAL, "the path exists and is not a socket") \
 	X(MODEL, -5303, USAGE, "unknown server model") \

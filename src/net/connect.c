@@ -75,8 +75,8 @@ static bool inet_bind_parse(const char *text, struct sockeye_addr *local)
 }
 
 /* The addresses of bind=, 0 when it is not given, or a negative code. */
-static int locals_find(const struct sockeye_addr *addr, struct sockeye_sockaddr *locals, size_t max,
-		       struct sockeye_fail *fail)
+int sockeye__locals_find(const struct sockeye_addr *addr, struct sockeye_sockaddr *locals,
+			 size_t max, struct sockeye_fail *fail)
 {
 	struct sockeye_addr local = {.scheme = addr->scheme, .family = addr->family};
 	const char *text = addr->opts.bind;
@@ -151,7 +151,7 @@ int sockeye_connect(const struct sockeye_addr *addr, const struct sockeye_connec
 	count = sockeye_resolve(addr, false, names, SOCKEYE__NAMES_MAX, fail);
 	if (count < 0)
 		return count;
-	local_count = locals_find(addr, locals, SOCKEYE__NAMES_MAX, fail);
+	local_count = sockeye__locals_find(addr, locals, SOCKEYE__NAMES_MAX, fail);
 	if (local_count < 0)
 		return local_count;
 	kept = names_reachable(names, (size_t)count, locals, (size_t)local_count);

@@ -87,6 +87,13 @@ int sockeye__poll_ms(uint64_t deadline_ns, uint64_t mono_ns);
  * is how a dual-stack socket shows an IPv4 peer; any other as it is. */
 struct sockeye_sockaddr sockeye__sockaddr_unmapped(const struct sockeye_sockaddr *name);
 
+/* --- connect.c --- */
+
+/* The local addresses that bind= of `addr` names: their count, 0 when it is not
+ * given, or a negative code. */
+int sockeye__locals_find(const struct sockeye_addr *addr, struct sockeye_sockaddr *locals,
+			 size_t max, struct sockeye_fail *fail);
+
 /* --- race.c --- */
 
 /* Connects to the first of `names` that answers, as sockeye_connect does once

@@ -97,10 +97,15 @@ static uint32_t buffer_grow(int fd, int option, int force, uint64_t want)
 	return now > 0 ? (uint32_t)now : 0;
 }
 
-uint32_t sockeye__tftp_wire_room(int fd, uint16_t blksize, uint16_t window)
+uint32_t sockeye__tftp_wire_cost(uint16_t blksize)
 {
 	/* A datagram of more than a page is kept in whole pages. */
-	uint32_t block = BLOCK_OVERHEAD + blksize + (blksize > 2048 ? 4096U : blksize / 2U);
+	return BLOCK_OVERHEAD + blksize + (blksize > 2048 ? 4096U : blksize / 2U);
+}
+
+uint32_t sockeye__tftp_wire_room(int fd, uint16_t blksize, uint16_t window)
+{
+	uint32_t block = sockeye__tftp_wire_cost(blksize);
 	uint64_t want = (uint64_t)block * (window + 1u);
 	uint32_t room = buffer_grow(fd, SO_RCVBUF, SO_RCVBUFFORCE, want);
 

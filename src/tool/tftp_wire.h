@@ -41,6 +41,9 @@ int sockeye__tftp_wire_open(const struct sockeye_sockaddr *local,
  * system allows; returns how many blocks the receive buffer holds then. */
 uint32_t sockeye__tftp_wire_room(int fd, uint16_t blksize, uint16_t window);
 
+/* What a block counts in a receive buffer, about. */
+uint32_t sockeye__tftp_wire_cost(uint16_t blksize);
+
 /* Lets the kernel hand over several datagrams of one size at once (UDP_GRO). */
 void sockeye__tftp_wire_join(int fd);
 

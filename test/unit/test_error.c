@@ -48,6 +48,7 @@ static const struct {
     {SOCKEYE_E_SCHEME, 2, "SCHEME", "unknown scheme"},
     {SOCKEYE_E_EOF, 7, "EOF", "closed by the peer before the end"},
     {SOCKEYE_E_MISMATCH, 8, "MISMATCH", "peer answered with other bytes than were sent"},
+    {SOCKEYE_E_PEER, 8, "PEER", "peer answered with an error"},
     {SOCKEYE_E_SCHEME_UNSUPPORTED, 10, "SCHEME_UNSUPPORTED", "this build cannot open this scheme"},
     {-4000, 1, "UNKNOWN", "Unknown error"},
     {-4999, 1, "UNKNOWN", "Unknown error"},

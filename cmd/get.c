@@ -1,0 +1,144 @@
+/* get.c: sockeye get. */
+#include "commands.h"
+#include "probe.h"
+#include "report.h"
+#include "transfers.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "tool/tftp_names.h"
+
+struct opts {
+	struct transfer_opts t;
+	const char *output;
+	bool probe;
+};
+
+static const struct cli_option options[] = {
+    {.help = "Where it goes:"},
+    {"output", 'o', "FILE", CLI_TEXT, offsetof(struct opts, output),
+     "write to FILE, to standard output (-), or into a folder (DIR/); else into the current "
+     "folder, by the file's own name"},
+    {"probe", 0, NULL, CLI_FLAG, offsetof(struct opts, probe),
+     "fetch nothing: show which options the server grants, and the file's size"},
+    {NULL},
+};
+
+static bool is_folder(const char *path)
+{
+	size_t len = strlen(path);
+	struct stat st;
+
+	return (len > 0 && path[len - 1] == '/') || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
+}
+
+/* The folder of -o with its slash, "" for the current one; NULL when -o names a
+ * file. */
+static const char *folder_of(const char *output, char *buf, size_t cap)
+{
+	size_t len = output ? strlen(output) : 0;
+
+	if (!output)
+		return "";
+	if (!is_folder(output))
+		return NULL;
+	snprintf(buf, cap, "%s%s", output, output[len - 1] == '/' ? "" : "/");
+	return buf;
+}
+
+static bool is_twice(const struct transfers *t, const struct transfer *file)
+{
+	for (size_t i = 0; i + 1 < t->count; i++)
+		if (strcmp(t->list[i].path, file->path) == 0)
+			return true;
+	return false;
+}
+
+/* Decides what it is called here: CLI_GO or the exit code. */
+static int place(struct transfers *t, const struct opts *o, const char *folder,
+		 struct transfer *file)
+{
+	const struct cli_common *common = &t->o->common;
+
+	if (file->addr.file[0] == '\0')
+		return cli_usage(common, t->command, "which file? tftp://host/NAME");
+	if (o->probe || (o->output && strcmp(o->output, "-") == 0))
+		return CLI_GO;
+	if (!folder) {
+		snprintf(file->path, sizeof(file->path), "%s", o->output);
+		return CLI_GO;
+	}
+	if (sockeye__tftp_name_here(folder, file->addr.file, file->path, sizeof(file->path)) < 0)
+		return cli_usage(common, t->command, "no name for \"%s\" here: use -o FILE",
+				 file->addr.file);
+	if (is_twice(t, file))
+		return cli_usage(common, t->command, "two files would be %s", file->path);
+	return CLI_GO;
+}
+
+static int output_check(const struct opts *o, const char *folder, size_t count)
+{
+	bool to_stdout = o->output && strcmp(o->output, "-") == 0;
+
+	if (o->probe && (o->output || o->t.no_options))
+		return cli_usage(&o->t.common, &get_command,
+				 "--probe writes no file and asks for options");
+	if (o->output && !*o->output)
+		return cli_usage(&o->t.common, &get_command, "-o needs a name");
+	if (to_stdout && o->t.common.json)
+		return cli_usage(&o->t.common, &get_command,
+				 "-o - and --json both want standard output");
+	if (!folder && !to_stdout && count > 1)
+		return cli_usage(&o->t.common, &get_command,
+				 "several files need a folder: -o DIR/");
+	return CLI_GO;
+}
+
+static int cmd_get(int argc, char **argv)
+{
+	struct opts o = {.t = TRANSFER_DEFAULTS};
+	struct cli_operands urls;
+	struct transfers t = {0};
+	struct transfer *file;
+	char buf[4096];
+	const char *folder;
+	int code = cli_parse(&get_command, argc, argv, &o, &urls);
+
+	if (code != CLI_GO)
+		return code;
+	folder = folder_of(o.output, buf, sizeof(buf));
+	/* behind each other */
+	if (o.output && strcmp(o.output, "-") == 0)
+		o.t.parallel = 1;
+	code = output_check(&o, folder, (size_t)urls.count);
+	if (code == CLI_GO)
+		code = transfers_open(&t, &o.t, &get_command,
+				      o.probe ? SOCKEYE__TFTP_PROBE : SOCKEYE__TFTP_GET,
+				      (size_t)urls.count);
+	for (int i = 0; i < urls.count && code == CLI_GO; i++) {
+		code = transfers_add(&t, urls.v[i], &file);
+		if (code == CLI_GO)
+			code = place(&t, &o, folder, file);
+	}
+	if (code == CLI_GO)
+		code = o.probe ? probe_run(&t) : transfers_run(&t);
+	transfers_close(&t);
+	return code;
+}
+
+const struct cli_command get_command = {
+    .name = "get",
+    .summary = "fetch files by TFTP",
+    .operands = "tftp://HOST[:PORT]/FILE...",
+    .operands_min = 1,
+    .operands_max = -1,
+    .options = options,
+    .more_options = transfer_options,
+    .run = cmd_get,
+    .about = "A file appears under its name when all of it has come, or not at all.\n"
+	     "Exit: 0 done, 3 host not found, 4 refused, 5 no answer, 6 network,\n"
+	     "8 the server said no, 9 local file, 130 interrupted.",
+};

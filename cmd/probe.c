@@ -1,0 +1,185 @@
+/* probe.c: which options a TFTP server grants (probe.h). */
+#include "probe.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "report.h"
+
+/* More than that some servers would take memory for. */
+#define WINDOW_ASKED   256
+#define BLKSIZE2_ASKED 32768
+#define TIMEOUT_ASKED  1 /* second; it has to be granted as it is */
+
+struct probe {
+	struct sockeye__tftp_client client;
+	struct sockeye__tftp_options asked, granted;
+	struct sockeye__tftp_end end; /* of the last request */
+	bool together;                /* it could all be asked at once */
+};
+
+static struct sockeye__tftp_options everything(const struct transfers *t)
+{
+	const struct sockeye__tftp_client *c = &t->client;
+	struct sockeye__tftp_options o = {0};
+
+	sockeye__tftp_set(&o, SOCKEYE__TFTP_BLKSIZE,
+			  c->blksize ? c->blksize : SOCKEYE__TFTP_BLKSIZE_MAX);
+	sockeye__tftp_set(&o, SOCKEYE__TFTP_BLKSIZE2, BLKSIZE2_ASKED);
+	sockeye__tftp_set(&o, SOCKEYE__TFTP_TIMEOUT, TIMEOUT_ASKED);
+	sockeye__tftp_set(&o, SOCKEYE__TFTP_UTIMEOUT, TIMEOUT_ASKED * 1000000);
+	sockeye__tftp_set(&o, SOCKEYE__TFTP_TSIZE, 0);
+	sockeye__tftp_set(&o, SOCKEYE__TFTP_WINDOWSIZE, c->window ? c->window : WINDOW_ASKED);
+	sockeye__tftp_set(&o, SOCKEYE__TFTP_ROLLOVER, 0);
+	return o;
+}
+
+static void on_end(void *arg, const struct sockeye__tftp_end *end)
+{
+	struct probe *p = arg;
+
+	p->end = *end;
+}
+
+/* One request with the options of `has`. 0, -EINTR or -ENOMEM; how it went is in
+ * p->end. */
+static int ask(struct probe *p, const struct sockeye__tftp_job *job, unsigned has)
+{
+	struct sockeye__tftp_job one = *job;
+	int err;
+
+	one.ask = p->asked;
+	one.ask.has = has;
+	err = sockeye__tftp_client_run(&p->client, &one, 1);
+	for (int i = 0; err == 0 && i < SOCKEYE__TFTP_OPTIONS; i++)
+		if (sockeye__tftp_has(&p->end.options, (enum sockeye__tftp_option)i))
+			sockeye__tftp_set(&p->granted, (enum sockeye__tftp_option)i,
+					  p->end.options.value[i]);
+	return err;
+}
+
+/* What a server may say to a request because of its options (RFC 2347). */
+static bool is_about_options(const struct sockeye__tftp_end *end)
+{
+	return end->fail.err == -EPROTO ||
+	       (end->peer_error &&
+		(end->code == SOCKEYE__TFTP_OPTION_REFUSED || end->code == SOCKEYE__TFTP_ILLEGAL ||
+		 end->code == SOCKEYE__TFTP_UNDEFINED));
+}
+
+static int ask_each(struct probe *p, const struct sockeye__tftp_job *job)
+{
+	int err = 0;
+
+	for (unsigned i = 0; err == 0 && i < SOCKEYE__TFTP_OPTIONS; i++) {
+		err = ask(p, job, SOCKEYE__TFTP_BIT(i));
+		if (p->end.fail.err < 0 && !is_about_options(&p->end))
+			break;
+	}
+	/* one that was refused is one that is not granted */
+	if (is_about_options(&p->end))
+		p->end.fail.err = 0;
+	return err;
+}
+
+/* Of two block sizes a server grants one, so one of them is asked alone. */
+static int ask_all(struct probe *p, const struct sockeye__tftp_job *job)
+{
+	unsigned alone = SOCKEYE__TFTP_BIT(SOCKEYE__TFTP_BLKSIZE2);
+	int err = ask(p, job, p->asked.has & ~alone);
+
+	p->together = err == 0 && p->end.fail.err == 0;
+	if (err == 0 && is_about_options(&p->end))
+		return ask_each(p, job);
+	if (p->together) {
+		struct sockeye__tftp_end first = p->end;
+
+		err = ask(p, job, alone);
+		if (is_about_options(&p->end))
+			p->end = first;
+	}
+	return err;
+}
+
+static void say_json(const struct probe *p, const struct sockeye__tftp_job *job, const char *peer)
+{
+	bool sized = sockeye__tftp_has(&p->granted, SOCKEYE__TFTP_TSIZE);
+	json_t *options = json_object(), *event;
+
+	for (int i = 0; options && i < SOCKEYE__TFTP_OPTIONS; i++) {
+		enum sockeye__tftp_option option = (enum sockeye__tftp_option)i;
+		bool has = sockeye__tftp_has(&p->granted, option);
+
+		json_object_set_new(
+		    options, sockeye__tftp_option_name(option),
+		    json_pack("{sI so}", "asked", (json_int_t)p->asked.value[i], "granted",
+			      has ? json_integer((json_int_t)p->granted.value[i]) : json_null()));
+	}
+	event = json_pack("{ss so so so so sb si}", "event", "probe", "address",
+			  report_string(job->address), "peer", report_string(peer), "size",
+			  sized ? json_integer((json_int_t)p->granted.value[SOCKEYE__TFTP_TSIZE])
+				: json_null(),
+			  "options", options, "together", p->together, "exit", SOCKEYE_EXIT_DONE);
+	report_json(event);
+}
+
+static void say_table(const struct probe *p, const struct sockeye__tftp_job *job, const char *peer)
+{
+	char size[SOCKEYE__QUANTITY_MAX];
+
+	printf("%s answers from %s\n%-12s%10s  %s\n", job->address, peer, "option", "asked",
+	       "granted");
+	for (int i = 0; i < SOCKEYE__TFTP_OPTIONS; i++) {
+		enum sockeye__tftp_option option = (enum sockeye__tftp_option)i;
+		uint64_t value = p->granted.value[i];
+
+		printf("%-12s%10" PRIu64 "  ", sockeye__tftp_option_name(option),
+		       p->asked.value[i]);
+		if (!sockeye__tftp_has(&p->granted, option))
+			printf("no\n");
+		else if (option == SOCKEYE__TFTP_TSIZE)
+			printf("%" PRIu64 " (%s)\n", value, sockeye__octets_text(value, size));
+		else
+			printf("%" PRIu64 "\n", value);
+	}
+	if (!p->together)
+		printf("refused together, and asked one by one\n");
+	fflush(stdout);
+}
+
+static int say(const struct transfers *t, const struct probe *p,
+	       const struct sockeye__tftp_job *job)
+{
+	char peer[128];
+
+	if (p->end.fail.err < 0)
+		return report_fail(&t->o->common, &p->end.fail);
+	sockeye_sockaddr_print(&p->end.peer, peer, sizeof(peer));
+	if (t->o->common.json)
+		say_json(p, job, peer);
+	else
+		say_table(p, job, peer);
+	return SOCKEYE_EXIT_DONE;
+}
+
+int probe_run(struct transfers *t)
+{
+	transfers_resolve(t);
+	for (size_t i = 0; i < t->job_count; i++) {
+		struct probe p = {.client = t->client, .asked = everything(t)};
+		int err, code;
+
+		p.client.on_end = on_end;
+		p.client.arg = &p;
+		err = ask_all(&p, &t->jobs[i]);
+		if (err == -EINTR)
+			return SOCKEYE_EXIT_INTERRUPTED;
+		code = err < 0 ? report_error(&t->o->common, "probe", t->jobs[i].address, err, NULL)
+			       : say(t, &p, &t->jobs[i]);
+		if (t->code == SOCKEYE_EXIT_DONE)
+			t->code = code;
+	}
+	return t->code;
+}

@@ -1,0 +1,10 @@
+/* probe.h: sockeye get --probe. */
+#ifndef SOCKEYE_CMD_PROBE_H
+#define SOCKEYE_CMD_PROBE_H
+
+#include "transfers.h"
+
+/* Asks for each of the files and reports what the server grants: the exit code. */
+int probe_run(struct transfers *t);
+
+#endif

@@ -1,0 +1,28 @@
+/* progress.h: one line on a terminal that shows how far things are. */
+#ifndef SOCKEYE_CMD_PROGRESS_H
+#define SOCKEYE_CMD_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli.h"
+#include "tool/meter.h"
+
+struct progress {
+	bool shown; /* there is a terminal for it */
+	bool drawn; /* the line is there now */
+	bool color;
+	struct sockeye__meter meter;
+};
+
+/* On standard error, unless that is no terminal, or -q or --json is given. */
+void progress_open(struct progress *p, const struct cli_common *common);
+
+/* Draws the line. `name` need not be fit to be seen. */
+void progress_draw(struct progress *p, const char *name, uint64_t octets, uint64_t size,
+		   uint64_t now_ns);
+
+/* Takes the line away: before anything else is written, and at the end. */
+void progress_clear(struct progress *p);
+
+#endif

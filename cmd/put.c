@@ -1,0 +1,71 @@
+/* put.c: sockeye put. */
+#include "commands.h"
+#include "report.h"
+#include "transfers.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "tool/tftp_names.h"
+
+/* What it is called there: CLI_GO or the exit code. */
+static int place(struct transfers *t, const char *path, bool is_folder, struct transfer *file)
+{
+	const struct cli_common *common = &t->o->common;
+	char name[sizeof(file->addr.file)], *to = file->addr.file;
+	bool from_stdin = strcmp(path, "-") == 0;
+	int len =
+	    sockeye__tftp_name_there(to, is_folder, from_stdin ? "" : path, name, sizeof(name));
+
+	if (len < 0 && from_stdin)
+		return cli_usage(common, t->command,
+				 "standard input has no name: tftp://host/NAME");
+	if (len < 0)
+		return cli_usage(common, t->command,
+				 "no name for \"%s\" there, of at most 255 octets", path);
+	if (!from_stdin && strlen(path) >= sizeof(file->path))
+		return cli_usage(common, t->command, "a path too long: %.40s...", path);
+	memcpy(to, name, (size_t)len + 1);
+	snprintf(file->path, sizeof(file->path), "%s", from_stdin ? "" : path);
+	return CLI_GO;
+}
+
+static int cmd_put(int argc, char **argv)
+{
+	struct transfer_opts o = TRANSFER_DEFAULTS;
+	struct cli_operands operands;
+	struct transfers t = {0};
+	struct transfer *file;
+	int code = cli_parse(&put_command, argc, argv, &o, &operands), files, inputs = 0;
+
+	if (code != CLI_GO)
+		return code;
+	files = operands.count - 1;
+	for (int i = 0; i < files; i++)
+		inputs += strcmp(operands.v[i], "-") == 0;
+	if (inputs > 1)
+		return cli_usage(&o.common, &put_command, "standard input can be sent only once");
+	code = transfers_open(&t, &o, &put_command, SOCKEYE__TFTP_PUT, (size_t)files);
+	for (int i = 0; i < files && code == CLI_GO; i++) {
+		code = transfers_add(&t, operands.v[files], &file);
+		if (code == CLI_GO)
+			code = place(&t, operands.v[i], files > 1, file);
+	}
+	if (code == CLI_GO)
+		code = transfers_run(&t);
+	transfers_close(&t);
+	return code;
+}
+
+const struct cli_command put_command = {
+    .name = "put",
+    .summary = "send files by TFTP",
+    .operands = "FILE|-... tftp://HOST[:PORT]/NAME",
+    .operands_min = 2,
+    .operands_max = -1,
+    .more_options = transfer_options,
+    .run = cmd_put,
+    .about = "With several files, or a NAME that ends in /, NAME is their folder there.\n"
+	     "Exit: 0 done, 3 host not found, 4 refused, 5 no answer, 6 network,\n"
+	     "8 the server said no, 9 local file, 130 interrupted.",
+};

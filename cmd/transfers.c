@@ -1,0 +1,336 @@
+/* transfers.c: what get and put share (transfers.h). */
+#include "transfers.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sockeye/text.h>
+#include <sockeye/time.h>
+
+#include "report.h"
+#include "stop.h"
+
+#define FIELD(field) offsetof(struct transfer_opts, field)
+
+const struct cli_option transfer_options[] = {
+    {.help = "The transfer:"},
+    {"jobs", 'j', "N", CLI_UINT, FIELD(parallel), "so many files at once (1)", .min = 1,
+     .max = SOCKEYE__TFTP_PARALLEL_MAX},
+    {"netascii", 0, NULL, CLI_FLAG, FIELD(netascii), "text: line ends are converted"},
+    {"blksize", 0, "N|mtu", CLI_TEXT, FIELD(blksize),
+     "octets of a block, 8 to 65464; mtu (the default): what the path takes in one piece"},
+    {"window", 0, "N", CLI_UINT, FIELD(window), "blocks on their way at once", .min = 1,
+     .max = 65535},
+    {"no-options", 0, NULL, CLI_FLAG, FIELD(no_options),
+     "ask for nothing but the file, as of 1992: blocks of 512, one at a time"},
+    {"timeout", 't', "TIME", CLI_TIME, FIELD(timeout_ns),
+     "repeat what is not answered in so long; the server is asked to do so, too (1s)",
+     .min = 10 * SOCKEYE_NS_PER_MS, .max = 255 * SOCKEYE_NS_PER_S},
+    {"retries", 0, "N", CLI_UINT, FIELD(retries),
+     "give up after the time of N repetitions without an answer (30 s in all)", .max = 1000},
+    {.help = "Addresses:"},
+    {"bind", 'b', "HOST[:PORT]", CLI_TEXT, FIELD(bind), "ask from this address of ours"},
+    {"port-range", 0, "A-B", CLI_TEXT, FIELD(ports), "from one of these ports"},
+    {"any-source", 0, NULL, CLI_FLAG, FIELD(any_source),
+     "take the answer from any address, not only from the one that was asked"},
+    {"ipv4", '4', NULL, CLI_FLAG, FIELD(ipv4), "IPv4 only"},
+    {"ipv6", '6', NULL, CLI_FLAG, FIELD(ipv6), "IPv6 only"},
+    {NULL},
+};
+
+/* --- the command line --- */
+
+static const char *blksize_read(struct sockeye__tftp_client *c, const char *text)
+{
+	if (!text)
+		return NULL;
+	c->blksize_mtu = strcmp(text, "mtu") == 0;
+	if (!c->blksize_mtu &&
+	    (sockeye_port_parse(text, &c->blksize) < 0 || c->blksize < SOCKEYE__TFTP_BLKSIZE_MIN ||
+	     c->blksize > SOCKEYE__TFTP_BLKSIZE_MAX))
+		return "--blksize takes mtu, or a number from 8 to 65464";
+	return NULL;
+}
+
+static const char *ports_read(struct sockeye__port_range *range, const char *text)
+{
+	const char *dash = text ? strchr(text, '-') : NULL;
+	char first[8] = "";
+
+	if (!text)
+		return NULL;
+	if (dash && (size_t)(dash - text) < sizeof(first))
+		memcpy(first, text, (size_t)(dash - text));
+	if (sockeye_port_parse(first, &range->first) < 0 ||
+	    sockeye_port_parse(dash + 1, &range->last) < 0 || range->first == 0 ||
+	    range->first > range->last)
+		return "--port-range takes two ports, as in 50000-50099";
+	return NULL;
+}
+
+static const char *client_read(struct transfers *t)
+{
+	const struct transfer_opts *o = t->o;
+	struct sockeye__tftp_client *c = &t->client;
+	const char *wrong = blksize_read(c, o->blksize);
+
+	*c = (struct sockeye__tftp_client){
+	    .parallel = o->parallel,
+	    .blksize = c->blksize,
+	    .blksize_mtu = c->blksize_mtu,
+	    .window = (uint16_t)o->window,
+	    .no_options = o->no_options,
+	    .any_source = o->any_source,
+	    .timeout_ns = o->timeout_ns,
+	    .has_retries = o->retries != TRANSFER_RETRIES_NOT_GIVEN,
+	    .retries = o->retries,
+	};
+	if (!wrong)
+		wrong = ports_read(&c->ports, o->ports);
+	if (!wrong && o->ipv4 && o->ipv6)
+		wrong = "-4 and -6 leave no address";
+	if (!wrong && o->no_options && (o->blksize || o->window))
+		wrong = "--no-options leaves no --blksize and no --window";
+	if (!wrong && o->bind && strlen(o->bind) >= sizeof(((struct sockeye_addr *)0)->opts.bind))
+		wrong = "--bind is too long";
+	return wrong;
+}
+
+int transfers_open(struct transfers *t, const struct transfer_opts *o,
+		   const struct cli_command *command, enum sockeye__tftp_way way, size_t count)
+{
+	const char *wrong;
+
+	*t = (struct transfers){.o = o, .command = command, .way = way};
+	wrong = client_read(t);
+	if (wrong)
+		return cli_usage(&o->common, command, "%s", wrong);
+	t->list = calloc(count, sizeof(*t->list));
+	t->jobs = calloc(count, sizeof(*t->jobs));
+	t->job_of = calloc(count, sizeof(*t->job_of));
+	if (!t->list || !t->jobs || !t->job_of)
+		return report_error(&o->common, command->name, NULL, -ENOMEM, NULL);
+	return CLI_GO;
+}
+
+void transfers_close(struct transfers *t)
+{
+	free(t->list);
+	free(t->jobs);
+	free(t->job_of);
+	t->list = NULL;
+	t->jobs = NULL;
+	t->job_of = NULL;
+}
+
+static const char *addr_apply(const struct transfer_opts *o, struct sockeye_addr *addr)
+{
+	if (addr->scheme != SOCKEYE_TFTP)
+		return "a file has an address such as tftp://host/name";
+	if (o->ipv4 || o->ipv6)
+		addr->family = o->ipv4 ? 4 : 6;
+	if (o->netascii)
+		addr->netascii = true;
+	if (o->bind)
+		snprintf(addr->opts.bind, sizeof(addr->opts.bind), "%s", o->bind);
+	return NULL;
+}
+
+int transfers_add(struct transfers *t, const char *url, struct transfer **out)
+{
+	struct transfer *added = &t->list[t->count];
+	struct sockeye_fail fail;
+	const char *wrong;
+
+	if (sockeye_addr_parse(url, &added->addr, &fail) < 0)
+		return report_fail(&t->o->common, &fail);
+	wrong = addr_apply(t->o, &added->addr);
+	if (wrong)
+		return cli_usage(&t->o->common, t->command, "%s: %s", url, wrong);
+	t->count++;
+	*out = added;
+	return CLI_GO;
+}
+
+/* --- what is said --- */
+
+static const char *name_of(const struct transfer *file)
+{
+	return file->path[0] ? file->path : file->addr.file;
+}
+
+static void code_set(struct transfers *t, int code)
+{
+	if (t->code == SOCKEYE_EXIT_DONE)
+		t->code = code;
+}
+
+static void say_done(const struct transfers *t, const struct transfer *file,
+		     const struct sockeye__tftp_end *end)
+{
+	char name[512], octets[SOCKEYE__QUANTITY_MAX], rate[SOCKEYE__QUANTITY_MAX];
+	double seconds = (double)end->ns / 1e9;
+
+	sockeye_escape(name_of(file), strlen(name_of(file)), name, sizeof(name));
+	if (end->reader_left) {
+		report_verbose(&t->o->common, "%s: nobody reads standard output any more", name);
+		return;
+	}
+	report_say(
+	    &t->o->common, "%s: %s in %.*f s, %s, blksize %u window %u, %llu blocks resent%s", name,
+	    sockeye__octets_text(end->octets, octets),
+	    seconds < 1     ? 3
+	    : seconds < 100 ? 1
+			    : 0,
+	    seconds, sockeye__rate_text(seconds > 0 ? (double)end->octets / seconds : 0, rate),
+	    end->blksize, end->window, (unsigned long long)end->count.resent,
+	    end->plain ? ", without options" : "");
+}
+
+static json_t *options_json(const struct sockeye__tftp_options *options)
+{
+	json_t *object = json_object();
+
+	for (int i = 0; object && i < SOCKEYE__TFTP_OPTIONS; i++)
+		if (sockeye__tftp_has(options, (enum sockeye__tftp_option)i))
+			json_object_set_new(object,
+					    sockeye__tftp_option_name((enum sockeye__tftp_option)i),
+					    json_integer((json_int_t)options->value[i]));
+	return object;
+}
+
+static void error_json(json_t *event, const struct sockeye__tftp_end *end)
+{
+	const struct sockeye_fail *fail = &end->fail;
+	char text[4 * SOCKEYE__TFTP_TEXT_MAX + 1];
+
+	json_object_set_new(event, "error", json_string(sockeye_error_name(fail->err)));
+	json_object_set_new(event, "text", json_string(sockeye_error_text(fail->err)));
+	if (fail->detail[0])
+		json_object_set_new(event, "detail", report_string(fail->detail));
+	if (strcmp(fail->op, "get") != 0 && strcmp(fail->op, "put") != 0)
+		json_object_set_new(event, "step", json_string(fail->op));
+	if (end->peer_error) {
+		sockeye_escape(end->text, end->text_len, text, sizeof(text));
+		json_object_set_new(event, "peer_code", json_integer(end->code));
+		json_object_set_new(event, "peer_text", json_string(text));
+	}
+}
+
+/* How it went, also when it failed. */
+static void counters_json(json_t *event, const struct sockeye__tftp_end *end)
+{
+	const struct sockeye__tftp_counters *c = &end->count;
+	json_t *more = json_pack(
+	    "{so sb si si sI sI sI sI sI sI}", "options", options_json(&end->options),
+	    "without_options", end->plain, "blksize", end->blksize, "window", end->window, "blocks",
+	    (json_int_t)c->blocks, "resent", (json_int_t)c->resent, "wasted_octets",
+	    (json_int_t)(c->resent * end->blksize), "timeouts", (json_int_t)c->timeouts, "gaps",
+	    (json_int_t)c->gaps, "ignored", (json_int_t)c->ignored);
+
+	json_object_update(event, more);
+	json_decref(more);
+}
+
+static void tell_json(const struct transfers *t, const struct transfer *file,
+		      const struct sockeye__tftp_end *end)
+{
+	bool failed = end->fail.err < 0;
+	char peer[128];
+	json_t *event =
+	    json_pack("{ss ss so so so sI sf si}", "event", failed ? "error" : "transfer", "op",
+		      t->command->name, "address", report_string(file->address), "file",
+		      file->path[0] ? report_string(file->path) : json_null(), "error", json_null(),
+		      "octets", (json_int_t)end->octets, "seconds", (double)end->ns / 1e9, "exit",
+		      sockeye_error_exit(end->fail.err));
+
+	if (event && failed)
+		error_json(event, end);
+	if (event && end->answered) {
+		sockeye_sockaddr_print(&end->peer, peer, sizeof(peer));
+		json_object_set_new(event, "peer", report_string(peer));
+	}
+	if (event)
+		counters_json(event, end);
+	report_json(event);
+}
+
+static void on_end(void *arg, const struct sockeye__tftp_end *end)
+{
+	struct transfers *t = arg;
+	const struct transfer *file = &t->list[t->job_of[end->job]];
+
+	progress_clear(&t->progress);
+	code_set(t, sockeye_error_exit(end->fail.err));
+	if (t->o->common.json)
+		tell_json(t, file, end);
+	else if (end->fail.err == 0)
+		say_done(t, file, end);
+	else if (end->fail.err != -EINTR)
+		report_fail(&t->o->common, &end->fail);
+}
+
+static void on_status(void *arg, const struct sockeye__tftp_status *s)
+{
+	struct transfers *t = arg;
+	const char *name = s->running ? name_of(&t->list[t->job_of[s->first]]) : "";
+	char text[300];
+
+	if (s->running == 0)
+		return;
+	if (t->job_count > 1)
+		snprintf(text, sizeof(text), "%zu/%zu %.200s", s->ended + 1, t->job_count, name);
+	else
+		snprintf(text, sizeof(text), "%.250s", name);
+	progress_draw(&t->progress, text, s->octets, s->size, s->now_ns);
+}
+
+/* --- running --- */
+
+/* A name that is not found does not stop the others. */
+void transfers_resolve(struct transfers *t)
+{
+	for (size_t i = 0; i < t->count; i++)
+		sockeye_addr_print(&t->list[i].addr, t->list[i].address,
+				   sizeof(t->list[i].address));
+	stop_catch(&t->o->common, t->command->name, t->list[0].address, NULL);
+	for (size_t i = 0; i < t->count; i++) {
+		struct transfer *file = &t->list[i];
+		struct sockeye__tftp_job *job = &t->jobs[t->job_count];
+		struct sockeye_fail fail;
+
+		*job = (struct sockeye__tftp_job){
+		    .way = t->way,
+		    .addr = &file->addr,
+		    .address = file->address,
+		    .path = file->path[0] ? file->path : NULL,
+		    .fd = t->way == SOCKEYE__TFTP_PUT ? STDIN_FILENO : STDOUT_FILENO,
+		};
+		if (sockeye__tftp_job_resolve(job, t->job_count ? job - 1 : NULL, &fail) < 0)
+			code_set(t, report_fail(&t->o->common, &fail));
+		else
+			t->job_of[t->job_count++] = i;
+	}
+	t->client.stop_fd = stop_open();
+}
+
+int transfers_run(struct transfers *t)
+{
+	int err;
+
+	transfers_resolve(t);
+	progress_open(&t->progress, &t->o->common);
+	t->client.on_end = on_end;
+	t->client.on_status = t->progress.shown ? on_status : NULL;
+	t->client.arg = t;
+	err = sockeye__tftp_client_run(&t->client, t->jobs, t->job_count);
+	progress_clear(&t->progress);
+	if (err == -EINTR)
+		return SOCKEYE_EXIT_INTERRUPTED;
+	if (err < 0)
+		return report_error(&t->o->common, t->command->name, NULL, err, NULL);
+	return t->code;
+}

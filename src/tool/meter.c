@@ -1,0 +1,157 @@
+/* meter.c: how far and how fast (meter.h). */
+#include "tool/meter.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <sockeye/time.h>
+
+#include "base/out.h"
+
+#define WINDOW_NS    (3 * SOCKEYE_NS_PER_S)
+#define BAR_MIN      10
+#define BAR_MAX      40
+#define NAME_MIN     8
+#define BRACKETS     3            /* with their blank */
+#define LEFT_MAX     (100 * 3600) /* seconds: more is no forecast */
+#define COLOR_BAR    "\033[32m"
+#define COLOR_NORMAL "\033[0m"
+
+void sockeye__meter_add(struct sockeye__meter *m, uint64_t now_ns, uint64_t octets)
+{
+	unsigned old = m->count == SOCKEYE__METER_SAMPLES ? 1 : 0;
+
+	/* one of before the window is kept: the rate is of the whole of it */
+	while (old + 1 < m->count && now_ns - m->samples[old + 1].ns >= WINDOW_NS)
+		old++;
+	memmove(m->samples, m->samples + old, (m->count - old) * sizeof m->samples[0]);
+	m->count -= old;
+	m->samples[m->count].ns = now_ns;
+	m->samples[m->count++].octets = octets;
+}
+
+double sockeye__meter_rate(const struct sockeye__meter *m)
+{
+	uint64_t octets, ns;
+
+	if (m->count < 2)
+		return 0;
+	ns = m->samples[m->count - 1].ns - m->samples[0].ns;
+	octets = m->samples[m->count - 1].octets - m->samples[0].octets;
+	/* one that began again has fewer than it had */
+	if (ns == 0 || m->samples[m->count - 1].octets < m->samples[0].octets)
+		return 0;
+	return (double)octets * 1e9 / (double)ns;
+}
+
+/* Three digits, mostly. */
+static const char *scaled(double v, double step, const char *const *units, char *buf)
+{
+	while (v >= step - 0.5 && units[1] != NULL) {
+		v /= step;
+		units++;
+	}
+	snprintf(buf, SOCKEYE__QUANTITY_MAX, v < 99.95 && **units != 'B' ? "%.1f %s" : "%.0f %s", v,
+		 *units);
+	return buf;
+}
+
+const char *sockeye__octets_text(uint64_t octets, char buf[SOCKEYE__QUANTITY_MAX])
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", NULL};
+
+	return scaled((double)octets, 1024, units, buf);
+}
+
+const char *sockeye__rate_text(double octets_per_s, char buf[SOCKEYE__QUANTITY_MAX])
+{
+	static const char *const units[] = {"B/s", "kB/s", "MB/s", "GB/s", "TB/s", NULL};
+
+	return scaled(octets_per_s, 1000, units, buf);
+}
+
+/* Columns, when each character has one. */
+static size_t columns(const char *text)
+{
+	size_t n = 0;
+
+	for (; *text; text++)
+		n += (*text & 0xC0) != 0x80;
+	return n;
+}
+
+/* At most `room` columns, three dots in place of the end. */
+static void name_put(struct sockeye__out *out, const char *name, size_t room)
+{
+	bool whole = columns(name) <= room;
+	size_t keep = whole ? room : room - 3;
+
+	for (; *name != '\0'; name++) {
+		if ((*name & 0xC0) != 0x80 && keep-- == 0)
+			break;
+		sockeye__out_piece(out, name, 1);
+	}
+	sockeye__out_text(out, whole ? "" : "...");
+}
+
+static void bar_put(struct sockeye__out *out, const struct sockeye__meter_view *v, size_t width)
+{
+	double part = (double)v->octets / (double)v->size;
+	size_t full = (size_t)((double)width * (part > 1 ? 1 : part));
+
+	sockeye__out_text(out, " [");
+	sockeye__out_text(out, v->color ? COLOR_BAR : "");
+	for (size_t i = 0; i < width; i++)
+		sockeye__out_text(out, i < full ? "=" : i == full ? ">" : " ");
+	sockeye__out_text(out, v->color ? COLOR_NORMAL : "");
+	sockeye__out_text(out, "]");
+}
+
+/* ", 11 MB/s, 0:04 left" */
+static void pace_print(const struct sockeye__meter_view *v, char *buf, size_t cap)
+{
+	char octets[SOCKEYE__QUANTITY_MAX], rate[SOCKEYE__QUANTITY_MAX];
+	uint64_t left = v->size > v->octets ? v->size - v->octets : 0;
+	double seconds = v->rate > 0 ? (double)left / v->rate + 0.999 : LEFT_MAX;
+	int n = snprintf(buf, cap, " %s, %s", sockeye__octets_text(v->octets, octets),
+			 sockeye__rate_text(v->rate, rate));
+	unsigned s = seconds < LEFT_MAX ? (unsigned)seconds : 0;
+
+	if (v->size == 0 || seconds >= LEFT_MAX)
+		return;
+	if (s >= 3600)
+		snprintf(buf + n, cap - (size_t)n, ", %u:%02u:%02u left", s / 3600, s / 60 % 60,
+			 s % 60);
+	else
+		snprintf(buf + n, cap - (size_t)n, ", %u:%02u left", s / 60, s % 60);
+}
+
+size_t sockeye__meter_line(const struct sockeye__meter_view *v, char *buf, size_t cap)
+{
+	struct sockeye__out out = sockeye__out_to(buf, cap);
+	char percent[16] = "", pace[96];
+	size_t room = v->width > 1 ? v->width - 1 : 0, used, name, bar = 0;
+
+	if (v->size > 0)
+		snprintf(percent, sizeof percent, " %3.0f%%",
+			 v->octets < v->size ? 100.0 * (double)v->octets / (double)v->size : 100.0);
+	pace_print(v, pace, sizeof pace);
+	if (columns(percent) + columns(pace) > room)
+		pace[0] = '\0';
+	if (columns(percent) > room)
+		percent[0] = '\0';
+	used = columns(percent) + columns(pace);
+	name = columns(v->name);
+	if (v->size > 0 && used + name + BRACKETS + BAR_MIN <= room)
+		bar = room - used - name - BRACKETS;
+	if (used + name > room)
+		name = used + NAME_MIN <= room ? room - used : 0;
+	if (name > 0)
+		name_put(&out, v->name, name);
+	sockeye__out_text(&out, percent);
+	if (bar > 0)
+		bar_put(&out, v, bar < BAR_MAX ? bar : BAR_MAX);
+	sockeye__out_text(&out, pace);
+	return out.len;
+}

@@ -1,0 +1,44 @@
+/*
+ * meter.h: how far something is and how fast, in one line of words. No clock,
+ * no output.
+ */
+#ifndef SOCKEYE_TOOL_METER_H
+#define SOCKEYE_TOOL_METER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SOCKEYE__METER_SAMPLES 32
+
+/* Zero is the beginning. */
+struct sockeye__meter {
+	struct {
+		uint64_t ns, octets;
+	} samples[SOCKEYE__METER_SAMPLES]; /* of the last seconds, oldest first */
+	unsigned count;
+};
+
+void sockeye__meter_add(struct sockeye__meter *m, uint64_t now_ns, uint64_t octets);
+
+/* Octets a second over the last three seconds; 0 when there is no telling. */
+double sockeye__meter_rate(const struct sockeye__meter *m);
+
+struct sockeye__meter_view {
+	const char *name;      /* fit to be seen */
+	uint64_t octets, size; /* size 0: unknown */
+	double rate;
+	unsigned width; /* columns; the line is shorter by one */
+	bool color;
+};
+
+/* "vmlinuz  43% [=====>       ] 3.2 MiB, 11.3 MB/s, 0:04 left", by the rules of
+ * snprintf. What does not fit is left out: the bar, the name's end, the pace. */
+size_t sockeye__meter_line(const struct sockeye__meter_view *v, char *buf, size_t cap);
+
+/* "980 B", "42.1 KiB", "3.2 MiB" and "850 B/s", "2.1 MB/s". */
+#define SOCKEYE__QUANTITY_MAX 24
+const char *sockeye__octets_text(uint64_t octets, char buf[SOCKEYE__QUANTITY_MAX]);
+const char *sockeye__rate_text(double octets_per_s, char buf[SOCKEYE__QUANTITY_MAX]);
+
+#endif

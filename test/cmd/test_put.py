@@ -1,0 +1,272 @@
+"""sockeye put: files to servers that are good, old, wrong, or gone."""
+import os
+import signal
+import socket
+import subprocess
+import threading
+
+import pytest
+
+from conftest import events, read_all, until
+from tftp import WRQ, Peer, Server, ack, code_of, data, error, oack, receive
+
+CONTENT = bytes(range(256)) * 5
+
+
+@pytest.fixture
+def server():
+    with Server() as made:
+        yield made
+
+
+@pytest.fixture
+def put(program, tmp_path):
+    """sockeye put in a folder with the file f."""
+    (tmp_path / "f").write_bytes(CONTENT)
+
+    def start(*args, **kw):
+        kw.setdefault("stdin", subprocess.DEVNULL)
+        return program("put", *args, cwd=tmp_path, **kw)
+    return start
+
+
+def test_a_file(server, put):
+    client = put("f", server.url("in/fw.bin"))
+    request = server.request(WRQ)
+    assert (request.name, request.mode) == ("in/fw.bin", "octet")
+    assert request.options["tsize"] == len(CONTENT) and request.options["windowsize"] > 1
+    with server.answer(request, oack(blksize=100, windowsize=4, tsize=len(CONTENT))) as peer:
+        assert receive(peer, 100, 4) == CONTENT
+        said = client.end()
+    assert said.startswith(b"sockeye: f: 1.2 KiB in ") and b"blksize 100 window 4, 0 blocks" in said
+
+
+@pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 1024])
+@pytest.mark.parametrize("piped", [False, True])
+def test_sizes_without_options(server, put, tmp_path, size, piped):
+    (tmp_path / "f").write_bytes(CONTENT[:size])
+    client = put("--no-options", "-" if piped else "f", server.url(),
+                 stdin=subprocess.PIPE if piped else subprocess.DEVNULL)
+    if piped:
+        client.stdin.write(CONTENT[:size])
+        client.close_input()
+    request = server.request(WRQ)
+    assert request.options == {}
+    with server.answer(request, ack(0)) as peer:
+        assert receive(peer) == CONTENT[:size]
+        client.end()
+
+
+@pytest.mark.parametrize("code", [0, 4, 8])
+@pytest.mark.parametrize("piped", [False, True])
+def test_a_server_that_refuses_options(server, put, code, piped):
+    client = put("-" if piped else "f", server.url(),
+                 stdin=subprocess.PIPE if piped else subprocess.DEVNULL)
+    if piped:
+        client.stdin.write(CONTENT)
+        client.close_input()
+    with server.answer(server.request(WRQ), error(code, "no options")):
+        second = server.request(WRQ)
+    assert second.options == {}
+    with server.answer(second, ack(0)) as peer:
+        assert receive(peer) == CONTENT
+        assert b"without options" in client.end()
+
+
+@pytest.mark.parametrize("code", [1, 2, 3, 6])
+def test_other_errors_are_the_end(server, put, code):
+    client = put("f", server.url())
+    with server.answer(server.request(WRQ), error(code, "because")) as peer:
+        assert b"error %d, " % code in client.end(8)
+        peer.expect_silence()
+    server.expect_silence()
+
+
+def test_error_in_the_middle(server, put):
+    client = put("f", server.url())
+    with server.answer(server.request(WRQ), ack(0)) as peer:
+        peer.expect(data(1, CONTENT[:512]))
+        peer.say(error(3, "Disk full"))
+        assert b'error 3: "Disk full"' in client.end(8)
+        peer.expect_silence()
+
+
+def test_a_pipe_is_cut_into_full_blocks(server, put):
+    """However little comes at once; and the server is not asked before there is anything."""
+    client = put("-", server.url(), stdin=subprocess.PIPE)
+    server.expect_silence()
+    client.stdin.write(CONTENT[:100])
+    request = server.request(WRQ)
+    assert "tsize" not in request.options
+    with server.answer(request, ack(0)) as peer:
+        for at in range(100, 700, 100):
+            client.stdin.write(CONTENT[at:at + 100])
+        peer.expect(data(1, CONTENT[:512]))
+        peer.say(ack(1))
+        peer.expect_silence()
+        client.close_input()
+        peer.expect(data(2, CONTENT[512:700]))
+        peer.say(ack(2))
+        client.end()
+
+
+def test_more_than_a_window_from_a_pipe(server, put):
+    content = os.urandom(300000)
+    client = put("--blksize", "1000", "--window", "7", "-", server.url(), stdin=subprocess.PIPE)
+
+    def feed():
+        for at in range(0, len(content), 3333):
+            client.stdin.write(content[at:at + 3333])
+        client.close_input()
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    with server.answer(server.request(WRQ), oack(blksize=1000, windowsize=7)) as peer:
+        assert receive(peer, 1000, 7) == content
+        client.end()
+    feeder.join()
+
+
+def test_a_fifo(server, put, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    client = put("--no-options", "fifo", server.url())
+    server.expect_silence()  # nobody writes to it yet
+    with open(tmp_path / "fifo", "wb") as fifo:
+        fifo.write(b"through a fifo")
+    with server.answer(server.request(WRQ), ack(0)) as peer:
+        assert receive(peer) == b"through a fifo"
+        client.end()
+
+
+def test_standard_input_that_is_a_file(server, put, tmp_path):
+    with open(tmp_path / "f", "rb") as file:
+        file.seek(1000)
+        client = put("-", server.url(), stdin=file)
+        request = server.request(WRQ)
+        assert request.options["tsize"] == len(CONTENT) - 1000
+        with server.answer(request, ack(0)) as peer:
+            assert receive(peer) == CONTENT[1000:]
+            client.end()
+
+
+@pytest.mark.parametrize("url", ["x;mode=netascii", "x"])
+def test_netascii(server, put, tmp_path, url):
+    """Pairs that straddle blocks, too."""
+    text = b"a\n" + b"x" * 508 + b"\nb\rc\r\n" + b"\n" * 600
+    (tmp_path / "f").write_bytes(text)
+    client = put(*[] if "mode" in url else ["--netascii"], "f", server.url(url))
+    request = server.request(WRQ)
+    assert request.mode == "netascii" and "tsize" not in request.options
+    with server.answer(request, ack(0)) as peer:
+        assert receive(peer) == text.replace(b"\r", b"\r\0").replace(b"\n", b"\r\n")
+        client.end()
+
+
+def test_names(server, put, tmp_path):
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "g").write_bytes(b"g")
+    for args, there in ((["d/g", "x"], ["x"]), (["d/g", "x/"], ["x/g"]), (["d/g", ""], ["g"]),
+                        (["f", "d/g", "to"], ["to/f", "to/g"]), (["f", "d/g", ""], ["f", "g"])):
+        client = put("-q", *args[:-1], server.url(args[-1]))
+        for name in there:
+            request = server.request(WRQ)
+            assert request.name == name
+            with server.answer(request, ack(0)) as peer:
+                receive(peer)
+        assert client.end() == b""
+
+
+@pytest.mark.parametrize("args, why", [
+    (["f"], "missing"), (["-", "tftp://h/"], "no name"), (["-", "-", "tftp://h/x/"], "only once"),
+    (["f", "udp://h:69"], "tftp://host/name"), (["name", "tftp://h/" + 251 * "x" + "/"], "255"),
+    (["f", "tftp://h/x;mode=mail"], "mode")])
+def test_command_lines_that_are_wrong(run, tmp_path, args, why):
+    done = run("put", *args, cwd=tmp_path)
+    assert done.returncode == 2 and why in done.stderr.decode()
+
+
+@pytest.mark.parametrize("path, why", [
+    ("none", b"open none: No such file"), (".", b"Is a directory"), ("/dev/zero", b"No such device"),
+    ("none/x", b"No such file")])
+def test_files_that_cannot_be_sent(server, put, path, why):
+    assert why in put(path, server.url()).end(9)
+    server.expect_silence()
+
+
+def test_a_file_that_shrinks(server, put, tmp_path):
+    client = put("--no-options", "f", server.url())
+    request = server.request(WRQ)
+    os.truncate(tmp_path / "f", 600)
+    with server.answer(request, ack(0)) as peer:
+        peer.expect(data(1, CONTENT[:512]))
+        peer.say(ack(1))
+        assert code_of(peer.hear()) == 0
+        assert b"read f: Input/output error (it has become shorter)" in client.end(9)
+
+
+def test_the_first_failure_counts(server, put):
+    client = put("none", "f", server.url("d/"))
+    request = server.request(WRQ)
+    assert request.name == "d/f"
+    with server.answer(request, ack(0)) as peer:
+        assert receive(peer) == CONTENT
+    assert client.end(9).count(b"\n") == 2
+
+
+def test_strangers(server, put):
+    client = put("--no-options", "f", server.url())
+    request = server.request(WRQ)
+    with server.answer(request, ack(0)) as peer, Peer(request.client) as stranger:
+        peer.expect(data(1, CONTENT[:512]))
+        stranger.say(ack(1), error(0, "die"))
+        assert code_of(stranger.hear()) == 5
+        stranger.expect_silence()
+        peer.say(ack(1))
+        until(lambda: peer.hear() == data(2, CONTENT[512:1024]), "the second block")
+        peer.say(ack(2))
+        peer.expect(data(3, CONTENT[1024:]))
+        peer.say(ack(3))
+        client.end()
+
+
+def test_nobody_listens(put):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
+        gone.bind(("127.0.0.1", 0))
+        port = gone.getsockname()[1]
+    assert b"Connection refused" in put("f", f"tftp://127.0.0.1:{port}/x").end(4)
+
+
+def test_the_end_is_not_acknowledged(server, put):
+    client = put("--timeout", "50ms", "--retries", "2", "f", server.url())
+    with server.answer(server.request(WRQ), ack(0)) as peer:
+        for number in (1, 2):
+            peer.expect(data(number, CONTENT[512 * number - 512:512 * number]))
+            peer.say(ack(number))
+        assert b"the end was not acknowledged" in client.end(5)
+
+
+def test_interrupted(server, put):
+    client = put("f", server.url())
+    with server.answer(server.request(WRQ), ack(0)) as peer:
+        peer.expect(data(1, CONTENT[:512]))
+        client.send_signal(signal.SIGINT)
+        until(lambda: peer.hear()[1] == 5, "ERROR")
+        assert client.end(130) == b""
+
+
+def test_interrupted_while_nothing_comes(server, put):
+    client = put("-v", "-", server.url(), stdin=subprocess.PIPE)
+    client.stdin.write(b"x")
+    server.request(WRQ)
+    client.send_signal(signal.SIGTERM)
+    client.end(130)
+
+
+def test_json(server, put):
+    client = put("--json", "f", server.url("x"))
+    with server.answer(server.request(WRQ), ack(0)) as peer:
+        receive(peer)
+        client.end()
+    [event] = events(read_all(client.stdout))
+    assert (event["event"], event["op"], event["file"], event["octets"], event["blocks"]) == (
+        "transfer", "put", "f", len(CONTENT), 3)

@@ -1,0 +1,120 @@
+"""TFTP servers in a few lines, for what a good server never does.
+
+    server = Server()
+    request = server.request()            # Request(op, name, mode, options, client)
+    peer = server.answer(request, oack(blksize=1024))
+    peer.expect(ack(0))
+"""
+import collections
+import socket
+
+from conftest import QUIET_S, WAIT_S
+
+RRQ, WRQ, DATA, ACK, ERROR, OACK = range(1, 7)
+
+Request = collections.namedtuple("Request", "op name mode options client")
+
+
+def data(number, payload=b""):
+    return DATA.to_bytes(2, "big") + (number % 65536).to_bytes(2, "big") + payload
+
+
+def ack(number):
+    return ACK.to_bytes(2, "big") + (number % 65536).to_bytes(2, "big")
+
+
+def error(code, text=""):
+    return ERROR.to_bytes(2, "big") + code.to_bytes(2, "big") + text.encode() + b"\0"
+
+
+def oack(**options):
+    pairs = "".join(f"{name}\0{value}\0" for name, value in options.items())
+    return OACK.to_bytes(2, "big") + pairs.encode()
+
+
+def code_of(packet):
+    assert packet[:2] == ERROR.to_bytes(2, "big"), packet
+    return int.from_bytes(packet[2:4], "big")
+
+
+def read_request(packet, client):
+    assert packet.endswith(b"\0"), packet
+    name, mode, *rest = packet[2:-1].split(b"\0")
+    assert len(rest) % 2 == 0, packet
+    options = {rest[i].decode(): int(rest[i + 1]) for i in range(0, len(rest), 2)}
+    return Request(packet[1], name.decode(), mode.decode(), options, client)
+
+
+class Peer(socket.socket):
+    """One end: the server's port of a transfer, or a stranger."""
+
+    def __init__(self, client=None, host="127.0.0.1"):
+        super().__init__(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
+        self.settimeout(WAIT_S)
+        self.bind((host, 0))
+        self.client = client
+
+    def say(self, *packets):
+        for packet in packets:
+            self.sendto(packet, self.client)
+
+    def hear(self):
+        packet, source = self.recvfrom(65536)
+        assert self.client in (None, source)
+        return packet
+
+    def expect(self, *packets):
+        for packet in packets:
+            heard = self.hear()
+            assert heard == packet, heard[:100]
+
+    def expect_silence(self):
+        self.settimeout(QUIET_S)
+        try:
+            heard = self.recv(65536)
+        except TimeoutError:
+            heard = None
+        self.settimeout(WAIT_S)
+        assert heard is None, heard[:100]
+
+
+class Server(Peer):
+    def url(self, file="f"):
+        name = self.getsockname()
+        host = f"[{name[0]}]" if ":" in name[0] else name[0]
+        return f"tftp://{host}:{name[1]}/{file}"
+
+    def request(self, op=RRQ):
+        request = read_request(*self.recvfrom(65536))
+        assert request.op == op
+        return request
+
+    def answer(self, request, *packets, host=None):
+        """Answers from a new port, as a transfer's own."""
+        peer = Peer(request.client, host or self.getsockname()[0])
+        peer.say(*packets)
+        return peer
+
+
+def send(peer, content, blksize=512, window=1):
+    """Sends all of it to a client that has begun, without a loss; the ACKs, too."""
+    blocks = [content[at:at + blksize] for at in range(0, len(content) + 1, blksize)]
+    for first in range(0, len(blocks), window):
+        burst = blocks[first:first + window]
+        peer.say(*(data(first + i + 1, block) for i, block in enumerate(burst)))
+        peer.expect(ack(first + len(burst)))
+
+
+def receive(peer, blksize=512, window=1):
+    """Takes a file of a client that has begun, without a loss."""
+    content, number = b"", 0
+    while True:
+        packet = peer.hear()
+        number += 1
+        assert packet[:4] == data(number), packet[:4]
+        content += packet[4:]
+        if len(packet) < blksize + 4 or number % window == 0:
+            peer.say(ack(number))
+        if len(packet) < blksize + 4:
+            return content

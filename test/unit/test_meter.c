@@ -1,0 +1,166 @@
+/* test_meter.c: how far and how fast, as words. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <string.h>
+
+#include <sockeye/time.h>
+
+#include "tool/meter.h"
+
+#define MiB (UINT64_C(1) << 20)
+
+static void test_quantities(void **state)
+{
+	static const struct {
+		uint64_t octets;
+		const char *text, *rate;
+	} rows[] = {
+	    {0, "0 B", "0 B/s"},
+	    {1, "1 B", "1 B/s"},
+	    {999, "999 B", "999 B/s"},
+	    {1000, "1000 B", "1.0 kB/s"},
+	    {1023, "1023 B", "1.0 kB/s"},
+	    {1024, "1.0 KiB", "1.0 kB/s"},
+	    {9999, "9.8 KiB", "10.0 kB/s"},
+	    {1048575, "1.0 MiB", "1.0 MB/s"},
+	    {999999, "977 KiB", "1.0 MB/s"},
+	    {33554432, "32.0 MiB", "33.6 MB/s"},
+	    {UINT64_C(5) << 30, "5.0 GiB", "5.4 GB/s"},
+	    {UINT64_MAX, "16384 PiB", "18446744 TB/s"},
+	};
+	char text[SOCKEYE__QUANTITY_MAX];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		assert_string_equal(sockeye__octets_text(rows[i].octets, text), rows[i].text);
+		assert_string_equal(sockeye__rate_text((double)rows[i].octets, text), rows[i].rate);
+	}
+}
+
+static void test_rate(void **state)
+{
+	struct sockeye__meter m = {0};
+
+	(void)state;
+	assert_true(sockeye__meter_rate(&m) == 0);
+	sockeye__meter_add(&m, 5, 100);
+	assert_true(sockeye__meter_rate(&m) == 0);
+	sockeye__meter_add(&m, 5, 200); /* no time has gone by */
+	assert_true(sockeye__meter_rate(&m) == 0);
+	sockeye__meter_add(&m, 5 + SOCKEYE_NS_PER_S, 1100);
+	assert_true(sockeye__meter_rate(&m) == 1000);
+	sockeye__meter_add(&m, 5 + 2 * SOCKEYE_NS_PER_S, 50); /* from the beginning again */
+	assert_true(sockeye__meter_rate(&m) == 0);
+}
+
+/* Only the last seconds count, at any number of samples. */
+static void test_rate_forgets(void **state)
+{
+	struct sockeye__meter m = {0};
+	uint64_t octets = 0, now = 1;
+
+	(void)state;
+	for (int i = 0; i < 100; i++, now += 100 * SOCKEYE_NS_PER_MS)
+		sockeye__meter_add(&m, now, octets += 1000);
+	assert_true(sockeye__meter_rate(&m) == 10000);
+	for (int i = 0; i < 50; i++, now += 100 * SOCKEYE_NS_PER_MS)
+		sockeye__meter_add(&m, now, octets);
+	assert_true(sockeye__meter_rate(&m) == 0);
+	assert_true(m.count <= SOCKEYE__METER_SAMPLES);
+}
+
+static const char *line(const char *name, uint64_t octets, uint64_t size, double rate,
+			unsigned width)
+{
+	static char buf[512];
+	struct sockeye__meter_view v = {
+	    .name = name, .octets = octets, .size = size, .rate = rate, .width = width};
+	size_t len = sockeye__meter_line(&v, buf, sizeof buf);
+
+	assert_int_equal(len, strlen(buf));
+	return buf;
+}
+
+static void test_lines(void **state)
+{
+	(void)state;
+	assert_string_equal(line("f", 5 * MiB, 10 * MiB, MiB, 60),
+			    "f  50% [==========>          ] 5.0 MiB, 1.0 MB/s, 0:05 left");
+	assert_string_equal(line("f", 0, 10 * MiB, 0, 50),
+			    "f   0% [>                            ] 0 B, 0 B/s");
+	assert_string_equal(line("f", 10 * MiB, 10 * MiB, MiB, 60),
+			    "f 100% [====================] 10.0 MiB, 1.0 MB/s, 0:00 left");
+	assert_string_equal(line("f", 3 * MiB, 0, MiB, 60), "f 3.0 MiB, 1.0 MB/s");
+	assert_string_equal(line("f", MiB, 8000 * MiB, MiB, 40),
+			    "f   0% 1.0 MiB, 1.0 MB/s, 2:13:19 left");
+	/* a server that promised too little */
+	assert_string_equal(line("f", 3 * MiB, MiB, MiB, 40),
+			    "f 100% 3.0 MiB, 1.0 MB/s, 0:00 left");
+}
+
+static void test_narrow(void **state)
+{
+	(void)state;
+	assert_string_equal(line("a-long-name-of-a-file", 5 * MiB, 10 * MiB, MiB, 50),
+			    "a-long-name-...  50% 5.0 MiB, 1.0 MB/s, 0:05 left");
+	assert_string_equal(line("a-long-name-of-a-file", 5 * MiB, 10 * MiB, MiB, 40),
+			    "  50% 5.0 MiB, 1.0 MB/s, 0:05 left");
+	assert_string_equal(line("f", 5 * MiB, 10 * MiB, MiB, 8), "f  50%");
+	assert_string_equal(line("f", 5 * MiB, 10 * MiB, MiB, 0), "");
+}
+
+/* Whatever the width, the line leaves the last column free. */
+static void test_every_width(void **state)
+{
+	(void)state;
+	for (unsigned width = 10; width < 200; width++) {
+		for (size_t name = 0; name < 40; name++) {
+			char text[41] = "";
+
+			memset(text, 'n', name);
+			assert_true(strlen(line(text, 5 * MiB, 10 * MiB, MiB, width)) < width);
+			assert_true(strlen(line(text, 5 * MiB, 0, MiB, width)) < width);
+		}
+	}
+}
+
+/* Characters of several octets count once and are not cut. */
+static void test_characters(void **state)
+{
+	(void)state;
+	assert_string_equal(
+	    line("\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4", MiB, 0, MiB, 28),
+	    "\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4... 1.0 MiB, 1.0 MB/s");
+}
+
+static void test_color(void **state)
+{
+	struct sockeye__meter_view v = {.name = "f", .octets = 1, .size = 2, .width = 60};
+	char plain[512], colored[512];
+
+	(void)state;
+	sockeye__meter_line(&v, plain, sizeof plain);
+	v.color = true;
+	sockeye__meter_line(&v, colored, sizeof colored);
+	assert_null(strchr(plain, '\033'));
+	assert_non_null(strchr(colored, '\033'));
+	assert_int_equal(strlen(colored), strlen(plain) + strlen("\033[32m\033[0m"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_quantities),   cmocka_unit_test(test_rate),
+	    cmocka_unit_test(test_rate_forgets), cmocka_unit_test(test_lines),
+	    cmocka_unit_test(test_narrow),       cmocka_unit_test(test_every_width),
+	    cmocka_unit_test(test_characters),   cmocka_unit_test(test_color),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
