@@ -55,7 +55,8 @@ enum sockeye_exit {
 	X(IN_USE_LIVE, -5301, LOCAL, "a live server already listens on this socket path") \
 	X(NOT_A_SOCKET, -5302, LOCAL, "the path exists and is not a socket") \
 	X(MODEL, -5303, USAGE, "unknown server model") \
-	X(SCHEME_UNSUPPORTED, -5304, UNSUPPORTED, "this build cannot open this scheme")
+	X(SCHEME_UNSUPPORTED, -5304, UNSUPPORTED, "this build cannot open this scheme") \
+	X(RULES, -5305, LOCAL, "the rules are wrong")
 
 enum sockeye_error {
 #define SOCKEYE_ERROR_ENUM(name, code, exit, text) SOCKEYE_E_##name = (code),

@@ -154,7 +154,8 @@ uint16_t sockeye_sockaddr_port(const struct sockeye_sockaddr *name)
 
 bool sockeye_sockaddr_equal(const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b)
 {
-	struct sockeye_sockaddr x = sockeye__sockaddr_unmapped(a), y = sockeye__sockaddr_unmapped(b);
+	struct sockeye_sockaddr x = sockeye__sockaddr_unmapped(a),
+				y = sockeye__sockaddr_unmapped(b);
 	int family = family_of(&x);
 
 	if (family != family_of(&y))

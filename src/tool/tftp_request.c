@@ -28,6 +28,7 @@ struct request {
 	struct sockeye__tftp_packet packet;
 	bool upload;
 	char name[SOCKEYE__TFTP_NAME_MAX];
+	char note[192]; /* what the log says instead of what the peer is told */
 	struct sockeye__tftp_terms terms;
 	struct sockeye__tftp_options asked;
 };
@@ -67,7 +68,7 @@ static void refuse(const struct request *r, uint16_t code, const char *text, int
 	    .name = r->name,
 	    .asked = r->packet.name,
 	    .refused = true,
-	    .text = text,
+	    .text = r->note[0] != '\0' ? r->note : text,
 	    .code = code,
 	    .err = err,
 	};
@@ -125,10 +126,18 @@ static bool name_find(struct request *r)
 		       err == -EINVAL ? "no name" : "name too long", err);
 		return false;
 	}
-	if (err < 0 || mapped.denied) {
-		bool says = err == 0 && mapped.text[0] != '\0';
-
-		refuse(r, SOCKEYE__TFTP_ACCESS, says ? mapped.text : "refused by a rule", err);
+	if (err == -EACCES) {
+		refuse_for(r, err);
+		return false;
+	}
+	if (err < 0) { /* rules that are too much for this name: for our eyes */
+		snprintf(r->note, sizeof r->note, "rules, line %u: %s", mapped.rule, mapped.text);
+		refuse(r, SOCKEYE__TFTP_ACCESS, "refused by a rule", err);
+		return false;
+	}
+	if (mapped.denied) {
+		refuse(r, SOCKEYE__TFTP_ACCESS,
+		       mapped.text[0] != '\0' ? mapped.text : "refused by a rule", 0);
 		return false;
 	}
 	if (server->config.unique_root)

@@ -56,6 +56,8 @@ static int file_parse(const char *path, parse_fn *parse, void *out, struct socke
 		return sockeye__fail_set(fail, "read rules", path, err);
 	err = parse(text, len, out, &error);
 	free(text);
+	if (err == -EINVAL)
+		err = SOCKEYE_E_RULES;
 	if (err < 0) {
 		sockeye__fail_set(fail, "read rules", path, err);
 		if (error.line > 0)
@@ -198,7 +200,9 @@ static void reload(struct sockeye__tftp_worker *w)
 
 	while (read(w->signals, &si, sizeof si) == (ssize_t)sizeof si)
 		;
-	if (rules_read(w->server, &fail) < 0) {
+	/* Every worker finds the same wrong. */
+	if (rules_read(w->server, &fail) < 0 &&
+	    w->w->index == sockeye__resident_first(w->w->server)) {
 		sockeye_fail_text(&fail, text, sizeof text);
 		sockeye__warn(w->w, text, 0);
 	}

@@ -50,6 +50,7 @@ static const struct {
     {SOCKEYE_E_MISMATCH, 8, "MISMATCH", "peer answered with other bytes than were sent"},
     {SOCKEYE_E_PEER, 8, "PEER", "peer answered with an error"},
     {SOCKEYE_E_SCHEME_UNSUPPORTED, 10, "SCHEME_UNSUPPORTED", "this build cannot open this scheme"},
+    {SOCKEYE_E_RULES, 9, "RULES", "the rules are wrong"},
     {-4000, 1, "UNKNOWN", "Unknown error"},
     {-4999, 1, "UNKNOWN", "Unknown error"},
     {INT_MIN, 1, "UNKNOWN", "Unknown error"},
