@@ -57,8 +57,8 @@ bool sockeye__tftp_store_replaced(const struct sockeye__tftp_store *s)
 {
 	struct stat st;
 
-	return fstat(s->root, &st) == 0 && st.st_nlink == 0 &&
-	       stat(s->config.root, &st) == 0 && S_ISDIR(st.st_mode);
+	return fstat(s->root, &st) == 0 && st.st_nlink == 0 && stat(s->config.root, &st) == 0 &&
+	       S_ISDIR(st.st_mode);
 }
 
 void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s)

@@ -305,11 +305,14 @@ static void test_root_goes_and_comes(void **state)
 	for (int i = 0; i < 4; i++) {
 		store.by_hand = i % 2;
 		tree_clear(&tree);
+		assert_false(sockeye__tftp_store_replaced(&store));
 		assert_return_code(rmdir(tree.path), errno);
+		assert_false(sockeye__tftp_store_replaced(&store));
 		assert_int_equal(got("file"), SOCKEYE__TFTP_NOT_FOUND);
 		assert_true(put_text("new", "x") < 0);
 		assert_true(put_text("folder/new", "x") < 0);
 		root_make(i < 2 ? "back" : "again");
+		assert_true(sockeye__tftp_store_replaced(&store));
 		if (i == 3) { /* an upload finds it as well */
 			assert_int_equal(put_text("new", "x"), 0);
 			assert_string_equal(file_text(tree.fd, "new"), "x");
