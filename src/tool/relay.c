@@ -3,6 +3,7 @@
  * passes. See relay.h.
  */
 #include <errno.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -13,6 +14,10 @@
 #include <sockeye/time.h>
 
 #include "tool/relay_run.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
 #define EVENTS        64
 #define ROUNDS        4 /* batches of one socket before the next */
@@ -51,7 +56,6 @@ static void judge(struct sockeye__relay_run *run, struct sockeye__relay_flow *fl
 {
 	struct sockeye__relay_verdict verdict;
 
-	sockeye__relay_flow_touch(run, flow);
 	sockeye__relay_judge(&run->opts.rules[way], &flow->streams[way], data, len, &verdict);
 	tell(run, flow, way, &verdict, data, len);
 	if (verdict.fate != SOCKEYE__RELAY_PASSED) {
@@ -112,11 +116,46 @@ static void inbox_reset(struct sockeye__relay_inbox *in)
 	in->used = 0;
 }
 
-/* Whether there may be more. */
-static bool receive_batch(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
+/* The size of the packets that a message is made of (UDP_GRO): all but the last
+ * are so long. */
+static size_t segment_of(struct msghdr *msg, size_t len)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+		int segment = 0;
+
+		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO)
+			memcpy(&segment, CMSG_DATA(c), sizeof(segment));
+		if (segment > 0)
+			return (size_t)segment;
+	}
+	return len;
+}
+
+static void take(struct sockeye__relay_run *run, struct sockeye__relay_port *port, unsigned i)
 {
 	enum sockeye__relay_way way =
 	    port->kind == SOCKEYE__RELAY_TARGET ? SOCKEYE__RELAY_DOWN : SOCKEYE__RELAY_UP;
+	struct msghdr *msg = &run->inbox.msgs[i].msg_hdr;
+	size_t len = run->inbox.msgs[i].msg_len, segment = segment_of(msg, len), at = 0;
+	struct sockeye__relay_door *door;
+	struct sockeye__relay_flow *flow = sort(run, port, msg, &door);
+
+	if (flow == NULL)
+		return;
+	sockeye__relay_flow_touch(run, flow);
+	do { /* an empty one is one, too */
+		size_t n = len - at < segment ? len - at : segment;
+
+		run->counts->way[way].in++;
+		run->counts->way[way].in_octets += n;
+		judge(run, flow, door, way, run->inbox.data[i] + at, n);
+		at += n;
+	} while (at < len);
+}
+
+/* Whether there may be more. */
+static bool receive_batch(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
+{
 	struct sockeye__relay_inbox *in = &run->inbox;
 	int n;
 
@@ -126,16 +165,8 @@ static bool receive_batch(struct sockeye__relay_run *run, struct sockeye__relay_
 		return false; /* of a client that is gone ICMP may tell: nothing to do */
 	in->used = (unsigned)n;
 	run->now_ns = sockeye_now().mono_ns;
-	for (unsigned i = 0; i < in->used; i++) {
-		struct sockeye__relay_door *door;
-		struct sockeye__relay_flow *flow = sort(run, port, &in->msgs[i].msg_hdr, &door);
-
-		if (flow == NULL)
-			continue;
-		run->counts->way[way].in++;
-		run->counts->way[way].in_octets += in->msgs[i].msg_len;
-		judge(run, flow, door, way, in->data[i], in->msgs[i].msg_len);
-	}
+	for (unsigned i = 0; i < in->used; i++)
+		take(run, port, i);
 	sockeye__relay_flush(run);
 	return n == SOCKEYE__RELAY_BATCH;
 }
@@ -287,7 +318,7 @@ static int init(struct sockeye__relay_run *run, const struct sockeye_listener *l
 		    .fd = listeners[i].fd,
 		    .wildcard = is_wildcard(&listeners[i].name),
 		};
-		err = sockeye__relay_buffers(listeners[i].fd);
+		err = sockeye__relay_prepare(listeners[i].fd);
 		if (err == 0)
 			err = sockeye__relay_watch(run, &run->listeners[i]);
 	}

@@ -2,11 +2,16 @@
  * relay_flow.c: flows, found by their client's address, and their sockets.
  */
 #include <errno.h>
+#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tool/relay_run.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104 /* linux/udp.h does not go with netinet/udp.h */
+#endif
 
 #define BUFFER_OCTETS (8 << 20) /* of a socket, so that it is not we who lose packets */
 
@@ -99,7 +104,7 @@ static bool is_of(const struct sockeye__relay_flow *flow,
 
 /* --- sockets --- */
 
-int sockeye__relay_buffers(int fd)
+int sockeye__relay_prepare(int fd)
 {
 	static const struct {
 		int force, plain;
@@ -113,6 +118,7 @@ int sockeye__relay_buffers(int fd)
 		if (err < 0)
 			return err;
 	}
+	(void)sockeye__option_set(fd, IPPROTO_UDP, UDP_GRO, 1);
 	return 0;
 }
 
@@ -124,7 +130,7 @@ static int socket_open(const struct sockeye_sockaddr *name)
 	if (err < 0)
 		return err;
 	fd = sockeye__socket_open(&kind, SOCK_NONBLOCK);
-	err = fd < 0 ? fd : sockeye__relay_buffers(fd);
+	err = fd < 0 ? fd : sockeye__relay_prepare(fd);
 	if (err < 0 && fd >= 0)
 		close(fd);
 	return err < 0 ? err : fd;

@@ -13,6 +13,7 @@
 #include "tool/relay.h"
 
 #define SOCKEYE__RELAY_BATCH       64
+#define SOCKEYE__RELAY_SLICES      512   /* of memory, in what leaves in one call */
 #define SOCKEYE__RELAY_DOORS_MAX   8     /* of a flow, the listening port among them */
 #define SOCKEYE__RELAY_PACKETS_MAX 65536 /* that wait */
 
@@ -70,15 +71,26 @@ struct sockeye__relay_flow {
 	struct sockeye__relay_once *once;
 };
 
+/* Packets of one size to one receiver, which may leave as one message of several
+ * segments (UDP_SEGMENT, udp(7)); the last may be shorter, and ends it. */
+struct sockeye__relay_parcel {
+	const struct sockeye__relay_flow *flow;
+	const struct sockeye__relay_door *door;
+	size_t size, total; /* octets of a packet, and of all */
+	unsigned count;
+};
+
 /* What leaves by one socket in one call. */
 struct sockeye__relay_outbox {
 	int fd;
 	enum sockeye__relay_way way;
-	unsigned count;
+	bool apart[SOCKEYE__RELAY_WAYS]; /* segments do not work there */
+	unsigned count, slice_count;
 	struct mmsghdr msgs[SOCKEYE__RELAY_BATCH];
-	struct iovec iovs[SOCKEYE__RELAY_BATCH];
+	struct sockeye__relay_parcel parcels[SOCKEYE__RELAY_BATCH];
 	struct sockeye_sockaddr names[SOCKEYE__RELAY_BATCH];
 	_Alignas(struct cmsghdr) uint8_t control[SOCKEYE__RELAY_BATCH][SOCKEYE__CONTROL_MAX];
+	struct iovec slices[SOCKEYE__RELAY_SLICES];
 	struct sockeye__relay_packet *sent; /* copies, free to go once this is */
 };
 
@@ -138,8 +150,10 @@ struct sockeye__relay_flow *sockeye__relay_flow_of(struct sockeye__relay_run *ru
 						   struct sockeye__relay_port *listener,
 						   const struct sockeye_dgram *client);
 
-/* Makes the buffers of a socket large, as far as that is allowed: 0 or -errno. */
-int sockeye__relay_buffers(int fd);
+/* Makes the buffers of a socket large, as far as that is allowed, and has it
+ * hand over several packets of one sender at once where the kernel can: 0 or
+ * -errno. */
+int sockeye__relay_prepare(int fd);
 void sockeye__relay_flow_close(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
 /* The flow has been used now. */

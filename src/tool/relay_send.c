@@ -4,6 +4,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "tool/relay_run.h"
 
 #define HOLD_NS      (20 * SOCKEYE_NS_PER_MS) /* nothing more may come */
+#define SEGMENTS_MAX 64                       /* of one UDP_SEGMENT message, udp(7) */
 #define SEND_WAIT_MS 10
 
 /* A packet on its way out. */
@@ -41,36 +43,122 @@ static void copy_free(struct sockeye__relay_run *run, struct sockeye__relay_pack
 
 /* --- out --- */
 
+static void count_out(struct sockeye__relay_run *run, enum sockeye__relay_way way, size_t packets,
+		      size_t octets)
+{
+	run->counts->way[way].out += packets;
+	run->counts->way[way].out_octets += octets;
+}
+
+/* Whether a send that failed is to be tried again, once for each reason. */
+static bool again(int fd, int err, unsigned *tried)
+{
+	unsigned bit = err == EAGAIN ? 1 : err == ECONNREFUSED ? 2 : 0;
+
+	if (err == EINTR)
+		return true;
+	if (bit == 0 || *tried & bit)
+		return false;
+	*tried |= bit;
+	if (err == EAGAIN)
+		(void)poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, SEND_WAIT_MS);
+	return true; /* a refusal is told of an earlier packet */
+}
+
+/* Sends the packets of a parcel one by one. */
+static void send_apart(struct sockeye__relay_run *run, struct msghdr parcel, size_t size)
+{
+	struct sockeye__relay_outbox *o = &run->outbox;
+
+	for (size_t i = 0; i < parcel.msg_iovlen; i++) {
+		struct iovec rest = parcel.msg_iov[i];
+
+		while (rest.iov_len > 0) {
+			struct iovec one = {rest.iov_base,
+					    rest.iov_len < size ? rest.iov_len : size};
+			struct msghdr msg = parcel;
+			unsigned tried = 0;
+			ssize_t n;
+
+			msg.msg_iov = &one;
+			msg.msg_iovlen = 1;
+			do
+				n = sendmsg(o->fd, &msg, MSG_NOSIGNAL);
+			while (n < 0 && again(o->fd, errno, &tried));
+			if (n >= 0)
+				count_out(run, o->way, 1, one.iov_len);
+			else
+				run->counts->way[o->way].lost++;
+			rest.iov_base = (uint8_t *)rest.iov_base + one.iov_len;
+			rest.iov_len -= one.iov_len;
+		}
+	}
+}
+
+/* What the kernel says of segments that are longer than the link takes, and
+ * where it has none. */
+static bool refuses_segments(int err)
+{
+	return err == EINVAL || err == EMSGSIZE || err == EIO || err == EOPNOTSUPP ||
+	       err == ENOPROTOOPT;
+}
+
+/* A message could not be sent. */
+static void send_failed(struct sockeye__relay_run *run, unsigned i, int err)
+{
+	struct sockeye__relay_outbox *o = &run->outbox;
+	struct sockeye__relay_parcel *p = &o->parcels[i];
+	struct msghdr msg = o->msgs[i].msg_hdr;
+
+	if (p->count == 1 || !refuses_segments(err)) {
+		run->counts->way[o->way].lost += p->count;
+		return;
+	}
+	o->apart[o->way] = true;
+	if (msg.msg_name != NULL && p->door->port.wildcard)
+		sockeye__dgram_source(&msg, o->control[i], &p->flow->client);
+	else
+		msg.msg_controllen = 0;
+	send_apart(run, msg, p->size);
+}
+
+/* Has the kernel cut the message into packets of that size. */
+static void segments_set(struct msghdr *msg, void *control, size_t size)
+{
+	uint16_t value = (uint16_t)size;
+	struct cmsghdr *c = (struct cmsghdr *)((uint8_t *)control + msg->msg_controllen);
+
+	memset(c, 0, CMSG_SPACE(sizeof(value)));
+	*c = (struct cmsghdr){
+	    .cmsg_level = IPPROTO_UDP,
+	    .cmsg_type = UDP_SEGMENT,
+	    .cmsg_len = CMSG_LEN(sizeof(value)),
+	};
+	memcpy(CMSG_DATA(c), &value, sizeof(value));
+	msg->msg_control = control;
+	msg->msg_controllen += CMSG_SPACE(sizeof(value));
+}
+
 void sockeye__relay_flush(struct sockeye__relay_run *run)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
-	struct sockeye__relay_counts *counts = run->counts;
-	bool waited = false, refused = false;
-	unsigned done = 0;
+	unsigned done = 0, tried = 0;
 
+	for (unsigned i = 0; i < o->count; i++)
+		if (o->parcels[i].count > 1)
+			segments_set(&o->msgs[i].msg_hdr, o->control[i], o->parcels[i].size);
 	while (done < o->count) {
 		int n = sendmmsg(o->fd, o->msgs + done, o->count - done, MSG_NOSIGNAL);
 
-		if (n < 0 && errno == EINTR)
+		if (n <= 0 && again(o->fd, errno, &tried))
 			continue;
-		if (n < 0 && errno == EAGAIN && !waited) {
-			waited = true;
-			(void)poll(&(struct pollfd){.fd = o->fd, .events = POLLOUT}, 1,
-				   SEND_WAIT_MS);
-			continue;
-		}
-		if (n < 0 && errno == ECONNREFUSED && !refused) {
-			refused = true; /* that was said of an earlier packet */
-			continue;
-		}
-		for (int i = 0; i < n; i++)
-			counts->way[o->way].out_octets += o->msgs[done + (unsigned)i].msg_len;
-		counts->way[o->way].out += n > 0 ? (unsigned)n : 0;
-		counts->way[o->way].lost += n <= 0;
-		done += n > 0 ? (unsigned)n : 1;
-		refused = false;
+		if (n <= 0)
+			send_failed(run, done++, errno);
+		for (; n > 0; n--, done++)
+			count_out(run, o->way, o->parcels[done].count, o->parcels[done].total);
+		tried = 0;
 	}
-	o->count = 0;
+	o->count = o->slice_count = 0;
 	while (o->sent != NULL) {
 		struct sockeye__relay_packet *copy = o->sent;
 
@@ -79,20 +167,41 @@ void sockeye__relay_flush(struct sockeye__relay_run *run)
 	}
 }
 
-static void post(struct sockeye__relay_run *run, const struct passing *p)
+/* Whether the packet goes into the last parcel. */
+static bool joins(const struct sockeye__relay_outbox *o, const struct passing *p)
+{
+	const struct sockeye__relay_parcel *last;
+
+	if (o->count == 0)
+		return false;
+	last = &o->parcels[o->count - 1];
+	return o->way == p->way && !o->apart[p->way] && last->flow == p->flow &&
+	       last->door == p->door && p->len > 0 && p->len <= last->size &&
+	       last->total == last->count * last->size && last->count < SEGMENTS_MAX &&
+	       last->total + p->len <= SOCKEYE_UDP_PAYLOAD_MAX;
+}
+
+static void slice_add(struct sockeye__relay_outbox *o, struct msghdr *msg, const struct passing *p)
+{
+	struct iovec *last = o->slice_count > 0 ? &o->slices[o->slice_count - 1] : NULL;
+
+	if (msg->msg_iovlen > 0 && (uint8_t *)last->iov_base + last->iov_len == p->data) {
+		last->iov_len += p->len;
+		return;
+	}
+	o->slices[o->slice_count++] = (struct iovec){(void *)(uintptr_t)p->data, p->len};
+	msg->msg_iovlen++;
+}
+
+/* Begins a parcel of the outbox. */
+static struct msghdr *parcel_new(struct sockeye__relay_run *run, const struct passing *p)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
 	bool up = p->way == SOCKEYE__RELAY_UP;
-	int fd = up ? p->flow->target.fd : p->door->port.fd;
-	struct msghdr *msg;
+	struct msghdr *msg = &o->msgs[o->count].msg_hdr;
 
-	if (o->count == SOCKEYE__RELAY_BATCH || (o->count > 0 && (o->fd != fd || o->way != p->way)))
-		sockeye__relay_flush(run);
-	o->fd = fd;
-	o->way = p->way;
-	o->iovs[o->count] = (struct iovec){(void *)(uintptr_t)p->data, p->len};
-	msg = &o->msgs[o->count].msg_hdr;
-	*msg = (struct msghdr){.msg_iov = &o->iovs[o->count], .msg_iovlen = 1};
+	*msg = (struct msghdr){.msg_iov = &o->slices[o->slice_count]};
+	o->parcels[o->count] = (struct sockeye__relay_parcel){p->flow, p->door, p->len, 0, 0};
 	if (up || p->door->port.kind == SOCKEYE__RELAY_LISTENER) {
 		const struct sockeye_sockaddr *to = up ? &run->target_name : &p->flow->client.peer;
 		struct sockeye_sockaddr *name = &o->names[o->count];
@@ -106,6 +215,25 @@ static void post(struct sockeye__relay_run *run, const struct passing *p)
 			sockeye__dgram_source(msg, o->control[o->count], &p->flow->client);
 	}
 	o->count++;
+	return msg;
+}
+
+static void post(struct sockeye__relay_run *run, const struct passing *p)
+{
+	struct sockeye__relay_outbox *o = &run->outbox;
+	int fd = p->way == SOCKEYE__RELAY_UP ? p->flow->target.fd : p->door->port.fd;
+	struct msghdr *msg;
+
+	if (o->slice_count == SOCKEYE__RELAY_SLICES ||
+	    (o->count == SOCKEYE__RELAY_BATCH && !joins(o, p)) ||
+	    (o->count > 0 && (o->fd != fd || o->way != p->way)))
+		sockeye__relay_flush(run);
+	o->fd = fd;
+	msg = joins(o, p) ? &o->msgs[o->count - 1].msg_hdr : parcel_new(run, p);
+	o->way = p->way;
+	slice_add(o, msg, p);
+	o->parcels[o->count - 1].total += p->len;
+	o->parcels[o->count - 1].count++;
 }
 
 static void send_now(struct sockeye__relay_run *run, const struct passing *p)

@@ -147,6 +147,85 @@ def test_an_answer_comes_from_the_address_that_was_asked(relay, target):
     assert counters(started)["flows"] == 2  # one of each address of ours
 
 
+# --- several packets in one system call ---
+
+UDP_SEGMENT, UDP_GRO = 103, 104
+
+
+def segments(client, sizes, size):
+    """Sends packets of that size, the last as short as it comes, in one call."""
+    data = b"".join(bytes([i]) * n for i, n in enumerate(sizes))
+    client.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, size)
+    client.send(data)
+    client.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, 0)
+
+
+def test_segments_are_packets(relay, target):
+    """What a sender gave to the kernel in one call is judged one by one."""
+    sock, url = target()
+    started, own = relay(url, "--drop-nth-up", "3,9", "--drop-nth-down", "1")
+    with connect_to(own) as client:
+        segments(client, [100] * 9 + [50], 100)
+        came = [sock.recvfrom(1000) for _ in range(8)]
+        assert [packet for packet, _ in came] == [
+            bytes([i]) * (50 if i == 9 else 100) for i in (0, 1, 3, 4, 5, 6, 7, 9)]
+        sock.connect(came[0][1])
+        segments(sock, [1000] * 20, 1000)
+        assert [client.recv(2000) for _ in range(19)] == [bytes([i]) * 1000 for i in range(1, 20)]
+        assert not readable(client, 0) and not readable(sock, 0)
+    counts = counters(started)
+    assert (counts["up"]["in"], counts["up"]["out"], counts["up"]["out_octets"]) == (10, 8, 750)
+    assert (counts["down"]["in"], counts["down"]["out"], counts["down"]["lost"]) == (20, 19, 0)
+
+
+def test_packets_of_one_size_may_leave_together(relay, target):
+    """As segments, and arrive as packets wherever nobody asked for more."""
+    sock, url = target()
+    sock.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
+    started, own = relay(url, "--delay-up", "50ms", "--duplicate-up", "50%", "--seed", "1",
+                         listen="udp4://*:0")
+    with connect_to(own.replace("0.0.0.0", "127.0.0.1")) as client:
+        sizes = [600, 600, 600, 0, 600, 700, 700, 5, 5, 6, 700, 0, 0]
+        for i, size in enumerate(sizes):
+            client.send(bytes([i]) * size)
+        came = messages = 0
+        data = b""
+        while data[-700:] != bytes([10]) * 700 or readable(sock, QUIET_S):
+            piece, ancillary, _, peer = sock.recvmsg(70000, 100)
+            data += piece
+            messages += 1
+            sizes_told = [struct.unpack("i", what)[0] for level, kind, what in ancillary
+                          if (level, kind) == (socket.IPPROTO_UDP, UDP_GRO)]
+            came += -(-len(piece) // sizes_told[0]) if sizes_told else 1
+        sock.sendto(b"y", peer)
+        assert client.recv(10) == b"y"
+    counts = counters(started)["up"]
+    assert came == counts["out"] == 13 + counts["duplicated"] and counts["duplicated"] > 3
+    assert messages < came
+    assert sorted(set(data)) == sorted({i for i, size in enumerate(sizes) if size})
+    assert len(data) == counts["out_octets"]
+
+
+def test_packets_longer_than_the_link_takes(netns, relay, target):
+    """Where the kernel refuses segments, each packet leaves on its own."""
+    subprocess.run(["ip", "link", "set", "lo", "mtu", "1500"], check=True)
+    sock, url = target()
+    started, own = relay(url, "--delay-up", "20ms", "--rate-down", "100M")
+    with connect_to(own) as client:
+        for _ in range(2):
+            for i in range(10):
+                client.send(bytes([i]) * 4000)
+            for i in range(10):
+                came, peer = sock.recvfrom(5000)
+                assert came == bytes([i]) * 4000
+        for i in range(10):
+            sock.sendto(bytes([i]) * 5000, peer)
+        for i in range(10):
+            assert client.recv(6000) == bytes([i]) * 5000
+    counts = counters(started)
+    assert (counts["up"]["out"], counts["up"]["lost"]) == (20, 0)
+
+
 # --- other ports of the target ---
 
 def test_another_port_of_the_target_is_another_port_here(relay, target):
