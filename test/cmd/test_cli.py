@@ -7,7 +7,7 @@ import pytest
 
 from conftest import SOCKEYE, events
 
-COMMANDS = ["bench", "connect", "listen", "relay", "serve"]
+COMMANDS = ["bench", "connect", "get", "listen", "put", "relay", "serve"]
 each_command = pytest.mark.parametrize("command", COMMANDS)
 
 
