@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -59,15 +60,83 @@ struct walk {
 	char rest[PATH_MAX]; /* still to go */
 };
 
+static bool same_folder(int fd, const struct stat *st)
+{
+	struct stat other;
+
+	return fstat(fd, &other) == 0 && other.st_dev == st->st_dev && other.st_ino == st->st_ino;
+}
+
+/* Where an absolute target comes into the root: the part of it from there on.
+ * It is looked for by the folders themselves, not by the root's name, which may
+ * have links in it. NULL: nowhere; whatever the reason, a stranger is told the
+ * same. */
+static const char *target_inside(int root, const char *target)
+{
+	struct stat st;
+	char name[NAME_MAX + 1];
+	int dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	bool found = false;
+
+	if (dir < 0 || fstat(root, &st) < 0)
+		goto out;
+	while (!(found = same_folder(dir, &st))) {
+		size_t len;
+		int next;
+
+		target += strspn(target, "/");
+		len = strcspn(target, "/");
+		if (len == 0 || len > NAME_MAX)
+			break;
+		memcpy(name, target, len);
+		name[len] = '\0';
+		target += len;
+		next = openat(dir, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (next < 0)
+			break;
+		close(dir);
+		dir = next;
+	}
+out:
+	if (dir >= 0)
+		close(dir);
+	return found ? target + strspn(target, "/") : NULL;
+}
+
+static int walk_up(struct walk *w)
+{
+	if (w->depth == 0)
+		return -EXDEV;
+	close(w->dirs[w->depth--]);
+	return 0;
+}
+
+/* Goes on at the root, with what an absolute target has below it. */
+static int walk_again(struct walk *w, const char **target, size_t *len)
+{
+	const char *inside = target_inside(w->dirs[0], *target);
+
+	if (inside == NULL)
+		return -EXDEV;
+	while (w->depth > 0)
+		walk_up(w);
+	*target = *inside != '\0' ? inside : ".";
+	*len = strlen(*target);
+	return 0;
+}
+
 /* Puts the target of a link before what is left. */
 static int walk_link(struct walk *w, const char *target, size_t len)
 {
 	size_t rest = strlen(w->rest);
+	int err = 0;
 
 	if (++w->links > LINKS_MAX)
 		return -ELOOP;
 	if (target[0] == '/')
-		return -EXDEV;
+		err = walk_again(w, &target, &len);
+	if (err < 0)
+		return err;
 	if (len + 1 + rest >= sizeof w->rest)
 		return -ENAMETOOLONG;
 	memmove(w->rest + len + 1, w->rest, rest + 1);
@@ -89,14 +158,6 @@ static int walk_down(struct walk *w, const char *name)
 	if (fd < 0)
 		return -errno;
 	w->dirs[++w->depth] = fd;
-	return 0;
-}
-
-static int walk_up(struct walk *w)
-{
-	if (w->depth == 0)
-		return -EXDEV;
-	close(w->dirs[w->depth--]);
 	return 0;
 }
 
@@ -181,6 +242,9 @@ int sockeye__beneath_open(int root, const char *path, int flags, bool *by_hand)
 	if (*by_hand)
 		return hand_open(root, path, flags);
 	fd = kernel_open(root, path, flags);
+	/* The kernel lets no absolute link pass, be it to what is inside. */
+	if (fd == -EXDEV)
+		return hand_open(root, path, flags);
 	if (!kernel_cannot(root, fd))
 		return fd;
 	*by_hand = true;

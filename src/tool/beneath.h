@@ -9,9 +9,9 @@
 
 /* Opens `path`, below the folder `root` (which may be O_PATH), with the flags
  * of open(2) but O_CREAT and O_TMPFILE; O_CLOEXEC is added. Symbolic links are
- * followed, those that are absolute or lead above root refused: -EXDEV, as for
- * an absolute path and a ".." too many, and before anything out there is looked
- * at. The descriptor or -errno.
+ * followed, absolute ones too if they come back into root; those that lead out
+ * are refused: -EXDEV, as for an absolute path and a ".." too many, whether
+ * anything is out there or not. The descriptor or -errno.
  *
  * The kernel does it (openat2(2)); where it does not, *by_hand becomes true and
  * it is done here, from then on and for whoever sets it. */

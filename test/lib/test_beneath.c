@@ -42,6 +42,25 @@ static void links_make(void)
 	};
 	char name[16], target[16];
 
+	/* absolute, below the folder of the tree; "alias" there is a link to root */
+	static const char *const absolute[][2] = {
+	    {"abs_in", "root/dir/file"},
+	    {"abs_dir", "root/dir/"},
+	    {"abs_root", "root"},
+	    {"abs_alias", "alias/file"},
+	    {"abs_loop", "root/abs_loop"},
+	    {"abs_back_out", "root/../secret"},
+	    {"abs_sibling", "root-secret/x"},
+	    {"abs_secret", "secret"},
+	    {"dir/abs_deep", "root//dir/sub/../sub/file"},
+	};
+	char path[PATH_MAX];
+
+	link_make(tree.fd, "alias", "root");
+	for (size_t i = 0; i < COUNT(absolute); i++) {
+		snprintf(path, sizeof path, "%s/%s", tree.path, absolute[i][1]);
+		link_make(root, absolute[i][0], path);
+	}
 	for (size_t i = 0; i < COUNT(links); i++)
 		link_make(root, links[i][0], links[i][1]);
 	for (int i = 1; i <= 40; i++) {
@@ -103,6 +122,15 @@ static const struct {
     {"dir/back", 0, "top"},
     {"dir/back_slow", 0, "below"},
     {"slash/file", 0, "below"},
+    {"abs_in", 0, "below"},
+    {"abs_dir/file", 0, "below"},
+    {"abs_root/file", 0, "top"},
+    {"abs_alias", 0, "top"},
+    {"dir/abs_deep", 0, "deep"},
+    {"abs_loop", -ELOOP, NULL},
+    {"abs_back_out", -EXDEV, NULL},
+    {"abs_sibling", -EXDEV, NULL},
+    {"abs_secret", -EXDEV, NULL},
     {"chain39", 0, "top"},
     {"chain40", -ELOOP, NULL},
     {"", -ENOENT, NULL},
