@@ -151,8 +151,14 @@ static ssize_t message_recv(int fd, struct msghdr *msg, int flags, uint64_t dead
 	}
 }
 
-int sockeye_dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
-		       struct sockeye_dgram *out)
+int sockeye__records_stamp(int fd)
+{
+	return sockeye__option_set(fd, SOL_SOCKET, SO_TIMESTAMP, 1);
+}
+
+/* *out_bare: nothing at all came, neither octets nor a control message. */
+static int dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
+		      struct sockeye_dgram *out, bool *out_bare)
 {
 	union {
 		struct cmsghdr align;
@@ -178,7 +184,30 @@ int sockeye_dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
 	d.truncated = d.true_len > cap;
 	d.len = d.truncated ? cap : d.true_len;
 	*out = d;
+	*out_bare = n == 0 && msg.msg_controllen == 0;
 	return 0;
+}
+
+int sockeye_dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
+		       struct sockeye_dgram *out)
+{
+	bool bare;
+
+	return dgram_recv(fd, buf, cap, deadline_ns, out, &bare);
+}
+
+int sockeye__record_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
+			 struct sockeye_dgram *out)
+{
+	struct sockeye_dgram d;
+	bool end;
+	int err = dgram_recv(fd, buf, cap, deadline_ns, &d, &end);
+
+	if (err == 0 && end)
+		return SOCKEYE_E_EOF;
+	if (err == 0)
+		*out = d;
+	return err;
 }
 
 int sockeye_dgram_send(int fd, const void *buf, size_t len, const struct sockeye_dgram *dgram)

@@ -122,6 +122,17 @@ int sockeye__unix_bind(int fd, const struct sockeye_addr *addr, const struct soc
  * close: while the socket is open the file's inode number is not used again. */
 void sockeye__unix_unlink(const struct sockeye_listener *listener);
 
+/* --- dgram.c: records --- */
+
+/* recvmsg(2) gives nothing for an empty record and for the peer's end alike.
+ * A socket that asks for time stamps gets one with every record, also with those
+ * that were queued before, and none with the end. 0 or -errno. */
+int sockeye__records_stamp(int fd);
+
+/* sockeye_dgram_recv of a socket with stamps; SOCKEYE_E_EOF for the peer's end. */
+int sockeye__record_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
+			 struct sockeye_dgram *out);
+
 /* --- dgram.c: for whoever calls recvmmsg and sendmmsg --- */
 
 /* Room for the control messages of one datagram, in and out; the buffer must

@@ -304,17 +304,6 @@ static void take_peek(struct talk *t, int fd)
 	note(t, SOCKEYE__NOTE_PEEK, (size_t)n);
 }
 
-/* Whether an empty record is the end: then the peer has ended its side, and no
- * record is behind it. */
-static bool record_is_end(int fd)
-{
-	struct pollfd p = {.fd = fd, .events = POLLRDHUP};
-	uint8_t octet;
-
-	return poll(&p, 1, 0) > 0 && p.revents & (POLLRDHUP | POLLHUP) &&
-	       recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
-}
-
 static void message_came(struct talk *t, int fd, const struct sockeye_dgram *d)
 {
 	t->r.received++;
@@ -331,9 +320,20 @@ static void message_came(struct talk *t, int fd, const struct sockeye_dgram *d)
 		t->r.end = SOCKEYE__END_COUNT;
 }
 
+static int receive_next(struct talk *t, int fd, struct sockeye_dgram *out)
+{
+	if (t->o->records)
+		return sockeye__record_recv(fd, t->octets, t->o->octets_max, AT_ONCE, out);
+	return sockeye_dgram_recv(fd, t->octets, t->o->octets_max, AT_ONCE, out);
+}
+
 static void receive_failed(struct talk *t, int err)
 {
-	if (t->broken) {
+	if (err == SOCKEYE_E_EOF) {
+		t->peer_ended = true;
+		if (!t->broken)
+			note(t, SOCKEYE__NOTE_END, 0);
+	} else if (t->broken) {
 		t->peer_ended = true;
 	} else if (t->o->records) {
 		connection_failed(t, "receive", err);
@@ -355,7 +355,7 @@ static void receive(struct talk *t, int fd)
 	if (t->o->peek_max && !t->peeked)
 		take_peek(t, fd);
 	while (!t->peer_ended && t->r.end != SOCKEYE__END_COUNT && has_room(t)) {
-		err = sockeye_dgram_recv(fd, t->octets, t->o->octets_max, AT_ONCE, &d);
+		err = receive_next(t, fd, &d);
 		if (err == -ETIMEDOUT || err == -EAGAIN)
 			return;
 		if (err < 0) {
@@ -363,12 +363,6 @@ static void receive(struct talk *t, int fd)
 			if (!t->broken)
 				return;
 			continue;
-		}
-		if (t->o->records && d.true_len == 0 && record_is_end(fd)) {
-			t->peer_ended = true;
-			if (!t->broken)
-				note(t, SOCKEYE__NOTE_END, 0);
-			return;
 		}
 		message_came(t, fd, &d);
 	}
@@ -503,9 +497,10 @@ static void run(struct talk *t)
 
 static int prepare_sockets(struct talk *t)
 {
-	if (!t->o->records)
-		for (size_t i = 0; i < t->fd_count; i++)
-			t->queued_errors |= sockeye_dgram_want_errors(t->fds[i]) == 0;
+	if (t->o->records)
+		return sockeye__records_stamp(t->to_fd);
+	for (size_t i = 0; i < t->fd_count; i++)
+		t->queued_errors |= sockeye_dgram_want_errors(t->fds[i]) == 0;
 	if (t->o->listening)
 		for (size_t i = 0; i < t->fd_count; i++)
 			sockeye_dgram_want_local(t->fds[i]);

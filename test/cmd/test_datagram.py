@@ -342,6 +342,22 @@ def test_records_keep_their_boundaries_and_end(program, listening):
     assert b"an empty record" in started.end()
 
 
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_empty_records_are_not_the_end(run, listening, count):
+    server = listening(socket.SOCK_SEQPACKET, socket.AF_UNIX)
+
+    def serve():
+        with server.accept()[0] as conn:
+            for _ in range(count):
+                conn.send(b"")
+    peer = threading.Thread(target=serve)
+    peer.start()
+    result = run("connect", "--json", "--no-shutdown", server.url)
+    peer.join()
+    lengths = [e["length"] for e in events(result.stdout) if e["event"] == "record"]
+    assert (lengths, result.returncode) == ([0] * count, 0)
+
+
 def test_records_of_a_peer_that_resets(program, listening):
     server = listening(socket.SOCK_SEQPACKET, socket.AF_UNIX)
     started = program("connect", server.url)
