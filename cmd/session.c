@@ -318,6 +318,7 @@ static int run_messages(struct session *s, const int *fds, size_t count, struct 
 	    .to_peer = crlf_filter(o, &crlf, &filter),
 	    .records = s->kind == SESSION_RECORDS,
 	    .no_shutdown = o->no_shutdown,
+	    .until_peer_ends = s->more_follow,
 	    .unconnected = s->unconnected,
 	    .listening = s->listening,
 	    .switches = s->switches,

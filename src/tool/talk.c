@@ -327,12 +327,19 @@ static int receive_next(struct talk *t, int fd, struct sockeye_dgram *out)
 	return sockeye_dgram_recv(fd, t->octets, t->o->octets_max, AT_ONCE, out);
 }
 
+static void peer_ended(struct talk *t)
+{
+	t->peer_ended = true;
+	if (t->o->until_peer_ends)
+		t->input.ended = true; /* what was read for it is still sent */
+	if (!t->broken)
+		note(t, SOCKEYE__NOTE_END, 0);
+}
+
 static void receive_failed(struct talk *t, int err)
 {
 	if (err == SOCKEYE_E_EOF) {
-		t->peer_ended = true;
-		if (!t->broken)
-			note(t, SOCKEYE__NOTE_END, 0);
+		peer_ended(t);
 	} else if (t->broken) {
 		t->peer_ended = true;
 	} else if (t->o->records) {

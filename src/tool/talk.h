@@ -31,10 +31,11 @@ struct sockeye__talk_opts {
 	enum sockeye__per per;
 	size_t per_size;
 	const struct sockeye__filter *to_peer; /* for each message; may be NULL */
-	bool records;     /* seqpacket: connected, and it ends as a stream does */
-	bool no_shutdown; /* records: the end of the input is not passed on */
-	bool unconnected; /* dissolve the association at the start */
-	bool listening;   /* answer the last sender; the end of the input is not the end */
+	bool records;         /* seqpacket: connected, and it ends as a stream does */
+	bool no_shutdown;     /* records: the end of the input is not passed on */
+	bool until_peer_ends; /* records: it is over then, though the input is not */
+	bool unconnected;     /* dissolve the association at the start */
+	bool listening;       /* answer the last sender; the end of the input is not the end */
 	const struct sockeye__switch *switches;
 	size_t switch_count;
 	uint64_t wait_ns;   /* how long silence may last after the last message */

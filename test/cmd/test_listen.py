@@ -221,6 +221,35 @@ def test_records(ready):
     started.end()
 
 
+def test_keep_with_records_gives_each_client_its_part_of_the_input(ready):
+    started, [url] = ready("listen", "-k", f"unix-seqpacket:@keep-{os.getpid()}",
+                           stdin=subprocess.PIPE)
+    for text in (b"one\n", b"two\n"):
+        with connect_to(url) as client:
+            client.send(b"hello")
+            assert read_exactly(started.stdout, 5) == b"hello"
+            started.stdin.write(text)
+            assert client.recv(100) == text
+            client.shutdown(socket.SHUT_WR)  # the input is still open
+            assert client.recv(100) == b""
+    started.terminate()
+    started.end(130)
+
+
+def test_lines_of_the_next_client_are_not_lost_with_the_last_one(ready):
+    started, [url] = ready("listen", "-n", "2", f"unix-seqpacket:@next-{os.getpid()}",
+                           stdin=subprocess.PIPE)
+    with connect_to(url) as client:
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(100) == b""
+    started.stdin.write(b"one\n")
+    started.close_input()
+    with connect_to(url) as client:
+        assert client.recv(100) == b"one\n"
+        client.shutdown(socket.SHUT_WR)
+    started.end()
+
+
 def test_count_of_clients_with_records(ready):
     started, [url] = ready("listen", "-n", "2", f"unix-seqpacket:@count-{os.getpid()}",
                            stdin=subprocess.DEVNULL)
