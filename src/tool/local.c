@@ -6,9 +6,12 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "net/net.h"
 
 /* A pipe or terminal opened again is an open file description of its own, and
  * only that one becomes non-blocking. Fails for other users' pipes (after su),
@@ -82,7 +85,27 @@ ssize_t sockeye__local_write(struct sockeye__local *local, const void *buf, size
 		else
 			n = write(local->fd, buf, len);
 	} while (n < 0 && errno == EINTR);
+	if (n > 0)
+		local->in_line = ((const char *)buf)[n - 1] != '\n';
 	return n < 0 ? -errno : n;
+}
+
+void sockeye__local_end_line(struct sockeye__local *local, const void *data, size_t len)
+{
+	const char *at = data, *lf = len > 0 ? memchr(data, '\n', len) : NULL;
+
+	if (local->kind == SOCKEYE__LOCAL_NONE || !local->in_line || !lf)
+		return;
+	while (at <= lf) {
+		ssize_t n = sockeye__local_write(local, at, (size_t)(lf - at) + 1);
+
+		if (n == -EAGAIN)
+			sockeye__wait(local->fd, POLLOUT, 0);
+		else if (n < 0)
+			return;
+		else
+			at += n;
+	}
 }
 
 static void close_for_good(int fd)

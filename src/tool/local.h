@@ -24,6 +24,7 @@ struct sockeye__local {
 	int given; /* the caller's, which fd may be */
 	bool for_write;
 	bool tty;
+	bool in_line; /* what was written last is not the end of a line */
 };
 
 /* Takes descriptor `given` into use; -1 is "none". Never fails: what cannot be
@@ -33,6 +34,10 @@ void sockeye__local_open(struct sockeye__local *local, int given, bool for_write
 /* As read(2) and write(2), with -errno; -EAGAIN when it would block. */
 ssize_t sockeye__local_read(struct sockeye__local *local, void *buf, size_t len);
 ssize_t sockeye__local_write(struct sockeye__local *local, const void *buf, size_t len);
+
+/* Ends the line that writing left unfinished, with what of data[0..len) belongs
+ * to it. Waits for the reader. */
+void sockeye__local_end_line(struct sockeye__local *local, const void *data, size_t len);
 
 /* Ends the use. With `for_good` the caller's descriptor is closed as well, so
  * that the other end of a pipe sees it; 0, 1 and 2 become /dev/null, lest the

@@ -422,6 +422,9 @@ int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye_
 		sockeye__local_open(&p.dst, opts->out_fd, true);
 		send_urgent(&p);
 		run(&p);
+		if (opts->out_lines)
+			sockeye__local_end_line(&p.dst, p.in.buf + p.in.start,
+						sockeye__flow_waiting(&p.in));
 		sockeye__local_close(&p.src, false);
 		sockeye__local_close(&p.dst, false);
 		*out = p.r;

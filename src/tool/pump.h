@@ -37,6 +37,7 @@ struct sockeye__pump_opts {
 	const char *urgent;     /* sent out of band before all: its last octet is the urgent one */
 	bool no_shutdown;       /* the end of the input is not passed on */
 	bool keep_in, keep_out; /* leave the caller's descriptors open at their ends */
+	bool out_lines;         /* what out_fd gets is lines, and the last one is not cut */
 	bool until_peer_ends;   /* the session is over then, though the input is not */
 	bool wait_limited;      /* leave wait_ns after the input's end was passed on */
 	uint64_t wait_ns;

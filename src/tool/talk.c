@@ -558,6 +558,9 @@ int sockeye__talk(const int *fds, size_t count, const struct sockeye__talk_opts 
 		t.moved_ns = t.now_ns;
 		sockeye__local_open(&t.dst, opts->out_fd, true);
 		run(&t);
+		if (opts->out_lines)
+			sockeye__local_end_line(&t.dst, t.in.buf + t.in.start,
+						sockeye__flow_waiting(&t.in));
 		sockeye__local_close(&t.dst, false);
 		*out = t.r;
 	}

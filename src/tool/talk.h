@@ -31,6 +31,7 @@ struct sockeye__talk_opts {
 	enum sockeye__per per;
 	size_t per_size;
 	const struct sockeye__filter *to_peer; /* for each message; may be NULL */
+	bool out_lines;       /* what out_fd gets is lines, and the last one is not cut */
 	bool records;         /* seqpacket: connected, and it ends as a stream does */
 	bool no_shutdown;     /* records: the end of the input is not passed on */
 	bool until_peer_ends; /* records: it is over then, though the input is not */

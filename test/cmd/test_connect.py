@@ -1,5 +1,6 @@
 """sockeye connect on streams: ends, waits, octets, terminals, urgent data, JSON."""
 import contextlib
+import fcntl
 import hashlib
 import os
 import pty
@@ -493,6 +494,38 @@ def test_json_of_a_full_buffer(program, listening):
         reader = read_until_octets(started, len(data))
         thread.join()
     assert "".join(e["data"] for e in reader).encode() == data
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+@pytest.mark.parametrize("args", [[], ["--timeout", "100ms"]])
+def test_json_is_whole_when_the_end_meets_a_late_reader(program, listening, kind, args):
+    peer = listening(kind)
+    started = program("connect", "--json", "-m", "hello", *args, peer.url)
+    if kind == socket.SOCK_STREAM:
+        conn = peer.accept()[0]
+        read_exactly(conn, 6)
+    else:
+        conn = peer
+        conn.connect(conn.recvfrom(100)[1])
+    with conn:
+        for _ in range(30):
+            conn.send(b"\1" * 30_000)
+        until(lambda: blocked_write(started.stdout), "a full pipe")
+        if args:
+            assert not readable(started.stderr, 2 * QUIET_S)  # the time is over
+        else:
+            started.send_signal(signal.SIGINT)
+        found = events(read_all(started.stdout))
+    assert found[-1]["event"] == "end"
+    started.end(found[-1]["exit"])
+    assert started.returncode == (5 if args else 130)
+
+
+def blocked_write(pipe):
+    """Whether less than a page is free in the pipe."""
+    waiting = bytearray(4)
+    fcntl.ioctl(pipe, termios.FIONREAD, waiting)
+    return int.from_bytes(waiting, "little") > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) - 4096
 
 
 def read_until_octets(started, count):
