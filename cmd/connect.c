@@ -4,6 +4,7 @@
 #include "session.h"
 #include "stop.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -188,32 +189,55 @@ static int target_read(const struct cli_common *common, const char *text, struct
 		return CLI_GO;
 	if (sockeye_addr_parse(name, &out->addr, &fail) < 0)
 		return report_fail(common, &fail);
-	if (session_kind_of(&out->addr) != SESSION_DATAGRAMS)
+	if (out->addr.scheme == SOCKEYE_FD || session_kind_of(&out->addr) != SESSION_DATAGRAMS)
 		return cli_usage(common, &connect_command, "--reconnect %s: no datagrams", name);
 	return CLI_GO;
 }
 
-/* Looks the target up, in the family that the socket has. */
-static int target_resolve(struct target *t, int fd, struct sockeye__switch *out,
-			  struct sockeye_fail *fail)
+/* The family that an address names, AF_UNSPEC when a lookup decides. */
+static int family_of(const struct sockeye_addr *addr)
 {
+	struct in_addr ipv4;
+
+	if (sockeye_scheme_is_unix(addr->scheme))
+		return AF_UNIX;
+	if (addr->family == 6 || strchr(addr->host, ':'))
+		return AF_INET6;
+	return addr->family == 4 || inet_pton(AF_INET, addr->host, &ipv4) == 1 ? AF_INET
+									       : AF_UNSPEC;
+}
+
+/* Looks the target up, in the family that the socket has: CLI_GO or the exit
+ * code. */
+static int target_resolve(const struct cli_common *common, struct target *t, int fd,
+			  struct sockeye__switch *out)
+{
+	int family = family_of(&t->addr), has;
+	char name[SOCKEYE_ADDR_TEXT_MAX];
 	struct sockeye_sockaddr local;
-	int count;
+	struct sockeye_fail fail;
 
 	*out = (struct sockeye__switch){.after = t->after, .none = t->none};
 	if (t->none)
-		return 0;
-	if (!t->addr.family && sockeye_local_name(fd, &local) == 0 &&
-	    local.u.sa.sa_family != AF_UNIX)
-		t->addr.family = local.u.sa.sa_family == AF_INET6 ? 6 : 4;
-	count = sockeye_resolve(&t->addr, false, &out->peer, 1, fail);
-	return count < 0 ? count : 0;
+		return CLI_GO;
+	has = sockeye_local_name(fd, &local) == 0 ? local.u.sa.sa_family : family;
+	sockeye_addr_print(&t->addr, name, sizeof(name));
+	if (family == AF_UNSPEC && has != AF_UNIX)
+		t->addr.family = has == AF_INET6 ? 6 : 4;
+	else if (family != has)
+		return cli_usage(common, &connect_command, "--reconnect %s: the socket is %s", name,
+				 has == AF_UNIX    ? "a UNIX one"
+				 : has == AF_INET6 ? "an IPv6 one"
+						   : "an IPv4 one");
+	return sockeye_resolve(&t->addr, false, &out->peer, 1, &fail) < 0
+		   ? report_fail(common, &fail)
+		   : CLI_GO;
 }
 
 static int talk(struct opts *o, const struct sockeye_addr *addr, const char *address, int fd)
 {
 	struct sockeye__switch switches[CLI_LIST_MAX];
-	struct sockeye_fail fail;
+	int code = CLI_GO;
 	struct session s = {
 	    .o = &o->s,
 	    .address = address,
@@ -226,9 +250,10 @@ static int talk(struct opts *o, const struct sockeye_addr *addr, const char *add
 	    .switch_count = o->reconnects.count,
 	};
 
-	for (size_t i = 0; i < o->reconnects.count; i++)
-		if (target_resolve(&o->targets[i], fd, &switches[i], &fail) < 0)
-			return report_fail(&o->s.common, &fail);
+	for (size_t i = 0; i < o->reconnects.count && code == CLI_GO; i++)
+		code = target_resolve(&o->s.common, &o->targets[i], fd, &switches[i]);
+	if (code != CLI_GO)
+		return code;
 	session_tell_names(&o->s, "connected", fd);
 	return session_run(&s, &fd, 1);
 }
@@ -250,6 +275,11 @@ static int opts_read(struct opts *o, int argc, char **argv, struct sockeye_addr 
 		return cli_usage(&o->s.common, &connect_command, "%s", wrong);
 	for (size_t i = 0; i < o->reconnects.count && code == CLI_GO; i++)
 		code = target_read(&o->s.common, o->reconnects.v[i], &o->targets[i]);
+	for (size_t i = 1; i < o->reconnects.count && code == CLI_GO; i++)
+		if (o->targets[i].after < o->targets[i - 1].after)
+			code = cli_usage(&o->s.common, &connect_command,
+					 "--reconnect %s comes after one with a greater number",
+					 o->reconnects.v[i]);
 	return code == CLI_GO ? session_check(&o->s, &connect_command, out_addr) : code;
 }
 

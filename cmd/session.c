@@ -347,6 +347,11 @@ static int run_messages(struct session *s, const int *fds, size_t count, struct 
 	err = sockeye__talk(fds, count, &talk, &r);
 	if (err < 0)
 		return err;
+	if (r.peer.len > 0) {
+		sockeye_sockaddr_print_url(&r.peer, show_scheme(&r.peer), s->switched,
+					   sizeof(s->switched));
+		s->address = s->switched;
+	}
 	*t = (struct totals){
 	    .end = r.end,
 	    .err = r.err,

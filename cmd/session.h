@@ -44,7 +44,8 @@ int session_check(const struct session_opts *o, const struct cli_command *comman
 
 struct session {
 	const struct session_opts *o;
-	const char *address; /* whom it is with, for words */
+	const char *address;                  /* whom it is with, for words */
+	char switched[SOCKEYE_ADDR_TEXT_MAX]; /* what address is after a switch */
 	enum session_kind kind;
 	int in_fd;          /* -1: nothing to send */
 	int stop_fd;        /* of stop_open */

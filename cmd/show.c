@@ -262,6 +262,11 @@ static size_t error_json(const struct show *show, const struct sockeye_dgram_err
 	return put_json(event, room, SOCKEYE__NOTE_ROOM);
 }
 
+enum sockeye_scheme show_scheme(const struct sockeye_sockaddr *name)
+{
+	return name->u.sa.sa_family == AF_UNIX ? SOCKEYE_UNIX_DGRAM : SOCKEYE_UDP;
+}
+
 size_t show_error(void *arg, const struct sockeye_dgram_error *error, uint8_t *room)
 {
 	struct show *show = arg;
@@ -273,10 +278,8 @@ size_t show_error(void *arg, const struct sockeye_dgram_error *error, uint8_t *r
 	snprintf(icmp, sizeof(icmp), "ICMP type %u code %u%s%s", error->icmp_type, error->icmp_code,
 		 offender[0] ? " from " : "", offender);
 	if (error->peer.len > 0)
-		sockeye_sockaddr_print_url(
-		    &error->peer,
-		    error->peer.u.sa.sa_family == AF_UNIX ? SOCKEYE_UNIX_DGRAM : SOCKEYE_UDP, name,
-		    sizeof(name));
+		sockeye_sockaddr_print_url(&error->peer, show_scheme(&error->peer), name,
+					   sizeof(name));
 	else
 		snprintf(name, sizeof(name), "%s", show->address);
 	report_error(&show->o->common, "send", name, error->err, error->from_icmp ? icmp : NULL);

@@ -22,6 +22,9 @@ struct show {
 	struct sockeye__filter filter;
 };
 
+/* What the scheme of a datagram's peer is. */
+enum sockeye_scheme show_scheme(const struct sockeye_sockaddr *name);
+
 void show_init(struct show *show, const struct session_opts *o, const char *address);
 
 /* What received octets go through to standard output, NULL for nothing. */

@@ -86,10 +86,12 @@ static void answer_came(struct talk *t)
 	t->moved_ns = t->now_ns;
 }
 
-static void error_tell(struct talk *t, const struct sockeye_dgram_error *error)
+static void error_tell(struct talk *t, struct sockeye_dgram_error *error)
 {
 	uint8_t *room = event_room(t);
 
+	if (error->peer.len == 0)
+		error->peer = t->r.peer;
 	if (t->r.errors++ == 0)
 		t->r.first_error = error->err;
 	answer_came(t);
@@ -173,6 +175,8 @@ static void switch_peer(struct talk *t)
 	int err;
 
 	t->switches_left--;
+	if (!to->none)
+		t->r.peer = to->peer;
 	if (to->none && sockeye_peer_name(t->to_fd, &peer) == 0)
 		t->to.peer = peer;
 	else if (!to->none)
@@ -241,7 +245,7 @@ static bool send_next(struct talk *t)
 
 	if (t->finished || t->shut || t->to_fd < 0 || must_wait(t) || t->now_ns < t->pause_until_ns)
 		return false;
-	if (switch_due(t))
+	while (!t->finished && switch_due(t))
 		switch_peer(t);
 	if (t->finished || !sockeye__messages_next(&t->input, &data, &len) || must_pace(t, len))
 		return false;

@@ -64,8 +64,9 @@ struct sockeye__talk_result {
 	int err;
 	const char *op; /* of END_SOCKET: "send", "receive" or "connect" */
 	uint64_t sent, received, sent_octets, received_octets;
-	uint64_t errors; /* messages that something said were not delivered */
-	int first_error; /* the first of them */
+	uint64_t errors;              /* messages that something said were not delivered */
+	int first_error;              /* the first of them */
+	struct sockeye_sockaddr peer; /* of the last switch, also one that failed; len 0: none */
 };
 
 /* Talks over `count` sockets (one, unless listening) until it is over. They

@@ -275,6 +275,37 @@ def test_reconnect_that_makes_no_sense(run, udp, wrong):
     assert run("connect", "--reconnect", wrong, "-m", "x", udp.url).returncode == 2
 
 
+@pytest.mark.parametrize("wrong", ["udp://[::1]:9", "udp6://localhost:9", "unix-dgram:/nobody", "fd:0"])
+def test_reconnect_to_another_family(run, udp, wrong):
+    result = run("connect", "--reconnect", f"{wrong}@1", "-m", "x", udp.url)
+    assert (result.returncode, wrong.encode() in result.stderr) == (2, True), result.stderr
+    assert b"datagrams" in result.stderr or b"the socket is an IPv4 one" in result.stderr
+
+
+def test_reconnect_in_the_wrong_order(run, udp):
+    result = run("connect", "--reconnect", f"{udp.url}@2", "--reconnect", "none@1", "-m", "x", udp.url)
+    assert (result.returncode, b"none@1 comes after" in result.stderr) == (2, True)
+
+
+def test_reconnect_that_fails_names_its_own_address(run, udp):
+    Answering(udp)
+    result = run("connect", "--reconnect", "udp://255.255.255.255:9@1", "-m", "a", "-m", "b", udp.url)
+    assert (result.returncode, result.stderr.startswith(
+        b"sockeye: connect udp://255.255.255.255:9: Permission denied")) == (9, True), result.stderr
+
+
+def test_refusal_after_reconnect_names_its_own_address(run, listening):
+    first, second = (listening(socket.SOCK_DGRAM, socket.AF_UNIX) for _ in range(2))
+
+    def leave(data):
+        second.close()
+        return [data]
+    gone = second.url
+    Answering(first, leave)
+    result = run("connect", "--reconnect", f"{gone}@1", "-m", "a", "-m", "b", first.url)
+    assert gone.encode() in result.stderr and first.url.encode() not in result.stderr
+
+
 # --- UNIX ---
 
 def test_unix_client_without_a_name_is_answered(run, listening):
