@@ -41,6 +41,7 @@ struct listening {
 	int ready_fd; /* -1 none */
 	int stop_fd;
 	int in_fd; /* -1 once standard input has ended */
+	bool reader_left;
 };
 
 static void close_all(struct listening *l)
@@ -73,19 +74,20 @@ static int tell_ready(struct listening *l)
 	return CLI_GO;
 }
 
-/* Waits for the next client: its descriptor, -EINTR when stopped, -ETIME, or
- * -errno. */
+/* Waits for the next client: its descriptor, -EINTR when stopped, -ETIME,
+ * -EPIPE when nobody reads standard output any more, or -errno. */
 static int next_client(struct listening *l, struct sockeye_sockaddr *out_peer)
 {
-	struct pollfd fds[SOCKEYE__TALK_SOCKETS_MAX + 1];
+	struct pollfd fds[SOCKEYE__TALK_SOCKETS_MAX + 2];
 	uint64_t idle_ms = (l->o->s.idle_ns + SOCKEYE_NS_PER_MS - 1) / SOCKEYE_NS_PER_MS;
 	int timeout = l->o->s.idle_ns == 0 ? -1 : idle_ms > INT32_MAX ? INT32_MAX : (int)idle_ms;
 
 	for (size_t i = 0; i < l->count; i++)
 		fds[i] = (struct pollfd){.fd = l->at[i].fd, .events = POLLIN};
 	fds[l->count] = (struct pollfd){.fd = l->stop_fd, .events = POLLIN};
+	fds[l->count + 1] = (struct pollfd){.fd = STDOUT_FILENO};
 	for (;;) {
-		int n = poll(fds, l->count + 1, timeout);
+		int n = poll(fds, l->count + 2, timeout);
 
 		if (n < 0 && errno != EINTR)
 			return -errno;
@@ -93,6 +95,8 @@ static int next_client(struct listening *l, struct sockeye_sockaddr *out_peer)
 			return -ETIME;
 		if (n > 0 && fds[l->count].revents)
 			return -EINTR;
+		if (n > 0 && fds[l->count + 1].revents & (POLLERR | POLLHUP))
+			return -EPIPE;
 		for (size_t i = 0; n > 0 && i < l->count; i++) {
 			/* records are sent as they are: a peer that does not read would
 			 * stop us from hearing it */
@@ -126,6 +130,7 @@ static int serve_client(struct listening *l, int fd, const struct sockeye_sockad
 	session_close(&l->o->s, fd);
 	if (s.input_ended)
 		l->in_fd = -1;
+	l->reader_left = s.reader_left;
 	return code;
 }
 
@@ -136,12 +141,16 @@ static int serve_streams(struct listening *l)
 	bool for_ever = o->keep && !o->s.count;
 	int code = SOCKEYE_EXIT_DONE;
 
-	while (left > 0) {
+	while (left > 0 && !l->reader_left) {
 		struct sockeye_sockaddr peer;
 		int fd = next_client(l, &peer);
 
 		if (fd == -EINTR)
 			return SOCKEYE_EXIT_INTERRUPTED;
+		if (fd == -EPIPE) {
+			report_verbose(&o->s.common, "nobody reads standard output any more");
+			break;
+		}
 		if (fd < 0)
 			return report_error(&o->s.common, "accept", l->names[0], fd,
 					    fd == -ETIME ? "no client for the time of --timeout"

@@ -381,6 +381,7 @@ int session_run(struct session *s, const int *fds, size_t count)
 		err = run_messages(s, fds, count, &show, &t);
 	if (err < 0)
 		return report_error(&s->o->common, "begin", s->address, err, NULL);
+	s->reader_left = t.end == SOCKEYE__END_READER;
 	t.seconds = (double)(sockeye_now().mono_ns - begun_ns) / 1e9;
 	code = ended(s, &t);
 	if (code == SOCKEYE_EXIT_DONE)

@@ -54,6 +54,7 @@ struct session {
 	bool unconnected, listening; /* datagrams, as in struct sockeye__talk_opts */
 	const struct sockeye__switch *switches;
 	size_t switch_count;
+	bool reader_left; /* out: nobody reads standard output any more */
 	bool input_ended; /* out: nothing is left for the next session */
 };
 

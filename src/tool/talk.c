@@ -449,12 +449,14 @@ static void prepare(const struct talk *t, struct pollfd *fds)
 	const uint8_t *data;
 	size_t len;
 	bool receiving = !t->peer_ended && has_room(t);
+	bool showing = sockeye__flow_waiting(&t->in) > 0;
 	bool reading = t->to_fd >= 0 && !t->input.ended && !t->shut &&
 		       !sockeye__messages_next(&t->input, &data, &len);
 
 	fds[SRC] = (struct pollfd){.fd = reading ? t->input.src.fd : -1, .events = POLLIN};
-	fds[DST] = (struct pollfd){.fd = sockeye__flow_waiting(&t->in) > 0 ? t->dst.fd : -1,
-				   .events = POLLOUT};
+	/* A listener has no other end than that its reader has gone. */
+	fds[DST] = (struct pollfd){.fd = showing || t->o->listening ? t->dst.fd : -1,
+				   .events = showing ? POLLOUT : 0};
 	fds[STOP] = (struct pollfd){.fd = t->o->stop_fd, .events = POLLIN};
 	/* A peer that has ended is watched for having gone altogether. */
 	for (size_t i = 0; i < t->fd_count; i++)
@@ -468,6 +470,10 @@ static void turn(struct talk *t, const struct pollfd *fds)
 {
 	if (fds[STOP].revents) {
 		finish(t, SOCKEYE__END_STOPPED, 0);
+		return;
+	}
+	if (fds[DST].revents & (POLLERR | POLLHUP)) {
+		finish(t, SOCKEYE__END_READER, 0);
 		return;
 	}
 	if (fds[SRC].revents)

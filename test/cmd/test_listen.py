@@ -67,6 +67,24 @@ def test_keep_outlives_a_reset(ready):
     assert b"Connection reset by peer" in started.end(130)
 
 
+@pytest.mark.parametrize("when", ["in a session", "between", "datagrams"])
+def test_keep_ends_when_nobody_reads_the_output(ready, when):
+    """As of listen -k | head -1."""
+    scheme = "udp" if when == "datagrams" else "tcp"
+    started, [url] = ready("listen", *["-k"] * (scheme == "tcp"), f"{scheme}://127.0.0.1:0")
+    with connect_to(url) as client:
+        client.sendall(b"one\n")
+        assert read_exactly(started.stdout, 4) == b"one\n"
+        if when == "between":
+            client.shutdown(socket.SHUT_WR)
+            assert client.recv(1) == b""
+        started.stdout.close()
+        if when == "in a session":
+            client.sendall(b"two\n")
+            assert client.recv(1) == b""
+        started.end()
+
+
 def test_count_of_clients(ready):
     started, [url] = ready("listen", "--count", "2", "tcp://127.0.0.1:0", stdin=subprocess.DEVNULL)
     for _ in range(2):
