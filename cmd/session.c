@@ -381,6 +381,9 @@ int session_run(struct session *s, const int *fds, size_t count)
 		err = run_messages(s, fds, count, &show, &t);
 	if (err < 0)
 		return report_error(&s->o->common, "begin", s->address, err, NULL);
+	if (s->kind != SESSION_DATAGRAMS && !s->o->linger0 &&
+	    (t.end == SOCKEYE__END_READER || t.end == SOCKEYE__END_COUNT))
+		sockeye__linger(fds[0]);
 	s->reader_left = t.end == SOCKEYE__END_READER;
 	t.seconds = (double)(sockeye_now().mono_ns - begun_ns) / 1e9;
 	code = ended(s, &t);

@@ -6,10 +6,14 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <sockeye/stream.h>
 #include <sockeye/time.h>
 
 #include "net/net.h"
 #include "tool/local.h"
+
+#define PART_NS     (500 * SOCKEYE_NS_PER_MS)
+#define PART_OCTETS (4 * 1024 * 1024) /* a peer that never stops is reset after all */
 
 enum { SRC, SOCK, DST, STOP, POLLED };
 
@@ -432,4 +436,16 @@ int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye_
 	sockeye__flow_fini(&p.out);
 	sockeye__flow_fini(&p.in);
 	return err;
+}
+
+void sockeye__linger(int fd)
+{
+	uint64_t until_ns = sockeye_now().mono_ns + PART_NS;
+	uint8_t octets[SOCKEYE__PEEK_MAX];
+	ssize_t n = 1;
+
+	if (sockeye_half_close(fd) < 0)
+		return;
+	for (size_t got = 0; n > 0 && got < PART_OCTETS; got += (size_t)n)
+		n = sockeye_read_some(fd, octets, sizeof(octets), until_ns);
 }

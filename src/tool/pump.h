@@ -80,4 +80,10 @@ struct sockeye__pump_result {
  * or -ENOMEM before it began. */
 int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye__pump_result *out);
 
+/* Ends a connection of whose input no more is wanted, before it is closed:
+ * closing with octets unread is a reset (RFC 1122 4.2.2.13), which may cost the
+ * peer what it has not read yet. Takes half a second when the peer does not end
+ * its side. */
+void sockeye__linger(int fd);
+
 #endif

@@ -175,6 +175,38 @@ def test_input_taken_before_the_reader_left_is_sent(program, listening):
         started.end()
 
 
+@pytest.mark.parametrize("family,kind", [(socket.AF_INET, socket.SOCK_STREAM),
+                                         (socket.AF_UNIX, socket.SOCK_STREAM),
+                                         (socket.AF_UNIX, socket.SOCK_SEQPACKET)])
+@pytest.mark.parametrize("way", ["reader", "count"])
+def test_leaving_before_the_peer_has_ended_is_no_reset(program, listening, family, kind, way):
+    """Closing with octets unread would be one, and may cost it ours."""
+    server = listening(kind, family)
+    started = program("connect", *["-n", "1"] * (way == "count"), server.url)
+    with server.accept()[0] as conn:
+        started.stdin.write(b"hello\n")
+        assert readable(conn, WAIT_S)
+        started.send_signal(signal.SIGSTOP)
+        if way == "reader":
+            started.stdout.close()
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 19)
+        conn.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                conn.send(b"y\n" * 500)
+        started.send_signal(signal.SIGCONT)
+        conn.settimeout(WAIT_S)
+        assert conn.recv(100) == b"hello\n"
+        assert conn.recv(100) == b""
+    started.end()
+
+
+def test_peer_that_does_not_end_is_left_all_the_same(program, listening):
+    with connected(program, listening(), "-n", "1", "-m", "hello") as (started, conn):
+        conn.sendall(b"x\ny\n")
+        started.end()
+
+
 def test_full_disk(program, listening):
     with open("/dev/full", "wb") as full:
         with connected(program, listening(), stdout=full) as (started, conn):
