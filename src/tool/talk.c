@@ -116,9 +116,12 @@ static size_t errors_take(struct talk *t, int fd)
 
 /* --- sending --- */
 
+/* What a listener got first was a question. */
 static bool answered(const struct talk *t)
 {
-	return t->r.received + t->r.errors >= t->r.sent;
+	uint64_t asked = t->o->listening ? t->r.sent + 1 : t->r.sent;
+
+	return t->r.received + t->r.errors >= asked;
 }
 
 static uint64_t silence_deadline(const struct talk *t)

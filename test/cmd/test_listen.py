@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from conftest import WAIT_S, connect_to, events, read_all, read_exactly, readable, until
+from conftest import (QUIET_S, WAIT_S, connect_to, events, read_all, read_exactly,
+                      readable, until)
 
 
 def test_one_client_then_it_leaves(ready):
@@ -330,6 +331,17 @@ def test_answer_leaves_from_the_address_that_was_asked(ready):
         assert read_exactly(started.stdout, 1) == b"x"
         started.stdin.write(b"y\n")
         assert client.recvfrom(10) == (b"y\n", ("127.0.0.7", port))
+
+
+def test_messages_of_a_listener_are_a_dialogue(ready):
+    started, [url] = ready("listen", "-w", "1h", "-m", "1", "-m", "2", "-m", "3", "udp://127.0.0.1:0")
+    with connect_to(url) as client:
+        for text in (b"1", b"2", b"3"):
+            client.send(b"?")
+            assert client.recv(100) == text
+            assert not readable(client, QUIET_S)  # the next one waits for its question
+    started.terminate()
+    started.end(130)
 
 
 def test_both_families_of_localhost(ready):
