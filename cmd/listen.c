@@ -111,6 +111,15 @@ static int next_client(struct listening *l, struct sockeye_sockaddr *out_peer)
 	}
 }
 
+/* Who sends a signal needs no words. */
+static int interrupted(const struct listening *l)
+{
+	if (l->o->s.common.json)
+		report_json(report_error_event("accept", l->names[0], -EINTR,
+					       SOCKEYE_EXIT_INTERRUPTED));
+	return SOCKEYE_EXIT_INTERRUPTED;
+}
+
 static int serve_client(struct listening *l, int fd, const struct sockeye_sockaddr *peer, bool more)
 {
 	char name[SOCKEYE_ADDR_TEXT_MAX];
@@ -146,7 +155,7 @@ static int serve_streams(struct listening *l)
 		int fd = next_client(l, &peer);
 
 		if (fd == -EINTR)
-			return SOCKEYE_EXIT_INTERRUPTED;
+			return interrupted(l);
 		if (fd == -EPIPE) {
 			report_verbose(&o->s.common, "nobody reads standard output any more");
 			break;

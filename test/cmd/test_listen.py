@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import (QUIET_S, WAIT_S, connect_to, events, read_all, read_exactly,
+from conftest import (QUIET_S, WAIT_S, connect_to, events, read_all, read_events, read_exactly,
                       readable, until)
 
 
@@ -155,6 +155,21 @@ def test_one_family(ready, flag, host):
     _, [url] = ready("listen", flag, "tcp://localhost:0" if flag == "-4" else "tcp://[::1]:0")
     assert url.startswith(f"tcp://{host}:")
     connect_to(url).close()
+
+
+@pytest.mark.parametrize("clients", [0, 1])
+def test_interrupted_between_clients_in_json(ready, clients):
+    started, [url] = ready("listen", "--json", "-k", "tcp://127.0.0.1:0", stdin=subprocess.DEVNULL)
+    found = read_events(started.stdout, "listening")
+    for _ in range(clients):
+        with connect_to(url) as client:
+            client.shutdown(socket.SHUT_WR)
+            found += read_events(started.stdout, "end")
+    started.send_signal(signal.SIGINT)
+    last = events(read_all(started.stdout))[-1]
+    assert (last["event"], last["op"], last["error"], last["address"], last["exit"]) == (
+        "error", "accept", "EINTR", url, 130)
+    started.end(130)
 
 
 def test_port_in_use(run, listening):
