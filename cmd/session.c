@@ -287,7 +287,8 @@ static int run_stream(struct session *s, int fd, struct show *show, struct total
 /* --- messages --- */
 
 /* The exit code of a conversation that came to its end: one of four answers to
- * "is anybody there": yes, refused, silent, another error. */
+ * "is anybody there": yes, refused, silent, another error. What was not
+ * delivered was said to be an error, and is one though others were answered. */
 static int conversation_code(const struct session *s, const struct sockeye__talk_result *r)
 {
 	bool waited = s->o->wait_ns > 0;

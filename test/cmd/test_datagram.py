@@ -162,6 +162,19 @@ def test_refused(run, udp, how):
         "ECONNREFUSED", 3, 3, "127.0.0.1")
 
 
+def test_refusal_after_an_answer_is_an_error_all_the_same(program, udp):
+    """What was told as an error is one: a message was lost."""
+    started = program("connect", udp.url)
+    started.stdin.write(b"a\n")
+    data, peer = udp.recvfrom(100)
+    udp.sendto(data, peer)
+    assert read_exactly(started.stdout, 2) == b"a\n"
+    udp.close()
+    started.stdin.write(b"b\n")
+    started.close_input()
+    assert b"refused" in started.end(4)
+
+
 def test_refused_over_ipv6(run, listening):
     server = listening(socket.SOCK_DGRAM, socket.AF_INET6)
     url = server.url
