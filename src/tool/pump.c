@@ -22,13 +22,13 @@ struct pump {
 	const struct sockeye__pump_opts *o;
 	struct sockeye__local src, dst;
 	struct sockeye__flow out, in; /* towards the peer, from the peer */
-	const uint8_t *first;
-	size_t first_len;
-	bool src_open;  /* there may be more to send */
-	bool out_done;  /* nothing more will be sent, and the peer was told */
-	bool peer_open; /* there may be more to receive */
-	bool leaving;   /* the session is over when `in` is empty */
-	bool discard;   /* nobody reads the output: what comes is dropped */
+	const uint8_t *first, *urgent;
+	size_t first_len, urgent_len; /* still to be sent */
+	bool src_open;                /* there may be more to send */
+	bool out_done;                /* nothing more will be sent, and the peer was told */
+	bool peer_open;               /* there may be more to receive */
+	bool leaving;                 /* the session is over when `in` is empty */
+	bool discard;                 /* nobody reads the output: what comes is dropped */
 	bool peeked;
 	bool finished;
 	uint32_t lines_left;
@@ -88,6 +88,7 @@ static void sending_failed(struct pump *p, const char *op, int err)
 {
 	source_close(p, false);
 	sockeye__flow_took(&p->out, sockeye__flow_waiting(&p->out));
+	p->urgent_len = 0;
 	p->out_done = true;
 	if (err < 0 && p->r.err == 0) {
 		p->r.end = SOCKEYE__END_SOCKET;
@@ -143,27 +144,61 @@ static void sending_end(struct pump *p)
 		p->wait_until_ns = p->now_ns + p->o->wait_ns;
 }
 
+/* Sends what the socket takes now; false when that was nothing. */
+static bool send_some(struct pump *p, const uint8_t *data, size_t len, int flags, size_t *out_sent)
+{
+	ssize_t n;
+
+	do
+		n = send(p->fd, data, len, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+	while (n < 0 && errno == EINTR);
+	if (n < 0 && errno != EAGAIN)
+		sending_failed(p, "send", -errno);
+	if (n < 0)
+		return false;
+	if (p->o->on_moved)
+		p->o->on_moved(p->o->arg, SOCKEYE__SENT, data, (size_t)n);
+	p->r.sent += (size_t)n;
+	p->moved_ns = p->now_ns;
+	*out_sent = (size_t)n;
+	return true;
+}
+
+/* The last octet alone is sent as urgent: a send that takes only a part makes
+ * the last one of that part the urgent one. */
+static void urgent_to_peer(struct pump *p)
+{
+	size_t n = 0;
+
+	while (p->urgent_len > 0) {
+		bool last = p->urgent_len == 1;
+
+		if (!send_some(p, p->urgent, last ? 1 : p->urgent_len - 1, last ? MSG_OOB : 0, &n))
+			break;
+		p->urgent += n;
+		p->urgent_len -= n;
+	}
+	if (p->r.err == -EOPNOTSUPP)
+		p->finished = true; /* not the connection's failure: the peer will not end */
+}
+
+static size_t to_send(const struct pump *p)
+{
+	return p->urgent_len + sockeye__flow_waiting(&p->out);
+}
+
 static void to_peer(struct pump *p)
 {
-	size_t waiting;
+	size_t waiting, n;
 
-	while (!p->out_done && (waiting = sockeye__flow_waiting(&p->out)) > 0) {
-		const uint8_t *data = p->out.buf + p->out.start;
-		ssize_t n = send(p->fd, data, waiting, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0 && errno != EAGAIN)
-			sending_failed(p, "send", -errno);
-		if (n < 0)
+	urgent_to_peer(p);
+	while (p->urgent_len == 0 && !p->out_done &&
+	       (waiting = sockeye__flow_waiting(&p->out)) > 0) {
+		if (!send_some(p, p->out.buf + p->out.start, waiting, 0, &n))
 			return;
-		if (p->o->on_moved)
-			p->o->on_moved(p->o->arg, SOCKEYE__SENT, data, (size_t)n);
-		p->r.sent += (size_t)n;
-		p->moved_ns = p->now_ns;
-		sockeye__flow_took(&p->out, (size_t)n);
+		sockeye__flow_took(&p->out, n);
 	}
-	if (!p->src_open && !p->out_done)
+	if (!p->src_open && !p->out_done && to_send(p) == 0)
 		sending_end(p);
 }
 
@@ -273,7 +308,7 @@ static void to_out(struct pump *p)
 static bool is_over(const struct pump *p)
 {
 	bool in_done = !p->peer_open && sockeye__flow_waiting(&p->in) == 0;
-	bool sent = sockeye__flow_waiting(&p->out) == 0;
+	bool sent = to_send(p) == 0;
 
 	if (p->finished)
 		return true;
@@ -298,7 +333,7 @@ static void prepare(struct pump *p, struct pollfd *fds)
 	uint8_t *where;
 	bool full_out = sockeye__flow_room(&p->out, &where) == 0;
 	bool full_in = sockeye__flow_room(&p->in, &where) == 0;
-	bool sending = sockeye__flow_waiting(&p->out) > 0;
+	bool sending = to_send(p) > 0;
 	bool showing = sockeye__flow_waiting(&p->in) > 0;
 	short events =
 	    (short)((p->peer_open && !full_in ? POLLIN | POLLPRI : 0) | (sending ? POLLOUT : 0));
@@ -315,7 +350,7 @@ static void peer_gone(struct pump *p, short revents)
 {
 	int err = 0;
 
-	if (p->peer_open || !(revents & (POLLERR | POLLHUP)) || sockeye__flow_waiting(&p->out) > 0)
+	if (p->peer_open || !(revents & (POLLERR | POLLHUP)) || to_send(p) > 0)
 		return;
 	sockeye__option_get(p->fd, SOL_SOCKET, SO_ERROR, &err);
 	sending_failed(p, "send", -err);
@@ -386,24 +421,6 @@ static void run(struct pump *p)
 	}
 }
 
-static void send_urgent(struct pump *p)
-{
-	size_t len = p->o->urgent ? strlen(p->o->urgent) : 0;
-	ssize_t n;
-
-	if (len == 0)
-		return;
-	n = send(p->fd, p->o->urgent, len, MSG_OOB | MSG_NOSIGNAL);
-	if (n < 0) {
-		finish(p, SOCKEYE__END_SOCKET, -errno);
-		p->r.op = "send";
-		return;
-	}
-	if (p->o->on_moved)
-		p->o->on_moved(p->o->arg, SOCKEYE__SENT, (const uint8_t *)p->o->urgent, (size_t)n);
-	p->r.sent += (size_t)n;
-}
-
 int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye__pump_result *out)
 {
 	struct pump p = {
@@ -411,6 +428,8 @@ int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye_
 	    .o = opts,
 	    .first = opts->first,
 	    .first_len = opts->first_len,
+	    .urgent = (const uint8_t *)opts->urgent,
+	    .urgent_len = opts->urgent ? strlen(opts->urgent) : 0,
 	    .src_open = true,
 	    .peer_open = true,
 	    .lines_left = opts->lines_max,
@@ -424,7 +443,6 @@ int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye_
 		p.moved_ns = p.now_ns;
 		sockeye__local_open(&p.src, opts->in_fd, false);
 		sockeye__local_open(&p.dst, opts->out_fd, true);
-		send_urgent(&p);
 		run(&p);
 		if (opts->out_lines)
 			sockeye__local_end_line(&p.dst, p.in.buf + p.in.start,

@@ -453,6 +453,21 @@ def test_urgent_data_is_sent(program, listening):
     started.end()
 
 
+def test_much_urgent_data_is_sent_whole(program, listening):
+    """More than the socket takes at once; the last octet is the urgent one."""
+    server = listening()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    text = "u" * 100_000 + "!"
+    started = program("connect", "--oob", text, "-m", "and more", f"{server.url}?sndbuf=4096")
+    with server.accept()[0] as conn:
+        conn.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
+        got = bytearray()
+        while piece := conn.recv(65536):
+            got += piece
+    assert got == text.encode() + b"and more\n"
+    started.end()
+
+
 def urgent_waits(conn):
     import select
     return select.select([], [], [conn], 0)[2]
