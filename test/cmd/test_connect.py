@@ -547,7 +547,7 @@ def test_json_of_a_full_buffer(program, listening):
 @pytest.mark.parametrize("args", [[], ["--timeout", "100ms"]])
 def test_json_is_whole_when_the_end_meets_a_late_reader(program, listening, kind, args):
     peer = listening(kind)
-    started = program("connect", "--json", "-m", "hello", *args, peer.url)
+    started = program("connect", "--json", "-w", "1h", "-m", "hello", *args, peer.url)
     if kind == socket.SOCK_STREAM:
         conn = peer.accept()[0]
         read_exactly(conn, 6)
