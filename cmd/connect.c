@@ -17,6 +17,9 @@
 #include <sockeye/stream.h>
 #include <sockeye/time.h>
 
+#define PAUSE_NOT_GIVEN  UINT64_MAX
+#define PAUSE_DEFAULT_NS SOCKEYE_NS_PER_S
+
 struct opts {
 	struct session_opts s;
 	struct cli_list reconnects;
@@ -58,6 +61,12 @@ static const char *options_apply(const struct opts *o, struct sockeye_addr *addr
 		snprintf(addr->opts.bind, sizeof(addr->opts.bind), "%s", o->bind);
 	if (o->dontroute)
 		addr->opts.dontroute = true;
+	if (addr->scheme == SOCKEYE_FD && (o->bind || o->dontroute))
+		return "fd: is connected: --bind and --dontroute come too late";
+	if (sockeye_scheme_is_unix(addr->scheme) && o->dontroute)
+		return "--dontroute is for Internet addresses";
+	if (!o->retries && o->pause_ns != PAUSE_NOT_GIVEN)
+		return "--retry-pause needs --retry";
 	if (!datagrams && o->unconnected)
 		return "--unconnected is for datagrams";
 	if (!datagrams && o->reconnects.count)
@@ -147,7 +156,7 @@ static int dial(struct opts *o, const struct sockeye_addr *addr, const char *pat
 			return fd;
 		sockeye_fail_text(fail, text, sizeof(text));
 		report_say(common, "%s; trying again", text);
-		pause_ns(o->pause_ns);
+		pause_ns(o->pause_ns == PAUSE_NOT_GIVEN ? PAUSE_DEFAULT_NS : o->pause_ns);
 	}
 }
 
@@ -286,7 +295,7 @@ static int opts_read(struct opts *o, int argc, char **argv, struct sockeye_addr 
 static int cmd_connect(int argc, char **argv)
 {
 	static struct target targets[CLI_LIST_MAX];
-	struct opts o = {.s = SESSION_DEFAULTS, .targets = targets, .pause_ns = SOCKEYE_NS_PER_S};
+	struct opts o = {.s = SESSION_DEFAULTS, .targets = targets, .pause_ns = PAUSE_NOT_GIVEN};
 	char address[SOCKEYE_ADDR_TEXT_MAX];
 	struct sockeye_addr addr;
 	struct sockeye_fail fail;

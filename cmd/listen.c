@@ -115,8 +115,8 @@ static int next_client(struct listening *l, struct sockeye_sockaddr *out_peer)
 static int interrupted(const struct listening *l)
 {
 	if (l->o->s.common.json)
-		report_json(report_error_event("accept", l->names[0], -EINTR,
-					       SOCKEYE_EXIT_INTERRUPTED));
+		report_json(
+		    report_error_event("accept", l->names[0], -EINTR, SOCKEYE_EXIT_INTERRUPTED));
 	return SOCKEYE_EXIT_INTERRUPTED;
 }
 
@@ -208,6 +208,10 @@ static int cmd_listen(int argc, char **argv)
 		return code;
 	if (sockeye_addr_parse(operands.v[0], &addr, &fail) < 0)
 		return report_fail(&o.s.common, &fail);
+	if (o.backlog && session_kind_of(&addr) == SESSION_DATAGRAMS)
+		return cli_usage(
+		    &o.s.common, &listen_command,
+		    "--backlog is for connections: datagrams have no queue of clients");
 	code = session_check(&o.s, &listen_command, &addr);
 	if (code != CLI_GO)
 		return code;

@@ -16,6 +16,7 @@
 #include "show.h"
 
 #define WAIT_DEFAULT_NS SOCKEYE_NS_PER_S /* for answers to datagrams */
+#define BUFFER_DEFAULT  (64 * 1024)
 #define FIELD(field)    offsetof(struct session_opts, field)
 
 const struct cli_option session_options[] = {
@@ -111,24 +112,41 @@ static const char *family_apply(const struct session_opts *o, struct sockeye_add
 	return NULL;
 }
 
+/* What would be ignored is refused; NULL when it all makes sense. */
+static const char *contradiction(const struct session_opts *o, const struct sockeye_addr *addr)
+{
+	enum session_kind kind = session_kind_of(addr);
+
+	if (kind == SESSION_STREAM && o->per)
+		return "--per is for messages: a stream has no boundaries";
+	if (kind == SESSION_STREAM && o->buffer)
+		return "--buffer is for messages: a stream has no boundaries";
+	if (o->per && o->messages.count)
+		return "--per cuts the input, and -m stands in its place";
+	if (kind != SESSION_STREAM && o->urgent)
+		return "--oob is for streams: messages have no urgent data";
+	if (o->urgent && !*o->urgent)
+		return "--oob needs at least one octet";
+	if (kind == SESSION_DATAGRAMS && o->no_shutdown)
+		return "--no-shutdown is for connections: datagrams have no end";
+	if (o->linger0 && (kind == SESSION_DATAGRAMS || sockeye_scheme_is_unix(addr->scheme)))
+		return "--linger0 is for connections of the Internet";
+	if (o->raw && o->common.json)
+		return "--raw is for a terminal, not for --json";
+	return NULL;
+}
+
 int session_check(const struct session_opts *o, const struct cli_command *command,
 		  struct sockeye_addr *addr)
 {
-	enum session_kind kind = session_kind_of(addr);
 	const char *wrong = family_apply(o, addr);
 	enum sockeye__per per;
 	size_t size;
 
 	if (!wrong && per_read(o->per, &per, &size) < 0)
 		wrong = "--per takes line, read, all, or a size of at most 256Ki";
-	if (!wrong && kind == SESSION_STREAM && o->per)
-		wrong = "--per is for messages: a stream has no boundaries";
-	if (!wrong && kind != SESSION_STREAM && o->urgent)
-		wrong = "--oob is for streams: messages have no urgent data";
-	if (!wrong && o->urgent && !*o->urgent)
-		wrong = "--oob needs at least one octet";
-	if (!wrong && kind == SESSION_DATAGRAMS && o->no_shutdown)
-		wrong = "--no-shutdown is for connections: datagrams have no end";
+	if (!wrong)
+		wrong = contradiction(o, addr);
 	return wrong ? cli_usage(&o->common, command, "%s", wrong) : CLI_GO;
 }
 
@@ -330,7 +348,7 @@ static int run_messages(struct session *s, const int *fds, size_t count, struct 
 	    .wait_all = wait_given,
 	    .idle_ns = o->idle_ns,
 	    .count_max = s->count_max,
-	    .octets_max = o->buffer,
+	    .octets_max = o->buffer ? o->buffer : BUFFER_DEFAULT,
 	    .peek_max = o->peek,
 	    .stop_fd = s->stop_fd,
 	    .on_message = show_message,

@@ -27,7 +27,7 @@ struct session_opts {
 #define SESSION_WAIT_NOT_GIVEN UINT64_MAX
 #define SESSION_DEFAULTS \
 	{ \
-		.wait_ns = SESSION_WAIT_NOT_GIVEN, .buffer = 64 * 1024 \
+		.wait_ns = SESSION_WAIT_NOT_GIVEN \
 	}
 
 extern const struct cli_option session_options[];

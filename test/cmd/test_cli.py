@@ -168,3 +168,24 @@ def test_zsh_completion_has_each_option_once():
     options = re.findall(r"--([\w-]+)", re.sub(r"\[.*?\]", "", part))
     assert len(options) == len(set(options)) > 20
     assert text.count("'") % 2 == 0
+
+
+@pytest.mark.parametrize("args,told", [
+    ("connect --per all -m x udp://127.0.0.1:9", "--per"),
+    ("connect --per all tcp://127.0.0.1:9", "--per"),
+    ("connect --buffer 1k tcp://127.0.0.1:9", "--buffer"),
+    ("connect --linger0 udp://127.0.0.1:9", "--linger0"),
+    ("connect --linger0 unix:/nobody", "--linger0"),
+    ("connect --raw --json tcp://127.0.0.1:9", "--raw"),
+    ("connect --retry-pause 1s tcp://127.0.0.1:9", "--retry-pause"),
+    ("connect --dontroute unix:/nobody", "--dontroute"),
+    ("connect --dontroute fd:0", "--dontroute"),
+    ("connect --bind 127.0.0.1 fd:0", "--bind"),
+    ("listen --backlog 3 udp://127.0.0.1:0", "--backlog"),
+    ("listen --buffer 1k tcp://127.0.0.1:0", "--buffer"),
+    ("listen --linger0 udp://127.0.0.1:0", "--linger0"),
+])
+def test_option_that_would_be_ignored(run, args, told):
+    result = run(*args.split(), timeout=3)
+    words = (result.stdout + result.stderr).decode()
+    assert (result.returncode, told in words) == (2, True), words
