@@ -14,8 +14,11 @@
 #define STRANGER_MAX 5
 #define RTO_FIRST_NS SOCKEYE_NS_PER_S
 #define RTO_MIN_NS   (4 * SOCKEYE_NS_PER_MS)
-#define RTO_MAX_NS   (5 * SOCKEYE_NS_PER_S)
-#define SILENCE_NS   (30 * SOCKEYE_NS_PER_S)
+/* Less an eighth it is still more than the 5 s of many a peer's own timer, which
+ * in atftp starts anew with each block that comes again: one that has lost the
+ * ACK of it and the only other it sends would wait for ever. */
+#define RTO_MAX_NS (7 * SOCKEYE_NS_PER_S)
+#define SILENCE_NS (30 * SOCKEYE_NS_PER_S)
 
 uint16_t sockeye__tftp_number(const struct sockeye__tftp *x, uint64_t block)
 {

@@ -55,7 +55,7 @@ struct sockeye__tftp_config {
 
 	uint64_t rto_first_ns; /* 1 s; the negotiated timeout overrides it */
 	uint64_t rto_min_ns;   /* 4 ms */
-	uint64_t rto_max_ns;   /* 5 s; the negotiated timeout overrides it */
+	uint64_t rto_max_ns;   /* 7 s; the negotiated timeout overrides it */
 	uint64_t silence_ns;   /* without progress for so long it gives up: 30 s, and
 				* at least five negotiated timeouts */
 	uint64_t dally_ns;     /* how long the last ACK is repeated: 2 * rto_max */

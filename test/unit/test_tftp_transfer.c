@@ -80,7 +80,7 @@ static void test_client_reads(void **state)
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
 	assert_false(s->x.over);
 	script_turn(s, "DATA 2 3", "ACK 2"); /* RFC 1350 6: it dallies */
-	script_wait(s, 10000);
+	script_wait(s, 14000);
 	assert_true(s->x.over);
 	script_turn(s, "DATA 2 3", "");
 	assert_int_equal(s->octets, 11);
