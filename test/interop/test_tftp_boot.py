@@ -134,7 +134,7 @@ def test_ipxe(serve, lan, root, blob, tmp_path):
 @need_kernel
 @pytest.mark.skipif(not GRUB.exists() or not OVMF.exists(), reason="no GRUB or OVMF unpacked")
 def test_uefi_and_grub(serve, lan, root, blob, tmp_path):
-    serve("tftp", f"udp://{ADDRESS}:69", "--root", root)
+    server = serve("tftp", f"udp://{ADDRESS}:69", "--root", root)
     shutil.copy(GRUB, root)
     (root / "grub").mkdir()
     (root / "grub" / "grub.cfg").write_text(f"linux vmlinuz {KERNEL_OPTIONS}\n"
@@ -142,6 +142,8 @@ def test_uefi_and_grub(serve, lan, root, blob, tmp_path):
     said = boot(tmp_path, GRUB.name, "-bios", OVMF, "-device", "virtio-rng-pci",
                 "-device", "virtio-net-pci,netdev=lan,romfile=")  # EDK2's driver, not iPXE's
     assert booted(blob) in said
+    assert len(server.wait_log(rf"get \"{GRUB.name}\" .* probe code=8")) == 1
+    assert server.wait_log(rf"get \"{GRUB.name}\" .* windowsize=4 .* done$")
 
 
 @pytest.mark.skipif(not U_BOOT.exists(), reason="no U-Boot unpacked")
@@ -149,7 +151,7 @@ def test_uefi_and_grub(serve, lan, root, blob, tmp_path):
 def test_u_boot(serve, lan, tmp_path, block, window):
     data = octets(3 << 20)
     (tmp_path / "file").write_bytes(data)
-    serve("tftp", f"udp://{ADDRESS}:69", "--root", tmp_path)
+    server = serve("tftp", f"udp://{ADDRESS}:69", "--root", tmp_path)
     with Console("-bios", U_BOOT, "-device", "e1000,netdev=lan,romfile=") as console:
         console.until(b"autoboot")
         console.process.stdin.write(b" ")
@@ -162,3 +164,5 @@ def test_u_boot(serve, lan, tmp_path, block, window):
         assert b"T " not in said.partition(b"Loading")[2], "it has waited for a time-out"
         said = console.command("crc32 0x2000000 ${filesize}")
         assert f"==> {zlib.crc32(data):08x}".encode() in said, said
+    granted = f"blksize={block} .*" + (f"windowsize={window} .*" if window > 1 else "")
+    assert server.wait_log(granted + " done$")

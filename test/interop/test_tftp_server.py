@@ -1,14 +1,19 @@
 """atftp, tftp-hpa, curl, busybox and Python against `sockeye serve tftp`."""
 import concurrent.futures
 import itertools
+import pathlib
+import re
 import socket
 import struct
+import subprocess
 
 import pytest
 
-from serving import WAIT_S, Server, parse, same
-from tftp_theirs import BIG, SIZES, get, need, netascii, octets, peers, put, text, transfer
+from serving import WAIT_S, Process, Server, parse, same, until
+from tftp_theirs import (BIG, SIZES, command_of, get, need, netascii, octets, peers, put, relayed,
+                         text, transfer)
 
+BAD_S = 60  # on a bad network
 PAST_65535 = 65536 + 10  # so many blocks, and the numbers wrap
 
 # What each can ask for: blksize, and atftp windowsize.
@@ -57,8 +62,13 @@ def shared(tmp_path_factory):
 
 @pytest.mark.parametrize("client, options", ASKED)
 def test_get(shared, tmp_path, client, options):
+    before = len(shared.server.log())
     for size in SIZES:
         same(get(client, shared.port, f"{size}", tmp_path / f"{size}", **options), octets(size))
+    granted = "".join(f".* {name}={options[name]}" for name in ("blksize", "windowsize")
+                      if name in options)
+    until(lambda: len(re.findall(rf"transfer .* get .*{granted} .* done",
+                                 shared.server.log()[before:])) == len(SIZES), granted)
 
 
 @pytest.mark.parametrize("client, options", ASKED)
@@ -156,6 +166,70 @@ def test_put_onto_a_file(shared, tmp_path, client):
     if client == "curl":
         assert done.returncode == 73  # CURLE_REMOTE_FILE_EXISTS
     assert (shared.root / name).read_bytes() == b"old"
+
+
+# --- a bad network ---
+
+LOSSY = ["--drop", "2%", "--duplicate", "1%", "--reorder", "1%", "--seed", "1"]
+
+
+@pytest.mark.parametrize("client, options, direction", [
+    pytest.param("atftp", {"windowsize": 16, "blksize": 1000}, "get", marks=need("atftp")),
+    pytest.param("atftp", {"windowsize": 16, "blksize": 1000}, "put", marks=need("atftp")),
+    pytest.param("tftp-hpa", {}, "get", marks=need("tftp-hpa")),  # puts wait 5 s for each loss
+    pytest.param("curl", {}, "get", marks=need("curl")),
+    pytest.param("curl", {}, "put", marks=need("curl")),
+    pytest.param("busybox", {}, "get", marks=need("busybox")),
+    pytest.param("busybox", {}, "put", marks=need("busybox"))])
+def test_over_a_bad_network(shared, tmp_path, client, options, direction):
+    data = octets(100_000)
+    with relayed(shared.port, *LOSSY) as port:
+        if direction == "get":
+            same(get(client, port, shared.file(data), tmp_path / "got", wait_s=BAD_S, **options),
+                 data)
+        else:
+            (tmp_path / "said").write_bytes(data)
+            name = shared.name()
+            put(client, port, tmp_path / "said", name, wait_s=BAD_S, **options)
+            same((shared.root / name).read_bytes(), data)
+
+
+@need("atftp")
+def test_one_that_acknowledges_no_third_time(shared, tmp_path):
+    """atftp answers one repeated block with its ACK and none after it, until nothing
+    has come for 5 s: both ACKs of block 4 are lost."""
+    data = octets(5000)
+    with relayed(shared.port, "--drop-nth-up", "5,6") as port:
+        same(get("atftp", port, shared.file(data), tmp_path / "got", wait_s=BAD_S), data)
+
+
+def queued(process):
+    """The memory of the datagrams that wait for a process."""
+    sockets = process.descriptors()
+    lines = pathlib.Path("/proc/thread-self/net/udp").read_text().splitlines()[1:]
+    return sum(int(fields[4].split(":")[1], 16) for fields in map(str.split, lines)
+               if f"socket:[{fields[9]}]" in sockets)
+
+
+@need("atftp")
+def test_one_that_resends_on_a_duplicate_ack(tmp_path):
+    """atftp stopped, until two ACKs of one block wait for it: it sends the next block
+    twice, but not all that follow."""
+    server = Shared(tmp_path, "--upload")
+    (tmp_path / "said").write_bytes(octets(200_000))
+    command = command_of("atftp", "put", server.port, "name", tmp_path / "said", blksize=8)
+    with server.server, subprocess.Popen(command, stdout=subprocess.DEVNULL) as client:
+        process = Process(client.pid)
+        while not queued(process):
+            process.thaw()
+            process.freeze()
+        one = queued(process)
+        until(lambda: queued(process) > one, "the ACK again")
+        process.thaw()
+        assert client.wait(BAD_S) == 0
+        resent = server.server.wait_log(r"put .* resent=(\d+)")[0][1]
+    assert 0 < int(resent) < 100
+    same((server.root / "name").read_bytes(), octets(200_000))
 
 
 # --- other ways to serve ---

@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from serving import BUILD, SOCKEYE, WAIT_S
+from serving import BUILD, SOCKEYE, WAIT_S, parse
 from theirs import listens, running
 
 PEERS = pathlib.Path(os.environ.get("SOCKEYE_PEERS", BUILD / "peers"))
@@ -93,14 +93,18 @@ CLIENTS = {"atftp": _atftp, "tftp-hpa": _tftp_hpa, "curl": _curl, "busybox": _bu
            "sockeye": _sockeye}
 
 
-def transfer(client, direction, port, remote, local, host=HOST, **options):
-    """Lets a client get or put a file, by its own names of the options."""
+def command_of(client, direction, port, remote, local, host=HOST, **options):
+    """With which a client gets or puts a file, given its own names of the options."""
     if ":" in host and client in ("curl", "sockeye"):
         host = f"[{host}]"
-    command = CLIENTS[client](f"--{direction}", host, port, remote, local, options)
-    return subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL,
+    return [str(word) for word in
+            CLIENTS[client](f"--{direction}", host, port, remote, local, options)]
+
+
+def transfer(*args, wait_s=WAIT_S, **options):
+    return subprocess.run(command_of(*args, **options), stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
-                          timeout=WAIT_S)
+                          timeout=wait_s)
 
 
 def get(client, port, remote, local, **options):
@@ -134,3 +138,18 @@ def serving(name, root):
     """Their server on 127.0.0.1:69, in the namespace of the caller."""
     with running(_command(name, root), lambda: listens("udp", PORT), stdout=subprocess.DEVNULL):
         yield PORT
+
+
+@contextlib.contextmanager
+def relayed(port, *rules):
+    """The port of a relay of ours to that port, which treats packets by rules."""
+    ready, ready_child = os.pipe()
+    with subprocess.Popen([SOCKEYE, "relay", "-q", "--ready-fd", str(ready_child), *rules,
+                           f"udp://{HOST}:0", f"udp://{HOST}:{port}"],
+                          pass_fds=[ready_child], stdout=subprocess.DEVNULL) as relay:
+        os.close(ready_child)
+        try:
+            with os.fdopen(ready) as lines:
+                yield parse(lines.readline().strip())[1][1]
+        finally:
+            relay.kill()
