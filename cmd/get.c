@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tool/tftp_names.h"
+#include "tool/tftp_place.h"
 
 struct opts {
 	struct transfer_opts t;
@@ -71,7 +71,7 @@ static int place(struct transfers *t, const struct opts *o, const char *folder,
 		snprintf(file->path, sizeof(file->path), "%s", o->output);
 		return CLI_GO;
 	}
-	if (sockeye__tftp_name_here(folder, file->addr.file, file->path, sizeof(file->path)) < 0)
+	if (sockeye__tftp_place_here(folder, file->addr.file, file->path, sizeof(file->path)) < 0)
 		return cli_usage(common, t->command, "no name for \"%s\" here: use -o FILE",
 				 file->addr.file);
 	if (is_twice(t, file))

@@ -9,9 +9,8 @@
 #include "report.h"
 
 /* More than that some servers would take memory for. */
-#define WINDOW_ASKED   256
-#define BLKSIZE2_ASKED 32768
-#define TIMEOUT_ASKED  1 /* second; it has to be granted as it is */
+#define WINDOW_ASKED  256
+#define TIMEOUT_ASKED 1 /* second; it has to be granted as it is */
 
 struct probe {
 	struct sockeye__tftp_client client;
@@ -20,6 +19,7 @@ struct probe {
 	bool together;                /* it could all be asked at once */
 };
 
+/* All but blksize2: of two block sizes a server grants one. */
 static struct sockeye__tftp_options everything(const struct transfers *t)
 {
 	const struct sockeye__tftp_client *c = &t->client;
@@ -27,7 +27,6 @@ static struct sockeye__tftp_options everything(const struct transfers *t)
 
 	sockeye__tftp_set(&o, SOCKEYE__TFTP_BLKSIZE,
 			  c->blksize ? c->blksize : SOCKEYE__TFTP_BLKSIZE_MAX);
-	sockeye__tftp_set(&o, SOCKEYE__TFTP_BLKSIZE2, BLKSIZE2_ASKED);
 	sockeye__tftp_set(&o, SOCKEYE__TFTP_TIMEOUT, TIMEOUT_ASKED);
 	sockeye__tftp_set(&o, SOCKEYE__TFTP_UTIMEOUT, TIMEOUT_ASKED * 1000000);
 	sockeye__tftp_set(&o, SOCKEYE__TFTP_TSIZE, 0);
@@ -74,6 +73,8 @@ static int ask_each(struct probe *p, const struct sockeye__tftp_job *job)
 	int err = 0;
 
 	for (unsigned i = 0; err == 0 && i < SOCKEYE__TFTP_OPTIONS; i++) {
+		if (!sockeye__tftp_has(&p->asked, (enum sockeye__tftp_option)i))
+			continue;
 		err = ask(p, job, SOCKEYE__TFTP_BIT(i));
 		if (p->end.fail.err < 0 && !is_about_options(&p->end))
 			break;
@@ -84,23 +85,12 @@ static int ask_each(struct probe *p, const struct sockeye__tftp_job *job)
 	return err;
 }
 
-/* Of two block sizes a server grants one, so one of them is asked alone. */
 static int ask_all(struct probe *p, const struct sockeye__tftp_job *job)
 {
-	unsigned alone = SOCKEYE__TFTP_BIT(SOCKEYE__TFTP_BLKSIZE2);
-	int err = ask(p, job, p->asked.has & ~alone);
+	int err = ask(p, job, p->asked.has);
 
 	p->together = err == 0 && p->end.fail.err == 0;
-	if (err == 0 && is_about_options(&p->end))
-		return ask_each(p, job);
-	if (p->together) {
-		struct sockeye__tftp_end first = p->end;
-
-		err = ask(p, job, alone);
-		if (is_about_options(&p->end))
-			p->end = first;
-	}
-	return err;
+	return err == 0 && is_about_options(&p->end) ? ask_each(p, job) : err;
 }
 
 static void say_json(const struct probe *p, const struct sockeye__tftp_job *job, const char *peer)
@@ -112,6 +102,8 @@ static void say_json(const struct probe *p, const struct sockeye__tftp_job *job,
 		enum sockeye__tftp_option option = (enum sockeye__tftp_option)i;
 		bool has = sockeye__tftp_has(&p->granted, option);
 
+		if (!sockeye__tftp_has(&p->asked, option))
+			continue;
 		json_object_set_new(
 		    options, sockeye__tftp_option_name(option),
 		    json_pack("{sI so}", "asked", (json_int_t)p->asked.value[i], "granted",
@@ -135,6 +127,8 @@ static void say_table(const struct probe *p, const struct sockeye__tftp_job *job
 		enum sockeye__tftp_option option = (enum sockeye__tftp_option)i;
 		uint64_t value = p->granted.value[i];
 
+		if (!sockeye__tftp_has(&p->asked, option))
+			continue;
 		printf("%-12s%10" PRIu64 "  ", sockeye__tftp_option_name(option),
 		       p->asked.value[i]);
 		if (!sockeye__tftp_has(&p->granted, option))

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tool/tftp_names.h"
+#include "tool/tftp_place.h"
 
 /* What it is called there: CLI_GO or the exit code. */
 static int place(struct transfers *t, const char *path, bool is_folder, struct transfer *file)
@@ -15,7 +15,7 @@ static int place(struct transfers *t, const char *path, bool is_folder, struct t
 	char name[sizeof(file->addr.file)], *to = file->addr.file;
 	bool from_stdin = strcmp(path, "-") == 0;
 	int len =
-	    sockeye__tftp_name_there(to, is_folder, from_stdin ? "" : path, name, sizeof(name));
+	    sockeye__tftp_place_there(to, is_folder, from_stdin ? "" : path, name, sizeof(name));
 
 	if (len < 0 && from_stdin)
 		return cli_usage(common, t->command,

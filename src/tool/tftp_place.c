@@ -1,11 +1,11 @@
-/* tftp_names.c: names at the other end (tftp_names.h). */
-#include "tool/tftp_names.h"
+/* tftp_place.c: names at the other end (tftp_place.h). */
+#include "tool/tftp_place.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-const char *sockeye__tftp_base_name(const char *file)
+const char *sockeye__tftp_place_base(const char *file)
 {
 	const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file;
 
@@ -22,18 +22,18 @@ static int join(const char *folder, const char *slash, const char *base, char *b
 	return (size_t)len < cap ? len : -ENAMETOOLONG;
 }
 
-int sockeye__tftp_name_here(const char *folder, const char *file, char *buf, size_t cap)
+int sockeye__tftp_place_here(const char *folder, const char *file, char *buf, size_t cap)
 {
-	return join(folder, "", sockeye__tftp_base_name(file), buf, cap);
+	return join(folder, "", sockeye__tftp_place_base(file), buf, cap);
 }
 
-int sockeye__tftp_name_there(const char *file, bool is_folder, const char *path, char *buf,
-			     size_t cap)
+int sockeye__tftp_place_there(const char *file, bool is_folder, const char *path, char *buf,
+			      size_t cap)
 {
 	size_t len = strlen(file);
 	bool ends = len == 0 || file[len - 1] == '/';
 
 	if (!ends && !is_folder)
 		return join("", "", file, buf, cap);
-	return join(file, ends ? "" : "/", sockeye__tftp_base_name(path), buf, cap);
+	return join(file, ends ? "" : "/", sockeye__tftp_place_base(path), buf, cap);
 }

@@ -1,4 +1,4 @@
-/* test_tftp_names.c: what a file is called at the other end. */
+/* test_tftp_place.c: what a file is called at the other end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "tool/tftp_names.h"
+#include "tool/tftp_place.h"
 
 static void test_here(void **state)
 {
@@ -31,7 +31,7 @@ static void test_here(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		int len = sockeye__tftp_name_here(rows[i].folder, rows[i].file, name, sizeof name);
+		int len = sockeye__tftp_place_here(rows[i].folder, rows[i].file, name, sizeof name);
 
 		if (!rows[i].name) {
 			assert_int_equal(len, -EINVAL);
@@ -62,8 +62,8 @@ static void test_there(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		int len = sockeye__tftp_name_there(rows[i].file, rows[i].is_folder, rows[i].path,
-						   name, sizeof name);
+		int len = sockeye__tftp_place_there(rows[i].file, rows[i].is_folder, rows[i].path,
+						    name, sizeof name);
 
 		if (!rows[i].name) {
 			assert_int_equal(len, -EINVAL);
@@ -79,11 +79,12 @@ static void test_too_long(void **state)
 	char name[8];
 
 	(void)state;
-	assert_int_equal(sockeye__tftp_name_here("", "1234567", name, sizeof name), 7);
-	assert_int_equal(sockeye__tftp_name_here("", "12345678", name, sizeof name), -ENAMETOOLONG);
-	assert_int_equal(sockeye__tftp_name_there("123", true, "4567", name, sizeof name),
+	assert_int_equal(sockeye__tftp_place_here("", "1234567", name, sizeof name), 7);
+	assert_int_equal(sockeye__tftp_place_here("", "12345678", name, sizeof name),
 			 -ENAMETOOLONG);
-	assert_int_equal(sockeye__tftp_name_there("12345678", false, "", name, sizeof name),
+	assert_int_equal(sockeye__tftp_place_there("123", true, "4567", name, sizeof name),
+			 -ENAMETOOLONG);
+	assert_int_equal(sockeye__tftp_place_there("12345678", false, "", name, sizeof name),
 			 -ENAMETOOLONG);
 }
 

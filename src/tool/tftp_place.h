@@ -1,24 +1,24 @@
 /*
- * tftp_names.h: what a file is called at the other end when nobody says.
+ * tftp_place.h: what a file is called at the other end when nobody says.
  */
-#ifndef SOCKEYE_TOOL_TFTP_NAMES_H
-#define SOCKEYE_TOOL_TFTP_NAMES_H
+#ifndef SOCKEYE_TOOL_TFTP_PLACE_H
+#define SOCKEYE_TOOL_TFTP_PLACE_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 /* The last component of a server's file name, as a local one: inside `file`, or
  * NULL when it is none ("", ".", ".."). */
-const char *sockeye__tftp_base_name(const char *file);
+const char *sockeye__tftp_place_base(const char *file);
 
 /* The name here: `folder`, which ends in '/' or is "", and the base name of
  * `file`. Its length, or -EINVAL (no name), -ENAMETOOLONG. */
-int sockeye__tftp_name_here(const char *folder, const char *file, char *buf, size_t cap);
+int sockeye__tftp_place_here(const char *folder, const char *file, char *buf, size_t cap);
 
 /* The name there of the local file `path`: `file` itself, or, when it is a folder
  * ("", "x/", or any with `is_folder`), the base name of `path` in it. The
  * same results. */
-int sockeye__tftp_name_there(const char *file, bool is_folder, const char *path, char *buf,
-			     size_t cap);
+int sockeye__tftp_place_there(const char *file, bool is_folder, const char *path, char *buf,
+			      size_t cap);
 
 #endif
