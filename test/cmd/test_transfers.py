@@ -1,0 +1,106 @@
+"""sockeye get and put with our own server, also over a network that loses packets."""
+import concurrent.futures
+import hashlib
+import os
+import subprocess
+
+import pytest
+
+from conftest import events
+
+SIZES = [0, 1, 511, 512, 513, 16383, 16384, 16385, 1 << 20]
+
+
+def octets(count):
+    return hashlib.shake_256(b"octets").digest(count)
+
+
+@pytest.fixture
+def serve(ready, tmp_path):
+    """A server of the folder root: its address as of a client."""
+    (tmp_path / "root").mkdir()
+
+    def start(*args):
+        urls = ready("serve", "tftp", "udp://127.0.0.1:0", "--root", tmp_path / "root",
+                     "--create", "--overwrite", *args, stdout=subprocess.DEVNULL,
+                     stderr=subprocess.DEVNULL)[1]
+        return urls[0].replace("udp:", "tftp:")
+    return start
+
+
+@pytest.mark.parametrize("args", [[], ["--no-options"], ["--blksize", "mtu"], ["--window", "1"],
+                                  ["--blksize", "1428", "--window", "64"],
+                                  ["--blksize", "65464", "--window", "8"]], ids=str)
+@pytest.mark.parametrize("single", [False, True])
+def test_there_and_back(serve, run, tmp_path, args, single):
+    url = serve(*["--single-port"] * single)
+    for size in SIZES:
+        (tmp_path / "f").write_bytes(octets(size))
+        assert run("put", "-q", *args, "f", f"{url}/in/{size}", cwd=tmp_path).returncode == 0
+        assert (tmp_path / "root" / "in" / f"{size}").read_bytes() == octets(size)
+        assert run("get", "-q", *args, f"{url}/in/{size}", cwd=tmp_path).returncode == 0
+        assert (tmp_path / f"{size}").read_bytes() == octets(size)
+
+
+def test_pipes(serve, run):
+    url = serve()
+    for size in SIZES:
+        assert run("put", "-q", "-", f"{url}/x", input=octets(size)).returncode == 0
+        assert run("get", "-qo", "-", f"{url}/x").stdout == octets(size)
+
+
+def test_netascii(serve, run, tmp_path):
+    url = serve()
+    text = b"a\nb\rc\r\n" + b"\n" * 700 + b"\r"
+    assert run("put", "-q", "-", f"{url}/x;mode=netascii", input=text).returncode == 0
+    assert (tmp_path / "root" / "x").read_bytes() == text
+    assert run("get", "-qo", "-", "--netascii", f"{url}/x").stdout == text
+
+
+def test_many_at_once(serve, run, tmp_path):
+    url = serve()
+    names = [f"f{i}" for i in range(300)]
+    for name in names:
+        (tmp_path / name).write_bytes(octets(len(name) * 997))
+    done = run("put", "--json", "-j", "100", *names, f"{url}/d/", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    done = run("get", "--json", "-j", "100", "-o", "back/", *(f"{url}/d/{name}" for name in names),
+               cwd=tmp_path)
+    assert done.returncode == 9 and len(events(done.stdout)) == 300  # no such folder yet
+    (tmp_path / "back").mkdir()
+    done = run("get", "--json", "-j", "100", "-o", "back", *(f"{url}/d/{name}" for name in names),
+               cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for name in names:
+        assert (tmp_path / "back" / name).read_bytes() == octets(len(name) * 997)
+
+
+def test_a_bad_network(serve, ready, run, tmp_path):
+    """Both directions at once, many times, over a relay."""
+    url = serve()
+    bad = ready("relay", "udp://127.0.0.1:0", url.replace("tftp:", "udp:"), "--drop", "3%",
+                "--duplicate", "3%", "--reorder", "3%", "--seed", "7",
+                stdout=subprocess.DEVNULL)[1][0].replace("udp:", "tftp:")
+    (tmp_path / "f").write_bytes(octets(1 << 20))
+
+    def once(i):
+        args = ["--blksize", "1000", "--window", str(1 + i % 16)]
+        put = run("put", *args, "f", f"{bad}/f{i}", cwd=tmp_path)
+        get = run("get", *args, f"{bad}/f{i}", cwd=tmp_path)
+        return put.returncode, get.returncode, put.stderr + get.stderr
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        for i, (put, get, said) in enumerate(pool.map(once, range(12))):
+            assert (put, get) == (0, 0), said
+            for folder in (tmp_path, tmp_path / "root"):
+                assert (folder / f"f{i}").read_bytes() == octets(1 << 20)
+
+
+def test_probe(serve, run, tmp_path):
+    url = serve("--window-max", "8", "--refuse", "utimeout")
+    (tmp_path / "root" / "f").write_bytes(octets(1000))
+    [event] = events(run("get", "--probe", "--json", f"{url}/f").stdout)
+    granted = {name: option["granted"] for name, option in event["options"].items()}
+    assert event["size"] == 1000 and event["together"]
+    assert (granted["windowsize"], granted["utimeout"], granted["timeout"]) == (8, None, 1)
+    assert os.listdir(tmp_path) == ["root"]
