@@ -228,7 +228,7 @@ static void counters_json(json_t *event, const struct sockeye__tftp_end *end)
 	    "{so sb si si sI sI sI sI sI sI}", "options", options_json(&end->options),
 	    "without_options", end->plain, "blksize", end->blksize, "window", end->window, "blocks",
 	    (json_int_t)c->blocks, "resent", (json_int_t)c->resent, "wasted_octets",
-	    (json_int_t)(c->resent * end->blksize), "timeouts", (json_int_t)c->timeouts, "gaps",
+	    (json_int_t)c->resent * end->blksize, "timeouts", (json_int_t)c->timeouts, "gaps",
 	    (json_int_t)c->gaps, "ignored", (json_int_t)c->ignored);
 
 	json_object_update(event, more);
