@@ -39,7 +39,7 @@ int sockeye__relay_ranges_add(const char *text, uint64_t min, uint64_t max,
 	struct sockeye__relay_ranges all = *ranges;
 
 	for (;; text++) {
-		uint64_t first, last;
+		uint64_t first = 0, last;
 		int err = number_take(&text, &first);
 
 		last = first;

@@ -183,11 +183,13 @@ static bool joins(const struct sockeye__relay_outbox *o, const struct passing *p
 
 static void slice_add(struct sockeye__relay_outbox *o, struct msghdr *msg, const struct passing *p)
 {
-	struct iovec *last = o->slice_count > 0 ? &o->slices[o->slice_count - 1] : NULL;
+	if (msg->msg_iovlen > 0) {
+		struct iovec *last = &msg->msg_iov[msg->msg_iovlen - 1];
 
-	if (msg->msg_iovlen > 0 && (uint8_t *)last->iov_base + last->iov_len == p->data) {
-		last->iov_len += p->len;
-		return;
+		if ((uint8_t *)last->iov_base + last->iov_len == p->data) {
+			last->iov_len += p->len;
+			return;
+		}
 	}
 	o->slices[o->slice_count++] = (struct iovec){(void *)(uintptr_t)p->data, p->len};
 	msg->msg_iovlen++;
@@ -375,6 +377,7 @@ static void held_unlink(struct sockeye__relay_run *run, struct sockeye__relay_pa
 	memmove(&held[i], &held[i + 1], (--*count - i) * sizeof(struct sockeye__relay_packet *));
 	*(p->prev != NULL ? &p->prev->next : &run->held_first) = p->next;
 	*(p->next != NULL ? &p->next->prev : &run->held_last) = p->prev;
+	assert(run->held_first != p && run->held_last != p);
 }
 
 static void let_go(struct sockeye__relay_run *run, struct sockeye__relay_packet *copy)
@@ -426,7 +429,8 @@ void sockeye__relay_unhold(struct sockeye__relay_run *run, struct sockeye__relay
 {
 	for (unsigned way = 0; way < SOCKEYE__RELAY_WAYS; way++)
 		while (flow->held_count[way] > 0) {
-			struct sockeye__relay_packet *p = flow->held[way][0];
+			struct sockeye__relay_packet *p =
+			    flow->held[way][flow->held_count[way] - 1];
 
 			held_unlink(run, p);
 			lose(run, p);
