@@ -293,8 +293,8 @@ static bool is_wildcard(const struct sockeye_sockaddr *name)
 					       : IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr);
 }
 
-static int watch_extra(struct sockeye__relay_run *run, struct sockeye__relay_port *port, int kind,
-		       int fd)
+static int watch_extra(struct sockeye__relay_run *run, struct sockeye__relay_port *port,
+		       enum sockeye__relay_kind kind, int fd)
 {
 	*port = (struct sockeye__relay_port){.kind = kind, .fd = fd};
 	return fd > 0 ? sockeye__relay_watch(run, port) : 0;

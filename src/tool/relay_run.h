@@ -17,15 +17,17 @@
 #define SOCKEYE__RELAY_DOORS_MAX   8     /* of a flow, the listening port among them */
 #define SOCKEYE__RELAY_PACKETS_MAX 65536 /* that wait */
 
+enum sockeye__relay_kind {
+	SOCKEYE__RELAY_LISTENER,
+	SOCKEYE__RELAY_TARGET, /* a flow's, towards the target */
+	SOCKEYE__RELAY_DOOR,   /* a flow's, towards the client */
+	SOCKEYE__RELAY_STOP,
+	SOCKEYE__RELAY_TELL,
+};
+
 /* A socket of ours, as epoll knows it. */
 struct sockeye__relay_port {
-	enum {
-		SOCKEYE__RELAY_LISTENER,
-		SOCKEYE__RELAY_TARGET, /* a flow's, towards the target */
-		SOCKEYE__RELAY_DOOR,   /* a flow's, towards the client */
-		SOCKEYE__RELAY_STOP,
-		SOCKEYE__RELAY_TELL,
-	} kind;
+	enum sockeye__relay_kind kind;
 	int fd; /* -1: closed */
 	struct sockeye__relay_flow *flow;
 	bool wildcard; /* of a listener: answers need a source address */

@@ -50,12 +50,16 @@ def relay(ready):
     return start
 
 
-def counters(started, sig=signal.SIGTERM):
-    """Ends a relay and returns what it counted."""
+def counters(started, sig=signal.SIGTERM, waiting=False):
+    """Ends a relay and returns what it counted, which adds up."""
     started.send_signal(sig)
     said = read_all(started.stdout)
     started.end(0)
-    return events(said)[-1]
+    counts = events(said)[-1]
+    for way in (counts["up"], counts["down"]):
+        waited = way["in"] + way["duplicated"] - way["out"] - way["dropped"] - way["lost"]
+        assert waited == 0 or waiting and waited > 0, counts
+    return counts
 
 
 def numbered(count):
@@ -467,7 +471,7 @@ def test_what_waits_is_forgotten_at_the_end(relay, target):
             client.send(packet)
         started.send_signal(signal.SIGUSR1)
         until(lambda: counters_now(started)["waiting"] > 90, "the packets to come")
-    counters(started)
+    counters(started, waiting=True)
     assert not readable(sock, 0)
 
 
