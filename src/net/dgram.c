@@ -15,12 +15,14 @@ int sockeye_dgram_want_local(int fd)
 
 	if (err < 0)
 		return err;
-	if (domain == AF_INET)
-		return sockeye__option_set(fd, IPPROTO_IP, IP_PKTINFO, 1);
-	/* which tells of IPv4 datagrams, too, as IPv4-mapped addresses */
-	if (domain == AF_INET6)
-		return sockeye__option_set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-	return 0;
+	if (domain != AF_INET && domain != AF_INET6)
+		return 0;
+	/* An IPv6 socket tells of IPv4 datagrams as IPv4-mapped addresses, but only
+	 * the IPv4 message has whether such an address is a network's broadcast. */
+	err = sockeye__option_set(fd, IPPROTO_IP, IP_PKTINFO, 1);
+	if (err == 0 && domain == AF_INET6)
+		err = sockeye__option_set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+	return err;
 }
 
 static void local_from_ipv4(const struct cmsghdr *c, struct sockeye_dgram *out)
@@ -66,15 +68,24 @@ static void local_from_ipv6(const struct cmsghdr *c, struct sockeye_dgram *out)
 
 void sockeye__dgram_local(struct msghdr *msg, struct sockeye_dgram *out)
 {
-	out->local.len = 0;
-	out->ifindex = 0;
-	out->group = false;
+	struct sockeye_dgram v4, v6; /* of these only what belongs to local */
+
+	v4.local.len = v6.local.len = 0;
+	v4.ifindex = v6.ifindex = 0;
+	v4.group = v6.group = false;
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
 		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO)
-			local_from_ipv4(c, out);
+			local_from_ipv4(c, &v4);
 		else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
-			local_from_ipv6(c, out);
+			local_from_ipv6(c, &v6);
 	}
+	/* Of both, the address is as the socket takes it back: IPv4-mapped. */
+	out->group = v4.group || v6.group;
+	out->ifindex = v6.ifindex > 0 ? v6.ifindex : v4.ifindex;
+	if (out->group || (v4.local.len == 0 && v6.local.len == 0))
+		out->local.len = 0;
+	else
+		out->local = v6.local.len > 0 ? v6.local : v4.local;
 }
 
 static void control_put(struct msghdr *msg, int level, int type, const void *data, size_t len)

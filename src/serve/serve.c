@@ -82,8 +82,9 @@ static void site_tune(struct sockeye__site *s)
 		if (s->scheme == SOCKEYE_TCP)
 			(void)sockeye__option_set(s->fds[i], IPPROTO_TCP, TCP_NODELAY, 1);
 		if (s->scheme == SOCKEYE_UDP && !asks)
-			(void)sockeye__option_set(s->fds[i], v6 ? IPPROTO_IPV6 : IPPROTO_IP,
-						  v6 ? IPV6_RECVPKTINFO : IP_PKTINFO, 0);
+			(void)sockeye__option_set(s->fds[i], IPPROTO_IP, IP_PKTINFO, 0);
+		if (s->scheme == SOCKEYE_UDP && !asks && v6)
+			(void)sockeye__option_set(s->fds[i], IPPROTO_IPV6, IPV6_RECVPKTINFO, 0);
 	}
 }
 

@@ -150,25 +150,35 @@ static void test_answer_from_the_address_asked(void **state)
 	}
 }
 
-/* Sent to everybody: no address of ours alone was asked. */
+/* Sent to everybody: no address of ours alone was asked. Only the routes tell
+ * that 127.255.255.255 is such an address, and the IPv6 message is silent. */
 static void test_group(void **state)
 {
-	struct sockeye_listener l = listener_on("udp4://*:0");
-	struct sockeye_sockaddr to = name_of("127.255.255.255", sockeye_sockaddr_port(&l.name));
-	struct sockeye_sockaddr client;
-	struct sockeye_dgram d;
-	int fd = bound_to("127.0.0.1", &client), one = 1;
+	static const char *const listeners[] = {"udp4://*:0", "udp://*:0", "udp://[::]:0"};
+	static const char *const groups[] = {"127.255.255.255", "255.255.255.255"};
 
 	(void)state;
-	setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof one);
-	send_to(fd, &to, "all", 3);
-	assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, MS(LONG_MS), &d), 0);
-	assert_true(d.group);
-	assert_int_equal(d.local.len, 0);
-	assert_int_equal(sockeye_dgram_send(l.fd, got, d.len, &d), 0); /* and can be answered */
-	assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), 0);
-	close(fd);
-	sockeye_listener_close(&l);
+	for (size_t i = 0; i < COUNT(listeners) * COUNT(groups); i++) {
+		struct sockeye_listener l = listener_on(listeners[i % COUNT(listeners)]);
+		struct sockeye_sockaddr to =
+		    name_of(groups[i / COUNT(listeners)], sockeye_sockaddr_port(&l.name));
+		struct sockeye_sockaddr client;
+		struct sockeye_dgram d;
+		int fd = bound_to("127.0.0.1", &client), one = 1;
+
+		setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof one);
+		assert_return_code(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3), errno);
+		send_to(fd, &to, "all", 3);
+		assert_int_equal(sockeye_dgram_recv(l.fd, got, 9, MS(LONG_MS), &d), 0);
+		assert_true(d.group);
+		assert_int_equal(d.local.len, 0);
+		assert_int_equal(d.ifindex, 1); /* lo */
+		/* and can be answered */
+		assert_int_equal(sockeye_dgram_send(l.fd, got, d.len, &d), 0);
+		assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), 0);
+		close(fd);
+		sockeye_listener_close(&l);
+	}
 }
 
 static void test_want_local_elsewhere(void **state)
