@@ -214,6 +214,13 @@ void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *pee
 	__atomic_fetch_sub(&w->conns, 1, __ATOMIC_SEQ_CST);
 }
 
+int sockeye__record_cut(struct sockeye__worker *w)
+{
+	sockeye__warn_rarely(w, "a record longer than can be taken; its connection was closed",
+			     -EMSGSIZE);
+	return -EMSGSIZE;
+}
+
 void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *v, const char *text,
 			int err)
 {

@@ -103,6 +103,7 @@ static void transmit(struct session *s, const uint8_t *out, size_t len)
 /* Receives behind what is left over; 0 octets are the peer's end. */
 static void receive(struct session *s, int flags)
 {
+	size_t room = sizeof s->in - s->len;
 	ssize_t n;
 
 	if (s->start > 0) {
@@ -114,11 +115,15 @@ static void receive(struct session *s, int flags)
 		return;
 	}
 	do
-		n = recv(s->v->fd, s->in + s->len, sizeof s->in - s->len, flags);
+		n = recv(s->v->fd, s->in + s->len, room, flags | sockeye__record_flags(s->v->site));
 	while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		if (!(flags & MSG_DONTWAIT) || (errno != EAGAIN && errno != EWOULDBLOCK))
 			failed(s, errno);
+		return;
+	}
+	if (n > (ssize_t)room) {
+		finish(s, sockeye__end_of(sockeye__record_cut(s->w)));
 		return;
 	}
 	if (n == 0)

@@ -173,8 +173,13 @@ static size_t conn_leftover(struct loop *l, struct conn *c)
 static void conn_read(struct loop *l, struct conn *c)
 {
 	size_t kept = c->c.in != NULL ? conn_leftover(l, c) : 0;
-	ssize_t n = recv(c->c.v.fd, l->buf + kept, BUFFER_BYTES - kept, 0);
+	size_t room = BUFFER_BYTES - kept;
+	ssize_t n = recv(c->c.v.fd, l->buf + kept, room, sockeye__record_flags(c->c.v.site));
 
+	if (n > (ssize_t)room) {
+		conn_close(l, c, sockeye__end_of(sockeye__record_cut(l->w)));
+		return;
+	}
 	if (n < 0 && !not_now(errno)) {
 		conn_close(l, c, sockeye__end_of(-errno));
 		return;

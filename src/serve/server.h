@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include <sockeye/serve.h>
 #include <sockeye/service.h>
@@ -162,6 +163,17 @@ bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site,
 
 /* Closes the connection, counts and reports it. */
 void sockeye__dismiss(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end);
+
+/* With these recv(2) returns a record's true length; of a TCP stream they would
+ * throw octets away (tcp(7)). */
+static inline int sockeye__record_flags(const struct sockeye__site *site)
+{
+	return site->whole ? MSG_TRUNC : 0;
+}
+
+/* A record was longer than the room for it, and cut: says so and returns
+ * -EMSGSIZE, for which its connection is to end. */
+int sockeye__record_cut(struct sockeye__worker *w);
 
 /* Ends a connection that was admitted but for which there is no process,
  * thread or memory. */

@@ -309,10 +309,12 @@ SOCKEYE__HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_con
 static int record_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	uint8_t *record = sockeye__uring_buffer(l, SOCKEYE__URING_BUFFERS); /* behind the last */
-	ssize_t n = recv(c->c.v.fd, record, SOCKEYE__RECORD_BYTES, MSG_DONTWAIT);
+	ssize_t n = recv(c->c.v.fd, record, SOCKEYE__RECORD_BYTES, MSG_DONTWAIT | MSG_TRUNC);
 
 	if (n < 0)
 		return -errno;
+	if (n > SOCKEYE__RECORD_BYTES)
+		return sockeye__record_cut(l->w);
 	if (n > 0)
 		conn_input(l, c, record, (uint32_t)n, -1);
 	return (int)n;

@@ -39,6 +39,24 @@ def chargen_lines(count):
     return b"".join((RING * 2)[i % 95:i % 95 + 72] + b"\r\n" for i in range(count))
 
 
+def test_record_that_is_too_long_ends_its_connection(start, model):
+    """It is not cut: what came before was served, and others go on."""
+    server = start("unix-seqpacket", "discard", model=model)
+    with server.connect() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        if client.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) < 350_000:
+            pytest.skip("no larger SO_SNDBUF here")
+        client.send(bytes(256 * 1024))
+        server.wait_counters(bytes_in=256 * 1024)
+        client.send(bytes(256 * 1024 + 1))
+        assert client.recv(1) == b""
+    server.wait_counters(bytes_in=256 * 1024, closed_error=1, open=0)
+    server.wait_log("a record longer than can be taken")
+    with server.connect() as client:
+        client.send(b"x")
+        server.wait_counters(bytes_in=256 * 1024 + 1)
+
+
 def one_answer(server, question=b"?"):
     """What a service says to a message: the first of a datagram service, all
     that a stream service says."""
