@@ -67,6 +67,11 @@ void sockeye__warn(const struct sockeye__worker *w, const char *text, int err)
 	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
 }
 
+void sockeye__cannot_start(const struct sockeye__worker *w, int err)
+{
+	sockeye__warn(w, "a worker cannot start", err);
+}
+
 bool sockeye__rarely(struct sockeye__worker *w)
 {
 	uint64_t now = sockeye_now().mono_ns;

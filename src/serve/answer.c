@@ -244,6 +244,8 @@ void sockeye__answer_until_stop(struct sockeye__worker *w, size_t i)
 	struct pollfd p[2] = {{.fd = sockeye__site_fd(w, i), .events = POLLIN},
 			      {.fd = w->server->stop_rd, .events = POLLIN}};
 
+	if (a == NULL)
+		sockeye__cannot_start(w, -ENOMEM);
 	while (a != NULL && p[1].revents == 0) {
 		if (poll(p, 2, -1) > 0 && p[0].revents != 0)
 			(void)sockeye__answer(a, i);

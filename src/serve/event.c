@@ -415,43 +415,51 @@ static void loop_turn(struct loop *l)
 	listeners_settle(l);
 }
 
-static bool loop_open(struct loop *l)
+/* 0 or -errno. */
+static int loop_open(struct loop *l)
 {
 	const struct sockeye__server *server = l->w->server;
 
 	l->ep = epoll_create1(EPOLL_CLOEXEC);
+	if (l->ep < 0)
+		return -errno;
 	l->buf = aligned_alloc(4096, BUFFER_BYTES); /* copies run faster to a page's start */
-	if (l->ep < 0 || l->buf == NULL)
-		return false;
+	if (l->buf == NULL)
+		return -ENOMEM;
 	sockeye__clocks_init(&l->clocks, server);
 	l->turn.room = l->room;
 	l->turn.room_len = sizeof l->room;
 	if (!watch(l, server->stop_rd, EPOLLIN, TAG_STOP))
-		return false;
+		return -errno;
 	for (size_t i = 0; i < server->site_count; i++) {
 		if (server->sites[i].stream)
 			continue;
 		if (l->answerer == NULL && (l->answerer = sockeye__answerer_new(l->w)) == NULL)
-			return false;
+			return -ENOMEM;
 		if (!watch(l, sockeye__site_fd(l->w, i), EPOLLIN, TAG_SITE(i)))
-			return false;
+			return -errno;
 	}
 	listeners_watch(l);
-	return true;
+	return 0;
 }
 
 static void run(struct sockeye__worker *w)
 {
 	struct loop *l = calloc(1, sizeof *l);
+	int err;
 
-	if (l == NULL)
+	if (l == NULL) {
+		sockeye__cannot_start(w, -ENOMEM);
 		return;
+	}
 	l->w = w;
 	l->counters = w->counters;
 	l->shows = w->server->opts->show_messages;
-	if (loop_open(l))
-		while (!l->stopping || w->conns > 0)
-			loop_turn(l);
+	err = loop_open(l);
+	if (err < 0)
+		sockeye__cannot_start(w, err);
+	while (err == 0 && (!l->stopping || w->conns > 0))
+		loop_turn(l);
 	sockeye__answerer_free(l->answerer);
 	sockeye__timers_fini(&l->clocks.timers);
 	free(l->buf);

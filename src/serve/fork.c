@@ -113,10 +113,14 @@ static void run(struct sockeye__worker *w)
 	struct sockeye__visit v;
 	enum sockeye__gate_kind kind;
 	size_t site;
+	int err;
 
 	f.child_fd = children_watch();
-	if (f.child_fd < 0 || sockeye__gate_open(&f.gate, w, false, f.child_fd) < 0)
+	err = f.child_fd < 0 ? -errno : sockeye__gate_open(&f.gate, w, false, f.child_fd);
+	if (err < 0) {
+		sockeye__cannot_start(w, err);
 		return;
+	}
 	while ((kind = sockeye__gate_next(&f.gate, &v, &site)) != SOCKEYE__GATE_STOP) {
 		if (kind == SOCKEYE__GATE_VISIT)
 			serve_visit(&f, &v);

@@ -5,6 +5,8 @@
  */
 #include "serve/server.h"
 
+#include <errno.h>
+
 static void run(struct sockeye__worker *w)
 {
 	struct sockeye__gate gate;
@@ -12,8 +14,10 @@ static void run(struct sockeye__worker *w)
 	struct sockeye__answerer *answerer = sockeye__answerer_new(w);
 	enum sockeye__gate_kind kind;
 	size_t site;
+	int err = answerer == NULL ? -ENOMEM : sockeye__gate_open(&gate, w, true, -1);
 
-	if (answerer == NULL || sockeye__gate_open(&gate, w, true, -1) < 0) {
+	if (err < 0) {
+		sockeye__cannot_start(w, err);
 		sockeye__answerer_free(answerer);
 		return;
 	}

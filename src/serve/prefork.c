@@ -9,9 +9,13 @@ static void run(struct sockeye__worker *w)
 	struct sockeye__gate gate;
 	struct sockeye__visit v;
 	size_t site;
+	int err;
 
-	if (sockeye__gate_open(&gate, w, false, -1) < 0)
+	err = sockeye__gate_open(&gate, w, false, -1);
+	if (err < 0) {
+		sockeye__cannot_start(w, err);
 		return;
+	}
 	while (sockeye__gate_next(&gate, &v, &site) == SOCKEYE__GATE_VISIT)
 		sockeye__dismiss(w, &v, sockeye__session_run(w, &v));
 	sockeye__gate_close(&gate);

@@ -200,6 +200,8 @@ bool sockeye__rarely(struct sockeye__worker *w);
 /* A WARNING event. */
 void sockeye__warn(const struct sockeye__worker *w, const char *text, int err);
 /* The same, rarely. */
+/* Why a worker ends that has not begun; it is started again later. */
+void sockeye__cannot_start(const struct sockeye__worker *w, int err);
 void sockeye__warn_rarely(struct sockeye__worker *w, const char *text, int err);
 void sockeye__event(const struct sockeye_serve_opts *opts, struct sockeye_event *ev);
 

@@ -60,12 +60,16 @@ static void run(struct sockeye__worker *w)
 	enum sockeye__gate_kind kind;
 	eventfd_t ended;
 	size_t site;
+	int err;
 
 	t.w = w;
 	t.wants_it = w->conns_max != UINT32_MAX;
 	t.ended_fd = eventfd(0, EFD_CLOEXEC);
-	if (t.ended_fd < 0 || sockeye__gate_open(&t.gate, w, false, t.ended_fd) < 0)
+	err = t.ended_fd < 0 ? -errno : sockeye__gate_open(&t.gate, w, false, t.ended_fd);
+	if (err < 0) {
+		sockeye__cannot_start(w, err);
 		return;
+	}
 	pthread_attr_init(&t.attr);
 	pthread_attr_setdetachstate(&t.attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&t.attr, STACK_BYTES);

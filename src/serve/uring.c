@@ -273,37 +273,44 @@ static void loop_turn(struct sockeye__uring *l)
 		chores_do(l);
 }
 
-static bool loop_open(struct sockeye__uring *l)
+/* 0 or -errno. */
+static int loop_open(struct sockeye__uring *l)
 {
 	const struct sockeye__server *server = l->w->server;
+	int err = sockeye__uring_open(l);
 
-	if (!sockeye__uring_open(l))
-		return false;
+	if (err < 0)
+		return err;
 	l->accepting = calloc(server->site_count, sizeof *l->accepting);
 	l->answerer = sockeye__answerer_new(l->w);
 	if (l->accepting == NULL || l->answerer == NULL)
-		return false;
+		return -ENOMEM;
 	sockeye__clocks_init(&l->clocks, server);
 	l->turn.room = l->room;
 	l->turn.room_len = sizeof l->room;
 	io_uring_prep_poll_add(sockeye__uring_entry(l, SOCKEYE__URING_STOP), server->stop_rd,
 			       POLLIN);
 	sites_settle(l);
-	return true;
+	return 0;
 }
 
 static void run(struct sockeye__worker *w)
 {
 	struct sockeye__uring *l = calloc(1, sizeof *l);
+	int err;
 
-	if (l == NULL)
+	if (l == NULL) {
+		sockeye__cannot_start(w, -ENOMEM);
 		return;
+	}
 	l->w = w;
 	l->counters = w->counters;
 	l->shows = w->server->opts->show_messages;
-	if (loop_open(l))
-		while (!l->stopping || w->conns > 0)
-			loop_turn(l);
+	err = loop_open(l);
+	if (err < 0)
+		sockeye__cannot_start(w, err);
+	while (err == 0 && (!l->stopping || w->conns > 0))
+		loop_turn(l);
 	sockeye__uring_close(l);
 	sockeye__answerer_free(l->answerer);
 	sockeye__timers_fini(&l->clocks.timers);

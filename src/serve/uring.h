@@ -100,7 +100,8 @@ struct sockeye__uring {
 };
 
 /* --- uring_ring.c --- */
-bool sockeye__uring_open(struct sockeye__uring *l);
+/* 0 or -errno; to be closed all the same. */
+int sockeye__uring_open(struct sockeye__uring *l);
 void sockeye__uring_close(struct sockeye__uring *l);
 /* 0 when this machine can do all that the model needs, or -errno. */
 int sockeye__uring_probe(void);

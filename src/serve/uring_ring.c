@@ -40,24 +40,26 @@ static int buffers_register(struct io_uring *ring, unsigned count, struct io_uri
 	return 0;
 }
 
-bool sockeye__uring_open(struct sockeye__uring *l)
+int sockeye__uring_open(struct sockeye__uring *l)
 {
 	const int32_t count = SOCKEYE__URING_BUFFERS;
+	int err = ring_open(&l->ring, SQ_ENTRIES, CQ_ENTRIES);
 
-	if (ring_open(&l->ring, SQ_ENTRIES, CQ_ENTRIES) < 0)
-		return false;
+	if (err < 0)
+		return err;
 	(void)io_uring_register_ring_fd(&l->ring); /* saves a look-up at each call; 5.18 */
-	if (buffers_register(&l->ring, count, &l->buffers) < 0)
-		return false;
+	err = buffers_register(&l->ring, count, &l->buffers);
+	if (err < 0)
+		return err;
 	l->memory =
 	    aligned_alloc(64, (size_t)count * SOCKEYE__URING_STRIDE + SOCKEYE__RECORD_BYTES);
 	if (l->memory == NULL)
-		return false;
+		return -ENOMEM;
 	l->lent = &l->lists[0];
 	l->lent_before = &l->lists[1];
 	for (int32_t i = 0; i < count; i++)
 		sockeye__uring_buffer_give(l, i);
-	return true;
+	return 0;
 }
 
 /* The kernel takes a ring down after the process has gone; what it still polls

@@ -177,5 +177,21 @@ def test_every_call_fails_once(inject, model, call, seen):
             check(outcome, seen, f"{call} number {k} of {count}: {name}")
 
 
+@pytest.mark.parametrize("model, fault, told", [
+    ("iterative", "epoll_create1 1 24", "Too many open files"),
+    ("prefork", "epoll_create1 1 24", "Too many open files"),
+    ("thread", "eventfd 1 24", "Too many open files"),
+    ("fork", "epoll_create1 1 24", "Too many open files"),
+    ("event", "epoll_create1 1 24", "Too many open files"),
+    ("event", "epoll_ctl 1 28", "No space left on device"),
+    ("uring", "io_uring_queue_init_params 2 12", "Cannot allocate memory"),
+    ("uring", "io_uring_register_buf_ring 2 22", "Invalid argument"),
+])
+def test_worker_that_cannot_start_says_why(inject, model, fault, told):
+    outcome = inject(model, fault)
+    assert f"a worker cannot start: {told}" in outcome.words
+    assert outcome.code == 0
+
+
 def test_every_call_is_tried():
     assert set(CALLS) == set(UNSEEN) | set(SEEN)
