@@ -23,6 +23,7 @@ import measure  # noqa: E402
 
 PROGRAM = os.environ.get("SOCKEYE") or str(ROOT / "build/sockeye")
 BLOCKING = 2.02  # recv and send
+SESSIONS = ["fork", "thread"]  # a process or thread for each connection
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -45,9 +46,10 @@ def load(url, connections, messages):
 
 
 def strace_calls(model, connections, messages, path):
-    """All system calls of a server that answered so many messages."""
+    """The system calls of a server that answered so many messages."""
     server = contenders.sockeye(PROGRAM, model)
-    server.command = ["strace", "-f", "-c", "-o", path, *server.command]
+    how = ["-ff"] if model in SESSIONS else ["-f", "-c"]
+    server.command = ["strace", *how, "-o", path, *server.command]
     try:
         assert server.start(cpu=None)
         load(server.url, connections, messages)
@@ -55,7 +57,19 @@ def strace_calls(model, connections, messages, path):
         server.process.wait(30)
     finally:
         server.stop()
+    if model in SESSIONS:
+        return sum(session_calls(one.read_text()) for one in path.parent.glob(path.name + ".*"))
     return int(re.search(r"(\d+)\s+(?:\d+\s+)?total", path.read_text())[1])
+
+
+def session_calls(trace):
+    """The calls of a process or thread from its first message to its last. What it
+    takes to start sessions and to see them end is not of the messages, and
+    differs from run to run: several ends may be told at once, memory of an old
+    thread may do for a new one."""
+    calls = re.findall(r"^(\w+)\(", trace, re.M)
+    moving = [i for i, name in enumerate(calls) if name in ("recvfrom", "sendto")]
+    return moving[-1] - moving[0] + 1 if moving else 0
 
 
 def perf_calls(model, connections, messages):
@@ -72,7 +86,8 @@ def perf_calls(model, connections, messages):
 def calls_per_message(model, connections, tmp_path):
     few, many = 300, 1500
     if strace_works():
-        points = [strace_calls(model, connections, n, tmp_path / "calls") for n in (few, many)]
+        points = [strace_calls(model, connections, n, tmp_path / f"calls-{n}")
+                  for n in (few, many)]
     elif connections > 1:
         pytest.skip("strace does not work here, and batches depend on the machine's load")
     elif measure.Calls.perf_works():
