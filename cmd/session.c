@@ -232,7 +232,9 @@ static int ended(const struct session *s, const struct totals *t)
 					? "to broadcast, add ?broadcast to the address"
 					: NULL);
 	case SOCKEYE__END_INPUT:
-		return report_error(common, "read", "standard input", t->err, NULL);
+		return report_error(common, "read", "standard input", t->err,
+				    t->err == -EMSGSIZE ? "more than 256Ki would be one message"
+							: NULL);
 	case SOCKEYE__END_OUTPUT:
 		return report_error(common, "write", "standard output", t->err, NULL);
 	case SOCKEYE__END_READER:
@@ -317,9 +319,10 @@ static int conversation_code(const struct session *s, const struct sockeye__talk
 		return sockeye_error_exit(r->first_error);
 	if (r->sent == 0 || r->received > 0 || !waited)
 		return SOCKEYE_EXIT_DONE;
-	return report_error(
-	    &s->o->common, "wait for", s->address, -ETIMEDOUT,
-	    s->unconnected ? "no answer" : "no answer; one from another port needs --unconnected");
+	return report_error(&s->o->common, "wait for", s->address, -ETIMEDOUT,
+			    s->unconnected || strncmp(s->address, "unix", 4) == 0
+				? "no answer"
+				: "no answer; one from another port needs --unconnected");
 }
 
 static int run_messages(struct session *s, const int *fds, size_t count, struct show *show,

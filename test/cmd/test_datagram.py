@@ -137,6 +137,18 @@ def test_silence(run, udp):
     assert 0.2 <= time.monotonic() - begun < WAIT_S
 
 
+def test_silence_of_a_unix_socket_is_not_about_ports(run, listening):
+    server = listening(socket.SOCK_DGRAM, socket.AF_UNIX)
+    result = run("connect", "-w", "50ms", "-m", "x", server.url)
+    assert (result.returncode, b"no answer" in result.stderr, b"port" in result.stderr) == (
+        5, True, False)
+
+
+def test_input_that_is_too_long_for_a_message(run, udp):
+    result = run("connect", udp.url, input=b"x" * 300_000)
+    assert (result.returncode, b"256Ki would be one message" in result.stderr) == (6, True), result
+
+
 def test_silence_is_bounded_by_default(run, udp):
     begun = time.monotonic()
     assert run("connect", udp.url, input=b"x\n").returncode == 5
