@@ -302,14 +302,14 @@ def test_quiet_says_nothing(serve):
 
 def test_list():
     said = subprocess.run([SOCKEYE, "serve", "--list"], capture_output=True, text=True, check=True)
-    assert [line.split()[:3] for line in said.stdout.splitlines()[:7]] == [
+    assert [line.split()[:3] for line in said.stdout.splitlines()[:8]] == [
         ["service", "echo", "7"], ["service", "discard", "9"], ["service", "chargen", "19"],
         ["service", "daytime", "13"], ["service", "time", "37"], ["service", "upper", "1"],
-        ["service", "reply", "2"]]
-    assert [line.split()[1] for line in said.stdout.splitlines()[7:]] == MODELS
+        ["service", "reply", "2"], ["service", "tftp", "69"]]
+    assert [line.split()[1] for line in said.stdout.splitlines()[8:]] == MODELS
     events = subprocess.run([SOCKEYE, "serve", "--list", "--json"], capture_output=True, text=True,
                             check=True).stdout.splitlines()
-    assert [json.loads(line)["event"] for line in events] == ["service"] * 7 + ["model"] * 6
+    assert [json.loads(line)["event"] for line in events] == ["service"] * 8 + ["model"] * 6
 
 
 def test_the_default_set(serve, netns):
