@@ -8,6 +8,8 @@ import time
 import measure
 from contenders import CFLAGS, HERE, free_port
 
+NICE = [0]
+RUNNING = set()
 PROBE = b"\0\1probe\0octet\0"
 
 
@@ -17,6 +19,13 @@ def build(out):
     for program, *sources in (("tftp_get", "tftp_download"), ("tftp_send",)):
         paths = [HERE / "limit" / f"{name}.c" for name in (program, *sources)]
         subprocess.run(["gcc", *CFLAGS, *paths, "-o", out / program], check=True)
+
+
+def pinned(cpu):
+    """The words before a command that is to run on that processor. With a
+    niceness the others on a machine that is not quiet wait."""
+    nice = NICE[0]
+    return ["taskset", "-c", str(cpu), *(["nice", "-n", str(nice)] if nice else [])]
 
 
 class Server:
@@ -35,8 +44,9 @@ class Server:
         self.port = self.fixed or free_port(socket.SOCK_DGRAM)
         command = [word.replace("PORT", str(self.port)) for word in self.command]
         self.process = subprocess.Popen(
-            ["taskset", "-c", str(cpu), *command], stdin=subprocess.DEVNULL,
+            [*pinned(cpu), *command], stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        RUNNING.add(self)
         ready = self.answers()
         self.group = measure.Group(self.process.pid)
         return ready
@@ -80,8 +90,15 @@ class Server:
             self.process.wait()
         for pid in children:  # transfers that were left, of servers that fork
             measure.kill(pid)
-        self.group.remove()
+        if self.group:
+            self.group.remove()
         self.process = None
+        RUNNING.discard(self)
+
+
+def stop_all():
+    for server in list(RUNNING):
+        server.stop()
 
 
 def limit(out, root):
