@@ -92,20 +92,18 @@ def memory(result):
 
 
 def page(results):
-    if "tftp-how" not in results:
-        return []
     how = results["tftp-how"]
-    parts = ["### TFTP\n", f"{how['rounds']} rounds of {how['seconds']} s each; "
-             f"`net.core.rmem_max` {how['rmem_max']:,}.\n", bars_table(bars(results))]
+    parts = [f"{how['rounds']} rounds of {how['seconds']} s each; "
+             f"`net.core.rmem_max` {how['rmem_max']:,}.\n", "### The bars\n", bars_table(bars(results))]
     for key, result in results.items():
         if "tftp" in result:
-            parts += [f"### TFTP: {result['title']}\n", workload(result)]
+            parts += [f"### {result['title']}\n", workload(result)]
         elif key.startswith("tftp-") and result.get("pairs"):
-            parts += [f"### TFTP: {result['title']}\n", pairs(result)]
+            parts += [f"### {result['title']}\n", pairs(result)]
     if results.get("tftp-loss"):
-        parts += ["### TFTP: 32 MiB, window 16, through a relay that loses 1 %\n",
+        parts += ["### 32 MiB, window 16, through a relay that loses 1 %\n",
                   loss(results["tftp-loss"])]
     if results.get("tftp-memory"):
-        parts += ["### TFTP: process memory of a transfer, window 16\n",
+        parts += ["### Process memory of a transfer, window 16\n",
                   memory(results["tftp-memory"])]
-    return parts
+    return "\n".join(parts)
