@@ -226,7 +226,8 @@ static bool data(struct download *d, const uint8_t *packet, size_t len)
 		return false;
 	}
 	memcpy(&word, packet + 4, sizeof(word));
-	if (octets > d->blksize || (octets >= 4 && word != word_at(d->octets))) {
+	if (octets > d->blksize ||
+	    (octets >= 4 && d->octets % 4 == 0 && word != word_at(d->octets))) {
 		failed(d, "wrong octets");
 		return true;
 	}
