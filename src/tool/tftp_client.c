@@ -145,7 +145,8 @@ static int wait(struct loop *l, uint64_t now_ns)
 
 static void stop(struct loop *l, uint64_t now_ns)
 {
-	l->stopped = true;
+	/* what only repeats its last ACK is done */
+	l->stopped = l->ended < l->count;
 	l->count = l->next;
 	for (size_t i = 0; i < l->live; i++) {
 		bool was_told = l->runs[i]->told;
@@ -196,7 +197,7 @@ int sockeye__tftp_client_run(const struct sockeye__tftp_client *client,
 	err = begin_more(l, now_ns);
 	while (err == 0 && l->live > 0)
 		err = turn(l);
-	if (l->stopped)
+	if (err == 0 && l->stopped)
 		err = -EINTR;
 	stop(l, sockeye_now().mono_ns);
 	free(l);

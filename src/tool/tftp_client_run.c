@@ -226,23 +226,27 @@ static void packet(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, c
 	taken(r, &got, now_ns);
 }
 
-static void port_copy(struct sockeye_sockaddr *to, const struct sockeye_sockaddr *from)
+/* Of the address that was asked, what its first answer decides: the port, and the
+ * zone where none was given. */
+static void open_ends(struct sockeye_sockaddr *asked, const struct sockeye_sockaddr *peer)
 {
-	if (to->u.sa.sa_family == AF_INET6)
-		to->u.in6.sin6_port = from->u.in6.sin6_port;
-	else
-		to->u.in.sin_port = from->u.in.sin_port;
+	if (asked->u.sa.sa_family != AF_INET6) {
+		asked->u.in.sin_port = peer->u.in.sin_port;
+		return;
+	}
+	asked->u.in6.sin6_port = peer->u.in6.sin6_port;
+	if (asked->u.in6.sin6_scope_id == 0)
+		asked->u.in6.sin6_scope_id = peer->u.in6.sin6_scope_id;
 }
 
 static bool is_server(const struct sockeye__tftp_run *r, const struct sockeye_sockaddr *peer)
 {
 	struct sockeye_sockaddr asked = r->wire.to.peer;
 
-	/* Its first answer may come from any port. */
 	if (!r->known && r->client->any_source)
 		return true;
 	if (!r->known && asked.u.sa.sa_family == peer->u.sa.sa_family)
-		port_copy(&asked, peer);
+		open_ends(&asked, peer);
 	return sockeye_sockaddr_equal(&asked, peer);
 }
 

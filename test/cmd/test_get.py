@@ -573,6 +573,15 @@ def test_interrupted(server, get, tmp_path):
     assert names(tmp_path) == []
 
 
+def test_interrupted_when_all_is_here(server, get, tmp_path):
+    client = get(server.url())
+    with server.answer(server.request(), data(1, b"all")) as peer:
+        peer.expect(ack(1))
+        client.send_signal(signal.SIGINT)  # while it dallies, most likely
+        client.end()
+    assert (tmp_path / "f").read_bytes() == b"all"
+
+
 def test_json(server, get):
     client = get("--json", "--blksize", "100", server.url("x"), "-o", "here")
     request = server.request()

@@ -104,3 +104,16 @@ def test_probe(serve, run, tmp_path):
     assert event["size"] == 1000 and event["together"]
     assert (granted["windowsize"], granted["utimeout"], granted["timeout"]) == (8, None, 1)
     assert os.listdir(tmp_path) == ["root"]
+
+
+@pytest.mark.parametrize("zone", ["", "%lo", "%25lo"])
+def test_link_local(netns, ready, run, tmp_path, zone):
+    """With and without a zone; a server's answer has one."""
+    subprocess.run(["ip", "-6", "addr", "add", "fe80::7/64", "dev", "lo"], check=True)
+    (tmp_path / "f").write_bytes(b"linked")
+    url = ready("serve", "tftp", "udp://[::]:0", "--root", tmp_path, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL)[1][0]
+    port = url.rpartition(":")[2]
+    done = run("get", "--timeout", "100ms", "--retries", "2", "-o", "-",
+               f"tftp://[fe80::7{zone}]:{port}/f")
+    assert done.stdout == b"linked", done.stderr
