@@ -461,7 +461,11 @@ static int cmd_relay(int argc, char **argv)
 	opts.on_event = o.common.verbose > 0 ? say_event : NULL;
 	stop_catch(&o.common, "relay", operands.v[0], NULL);
 	opts.tell_fd = tell_open();
+	if (opts.tell_fd < 0)
+		return report_error(&o.common, "eventfd", NULL, opts.tell_fd, NULL);
 	opts.stop_fd = stop_open();
+	if (opts.stop_fd < 0)
+		return report_error(&o.common, "eventfd", NULL, opts.stop_fd, NULL);
 	return relay(&c, &listen_addr, &target, &opts);
 }
 

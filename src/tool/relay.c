@@ -318,9 +318,8 @@ static int init(struct sockeye__relay_run *run, const struct sockeye_listener *l
 		    .fd = listeners[i].fd,
 		    .wildcard = is_wildcard(&listeners[i].name),
 		};
-		err = sockeye__relay_prepare(listeners[i].fd);
-		if (err == 0)
-			err = sockeye__relay_watch(run, &run->listeners[i]);
+		sockeye__relay_prepare(listeners[i].fd);
+		err = sockeye__relay_watch(run, &run->listeners[i]);
 	}
 	if (err == 0)
 		err = watch_extra(run, &run->stop, SOCKEYE__RELAY_STOP, run->opts.stop_fd);

@@ -104,22 +104,16 @@ static bool is_of(const struct sockeye__relay_flow *flow,
 
 /* --- sockets --- */
 
-int sockeye__relay_prepare(int fd)
+void sockeye__relay_prepare(int fd)
 {
 	static const struct {
 		int force, plain;
 	} options[] = {{SO_RCVBUFFORCE, SO_RCVBUF}, {SO_SNDBUFFORCE, SO_SNDBUF}};
 
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
-		int err = sockeye__option_set(fd, SOL_SOCKET, options[i].force, BUFFER_OCTETS);
-
-		if (err == -EPERM)
-			err = sockeye__option_set(fd, SOL_SOCKET, options[i].plain, BUFFER_OCTETS);
-		if (err < 0)
-			return err;
-	}
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (sockeye__option_set(fd, SOL_SOCKET, options[i].force, BUFFER_OCTETS) < 0)
+			(void)sockeye__option_set(fd, SOL_SOCKET, options[i].plain, BUFFER_OCTETS);
 	(void)sockeye__option_set(fd, IPPROTO_UDP, UDP_GRO, 1);
-	return 0;
 }
 
 static int socket_open(const struct sockeye_sockaddr *name)
@@ -130,10 +124,9 @@ static int socket_open(const struct sockeye_sockaddr *name)
 	if (err < 0)
 		return err;
 	fd = sockeye__socket_open(&kind, SOCK_NONBLOCK);
-	err = fd < 0 ? fd : sockeye__relay_prepare(fd);
-	if (err < 0 && fd >= 0)
-		close(fd);
-	return err < 0 ? err : fd;
+	if (fd >= 0)
+		sockeye__relay_prepare(fd);
+	return fd;
 }
 
 static void port_close(struct sockeye__relay_port *port)

@@ -153,9 +153,8 @@ struct sockeye__relay_flow *sockeye__relay_flow_of(struct sockeye__relay_run *ru
 						   const struct sockeye_dgram *client);
 
 /* Makes the buffers of a socket large, as far as that is allowed, and has it
- * hand over several packets of one sender at once where the kernel can: 0 or
- * -errno. */
-int sockeye__relay_prepare(int fd);
+ * hand over several packets of one sender at once where the kernel can. */
+void sockeye__relay_prepare(int fd);
 void sockeye__relay_flow_close(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
 /* The flow has been used now. */
