@@ -217,7 +217,9 @@ static void on_data(struct sockeye__tftp *x, uint64_t now_ns, const struct socke
 		return;
 	}
 	if (x->offering && x->config.server) {
-		if (sockeye__tftp_ahead(x, 1, p->number) >= x->window) {
+		/* A block longer than was granted confirms no OACK. */
+		if (sockeye__tftp_ahead(x, 1, p->number) >= x->window ||
+		    p->payload.len > x->blksize) {
 			x->count.ignored++;
 			return;
 		}

@@ -52,6 +52,9 @@ static void test_server_writes(void **state)
 	script_says(s, "OACK");
 	script_wait(s, 20);
 	script_turn(s, "WRQ", "OACK");
+	script_turn(s, "DATA 1 9", ""); /* longer than granted */
+	script_wait(s, 1000);
+	script_says(s, "OACK");
 	script_turn(s, "DATA 1 8", "ACK 1");
 	script_turn(s, "DATA 2 3", "ACK 2");
 	assert_true(s->got.end);
