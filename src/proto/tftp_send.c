@@ -20,6 +20,7 @@
 #define TRUST_MAX    3
 #define TRUST_FIRST  2
 #define DEAF_WINDOWS 8
+#define ECHOES_MAX   7
 #define PAUSE_MIN_NS UINT64_C(100000)
 #define PAUSE_MAX_NS (50 * SOCKEYE_NS_PER_MS)
 
@@ -121,6 +122,24 @@ static void trust_judge(struct sockeye__tftp *x)
 	x->s.hole = 0;
 }
 
+/* What was lost is acknowledged a round trip after it was repeated; an ACK that
+ * comes sooner is that of the first time, and the question was none. A peer whose
+ * ACKs all come twice is then believed less and less. */
+static void asked_judge(struct sockeye__tftp *x, uint64_t now_ns)
+{
+	struct sockeye__tftp_sender *s = &x->s;
+
+	if (s->asked_ns == 0)
+		return;
+	if (now_ns - s->asked_ns < x->rtt.smoothed_ns / 2) {
+		s->deaf = DEAF_WINDOWS << s->echoes;
+		s->echoes += s->echoes < ECHOES_MAX;
+	} else {
+		s->echoes = 0;
+	}
+	s->asked_ns = 0;
+}
+
 /* An ACK of what was acknowledged before. It must not resend (the sorcerer's
  * apprentice, RFC 1123 4.2.3.1), but it is also how peers ask for a block that
  * was lost (uftpd#44, tftpy#41): believed when that block has been gone for a
@@ -141,6 +160,7 @@ static void asked_again(struct sockeye__tftp *x, uint64_t now_ns)
 	burst_shrink(x);
 	gap_fill(x);
 	s->asked = true;
+	s->asked_ns = now_ns;
 }
 
 void sockeye__tftp_sender_repeat(struct sockeye__tftp *x, uint64_t now_ns)
@@ -159,6 +179,7 @@ static void progress(struct sockeye__tftp *x, uint64_t now_ns, uint32_t blocks)
 		sockeye__rtt_sample(&x->rtt, now_ns - s->timed_ns);
 		s->timed = 0;
 	}
+	asked_judge(x, now_ns);
 	s->una += blocks;
 	if (s->next < s->una)
 		restart(x);
@@ -219,6 +240,7 @@ void sockeye__tftp_sender_timer(struct sockeye__tftp *x)
 	restart(x);
 	x->s.hole = 0;
 	x->s.deaf = 0;
+	x->s.asked_ns = 0;
 	x->s.asked = x->s.asked_before = false;
 }
 

@@ -102,6 +102,8 @@ struct sockeye__tftp_sender {
 	bool alone;           /* una is about to be */
 	bool asked; /* for una, by an ACK that came again, since the timer or the last window */
 	bool asked_before; /* and in the window before */
+	uint64_t asked_ns; /* when it was believed; 0: whether rightly is known */
+	unsigned echoes;   /* times in a row that it was none */
 	unsigned deaf;     /* windows for which it is not believed */
 	int trust;         /* > 0: the peer seems to keep what is ahead of a gap */
 };

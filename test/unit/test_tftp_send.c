@@ -104,6 +104,34 @@ static void test_asked_again(void **state)
 	assert_int_equal(s->x.count.timeouts, 0);
 }
 
+/* ... unless the block's own ACK comes before a repeated one could have one: then
+ * ACKs come twice on this path, and late. */
+static void test_late_doubles(void **state)
+{
+	struct script *s = sending("blksize=8", 8000);
+	struct sockeye__tftp_send send;
+	char ack[16];
+
+	(void)state;
+	script_says(s, "DATA 1");
+	for (unsigned i = 1; i <= 1000; i++) {
+		double trip = i % 2 == 0 ? 14 : 10;
+
+		snprintf(ack, sizeof ack, "ACK %u", i - 1);
+		script_wait(s, trip - 3);
+		script_gets(s, ack);
+		while (sockeye__tftp_next(&s->x, s->now_ns, 1, &send))
+			;
+		snprintf(ack, sizeof ack, "ACK %u", i);
+		script_wait(s, 3);
+		script_gets(s, ack);
+		while (sockeye__tftp_next(&s->x, s->now_ns, 1, &send))
+			;
+	}
+	assert_in_range(s->x.count.resent, 1, 10);
+	assert_int_equal(s->x.count.timeouts, 0);
+}
+
 static void test_acks_of_other_blocks(void **state)
 {
 	struct script *s = sending("blksize=8 windowsize=4", 800);
@@ -328,6 +356,7 @@ int main(void)
 	    cmocka_unit_test(test_windows),
 	    cmocka_unit_test(test_doubled_acks),
 	    cmocka_unit_test(test_asked_again),
+	    cmocka_unit_test(test_late_doubles),
 	    cmocka_unit_test(test_acks_of_other_blocks),
 	    cmocka_unit_test(test_gap),
 	    cmocka_unit_test(test_gap_at_the_first),
