@@ -15,6 +15,7 @@
 
 #include "net/net.h"
 
+#define CATCH_UP      4                /* packets of a peer's transfer before its request */
 #define PATIENCE_NS   SOCKEYE_NS_PER_S /* so long a repeated request is a late one */
 #define TEXT_WINDOW   (256u << 10)     /* octets of a window that is converted */
 #define UPLOAD_MEMORY (64u << 20)      /* octets of a worker for blocks ahead of a gap */
@@ -364,12 +365,26 @@ static bool repeats(struct request *r)
 	return false;
 }
 
+/* What the peer said before it asked counts first, but waits at another socket:
+ * the last ACK of its transfer, or the ERROR of a probe. */
+static void catch_up(struct request *r)
+{
+	struct sockeye__tftp_serving *s = sockeye__tftp_peers_find(r->w, &r->from->peer);
+
+	if (s == NULL || !s->own_socket)
+		return;
+	memcpy(r->w->request, r->octets, r->len); /* in[] is needed */
+	r->octets = r->w->request;
+	for (int i = 0; i < CATCH_UP && !s->closed; i++)
+		sockeye__tftp_serving_ready(r->w, s);
+}
+
 void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
 			   const struct sockeye_dgram *from, const uint8_t *octets, size_t len)
 {
 	struct request r = {.w = w, .site = site, .from = from, .octets = octets, .len = len};
-	int err = sockeye__tftp_decode(octets, len, &r.packet);
 	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(octets) : 0;
+	int err;
 
 	sockeye__count(&w->w->counters->datagrams_in, 1);
 	/* Only requests may come from nowhere; and nobody sends from port 0. */
@@ -378,6 +393,8 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 		return;
 	if (from->group && !w->server->config.broadcast)
 		return;
+	catch_up(&r);
+	err = sockeye__tftp_decode(r.octets, len, &r.packet);
 	r.upload = opcode == SOCKEYE__TFTP_WRQ;
 	if ((err == 0 && repeats(&r)) || w->stopping || !sockeye__tftp_rate_take(w, &from->peer))
 		return;
