@@ -1,0 +1,199 @@
+"""What the tests of this folder share: a server with a folder of its own, peers
+that speak with it packet by packet, and a server by hand for the client.
+
+    def test_empty(serve):
+        server = serve()
+        (server.root / "f").write_bytes(b"")
+        peer = server.peer()
+        peer.asks(rrq("f"))
+        peer.gets(data(1))
+"""
+import contextlib
+import json
+import os
+import pathlib
+import re
+import signal
+
+import pytest
+
+from shared import WAIT_S, netns, program, read_all, run, until  # noqa: F401
+from wire import Desk, Peer, data, oack, octets, pairs, receive, rrq, send, wrq, ack
+
+
+def name_of(url):
+    """What Python sends to, of udp://HOST:PORT."""
+    host, port = re.fullmatch(r"udp://(.*):(\d+)", url).groups()
+    return host.strip("[]"), int(port)
+
+
+def lines_of(path):
+    """The lines of a log that are whole."""
+    return path.read_bytes().rpartition(b"\n")[0].splitlines()
+
+
+class Server:
+    """A running `sockeye serve tftp`."""
+
+    def __init__(self, process, urls, root, log, peers):
+        self.process, self.urls, self.root, self.log, self.peers = process, urls, root, log, peers
+
+    @property
+    def name(self):
+        """Its first address, as Python has it."""
+        return name_of(self.urls[0])
+
+    @property
+    def port(self):
+        return self.name[1]
+
+    def url(self, file):
+        return f"tftp://{self.urls[0].removeprefix('udp://')}/{file}"
+
+    def peer(self, to=None, source=None):
+        """A client that has said nothing yet."""
+        peer = Peer(to or self.name, source=source)
+        self.peers.callback(peer.close)
+        return peer
+
+    def put_file(self, name, content=b""):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return path
+
+    # --- whole transfers ---
+
+    def get(self, name, options="", mode="octet", peer=None, **kw):
+        """Reads a file as a plain client; options are taken as granted."""
+        peer = peer or self.peer()
+        peer.asks(rrq(name, options, mode))
+        if options:
+            peer.gets(oack(options))
+            kw["first"] = ack(0)
+        granted = {octets(k): octets(v) for k, v in pairs(options)}
+        return receive_granted(peer, granted, **kw)
+
+    def put(self, name, content, options="", mode="octet", peer=None, **kw):
+        peer = peer or self.peer()
+        peer.asks(wrq(name, options, mode))
+        peer.gets(oack(options) if options else ack(0))
+        granted = {octets(k): octets(v) for k, v in pairs(options)}
+        return send(peer, content, int(granted.get(b"blksize", 512)),
+                    int(granted.get(b"windowsize", 1)), **kw)
+
+    def answers(self, name="alive"):
+        """It still serves: a file is read."""
+        self.put_file(name, b"yes")
+        return self.get(name).content == b"yes"
+
+    def at_rest(self):
+        """What it holds when nothing happens: all workers run, all transfers have ended."""
+        assert self.answers("warm")
+        until(lambda: self.transfers(file="warm"), "its end")
+        return self.descriptors()
+
+    # --- what it says and holds ---
+
+    def events(self, **wanted):
+        """The events in its log with these values."""
+        found = [json.loads(line) for line in lines_of(self.log)]
+        return [e for e in found if wanted.items() <= e.items()]
+
+    def transfers(self, **wanted):
+        return self.events(event="transfer", **wanted)
+
+    def transfer(self, **wanted):
+        """The event of the one transfer with these values, when it has ended."""
+        found = until(lambda: self.transfers(**wanted), f"{wanted} in {self.log.read_bytes()}")
+        assert len(found) == 1, found
+        return found[0]
+
+    def pids(self):
+        """Its process and all below."""
+        found, new = [], [self.process.pid]
+        while new:
+            found += new
+            new = [int(child) for pid in new for path in task_children(pid)
+                   for child in path.split()]
+        return found
+
+    def descriptors(self):
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
+
+    def private_kib(self):
+        """Memory of its own, over all its processes."""
+        return sum(int(line.split()[1]) for pid in self.pids()
+                   for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+                   if line.startswith("Private_"))
+
+    def counters(self):
+        """What it says on SIGUSR1."""
+        before = len(self.events(event="counters"))
+        self.process.send_signal(signal.SIGUSR1)
+        until(lambda: len(self.events(event="counters")) > before, "counters")
+        return self.events(event="counters")[-1]
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(WAIT_S)
+
+
+def task_children(pid):
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        yield (task / "children").read_text()
+
+
+def receive_granted(peer, granted, **kw):
+    kw.setdefault("rollover", int(granted.get(b"rollover", 0)))
+    return receive(peer, int(granted.get(b"blksize", 512)), int(granted.get(b"windowsize", 1)),
+                   **kw)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """The folder that is served."""
+    folder = tmp_path / "root"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def serve(program, root, tmp_path):
+    """Starts servers of `root`, their log in JSON unless it is asked for otherwise."""
+    with contextlib.ExitStack() as peers:
+        count = iter(range(100))
+
+        def start(*options, url="udp://127.0.0.1:0", log="json", pass_fds=(), **kw):
+            path = tmp_path / f"log{next(count)}"
+            urls = [url] if isinstance(url, str) else url
+            reading, writing = os.pipe()
+            with open(path, "wb") as file:
+                process = program("serve", "--ready-fd", writing, "tftp", *urls, "--root", root,
+                                  "--log", log, *options, stderr=file,
+                                  pass_fds=[writing, *pass_fds], **kw)
+            os.close(writing)
+            with open(reading, "rb", buffering=0) as pipe:
+                names = read_all(pipe).decode().split()
+            assert names, path.read_text()
+            return Server(process, names, root, path, peers)
+        yield start
+
+
+@pytest.fixture
+def desk():
+    """A server's port on which nothing happens by itself."""
+    with contextlib.ExitStack() as stack:
+        def make(name=("127.0.0.1", 0)):
+            made = Desk(name)
+            stack.callback(made.close)
+            return made
+        yield make
+
+
+@pytest.fixture
+def port():
+    """A server's port, on the loopback address."""
+    made = Desk()
+    yield made
+    made.close()

@@ -1,0 +1,13 @@
+"""What test/cmd shares with its tests, for the tests of this folder: its conftest.py
+under another name, for this folder has one of its own."""
+import importlib.util
+import pathlib
+
+_spec = importlib.util.spec_from_file_location(
+    "cmd_conftest", pathlib.Path(__file__).resolve().parents[1] / "cmd" / "conftest.py")
+_module = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_module)
+
+QUIET_S, SOCKEYE, WAIT_S = _module.QUIET_S, _module.SOCKEYE, _module.WAIT_S
+netns, program, run = _module.netns, _module.program, _module.run
+read_all, until = _module.read_all, _module.until

@@ -1,0 +1,313 @@
+"""Addresses and ports: whose packets count, and where answers come from (RFC 1350 4,
+RFC 1123 4.2.3.5)."""
+import errno
+import socket
+import subprocess
+import time
+
+import pytest
+
+from cases import case
+from shared import until
+from wire import UNKNOWN_TID, ack, data, error, free_range, oack, rrq, wrq
+
+TEXT = bytes(range(256)) * 16
+
+
+@pytest.fixture
+def file(serve):
+    """A server with options, which has TEXT as "f"."""
+    def start(*options, **kw):
+        server = serve(*options, **kw)
+        server.put_file("f", TEXT)
+        return server
+    return start
+
+
+def block(number, size=512):
+    return data(number, TEXT[(number - 1) * size:number * size])
+
+
+@case(5)
+def test_ports_of_transfers(file):
+    """Each has one of its own, and not one beside the other."""
+    server = file()
+    ports = []
+    for _ in range(20):
+        peer = server.peer()
+        peer.asks(rrq("f"))
+        peer.gets(block(1))
+        ports.append(peer.tid[1])
+    assert len(set(ports)) == 20 and server.port not in ports
+    steps = {later - earlier for earlier, later in zip(ports, ports[1:])}
+    assert len(steps) > 5, ports
+
+
+@case(81)
+@pytest.mark.parametrize("packet", [ack(1), ack(9), data(1, b"x"), rrq("f"), oack("blksize=8")],
+                         ids=["ACK 1", "ACK 9", "DATA", "RRQ", "OACK"])
+@pytest.mark.parametrize("where", ["another port", "another address"])
+def test_stranger(file, packet, where):
+    server = file()
+    peer = server.peer()
+    peer.asks(rrq("f"))
+    peer.gets(block(1))
+    stranger = server.peer(source=("127.0.0.1" if where == "another port" else "127.0.0.9", 0))
+    stranger.tid = peer.tid
+    stranger.says(packet)
+    stranger.gets_error(UNKNOWN_TID)
+    stranger.silent()
+    for number in range(1, 9):
+        peer.says(ack(number))
+        peer.gets(block(number + 1))
+    peer.says(ack(9))
+    assert server.transfer()["bytes"] == len(TEXT)
+
+
+@case(81)
+@pytest.mark.parametrize("packet", [error(0, "end it"), error(5), error(8), b"", b"\0", b"\0\5"],
+                         ids=["ERROR 0", "ERROR 5", "ERROR 8", "empty", "one octet", "cut ERROR"])
+def test_strangers_error(file, packet):
+    """Neither ends the transfer nor is answered."""
+    server = file()
+    peer = server.peer()
+    peer.asks(rrq("f"))
+    peer.gets(block(1))
+    stranger = server.peer()
+    stranger.tid = peer.tid
+    stranger.says(packet)
+    stranger.silent()
+    peer.says(ack(1))
+    peer.gets(block(2))
+
+
+@case(81)
+def test_strangers_data(file):
+    """Nothing of it is written."""
+    server = file("--upload")
+    peer = server.peer()
+    peer.asks(wrq("new"))
+    peer.gets(ack(0))
+    stranger = server.peer()
+    stranger.tid = peer.tid
+    stranger.says(data(1, b"not yours"))
+    stranger.gets_error(UNKNOWN_TID)
+    peer.says(data(1, b"mine"))
+    peer.gets(ack(1))
+    assert (server.root / "new").read_bytes() == b"mine"
+
+
+@case(85)
+@pytest.mark.parametrize("url, source", [("udp://0.0.0.0:0", "127.0.0.1"), ("udp://*:0", "127.0.0.1"),
+                                         ("udp://0.0.0.0:0", "127.0.0.7")])
+@pytest.mark.parametrize("single", [False, True])
+def test_answers_come_from_where_was_asked(file, url, source, single):
+    """NIC firmware ignores an answer from another address (pin/tftp#58)."""
+    server = file(*["--single-port"] * single, url=url)
+    for host in ("127.0.0.1", "127.0.0.2", "127.3.2.1"):
+        peer = server.peer((host, server.port), source=(source, 0))
+        peer.asks(rrq("f", "blksize=4096"))
+        peer.gets(oack("blksize=4096"))
+        assert peer.tid[0] == host
+        assert (peer.tid[1] == server.port) == single
+        peer.says(ack(0))
+        peer.gets(data(1, TEXT))
+        peer.says(ack(1))
+        peer.gets(data(2))
+        peer.asks(rrq("nothing"))
+        peer.gets_error(1)
+        assert peer.tid[0] == host
+
+
+@case(85)
+def test_two_addresses(file):
+    server = file(url=["udp://127.0.0.1:0", "udp://127.0.0.2:0", "udp://[::1]:0"])
+    assert len(server.urls) == 3
+    for url in server.urls:
+        host, port = url.removeprefix("udp://").rsplit(":", 1)
+        peer = server.peer((host.strip("[]"), int(port)))
+        assert server.get("f", peer=peer).content == TEXT
+        assert peer.tid[0] == host.strip("[]")
+
+
+def everybody(server, host):
+    """A peer that may ask everybody."""
+    peer = server.peer((host, server.port), source=("10.9.0.1", 0))
+    peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+    return peer
+
+
+@case(86)
+@pytest.mark.parametrize("switch", [False, True])
+def test_broadcast(file, netns, switch):
+    for command in ("link add d0 type veth peer name d1", "link set d1 up",
+                    "address add 10.9.0.1/24 broadcast + dev d0", "link set d0 up",
+                    "route add default dev d0"):
+        subprocess.run(["ip", *command.split()], check=True)
+    server = file(*["--broadcast"] * switch, url="udp://0.0.0.0:0")
+    for host in ("255.255.255.255", "10.9.0.255"):
+        peer = everybody(server, host)
+        peer.asks(rrq("f"))
+        if switch:
+            peer.gets(block(1))
+            assert peer.tid[0] == "10.9.0.1"
+        else:
+            peer.silent()
+    peer = everybody(server, "10.9.0.1")
+    peer.asks(rrq("f"))
+    peer.gets(block(1))
+
+
+@case(87)
+def test_one_port_for_all(file):
+    """A hundred clients, a block each in turn."""
+    server = file("--single-port")
+    before = server.at_rest()
+    peers = [server.peer() for _ in range(100)]
+    for peer in peers:
+        peer.asks(rrq("f", "blksize=1024"))
+    for number in range(0, 6):
+        for peer in peers:
+            peer.gets(oack("blksize=1024") if number == 0 else block(number, 1024))
+            assert peer.tid == server.name
+        for peer in peers:
+            peer.says(ack(number))
+        if number == 3:  # none each, but for a file that changed just now
+            assert server.descriptors() <= before + 100
+    until(lambda: server.descriptors() <= before, "all closed again")
+    assert len(server.transfers(result="done")) == 101
+
+
+@case(87)
+def test_uploads_to_one_port(file):
+    server = file("--single-port", "--upload")
+    peers = [server.peer() for _ in range(20)]
+    for i, peer in enumerate(peers):
+        peer.asks(wrq(f"new{i}", "windowsize=2"))
+    for peer in peers:
+        peer.gets(oack("windowsize=2"))
+        peer.says(block(1), block(2))
+    for peer in peers:
+        peer.gets(ack(2))
+        peer.says(data(3, b"end"))
+    for i, peer in enumerate(peers):
+        peer.gets(ack(3))
+        assert (server.root / f"new{i}").read_bytes() == TEXT[:1024] + b"end"
+
+
+@case(88)
+@pytest.mark.parametrize("single", [False, True])
+@pytest.mark.parametrize("started", [0, 3])
+def test_new_request_of_a_peer_with_a_transfer(file, single, started):
+    """What it asks for now counts, and the old transfer is over."""
+    server = file(*["--single-port"] * single)
+    server.put_file("g", b"the other")
+    peer = server.peer()
+    peer.asks(rrq("f"))
+    peer.gets(block(1))
+    for number in range(1, started + 1):
+        peer.says(ack(number))
+        peer.gets(block(number + 1))
+    had = list(peer.had)
+    peer.asks(rrq("g"))
+    old = peer.tid
+    while (packet := peer.next()) in had:  # sent before it asked
+        peer.tid = old
+    assert packet == data(1, b"the other")
+    peer.says(ack(1))
+    peer.silent(0.3)
+    assert server.transfer(file="g")["bytes"] == 9
+    assert server.transfer(file="f")["bytes"] < len(TEXT)
+
+
+@case(90)
+def test_ipv6(file):
+    server = file("--upload", url="udp://[::1]:0")
+    peer = server.peer()
+    assert server.get("f", "blksize=1024 windowsize=4", peer=peer).content == TEXT
+    assert peer.tid[0] == "::1" and peer.tid[1] != server.port
+    server.put("new", TEXT, "blksize=1024 windowsize=4")
+    assert (server.root / "new").read_bytes() == TEXT
+    assert "[::1]" in server.transfer(file="f")["peer"]
+
+
+@case(90)
+@pytest.mark.parametrize("single", [False, True])
+def test_ipv4_at_an_ipv6_socket(file, single):
+    """Shown as IPv4."""
+    server = file(*["--single-port"] * single, url="udp://*:0")
+    peer = server.peer(("127.0.0.1", server.port))
+    assert server.get("f", peer=peer).content == TEXT
+    server.transfer(peer=f"udp://127.0.0.1:{peer.port}")
+    peer = server.peer(("::1", server.port))
+    assert server.get("f", peer=peer).content == TEXT
+    server.transfer(peer=f"udp://[::1]:{peer.port}")
+
+
+@case(90)
+@pytest.mark.parametrize("single", [False, True])
+def test_link_local(file, netns, single):
+    for command in ("link add d0 type veth peer name d1", "link set d1 up", "link set d0 up",
+                    "address add fe80::1/64 dev d0 nodad"):
+        subprocess.run(["ip", *command.split()], check=True)
+    scope = socket.if_nametoindex("d0")
+    for url in ("udp://[::]:0", "udp://[fe80::1%d0]:0"):
+        server = file(*["--single-port"] * single, url=url)
+        port = int(server.urls[0].rsplit(":", 1)[1])
+        peer = server.peer(("fe80::1", port, 0, scope), source=("fe80::1", 0, 0, scope))
+        assert server.get("f", "blksize=1024", peer=peer).content == TEXT
+        assert peer.tid[0].partition("%")[0] == "fe80::1" and peer.tid[3] == scope
+
+
+@case(91)
+@pytest.mark.parametrize("single", [False, True])
+def test_peer_that_has_gone(file, single):
+    """Its port is closed, and ICMP says so: no need to try for half a minute."""
+    server = file("--timeout", "100ms", *["--single-port"] * single)
+    peer, other = server.peer(), server.peer()
+    other.asks(rrq("f"))
+    other.gets(block(1))
+    peer.asks(rrq("f", "blksize=1024"))
+    peer.gets(oack("blksize=1024"))
+    begun, port = time.monotonic(), peer.port
+    peer.close()
+    event = server.transfer(peer=f"udp://127.0.0.1:{port}")
+    assert time.monotonic() - begun < 1, "it tried on"
+    assert event["result"] == "failed" and "closed" in event["text"]
+    other.says(ack(1))
+    other.gets(block(2))
+
+
+def test_port_range(file):
+    """For firewalls. With none left, requests are refused, not lost."""
+    first = free_range(4)
+    server = file("--port-range", f"{first}-{first + 3}")
+    peers = [server.peer() for _ in range(4)]
+    for peer in peers:
+        peer.asks(rrq("f"))
+        peer.gets(block(1))
+        assert first <= peer.tid[1] <= first + 3
+    assert len({peer.tid[1] for peer in peers}) == 4
+    peer = server.peer()
+    peer.asks(rrq("f"))
+    peer.quiet()  # there is no port to say no from
+    peers[0].says(error(0))
+    server.transfer(text="the client ended it")
+    peer.asks(rrq("f"))
+    peer.gets(block(1))
+
+
+def test_asked_from_port_zero(file):
+    """Nobody can be there: no answer, no transfer."""
+    server = file()
+    try:
+        raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+    except OSError as e:
+        assert e.errno == errno.EPERM
+        pytest.skip("raw sockets need privilege")
+    with raw:
+        packet = rrq("f")
+        raw.sendto(b"\0\0" + server.port.to_bytes(2, "big") + (8 + len(packet)).to_bytes(2, "big")
+                   + b"\0\0" + packet, ("127.0.0.1", 0))
+    assert server.answers()
+    assert not server.transfers(file="f")

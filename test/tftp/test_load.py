@@ -1,0 +1,440 @@
+"""Many clients, floods, and a server's life: signals, a root that goes away, sockets
+that are passed in."""
+import contextlib
+import os
+import resource
+import select
+import shutil
+import signal
+import socket
+import time
+
+import pytest
+
+from cases import case
+from shared import until
+from wire import ack, data, error, oack, octets, receive, rrq, wrq
+
+TEXT = bytes(i * 13 % 251 for i in range(1 << 20))
+
+
+class Crowd:
+    """Many clients in one loop, each a file of its own accord."""
+
+    def __init__(self, server, count, name, options, blksize, window, sources=("127.0.0.1",)):
+        self.server, self.window, self.blksize = server, window, blksize
+        self.poll, self.clients, self.repeats = select.epoll(), {}, 0
+        self.ack = [octets(ack(n)) for n in range(65536)]
+        for i in range(count):
+            sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
+            sock.bind((sources[i % len(sources)], 0))
+            sock.setblocking(False)
+            sock.sendto(rrq(name, options), server.name)
+            self.clients[sock.fileno()] = [sock, 1, []]
+            self.poll.register(sock, select.EPOLLIN)
+
+    def turn(self, client, packet, source):
+        """One packet; whether that was the last."""
+        sock, following, parts = client
+        if packet[1] == 6:
+            sock.sendto(self.ack[0], source)
+            return False
+        assert packet[1] == 3, packet[:100]
+        number = packet[2] << 8 | packet[3]
+        if number != following:
+            self.repeats += 1
+            if number == (following + 1) % 65536:
+                sock.sendto(self.ack[following - 1], source)
+            return False
+        parts.append(packet[4:])
+        client[1] += 1
+        last = len(packet) < self.blksize + 4
+        if last or following % self.window == 0:
+            sock.sendto(self.ack[following], source)
+        return last
+
+    def run(self):
+        """The contents that all got."""
+        contents, deadline = [], time.monotonic() + 60
+        while self.clients:
+            events = self.poll.poll(5)
+            assert events, f"{len(self.clients)} wait and nothing comes"
+            assert time.monotonic() < deadline
+            for fd, _ in events:
+                client = self.clients.get(fd)
+                for _ in range(64):
+                    try:
+                        packet, source = client[0].recvfrom(65536)
+                    except BlockingIOError:
+                        break
+                    if self.turn(client, packet, source):
+                        contents.append(b"".join(client[2]))
+                        self.poll.unregister(fd)
+                        client[0].close()
+                        del self.clients[fd]
+                        break
+        return contents
+
+
+@case(135)
+@pytest.mark.parametrize("count, size, blksize, options", [
+    (200, 1 << 20, 8192, []), (1000, 50_000, 1428, []), (1000, 50_000, 1428, ["--single-port"])])
+def test_crowd(serve, count, size, blksize, options):
+    server = serve(*options)
+    server.put_file("f", TEXT[:size])
+    descriptors = server.at_rest()
+    crowd = Crowd(server, count, "f", f"blksize={blksize} windowsize=8", blksize, 8)
+    contents = crowd.run()
+    assert len(contents) == count and set(contents) == {TEXT[:size]}
+    until(lambda: len(server.transfers(file="f")) == count, "a line for each")
+    assert {e["result"] for e in server.transfers()} == {"done"}
+    until(lambda: server.descriptors() <= descriptors + 2, "all closed again")
+
+
+@pytest.fixture
+def many_files():
+    """As many descriptors as this process may have."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    def more():
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+        if before[1] < 12_000:
+            pytest.skip("needs 12,000 descriptors")
+    yield more
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@case(136, 138)
+@pytest.mark.parametrize("options", [[], ["--max-per-source", "100"], ["--single-port"]],
+                         ids=["default", "100 each", "one port"])
+def test_flood(serve, many_files, options):
+    """10,000 requests of one address that never says a word: others are served, and
+    what is held and sent is bounded."""
+    server = serve("--timeout", "100ms", *options, url="udp://0.0.0.0:0")
+    server.put_file("f", TEXT[:4096])
+    there, packet = ("127.0.0.1", server.port), rrq("f", "blksize=1024")
+    before, kib, most = server.at_rest(), server.private_kib(), 0
+    many_files()
+    with contextlib.ExitStack() as stack:
+        flood = []
+        for turn in range(10_000):
+            sock = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            sock.bind(("127.0.0.66", 0))
+            sock.sendto(packet, there)
+            flood.append(sock)
+            if turn % 500 == 499:
+                most = max(most, server.descriptors())
+                assert patient(server, there) == TEXT[:4096]
+        # A socket each, and a file each while it has changed just now.
+        assert most - before <= 2 * (100 if "100" in options else 2048) + 10
+        assert server.private_kib() - kib < 60_000
+        until(lambda: server.descriptors() <= before + 2, "all given up")
+        got = sum(map(drained, flood))
+    # 20 octets come back for each octet that may be forged, at most.
+    assert got < 20 * len(packet) * len(flood)
+    assert patient(server, there) == TEXT[:4096]
+
+
+def patient(server, there):
+    """A file for one whose request may be lost in a full queue, as UDP has it."""
+    peer = server.peer(there)
+    for _ in range(20):
+        peer.asks(rrq("f", "blksize=1024"))
+        if peer.hears(0.5) is not None:
+            return receive(peer, 1024, first=ack(0)).content
+    raise AssertionError("not served")
+
+
+def drained(sock):
+    """How many octets wait at a socket."""
+    got = 0
+    sock.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            got += len(sock.recv(65536))
+    return got
+
+
+@case(138)
+@pytest.mark.parametrize("options", [["--max-transfers", "5"], ["--max-per-source", "5"]])
+def test_over_the_limit(serve, options):
+    """The sixth is told, or hears nothing; once there is a place it is served."""
+    server = serve(*options, "--workers", "1", url="udp://0.0.0.0:0")
+    server.put_file("f", TEXT[:4096])
+    there = ("127.0.0.1", server.port)
+    peers = [server.peer(there) for _ in range(6)]
+    for peer in peers[:5]:
+        peer.asks(rrq("f", "blksize=1024"))
+        peer.gets(oack("blksize=1024"))
+    peers[5].asks(rrq("f"))
+    packet = peers[5].hears(0.3)
+    assert packet is None or packet[:4] == b"\0\5\0\0", packet
+    other = server.peer(there, source=("127.0.0.9", 0))
+    other.asks(rrq("f", "blksize=1024"))
+    if options[0] == "--max-per-source":
+        other.gets(oack("blksize=1024"))
+    else:
+        packet = other.hears(0.3)
+        assert packet is None or packet[:4] == b"\0\5\0\0", packet
+    peers[0].says(error(0, "enough"))
+    server.transfer(code=0, peer=f"udp://127.0.0.1:{peers[0].port}")
+    peers[5].asks(rrq("f", "blksize=1024"))
+    peers[5].gets(oack("blksize=1024"))
+
+
+@case(138)
+def test_request_rate(serve):
+    """A source's requests that nobody confirmed: beyond its share they are dropped
+    without a word; who does confirm is not counted."""
+    server = serve("--request-rate", "10", url="udp://0.0.0.0:0")
+    server.put_file("f", b"x")
+    there, answered = ("127.0.0.1", server.port), 0
+    peers = [server.peer(there) for _ in range(200)]
+    for peer in peers:
+        peer.asks(rrq("nothing"))
+    for peer in peers:
+        answered += peer.hears(0.0) is not None
+    answered += sum(peer.hears(0.01) is not None for peer in peers[:20])
+    assert 1 <= answered <= 60, answered
+    other = server.peer(there, source=("127.0.0.9", 0))
+    assert server.get("f", peer=other).content == b"x"
+
+
+def many(server, count):
+    """So many small files one after another, from ports that come again."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.settimeout(10)
+    sock.bind(("127.0.0.1", 0))
+    ask, confirm = rrq("f"), ack(1)
+    with sock:
+        for _ in range(count):
+            sock.sendto(ask, server.name)
+            packet, source = sock.recvfrom(600)
+            assert packet == data(1, b"contents")
+            sock.sendto(confirm, source)
+
+
+@case(139)
+@pytest.mark.parametrize("options", [[], ["--single-port"]])
+def test_many_small_files(serve, options):
+    server = serve("--workers", "1", *options)
+    server.put_file("f", b"contents")
+    many(server, 1000)
+    before, kib = server.at_rest(), server.private_kib()
+    many(server, 10_000)
+    until(lambda: server.descriptors() <= before, "descriptors")
+    assert server.private_kib() <= kib + 3072  # caches fill, up to their bound
+    assert len(server.pids()) <= 2
+
+
+def test_many_names_that_are_not_there(serve):
+    """Boot loaders try dozens: each answer is quick, and the log is not theirs (trap 11)."""
+    server = serve()
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.settimeout(10)
+    begun = time.monotonic()
+    with sock:
+        for i in range(2000):
+            sock.sendto(rrq(f"grub/{i}.lst", "blksize=1024 tsize=0"), server.name)
+            assert sock.recv(600)[:4] == b"\0\5\0\1"
+    took = time.monotonic() - begun
+    assert took < 10
+    assert 10 <= len(server.transfers()) <= 50 * (took + 2) * len(server.pids())
+    assert server.answers()
+
+
+@case(139)
+def test_many_failures(serve):
+    """Of what is refused, probed and broken off, nothing stays either."""
+    server = serve("--workers", "1", "--upload", "--timeout", "50ms", "-v")
+    server.put_file("f", TEXT)
+
+    def rounds(count):
+        for i in range(count):
+            peer = server.peer()
+            peer.asks(rrq("nothing"))
+            peer.hears()
+            peer.asks(rrq("f", "tsize=0 windowsize=8"))
+            peer.hears()
+            peer.says(error(8))
+            peer.asks(wrq(f"new{i}", "windowsize=8 blksize=8192"))
+            peer.hears()
+            peer.says(data(1, TEXT[:8192]), data(3, TEXT[:8192]), error(0))
+            peer.close()
+    rounds(50)
+    until(lambda: len(server.transfers()) >= 150, "reports")
+    before, kib = server.at_rest(), server.private_kib()
+    rounds(200)
+    until(lambda: len(server.transfers()) >= 751, "reports")
+    until(lambda: server.descriptors() <= before, "descriptors")
+    assert server.private_kib() <= kib + 3072
+    assert sorted(p.name for p in server.root.iterdir()) == ["f", "warm"]
+
+
+@pytest.fixture
+def running(serve):
+    """A server with a transfer in its middle."""
+    def start(*options, **kw):
+        server = serve(*options, **kw)
+        server.put_file("f", TEXT[:2048])
+        peer = server.peer()
+        peer.asks(rrq("f"))
+        peer.gets(data(1, TEXT[:512]))
+        return server, peer
+
+    return start
+
+
+def finish(peer, first=1):
+    for number in range(first, 5):
+        peer.says(ack(number))
+        peer.gets(data(number + 1, TEXT[:2048][number * 512:number * 512 + 512]))
+    peer.says(ack(5))
+
+
+@case(140)
+def test_sighup_reads_rules_again(running, tmp_path):
+    rules = tmp_path / "rules"
+    rules.write_text("")
+    server, peer = running("--map", rules)
+    refused = server.peer()
+    refused.asks(rrq("other"))
+    refused.gets_error(1)
+    rules.write_text("r ^other$ f\n")
+    server.process.send_signal(signal.SIGHUP)
+
+    def mapped():
+        asking = server.peer()
+        asking.asks(rrq("other", "blksize=2048"))
+        return asking.hears() == oack("blksize=2048")
+    until(mapped, "new rules")
+    finish(peer)
+    # Rules that cannot be read leave the old ones in force, and it says so.
+    rules.write_text("what is this (\n")
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: b"rules" in server.log.read_bytes(), "a complaint")
+    assert mapped()
+
+
+@case(140)
+def test_sigterm_drains(running):
+    server, peer = running()
+    server.process.send_signal(signal.SIGTERM)
+
+    def deaf():
+        asking = server.peer()
+        asking.asks(rrq("f", "blksize=2048"))
+        if asking.hears(0.1) is None:
+            return True
+        asking.says(error(0))
+        return False
+    until(deaf, "no new transfers")
+    finish(peer)
+    assert server.process.wait(5) == 0
+    assert server.transfers(result="done")
+
+
+@case(140)
+def test_sigterm_twice(running):
+    """The second does not wait, and says ERROR to who waits for more."""
+    server, peer = running()
+    server.process.send_signal(signal.SIGTERM)
+    time.sleep(0.2)
+    assert server.process.poll() is None
+    server.process.send_signal(signal.SIGTERM)
+    begun = time.monotonic()
+    server.process.wait(5)
+    assert time.monotonic() - begun < 2
+    peer.says(ack(1))
+    packet = peer.hears(0.2)
+    assert packet is None or packet[1] == 5
+
+
+@case(140)
+def test_grace(running):
+    """A transfer that does not end is ended."""
+    server, peer = running("--grace", "300ms")
+    begun = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    server.process.wait(5)
+    assert 0.25 < time.monotonic() - begun < 3
+    while (packet := peer.hears(0.1)) is not None and packet[1] != 5:
+        pass
+
+
+@case(141)
+def test_root_that_goes_away(serve, root):
+    server = serve("--upload")
+    server.put_file("f", b"one")
+    assert server.get("f").content == b"one"
+    shutil.rmtree(root)
+    for ask in (rrq, wrq):
+        peer = server.peer()
+        peer.asks(ask("f"))
+        peer.gets_error(1, 2)
+    root.mkdir()
+    server.put_file("f", b"two")
+    assert server.get("f").content == b"two"
+    server.put("new", b"new")
+    assert (root / "new").read_bytes() == b"new"
+
+
+@case(142)
+@pytest.mark.parametrize("single", [False, True])
+def test_passed_sockets(serve, single):
+    """As systemd does: several, of both families, and with their addresses as names."""
+    socks = []
+    for family, name in ((socket.AF_INET, ("127.0.0.1", 0)), (socket.AF_INET, ("127.0.0.2", 0)),
+                         (socket.AF_INET6, ("::1", 0))):
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        sock.bind(name)
+        socks.append(sock)
+    server = serve(*["--single-port"] * single, url=[f"fd:{s.fileno()}" for s in socks],
+                   pass_fds=[s.fileno() for s in socks])
+    server.put_file("f", TEXT[:3000])
+    for sock in socks:
+        name = sock.getsockname()[:2]
+        peer = server.peer(name)
+        assert server.get("f", "blksize=1024", peer=peer).content == TEXT[:3000]
+        assert peer.tid[0] == name[0]
+        assert (peer.tid[1] == name[1]) == single
+        sock.close()
+
+
+def test_counters(serve):
+    """SIGUSR1: what has happened so far."""
+    server = serve()
+    server.put_file("f", b"x" * 100)
+    for _ in range(3):
+        server.get("f")
+    peer = server.peer()
+    peer.asks(rrq("nothing"))
+    peer.gets_error(1)
+    peer.asks(rrq("f", "tsize=0"))
+    peer.gets(oack("tsize=100"))
+    peer.says(error(8))
+    until(lambda: server.transfers(result="probe"), "the probe")
+    counters = server.counters()
+    assert counters["transfers"] == 4
+    assert counters["transfers_done"] == 3
+    assert counters["transfers_probed"] == 1
+    assert counters["requests_refused"] == 1
+    assert counters["bytes_out"] == 300
+
+
+def test_worker_that_dies(serve):
+    """Another takes its place."""
+    server = serve("--workers", "1")
+    assert server.answers()
+    workers = server.pids()[1:]
+    if not workers:
+        pytest.skip("it serves in its first process")
+    os.kill(workers[0], signal.SIGKILL)
+    until(lambda: workers[0] not in server.pids() and len(server.pids()) > 1, "a new worker")
+    peer = server.peer()
+
+    def served():
+        peer.asks(rrq("alive"))
+        return peer.hears(0.5) == data(1, b"yes")
+    until(served, "service")
