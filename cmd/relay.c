@@ -389,7 +389,7 @@ static int check(const struct context *c, const struct sockeye_sockaddr *target)
 	for (size_t i = 0; i < c->count; i++) {
 		if (c->at[i].scheme != SOCKEYE_UDP)
 			return cli_usage(common, &relay_command, "relays UDP only");
-		if (sockeye_sockaddr_equal(&c->at[i].name, target))
+		if (sockeye__relay_is_own(&c->at[i], target))
 			return cli_usage(common, &relay_command, "the target is the relay itself");
 	}
 	return CLI_GO;

@@ -33,6 +33,16 @@ int sockeye__relay_watch(struct sockeye__relay_run *run, struct sockeye__relay_p
 	return epoll_ctl(run->epoll, EPOLL_CTL_ADD, port->fd, &event) < 0 ? -errno : 0;
 }
 
+void sockeye__relay_own(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
+{
+	struct sockeye_sockaddr name;
+
+	if (!run->target_here || sockeye_local_name(port->fd, &name) < 0)
+		return;
+	port->own = sockeye_sockaddr_port(&name);
+	run->own[port->own]++;
+}
+
 /* --- a packet --- */
 
 static void tell(const struct sockeye__relay_run *run, const struct sockeye__relay_flow *flow,
@@ -84,6 +94,7 @@ static struct sockeye__relay_flow *sort(struct sockeye__relay_run *run,
 {
 	struct sockeye_dgram from = {.peer.len = sockeye__name_len(msg->msg_namelen)};
 	struct sockeye__relay_flow *flow = port->flow;
+	uint16_t number;
 
 	memcpy(&from.peer.u, msg->msg_name, from.peer.len);
 	switch (port->kind) {
@@ -94,10 +105,10 @@ static struct sockeye__relay_flow *sort(struct sockeye__relay_run *run,
 		*out_door = flow != NULL ? &flow->doors[0] : NULL;
 		break;
 	case SOCKEYE__RELAY_TARGET:
-		*out_door =
-		    same_host(&from.peer, &run->target_name)
-			? sockeye__relay_door_of(run, flow, sockeye_sockaddr_port(&from.peer))
-			: NULL;
+		number = sockeye_sockaddr_port(&from.peer);
+		*out_door = same_host(&from.peer, &run->target_name) && run->own[number] == 0
+				? sockeye__relay_door_of(run, flow, number)
+				: NULL;
 		run->counts->strangers += *out_door == NULL;
 		return *out_door != NULL ? flow : NULL;
 	default:
@@ -293,6 +304,24 @@ static bool is_wildcard(const struct sockeye_sockaddr *name)
 					       : IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr);
 }
 
+/* Whether the address is one of this machine's. */
+static bool is_here(const struct sockeye_sockaddr *name)
+{
+	struct sockeye_sockaddr any_port = *name;
+	struct sockeye__kind kind;
+	int fd = sockeye__kind_of(SOCKEYE_UDP, name, &kind);
+	bool here;
+
+	if (fd == 0)
+		fd = sockeye__socket_open(&kind, 0);
+	if (fd < 0)
+		return false;
+	any_port.u.in.sin_port = 0;
+	here = bind(fd, &any_port.u.sa, any_port.len) == 0;
+	close(fd);
+	return here;
+}
+
 static int watch_extra(struct sockeye__relay_run *run, struct sockeye__relay_port *port,
 		       enum sockeye__relay_kind kind, int fd)
 {
@@ -308,6 +337,7 @@ static int init(struct sockeye__relay_run *run, const struct sockeye_listener *l
 	if (err < 0)
 		return err;
 	inbox_init(&run->inbox);
+	run->target_here = is_here(&run->target_name);
 	files_raise(run->opts.flows_max);
 	run->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (run->epoll < 0)
@@ -319,6 +349,7 @@ static int init(struct sockeye__relay_run *run, const struct sockeye_listener *l
 		    .wildcard = is_wildcard(&listeners[i].name),
 		};
 		sockeye__relay_prepare(listeners[i].fd);
+		sockeye__relay_own(run, &run->listeners[i]);
 		err = sockeye__relay_watch(run, &run->listeners[i]);
 	}
 	if (err == 0)
@@ -328,6 +359,19 @@ static int init(struct sockeye__relay_run *run, const struct sockeye_listener *l
 	run->now_ns = sockeye_now().mono_ns;
 	run->end_ns = run->opts.time_ns > 0 ? run->now_ns + run->opts.time_ns : UINT64_MAX;
 	return err;
+}
+
+bool sockeye__relay_is_own(const struct sockeye_listener *listener,
+			   const struct sockeye_sockaddr *target_name)
+{
+	const struct sockeye_sockaddr *name = &listener->name;
+
+	if (sockeye_sockaddr_port(name) != sockeye_sockaddr_port(target_name))
+		return false;
+	return sockeye_sockaddr_equal(name, target_name) ||
+	       (is_wildcard(name) && is_here(target_name) &&
+		(name->u.sa.sa_family == target_name->u.sa.sa_family ||
+		 name->u.sa.sa_family == AF_INET6));
 }
 
 int sockeye__relay(const struct sockeye_listener *listeners, size_t count,

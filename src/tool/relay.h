@@ -84,6 +84,10 @@ struct sockeye__relay_opts {
 	void *arg;
 };
 
+/* Whether what is sent to the target would come to the listener. */
+bool sockeye__relay_is_own(const struct sockeye_listener *listener,
+			   const struct sockeye_sockaddr *target_name);
+
 /* Relays between the listeners, which are non-blocking UDP sockets of
  * sockeye_listen and stay the caller's, and the first of the target's resolved
  * addresses, until told to stop. *out_counts is filled in however it ended.

@@ -129,11 +129,14 @@ static int socket_open(const struct sockeye_sockaddr *name)
 	return fd;
 }
 
-static void port_close(struct sockeye__relay_port *port)
+static void port_close(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
 {
 	if (port->fd >= 0)
 		close(port->fd); /* which ends epoll's watch */
 	port->fd = -1;
+	if (port->own != 0)
+		run->own[port->own]--;
+	port->own = 0;
 }
 
 /* The socket towards the target. Not connected, for any of its ports may
@@ -157,7 +160,9 @@ static int target_open(struct sockeye__relay_run *run, struct sockeye__relay_flo
 	if (err == 0)
 		err = sockeye__relay_watch(run, &flow->target);
 	if (err < 0)
-		port_close(&flow->target);
+		port_close(run, &flow->target);
+	else
+		sockeye__relay_own(run, &flow->target);
 	return err;
 }
 
@@ -188,7 +193,9 @@ static int door_open(struct sockeye__relay_run *run, struct sockeye__relay_flow 
 	if (err == 0)
 		err = sockeye__relay_watch(run, &door->port);
 	if (err < 0)
-		port_close(&door->port);
+		port_close(run, &door->port);
+	else
+		sockeye__relay_own(run, &door->port);
 	return err;
 }
 
@@ -210,10 +217,10 @@ void sockeye__relay_flow_close(struct sockeye__relay_run *run, struct sockeye__r
 		at = &(*at)->chain;
 	*at = flow->chain;
 	used_unlink(run, flow);
-	port_close(&flow->target);
+	port_close(run, &flow->target);
 	for (unsigned i = 1; i < SOCKEYE__RELAY_DOORS_MAX; i++) {
 		if (flow->doors[i].target_port != 0)
-			port_close(&flow->doors[i].port);
+			port_close(run, &flow->doors[i].port);
 		flow->doors[i].target_port = 0;
 	}
 	tell(run, &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_FLOW_CLOSED,
@@ -319,7 +326,7 @@ struct sockeye__relay_door *sockeye__relay_door_of(struct sockeye__relay_run *ru
 		return NULL;
 	if (door->target_port != 0) {
 		sockeye__relay_flush(run);
-		port_close(&door->port);
+		port_close(run, &door->port);
 		door->target_port = 0;
 	}
 	if (door_open(run, flow, door) < 0)

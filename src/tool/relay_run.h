@@ -28,7 +28,8 @@ enum sockeye__relay_kind {
 /* A socket of ours, as epoll knows it. */
 struct sockeye__relay_port {
 	enum sockeye__relay_kind kind;
-	int fd; /* -1: closed */
+	int fd;       /* -1: closed */
+	uint16_t own; /* the port it is bound to, when that is counted */
 	struct sockeye__relay_flow *flow;
 	bool wildcard; /* of a listener: answers need a source address */
 };
@@ -119,6 +120,8 @@ struct sockeye__relay_run {
 	struct sockeye_sockaddr target_name;
 	uint16_t asked_port; /* of the target */
 	int epoll;
+	bool target_here;    /* it is an address of this machine, */
+	uint16_t own[65536]; /* so these ports, which are ours, are not the target's */
 	uint64_t now_ns, end_ns;
 	struct sockeye__relay_counts *counts;
 	struct sockeye__relay_port listeners[SOCKEYE__RELAY_LISTENERS_MAX], stop, tell;
@@ -141,6 +144,11 @@ struct sockeye__relay_run {
 
 /* Has epoll watch the port: 0 or -errno. */
 int sockeye__relay_watch(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
+
+/* Takes the port for one of ours. Where relay and target share an address, a
+ * client's port may become ours once the client has left, and its packets go
+ * round for ever. */
+void sockeye__relay_own(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
 
 /* --- relay_flow.c --- */
 

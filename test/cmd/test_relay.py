@@ -22,11 +22,11 @@ from conftest import QUIET_S, WAIT_S, connect_to, events, read_all, read_events,
 LAST = b"the last"
 
 
-def udp(host="127.0.0.1"):
+def udp(host="127.0.0.1", port=0):
     sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
     sock.settimeout(WAIT_S)
-    sock.bind((host, 0))
+    sock.bind((host, port))
     return sock
 
 
@@ -310,6 +310,33 @@ def test_other_hosts_are_strangers(relay, target):
         sock.sendto(b"this", peer)
         assert client.recv(100) == b"this"
         assert not readable(client, QUIET_S)
+    assert counters(started)["strangers"] == 1
+
+
+def test_a_port_that_was_a_client_is_not_the_targets(netns, relay, target):
+    """A client leaves and its port becomes one of ours: what is still sent to
+    it is no answer of the target, or packets might go round for ever."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", "w", encoding="ascii") as ports:
+        ports.write("50000 50004")
+    sock, url = target()
+    started, _ = relay(url, listen="udp://127.0.0.1:7000")
+    with udp(port=50001 if sock.getsockname()[1] == 50000 else 50000) as left:
+        left.sendto(b"x", ("127.0.0.1", 7000))
+        _, peer_of_left = sock.recvfrom(10)
+        port = left.getsockname()[1]
+        with contextlib.ExitStack() as stack:
+            for other in {*range(50000, 50005)} - {port, peer_of_left[1], sock.getsockname()[1]}:
+                stack.enter_context(udp(port=other))
+            left.close()  # its port is the only one that is free
+            stays = udp(port=40000)
+            stays.sendto(b"x", ("127.0.0.1", 7000))
+            _, peer = sock.recvfrom(10)
+            assert peer == ("127.0.0.1", port)
+    with stays:  # and now there are ports for doors
+        sock.sendto(b"late", peer_of_left)
+        sock.sendto(b"y", peer)
+        assert stays.recv(10) == b"y"
+        assert not readable(stays, QUIET_S)
     assert counters(started)["strangers"] == 1
 
 
@@ -636,10 +663,11 @@ def test_wrong_addresses(run, addresses, code):
     assert done.returncode == code and done.stderr.startswith(b"sockeye: ")
 
 
-def test_a_relay_to_itself(run):
+@pytest.mark.parametrize("listen", ["127.0.0.1", "0.0.0.0", "*"])
+def test_a_relay_to_itself(run, listen):
     with udp() as sock:
-        url = f"udp://127.0.0.1:{sock.getsockname()[1]}"
-    done = run("relay", url, url)
+        port = sock.getsockname()[1]
+    done = run("relay", f"udp://{listen}:{port}", f"udp://127.0.0.1:{port}")
     assert done.returncode == 2 and b"the target is the relay itself" in done.stderr
 
 
