@@ -98,6 +98,7 @@ static int socket_open(struct sockeye__tftp_run *r, const struct sockeye_sockadd
 	fd = sockeye__tftp_wire_open(&local, &ports);
 	if (fd < 0)
 		return fd;
+	sockeye__tftp_wire_tune(fd, &local);
 	err = options_apply(fd, &r->job->addr->opts, name->u.sa.sa_family == AF_INET6);
 	if (err < 0) {
 		close(fd);

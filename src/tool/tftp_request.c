@@ -206,7 +206,7 @@ static struct sockeye__tftp_serving *serving_new(const struct request *r)
 
 	if (s == NULL)
 		return NULL;
-	s->wire.fd = -1;
+	s->wire.fd = s->strangers = -1;
 	s->site = r->site;
 	s->netascii = r->packet.mode == SOCKEYE__TFTP_NETASCII;
 	s->request_len = s->name_at = (uint16_t)r->len;

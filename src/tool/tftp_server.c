@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <sockeye/time.h>
@@ -179,14 +180,18 @@ static int worker_open(struct sockeye__tftp_worker *w)
 	sigaddset(&hup, SIGHUP);
 	w->signals = signalfd(-1, &hup, SFD_CLOEXEC | SFD_NONBLOCK);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
+	w->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	w->sites = calloc(server->all_count - server->site_count, sizeof *w->sites);
-	if (w->epoll < 0 || w->signals < 0 || w->sites == NULL)
+	if (w->epoll < 0 || w->signals < 0 || w->timer_fd < 0 || w->sites == NULL)
 		return w->sites == NULL ? -ENOMEM : -errno;
 	w->watch_stop = SOCKEYE__WATCH_STOP;
 	w->watch_signals = SOCKEYE__WATCH_SIGNALS;
+	w->watch_timer = SOCKEYE__WATCH_TIMER;
 	err = watch(w, server->stop_rd, &w->watch_stop);
 	if (err == 0)
 		err = watch(w, w->signals, &w->watch_signals);
+	if (err == 0)
+		err = watch(w, w->timer_fd, &w->watch_timer);
 	for (size_t i = server->site_count; i < server->all_count && err == 0; i++)
 		err = site_open(w, i);
 	return err;
@@ -276,6 +281,15 @@ static void site_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_site
 	}
 }
 
+/* Timers are looked at behind every batch of events anyhow. */
+static void timer_fired(struct sockeye__tftp_worker *w)
+{
+	uint64_t times;
+
+	(void)!read(w->timer_fd, &times, sizeof times);
+	w->timer_ns = 0;
+}
+
 static void event(struct sockeye__tftp_worker *w, void *what)
 {
 	struct sockeye__tftp_serving *s;
@@ -294,6 +308,15 @@ static void event(struct sockeye__tftp_worker *w, void *what)
 		s = what;
 		if (!s->closed)
 			sockeye__tftp_serving_ready(w, s);
+		break;
+	case SOCKEYE__WATCH_STRANGERS:
+		s = (void *)((char *)what -
+			     offsetof(struct sockeye__tftp_serving, watch_strangers));
+		if (!s->closed)
+			sockeye__tftp_serving_strangers(w, s);
+		break;
+	case SOCKEYE__WATCH_TIMER:
+		timer_fired(w);
 		break;
 	}
 }
@@ -321,14 +344,23 @@ static void dead_free(struct sockeye__tftp_worker *w)
 	}
 }
 
-static int wait_events(const struct sockeye__tftp_worker *w, struct epoll_event events[EVENTS])
+/* The timer is set to what comes first, but never later: with each block a
+ * deadline moves on, and one that fires in vain now and then is cheaper than a
+ * time-out that is armed for every wait. */
+static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events[EVENTS])
 {
 	const struct sockeye__timer *t = sockeye__timers_first(&w->timers);
-	uint64_t now = sockeye_now().mono_ns,
-		 left = t != NULL && t->at_ns > now ? t->at_ns - now : 0;
-	struct timespec ts = {(time_t)(left / SOCKEYE_NS_PER_S), (long)(left % SOCKEYE_NS_PER_S)};
 
-	return epoll_pwait2(w->epoll, events, EVENTS, t != NULL ? &ts : NULL, NULL);
+	if (t != NULL && (w->timer_ns == 0 || t->at_ns < w->timer_ns)) {
+		struct itimerspec when = {
+		    .it_value = {(time_t)(t->at_ns / SOCKEYE_NS_PER_S),
+				 (long)(t->at_ns % SOCKEYE_NS_PER_S)},
+		};
+
+		(void)timerfd_settime(w->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
+		w->timer_ns = t->at_ns;
+	}
+	return epoll_wait(w->epoll, events, EVENTS, -1);
 }
 
 static void loop(struct sockeye__tftp_worker *w)
@@ -372,6 +404,7 @@ static void run(struct sockeye__worker *worker, const void *config)
 	free(w->sites);
 	close(w->epoll);
 	close(w->signals);
+	close(w->timer_fd);
 	free(w);
 }
 

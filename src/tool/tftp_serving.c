@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define RECEIVES_MAX 16 /* of one transfer before the others have their turn */
+#define LONG_BLOCKS  32 /* a transfer of so many goes on for a while, one may think */
 
 static bool uploads(const struct sockeye__tftp_serving *s)
 {
@@ -114,6 +115,8 @@ void sockeye__tftp_serving_free(struct sockeye__tftp_worker *w, struct sockeye__
 	}
 	if (s->own_socket && s->wire.fd >= 0)
 		close(s->wire.fd);
+	if (s->strangers >= 0)
+		close(s->strangers);
 	free(s);
 }
 
@@ -204,6 +207,24 @@ static int timer_keep(struct sockeye__tftp_worker *w, struct sockeye__tftp_servi
 	return sockeye__timers_set(&w->timers, &s->timer, at);
 }
 
+/* What a short transfer can do without: system calls for its socket. The first
+ * packet of a path on which something gets lost tells what its links take. */
+static void socket_settle(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &s->watch_strangers};
+
+	if (!s->tuned && s->x.count.timeouts > 0) {
+		s->tuned = true;
+		sockeye__tftp_wire_tune(s->wire.fd, &s->wire.to.peer);
+	}
+	if (s->wire.connected || s->x.count.blocks < LONG_BLOCKS)
+		return;
+	s->watch_strangers = SOCKEYE__WATCH_STRANGERS;
+	s->strangers = sockeye__tftp_wire_connect(&s->wire);
+	if (s->strangers >= 0)
+		(void)epoll_ctl(w->epoll, EPOLL_CTL_ADD, s->strangers, &ev);
+}
+
 /* Sends what is to be sent, and ends what is over. */
 static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
 		 const struct sockeye__tftp_got *got)
@@ -213,6 +234,8 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s
 
 	if (err < 0)
 		abort_for(s, err);
+	if (s->own_socket)
+		socket_settle(w, s);
 	err =
 	    sockeye__tftp_wire_flush(&s->wire, &s->x, &s->source, w->now_ns, w->out, &from_source);
 	if (err < 0 && from_source) {
@@ -291,10 +314,9 @@ void sockeye__tftp_serving_datagram(struct sockeye__tftp_worker *w, struct socke
 
 /* Whoever sends to a transfer's port from elsewhere is told that it is wrong
  * (RFC 1350 4), unless it was an ERROR. */
-static void stranger(const struct sockeye__tftp_serving *s, const struct sockeye_dgram *from,
-		     const uint8_t *octets, size_t len)
+static void stranger(int fd, const struct sockeye_dgram *from, const uint8_t *octets, size_t len)
 {
-	struct sockeye__tftp_wire wire = {.fd = s->wire.fd, .to = {.peer = from->peer}};
+	struct sockeye__tftp_wire wire = {.fd = fd, .to = {.peer = from->peer}};
 	uint8_t packet[64];
 
 	if (len < 2 || sockeye__tftp_get16(octets) == SOCKEYE__TFTP_ERROR)
@@ -319,6 +341,8 @@ void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye_
 		if (n < 0) { /* the error queue knows whom it was about */
 			int err = sockeye__tftp_wire_error(s->wire.fd, &s->wire.to.peer);
 
+			if (err == 0 && s->wire.connected)
+				err = (int)n;
 			if (err < 0)
 				sockeye__tftp_serving_refused(w, s, err);
 			return;
@@ -326,8 +350,20 @@ void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye_
 		if (sockeye_sockaddr_equal(&from.peer, &s->wire.to.peer))
 			sockeye__tftp_serving_datagram(w, s, w->in, (size_t)n, segment);
 		else
-			stranger(s, &from, w->in, (size_t)n);
+			stranger(s->strangers >= 0 ? s->strangers : s->wire.fd, &from, w->in,
+				 (size_t)n);
 	}
+}
+
+void sockeye__tftp_serving_strangers(struct sockeye__tftp_worker *w,
+				     struct sockeye__tftp_serving *s)
+{
+	struct sockeye_dgram from;
+	size_t segment;
+	ssize_t n = sockeye__tftp_wire_recv(s->strangers, w->in, &from, &segment);
+
+	if (n > 0)
+		stranger(s->strangers, &from, w->in, (size_t)n);
 }
 
 void sockeye__tftp_serving_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)

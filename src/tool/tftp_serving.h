@@ -39,6 +39,8 @@ enum sockeye__tftp_watch {
 	SOCKEYE__WATCH_SIGNALS,
 	SOCKEYE__WATCH_SITE,
 	SOCKEYE__WATCH_TRANSFER,
+	SOCKEYE__WATCH_STRANGERS, /* at a transfer's port */
+	SOCKEYE__WATCH_TIMER,
 };
 
 struct sockeye__tftp_site {
@@ -57,7 +59,10 @@ struct sockeye__tftp_upload { /* what only these have */
 
 struct sockeye__tftp_serving {
 	enum sockeye__tftp_watch watch;
+	enum sockeye__tftp_watch watch_strangers;
+	int strangers; /* a socket for their packets, once the own one is connected; -1 none */
 	bool own_socket;
+	bool tuned;
 	bool rated; /* it has a place of its source's rate until it is confirmed */
 	bool reported;
 	bool dallies; /* in the worker's row */
@@ -83,8 +88,9 @@ struct sockeye__tftp_serving {
 struct sockeye__tftp_worker {
 	struct sockeye__worker *w;
 	struct sockeye__tftp_server *server;
-	int epoll, signals;
-	enum sockeye__tftp_watch watch_stop, watch_signals;
+	int epoll, signals, timer_fd;
+	enum sockeye__tftp_watch watch_stop, watch_signals, watch_timer;
+	uint64_t timer_ns; /* when timer_fd fires; 0 never */
 	bool stopping;
 	bool sandboxed;
 	bool leaves; /* a worker that can reach the new root folder shall come */
@@ -115,6 +121,9 @@ void sockeye__tftp_serving_begin(struct sockeye__tftp_worker *w, struct sockeye_
 				 const struct sockeye__tftp_config *config);
 void sockeye__tftp_serving_datagram(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
 				    const uint8_t *octets, size_t len, size_t segment);
+/* Strangers sent something to its port. */
+void sockeye__tftp_serving_strangers(struct sockeye__tftp_worker *w,
+				     struct sockeye__tftp_serving *s);
 /* Its own socket is readable, or has an error. */
 void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
 void sockeye__tftp_serving_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);

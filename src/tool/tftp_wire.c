@@ -64,22 +64,60 @@ int sockeye__tftp_wire_open(const struct sockeye_sockaddr *local,
 			    const struct sockeye__port_range *range)
 {
 	struct sockeye__kind kind = {local->u.sa.sa_family, SOCK_DGRAM, IPPROTO_UDP};
-	bool v6 = kind.domain == AF_INET6;
 	int fd = sockeye__socket_open(&kind, SOCK_NONBLOCK), err;
 
 	if (fd < 0)
 		return fd;
-	/* Blocks larger than a link takes go in fragments, as their sender asked. */
-	(void)sockeye__option_set(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
-				  v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
-	err = sockeye_dgram_want_errors(fd);
-	if (err == 0)
-		err = range_bind(fd, local, range);
+	err = range_bind(fd, local, range);
 	if (err < 0) {
 		close(fd);
 		return err;
 	}
 	return fd;
+}
+
+void sockeye__tftp_wire_tune(int fd, const struct sockeye_sockaddr *peer)
+{
+	bool v6 = peer->u.sa.sa_family == AF_INET6;
+
+	(void)sockeye_dgram_want_errors(fd);
+	(void)sockeye__option_set(fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP,
+				  v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
+}
+
+/* A second socket on the port of the first. Others could take the port over as
+ * long as it may be shared, so it may no longer than need be. */
+static int twin_open(int fd)
+{
+	struct sockeye_sockaddr name;
+	struct sockeye__kind kind = {0, SOCK_DGRAM, IPPROTO_UDP};
+	int twin, err = sockeye_local_name(fd, &name);
+
+	if (err < 0)
+		return err;
+	kind.domain = name.u.sa.sa_family;
+	twin = sockeye__socket_open(&kind, SOCK_NONBLOCK);
+	if (twin < 0)
+		return twin;
+	(void)sockeye__option_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+	(void)sockeye__option_set(twin, SOL_SOCKET, SO_REUSEADDR, 1);
+	if (bind(twin, &name.u.sa, name.len) < 0)
+		err = -errno;
+	(void)sockeye__option_set(fd, SOL_SOCKET, SO_REUSEADDR, 0);
+	(void)sockeye__option_set(twin, SOL_SOCKET, SO_REUSEADDR, 0);
+	if (err < 0) {
+		close(twin);
+		return err;
+	}
+	return twin;
+}
+
+int sockeye__tftp_wire_connect(struct sockeye__tftp_wire *w)
+{
+	if (connect(w->fd, &w->to.peer.u.sa, w->to.peer.len) < 0)
+		return -errno;
+	w->connected = true;
+	return twin_open(w->fd);
 }
 
 /* Sets a buffer to `want` octets, beyond the system's limit where we may, and
@@ -198,6 +236,8 @@ static ssize_t send_once(const struct sockeye__tftp_wire *w, struct mmsghdr *m, 
 		    errno != EACCES && errno != EPROTO && errno != ENOPROTOOPT)
 			return -errno;
 		err = -errno;
+		if (w->connected && err == -ECONNREFUSED)
+			return err;
 		if (sockeye__tftp_wire_error(w->fd, &w->to.peer) < 0 || tries >= SEND_TRIES)
 			return err;
 	}
@@ -205,8 +245,10 @@ static ssize_t send_once(const struct sockeye__tftp_wire *w, struct mmsghdr *m, 
 
 static void address(struct sockeye__tftp_wire *w, struct msghdr *msg, union control *control)
 {
-	msg->msg_name = &w->to.peer.u;
-	msg->msg_namelen = w->to.peer.len;
+	if (!w->connected) {
+		msg->msg_name = &w->to.peer.u;
+		msg->msg_namelen = w->to.peer.len;
+	}
 	sockeye__dgram_source(msg, control, &w->to);
 }
 

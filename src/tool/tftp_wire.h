@@ -1,8 +1,8 @@
 /*
  * tftp_wire.h: one end of a transfer on a UDP socket.
  *
- * The socket is not connected: so a stranger's packet comes in, too, and can be
- * told that it is wrong (ERROR 5, RFC 1350 4), and one socket can have many
+ * At first the socket is not connected: so a stranger's packet comes in, too, and
+ * can be told that it is wrong (ERROR 5, RFC 1350 4), and one socket can have many
  * transfers. What ICMP says comes by the error queue.
  */
 #ifndef SOCKEYE_TOOL_TFTP_WIRE_H
@@ -28,14 +28,25 @@ struct sockeye__port_range {
 struct sockeye__tftp_wire {
 	int fd;
 	struct sockeye_dgram to; /* the peer, and the address that packets leave from */
-	bool no_segments;        /* the kernel would not cut a window into datagrams */
-	uint64_t sent;           /* datagrams */
+	bool connected;
+	bool no_segments; /* the kernel would not cut a window into datagrams */
+	uint64_t sent;    /* datagrams */
 };
 
 /* Opens a socket on `local` (its port does not count), on a port of the range or one that
  * the kernel picks at random (RFC 1350 4). The descriptor, or -errno. */
 int sockeye__tftp_wire_open(const struct sockeye_sockaddr *local,
 			    const struct sockeye__port_range *range);
+
+/* For a socket that lives longer than a few packets: what ICMP says comes by the
+ * error queue, and blocks larger than a link takes go in fragments, as their
+ * sender asked. */
+void sockeye__tftp_wire_tune(int fd, const struct sockeye_sockaddr *peer);
+
+/* Connects the socket to its peer: each packet is cheaper then. Strangers'
+ * packets come to a second socket on the same port, so that they can still be
+ * answered: its descriptor, or -errno when there is none. */
+int sockeye__tftp_wire_connect(struct sockeye__tftp_wire *w);
 
 /* Makes room in the socket's buffers for a window of blocks, as far as the
  * system allows; returns how many blocks the receive buffer holds then. */
