@@ -4,6 +4,7 @@
 #include "report.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,16 +61,48 @@ bool log_line_open(struct log_line *line, const struct log *log, int64_t real_ns
 	return true;
 }
 
+/* Whether stderr takes a line now. A pipe that nobody empties must not stop a
+ * server; one with room takes PIPE_BUF octets at once (pipe(7)). */
+static bool has_room(void)
+{
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+	return poll(&p, 1, 0) != 0;
+}
+
+/* A log that cannot be written stops nobody; how many lines are missing is told
+ * when there is room again. */
+static void line_write(const struct log_line *line)
+{
+	static _Atomic unsigned lost;
+	unsigned missing;
+	char note[96];
+	int len;
+
+	if (!has_room()) {
+		lost++;
+		return;
+	}
+	missing = lost;
+	if (missing > 0) {
+		len = snprintf(note, sizeof note,
+			       line->object != NULL ? "{\"event\":\"warning\",\"lines_lost\":%u}\n"
+						    : "warning: %u lines of this log were lost\n",
+			       missing);
+		(void)!write(STDERR_FILENO, note, (size_t)len);
+		lost -= missing;
+	}
+	(void)!write(STDERR_FILENO, line->text, line->len);
+}
+
 void log_line_close(struct log_line *line)
 {
-	if (line->object != NULL) {
+	if (line->object != NULL)
 		json_dumpf(line->object, line->out, JSON_COMPACT);
-		json_decref(line->object);
-	}
 	fputc('\n', line->out);
 	if (fclose(line->out) == 0)
-		(void)!write(STDERR_FILENO, line->text,
-			     line->len); /* a log that cannot be written stops nobody */
+		line_write(line);
+	json_decref(line->object);
 	free(line->text);
 }
 

@@ -94,7 +94,7 @@ static bool place_take(struct sockeye__tftp_worker *w, const struct sockeye_sock
 	return true;
 }
 
-bool sockeye__tftp_place_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
+bool sockeye__tftp_admit(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
 {
 	while (!place_take(w, peer))
 		if (!sockeye__tftp_dally_cut(w)) {
@@ -104,11 +104,11 @@ bool sockeye__tftp_place_take(struct sockeye__tftp_worker *w, const struct socke
 	return true;
 }
 
-void sockeye__tftp_place_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *name)
+void sockeye__tftp_dismiss(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
 {
-	struct sockeye__peer peer = source_of(name);
+	struct sockeye__peer source = source_of(peer);
 
-	sockeye__sources_give(w->server->sources, &peer, w->w->index);
+	sockeye__sources_give(w->server->sources, &source, w->w->index);
 	__atomic_sub_fetch(&w->server->shared->of_worker[w->w->index], 1, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&w->server->shared->transfers, 1, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&w->w->counters->transfers_open, 1, __ATOMIC_RELAXED);

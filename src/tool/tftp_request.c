@@ -324,7 +324,7 @@ static void serve(struct request *r)
 	}
 	s->rated = true;
 	err = r->upload ? upload_open(r, s) : download_open(r, s);
-	if (err == 0 && !sockeye__tftp_place_take(r->w, &r->from->peer)) {
+	if (err == 0 && !sockeye__tftp_admit(r->w, &r->from->peer)) {
 		refuse(r, SOCKEYE__TFTP_UNDEFINED, "too many transfers", 0);
 		sockeye__tftp_serving_free(r->w, s);
 		return;
@@ -333,7 +333,7 @@ static void serve(struct request *r)
 		err = begin(r, s);
 		if (err == 0)
 			return;
-		sockeye__tftp_place_give(r->w, &r->from->peer);
+		sockeye__tftp_dismiss(r->w, &r->from->peer);
 	}
 	sockeye__tftp_serving_free(r->w, s);
 	refuse_for(r, err);

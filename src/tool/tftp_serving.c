@@ -158,7 +158,7 @@ static void finish(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving 
 	dally_end(w, s);
 	sockeye__timers_clear(&w->timers, &s->timer);
 	sockeye__tftp_peers_remove(w, s);
-	sockeye__tftp_place_give(w, &s->wire.to.peer);
+	sockeye__tftp_dismiss(w, &s->wire.to.peer);
 	s->closed = true;
 	s->next = w->dead;
 	w->dead = s;

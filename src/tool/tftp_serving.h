@@ -147,8 +147,8 @@ void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__
 
 /* A place among the transfers of all workers, and of the source's: false when
  * there is none. */
-bool sockeye__tftp_place_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
-void sockeye__tftp_place_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+bool sockeye__tftp_admit(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+void sockeye__tftp_dismiss(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 
 /* One more request of a source that nobody has confirmed: false over its rate. */
 bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
