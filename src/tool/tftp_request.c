@@ -336,6 +336,10 @@ static void serve(struct request *r)
 		sockeye__tftp_dismiss(r->w, &r->from->peer);
 	}
 	sockeye__tftp_serving_free(r->w, s);
+	/* Not for us to say: it will be asked again, and the worker that comes then
+	 * can look. */
+	if (r->w->server->store.confined && sockeye__tftp_store_replaced(&r->w->server->store))
+		return;
 	refuse_for(r, err);
 }
 

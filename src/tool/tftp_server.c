@@ -398,6 +398,7 @@ static void run(struct sockeye__worker *worker, const void *config)
 	}
 	sockeye__tftp_store_refresh(&w->server->store);
 	w->sandboxed = sockeye__tftp_sandbox(w->server) == 0;
+	w->server->store.confined = w->sandboxed;
 	loop(w);
 	sockeye__timers_fini(&w->timers);
 	free(w->buckets);

@@ -43,7 +43,7 @@ static bool root_is_back(struct sockeye__tftp_store *s, int err)
 	struct stat st;
 	int root;
 
-	if (err != -ENOENT || fstat(s->root, &st) < 0 || st.st_nlink > 0)
+	if (s->confined || err != -ENOENT || fstat(s->root, &st) < 0 || st.st_nlink > 0)
 		return false;
 	root = open(s->config.root, FOLDER);
 	if (root < 0)

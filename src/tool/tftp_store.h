@@ -28,7 +28,8 @@ struct sockeye__tftp_store {
 	struct sockeye__tftp_store_config config;
 	int root; /* O_PATH */
 	bool is_open;
-	bool by_hand; /* names are resolved by us, not by the kernel (beneath.h) */
+	bool confined; /* this process cannot reach another root in the place of this one */
+	bool by_hand;  /* names are resolved by us, not by the kernel (beneath.h) */
 	struct sockeye__tftp_files files;
 };
 

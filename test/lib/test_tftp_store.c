@@ -313,6 +313,11 @@ static void test_root_goes_and_comes(void **state)
 		assert_true(put_text("folder/new", "x") < 0);
 		root_make(i < 2 ? "back" : "again");
 		assert_true(sockeye__tftp_store_replaced(&store));
+		store.confined = true; /* and then it stays with the old one, and says so */
+		assert_int_equal(got("file"), SOCKEYE__TFTP_NOT_FOUND);
+		assert_true(put_text("new", "x") < 0);
+		assert_true(sockeye__tftp_store_replaced(&store));
+		store.confined = false;
 		if (i == 3) { /* an upload finds it as well */
 			assert_int_equal(put_text("new", "x"), 0);
 			assert_string_equal(file_text(tree.fd, "new"), "x");
