@@ -1,6 +1,7 @@
 """Addresses and ports: whose packets count, and where answers come from (RFC 1350 4,
 RFC 1123 4.2.3.5)."""
 import errno
+import select
 import socket
 import subprocess
 import time
@@ -137,13 +138,21 @@ def everybody(server, host):
     return peer
 
 
+def link(*commands):
+    """A link d0, once it is up, in a network namespace of its own."""
+    for command in ("link add d0 type veth peer name d1", "link set d1 up", "link set d0 up"):
+        subprocess.run(["ip", *command.split()], check=True)
+    show = ["ip", "link", "show", "d0"]
+    until(lambda: b"state UP" in subprocess.run(show, check=True, capture_output=True).stdout,
+          "the link")
+    for command in commands:
+        subprocess.run(["ip", *command.split()], check=True)
+
+
 @case(86)
 @pytest.mark.parametrize("switch", [False, True])
 def test_broadcast(file, netns, switch):
-    for command in ("link add d0 type veth peer name d1", "link set d1 up",
-                    "address add 10.9.0.1/24 broadcast + dev d0", "link set d0 up",
-                    "route add default dev d0"):
-        subprocess.run(["ip", *command.split()], check=True)
+    link("address add 10.9.0.1/24 broadcast + dev d0", "route add default dev d0")
     server = file(*["--broadcast"] * switch, url="udp://0.0.0.0:0")
     for host in ("255.255.255.255", "10.9.0.255"):
         peer = everybody(server, host)
@@ -244,13 +253,20 @@ def test_ipv4_at_an_ipv6_socket(file, single):
     server.transfer(peer=f"udp://[::1]:{peer.port}")
 
 
+def reaches_itself(host, scope):
+    """Whether the kernel is done with a new address, too."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
+        sock.bind((host, 0, 0, scope))
+        sock.sendto(b"?", sock.getsockname())
+        return bool(select.select([sock], [], [], 0.05)[0])
+
+
 @case(90)
 @pytest.mark.parametrize("single", [False, True])
 def test_link_local(file, netns, single):
-    for command in ("link add d0 type veth peer name d1", "link set d1 up", "link set d0 up",
-                    "address add fe80::1/64 dev d0 nodad"):
-        subprocess.run(["ip", *command.split()], check=True)
+    link("address add fe80::1/64 dev d0 nodad")
     scope = socket.if_nametoindex("d0")
+    until(lambda: reaches_itself("fe80::1", scope), "the address")
     for url in ("udp://[::]:0", "udp://[fe80::1%d0]:0"):
         server = file(*["--single-port"] * single, url=url)
         port = int(server.urls[0].rsplit(":", 1)[1])

@@ -23,7 +23,7 @@ class Crowd:
 
     def __init__(self, server, count, name, options, blksize, window, sources=("127.0.0.1",)):
         self.server, self.window, self.blksize = server, window, blksize
-        self.poll, self.clients, self.repeats = select.epoll(), {}, 0
+        self.poll, self.clients, self.repeats, self.strange = select.epoll(), {}, 0, 0
         self.ack = [octets(ack(n)) for n in range(65536)]
         for i in range(count):
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -37,10 +37,12 @@ class Crowd:
     def turn(self, client, packet, source):
         """One packet; whether that was the last."""
         sock, following, parts = client
+        if len(packet) < 4 or packet[1] not in (3, 6):
+            self.strange += 1  # of another test, whose port was ours before
+            return False
         if packet[1] == 6:
             sock.sendto(self.ack[0], source)
             return False
-        assert packet[1] == 3, packet[:100]
         number = packet[2] << 8 | packet[3]
         if number != following:
             self.repeats += 1
@@ -86,6 +88,7 @@ def test_crowd(serve, count, size, blksize, options):
     descriptors = server.at_rest()
     crowd = Crowd(server, count, "f", f"blksize={blksize} windowsize=8", blksize, 8)
     contents = crowd.run()
+    assert crowd.strange < 10
     assert len(contents) == count and set(contents) == {TEXT[:size]}
     until(lambda: len(server.transfers(file="f")) == count, "a line for each")
     assert {e["result"] for e in server.transfers()} == {"done"}
@@ -141,7 +144,9 @@ def patient(server, there):
     peer = server.peer(there)
     for _ in range(20):
         peer.asks(rrq("f", "blksize=1024"))
-        if peer.hears(0.5) is not None:
+        packet = peer.hears(0.5)
+        if packet is not None:
+            assert packet == oack("blksize=1024")
             return receive(peer, 1024, first=ack(0)).content
     raise AssertionError("not served")
 
@@ -375,7 +380,8 @@ def test_root_that_goes_away(serve, root):
         peer.gets_error(1, 2)
     root.mkdir()
     server.put_file("f", b"two")
-    assert server.get("f").content == b"two"
+    # Who asks a worker that is about to leave is not answered, and asks again.
+    assert patient(server, server.name) == b"two"
     server.put("new", b"new")
     assert (root / "new").read_bytes() == b"new"
 
@@ -415,6 +421,7 @@ def test_counters(serve):
     peer.gets(oack("tsize=100"))
     peer.says(error(8))
     until(lambda: server.transfers(result="probe"), "the probe")
+    until(lambda: len(server.transfers(result="done")) == 3, "three files")
     counters = server.counters()
     assert counters["transfers"] == 4
     assert counters["transfers_done"] == 3
