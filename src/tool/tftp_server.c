@@ -272,8 +272,12 @@ static void site_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_site
 		size_t segment;
 		ssize_t n = sockeye__tftp_wire_recv(site->fd, w->in, &from, &segment);
 
-		if (n == -EAGAIN)
+		if (n == -EAGAIN) {
+			/* What is in the error queue wakes us until it is taken. */
+			if (i == 0)
+				site_errors(w, site);
 			return;
+		}
 		if (n >= 0)
 			site_packet(w, site, &from, (size_t)n, segment);
 		else

@@ -336,12 +336,12 @@ void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye_
 		size_t segment;
 		ssize_t n = sockeye__tftp_wire_recv(s->wire.fd, w->in, &from, &segment);
 
-		if (n == -EAGAIN)
+		if (n == -EAGAIN && i > 0)
 			return;
 		if (n < 0) { /* the error queue knows whom it was about */
 			int err = sockeye__tftp_wire_error(s->wire.fd, &s->wire.to.peer);
 
-			if (err == 0 && s->wire.connected)
+			if (err == 0 && s->wire.connected && n != -EAGAIN && n != -EMSGSIZE)
 				err = (int)n;
 			if (err < 0)
 				sockeye__tftp_serving_refused(w, s, err);

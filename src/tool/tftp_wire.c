@@ -192,14 +192,24 @@ ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 	return n;
 }
 
-int sockeye__tftp_wire_error(int fd, const struct sockeye_sockaddr *peer)
+/* Whether there was anything. */
+static bool errors_take(int fd, const struct sockeye_sockaddr *peer, int *out_err)
 {
 	struct sockeye_dgram_error e;
-	int err = 0;
+	bool any = false;
 
-	while (sockeye_dgram_error_recv(fd, &e) == 0)
+	*out_err = 0;
+	for (; sockeye_dgram_error_recv(fd, &e) == 0; any = true)
 		if (e.err != -EMSGSIZE && (peer == NULL || sockeye_sockaddr_equal(&e.peer, peer)))
-			err = e.err;
+			*out_err = e.err;
+	return any;
+}
+
+int sockeye__tftp_wire_error(int fd, const struct sockeye_sockaddr *peer)
+{
+	int err;
+
+	errors_take(fd, peer, &err);
 	return err;
 }
 
@@ -219,27 +229,47 @@ static int send_verdict(int err)
 	}
 }
 
-/* Errors that ICMP brought earlier come out of whatever is called next; the
- * queue has them, with their address. */
+/* Errors that ICMP brought earlier, be it about another peer, come out of
+ * whatever is called next; the queue has them, with their address. These are
+ * what icmp(7) and icmpv6 can mean. */
+static bool may_be_of_icmp(int err)
+{
+	switch (err) {
+	case -ECONNREFUSED:
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
+	case -EHOSTDOWN:
+	case -ENONET:
+	case -EACCES:
+	case -EPROTO:
+	case -ENOPROTOOPT:
+	case -EOPNOTSUPP:
+	case -EMSGSIZE:
+		return true;
+	default:
+		return false;
+	}
+}
+
 static ssize_t send_once(const struct sockeye__tftp_wire *w, struct mmsghdr *m, unsigned count)
 {
 	for (int tries = 0;; tries++) {
 		int n = count == 1 ? (sendmsg(w->fd, &m->msg_hdr, MSG_NOSIGNAL) < 0 ? -1 : 1)
 				   : sendmmsg(w->fd, m, count, MSG_NOSIGNAL);
-		int err;
+		int err = -errno, about_peer;
+		bool queued;
 
 		if (n >= 0)
 			return n;
-		if (errno == EINTR)
+		if (err == -EINTR)
 			continue;
-		if (errno != ECONNREFUSED && errno != EHOSTUNREACH && errno != ENETUNREACH &&
-		    errno != EACCES && errno != EPROTO && errno != ENOPROTOOPT)
-			return -errno;
-		err = -errno;
-		if (w->connected && err == -ECONNREFUSED)
+		if (!may_be_of_icmp(err) || (w->connected && err == -ECONNREFUSED))
 			return err;
-		if (sockeye__tftp_wire_error(w->fd, &w->to.peer) < 0 || tries >= SEND_TRIES)
-			return err;
+		queued = errors_take(w->fd, &w->to.peer, &about_peer);
+		if (about_peer < 0)
+			return about_peer;
+		if (tries >= SEND_TRIES) /* a flood of what is about others ends nothing */
+			return queued ? -EAGAIN : err;
 	}
 }
 
