@@ -76,6 +76,9 @@ struct sockeye__resident {
 	/* In the worker, until stop_rd says so and it has drained. SIGHUP is blocked
 	 * there and means: read again what can be read again. */
 	void (*run)(struct sockeye__worker *w, const void *config);
+	/* In the supervisor, on SIGHUP: for workers that are started later. What is
+	 * wrong is for a worker to report. May be NULL. */
+	void (*reload)(const void *config);
 	/* In the supervisor: a worker died; what it held is free. */
 	void (*died)(const void *config, unsigned worker);
 };

@@ -267,6 +267,10 @@ static void stop(struct supervisor *s, uint64_t now)
 
 static void residents_reload(const struct supervisor *s)
 {
+	const struct sockeye__site *site = resident_site(s->server);
+
+	if (s->server->residents > 0 && site->service->resident->reload != NULL)
+		site->service->resident->reload(site->config);
 	for (unsigned i = sockeye__resident_first(s->server); i < children_count(s); i++)
 		if (s->children[i].pid > 0)
 			kill(s->children[i].pid, SIGHUP);

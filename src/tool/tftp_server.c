@@ -137,6 +137,19 @@ void sockeye__tftp_server_close(struct sockeye__tftp_server *s)
 	free(s);
 }
 
+static struct sockeye__tftp_server *own(const void *config)
+{
+	return (struct sockeye__tftp_server *)(uintptr_t)config; /* each process has its own */
+}
+
+/* Else a worker that takes the place of another would have the rules of long ago. */
+static void rules_reload(const void *config)
+{
+	struct sockeye_fail fail;
+
+	(void)rules_read(own(config), &fail);
+}
+
 static void worker_died(const void *config, unsigned worker)
 {
 	const struct sockeye__tftp_server *s = config;
@@ -394,7 +407,7 @@ static void run(struct sockeye__worker *worker, const void *config)
 	if (w == NULL)
 		_exit(1);
 	w->w = worker;
-	w->server = (struct sockeye__tftp_server *)(uintptr_t)config; /* this process's own */
+	w->server = own(config);
 	err = worker_open(w);
 	if (err < 0) {
 		sockeye__warn(worker, "a TFTP worker cannot start", err);
@@ -413,7 +426,8 @@ static void run(struct sockeye__worker *worker, const void *config)
 	free(w);
 }
 
-static const struct sockeye__resident resident = {.run = run, .died = worker_died};
+static const struct sockeye__resident resident = {
+    .run = run, .reload = rules_reload, .died = worker_died};
 
 const struct sockeye_service sockeye__tftp_service = {
     .name = "tftp",
