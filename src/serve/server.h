@@ -23,7 +23,9 @@
 
 #define SOCKEYE__SITES_MAX   256 /* bound addresses of one server */
 #define SOCKEYE__WORKERS_MAX 256
-#define SOCKEYE__IO_BYTES    65536 /* octets a model reads at once */
+/* Of the model, of the resident service, and the answerers. */
+#define SOCKEYE__PROCESSES_MAX (2 * SOCKEYE__WORKERS_MAX + SOCKEYE__SITES_MAX)
+#define SOCKEYE__IO_BYTES      65536 /* octets a model reads at once */
 /* More than the longest record and UNIX datagram, unless somebody has raised
  * SO_SNDBUF, which bounds them. */
 #define SOCKEYE__RECORD_BYTES SOCKEYE_INPUT_MAX

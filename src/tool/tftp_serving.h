@@ -21,7 +21,7 @@
 
 struct sockeye__tftp_shared { /* by all workers */
 	uint32_t transfers;
-	uint32_t of_worker[SOCKEYE__WORKERS_MAX]; /* to give back when one dies */
+	uint32_t of_worker[SOCKEYE__PROCESSES_MAX]; /* to give back when one dies */
 };
 
 struct sockeye__tftp_server {
