@@ -230,7 +230,8 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s
 		 const struct sockeye__tftp_got *got)
 {
 	bool from_source = false;
-	int err = uploads(s) ? 0 : sockeye__tftp_source_fill(&s->source, &s->x);
+	/* Nothing is converted for whom may not exist: it takes memory. */
+	int err = uploads(s) || s->x.offering ? 0 : sockeye__tftp_source_fill(&s->source, &s->x);
 
 	if (err < 0)
 		abort_for(s, err);

@@ -120,6 +120,8 @@ int sockeye__tftp_source_fill(struct sockeye__tftp_source *s, struct sockeye__tf
 			s->taken += (uint64_t)n;
 		s->ended = n == 0;
 	}
+	if (s->ended && s->has_size && s->taken < s->size)
+		return -ENODATA;
 	if (n < 0 && n != -EAGAIN)
 		return (int)n;
 	sockeye__tftp_available(x, s->to, s->ended);
