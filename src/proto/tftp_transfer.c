@@ -131,11 +131,34 @@ void sockeye__tftp_abort(struct sockeye__tftp *x, uint16_t code, const char *tex
 		sockeye__tftp_refuse(x, SOCKEYE__TFTP_ABORTED, code, text);
 }
 
+/* A peer of a server that may not exist. */
+static bool is_stranger(const struct sockeye__tftp *x)
+{
+	return x->config.server && !x->confirmed;
+}
+
+/* A stranger's time-out of 255 s would hold a place for twenty minutes. */
+static uint64_t silence(const struct sockeye__tftp *x)
+{
+	uint64_t ns = x->config.silence_ns;
+
+	return is_stranger(x) && ns > SILENCE_NS ? SILENCE_NS : ns;
+}
+
 void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns)
 {
+	uint64_t ns;
+
 	/* SplitMix64's step; jitter needs no better. */
 	x->random = x->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	x->deadline_ns = now_ns + sockeye__rtt_timeout(&x->rtt, x->random >> 32);
+	ns = sockeye__rtt_timeout(&x->rtt, x->random >> 32);
+	/* Peers ask for 10 ms to lose little by a loss, not to get a window of 4 MiB
+	 * a hundred times a second when they are silent. */
+	for (unsigned i = TIMEOUTS_MIN; i < x->rtt.backoff && ns < x->config.rto_max_ns / 2; i++)
+		ns *= 2;
+	x->deadline_ns = now_ns + ns;
+	if (is_stranger(x) && x->deadline_ns > x->progress_ns + silence(x))
+		x->deadline_ns = x->progress_ns + silence(x);
 }
 
 void sockeye__tftp_progress(struct sockeye__tftp *x, uint64_t now_ns)
@@ -296,8 +319,8 @@ void sockeye__tftp_datagram(struct sockeye__tftp *x, uint64_t now_ns, const void
 /* Nothing new for too long, or a peer that may not exist was told enough. */
 static bool give_up(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	if (now_ns - x->progress_ns < x->config.silence_ns &&
-	    (x->confirmed || !x->config.server || x->unheard < x->config.stranger_max))
+	if (now_ns - x->progress_ns < silence(x) &&
+	    (!is_stranger(x) || x->unheard < x->config.stranger_max))
 		return false;
 	sockeye__tftp_finish(x, x->config.sends && sockeye__tftp_sender_all_sent(x)
 				    ? SOCKEYE__TFTP_LAST_ACK_MISSING

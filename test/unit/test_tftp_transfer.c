@@ -336,6 +336,36 @@ static void test_long_timeout(void **state)
 	script_turn(s, "ACK 1", "DATA 2");
 }
 
+/* But who may not exist holds no place for twenty minutes. */
+static void test_stranger_with_long_timeout(void **state)
+{
+	struct script *s = script_start(true, true, "timeout=255", 2000);
+
+	(void)state;
+	script_says(s, "OACK");
+	script_wait(s, 29999);
+	assert_false(s->x.over);
+	script_wait(s, 1);
+	assert_int_equal(s->x.result, SOCKEYE__TFTP_TIMED_OUT);
+}
+
+/* A short time-out is no reason to send windows by the hundred to who is silent. */
+static void test_silent_with_short_timeout(void **state)
+{
+	struct script *s = script_start(true, true, "blksize=8 utimeout=10000", 2000);
+	struct sockeye__tftp_send send;
+	unsigned packets = 0;
+
+	(void)state;
+	script_says(s, "OACK");
+	script_turn(s, "ACK 0", "DATA 1");
+	for (int ms = 0; ms < 60000 && !s->x.over; ms++, script_wait(s, 1))
+		while (sockeye__tftp_next(&s->x, s->now_ns, 64, &send))
+			packets++;
+	assert_int_equal(s->x.result, SOCKEYE__TFTP_TIMED_OUT);
+	assert_in_range(packets, 8, 25);
+}
+
 static void test_last_ack_missing(void **state)
 {
 	struct script *s = script_start(true, true, "", 600);
@@ -393,6 +423,8 @@ int main(void)
 	    cmocka_unit_test(test_give_up),
 	    cmocka_unit_test(test_timeout_option),
 	    cmocka_unit_test(test_long_timeout),
+	    cmocka_unit_test(test_stranger_with_long_timeout),
+	    cmocka_unit_test(test_silent_with_short_timeout),
 	    cmocka_unit_test(test_last_ack_missing),
 	    cmocka_unit_test(test_numbers),
 	};
