@@ -6,8 +6,9 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#define RECEIVES_MAX 16 /* of one transfer before the others have their turn */
-#define LONG_BLOCKS  32 /* a transfer of so many goes on for a while, one may think */
+#define LONG_BLOCKS   32 /* a transfer of so many goes on for a while, one may think */
+#define RECEIVES_MAX  16 /* of one transfer before the others have their turn */
+#define STOP_DALLY_NS SOCKEYE_NS_PER_S /* so long a server that stops repeats a last ACK */
 
 static bool uploads(const struct sockeye__tftp_serving *s)
 {
@@ -255,6 +256,8 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s
 	if (s->x.result == SOCKEYE__TFTP_DONE && !s->x.over) {
 		report_once(w, s, got);
 		dally(w, s);
+		if (w->stopping && s->x.deadline_ns > w->now_ns + STOP_DALLY_NS)
+			s->x.deadline_ns = w->now_ns + STOP_DALLY_NS;
 	}
 	if (s->x.over)
 		finish(w, s, got);
