@@ -55,10 +55,12 @@ static bool root_is_back(struct sockeye__tftp_store *s, int err)
 
 bool sockeye__tftp_store_replaced(const struct sockeye__tftp_store *s)
 {
-	struct stat st;
+	struct stat held, now;
 
-	return fstat(s->root, &st) == 0 && st.st_nlink == 0 && stat(s->config.root, &st) == 0 &&
-	       S_ISDIR(st.st_mode);
+	/* some file systems count no links, so it is another one that counts */
+	return fstat(s->root, &held) == 0 && held.st_nlink == 0 &&
+	       stat(s->config.root, &now) == 0 && S_ISDIR(now.st_mode) &&
+	       (held.st_dev != now.st_dev || held.st_ino != now.st_ino);
 }
 
 void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s)
@@ -292,6 +294,7 @@ static const struct answer {
     {-ENFILE, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
     {-ENOMEM, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
     {-EAGAIN, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
+    {-EADDRINUSE, SOCKEYE__TFTP_UNDEFINED, "Server is busy"}, /* all of --port-range */
 };
 
 uint16_t sockeye__tftp_store_error(int err, const char **out_text)
