@@ -46,7 +46,8 @@ static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 	fprintf(out, " %s \"", r->upload ? "put" : "get");
 	text_escaped(out, r->name, strlen(r->name));
 	fputc('"', out);
-	if (r->asked.len != strlen(r->name) || memcmp(r->asked.at, r->name, r->asked.len) != 0) {
+	if (r->asked.len != strlen(r->name) ||
+	    (r->asked.len > 0 && memcmp(r->asked.at, r->name, r->asked.len) != 0)) {
 		fputs(" asked=\"", out);
 		text_escaped(out, r->asked.at, r->asked.len);
 		fputc('"', out);

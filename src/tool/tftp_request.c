@@ -77,7 +77,8 @@ static void refuse(const struct request *r, uint16_t code, const char *text, int
 	uint8_t packet[160];
 
 	sockeye__count(&r->w->w->counters->requests_refused, 1);
-	if (wire_open(r, &wire) == 0) {
+	/* To find out once more that a large --port-range is full is not cheap. */
+	if (err != -EADDRINUSE && wire_open(r, &wire) == 0) {
 		(void)sockeye__tftp_wire_packet(
 		    &wire, packet, sockeye__tftp_error_encode(packet, sizeof packet, code, text));
 		if (wire.fd != r->site->fd)
