@@ -1,0 +1,189 @@
+"""What sockeye serve tftp does when its files, its network or its end are not as they should be."""
+import json
+import os
+import pathlib
+import random
+import signal
+import socket
+import struct
+import subprocess
+import threading
+import time
+
+import pytest
+
+from conftest import WAIT_S, until
+from tftp import ERROR, Peer, ack, code_of, data, oack
+
+RRQ, WRQ = 1, 2
+
+
+def request(opcode, name, mode="octet", **options):
+    pairs = "".join(f"{key}\0{value}\0" for key, value in options.items())
+    return opcode.to_bytes(2, "big") + f"{name}\0{mode}\0{pairs}".encode()
+
+
+class Server:
+    def __init__(self, process, name, root, log):
+        self.process, self.name, self.root, self.log = process, name, root, log
+
+    def events(self, **wanted):
+        found = [json.loads(line) for line in self.log.read_bytes().splitlines()]
+        return [e for e in found if wanted.items() <= e.items()]
+
+    def workers(self):
+        pid = self.process.pid
+        return [int(n) for n in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+    def worker(self):
+        return until(self.workers, "a worker")[0]
+
+    def ask(self, *args, **options):
+        """A request from a new peer, which then speaks with whoever answers."""
+        peer = Peer()
+        peer.sendto(request(*args, **options), self.name)
+        packet, peer.client = peer.recvfrom(65536)
+        return peer, packet
+
+
+@pytest.fixture
+def serve(ready, tmp_path):
+    """One worker that serves the folder root."""
+    root, log = tmp_path / "root", tmp_path / "log"
+    root.mkdir()
+
+    def start(*args):
+        with open(log, "wb") as file:
+            process, urls = ready("serve", "--workers", 1, "tftp", "udp://127.0.0.1:0", "--root",
+                                  root, "--log", "json", *args, stdout=subprocess.DEVNULL,
+                                  stderr=file)
+        return Server(process, ("127.0.0.1", int(urls[0].rpartition(":")[2])), root, log)
+    return start
+
+
+def test_new_rules_for_new_workers(serve, tmp_path):
+    """A worker that takes the place of another does not have the rules of long ago."""
+    rules = tmp_path / "rules"
+    rules.write_text("")
+    server = serve("--map", rules)
+    (server.root / "secret").write_bytes(b"s")
+    assert server.ask(RRQ, "secret")[1] == data(1, b"s")
+    rules.write_text("a ^secret\n")
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: server.ask(RRQ, "secret")[1][1] == ERROR, "the new rules")
+    first = server.worker()
+    os.kill(first, signal.SIGKILL)
+    until(lambda: server.workers() not in ([], [first]), "another worker")
+    assert code_of(server.ask(RRQ, "secret")[1]) == 2
+
+
+def test_text_that_became_shorter(serve):
+    """It is not told from its end by the size, which is another one on the wire."""
+    server = serve()
+    text = server.root / "text"
+    text.write_bytes(b"a\n" * 100_000)
+    peer, packet = server.ask(RRQ, "text", "netascii")
+    text.write_bytes(b"a\n" * 1000)
+    for number in range(1, 200):  # some was read before
+        assert packet[:4] == data(number)
+        peer.say(ack(number))
+        packet = peer.hear()
+        if packet[1] == ERROR:
+            break
+    assert code_of(packet) == 0
+
+
+def test_strangers_text(serve):
+    """Nothing is read and converted for whom may not exist: many would fill the memory."""
+    def memory():
+        lines = pathlib.Path(f"/proc/{server.worker()}/smaps_rollup").read_text().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty"))
+
+    server = serve()
+    (server.root / "text").write_bytes(random.Random(1).randbytes(1 << 20))
+    server.ask(RRQ, "text", "netascii", blksize=4096, windowsize=64)
+    before = memory()
+    peers = [server.ask(RRQ, "text", "netascii", blksize=4096, windowsize=64)
+             for _ in range(100)]
+    assert all(packet == oack(blksize=4096, windowsize=64) for _, packet in peers)
+    assert memory() - before < 100 * 64
+
+
+def test_an_upload_at_the_end(serve):
+    """It is taken, and its last ACK is repeated, but not for as long as there is grace."""
+    server = serve("--upload")
+    peer, packet = server.ask(WRQ, "up")
+    assert packet == ack(0)
+    server.process.send_signal(signal.SIGTERM)
+    started = time.monotonic()
+    peer.say(data(1, b"whole"))
+    peer.expect(ack(1))
+    assert server.process.wait(WAIT_S) == 0
+    assert time.monotonic() - started < 5
+    assert (server.root / "up").read_bytes() == b"whole"
+
+
+def checksum(octets):
+    total = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
+
+def unreachable(code, port, to=9):
+    """ICMP type 3 about a datagram from `port` to another one."""
+    host = socket.inet_aton("127.0.0.1")
+    lost = struct.pack("!BBHHHBBH4s4sHHHHQ", 0x45, 0, 36, 1, 0, 64, 17, 0, host, host, port, to, 16,
+                       0, 0)
+    body = lost[:10] + struct.pack("!H", checksum(lost[:20])) + lost[12:]
+    packet = struct.pack("!BBHHH", 3, code, 0, 0, 1400 if code == 4 else 0) + body
+    return packet[:2] + struct.pack("!H", checksum(packet)) + packet[4:]
+
+
+@pytest.mark.parametrize("code", [4, 5, 7, 8])  # too large, no route, no such host
+def test_icmp_about_others(netns, serve, code):  # pylint: disable=unused-argument
+    """In single-port mode it comes to the socket of all, and ends nobody's transfer."""
+    server = serve("--single-port")
+    (server.root / "f").write_bytes(bytes(8 << 20))
+    over = threading.Event()
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        def flood():
+            packet = unreachable(code, server.name[1])
+            while not over.is_set():
+                raw.sendto(packet, ("127.0.0.1", 0))
+        thread = threading.Thread(target=flood)
+        thread.start()
+        try:
+            for _ in range(3):
+                peer, packet = server.ask(RRQ, "f", blksize=1400)
+                peer.say(ack(0))
+                for _ in range(1000):
+                    packet = peer.hear()
+                    assert packet[1] != ERROR
+                    peer.say(ack(struct.unpack("!H", packet[2:4])[0]))
+        finally:
+            over.set()
+            thread.join()
+    assert not server.events(event="transfer", text="sending failed")
+
+
+@pytest.mark.parametrize("blocks", [3, 50])  # a long transfer's socket is connected
+def test_icmp_too_large(netns, serve, blocks):  # pylint: disable=unused-argument
+    """A link that takes less from now on is no end: it goes on in fragments."""
+    server = serve()
+    (server.root / "f").write_bytes(bytes(1 << 20))
+    peer, packet = server.ask(RRQ, "f", blksize=1400)
+    peer.say(ack(0))
+    for number in range(1, blocks):
+        packet = peer.hear()
+        assert packet[:4] == data(number)
+        peer.say(ack(number))
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        raw.sendto(unreachable(4, peer.client[1], peer.getsockname()[1]), ("127.0.0.1", 0))
+    while packet[:4] != data(blocks):  # or one that it had
+        packet = peer.hear()
+        assert packet[1] != ERROR
+    peer.say(ack(blocks))
+    while packet[:4] != data(blocks + 1):
+        packet = peer.hear()
+        assert packet[1] != ERROR
