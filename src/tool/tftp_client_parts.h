@@ -36,6 +36,7 @@ struct sockeye__tftp_run {
 	uint8_t *memory;
 	bool known;                       /* the server's port, by its first answer */
 	int soft_err;                     /* what ICMP said that may pass */
+	bool refused;                     /* and that its port is gone */
 	unsigned strangers;               /* packets of others */
 	struct sockeye_sockaddr stranger; /* the first of them */
 

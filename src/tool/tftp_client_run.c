@@ -84,25 +84,38 @@ static void wire_close(struct sockeye__tftp_run *r)
 	if (r->wire.fd >= 0)
 		close(r->wire.fd);
 	r->wire.fd = -1;
-	r->asks = false;
+	r->asks = r->refused = false;
 }
 
+/* RFC 1122 4.2.3.9: of a path that worked, only a port that is gone is final. */
 static void net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns)
 {
-	/* RFC 1122 4.2.3.9: of a path that worked, only a port that is gone is final. */
-	if (r->known && err != -ECONNREFUSED) {
-		r->soft_err = err;
+	if (r->known) {
+		if (err == -ECONNREFUSED)
+			r->refused = true;
+		else
+			r->soft_err = err;
 		return;
 	}
 	if (r->told) {
 		r->over = true;
 		return;
 	}
-	if (!r->known && next_name(r, err)) {
+	if (next_name(r, err)) {
 		ask(r, now_ns);
 		return;
 	}
-	sockeye__tftp_run_fail(r, NULL, NULL, r->known ? err : r->first_err, NULL, now_ns);
+	sockeye__tftp_run_fail(r, NULL, NULL, r->first_err, NULL, now_ns);
+}
+
+/* All that the server has said before its port was gone is heard; atftpd leaves
+ * as soon as it has acknowledged the last block. */
+static void server_gone(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	if (r->told)
+		r->over = true;
+	else
+		sockeye__tftp_run_fail(r, NULL, NULL, -ECONNREFUSED, NULL, now_ns);
 }
 
 static int source_ready(struct sockeye__tftp_run *r)
@@ -306,6 +319,8 @@ static void hear(struct sockeye__tftp_run *r)
 		uint64_t now_ns = sockeye_now().mono_ns;
 		int err;
 
+		if (n == -EAGAIN && r->refused)
+			server_gone(r, now_ns);
 		if (n == -EAGAIN)
 			return;
 		if (n < 0) {
@@ -396,6 +411,8 @@ void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fd
 		sockeye__tftp_timer(&r->x, now_ns);
 		speak(r, now_ns);
 	}
+	if (r->refused && !r->over)
+		hear(r);
 	if (!r->over)
 		sockeye__tftp_run_finish(r, now_ns);
 }

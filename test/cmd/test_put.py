@@ -1,5 +1,6 @@
 """sockeye put: files to servers that are good, old, wrong, or gone."""
 import os
+import pathlib
 import signal
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import threading
 import pytest
 
 from conftest import events, read_all, until
-from tftp import WRQ, Peer, Server, ack, code_of, data, error, oack, receive
+from tftp import WRQ, Peer, Server, ack, code_of, data, error, oack, receive, unreachable
 
 CONTENT = bytes(range(256)) * 5
 
@@ -243,6 +244,35 @@ def test_the_end_is_not_acknowledged(server, put):
             peer.expect(data(number, CONTENT[512 * number - 512:512 * number]))
             peer.say(ack(number))
         assert b"the end was not acknowledged" in client.end(5)
+
+
+def state_of(pid):
+    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="raw sockets want root")
+def test_what_a_server_said_before_it_left(server, put):
+    """ICMP is told first, but came later."""
+    client = put("--no-options", "f", server.url())
+    with server.answer(server.request(WRQ), ack(0)) as peer:
+        for number in (1, 2, 3):
+            peer.expect(data(number, CONTENT[512 * (number - 1):512 * number]))
+            if number == 3:
+                client.send_signal(signal.SIGSTOP)
+                until(lambda: state_of(client.pid) == "T", "stopped")
+            peer.say(ack(number))
+        unreachable(peer)
+        client.send_signal(signal.SIGCONT)
+        client.end()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="raw sockets want root")
+def test_a_server_that_left(server, put):
+    client = put("--no-options", "f", server.url())
+    with server.answer(server.request(WRQ), ack(0)) as peer:
+        peer.expect(data(1, CONTENT[:512]))
+        unreachable(peer)
+        assert b"Connection refused" in client.end(4)
 
 
 def test_interrupted(server, put):

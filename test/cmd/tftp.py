@@ -7,6 +7,7 @@
 """
 import collections
 import socket
+import struct
 
 from conftest import QUIET_S, WAIT_S
 
@@ -95,6 +96,19 @@ class Server(Peer):
         peer = Peer(request.client, host or self.getsockname()[0])
         peer.say(*packets)
         return peer
+
+
+def unreachable(peer):
+    """Has ICMP say to a client that nobody has the peer's port."""
+    udp = struct.pack("!HHHH", peer.client[1], peer.getsockname()[1], 8, 0)
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, socket.IPPROTO_UDP, 0,
+                     socket.inet_aton(peer.client[0]), socket.inet_aton(peer.getsockname()[0]))
+    packet = struct.pack("!BBHI", 3, 3, 0, 0) + ip + udp
+    total = sum(struct.unpack(f"!{len(packet) // 2}H", packet))
+    total = (total & 0xFFFF) + (total >> 16)
+    total = ~(total + (total >> 16)) & 0xFFFF
+    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+        raw.sendto(packet[:2] + total.to_bytes(2, "big") + packet[4:], peer.client)
 
 
 def send(peer, content, blksize=512, window=1):
