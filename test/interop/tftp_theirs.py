@@ -27,8 +27,12 @@ SIZES = [0, 1, 511, 512, 513, 65535, 65536, 65537]
 BIG = 32 << 20
 
 
+def have(name):
+    return shutil.which(PROGRAMS[name]) is not None
+
+
 def need(name):
-    return pytest.mark.skipif(not shutil.which(PROGRAMS[name]), reason=f"no {name} here")
+    return pytest.mark.skipif(not have(name), reason=f"no {name} here")
 
 
 def peers(*names):
