@@ -1,5 +1,4 @@
 """`sockeye get` and `sockeye put` against tftpd-hpa, atftpd and dnsmasq."""
-import contextlib
 import itertools
 import json
 import os
@@ -7,9 +6,9 @@ import subprocess
 
 import pytest
 
-from serving import SOCKEYE, WAIT_S, same, until
-from tftp_theirs import (BIG, SIZES, get, need, octets, peers, put, relayed, serving, text,
-                         transfer)
+from serving import SOCKEYE, WAIT_S, same
+from tftp_theirs import (BIG, SIZES, arrives, get, need, octets, peers, put, relayed, serving,
+                         text, transfer)
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="their servers want root")
 
@@ -42,15 +41,6 @@ def told(done):
     """The last JSON document that it printed."""
     assert done.returncode == 0, done
     return json.loads(done.stdout.splitlines()[-1])
-
-
-def arrives(path, data):
-    """They acknowledge the last block before they have written it, and atftpd writes the
-    CR of a CR LF before it takes it back."""
-    until(lambda: path.stat().st_size == len(data), f"{len(data)} octets in {path}")
-    with contextlib.suppress(AssertionError):
-        until(lambda: path.read_bytes() == data, "the right ones", 5)
-    same(path.read_bytes(), data)
 
 
 @pytest.mark.parametrize("options", ASKED)

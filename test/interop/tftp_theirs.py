@@ -12,7 +12,7 @@ import subprocess
 
 import pytest
 
-from serving import BUILD, SOCKEYE, WAIT_S, parse
+from serving import BUILD, SOCKEYE, WAIT_S, parse, same, until
 from theirs import listens, running
 
 PEERS = pathlib.Path(os.environ.get("SOCKEYE_PEERS", BUILD / "peers"))
@@ -124,6 +124,15 @@ def put(client, port, local, remote, **options):
 
 
 # --- servers ---
+
+def arrives(path, data):
+    """They acknowledge the last block before they have written it, and atftpd writes the
+    CR of a CR LF before it takes it back."""
+    until(lambda: path.stat().st_size == len(data), f"{len(data)} octets in {path}")
+    with contextlib.suppress(AssertionError):
+        until(lambda: path.read_bytes() == data, "the right ones", 5)
+    same(path.read_bytes(), data)
+
 
 def _command(name, root):
     program = PROGRAMS[name]
