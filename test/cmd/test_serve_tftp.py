@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from conftest import WAIT_S, until
+from conftest import QUIET_S, WAIT_S, until
 from tftp import ERROR, Peer, ack, code_of, data, oack
 
 RRQ, WRQ = 1, 2
@@ -109,12 +109,23 @@ def test_strangers_text(serve):
     assert memory() - before < 100 * 64
 
 
+def answers(server):
+    with Peer() as peer:
+        peer.settimeout(QUIET_S)
+        peer.sendto(request(RRQ, "none"), server.name)
+        try:
+            return peer.recv(100)
+        except TimeoutError:
+            return None
+
+
 def test_an_upload_at_the_end(serve):
     """It is taken, and its last ACK is repeated, but not for as long as there is grace."""
     server = serve("--upload")
     peer, packet = server.ask(WRQ, "up")
     assert packet == ack(0)
     server.process.send_signal(signal.SIGTERM)
+    until(lambda: not answers(server), "no new requests")
     started = time.monotonic()
     peer.say(data(1, b"whole"))
     peer.expect(ack(1))
