@@ -14,11 +14,15 @@ import os
 import pathlib
 import re
 import signal
+import subprocess
 
 import pytest
 
-from shared import WAIT_S, netns, program, read_all, run, until  # noqa: F401
+from shared import SOCKEYE, WAIT_S, netns, program, read_all, run, until  # noqa: F401
 from wire import Desk, Peer, data, oack, octets, pairs, receive, rrq, send, wrq, ack
+
+
+SANITIZED = b"san.so" in subprocess.run(["ldd", SOCKEYE], capture_output=True, check=False).stdout
 
 
 def name_of(url):
@@ -35,8 +39,9 @@ def lines_of(path):
 class Server:
     """A running `sockeye serve tftp`."""
 
-    def __init__(self, process, urls, root, log, peers):
+    def __init__(self, process, urls, root, log, peers, workers):
         self.process, self.urls, self.root, self.log, self.peers = process, urls, root, log, peers
+        self.workers = workers
 
     @property
     def name(self):
@@ -91,6 +96,11 @@ class Server:
         """What it holds when nothing happens: all workers run, all transfers have ended."""
         assert self.answers("warm")
         until(lambda: self.transfers(file="warm"), "its end")
+
+        def settled():
+            held = [len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids()[1:]]
+            return len(held) == self.workers and len(set(held)) == 1
+        until(settled, "workers that hold the same")
         return self.descriptors()
 
     # --- what it says and holds ---
@@ -126,6 +136,10 @@ class Server:
         return sum(int(line.split()[1]) for pid in self.pids()
                    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
                    if line.startswith("Private_"))
+
+    def grown_by(self, before_kib):
+        """KiB more than before; a sanitizer gives nothing back, and that says nothing."""
+        return 0 if SANITIZED else self.private_kib() - before_kib
 
     def counters(self):
         """What it says on SIGUSR1."""
@@ -176,7 +190,9 @@ def serve(program, root, tmp_path):
             with open(reading, "rb", buffering=0) as pipe:
                 names = read_all(pipe).decode().split()
             assert names, path.read_text()
-            return Server(process, names, root, path, peers)
+            workers = (int(options[options.index("--workers") + 1]) if "--workers" in options
+                       else len(os.sched_getaffinity(0)))
+            return Server(process, names, root, path, peers, workers)
         yield start
 
 

@@ -131,7 +131,7 @@ def test_flood(serve, many_files, options):
                 assert patient(server, there) == TEXT[:4096]
         # A socket each, and a file each while it has changed just now.
         assert most - before <= 2 * (100 if "100" in options else 2048) + 10
-        assert server.private_kib() - kib < 60_000
+        assert server.grown_by(kib) < 60_000
         until(lambda: server.descriptors() <= before + 2, "all given up")
         got = sum(map(drained, flood))
     # 20 octets come back for each octet that may be forged, at most.
@@ -229,7 +229,7 @@ def test_many_small_files(serve, options):
     before, kib = server.at_rest(), server.private_kib()
     many(server, 10_000)
     until(lambda: server.descriptors() <= before, "descriptors")
-    assert server.private_kib() <= kib + 3072  # caches fill, up to their bound
+    assert server.grown_by(kib) <= 3072  # caches fill, up to their bound
     assert len(server.pids()) <= 2
 
 
@@ -273,7 +273,7 @@ def test_many_failures(serve):
     rounds(200)
     until(lambda: len(server.transfers()) >= 751, "reports")
     until(lambda: server.descriptors() <= before, "descriptors")
-    assert server.private_kib() <= kib + 3072
+    assert server.grown_by(kib) <= 3072
     assert sorted(p.name for p in server.root.iterdir()) == ["f", "warm"]
 
 

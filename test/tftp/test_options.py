@@ -186,7 +186,7 @@ def test_upload_without_room(file):
         peer = server.peer()
         peer.asks(wrq("new", f"tsize={tsize}"))
         peer.gets_error(DISK_FULL)
-    assert server.private_kib() < before + 1024
+    assert server.grown_by(before) < 1024
     assert sorted(path.name for path in server.root.iterdir()) == ["f"]
 
 
