@@ -15,6 +15,7 @@
 
 #include "net/net.h"
 
+#define REQUEST_MAX   4096             /* octets; RFC 2347 has 512, and they are kept */
 #define CATCH_UP      4                /* packets of a peer's transfer before its request */
 #define PATIENCE_NS   SOCKEYE_NS_PER_S /* so long a repeated request is a late one */
 #define TEXT_WINDOW   (256u << 10)     /* octets of a window that is converted */
@@ -403,9 +404,12 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 	r.upload = opcode == SOCKEYE__TFTP_WRQ;
 	if ((err == 0 && repeats(&r)) || w->stopping || !sockeye__tftp_rate_take(w, &from->peer))
 		return;
-	if (err < 0) {
+	if (err < 0 || len > REQUEST_MAX) {
 		refuse(&r, SOCKEYE__TFTP_ILLEGAL,
-		       err == -EPROTONOSUPPORT ? "unknown mode" : "malformed request", err);
+		       err == 0                  ? "request too long"
+		       : err == -EPROTONOSUPPORT ? "unknown mode"
+						 : "malformed request",
+		       err);
 		return;
 	}
 	r.asked = sockeye__tftp_options_parse(r.packet.options);

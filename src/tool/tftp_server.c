@@ -234,8 +234,8 @@ static void stop(struct sockeye__tftp_worker *w)
 	epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->w->server->stop_rd, NULL);
 	for (size_t i = 0; i < w->site_count && !w->server->config.single_port; i++)
 		epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->sites[i].fd, NULL);
-	while (sockeye__tftp_dally_cut(w))
-		;
+	while (w->dallying.first != NULL)
+		sockeye__tftp_serving_drop(w, w->dallying.first, NULL);
 }
 
 /* In single-port mode: what ICMP said about one of the transfers. */

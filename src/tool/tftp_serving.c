@@ -103,21 +103,29 @@ static void report(const struct sockeye__tftp_worker *w, const struct sockeye__t
 	c->on_transfer(c->arg, &r);
 }
 
-void sockeye__tftp_serving_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
 {
 	if (s->file != NULL)
 		sockeye__tftp_store_release(&w->server->store, s->file);
-	sockeye__tftp_source_close(&s->source);
-	if (s->upload != NULL) {
+	s->file = NULL;
+	if (s->upload != NULL)
 		sockeye__newfile_discard(&s->upload->file);
-		w->upload_bytes -= s->upload->memory_len;
-		free(s->upload->memory);
-		free(s->upload);
-	}
 	if (s->own_socket && s->wire.fd >= 0)
 		close(s->wire.fd);
 	if (s->strangers >= 0)
 		close(s->strangers);
+	s->wire.fd = s->strangers = -1;
+}
+
+void sockeye__tftp_serving_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+{
+	descriptors_close(w, s);
+	sockeye__tftp_source_close(&s->source);
+	if (s->upload != NULL) {
+		w->upload_bytes -= s->upload->memory_len;
+		free(s->upload->memory);
+		free(s->upload);
+	}
 	free(s);
 }
 
@@ -129,37 +137,17 @@ static void report_once(struct sockeye__tftp_worker *w, struct sockeye__tftp_ser
 	s->reported = true;
 }
 
-/* An upload that is here stays for a while to repeat its last ACK (RFC 1350 6),
- * last in the row of those that can go when their place is needed. */
-static void dally(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
-{
-	if (s->dallies)
-		return;
-	s->dallies = true;
-	s->dally_next = NULL;
-	s->dally_prev = w->dally_last;
-	*(w->dally_last != NULL ? &w->dally_last->dally_next : &w->dally_first) = s;
-	w->dally_last = s;
-}
-
-static void dally_end(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
-{
-	if (!s->dallies)
-		return;
-	*(s->dally_prev != NULL ? &s->dally_prev->dally_next : &w->dally_first) = s->dally_next;
-	*(s->dally_next != NULL ? &s->dally_next->dally_prev : &w->dally_last) = s->dally_prev;
-}
-
 /* Closes all but its memory, which an event that is still to be looked at may
  * name. */
 static void finish(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
 		   const struct sockeye__tftp_got *got)
 {
 	report_once(w, s, got);
-	dally_end(w, s);
+	sockeye__tftp_row_leave(s);
 	sockeye__timers_clear(&w->timers, &s->timer);
 	sockeye__tftp_peers_remove(w, s);
 	sockeye__tftp_dismiss(w, &s->wire.to.peer);
+	descriptors_close(w, s);
 	s->closed = true;
 	s->next = w->dead;
 	w->dead = s;
@@ -173,14 +161,6 @@ void sockeye__tftp_serving_drop(struct sockeye__tftp_worker *w, struct sockeye__
 	finish(w, s, NULL);
 }
 
-bool sockeye__tftp_dally_cut(struct sockeye__tftp_worker *w)
-{
-	if (w->dally_first == NULL)
-		return false;
-	finish(w, w->dally_first, NULL);
-	return true;
-}
-
 /* --- on its way --- */
 
 static void abort_for(struct sockeye__tftp_serving *s, int err)
@@ -188,6 +168,10 @@ static void abort_for(struct sockeye__tftp_serving *s, int err)
 	const char *text;
 	uint16_t code = sockeye__tftp_store_error(err, &text);
 
+	if (err == -ENODATA) {
+		code = SOCKEYE__TFTP_UNDEFINED;
+		text = "the file became shorter";
+	}
 	s->text = text;
 	s->err = err;
 	sockeye__tftp_abort(&s->x, code, text);
@@ -214,8 +198,9 @@ static void socket_settle(struct sockeye__tftp_worker *w, struct sockeye__tftp_s
 		s->tuned = true;
 		sockeye__tftp_wire_tune(s->wire.fd, &s->wire.to.peer);
 	}
-	if (s->wire.connected || s->x.count.blocks < LONG_BLOCKS)
+	if (s->settled || s->x.count.blocks < LONG_BLOCKS)
 		return;
+	s->settled = true;
 	s->watch_strangers = SOCKEYE__WATCH_STRANGERS;
 	s->strangers = sockeye__tftp_wire_connect(&s->wire);
 	if (s->strangers >= 0)
@@ -248,10 +233,13 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s
 	if (s->rated && s->x.confirmed) {
 		s->rated = false;
 		sockeye__tftp_rate_give(w, &s->wire.to.peer);
+		sockeye__tftp_row_leave(s);
 	}
 	if (s->x.result == SOCKEYE__TFTP_DONE && !s->x.over) {
 		report_once(w, s, got);
-		dally(w, s);
+		/* it stays for a while to repeat its last ACK (RFC 1350 6) */
+		if (s->row != &w->dallying)
+			sockeye__tftp_row_join(&w->dallying, s);
 		if (w->stopping && s->x.deadline_ns > w->now_ns + STOP_DALLY_NS)
 			s->x.deadline_ns = w->now_ns + STOP_DALLY_NS;
 	}
@@ -399,6 +387,7 @@ void sockeye__tftp_serving_begin(struct sockeye__tftp_worker *w, struct sockeye_
 	s->begun_ns = w->now_ns;
 	sockeye__tftp_init(&s->x, config, w->now_ns);
 	sockeye__tftp_peers_add(w, s);
+	sockeye__tftp_row_join(&w->unconfirmed, s);
 	sockeye__count(&w->w->counters->transfers, 1);
 	if (s->own_socket && epoll_ctl(w->epoll, EPOLL_CTL_ADD, s->wire.fd, &ev) < 0) {
 		s->err = -errno;

@@ -17,6 +17,8 @@
 #include "tool/tftp_server.h"
 #include "tool/tftp_sink.h"
 
+#define SOCKEYE__TFTP_NAME_MAX 512 /* of a file, with its NUL */
+
 struct sockeye__tftp_shared { /* by all workers */
 	uint32_t transfers;
 	uint32_t of_worker[SOCKEYE__PROCESSES_MAX]; /* to give back when one dies */
@@ -55,6 +57,11 @@ struct sockeye__tftp_upload { /* what only these have */
 	bool committed;
 };
 
+/* Transfers that can go when their place is needed, the oldest first. */
+struct sockeye__tftp_row {
+	struct sockeye__tftp_serving *first, *last;
+};
+
 struct sockeye__tftp_serving {
 	enum sockeye__tftp_watch watch;
 	enum sockeye__tftp_watch watch_strangers;
@@ -63,8 +70,8 @@ struct sockeye__tftp_serving {
 	bool tuned;
 	bool rated; /* it has a place of its source's rate until it is confirmed */
 	bool reported;
-	bool dallies; /* in the worker's row */
-	bool closed;  /* the memory goes once no event can name it */
+	bool settled;
+	bool closed; /* the memory goes once no event can name it */
 	struct sockeye__timer timer;
 	struct sockeye__tftp x;
 	struct sockeye__tftp_wire wire;
@@ -73,7 +80,8 @@ struct sockeye__tftp_serving {
 	struct sockeye__tftp_file *file;
 	struct sockeye__tftp_upload *upload;
 	struct sockeye__tftp_serving *next; /* of the same bucket, or to be freed */
-	struct sockeye__tftp_serving *dally_prev, *dally_next;
+	struct sockeye__tftp_row *row;      /* it stands in; NULL none */
+	struct sockeye__tftp_serving *row_prev, *row_next;
 	struct sockeye__tftp_site *site;
 	uint64_t begun_ns;
 	const char *text; /* how it ended, where the machine does not know; NULL */
@@ -99,8 +107,8 @@ struct sockeye__tftp_worker {
 	struct sockeye__timers timers;
 	struct sockeye__tftp_serving **buckets;
 	struct sockeye__tftp_serving *dead;
-	struct sockeye__tftp_serving *dally_first,
-	    *dally_last; /* uploads that only repeat an ACK */
+	struct sockeye__tftp_row unconfirmed; /* whose peers may not exist */
+	struct sockeye__tftp_row dallying;    /* uploads that only repeat an ACK */
 	struct sockeye__tftp_site *sites;
 	size_t site_count;
 	uint8_t in[SOCKEYE__TFTP_WIRE_BYTES];
@@ -131,8 +139,6 @@ void sockeye__tftp_serving_refused(struct sockeye__tftp_worker *w, struct sockey
 /* Ends it without a word to the peer. */
 void sockeye__tftp_serving_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
 				const char *text);
-/* Ends the oldest upload that only repeats its last ACK; false when there is none. */
-bool sockeye__tftp_dally_cut(struct sockeye__tftp_worker *w);
 /* Closes what a transfer has open; it need not have begun. */
 void sockeye__tftp_serving_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
 
@@ -143,8 +149,13 @@ struct sockeye__tftp_serving *sockeye__tftp_peers_find(const struct sockeye__tft
 void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
 void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
 
+/* Puts it last in a row; the one it stood in before, if any, it leaves. */
+void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_serving *s);
+void sockeye__tftp_row_leave(struct sockeye__tftp_serving *s);
+
 /* A place among the transfers of all workers, and of the source's: false when
- * there is none. */
+ * there is none. Then others go that can: they only dally, or nobody has
+ * confirmed that they are not forged. */
 bool sockeye__tftp_admit(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 void sockeye__tftp_dismiss(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 

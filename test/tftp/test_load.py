@@ -161,6 +161,27 @@ def drained(sock):
     return got
 
 
+@pytest.mark.parametrize("options", [["--max-transfers", "5"], ["--max-per-source", "5"]])
+def test_strangers_make_room(serve, options):
+    """Requests that nobody has confirmed may be forged: the oldest of them goes."""
+    server = serve(*options, "--workers", "1", url="udp://0.0.0.0:0")
+    server.put_file("f", TEXT[:4096])
+    there = ("127.0.0.1", server.port)
+    peers = [server.peer(there) for _ in range(7)]
+    for peer in peers:
+        peer.asks(rrq("f", "blksize=1024"))
+        peer.gets(oack("blksize=1024"))
+        if peer is peers[0]:
+            peer.says(ack(0))
+            peer.gets(data(1, TEXT[:1024]))
+    for peer in peers[1:3]:
+        server.transfer(text="another one needed its place", peer=f"udp://127.0.0.1:{peer.port}")
+    for peer in (peers[0], peers[6]):
+        peer.says(ack(0 if peer is peers[6] else 1))
+        peer.gets(data(1 if peer is peers[6] else 2, TEXT[:1024] if peer is peers[6]
+                       else TEXT[1024:2048]))
+
+
 @case(138)
 @pytest.mark.parametrize("options", [["--max-transfers", "5"], ["--max-per-source", "5"]])
 def test_over_the_limit(serve, options):
@@ -172,6 +193,8 @@ def test_over_the_limit(serve, options):
     for peer in peers[:5]:
         peer.asks(rrq("f", "blksize=1024"))
         peer.gets(oack("blksize=1024"))
+        peer.says(ack(0))
+        peer.gets(data(1, TEXT[:1024]))
     peers[5].asks(rrq("f"))
     packet = peers[5].hears(0.3)
     assert packet is None or packet[:4] == b"\0\5\0\0", packet
