@@ -249,31 +249,37 @@ static int once_clear(struct sockeye__relay_run *run, struct sockeye__relay_flow
 	return 0;
 }
 
+static void oldest_close(struct sockeye__relay_run *run)
+{
+	run->counts->reused++;
+	sockeye__relay_flow_close(run, run->oldest);
+}
+
+/* An unused flow with a socket towards the target: 0 or -errno. */
+static int unused_prepare(struct sockeye__relay_run *run)
+{
+	int err;
+
+	if (run->unused == NULL)
+		oldest_close(run);
+	err = once_clear(run, run->unused);
+	return err == 0 ? target_open(run, run->unused) : err;
+}
+
 static struct sockeye__relay_flow *flow_open(struct sockeye__relay_run *run,
 					     struct sockeye__relay_port *listener,
 					     const struct sockeye_dgram *client)
 {
 	struct sockeye__relay_flow *flow, **chain = chain_of(run, &client->peer);
-	int err;
+	int err = unused_prepare(run);
 
-	if (run->unused == NULL) {
-		run->counts->reused++;
-		sockeye__relay_flow_close(run, run->oldest);
-	}
-	flow = run->unused;
-	err = once_clear(run, flow);
-	if (err == 0)
-		err = target_open(run, flow);
 	if ((err == -EMFILE || err == -ENFILE) && run->oldest != NULL) {
-		run->counts->reused++;
-		sockeye__relay_flow_close(run, run->oldest);
-		flow = run->unused;
-		err = once_clear(run, flow);
-		if (err == 0)
-			err = target_open(run, flow);
+		oldest_close(run);
+		err = unused_prepare(run);
 	}
 	if (err < 0)
 		return NULL;
+	flow = run->unused;
 	run->unused = flow->chain;
 	flow->chain = *chain;
 	*chain = flow;
