@@ -2,12 +2,17 @@
  * dgram.c: datagrams, with the address they were sent to and their true length.
  */
 #include <errno.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <string.h>
 
 #include <sockeye/time.h>
 
 #include "net/net.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104 /* linux/udp.h does not go with netinet/udp.h */
+#endif
 
 int sockeye_dgram_want_local(int fd)
 {
@@ -88,9 +93,11 @@ void sockeye__dgram_local(struct msghdr *msg, struct sockeye_dgram *out)
 		out->local = v6.local.len > 0 ? v6.local : v4.local;
 }
 
+/* Behind what is there. */
 static void control_put(struct msghdr *msg, int level, int type, const void *data, size_t len)
 {
-	struct cmsghdr *c = msg->msg_control;
+	struct cmsghdr *c =
+	    (struct cmsghdr *)(void *)((char *)msg->msg_control + msg->msg_controllen);
 
 	memset(c, 0, CMSG_SPACE(len)); /* the padding, too, goes to the kernel */
 	*c = (struct cmsghdr){
@@ -99,7 +106,7 @@ static void control_put(struct msghdr *msg, int level, int type, const void *dat
 	    .cmsg_len = CMSG_LEN(len),
 	};
 	memcpy(CMSG_DATA(c), data, len);
-	msg->msg_controllen = CMSG_SPACE(len);
+	msg->msg_controllen += CMSG_SPACE(len);
 }
 
 void sockeye__dgram_source(struct msghdr *msg, void *control, const struct sockeye_dgram *dgram)
@@ -122,6 +129,30 @@ void sockeye__dgram_source(struct msghdr *msg, void *control, const struct socke
 
 		control_put(msg, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
 	}
+}
+
+void sockeye__dgram_join(int fd)
+{
+	(void)sockeye__option_set(fd, IPPROTO_UDP, UDP_GRO, 1);
+}
+
+size_t sockeye__dgram_segment(struct msghdr *msg, size_t len)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
+		int segment = 0;
+
+		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO)
+			memcpy(&segment, CMSG_DATA(c), sizeof segment);
+		if (segment > 0)
+			return (size_t)segment;
+	}
+	return len;
+}
+
+void sockeye__dgram_cut(struct msghdr *msg, void *control, uint16_t size)
+{
+	msg->msg_control = control;
+	control_put(msg, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size);
 }
 
 /* Whether poll(2) would not wait although there is nothing to receive: what is

@@ -146,4 +146,17 @@ void sockeye__dgram_local(struct msghdr *msg, struct sockeye_dgram *out);
  * `control`; without a local address msg gets no control message. */
 void sockeye__dgram_source(struct msghdr *msg, void *control, const struct sockeye_dgram *dgram);
 
+/* --- dgram.c: several UDP datagrams of one size in one message (udp(7)); the
+ * last of them may be shorter --- */
+
+/* Lets the kernel hand them over so (UDP_GRO), where it can. */
+void sockeye__dgram_join(int fd);
+
+/* The size of each in a received message of `len` octets: `len` when it is one. */
+size_t sockeye__dgram_segment(struct msghdr *msg, size_t len);
+
+/* Has the kernel cut msg into them (UDP_SEGMENT): one more control message at
+ * `control`, behind those that are in msg. */
+void sockeye__dgram_cut(struct msghdr *msg, void *control, uint16_t size);
+
 #endif

@@ -3,7 +3,6 @@
  * passes. See relay.h.
  */
 #include <errno.h>
-#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -14,10 +13,6 @@
 #include <sockeye/time.h>
 
 #include "tool/relay_run.h"
-
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
 
 #define EVENTS        64
 #define ROUNDS        4 /* batches of one socket before the next */
@@ -127,27 +122,12 @@ static void inbox_reset(struct sockeye__relay_inbox *in)
 	in->used = 0;
 }
 
-/* The size of the packets that a message is made of (UDP_GRO): all but the last
- * are so long. */
-static size_t segment_of(struct msghdr *msg, size_t len)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
-		int segment = 0;
-
-		if (c->cmsg_level == IPPROTO_UDP && c->cmsg_type == UDP_GRO)
-			memcpy(&segment, CMSG_DATA(c), sizeof(segment));
-		if (segment > 0)
-			return (size_t)segment;
-	}
-	return len;
-}
-
 static void take(struct sockeye__relay_run *run, struct sockeye__relay_port *port, unsigned i)
 {
 	enum sockeye__relay_way way =
 	    port->kind == SOCKEYE__RELAY_TARGET ? SOCKEYE__RELAY_DOWN : SOCKEYE__RELAY_UP;
 	struct msghdr *msg = &run->inbox.msgs[i].msg_hdr;
-	size_t len = run->inbox.msgs[i].msg_len, segment = segment_of(msg, len), at = 0;
+	size_t len = run->inbox.msgs[i].msg_len, segment = sockeye__dgram_segment(msg, len), at = 0;
 	struct sockeye__relay_door *door;
 	struct sockeye__relay_flow *flow = sort(run, port, msg, &door);
 

@@ -2,16 +2,11 @@
  * relay_flow.c: flows, found by their client's address, and their sockets.
  */
 #include <errno.h>
-#include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "tool/relay_run.h"
-
-#ifndef UDP_GRO
-#define UDP_GRO 104 /* linux/udp.h does not go with netinet/udp.h */
-#endif
 
 #define BUFFER_OCTETS (8 << 20) /* of a socket, so that it is not we who lose packets */
 
@@ -113,7 +108,7 @@ void sockeye__relay_prepare(int fd)
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		if (sockeye__option_set(fd, SOL_SOCKET, options[i].force, BUFFER_OCTETS) < 0)
 			(void)sockeye__option_set(fd, SOL_SOCKET, options[i].plain, BUFFER_OCTETS);
-	(void)sockeye__option_set(fd, IPPROTO_UDP, UDP_GRO, 1);
+	sockeye__dgram_join(fd);
 }
 
 static int socket_open(const struct sockeye_sockaddr *name)

@@ -4,7 +4,6 @@
  */
 #include <assert.h>
 #include <errno.h>
-#include <netinet/udp.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,23 +121,6 @@ static void send_failed(struct sockeye__relay_run *run, unsigned i, int err)
 	send_apart(run, msg, p->size);
 }
 
-/* Has the kernel cut the message into packets of that size. */
-static void segments_set(struct msghdr *msg, void *control, size_t size)
-{
-	uint16_t value = (uint16_t)size;
-	struct cmsghdr *c = (struct cmsghdr *)((uint8_t *)control + msg->msg_controllen);
-
-	memset(c, 0, CMSG_SPACE(sizeof(value)));
-	*c = (struct cmsghdr){
-	    .cmsg_level = IPPROTO_UDP,
-	    .cmsg_type = UDP_SEGMENT,
-	    .cmsg_len = CMSG_LEN(sizeof(value)),
-	};
-	memcpy(CMSG_DATA(c), &value, sizeof(value));
-	msg->msg_control = control;
-	msg->msg_controllen += CMSG_SPACE(sizeof(value));
-}
-
 void sockeye__relay_flush(struct sockeye__relay_run *run)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
@@ -146,7 +128,8 @@ void sockeye__relay_flush(struct sockeye__relay_run *run)
 
 	for (unsigned i = 0; i < o->count; i++)
 		if (o->parcels[i].count > 1)
-			segments_set(&o->msgs[i].msg_hdr, o->control[i], o->parcels[i].size);
+			sockeye__dgram_cut(&o->msgs[i].msg_hdr, o->control[i],
+					   (uint16_t)o->parcels[i].size);
 	while (done < o->count) {
 		int n = sendmmsg(o->fd, o->msgs + done, o->count - done, MSG_NOSIGNAL);
 

@@ -104,7 +104,7 @@ static int socket_open(struct sockeye__tftp_run *r, const struct sockeye_sockadd
 		close(fd);
 		return err;
 	}
-	sockeye__tftp_wire_join(fd);
+	sockeye__dgram_join(fd);
 	r->wire = (struct sockeye__tftp_wire){.fd = fd, .to = {.peer = *name}};
 	return 0;
 }

@@ -3,16 +3,11 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <netinet/udp.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
 
 #include "net/net.h"
-
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
 
 #define PORT_TRIES     64  /* of a range before all of it is tried in order */
 #define BLOCK_OVERHEAD 832 /* octets the kernel counts for a datagram beside its payload */
@@ -151,11 +146,6 @@ uint32_t sockeye__tftp_wire_room(int fd, uint16_t blksize, uint16_t window)
 	return room / block;
 }
 
-void sockeye__tftp_wire_join(int fd)
-{
-	(void)sockeye__option_set(fd, IPPROTO_UDP, UDP_GRO, 1);
-}
-
 /* --- receiving --- */
 
 ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
@@ -178,16 +168,7 @@ ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 		return errno == EINTR ? -EAGAIN : -errno;
 	d.peer.len = sockeye__name_len(msg.msg_namelen);
 	sockeye__dgram_local(&msg, &d);
-	*out_segment = (size_t)n;
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&msg); c != NULL; c = CMSG_NXTHDR(&msg, c)) {
-		int segment;
-
-		if (c->cmsg_level != IPPROTO_UDP || c->cmsg_type != UDP_GRO)
-			continue;
-		memcpy(&segment, CMSG_DATA(c), sizeof segment);
-		if (segment > 0)
-			*out_segment = (size_t)segment;
-	}
+	*out_segment = sockeye__dgram_segment(&msg, (size_t)n);
 	*out = d;
 	return n;
 }
@@ -302,21 +283,6 @@ struct train {
 	unsigned count;
 };
 
-static void segment_size_put(struct msghdr *msg, uint16_t segment)
-{
-	struct cmsghdr *c =
-	    (struct cmsghdr *)(void *)((char *)msg->msg_control + msg->msg_controllen);
-
-	*c = (struct cmsghdr){
-	    .cmsg_level = IPPROTO_UDP,
-	    .cmsg_type = UDP_SEGMENT,
-	    .cmsg_len = CMSG_LEN(sizeof segment),
-	};
-	memset(CMSG_DATA(c), 0, CMSG_SPACE(sizeof segment) - sizeof *c);
-	memcpy(CMSG_DATA(c), &segment, sizeof segment);
-	msg->msg_controllen += CMSG_SPACE(sizeof segment);
-}
-
 /* One call for all: the kernel cuts them. */
 static int train_send_whole(struct sockeye__tftp_wire *w, const struct train *t)
 {
@@ -326,7 +292,7 @@ static int train_send_whole(struct sockeye__tftp_wire *w, const struct train *t)
 	ssize_t n;
 
 	address(w, &m.msg_hdr, &control);
-	segment_size_put(&m.msg_hdr, (uint16_t)t->segment);
+	sockeye__dgram_cut(&m.msg_hdr, &control, (uint16_t)t->segment);
 	n = send_once(w, &m, 1);
 	return n < 0 ? (int)n : 0;
 }

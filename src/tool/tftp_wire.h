@@ -55,9 +55,6 @@ uint32_t sockeye__tftp_wire_room(int fd, uint16_t blksize, uint16_t window);
 /* What a block counts in a receive buffer, about. */
 uint32_t sockeye__tftp_wire_cost(uint16_t blksize);
 
-/* Lets the kernel hand over several datagrams of one size at once (UDP_GRO). */
-void sockeye__tftp_wire_join(int fd);
-
 /* Receives a datagram, or several of one peer behind each other, each of
  * *out_segment octets but the last. The octets, -EAGAIN, or -errno. */
 ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],

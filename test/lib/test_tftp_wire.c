@@ -2,6 +2,7 @@
  * not; ports of a range; what ICMP says. */
 #include "help.h"
 
+#include "net/net.h"
 #include "tool/tftp_wire.h"
 
 #define FILE_OCTETS 100000u
@@ -59,7 +60,7 @@ static void check_window(const char *host, uint16_t blksize, uint16_t window, bo
 	bool from_source;
 
 	if (join)
-		sockeye__tftp_wire_join(e.peer);
+		sockeye__dgram_join(e.peer);
 	e.wire.no_segments = no_segments;
 	assert_true(sockeye__tftp_wire_room(e.peer, blksize, window) > 0);
 	sockeye__tftp_set(&config.options, SOCKEYE__TFTP_BLKSIZE, blksize);
