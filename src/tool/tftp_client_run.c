@@ -263,21 +263,13 @@ static bool is_server(const struct sockeye__tftp_run *r, const struct sockeye_so
 	return sockeye_sockaddr_equal(&asked, peer);
 }
 
-/* RFC 1350 4: it is told, and the transfer goes on. ERROR is never answered. */
-static void stranger(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, const uint8_t *at,
-		     size_t len)
+static void stranger(struct sockeye__tftp_run *r, const struct sockeye_sockaddr *peer,
+		     const uint8_t *at, size_t len)
 {
-	struct sockeye__tftp_wire wire = {.fd = r->wire.fd, .to = {.peer = d->peer}};
-	uint8_t error[64];
-
 	if (r->strangers++ == 0)
-		r->stranger = d->peer;
-	if (r->strangers > STRANGERS_MAX || len < 2 ||
-	    sockeye__tftp_get16(at) == SOCKEYE__TFTP_ERROR)
-		return;
-	len = sockeye__tftp_error_encode(error, sizeof error, SOCKEYE__TFTP_UNKNOWN_TID,
-					 "unknown transfer ID");
-	(void)sockeye__tftp_wire_packet(&wire, error, len);
+		r->stranger = *peer;
+	if (r->strangers <= STRANGERS_MAX)
+		sockeye__tftp_wire_reject(r->wire.fd, peer, at, len);
 }
 
 static void datagrams(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, size_t len,
@@ -290,7 +282,7 @@ static void datagrams(struct sockeye__tftp_run *r, const struct sockeye_dgram *d
 		size_t piece = len - at < segment ? len - at : segment;
 
 		if (!is_server(r, &d->peer))
-			stranger(r, d, r->buf + at, piece);
+			stranger(r, &d->peer, r->buf + at, piece);
 		else
 			packet(r, d, r->buf + at, piece, now_ns);
 		if (r->over || x->over || r->blocked || r->asked_times != times || segment == 0)

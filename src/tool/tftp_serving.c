@@ -300,21 +300,6 @@ void sockeye__tftp_serving_datagram(struct sockeye__tftp_worker *w, struct socke
 	turn(w, s, &got);
 }
 
-/* Whoever sends to a transfer's port from elsewhere is told that it is wrong
- * (RFC 1350 4), unless it was an ERROR. */
-static void stranger(int fd, const struct sockeye_dgram *from, const uint8_t *octets, size_t len)
-{
-	struct sockeye__tftp_wire wire = {.fd = fd, .to = {.peer = from->peer}};
-	uint8_t packet[64];
-
-	if (len < 2 || sockeye__tftp_get16(octets) == SOCKEYE__TFTP_ERROR)
-		return;
-	(void)sockeye__tftp_wire_packet(&wire, packet,
-					sockeye__tftp_error_encode(packet, sizeof packet,
-								   SOCKEYE__TFTP_UNKNOWN_TID,
-								   "unknown transfer ID"));
-}
-
 void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
 {
 	int rounds = uploads(s) ? RECEIVES_MAX : 1;
@@ -338,8 +323,8 @@ void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye_
 		if (sockeye_sockaddr_equal(&from.peer, &s->wire.to.peer))
 			sockeye__tftp_serving_datagram(w, s, w->in, (size_t)n, segment);
 		else
-			stranger(s->strangers >= 0 ? s->strangers : s->wire.fd, &from, w->in,
-				 (size_t)n);
+			sockeye__tftp_wire_reject(s->strangers >= 0 ? s->strangers : s->wire.fd,
+						  &from.peer, w->in, (size_t)n);
 	}
 }
 
@@ -351,7 +336,7 @@ void sockeye__tftp_serving_strangers(struct sockeye__tftp_worker *w,
 	ssize_t n = sockeye__tftp_wire_recv(s->strangers, w->in, &from, &segment);
 
 	if (n > 0)
-		stranger(s->strangers, &from, w->in, (size_t)n);
+		sockeye__tftp_wire_reject(s->strangers, &from.peer, w->in, (size_t)n);
 }
 
 void sockeye__tftp_serving_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)

@@ -276,6 +276,19 @@ int sockeye__tftp_wire_packet(struct sockeye__tftp_wire *w, const void *packet, 
 	return n < 0 ? send_verdict((int)n) : 0;
 }
 
+void sockeye__tftp_wire_reject(int fd, const struct sockeye_sockaddr *stranger,
+			       const uint8_t *octets, size_t len)
+{
+	struct sockeye__tftp_wire wire = {.fd = fd, .to = {.peer = *stranger}};
+	uint8_t error[64];
+
+	if (len < 2 || sockeye__tftp_get16(octets) == SOCKEYE__TFTP_ERROR)
+		return;
+	len = sockeye__tftp_error_encode(error, sizeof error, SOCKEYE__TFTP_UNKNOWN_TID,
+					 "unknown transfer ID");
+	(void)sockeye__tftp_wire_packet(&wire, error, len);
+}
+
 /* Datagrams of one size, of which the last may be shorter. */
 struct train {
 	uint8_t *octets;

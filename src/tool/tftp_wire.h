@@ -64,6 +64,11 @@ ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
  * has it: 0, or what ends the transfer, such as -ECONNREFUSED. */
 int sockeye__tftp_wire_packet(struct sockeye__tftp_wire *w, const void *packet, size_t len);
 
+/* Tells whoever sent this from elsewhere that it is no part of a transfer here
+ * (RFC 1350 4). An ERROR is never answered. */
+void sockeye__tftp_wire_reject(int fd, const struct sockeye_sockaddr *stranger,
+			       const uint8_t *octets, size_t len);
+
 /* Sends all that the machine wants to say now. `scratch` is shared by all who
  * are not in this call. 0, what ends the transfer, or what the source said
  * (*out_source). */
