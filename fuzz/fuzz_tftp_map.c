@@ -22,7 +22,7 @@ static void require(bool holds, const char *what)
 	abort();
 }
 
-static void check_refused(const struct sockeye__tftp_map_error *error, const char *text, size_t len)
+static void check_refused(const struct sockeye__rules_error *error, const char *text, size_t len)
 {
 	unsigned lines = 1;
 
@@ -96,7 +96,7 @@ static void ask(const struct sockeye__tftp_map *map, unsigned flags, struct sock
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *lf = size > 0 ? memchr(data, '\n', size) : NULL;
-	struct sockeye__tftp_map_error error = {0};
+	struct sockeye__rules_error error = {0};
 	struct sockeye__tftp_map *map = NULL;
 	char *text; /* of its exact size, so that ASan sees one octet too many */
 	size_t len;

@@ -23,7 +23,7 @@ static void require(bool holds, const char *what)
 	abort();
 }
 
-static void check_refused(const struct sockeye__tftp_map_error *error)
+static void check_refused(const struct sockeye__rules_error *error)
 {
 	require(error->line >= 1 && error->text[0] != '\0', "no reason");
 	for (const char *p = error->text; *p != '\0'; p++)
@@ -64,7 +64,7 @@ static void ask(const struct sockeye__tftp_rules *rules, const uint8_t *who, con
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const uint8_t *lf = size > CLIENT ? memchr(data + CLIENT, '\n', size - CLIENT) : NULL;
-	struct sockeye__tftp_map_error error = {0};
+	struct sockeye__rules_error error = {0};
 	struct sockeye__tftp_rules *rules = NULL;
 	char name[512] = "", *text;
 	size_t len;

@@ -19,7 +19,7 @@
 #define SOCKEYE__RULES_FILE_MAX (1 << 20)
 
 /* The first line that is wrong, from 1, and why; fit to be shown. */
-struct sockeye__tftp_map_error {
+struct sockeye__rules_error {
 	unsigned line;
 	char text[160];
 };
@@ -27,7 +27,7 @@ struct sockeye__tftp_map_error {
 struct sockeye__rules_lines {
 	const char *at, *end; /* what is left of the text */
 	unsigned line;        /* of the words returned last; zero to begin with */
-	struct sockeye__tftp_map_error *error;
+	struct sockeye__rules_error *error;
 };
 
 struct sockeye__rules_word {

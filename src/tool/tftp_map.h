@@ -25,7 +25,7 @@ struct sockeye__tftp_map;
 
 /* 0, -ENOMEM, or -EINVAL with *error filled in. */
 int sockeye__tftp_map_parse(const char *text, size_t len, struct sockeye__tftp_map **out,
-			    struct sockeye__tftp_map_error *error);
+			    struct sockeye__rules_error *error);
 void sockeye__tftp_map_free(struct sockeye__tftp_map *map); /* NULL is legal */
 
 struct sockeye__tftp_mapped {

@@ -211,7 +211,7 @@ static int rules_parse(struct sockeye__tftp_map *map, struct sockeye__rules_line
 }
 
 int sockeye__tftp_map_parse(const char *text, size_t len, struct sockeye__tftp_map **out,
-			    struct sockeye__tftp_map_error *error)
+			    struct sockeye__rules_error *error)
 {
 	struct sockeye__tftp_map *map = calloc(1, sizeof *map);
 	struct sockeye__rules_lines lines = {.error = error};

@@ -202,9 +202,9 @@ static int refuse_set(const struct sockeye__rules_lines *lines, struct sockeye__
 	if (sockeye__tftp_refuse_parse(value.at, value.len, &rule->terms.policy.refused, &wrong) ==
 	    0)
 		return 0;
-	for (int i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
+	for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
 		len += (size_t)snprintf(known + len, sizeof known - len, "%s ",
-					sockeye__tftp_option_name((enum sockeye__tftp_option)i));
+					sockeye__tftp_option_name(i));
 	return sockeye__rules_fail(lines, "refuse: unknown option '%.20s' (there are %snone)",
 				   shown(wrong).text, known);
 }
@@ -331,7 +331,7 @@ static int rules_parse(struct sockeye__tftp_rules *rules, struct sockeye__rules_
 }
 
 int sockeye__tftp_policy_parse(const char *text, size_t len, struct sockeye__tftp_rules **out,
-			       struct sockeye__tftp_map_error *error)
+			       struct sockeye__rules_error *error)
 {
 	struct sockeye__tftp_rules *rules = calloc(1, sizeof *rules);
 	struct sockeye__rules_lines lines = {.error = error};

@@ -26,7 +26,7 @@ struct sockeye__tftp_rules;
 
 /* 0, -ENOMEM, or -EINVAL with *error filled in. */
 int sockeye__tftp_policy_parse(const char *text, size_t len, struct sockeye__tftp_rules **out,
-			       struct sockeye__tftp_map_error *error);
+			       struct sockeye__rules_error *error);
 void sockeye__tftp_policy_free(struct sockeye__tftp_rules *rules); /* NULL is legal */
 
 /* The defaults, and over them what the first line for this client and name says.

@@ -25,18 +25,16 @@
 /* --- before there are workers --- */
 
 /* What sockeye__tftp_map_parse() and sockeye__tftp_policy_parse() have in common. */
-typedef int parse_fn(const char *text, size_t len, void *out,
-		     struct sockeye__tftp_map_error *error);
+typedef int parse_fn(const char *text, size_t len, void *out, struct sockeye__rules_error *error);
 
-static int map_parse(const char *text, size_t len, void *out, struct sockeye__tftp_map_error *error)
+static int map_parse(const char *text, size_t len, void *out, struct sockeye__rules_error *error)
 {
 	struct sockeye__tftp_map **map = out;
 
 	return sockeye__tftp_map_parse(text, len, map, error);
 }
 
-static int policy_parse(const char *text, size_t len, void *out,
-			struct sockeye__tftp_map_error *error)
+static int policy_parse(const char *text, size_t len, void *out, struct sockeye__rules_error *error)
 {
 	struct sockeye__tftp_rules **rules = out;
 
@@ -45,7 +43,7 @@ static int policy_parse(const char *text, size_t len, void *out,
 
 static int file_parse(const char *path, parse_fn *parse, void *out, struct sockeye_fail *fail)
 {
-	struct sockeye__tftp_map_error error = {0};
+	struct sockeye__rules_error error = {0};
 	char *text;
 	size_t len;
 	int err;

@@ -34,7 +34,7 @@ static struct sockeye_sockaddr client_of(const char *text)
 
 static struct sockeye__tftp_map *map_of(const char *text)
 {
-	struct sockeye__tftp_map_error error = {0};
+	struct sockeye__rules_error error = {0};
 	struct sockeye__tftp_map *map = NULL;
 
 	if (sockeye__tftp_map_parse(text, strlen(text), &map, &error) < 0)
@@ -243,7 +243,7 @@ static void test_wrong_maps(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct sockeye__tftp_map *map = (struct sockeye__tftp_map *)&rows;
-		struct sockeye__tftp_map_error error = {0};
+		struct sockeye__rules_error error = {0};
 
 		assert_int_equal(
 		    sockeye__tftp_map_parse(rows[i].rules, strlen(rows[i].rules), &map, &error),
@@ -256,7 +256,7 @@ static void test_wrong_maps(void **state)
 
 static void test_nul_in_map(void **state)
 {
-	struct sockeye__tftp_map_error error = {0};
+	struct sockeye__rules_error error = {0};
 	struct sockeye__tftp_map *map;
 
 	(void)state;
@@ -267,7 +267,7 @@ static void test_nul_in_map(void **state)
 
 static void test_too_many_rules(void **state)
 {
-	struct sockeye__tftp_map_error error = {0};
+	struct sockeye__rules_error error = {0};
 	struct sockeye__tftp_map *map;
 	char *text = malloc(4 * (SOCKEYE__TFTP_MAP_RULES + 1) + 1);
 

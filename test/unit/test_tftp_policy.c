@@ -36,7 +36,7 @@ static struct sockeye_sockaddr client_of(const char *text)
 
 static struct sockeye__tftp_rules *rules_of(const char *text)
 {
-	struct sockeye__tftp_map_error error = {0};
+	struct sockeye__rules_error error = {0};
 	struct sockeye__tftp_rules *rules = NULL;
 
 	if (sockeye__tftp_policy_parse(text, strlen(text), &rules, &error) < 0)
@@ -289,7 +289,7 @@ static void test_wrong_policies(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct sockeye__tftp_rules *rules = (struct sockeye__tftp_rules *)&rows;
-		struct sockeye__tftp_map_error error = {0};
+		struct sockeye__rules_error error = {0};
 
 		assert_int_equal(
 		    sockeye__tftp_policy_parse(rows[i].text, strlen(rows[i].text), &rules, &error),
@@ -302,7 +302,7 @@ static void test_wrong_policies(void **state)
 
 static void test_too_many_lines(void **state)
 {
-	struct sockeye__tftp_map_error error = {0};
+	struct sockeye__rules_error error = {0};
 	struct sockeye__tftp_rules *rules;
 	size_t lines = SOCKEYE__TFTP_POLICY_RULES + 1;
 	char *text = malloc(7 * lines + 1);
