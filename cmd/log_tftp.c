@@ -55,10 +55,9 @@ static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 	if (!r->refused) {
 		fprintf(out, " %s bytes=%" PRIu64 " seconds=%.3f rate=%.0f",
 			r->netascii ? "netascii" : "octet", r->octets, seconds(r), rate(r));
-		for (int i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
-			if (sockeye__tftp_has(&r->options, (enum sockeye__tftp_option)i))
-				fprintf(out, " %s=%" PRIu64,
-					sockeye__tftp_option_name((enum sockeye__tftp_option)i),
+		for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
+			if (sockeye__tftp_has(&r->options, i))
+				fprintf(out, " %s=%" PRIu64, sockeye__tftp_option_name(i),
 					r->options.value[i]);
 		fprintf(out,
 			" blocks=%" PRIu64 " resent=%" PRIu64 " wasted=%" PRIu64
@@ -85,10 +84,9 @@ static json_t *options_object(const struct sockeye__tftp_report *r)
 {
 	json_t *object = json_object();
 
-	for (int i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
-		if (sockeye__tftp_has(&r->options, (enum sockeye__tftp_option)i))
-			json_object_set_new(object,
-					    sockeye__tftp_option_name((enum sockeye__tftp_option)i),
+	for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
+		if (sockeye__tftp_has(&r->options, i))
+			json_object_set_new(object, sockeye__tftp_option_name(i),
 					    json_integer((json_int_t)r->options.value[i]));
 	return object;
 }

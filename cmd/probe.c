@@ -52,10 +52,9 @@ static int ask(struct probe *p, const struct sockeye__tftp_job *job, unsigned ha
 	one.ask = p->asked;
 	one.ask.has = has;
 	err = sockeye__tftp_client_run(&p->client, &one, 1);
-	for (int i = 0; err == 0 && i < SOCKEYE__TFTP_OPTIONS; i++)
-		if (sockeye__tftp_has(&p->end.options, (enum sockeye__tftp_option)i))
-			sockeye__tftp_set(&p->granted, (enum sockeye__tftp_option)i,
-					  p->end.options.value[i]);
+	for (enum sockeye__tftp_option i = 0; err == 0 && i < SOCKEYE__TFTP_OPTIONS; i++)
+		if (sockeye__tftp_has(&p->end.options, i))
+			sockeye__tftp_set(&p->granted, i, p->end.options.value[i]);
 	return err;
 }
 
@@ -72,8 +71,8 @@ static int ask_each(struct probe *p, const struct sockeye__tftp_job *job)
 {
 	int err = 0;
 
-	for (unsigned i = 0; err == 0 && i < SOCKEYE__TFTP_OPTIONS; i++) {
-		if (!sockeye__tftp_has(&p->asked, (enum sockeye__tftp_option)i))
+	for (enum sockeye__tftp_option i = 0; err == 0 && i < SOCKEYE__TFTP_OPTIONS; i++) {
+		if (!sockeye__tftp_has(&p->asked, i))
 			continue;
 		err = ask(p, job, SOCKEYE__TFTP_BIT(i));
 		if (p->end.fail.err < 0 && !is_about_options(&p->end))
@@ -98,16 +97,17 @@ static void say_json(const struct probe *p, const struct sockeye__tftp_job *job,
 	bool sized = sockeye__tftp_has(&p->granted, SOCKEYE__TFTP_TSIZE);
 	json_t *options = json_object(), *event;
 
-	for (int i = 0; options && i < SOCKEYE__TFTP_OPTIONS; i++) {
-		enum sockeye__tftp_option option = (enum sockeye__tftp_option)i;
+	for (enum sockeye__tftp_option option = 0; options && option < SOCKEYE__TFTP_OPTIONS;
+	     option++) {
 		bool has = sockeye__tftp_has(&p->granted, option);
 
 		if (!sockeye__tftp_has(&p->asked, option))
 			continue;
 		json_object_set_new(
 		    options, sockeye__tftp_option_name(option),
-		    json_pack("{sI so}", "asked", (json_int_t)p->asked.value[i], "granted",
-			      has ? json_integer((json_int_t)p->granted.value[i]) : json_null()));
+		    json_pack("{sI so}", "asked", (json_int_t)p->asked.value[option], "granted",
+			      has ? json_integer((json_int_t)p->granted.value[option])
+				  : json_null()));
 	}
 	event = json_pack("{ss so so so so sb si}", "event", "probe", "address",
 			  report_string(job->address), "peer", report_string(peer), "size",
@@ -123,14 +123,13 @@ static void say_table(const struct probe *p, const struct sockeye__tftp_job *job
 
 	printf("%s answers from %s\n%-12s%10s  %s\n", job->address, peer, "option", "asked",
 	       "granted");
-	for (int i = 0; i < SOCKEYE__TFTP_OPTIONS; i++) {
-		enum sockeye__tftp_option option = (enum sockeye__tftp_option)i;
-		uint64_t value = p->granted.value[i];
+	for (enum sockeye__tftp_option option = 0; option < SOCKEYE__TFTP_OPTIONS; option++) {
+		uint64_t value = p->granted.value[option];
 
 		if (!sockeye__tftp_has(&p->asked, option))
 			continue;
 		printf("%-12s%10" PRIu64 "  ", sockeye__tftp_option_name(option),
-		       p->asked.value[i]);
+		       p->asked.value[option]);
 		if (!sockeye__tftp_has(&p->granted, option))
 			printf("no\n");
 		else if (option == SOCKEYE__TFTP_TSIZE)

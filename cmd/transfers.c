@@ -194,10 +194,9 @@ static json_t *options_json(const struct sockeye__tftp_options *options)
 {
 	json_t *object = json_object();
 
-	for (int i = 0; object && i < SOCKEYE__TFTP_OPTIONS; i++)
-		if (sockeye__tftp_has(options, (enum sockeye__tftp_option)i))
-			json_object_set_new(object,
-					    sockeye__tftp_option_name((enum sockeye__tftp_option)i),
+	for (enum sockeye__tftp_option i = 0; object && i < SOCKEYE__TFTP_OPTIONS; i++)
+		if (sockeye__tftp_has(options, i))
+			json_object_set_new(object, sockeye__tftp_option_name(i),
 					    json_integer((json_int_t)options->value[i]));
 	return object;
 }

@@ -181,12 +181,12 @@ ssize_t sockeye__tftp_options_encode(uint8_t *buf, size_t cap,
 {
 	size_t len = 0;
 
-	for (int i = 0; i < SOCKEYE__TFTP_OPTIONS; i++) {
+	for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS; i++) {
 		size_t name_len = strlen(options[i].name) + 1;
 		char text[VALUE_TEXT_MAX];
 		size_t text_len;
 
-		if (!sockeye__tftp_has(o, (enum sockeye__tftp_option)i))
+		if (!sockeye__tftp_has(o, i))
 			continue;
 		text_len = (size_t)snprintf(text, sizeof text, "%ju", (uintmax_t)o->value[i]) + 1;
 		if (name_len + text_len > cap - len)

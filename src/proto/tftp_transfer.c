@@ -64,8 +64,8 @@ static void options_apply(struct sockeye__tftp *x, const struct sockeye__tftp_op
 
 	x->options = *options;
 	/* The values of options that nobody granted must not count. */
-	for (int i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
-		if (!sockeye__tftp_has(options, (enum sockeye__tftp_option)i))
+	for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
+		if (!sockeye__tftp_has(options, i))
 			x->options.value[i] = 0;
 	x->blksize = sockeye__tftp_blksize(options);
 	x->window = sockeye__tftp_windowsize(options);

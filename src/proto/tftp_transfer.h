@@ -194,6 +194,12 @@ void sockeye__tftp_gone(struct sockeye__tftp *x);
 bool sockeye__tftp_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,
 			struct sockeye__tftp_send *out);
 
+/* Octets of the blocks before `una`, as if each were full: the last one may not be. */
+static inline uint64_t sockeye__tftp_acknowledged(const struct sockeye__tftp *x)
+{
+	return (x->s.una - 1) * x->blksize;
+}
+
 /* The block's number on the wire. */
 uint16_t sockeye__tftp_number(const struct sockeye__tftp *x, uint64_t block);
 

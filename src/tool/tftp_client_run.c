@@ -25,7 +25,7 @@ uint64_t sockeye__tftp_run_octets(const struct sockeye__tftp_run *r)
 		return 0;
 	if (!r->source.has_size || r->source.netascii)
 		return r->source.taken;
-	sent = (r->x.s.una - 1) * r->x.blksize;
+	sent = sockeye__tftp_acknowledged(&r->x);
 	return sent < r->source.size ? sent : r->source.size;
 }
 

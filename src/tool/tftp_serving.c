@@ -40,7 +40,7 @@ static bool is_done(const struct sockeye__tftp_serving *s)
 /* Octets of the file the peer has, or we have. */
 static uint64_t moved(const struct sockeye__tftp_serving *s)
 {
-	uint64_t sent = (s->x.s.una - 1) * s->x.blksize;
+	uint64_t sent = sockeye__tftp_acknowledged(&s->x);
 
 	if (uploads(s))
 		return s->upload->sink.octets;

@@ -91,7 +91,7 @@ static ssize_t text_read(struct sockeye__tftp_source *s)
 /* Octets before the window will not be asked for again. */
 static void ring_let_go(struct sockeye__tftp_source *s, const struct sockeye__tftp *x)
 {
-	uint64_t una = (x->s.una - 1) * x->blksize;
+	uint64_t una = sockeye__tftp_acknowledged(x);
 
 	if (una > s->from)
 		s->from = una < s->to ? una : s->to;
@@ -100,7 +100,7 @@ static void ring_let_go(struct sockeye__tftp_source *s, const struct sockeye__tf
 bool sockeye__tftp_source_hungry(const struct sockeye__tftp_source *s,
 				 const struct sockeye__tftp *x)
 {
-	uint64_t window_end = (x->s.una - 1 + x->window) * x->blksize;
+	uint64_t window_end = sockeye__tftp_acknowledged(x) + (uint64_t)x->window * x->blksize;
 
 	return !in_place(s) && !s->ended && s->to < window_end + PAIR && ring_room(s) > SLACK;
 }
