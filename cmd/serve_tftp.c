@@ -4,11 +4,10 @@
 #include "report.h"
 #include "serve.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <sockeye/text.h>
 
@@ -74,27 +73,19 @@ static int usage(const struct serve *s, const char *option, const char *value)
 	return cli_usage(&s->common, &serve_command, "--%s: bad value '%.40s'", option, value);
 }
 
-/* Digits of `base` and nothing else, up to the octet `end` or the end. */
-static bool number(const char *text, char end, int base, unsigned long max, unsigned long *out,
-		   const char **out_rest)
+static int umask_read(const struct serve *s, const char *text, mode_t *out)
 {
-	char *rest;
+	unsigned long mask = strtoul(text, NULL, 8);
 
-	if (*text < '0' || *text > '9')
-		return false;
-	errno = 0;
-	*out = strtoul(text, &rest, base);
-	if (errno != 0 || *out > max || *rest != end)
-		return false;
-	if (out_rest != NULL)
-		*out_rest = rest + 1;
-	return true;
+	if (*text == '\0' || text[strspn(text, "01234567")] != '\0' || mask > ACCESSPERMS)
+		return usage(s, "umask", text);
+	*out = (mode_t)mask;
+	return CLI_GO;
 }
 
 static int store_config(const struct serve *s, struct sockeye__tftp_store_config *out)
 {
 	const struct serve_tftp *t = &s->tftp;
-	unsigned long mask = 0;
 
 	*out = (struct sockeye__tftp_store_config){
 	    .root = t->root,
@@ -104,16 +95,12 @@ static int store_config(const struct serve *s, struct sockeye__tftp_store_config
 	    .upload_max = t->max_upload,
 	    .umask_given = t->umask != NULL,
 	};
-	if (t->umask != NULL && !number(t->umask, '\0', 8, 0777, &mask, NULL))
-		return usage(s, "umask", t->umask);
-	out->umask = (mode_t)mask;
-	return CLI_GO;
+	return t->umask != NULL ? umask_read(s, t->umask, &out->umask) : CLI_GO;
 }
 
 static int terms(const struct serve *s, struct sockeye__tftp_terms *out)
 {
 	const struct serve_tftp *t = &s->tftp;
-	unsigned long blksize;
 
 	out->policy.window_max = (uint16_t)t->window_max;
 	for (size_t i = 0; i < t->refuse.count; i++) {
@@ -127,30 +114,20 @@ static int terms(const struct serve *s, struct sockeye__tftp_terms *out)
 					 wrong.at);
 		out->policy.refused |= refused;
 	}
-	if (t->blksize_max == NULL)
-		return CLI_GO;
-	out->blksize_mtu = strcmp(t->blksize_max, "mtu") == 0;
-	if (out->blksize_mtu)
-		return CLI_GO;
-	if (!number(t->blksize_max, '\0', 10, SOCKEYE__TFTP_BLKSIZE_MAX, &blksize, NULL) ||
-	    blksize < SOCKEYE__TFTP_BLKSIZE_MIN)
+	if (t->blksize_max != NULL &&
+	    sockeye__tftp_blksize_parse(t->blksize_max, strlen(t->blksize_max),
+					&out->policy.blksize_max, &out->blksize_mtu) < 0)
 		return usage(s, "blksize-max", t->blksize_max);
-	out->policy.blksize_max = (uint16_t)blksize;
 	return CLI_GO;
 }
 
-static int port_range(const struct serve *s, struct sockeye__port_range *out)
+static struct sockeye__tftp_name_rules name_rules(const struct serve_tftp *t)
 {
-	const char *text = s->tftp.port_range, *rest;
-	unsigned long first, last;
-
-	if (text == NULL)
-		return CLI_GO;
-	if (!number(text, '-', 10, UINT16_MAX, &first, &rest) ||
-	    !number(rest, '\0', 10, UINT16_MAX, &last, NULL) || first == 0 || last < first)
-		return usage(s, "port-range", text);
-	*out = (struct sockeye__port_range){(uint16_t)first, (uint16_t)last};
-	return CLI_GO;
+	return (struct sockeye__tftp_name_rules){
+	    .backslash = t->backslash,
+	    .fold_case = t->fold_case,
+	    .strip_high = t->strip_high,
+	};
 }
 
 static int config_read(const struct serve *s, struct sockeye__tftp_server_config *out)
@@ -159,7 +136,7 @@ static int config_read(const struct serve *s, struct sockeye__tftp_server_config
 	int code;
 
 	*out = (struct sockeye__tftp_server_config){
-	    .names = {t->backslash, t->fold_case, t->strip_high},
+	    .names = name_rules(t),
 	    .map_path = t->map,
 	    .policy_path = t->policy,
 	    .single_port = t->single_port,
@@ -175,7 +152,11 @@ static int config_read(const struct serve *s, struct sockeye__tftp_server_config
 	code = store_config(s, &out->store);
 	if (code == CLI_GO)
 		code = terms(s, &out->terms);
-	return code == CLI_GO ? port_range(s, &out->ports) : code;
+	if (code != CLI_GO)
+		return code;
+	if (t->port_range != NULL && sockeye__port_range_parse(t->port_range, &out->ports) < 0)
+		return usage(s, "port-range", t->port_range);
+	return CLI_GO;
 }
 
 int serve_tftp_open(struct serve *s)
@@ -239,7 +220,7 @@ static int client_read(const struct serve *s, struct sockeye_sockaddr *out)
 int serve_tftp_map_test(const struct serve *s)
 {
 	const struct serve_tftp *t = &s->tftp;
-	const struct sockeye__tftp_name_rules names = {t->backslash, t->fold_case, t->strip_high};
+	const struct sockeye__tftp_name_rules names = name_rules(t);
 	const struct sockeye__tftp_map_watch watch = {show_step, (void *)(uintptr_t)s};
 	const struct sockeye__octets asked = {(const uint8_t *)t->map_test, strlen(t->map_test)};
 	struct sockeye__tftp_mapped mapped = {0};

@@ -12,6 +12,7 @@
 
 #include "report.h"
 #include "stop.h"
+#include "tool/tftp_policy.h"
 
 #define FIELD(field) offsetof(struct transfer_opts, field)
 
@@ -43,44 +44,13 @@ const struct cli_option transfer_options[] = {
 
 /* --- the command line --- */
 
-static const char *blksize_read(struct sockeye__tftp_client *c, const char *text)
-{
-	if (!text)
-		return NULL;
-	c->blksize_mtu = strcmp(text, "mtu") == 0;
-	if (!c->blksize_mtu &&
-	    (sockeye_port_parse(text, &c->blksize) < 0 || c->blksize < SOCKEYE__TFTP_BLKSIZE_MIN ||
-	     c->blksize > SOCKEYE__TFTP_BLKSIZE_MAX))
-		return "--blksize takes mtu, or a number from 8 to 65464";
-	return NULL;
-}
-
-static const char *ports_read(struct sockeye__port_range *range, const char *text)
-{
-	const char *dash = text ? strchr(text, '-') : NULL;
-	char first[8] = "";
-
-	if (!text)
-		return NULL;
-	if (dash && (size_t)(dash - text) < sizeof(first))
-		memcpy(first, text, (size_t)(dash - text));
-	if (sockeye_port_parse(first, &range->first) < 0 ||
-	    sockeye_port_parse(dash + 1, &range->last) < 0 || range->first == 0 ||
-	    range->first > range->last)
-		return "--port-range takes two ports, as in 50000-50099";
-	return NULL;
-}
-
 static const char *client_read(struct transfers *t)
 {
 	const struct transfer_opts *o = t->o;
 	struct sockeye__tftp_client *c = &t->client;
-	const char *wrong = blksize_read(c, o->blksize);
 
 	*c = (struct sockeye__tftp_client){
 	    .parallel = o->parallel,
-	    .blksize = c->blksize,
-	    .blksize_mtu = c->blksize_mtu,
 	    .window = (uint16_t)o->window,
 	    .no_options = o->no_options,
 	    .any_source = o->any_source,
@@ -88,15 +58,18 @@ static const char *client_read(struct transfers *t)
 	    .has_retries = o->retries != TRANSFER_RETRIES_NOT_GIVEN,
 	    .retries = o->retries,
 	};
-	if (!wrong)
-		wrong = ports_read(&c->ports, o->ports);
-	if (!wrong && o->ipv4 && o->ipv6)
-		wrong = "-4 and -6 leave no address";
-	if (!wrong && o->no_options && (o->blksize || o->window))
-		wrong = "--no-options leaves no --blksize and no --window";
-	if (!wrong && o->bind && strlen(o->bind) >= sizeof(((struct sockeye_addr *)0)->opts.bind))
-		wrong = "--bind is too long";
-	return wrong;
+	if (o->blksize && sockeye__tftp_blksize_parse(o->blksize, strlen(o->blksize), &c->blksize,
+						      &c->blksize_mtu) < 0)
+		return "--blksize takes mtu, or a number from 8 to 65464";
+	if (o->ports && sockeye__port_range_parse(o->ports, &c->ports) < 0)
+		return "--port-range takes two ports, as in 50000-50099";
+	if (o->ipv4 && o->ipv6)
+		return "-4 and -6 leave no address";
+	if (o->no_options && (o->blksize || o->window))
+		return "--no-options leaves no --blksize and no --window";
+	if (o->bind && strlen(o->bind) >= sizeof(((struct sockeye_addr *)0)->opts.bind))
+		return "--bind is too long";
+	return NULL;
 }
 
 int transfers_open(struct transfers *t, const struct transfer_opts *o,

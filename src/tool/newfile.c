@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/net.h"
+
 #define TRIES 16 /* against others who make and remove the same names */
 
 static bool same_file(const struct stat *a, const struct stat *b)
@@ -20,26 +22,12 @@ static bool same_file(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* With a standard descriptor closed, what is printed would go into the file. */
-static int above_standard(int fd)
-{
-	int higher, err;
-
-	if (fd < 0)
-		return -errno;
-	if (fd > STDERR_FILENO)
-		return fd;
-	higher = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-	err = -errno;
-	close(fd);
-	return higher < 0 ? err : higher;
-}
-
 static int dir_open(int dir_fd)
 {
 	if (dir_fd == AT_FDCWD)
-		return above_standard(openat(AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-	return above_standard(fcntl(dir_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+		return sockeye__fd_above_stdio(
+		    openat(AT_FDCWD, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+	return sockeye__fd_above_stdio(fcntl(dir_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
 }
 
 static int temp_name(struct sockeye__newfile *f)
@@ -84,7 +72,8 @@ static bool cannot_be_unnamed(int err)
 
 static int unnamed_open(struct sockeye__newfile *f, mode_t mode)
 {
-	f->fd = above_standard(openat(f->dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode));
+	f->fd =
+	    sockeye__fd_above_stdio(openat(f->dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode));
 	if (f->fd < 0)
 		return f->fd;
 	if (can_link(f))
@@ -104,7 +93,7 @@ static int named_open(struct sockeye__newfile *f, mode_t mode)
 		err = temp_name(f);
 		if (err < 0)
 			break;
-		f->fd = above_standard(openat(
+		f->fd = sockeye__fd_above_stdio(openat(
 		    f->dir, f->temp, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY | O_CLOEXEC, mode));
 		if (f->fd >= 0)
 			return 0;

@@ -38,7 +38,6 @@ uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r)
 
 /* --- sending --- */
 
-static void speak(struct sockeye__tftp_run *r, uint64_t now_ns);
 static void ask(struct sockeye__tftp_run *r, uint64_t now_ns);
 
 /* Ends it with an ERROR to the server. */

@@ -19,6 +19,7 @@
 
 #define SOCKEYE__TFTP_MAP_RULES 4096
 #define SOCKEYE__TFTP_MAP_STEPS 8192 /* matches tried for one request */
+#define SOCKEYE__TFTP_NAME_MAX  512  /* of a file below the root, with its NUL */
 
 /* Not to be used by two threads at once: they would share where PCRE2 writes. */
 struct sockeye__tftp_map;
@@ -29,7 +30,7 @@ int sockeye__tftp_map_parse(const char *text, size_t len, struct sockeye__tftp_m
 void sockeye__tftp_map_free(struct sockeye__tftp_map *map); /* NULL is legal */
 
 struct sockeye__tftp_mapped {
-	char name[512];
+	char name[SOCKEYE__TFTP_NAME_MAX];
 	bool denied;    /* answer ERROR 2 */
 	char text[128]; /* what the rule has to say about it, or nothing */
 	unsigned rule;  /* the line of the last rule that matched, 0 for none */

@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-const char *sockeye__tftp_place_base(const char *file)
+/* The last component of a file's name, or NULL when it is none ("", ".", ".."). */
+static const char *base_of(const char *file)
 {
 	const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file;
 
@@ -24,7 +25,7 @@ static int join(const char *folder, const char *slash, const char *base, char *b
 
 int sockeye__tftp_place_here(const char *folder, const char *file, char *buf, size_t cap)
 {
-	return join(folder, "", sockeye__tftp_place_base(file), buf, cap);
+	return join(folder, "", base_of(file), buf, cap);
 }
 
 int sockeye__tftp_place_there(const char *file, bool is_folder, const char *path, char *buf,
@@ -35,5 +36,5 @@ int sockeye__tftp_place_there(const char *file, bool is_folder, const char *path
 
 	if (!ends && !is_folder)
 		return join("", "", file, buf, cap);
-	return join(file, ends ? "" : "/", sockeye__tftp_place_base(path), buf, cap);
+	return join(file, ends ? "" : "/", base_of(path), buf, cap);
 }

@@ -7,10 +7,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The last component of a server's file name, as a local one: inside `file`, or
- * NULL when it is none ("", ".", ".."). */
-const char *sockeye__tftp_place_base(const char *file);
-
 /* The name here: `folder`, which ends in '/' or is "", and the base name of
  * `file`. Its length, or -EINVAL (no name), -ENAMETOOLONG. */
 int sockeye__tftp_place_here(const char *folder, const char *file, char *buf, size_t cap);

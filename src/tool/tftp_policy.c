@@ -12,6 +12,8 @@
 
 #include <sockeye/text.h>
 
+#include "proto/addr_parts.h"
+
 #define WORDS 8
 
 enum {
@@ -53,18 +55,12 @@ static struct shown shown(struct sockeye__rules_word word)
 
 static int number_parse(struct sockeye__rules_word word, unsigned min, unsigned max, unsigned *out)
 {
-	unsigned v = 0;
+	uint64_t v;
+	int err = sockeye__number_parse((struct sockeye__slice){word.at, word.len}, 10, max, &v);
 
-	for (size_t i = 0; i < word.len; i++) {
-		if (word.at[i] < '0' || word.at[i] > '9')
-			return -EINVAL;
-		v = v * 10 + (unsigned)(word.at[i] - '0');
-		if (v > max)
-			return -ERANGE;
-	}
-	if (word.len == 0 || v < min)
-		return -EINVAL;
-	*out = v;
+	if (err < 0 || v < min)
+		return err < 0 ? err : -ERANGE;
+	*out = (unsigned)v;
 	return 0;
 }
 
@@ -129,6 +125,21 @@ static int who_parse(const struct sockeye__rules_lines *lines, struct sockeye__r
 	return 0;
 }
 
+int sockeye__tftp_blksize_parse(const char *text, size_t len, uint16_t *out_blksize, bool *out_mtu)
+{
+	struct sockeye__rules_word word = {text, len};
+	bool mtu = sockeye__rules_word_is(word, "mtu");
+	unsigned v = 0;
+	int err =
+	    mtu ? 0 : number_parse(word, SOCKEYE__TFTP_BLKSIZE_MIN, SOCKEYE__TFTP_BLKSIZE_MAX, &v);
+
+	if (err < 0)
+		return err;
+	*out_blksize = (uint16_t)v;
+	*out_mtu = mtu;
+	return 0;
+}
+
 int sockeye__tftp_refuse_parse(const char *text, size_t len, unsigned *out_refused,
 			       struct sockeye__rules_word *out_wrong)
 {
@@ -169,14 +180,10 @@ static int name_set(const struct sockeye__rules_lines *lines, struct sockeye__ru
 static int blksize_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
 		       struct rule *rule)
 {
-	unsigned v = 0;
-
-	rule->terms.blksize_mtu = sockeye__rules_word_is(value, "mtu");
-	if (!rule->terms.blksize_mtu &&
-	    number_parse(value, SOCKEYE__TFTP_BLKSIZE_MIN, SOCKEYE__TFTP_BLKSIZE_MAX, &v) < 0)
+	if (sockeye__tftp_blksize_parse(value.at, value.len, &rule->terms.policy.blksize_max,
+					&rule->terms.blksize_mtu) < 0)
 		return sockeye__rules_fail(lines, "blksize=%s: %d to %d, or mtu", shown(value).text,
 					   SOCKEYE__TFTP_BLKSIZE_MIN, SOCKEYE__TFTP_BLKSIZE_MAX);
-	rule->terms.policy.blksize_max = (uint16_t)v;
 	return 0;
 }
 

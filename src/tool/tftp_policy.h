@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include <sockeye/sockaddr.h>
 
@@ -35,6 +36,10 @@ unsigned sockeye__tftp_policy_terms(const struct sockeye__tftp_rules *rules,
 				    const struct sockeye_sockaddr *client, const char *name,
 				    const struct sockeye__tftp_terms *defaults,
 				    struct sockeye__tftp_terms *out);
+
+/* Octets of a block, or "mtu" (then *out_blksize is 0): 0 or a negative code. For
+ * --blksize and --blksize-max too. */
+int sockeye__tftp_blksize_parse(const char *text, size_t len, uint16_t *out_blksize, bool *out_mtu);
 
 /* "tsize,windowsize" as bits of options, or "none": 0, or -EINVAL with the word
  * that is no option. For --refuse too. */

@@ -168,10 +168,6 @@ static void abort_for(struct sockeye__tftp_serving *s, int err)
 	const char *text;
 	uint16_t code = sockeye__tftp_store_error(err, &text);
 
-	if (err == -ENODATA) {
-		code = SOCKEYE__TFTP_UNDEFINED;
-		text = "the file became shorter";
-	}
 	s->text = text;
 	s->err = err;
 	sockeye__tftp_abort(&s->x, code, text);

@@ -17,8 +17,6 @@
 #include "tool/tftp_server.h"
 #include "tool/tftp_sink.h"
 
-#define SOCKEYE__TFTP_NAME_MAX 512 /* of a file, with its NUL */
-
 struct sockeye__tftp_shared { /* by all workers */
 	uint32_t transfers;
 	uint32_t of_worker[SOCKEYE__PROCESSES_MAX]; /* to give back when one dies */

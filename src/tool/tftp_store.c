@@ -37,13 +37,13 @@ void sockeye__tftp_store_close(struct sockeye__tftp_store *s)
 	s->is_open = false;
 }
 
-/* Whether `err` came from a root that has been removed and is there again. */
-static bool root_is_back(struct sockeye__tftp_store *s, int err)
+/* Whether the root had been removed and is there again: then it is that one now. */
+static bool root_is_back(struct sockeye__tftp_store *s)
 {
 	struct stat st;
 	int root;
 
-	if (s->confined || err != -ENOENT || fstat(s->root, &st) < 0 || st.st_nlink > 0)
+	if (s->confined || fstat(s->root, &st) < 0 || st.st_nlink > 0)
 		return false;
 	root = open(s->config.root, FOLDER);
 	if (root < 0)
@@ -65,14 +65,14 @@ bool sockeye__tftp_store_replaced(const struct sockeye__tftp_store *s)
 
 void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s)
 {
-	(void)root_is_back(s, -ENOENT);
+	(void)root_is_back(s);
 }
 
 static int open_below(struct sockeye__tftp_store *s, const char *name, int flags)
 {
 	int fd = sockeye__beneath_open(s->root, name, flags, &s->by_hand);
 
-	if (fd < 0 && root_is_back(s, fd))
+	if (fd == -ENOENT && root_is_back(s))
 		fd = sockeye__beneath_open(s->root, name, flags, &s->by_hand);
 	return fd;
 }
@@ -92,7 +92,7 @@ bool sockeye__tftp_store_has_folder(struct sockeye__tftp_store *s, const char *n
 static int regular_open(struct sockeye__tftp_store *s, const char *name, int flags,
 			struct stat *out_st)
 {
-	int fd = open_below(s, name, flags | O_CLOEXEC), err = 0;
+	int fd = open_below(s, name, flags), err = 0;
 	struct stat st;
 
 	if (fd < 0)
@@ -251,7 +251,7 @@ int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, con
 		return -EROFS;
 	if (size != NULL && s->config.upload_max > 0 && *size > s->config.upload_max)
 		return -EFBIG;
-	root_is_back(s, -ENOENT); /* "." of a root that is gone can be opened */
+	root_is_back(s); /* "." of a root that is gone can be opened */
 	dir = parent_open(s, name, size, last);
 	if (dir < 0)
 		return dir;

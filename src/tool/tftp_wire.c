@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "net/net.h"
+#include "proto/addr_parts.h"
 
 #define PORT_TRIES     64  /* of a range before all of it is tried in order */
 #define BLOCK_OVERHEAD 832 /* octets the kernel counts for a datagram beside its payload */
@@ -22,6 +23,25 @@ union control {
 };
 
 /* --- opening --- */
+
+int sockeye__port_range_parse(const char *text, struct sockeye__port_range *out)
+{
+	struct sockeye__slice first = {text, strcspn(text, "-")}, last = {text + first.len, 0};
+	uint64_t from, to;
+	int err;
+
+	if (*last.at == '-')
+		last.len = strlen(++last.at);
+	err = sockeye__number_parse(first, 10, UINT16_MAX, &from);
+	if (err == 0)
+		err = sockeye__number_parse(last, 10, UINT16_MAX, &to);
+	if (err < 0)
+		return err;
+	if (from == 0 || from > to)
+		return -EINVAL;
+	*out = (struct sockeye__port_range){(uint16_t)from, (uint16_t)to};
+	return 0;
+}
 
 static int port_bind(int fd, const struct sockeye_sockaddr *local, unsigned port)
 {

@@ -25,6 +25,9 @@ struct sockeye__port_range {
 	uint16_t first, last;
 };
 
+/* "50000-50099": 0 or a negative code. */
+int sockeye__port_range_parse(const char *text, struct sockeye__port_range *out);
+
 struct sockeye__tftp_wire {
 	int fd;
 	struct sockeye_dgram to; /* the peer, and the address that packets leave from */
