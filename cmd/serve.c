@@ -130,6 +130,8 @@ static int site_add_defaults(struct serve *s, const struct sockeye_service *serv
 		char address[64];
 		int code;
 
+		if (service->resident != NULL && strncmp(forms[i].where, "udp", 3) != 0)
+			continue;
 		snprintf(address, sizeof address, "%s:%u", forms[i].where,
 			 LOOPBACK_PORT + service->port);
 		code = site_add(s, service, address, forms[i].optional);

@@ -169,6 +169,9 @@ int serve_tftp_open(struct serve *s)
 	for (size_t i = 0; i < s->site_count; i++) {
 		if (s->sites[i].service != &sockeye__tftp_service)
 			continue;
+		if (s->sites[i].addr.scheme != SOCKEYE_UDP && s->sites[i].addr.scheme != SOCKEYE_FD)
+			return cli_usage(&s->common, &serve_command,
+					 "tftp is served over UDP, as in udp://127.0.0.1:6969");
 		if (s->tftp.root == NULL)
 			return cli_usage(&s->common, &serve_command,
 					 "tftp needs --root DIR, the folder it serves");

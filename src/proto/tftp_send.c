@@ -176,6 +176,10 @@ static void progress(struct sockeye__tftp *x, uint64_t now_ns, uint32_t blocks)
 	struct sockeye__tftp_sender *s = &x->s;
 
 	if (s->timed != 0 && s->timed < s->una + blocks) {
+		if (!s->measured) /* what was known is of small packets */
+			sockeye__rtt_init(&x->rtt, x->rtt.rto_ns, x->config.rto_min_ns,
+					  x->rtt.ceiling_ns);
+		s->measured = true;
 		sockeye__rtt_sample(&x->rtt, now_ns - s->timed_ns);
 		s->timed = 0;
 	}

@@ -10,7 +10,8 @@
 #include "proto/tftp_parts.h"
 
 #define NUMBERS      65536u
-#define TIMEOUTS_MIN 5 /* of a negotiated length, before giving up */
+#define SLOW_LINE_NS UINT64_C(8000) /* for an octet: a megabit a second */
+#define TIMEOUTS_MIN 5              /* of a negotiated length, before giving up */
 #define STRANGER_MAX 5
 #define RTO_FIRST_NS SOCKEYE_NS_PER_S
 #define RTO_MIN_NS   (4 * SOCKEYE_NS_PER_MS)
@@ -55,6 +56,22 @@ static uint64_t otherwise(uint64_t v, uint64_t fallback)
 	return v != 0 ? v : fallback;
 }
 
+/* No time-out is shorter while nothing else is known. What was measured so far
+ * are small packets; a slow line carries a window of large ones for longer than
+ * their round trip, and to repeat it meanwhile would fill the line with copies.
+ * A receiver hears of each block by itself. */
+static uint64_t rto_floor(const struct sockeye__tftp *x)
+{
+	const struct sockeye__tftp_config *c = &x->config;
+	/* A receiver waits twice as long: best it is the sender who repeats. */
+	uint64_t least = c->sends ? c->rto_min_ns : 2 * c->rto_min_ns;
+	uint64_t line = SLOW_LINE_NS * x->blksize * (c->sends ? x->window : 1);
+
+	if (line > c->rto_first_ns)
+		line = c->rto_first_ns;
+	return line > least ? line : least;
+}
+
 /* The options are agreed on. */
 static void options_apply(struct sockeye__tftp *x, const struct sockeye__tftp_options *options)
 {
@@ -69,9 +86,7 @@ static void options_apply(struct sockeye__tftp *x, const struct sockeye__tftp_op
 			x->options.value[i] = 0;
 	x->blksize = sockeye__tftp_blksize(options);
 	x->window = sockeye__tftp_windowsize(options);
-	/* A receiver waits twice as long: best it is the sender who repeats. */
-	sockeye__rtt_init(&x->rtt, otherwise(timeout_ns, c->rto_first_ns),
-			  c->sends ? c->rto_min_ns : 2 * c->rto_min_ns,
+	sockeye__rtt_init(&x->rtt, otherwise(timeout_ns, c->rto_first_ns), rto_floor(x),
 			  otherwise(timeout_ns, c->rto_max_ns));
 	if (smoothed_ns != 0)
 		sockeye__rtt_sample(&x->rtt, smoothed_ns);

@@ -91,6 +91,7 @@ struct sockeye__tftp_sender {
 	uint64_t una_ns;    /* when una left last */
 	uint64_t timed;     /* a block sent once whose round trip is measured; 0 none */
 	uint64_t timed_ns;
+	bool measured;        /* a window's round trip is known */
 	uint64_t pause_ns;    /* nothing leaves before */
 	uint64_t rto_ns;      /* the timer, for behind the pause */
 	uint32_t burst;       /* blocks that leave at once, at most the window */

@@ -31,6 +31,7 @@
 #define SOCKEYE__RECORD_BYTES SOCKEYE_INPUT_MAX
 #define SOCKEYE__LAST_BATCHES 4096  /* of datagrams, still answered after a stop */
 #define SOCKEYE__ROOM_BYTES   16384 /* room a model gives to fresh output */
+#define SOCKEYE__GRACE_MS     10000 /* after a stop, unless the caller says so */
 #define SOCKEYE__PAUSE_NS     (100 * SOCKEYE_NS_PER_MS) /* not accepting, after EMFILE */
 
 /* One bound address. fds has one descriptor for every worker when each has a

@@ -20,7 +20,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define GRACE_MS          10000
 #define MALLOC_KEEP_BYTES (4 << 20)
 #define RESPAWN_MIN_NS    (100 * SOCKEYE_NS_PER_MS)
 #define RESPAWN_MAX_NS    (5 * SOCKEYE_NS_PER_S)
@@ -257,7 +256,7 @@ static void stop(struct supervisor *s, uint64_t now)
 		return;
 	}
 	s->stopping = true;
-	s->kill_ns = now + (grace != 0 ? grace : GRACE_MS) * SOCKEYE_NS_PER_MS;
+	s->kill_ns = now + (grace != 0 ? grace : SOCKEYE__GRACE_MS) * SOCKEYE_NS_PER_MS;
 	close(s->server->stop_wr);
 	s->server->stop_wr = -1;
 	for (unsigned i = 0; i < children_count(s); i++)

@@ -66,6 +66,17 @@ void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__
 	w->count--;
 }
 
+void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
+			      void (*call)(struct sockeye__tftp_worker *w,
+					   struct sockeye__tftp_serving *s))
+{
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (struct sockeye__tftp_serving *s = w->buckets[i], *next; s != NULL; s = next) {
+			next = s->next; /* which an end changes */
+			call(w, s);
+		}
+}
+
 /* --- rows --- */
 
 void sockeye__tftp_row_leave(struct sockeye__tftp_serving *s)

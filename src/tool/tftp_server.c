@@ -224,11 +224,20 @@ static void reload(struct sockeye__tftp_worker *w)
 	}
 }
 
+/* Supervisors kill who has not left by the end of the grace: a little before. */
+static uint64_t grace_ns(const struct sockeye__server *server)
+{
+	uint64_t ms = server->opts->grace_ms != 0 ? server->opts->grace_ms : SOCKEYE__GRACE_MS;
+
+	return ms * SOCKEYE_NS_PER_MS - ms * SOCKEYE_NS_PER_MS / 8;
+}
+
 /* No new transfers. Where they have ports of their own, nothing more is looked
  * for at the sites; else their packets still come there. */
 static void stop(struct sockeye__tftp_worker *w)
 {
 	w->stopping = true;
+	w->stop_ns = w->now_ns + grace_ns(w->w->server);
 	epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->w->server->stop_rd, NULL);
 	for (size_t i = 0; i < w->site_count && !w->server->config.single_port; i++)
 		epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->sites[i].fd, NULL);
@@ -365,15 +374,17 @@ static void dead_free(struct sockeye__tftp_worker *w)
 static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events[EVENTS])
 {
 	const struct sockeye__timer *t = sockeye__timers_first(&w->timers);
+	uint64_t at = t != NULL ? t->at_ns : 0;
 
-	if (t != NULL && (w->timer_ns == 0 || t->at_ns < w->timer_ns)) {
+	if (w->stop_ns != 0 && (at == 0 || w->stop_ns < at))
+		at = w->stop_ns;
+	if (at != 0 && (w->timer_ns == 0 || at < w->timer_ns)) {
 		struct itimerspec when = {
-		    .it_value = {(time_t)(t->at_ns / SOCKEYE_NS_PER_S),
-				 (long)(t->at_ns % SOCKEYE_NS_PER_S)},
+		    .it_value = {(time_t)(at / SOCKEYE_NS_PER_S), (long)(at % SOCKEYE_NS_PER_S)},
 		};
 
 		(void)timerfd_settime(w->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
-		w->timer_ns = t->at_ns;
+		w->timer_ns = at;
 	}
 	return epoll_wait(w->epoll, events, EVENTS, -1);
 }
@@ -393,6 +404,10 @@ static void loop(struct sockeye__tftp_worker *w)
 		for (int i = 0; i < n; i++)
 			event(w, events[i].data.ptr);
 		timers_run(w);
+		if (w->stop_ns != 0 && w->now_ns >= w->stop_ns) {
+			w->stop_ns = 0;
+			sockeye__tftp_peers_each(w, sockeye__tftp_serving_stop);
+		}
 		dead_free(w);
 	}
 }

@@ -342,6 +342,14 @@ void sockeye__tftp_serving_timer(struct sockeye__tftp_worker *w, struct sockeye_
 	turn(w, s, NULL);
 }
 
+void sockeye__tftp_serving_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+{
+	if (!s->reported)
+		s->text = "the server stops";
+	sockeye__tftp_abort(&s->x, SOCKEYE__TFTP_UNDEFINED, "the server stops");
+	turn(w, s, NULL);
+}
+
 void sockeye__tftp_serving_refused(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
 				   int err)
 {

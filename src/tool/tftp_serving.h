@@ -95,6 +95,7 @@ struct sockeye__tftp_worker {
 	int epoll, signals, timer_fd;
 	enum sockeye__tftp_watch watch_stop, watch_signals, watch_timer;
 	uint64_t timer_ns; /* when timer_fd fires; 0 never */
+	uint64_t stop_ns;  /* when transfers that still run are ended; 0 not yet known */
 	bool stopping;
 	bool sandboxed;
 	bool leaves; /* a worker that can reach the new root folder shall come */
@@ -134,6 +135,8 @@ void sockeye__tftp_serving_timer(struct sockeye__tftp_worker *w, struct sockeye_
 /* ICMP said that nobody is there. */
 void sockeye__tftp_serving_refused(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
 				   int err);
+/* Ends it with an ERROR: the server stops. */
+void sockeye__tftp_serving_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
 /* Ends it without a word to the peer. */
 void sockeye__tftp_serving_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
 				const char *text);
@@ -146,6 +149,10 @@ struct sockeye__tftp_serving *sockeye__tftp_peers_find(const struct sockeye__tft
 						       const struct sockeye_sockaddr *peer);
 void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
 void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+/* Calls it for each transfer, which it may end. */
+void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
+			      void (*call)(struct sockeye__tftp_worker *w,
+					   struct sockeye__tftp_serving *s));
 
 /* Puts it last in a row; the one it stood in before, if any, it leaves. */
 void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_serving *s);
