@@ -386,9 +386,11 @@ def test_grace(running):
     begun = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     server.process.wait(5)
-    assert 0.25 < time.monotonic() - begun < 3
-    while (packet := peer.hears(0.1)) is not None and packet[1] != 5:
+    assert 0.2 < time.monotonic() - begun < 3
+    while (packet := peer.hears(0.1))[1] != 5:
         pass
+    assert packet == b"\0\5\0\0the server stops\0"
+    server.transfer(result="failed", text="the server stops")
 
 
 @case(141)

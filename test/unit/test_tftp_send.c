@@ -106,6 +106,24 @@ static void test_asked_again(void **state)
 
 /* ... unless the block's own ACK comes before a repeated one could have one: then
  * ACKs come twice on this path, and late. */
+/* A line that carries the window for longer than anything took before. Once its
+ * round trip is known, nothing is repeated early either. */
+static void test_slow_line(void **state)
+{
+	struct script *s = sending("blksize=1468 windowsize=32", 1468 * 96);
+
+	(void)state;
+	script_says(s, "DATA 1-32");
+	script_wait(s, 300);
+	script_says(s, "");
+	script_turn(s, "ACK 32", "DATA 33-64");
+	script_wait(s, 350);
+	script_says(s, "");
+	script_turn(s, "ACK 64", "DATA 65-96");
+	assert_int_equal(s->x.count.timeouts, 0);
+	assert_int_equal(s->x.count.resent, 0);
+}
+
 static void test_late_doubles(void **state)
 {
 	struct script *s = sending("blksize=8", 8000);
@@ -357,6 +375,7 @@ int main(void)
 	    cmocka_unit_test(test_doubled_acks),
 	    cmocka_unit_test(test_asked_again),
 	    cmocka_unit_test(test_late_doubles),
+	    cmocka_unit_test(test_slow_line),
 	    cmocka_unit_test(test_acks_of_other_blocks),
 	    cmocka_unit_test(test_gap),
 	    cmocka_unit_test(test_gap_at_the_first),
