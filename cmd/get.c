@@ -4,6 +4,7 @@
 #include "report.h"
 #include "transfers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -91,6 +92,8 @@ static int output_check(const struct opts *o, const char *folder, size_t count)
 	if (to_stdout && o->t.common.json)
 		return cli_usage(&o->t.common, &get_command,
 				 "-o - and --json both want standard output");
+	if (to_stdout && was_closed(STDOUT_FILENO))
+		return report_error(&o->t.common, "write", "standard output", -EBADF, NULL);
 	if (!folder && !to_stdout && count > 1)
 		return cli_usage(&o->t.common, &get_command,
 				 "several files need a folder: -o DIR/");

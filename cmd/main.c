@@ -92,15 +92,21 @@ static int dispatch(int argc, char **argv)
 	return unknown(word);
 }
 
+static bool closed[STDERR_FILENO + 1];
+
+bool was_closed(int fd)
+{
+	return closed[fd];
+}
+
 /* A socket must never become descriptor 0, 1 or 2 because the caller closed
  * them: words for the user would go to the peer. */
 static void fill_standard_descriptors(void)
 {
 	int fd;
 
-	do
-		fd = open("/dev/null", O_RDWR);
-	while (fd >= 0 && fd <= STDERR_FILENO);
+	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+		closed[fd] = true;
 	if (fd >= 0)
 		close(fd);
 }

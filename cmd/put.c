@@ -3,6 +3,8 @@
 #include "report.h"
 #include "transfers.h"
 
+#include <errno.h>
+#include <unistd.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -45,6 +47,8 @@ static int cmd_put(int argc, char **argv)
 		inputs += strcmp(operands.v[i], "-") == 0;
 	if (inputs > 1)
 		return cli_usage(&o.common, &put_command, "standard input can be sent only once");
+	if (inputs > 0 && was_closed(STDIN_FILENO))
+		return report_error(&o.common, "read", "standard input", -EBADF, NULL);
 	code = transfers_open(&t, &o, &put_command, SOCKEYE__TFTP_PUT, (size_t)files);
 	for (int i = 0; i < files && code == CLI_GO; i++) {
 		code = transfers_add(&t, operands.v[files], &file);

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from conftest import events
+from conftest import SOCKEYE, WAIT_S, events
 
 SIZES = [0, 1, 511, 512, 513, 16383, 16384, 16385, 1 << 20]
 
@@ -117,3 +117,13 @@ def test_link_local(netns, ready, run, tmp_path, zone):
     done = run("get", "--timeout", "100ms", "--retries", "2", "-o", "-",
                f"tftp://[fe80::7{zone}]:{port}/f")
     assert done.stdout == b"linked", done.stderr
+
+
+@pytest.mark.parametrize("command, text", [
+    ('get -o - tftp://127.0.0.1:1/x >&-', b"write standard output: Bad file descriptor"),
+    ('put - tftp://127.0.0.1:1/x <&-', b"read standard input: Bad file descriptor")])
+def test_closed_standard_descriptors(command, text):
+    """What is /dev/null in their stead must not pass for a file."""
+    done = subprocess.run(["sh", "-c", f'exec "$0" {command}', SOCKEYE], check=False,
+                          capture_output=True, timeout=WAIT_S)
+    assert done.returncode == 9 and text in done.stderr
