@@ -76,7 +76,7 @@ static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 		text_escaped(out, r->peer_text.at, r->peer_text.len);
 		fputc('"', out);
 	}
-	if (r->err != 0)
+	if (r->err != 0 && strcasecmp(sockeye_error_text(r->err), r->text) != 0)
 		fprintf(out, ": %s", sockeye_error_text(r->err));
 }
 

@@ -68,9 +68,10 @@ const struct sockeye_service *serve_service_find(const char *name)
 							     : sockeye_builtin_find(name);
 }
 
-static int usage(const struct serve *s, const char *option, const char *value)
+static int usage(const struct serve *s, const char *option, const char *value, const char *wanted)
 {
-	return cli_usage(&s->common, &serve_command, "--%s: bad value '%.40s'", option, value);
+	return cli_usage(&s->common, &serve_command, "--%s takes %s, not '%.40s'", option, wanted,
+			 value);
 }
 
 static int umask_read(const struct serve *s, const char *text, mode_t *out)
@@ -78,7 +79,7 @@ static int umask_read(const struct serve *s, const char *text, mode_t *out)
 	unsigned long mask = strtoul(text, NULL, 8);
 
 	if (*text == '\0' || text[strspn(text, "01234567")] != '\0' || mask > ACCESSPERMS)
-		return usage(s, "umask", text);
+		return usage(s, "umask", text, "an octal number up to 777");
 	*out = (mode_t)mask;
 	return CLI_GO;
 }
@@ -117,7 +118,7 @@ static int terms(const struct serve *s, struct sockeye__tftp_terms *out)
 	if (t->blksize_max != NULL &&
 	    sockeye__tftp_blksize_parse(t->blksize_max, strlen(t->blksize_max),
 					&out->policy.blksize_max, &out->blksize_mtu) < 0)
-		return usage(s, "blksize-max", t->blksize_max);
+		return usage(s, "blksize-max", t->blksize_max, "8 to 65464, or mtu");
 	return CLI_GO;
 }
 
@@ -155,7 +156,7 @@ static int config_read(const struct serve *s, struct sockeye__tftp_server_config
 	if (code != CLI_GO)
 		return code;
 	if (t->port_range != NULL && sockeye__port_range_parse(t->port_range, &out->ports) < 0)
-		return usage(s, "port-range", t->port_range);
+		return usage(s, "port-range", t->port_range, "FIRST-LAST");
 	return CLI_GO;
 }
 
