@@ -118,6 +118,9 @@ int transfers_add(struct transfers *t, const char *url, struct transfer **out)
 	struct sockeye_fail fail;
 	const char *wrong;
 
+	if (!strstr(url, "://")) /* a bare host:port is tcp elsewhere */
+		return cli_usage(&t->o->common, t->command,
+				 "'%.200s' is no address of a file: tftp://host/NAME", url);
 	if (sockeye_addr_parse(url, &added->addr, &fail) < 0)
 		return report_fail(&t->o->common, &fail);
 	wrong = addr_apply(t->o, &added->addr);

@@ -121,10 +121,15 @@ def send(peer, content, blksize=512, window=1):
 
 
 def receive(peer, blksize=512, window=1):
-    """Takes a file of a client that has begun, without a loss."""
+    """Takes a file of a client that has begun, without a loss. On a busy machine a
+    block may come twice, because the answer was not quick enough."""
     content, number = b"", 0
     while True:
         packet = peer.hear()
+        if packet[:4] in [data(n) for n in range(max(1, number - window + 1), number + 1)]:
+            if packet[:4] == data(number) and number % window == 0:
+                peer.say(ack(number))
+            continue
         number += 1
         assert packet[:4] == data(number), packet[:4]
         content += packet[4:]
