@@ -27,7 +27,7 @@ union control {
 int sockeye__port_range_parse(const char *text, struct sockeye__port_range *out)
 {
 	struct sockeye__slice first = {text, strcspn(text, "-")}, last = {text + first.len, 0};
-	uint64_t from, to;
+	uint64_t from = 0, to = 0;
 	int err;
 
 	if (*last.at == '-')
