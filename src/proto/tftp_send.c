@@ -19,7 +19,7 @@
 
 #define TRUST_MAX    3
 #define TRUST_FIRST  2
-#define DEAF_WINDOWS 8
+#define DEAF_WINDOWS 8u
 #define ECHOES_MAX   7
 #define PAUSE_MIN_NS UINT64_C(100000)
 #define PAUSE_MAX_NS (50 * SOCKEYE_NS_PER_MS)

@@ -71,7 +71,7 @@ static bool net_mask(struct rule *rule)
 
 	for (unsigned i = 0; i < rule->net_len; i++) {
 		unsigned bits = rule->net_bits > 8 * i ? rule->net_bits - 8 * i : 0;
-		uint8_t mask = bits >= 8 ? 0xff : (uint8_t)(0xff00 >> bits);
+		unsigned mask = bits >= 8 ? 0xff : (0xff00u >> bits) & 0xff;
 
 		clear = clear && (rule->net[i] & ~mask) == 0;
 		rule->net[i] &= mask;
