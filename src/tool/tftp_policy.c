@@ -74,7 +74,7 @@ static bool net_mask(struct rule *rule)
 		unsigned mask = bits >= 8 ? 0xff : (0xff00u >> bits) & 0xff;
 
 		clear = clear && (rule->net[i] & ~mask) == 0;
-		rule->net[i] &= mask;
+		rule->net[i] = (uint8_t)(rule->net[i] & mask);
 	}
 	return clear;
 }
