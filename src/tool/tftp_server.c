@@ -278,7 +278,7 @@ static void site_packet(struct sockeye__tftp_worker *w, struct sockeye__tftp_sit
  * has the old one. Another one shall have the requests that wait. */
 static bool leaves(struct sockeye__tftp_worker *w)
 {
-	if (w->sandboxed && w->count == 0 && !w->stopping)
+	if (w->server->store.confined && w->count == 0 && !w->stopping)
 		w->leaves = sockeye__tftp_store_replaced(&w->server->store);
 	return w->leaves;
 }
@@ -427,8 +427,7 @@ static void run(struct sockeye__worker *worker, const void *config)
 		_exit(1);
 	}
 	sockeye__tftp_store_refresh(&w->server->store);
-	w->sandboxed = sockeye__tftp_sandbox(w->server) == 0;
-	w->server->store.confined = w->sandboxed;
+	w->server->store.confined = sockeye__tftp_sandbox(w->server) == 0;
 	loop(w);
 	sockeye__timers_fini(&w->timers);
 	free(w->buckets);

@@ -97,7 +97,6 @@ struct sockeye__tftp_worker {
 	uint64_t timer_ns; /* when timer_fd fires; 0 never */
 	uint64_t stop_ns;  /* when transfers that still run are ended; 0 not yet known */
 	bool stopping;
-	bool sandboxed;
 	bool leaves; /* a worker that can reach the new root folder shall come */
 	uint64_t now_ns;
 	uint64_t seed;
