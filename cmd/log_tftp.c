@@ -2,6 +2,7 @@
 #include "log_tftp.h"
 
 #include "report.h"
+#include "transfers.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -80,17 +81,6 @@ static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 		fprintf(out, ": %s", sockeye_error_text(r->err));
 }
 
-static json_t *options_object(const struct sockeye__tftp_report *r)
-{
-	json_t *object = json_object();
-
-	for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
-		if (sockeye__tftp_has(&r->options, i))
-			json_object_set_new(object, sockeye__tftp_option_name(i),
-					    json_integer((json_int_t)r->options.value[i]));
-	return object;
-}
-
 static void set_escaped(json_t *object, const char *key, const void *data, size_t len)
 {
 	char shown[1024];
@@ -123,7 +113,7 @@ static void json_transfer(json_t *object, const struct sockeye__tftp_report *r)
 	set_integer(object, "bytes", r->octets);
 	json_object_set_new(object, "seconds", json_real(seconds(r)));
 	json_object_set_new(object, "rate", json_real(rate(r)));
-	json_object_set_new(object, "options", options_object(r));
+	json_object_set_new(object, "options", tftp_options_json(&r->options));
 	set_integer(object, "blksize", r->blksize);
 	set_integer(object, "windowsize", r->window);
 	set_integer(object, "blocks", r->count.blocks);

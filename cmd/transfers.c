@@ -166,7 +166,7 @@ static void say_done(const struct transfers *t, const struct transfer *file,
 	    end->plain ? ", without options" : "");
 }
 
-static json_t *options_json(const struct sockeye__tftp_options *options)
+json_t *tftp_options_json(const struct sockeye__tftp_options *options)
 {
 	json_t *object = json_object();
 
@@ -200,7 +200,7 @@ static void counters_json(json_t *event, const struct sockeye__tftp_end *end)
 {
 	const struct sockeye__tftp_counters *c = &end->count;
 	json_t *more = json_pack(
-	    "{so sb si si sI sI sI sI sI sI}", "options", options_json(&end->options),
+	    "{so sb si si sI sI sI sI sI sI}", "options", tftp_options_json(&end->options),
 	    "without_options", end->plain, "blksize", end->blksize, "window", end->window, "blocks",
 	    (json_int_t)c->blocks, "resent", (json_int_t)c->resent, "wasted_octets",
 	    (json_int_t)c->resent * end->blksize, "timeouts", (json_int_t)c->timeouts, "gaps",
