@@ -1,0 +1,82 @@
+/*
+ * talk_parts.h: what the files of talk.h share. talk.c runs, talk_send.c sends
+ * no faster than is answered, talk_receive.c receives messages and errors.
+ */
+#ifndef SOCKEYE_TOOL_TALK_PARTS_H
+#define SOCKEYE_TOOL_TALK_PARTS_H
+
+#include "tool/talk.h"
+
+#define SOCKEYE__TALK_AT_ONCE 1 /* a deadline that has passed */
+
+/* So much may be without an answer before an answer is waited for: a live echo
+ * then never overflows our receive queue or its own. */
+#define SOCKEYE__TALK_WINDOW 64
+
+struct sockeye__talk_run {
+	const int *fds;
+	size_t fd_count;
+	const struct sockeye__talk_opts *o;
+	struct sockeye__messages input;
+	struct sockeye__local dst;
+	struct sockeye__flow in;
+	uint8_t *octets;         /* one message received, or one being sent through the filter */
+	size_t need;             /* room that showing one message may take */
+	int to_fd;               /* where messages leave, -1 not known yet */
+	struct sockeye_dgram to; /* and where to; no peer when connected */
+	const struct sockeye__switch *next_switch;
+	size_t switches_left;
+	bool queued_errors; /* errors come by the error queue */
+	bool shut, peer_ended, peeked, finished;
+	bool broken; /* records: an error is noted, and what came before it is received */
+	uint64_t now_ns, moved_ns, pause_until_ns;
+	uint64_t unanswered, window; /* messages; of those nobody answers more and more go out */
+	struct sockeye__talk_result r;
+};
+
+/* --- talk.c --- */
+
+void sockeye__talk_finish(struct sockeye__talk_run *t, enum sockeye__end end, int err);
+
+/* A connection of records has failed. The error comes before the records that
+ * were received earlier: it is told when those are out. */
+void sockeye__talk_connection_failed(struct sockeye__talk_run *t, const char *op, int err);
+
+/* Room for an event between the messages: one that finds none is counted only,
+ * for an output that nobody reads must not stop what is sent. */
+uint8_t *sockeye__talk_event_room(struct sockeye__talk_run *t);
+
+/* --- talk_send.c --- */
+
+/* Sends what may be sent now; true when there may be more. */
+bool sockeye__talk_send(struct sockeye__talk_run *t);
+
+/* When more may be sent that waits now, without anything else happening; 0:
+ * never. */
+uint64_t sockeye__talk_send_ns(const struct sockeye__talk_run *t);
+
+bool sockeye__talk_answered(const struct sockeye__talk_run *t);
+
+/* When silence has lasted long enough. */
+uint64_t sockeye__talk_silence_ns(const struct sockeye__talk_run *t);
+bool sockeye__talk_silent(const struct sockeye__talk_run *t);
+
+/* The earlier of two deadlines, of which 0 is none. */
+static inline uint64_t sockeye__talk_earlier(uint64_t a, uint64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+/* --- talk_receive.c --- */
+
+bool sockeye__talk_has_room(const struct sockeye__talk_run *t);
+void sockeye__talk_receive(struct sockeye__talk_run *t, int fd);
+
+/* A message was not delivered. */
+void sockeye__talk_error(struct sockeye__talk_run *t, struct sockeye_dgram_error *error);
+
+/* Takes what is in the error queue, which also clears the socket's pending
+ * error. Local errors are what a send returned already. */
+size_t sockeye__talk_errors_take(struct sockeye__talk_run *t, int fd);
+
+#endif
