@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "net/net.h"
+
 /* -EFBIG when there is more than max octets: the size of files in /proc says 0. */
 static ssize_t read_all(int fd, char *buf, size_t max)
 {
@@ -64,6 +66,17 @@ int sockeye__rules_file_read(const char *path, int dir_fd, char **out_text, size
 		return -errno;
 	err = read_regular(fd, out_text, out_len);
 	close(fd);
+	return err;
+}
+
+int sockeye__rules_file_fail(struct sockeye_fail *fail, const char *path, int err,
+			     const struct sockeye__rules_error *error)
+{
+	if (error->line > 0)
+		err = SOCKEYE_E_RULES;
+	sockeye__fail_set(fail, "read rules", path, err);
+	if (error->line > 0)
+		sockeye__fail_detail(fail, "line %u: %s", error->line, error->text);
 	return err;
 }
 
@@ -122,6 +135,23 @@ static int words_of(const struct sockeye__rules_lines *lines, const char *at, co
 	}
 }
 
+char *sockeye__rules_begin(struct sockeye__rules_lines *lines, const char *text, size_t len,
+			   struct sockeye__rules_error *error, size_t *out_most)
+{
+	char *copy = malloc(len + 1);
+	size_t most = 1;
+
+	if (copy == NULL)
+		return NULL;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	for (size_t i = 0; i < len && most < SOCKEYE__RULES_MAX; i++)
+		most += copy[i] == '\n';
+	*lines = (struct sockeye__rules_lines){.at = copy, .end = copy + len, .error = error};
+	*out_most = most;
+	return copy;
+}
+
 int sockeye__rules_next(struct sockeye__rules_lines *lines, struct sockeye__rules_word *out_words,
 			size_t max)
 {
@@ -141,6 +171,8 @@ int sockeye__rules_next(struct sockeye__rules_lines *lines, struct sockeye__rule
 			end--;
 		count = words_of(lines, start, end, out_words, max);
 	}
+	if (count > 0 && lines->count++ == SOCKEYE__RULES_MAX)
+		return sockeye__rules_fail(lines, "more than %d rules", SOCKEYE__RULES_MAX);
 	return count;
 }
 

@@ -14,9 +14,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sockeye/error.h>
 #include <sockeye/sockaddr.h>
 
 #define SOCKEYE__RULES_FILE_MAX (1 << 20)
+#define SOCKEYE__RULES_MAX      4096 /* rules in a file */
 
 /* The first line that is wrong, from 1, and why; fit to be shown. */
 struct sockeye__rules_error {
@@ -26,7 +28,8 @@ struct sockeye__rules_error {
 
 struct sockeye__rules_lines {
 	const char *at, *end; /* what is left of the text */
-	unsigned line;        /* of the words returned last; zero to begin with */
+	unsigned line;        /* of the words returned last */
+	size_t count;         /* of lines that had words */
 	struct sockeye__rules_error *error;
 };
 
@@ -40,8 +43,20 @@ struct sockeye__rules_word {
  * -EISDIR, -EINVAL for what else is no file. */
 int sockeye__rules_file_read(const char *path, int dir_fd, char **out_text, size_t *out_len);
 
+/* What to tell of a file that could not be read, or whose rules are wrong (then
+ * err is -EINVAL, and *error says where and why). Returns the code for it. */
+int sockeye__rules_file_fail(struct sockeye_fail *fail, const char *path, int err,
+			     const struct sockeye__rules_error *error);
+
+/* Begins with the lines of a text. Returns a copy of it, which its words are in
+ * and the caller frees; NULL when memory is lacking. *out_most is how many rules
+ * it has at most, at least 1. */
+char *sockeye__rules_begin(struct sockeye__rules_lines *lines, const char *text, size_t len,
+			   struct sockeye__rules_error *error, size_t *out_most);
+
 /* The words of the next line that has any: how many, 0 at the end, or -EINVAL
- * with *lines->error filled in, for more than `max` of them too. */
+ * with *lines->error filled in, for more than `max` of them too, and for the
+ * line after SOCKEYE__RULES_MAX of them. */
 int sockeye__rules_next(struct sockeye__rules_lines *lines, struct sockeye__rules_word *out_words,
 			size_t max);
 

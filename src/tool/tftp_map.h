@@ -17,7 +17,6 @@
 #include "proto/tftp_name.h"
 #include "tool/rules.h"
 
-#define SOCKEYE__TFTP_MAP_RULES 4096
 #define SOCKEYE__TFTP_MAP_STEPS 8192 /* matches tried for one request */
 #define SOCKEYE__TFTP_NAME_MAX  512  /* of a file below the root, with its NUL */
 
@@ -27,7 +26,12 @@ struct sockeye__tftp_map;
 /* 0, -ENOMEM, or -EINVAL with *error filled in. */
 int sockeye__tftp_map_parse(const char *text, size_t len, struct sockeye__tftp_map **out,
 			    struct sockeye__rules_error *error);
-void sockeye__tftp_map_free(struct sockeye__tftp_map *map); /* NULL is legal */
+/* The rules of a file; of none (NULL) there are none (NULL). 0, or a negative
+ * code with *fail filled in. */
+int sockeye__tftp_map_open(const char *path, struct sockeye__tftp_map **out,
+			   struct sockeye_fail *fail);
+void sockeye__tftp_map_free(struct sockeye__tftp_map *map);          /* NULL is legal */
+size_t sockeye__tftp_map_count(const struct sockeye__tftp_map *map); /* so is it here */
 
 struct sockeye__tftp_mapped {
 	char name[SOCKEYE__TFTP_NAME_MAX];

@@ -1,5 +1,6 @@
 /* tftp_map_parse.c: reading a map, and saying what is wrong with it (tftp_map.h). */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -178,32 +179,14 @@ static int rule_parse(const struct sockeye__rules_lines *lines,
 	return err < 0 ? err : replacement_check(lines, rule);
 }
 
-static int rule_room(struct sockeye__tftp_map *map, const struct sockeye__rules_lines *lines)
-{
-	struct sockeye__map_rule *more;
-	size_t room = map->room ? 2 * map->room : 16;
-
-	if (map->count == SOCKEYE__TFTP_MAP_RULES)
-		return sockeye__rules_fail(lines, "more than %d rules", SOCKEYE__TFTP_MAP_RULES);
-	if (map->count < map->room)
-		return 0;
-	more = reallocarray(map->rules, room, sizeof *more);
-	if (more == NULL)
-		return -ENOMEM;
-	map->rules = more;
-	map->room = room;
-	return 0;
-}
-
 static int rules_parse(struct sockeye__tftp_map *map, struct sockeye__rules_lines *lines)
 {
 	struct sockeye__rules_word words[3];
 	int count, err;
 
 	while ((count = sockeye__rules_next(lines, words, 3)) > 0) {
-		err = rule_room(map, lines);
-		if (err == 0) /* counted even if it fails, so that its pattern is freed */
-			err = rule_parse(lines, words, count, &map->rules[map->count++]);
+		/* counted even if it fails, so that its pattern is freed */
+		err = rule_parse(lines, words, count, &map->rules[map->count++]);
 		if (err < 0)
 			return err;
 	}
@@ -214,21 +197,19 @@ int sockeye__tftp_map_parse(const char *text, size_t len, struct sockeye__tftp_m
 			    struct sockeye__rules_error *error)
 {
 	struct sockeye__tftp_map *map = calloc(1, sizeof *map);
-	struct sockeye__rules_lines lines = {.error = error};
+	struct sockeye__rules_lines lines;
+	size_t most;
 	int err = -ENOMEM;
 
 	if (map == NULL)
 		return err;
-	map->text = malloc(len + 1);
+	map->text = sockeye__rules_begin(&lines, text, len, error, &most);
+	map->rules = map->text != NULL ? calloc(most, sizeof *map->rules) : NULL;
 	map->limits = pcre2_match_context_create(NULL);
 	map->match = pcre2_match_data_create(GROUPS, NULL);
-	if (map->text != NULL && map->limits != NULL && map->match != NULL) {
+	if (map->rules != NULL && map->limits != NULL && map->match != NULL) {
 		pcre2_set_depth_limit(map->limits, DEPTH_MAX);
 		pcre2_set_heap_limit(map->limits, HEAP_MAX);
-		memcpy(map->text, text, len);
-		map->text[len] = '\0';
-		lines.at = map->text;
-		lines.end = map->text + len;
 		err = rules_parse(map, &lines);
 	}
 	if (err < 0) {
@@ -237,6 +218,30 @@ int sockeye__tftp_map_parse(const char *text, size_t len, struct sockeye__tftp_m
 	}
 	*out = map;
 	return 0;
+}
+
+int sockeye__tftp_map_open(const char *path, struct sockeye__tftp_map **out,
+			   struct sockeye_fail *fail)
+{
+	struct sockeye__rules_error error = {0};
+	char *text = NULL;
+	size_t len;
+	int err;
+
+	if (path == NULL) {
+		*out = NULL;
+		return 0;
+	}
+	err = sockeye__rules_file_read(path, AT_FDCWD, &text, &len);
+	if (err == 0)
+		err = sockeye__tftp_map_parse(text, len, out, &error);
+	free(text);
+	return err < 0 ? sockeye__rules_file_fail(fail, path, err, &error) : 0;
+}
+
+size_t sockeye__tftp_map_count(const struct sockeye__tftp_map *map)
+{
+	return map != NULL ? map->count : 0;
 }
 
 void sockeye__tftp_map_free(struct sockeye__tftp_map *map)

@@ -34,7 +34,7 @@ struct sockeye__map_rule {
 struct sockeye__tftp_map {
 	char *text;
 	struct sockeye__map_rule *rules;
-	size_t count, room;
+	size_t count;
 	pcre2_match_context *limits;
 	pcre2_match_data *match;
 };

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdint.h>
@@ -37,7 +38,7 @@ struct rule {
 struct sockeye__tftp_rules {
 	char *text;
 	struct rule *rules;
-	size_t count, room;
+	size_t count;
 };
 
 /* A word of the file made fit to be shown. */
@@ -289,24 +290,6 @@ static int rule_parse(const struct sockeye__rules_lines *lines,
 	return 0;
 }
 
-static int rule_room(struct sockeye__tftp_rules *rules, const struct sockeye__rules_lines *lines)
-{
-	struct rule *more;
-	size_t room = rules->room ? 2 * rules->room : 16;
-
-	if (rules->count == SOCKEYE__TFTP_POLICY_RULES)
-		return sockeye__rules_fail(lines, "more than %d lines of policy",
-					   SOCKEYE__TFTP_POLICY_RULES);
-	if (rules->count < rules->room)
-		return 0;
-	more = reallocarray(rules->rules, room, sizeof *more);
-	if (more == NULL)
-		return -ENOMEM;
-	rules->rules = more;
-	rules->room = room;
-	return 0;
-}
-
 /* The text is ours and the line has been read: its words can be ended. */
 static void glob_end(struct sockeye__tftp_rules *rules, const struct sockeye__rules_word *words,
 		     int count, const struct rule *rule)
@@ -322,12 +305,8 @@ static int rules_parse(struct sockeye__tftp_rules *rules, struct sockeye__rules_
 	int count, err;
 
 	while ((count = sockeye__rules_next(lines, words, WORDS)) > 0) {
-		struct rule *rule;
+		struct rule *rule = &rules->rules[rules->count++];
 
-		err = rule_room(rules, lines);
-		if (err < 0)
-			return err;
-		rule = &rules->rules[rules->count++];
 		err = rule_parse(lines, words, count, rule);
 		if (err < 0)
 			return err;
@@ -341,25 +320,46 @@ int sockeye__tftp_policy_parse(const char *text, size_t len, struct sockeye__tft
 			       struct sockeye__rules_error *error)
 {
 	struct sockeye__tftp_rules *rules = calloc(1, sizeof *rules);
-	struct sockeye__rules_lines lines = {.error = error};
+	struct sockeye__rules_lines lines;
+	size_t most;
 	int err = -ENOMEM;
 
 	if (rules == NULL)
 		return err;
-	rules->text = malloc(len + 1);
-	if (rules->text != NULL) {
-		memcpy(rules->text, text, len);
-		rules->text[len] = '\0';
-		lines.at = rules->text;
-		lines.end = rules->text + len;
+	rules->text = sockeye__rules_begin(&lines, text, len, error, &most);
+	rules->rules = rules->text != NULL ? calloc(most, sizeof *rules->rules) : NULL;
+	if (rules->rules != NULL)
 		err = rules_parse(rules, &lines);
-	}
 	if (err < 0) {
 		sockeye__tftp_policy_free(rules);
 		return err;
 	}
 	*out = rules;
 	return 0;
+}
+
+int sockeye__tftp_policy_open(const char *path, struct sockeye__tftp_rules **out,
+			      struct sockeye_fail *fail)
+{
+	struct sockeye__rules_error error = {0};
+	char *text = NULL;
+	size_t len;
+	int err;
+
+	if (path == NULL) {
+		*out = NULL;
+		return 0;
+	}
+	err = sockeye__rules_file_read(path, AT_FDCWD, &text, &len);
+	if (err == 0)
+		err = sockeye__tftp_policy_parse(text, len, out, &error);
+	free(text);
+	return err < 0 ? sockeye__rules_file_fail(fail, path, err, &error) : 0;
+}
+
+size_t sockeye__tftp_policy_count(const struct sockeye__tftp_rules *rules)
+{
+	return rules != NULL ? rules->count : 0;
 }
 
 void sockeye__tftp_policy_free(struct sockeye__tftp_rules *rules)

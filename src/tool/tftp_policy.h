@@ -14,8 +14,6 @@
 #include "proto/tftp_options.h"
 #include "tool/rules.h"
 
-#define SOCKEYE__TFTP_POLICY_RULES 4096
-
 /* On which terms a request is served. */
 struct sockeye__tftp_terms {
 	struct sockeye__tftp_policy policy;
@@ -28,7 +26,12 @@ struct sockeye__tftp_rules;
 /* 0, -ENOMEM, or -EINVAL with *error filled in. */
 int sockeye__tftp_policy_parse(const char *text, size_t len, struct sockeye__tftp_rules **out,
 			       struct sockeye__rules_error *error);
-void sockeye__tftp_policy_free(struct sockeye__tftp_rules *rules); /* NULL is legal */
+/* The rules of a file; of none (NULL) there are none (NULL). 0, or a negative
+ * code with *fail filled in. */
+int sockeye__tftp_policy_open(const char *path, struct sockeye__tftp_rules **out,
+			      struct sockeye_fail *fail);
+void sockeye__tftp_policy_free(struct sockeye__tftp_rules *rules);          /* NULL is legal */
+size_t sockeye__tftp_policy_count(const struct sockeye__tftp_rules *rules); /* so is it here */
 
 /* The defaults, and over them what the first line for this client and name says.
  * Without rules (NULL) the defaults. Returns that line, 0 for none. */

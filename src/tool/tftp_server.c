@@ -1,6 +1,5 @@
 /* tftp_server.c: the TFTP server, and the loop of one of its workers (tftp_server.h). */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,63 +23,16 @@
 
 /* --- before there are workers --- */
 
-/* What sockeye__tftp_map_parse() and sockeye__tftp_policy_parse() have in common. */
-typedef int parse_fn(const char *text, size_t len, void *out, struct sockeye__rules_error *error);
-
-static int map_parse(const char *text, size_t len, void *out, struct sockeye__rules_error *error)
-{
-	struct sockeye__tftp_map **map = out;
-
-	return sockeye__tftp_map_parse(text, len, map, error);
-}
-
-static int policy_parse(const char *text, size_t len, void *out, struct sockeye__rules_error *error)
-{
-	struct sockeye__tftp_rules **rules = out;
-
-	return sockeye__tftp_policy_parse(text, len, rules, error);
-}
-
-static int file_parse(const char *path, parse_fn *parse, void *out, struct sockeye_fail *fail)
-{
-	struct sockeye__rules_error error = {0};
-	char *text;
-	size_t len;
-	int err;
-
-	if (path == NULL)
-		return 0;
-	err = sockeye__rules_file_read(path, AT_FDCWD, &text, &len);
-	if (err < 0)
-		return sockeye__fail_set(fail, "read rules", path, err);
-	err = parse(text, len, out, &error);
-	free(text);
-	if (err == -EINVAL)
-		err = SOCKEYE_E_RULES;
-	if (err < 0) {
-		sockeye__fail_set(fail, "read rules", path, err);
-		if (error.line > 0)
-			sockeye__fail_detail(fail, "line %u: %s", error.line, error.text);
-	}
-	return err;
-}
-
-int sockeye__tftp_map_open(const char *path, struct sockeye__tftp_map **out,
-			   struct sockeye_fail *fail)
-{
-	*out = NULL;
-	return file_parse(path, map_parse, out, fail);
-}
-
 static int rules_read(struct sockeye__tftp_server *s, struct sockeye_fail *fail)
 {
 	const struct sockeye__tftp_server_config *c = &s->config;
 	struct sockeye__tftp_map *map;
-	struct sockeye__tftp_rules *policy = NULL;
+	struct sockeye__tftp_rules *policy;
 	int err = sockeye__tftp_map_open(c->map_path, &map, fail);
 
-	if (err == 0)
-		err = file_parse(c->policy_path, policy_parse, &policy, fail);
+	if (err < 0)
+		return err;
+	err = sockeye__tftp_policy_open(c->policy_path, &policy, fail);
 	if (err < 0) {
 		sockeye__tftp_map_free(map);
 		return err;

@@ -77,8 +77,4 @@ void sockeye__tftp_server_close(struct sockeye__tftp_server *server);
 
 extern const struct sockeye_service sockeye__tftp_service;
 
-/* The rules of a file; of none (NULL) there are none (NULL). */
-int sockeye__tftp_map_open(const char *path, struct sockeye__tftp_map **out,
-			   struct sockeye_fail *fail);
-
 #endif

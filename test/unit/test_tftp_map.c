@@ -269,11 +269,11 @@ static void test_too_many_rules(void **state)
 {
 	struct sockeye__rules_error error = {0};
 	struct sockeye__tftp_map *map;
-	char *text = malloc(4 * (SOCKEYE__TFTP_MAP_RULES + 1) + 1);
+	char *text = malloc(4 * (SOCKEYE__RULES_MAX + 1) + 1);
 
 	(void)state;
 	assert_non_null(text);
-	for (int i = 0; i <= SOCKEYE__TFTP_MAP_RULES; i++)
+	for (int i = 0; i <= SOCKEYE__RULES_MAX; i++)
 		strcpy(text + (size_t)i * 4, "e a\n");
 	assert_int_equal(sockeye__tftp_map_parse(text, strlen(text), &map, &error), -EINVAL);
 	assert_string_equal(error.text, "more than 4096 rules");

@@ -304,7 +304,7 @@ static void test_too_many_lines(void **state)
 {
 	struct sockeye__rules_error error = {0};
 	struct sockeye__tftp_rules *rules;
-	size_t lines = SOCKEYE__TFTP_POLICY_RULES + 1;
+	size_t lines = SOCKEYE__RULES_MAX + 1;
 	char *text = malloc(7 * lines + 1);
 
 	(void)state;
@@ -312,7 +312,7 @@ static void test_too_many_lines(void **state)
 	for (size_t i = 0; i < lines; i++)
 		strcpy(text + 7 * i, "* deny\n");
 	assert_int_equal(sockeye__tftp_policy_parse(text, 7 * lines, &rules, &error), -EINVAL);
-	assert_string_equal(error.text, "more than 4096 lines of policy");
+	assert_string_equal(error.text, "more than 4096 rules");
 	assert_int_equal(error.line, 4097);
 	assert_int_equal(sockeye__tftp_policy_parse(text, 7 * (lines - 1), &rules, &error), 0);
 	sockeye__tftp_policy_free(rules);
