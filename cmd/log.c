@@ -17,6 +17,7 @@ static const char *const kinds[] = {
     [SOCKEYE_EVENT_OPEN] = "open",       [SOCKEYE_EVENT_CLOSE] = "close",
     [SOCKEYE_EVENT_MESSAGE] = "message", [SOCKEYE_EVENT_REFUSE] = "refuse",
     [SOCKEYE_EVENT_WARNING] = "warning", [SOCKEYE_EVENT_COUNTERS] = "counters",
+    [SOCKEYE_EVENT_NOTICE] = "notice",
 };
 
 static void stamp(int64_t real_ns, char buf[32])
@@ -169,7 +170,8 @@ void log_event(void *arg, const struct sockeye_event *event)
 	struct log_line line;
 
 	if (log->quiet &&
-	    (event->kind == SOCKEYE_EVENT_WARNING || event->kind == SOCKEYE_EVENT_REFUSE))
+	    (event->kind == SOCKEYE_EVENT_WARNING || event->kind == SOCKEYE_EVENT_REFUSE ||
+	     event->kind == SOCKEYE_EVENT_NOTICE))
 		return;
 	if (!log_line_open(&line, log, event->real_ns, kinds[event->kind], event->service,
 			   event->peer, event->scheme))

@@ -10,7 +10,7 @@
 
 struct log {
 	bool json;
-	bool quiet; /* warnings and refusals are left out */
+	bool quiet; /* warnings, refusals and notices are left out */
 	bool verbose;
 };
 

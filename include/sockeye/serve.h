@@ -73,6 +73,7 @@ enum sockeye_event_kind {
 	SOCKEYE_EVENT_REFUSE,   /* a connection or datagram was turned away */
 	SOCKEYE_EVENT_WARNING,  /* something the operator should know; text, err */
 	SOCKEYE_EVENT_COUNTERS, /* SIGUSR1, or the end when verbose */
+	SOCKEYE_EVENT_NOTICE,   /* something that was asked for was done; text */
 };
 
 /* Something that happened. It and what it points to last for the call. */
@@ -84,9 +85,9 @@ struct sockeye_event {
 	const struct sockeye_sockaddr *peer; /* NULL when there is none */
 	const uint8_t *data;                 /* MESSAGE: what came, not escaped */
 	size_t data_len;
-	uint64_t bytes_in, bytes_out;            /* CLOSE */
-	const char *text;                        /* CLOSE, REFUSE, WARNING: why; may be NULL */
-	int err;                                 /* negative code behind it, 0 none */
+	uint64_t bytes_in, bytes_out; /* CLOSE */
+	const char *text;             /* CLOSE, REFUSE, WARNING, NOTICE: why or what; may be NULL */
+	int err;                      /* negative code behind it, 0 none */
 	const struct sockeye_counters *counters; /* COUNTERS */
 };
 

@@ -72,11 +72,21 @@ int sockeye__rules_file_read(const char *path, int dir_fd, char **out_text, size
 int sockeye__rules_file_fail(struct sockeye_fail *fail, const char *path, int err,
 			     const struct sockeye__rules_error *error)
 {
-	if (error->line > 0)
-		err = SOCKEYE_E_RULES;
+	char place[sizeof fail->address];
+
+	if (error->line > 0) {
+		snprintf(place, sizeof place, "%.300s:%u", path, error->line);
+		sockeye__fail_set(fail, "read rules", place, SOCKEYE_E_RULES);
+		sockeye__fail_detail(fail, "%s", error->text);
+		return SOCKEYE_E_RULES;
+	}
+	err = err == -EINVAL ? SOCKEYE_E_RULES : err;
 	sockeye__fail_set(fail, "read rules", path, err);
-	if (error->line > 0)
-		sockeye__fail_detail(fail, "line %u: %s", error->line, error->text);
+	if (err == SOCKEYE_E_RULES)
+		sockeye__fail_detail(fail, "not a regular file");
+	if (err == -EFBIG)
+		sockeye__fail_detail(fail, "rules have at most %d KiB",
+				     SOCKEYE__RULES_FILE_MAX / 1024);
 	return err;
 }
 
@@ -138,8 +148,9 @@ static int words_of(const struct sockeye__rules_lines *lines, const char *at, co
 char *sockeye__rules_begin(struct sockeye__rules_lines *lines, const char *text, size_t len,
 			   struct sockeye__rules_error *error, size_t *out_most)
 {
+	static const char bom[] = "\xef\xbb\xbf"; /* editors of Windows put it before UTF-8 */
+	size_t skipped = len >= 3 && memcmp(text, bom, 3) == 0 ? 3 : 0, most = 1;
 	char *copy = malloc(len + 1);
-	size_t most = 1;
 
 	if (copy == NULL)
 		return NULL;
@@ -147,7 +158,8 @@ char *sockeye__rules_begin(struct sockeye__rules_lines *lines, const char *text,
 	copy[len] = '\0';
 	for (size_t i = 0; i < len && most < SOCKEYE__RULES_MAX; i++)
 		most += copy[i] == '\n';
-	*lines = (struct sockeye__rules_lines){.at = copy, .end = copy + len, .error = error};
+	*lines =
+	    (struct sockeye__rules_lines){.at = copy + skipped, .end = copy + len, .error = error};
 	*out_most = most;
 	return copy;
 }

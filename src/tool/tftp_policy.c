@@ -169,11 +169,37 @@ int sockeye__tftp_refuse_parse(const char *text, size_t len, unsigned *out_refus
 	return 0;
 }
 
+/* fnmatch(3) takes a [ without its ] for itself, and a rule to deny what it was
+ * meant for is passed by. */
+static bool glob_is_whole(struct sockeye__rules_word glob)
+{
+	bool in_class = false;
+	size_t first = 0; /* a ] here is one of the class */
+
+	for (size_t i = 0; i < glob.len; i++) {
+		char c = glob.at[i];
+
+		if (c == '\\' && ++i == glob.len)
+			return false;
+		if (c == '[' && !in_class) {
+			in_class = true;
+			first = i + 1;
+			first += first < glob.len && strchr("!^", glob.at[first]) != NULL;
+		} else if (c == ']' && in_class && i != first) {
+			in_class = false;
+		}
+	}
+	return !in_class;
+}
+
 static int name_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
 		    struct rule *rule)
 {
 	if (value.len == 0)
 		return sockeye__rules_fail(lines, "name= without a pattern");
+	if (!glob_is_whole(value))
+		return sockeye__rules_fail(lines, "name=%s: a [ without ], or \\ at its end",
+					   shown(value).text);
 	rule->glob = value.at;
 	return 0;
 }

@@ -1,11 +1,13 @@
 /* tftp_server.c: the TFTP server, and the loop of one of its workers (tftp_server.h). */
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -160,19 +162,59 @@ static int worker_open(struct sockeye__tftp_worker *w)
 	return err;
 }
 
+/* What every worker finds in the same way, one of them says. */
+static bool speaks(const struct sockeye__tftp_worker *w)
+{
+	return w->w->index == sockeye__resident_first(w->w->server);
+}
+
+/* Clients are told "Permission denied" of every file, and nobody why. */
+static void root_check(const struct sockeye__tftp_worker *w)
+{
+	const struct sockeye__tftp_store *store = &w->server->store;
+	struct stat st;
+	char text[512];
+
+	if (!speaks(w) || fstatat(store->root, ".", &st, 0) == 0 || errno != EACCES)
+		return;
+	snprintf(text, sizeof text,
+		 "every request will be refused: user %u has no x permission on the root folder %s",
+		 (unsigned)geteuid(), store->config.root);
+	sockeye__warn(w->w, text, -EACCES);
+}
+
+static void rules_tell(const struct sockeye__tftp_worker *w)
+{
+	size_t map = sockeye__tftp_map_count(w->server->map);
+	size_t policy = sockeye__tftp_policy_count(w->server->policy);
+	char text[96];
+
+	snprintf(text, sizeof text, "rules read again: %zu map rule%s, %zu policy rule%s", map,
+		 &"s"[map == 1], policy, &"s"[policy == 1]);
+	sockeye__event(
+	    w->w->server->opts,
+	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_NOTICE, .service = "tftp", .text = text});
+}
+
 static void reload(struct sockeye__tftp_worker *w)
 {
 	struct signalfd_siginfo si;
 	struct sockeye_fail fail;
-	char text[256];
+	char text[768];
+	size_t len;
+	int err;
 
 	while (read(w->signals, &si, sizeof si) == (ssize_t)sizeof si)
 		;
-	/* Every worker finds the same wrong. */
-	if (rules_read(w->server, &fail) < 0 &&
-	    w->w->index == sockeye__resident_first(w->w->server)) {
-		sockeye_fail_text(&fail, text, sizeof text);
+	err = rules_read(w->server, &fail);
+	if (!speaks(w))
+		return;
+	if (err < 0) {
+		len = (size_t)snprintf(text, sizeof text, "the old rules stay: ");
+		sockeye_fail_text(&fail, text + len, sizeof text - len);
 		sockeye__warn(w->w, text, 0);
+	} else {
+		rules_tell(w);
 	}
 }
 
@@ -379,6 +421,7 @@ static void run(struct sockeye__worker *worker, const void *config)
 		_exit(1);
 	}
 	sockeye__tftp_store_refresh(&w->server->store);
+	root_check(w);
 	w->server->store.confined = sockeye__tftp_sandbox(w->server) == 0;
 	loop(w);
 	sockeye__timers_fini(&w->timers);

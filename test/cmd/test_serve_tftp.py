@@ -51,6 +51,7 @@ def serve(ready, tmp_path):
     """One worker that serves the folder root."""
     root, log = tmp_path / "root", tmp_path / "log"
     root.mkdir()
+    root.chmod(0o755)
 
     def start(*args):
         with open(log, "wb") as file:
@@ -75,6 +76,50 @@ def test_new_rules_for_new_workers(serve, tmp_path):
     os.kill(first, signal.SIGKILL)
     until(lambda: server.workers() not in ([], [first]), "another worker")
     assert code_of(server.ask(RRQ, "secret")[1]) == 2
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_rules_read_again(serve, tmp_path, form):
+    """One process says so, and how many there are: not each of them."""
+    (tmp_path / "map").write_text("# none\n")
+    (tmp_path / "policy").write_text("")
+    server = serve("--workers", 3, "--map", tmp_path / "map", "--policy", tmp_path / "policy",
+                   "--log", form)
+    until(lambda: len(server.workers()) == 3, "workers")
+    (tmp_path / "map").write_text("e a\n\nr b c\n")
+    (tmp_path / "policy").write_text("* deny\n")
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: b"rules read again: 2 map rules, 1 policy rule" in server.log.read_bytes(),
+          "the notice")
+    (tmp_path / "policy").write_text("* window=1\n* deny all\n")
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: b"the old rules stay: read rules " in server.log.read_bytes(), "the warning")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(WAIT_S) == 0
+    lines = server.log.read_text().splitlines()
+    assert len(lines) == 2
+    if form == "json":
+        first, second = server.events()
+        assert first["event"] == "notice" and first["service"] == "tftp"
+        assert second["event"] == "warning" and f"{tmp_path}/policy:2: " in second["text"]
+    else:
+        assert " notice tftp: rules read again" in lines[0] and " warning: " in lines[1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_root_that_the_user_may_not_search(serve):
+    """Clients are told no more than "Permission denied"; who runs the server, why."""
+    server = serve("--user", "nobody")
+    assert code_of(server.ask(RRQ, "f")[1]) == 1
+    assert not server.events(event="warning")
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(WAIT_S) == 0
+    server.root.chmod(0o700)
+    server = serve("--user", "nobody", "--workers", 2)
+    assert code_of(server.ask(RRQ, "f")[1]) == 2
+    (warning,) = until(lambda: server.events(event="warning"), "a warning")
+    assert "every request will be refused" in warning["text"] and str(server.root) in warning["text"]
+    assert warning["error"] == "EACCES"
 
 
 def test_text_that_became_shorter(serve):

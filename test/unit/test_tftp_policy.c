@@ -269,6 +269,12 @@ static void test_wrong_policies(void **state)
 	     "refuse: unknown option 'none' (there are blksize blksize2 timeout utimeout tsize "
 	     "windowsize rollover none)"},
 	    {"* name= deny", 1, "name= without a pattern"},
+	    {"* name=a[b deny", 1, "name=a[b: a [ without ], or \\ at its end"},
+	    {"* name=[]a deny", 1, "name=[]a: a [ without ], or \\ at its end"},
+	    {"* name=[!] deny", 1, "name=[!]: a [ without ], or \\ at its end"},
+	    {"* name=[a\\] deny", 1, "name=[a\\\\]: a [ without ], or \\ at its end"},
+	    {"* \"name=a\\", 1, "a quote is not closed"},
+	    {"* deny name=a\\", 1, "name=a\\\\: a [ without ], or \\ at its end"},
 	    {"* name=a name=b deny", 1, "name= twice"},
 	    {"* window=1 window=1", 1, "window= twice"},
 	    {"* deny deny", 1, "deny twice"},
