@@ -2,7 +2,7 @@
 #include "log_tftp.h"
 
 #include "report.h"
-#include "transfers.h"
+#include "tftp_json.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,22 +16,6 @@
 static const char *result(const struct sockeye__tftp_report *r)
 {
 	return r->done ? "done" : r->probe ? "probe" : r->refused ? "refused" : "failed";
-}
-
-static double seconds(const struct sockeye__tftp_report *r)
-{
-	return (double)r->elapsed_ns / 1e9;
-}
-
-static double rate(const struct sockeye__tftp_report *r)
-{
-	return r->elapsed_ns > 0 ? (double)r->octets / seconds(r) : 0;
-}
-
-/* Blocks sent or received more than once, in octets. */
-static uint64_t wasted(const struct sockeye__tftp_report *r)
-{
-	return r->count.resent * r->blksize;
 }
 
 static void text_escaped(FILE *out, const void *data, size_t len)
@@ -54,16 +38,18 @@ static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 		fputc('"', out);
 	}
 	if (!r->refused) {
-		fprintf(out, " %s bytes=%" PRIu64 " seconds=%.3f rate=%.0f",
-			r->netascii ? "netascii" : "octet", r->octets, seconds(r), rate(r));
+		fprintf(out, " %s octets=%" PRIu64 " seconds=%.3f octets_per_s=%.0f",
+			r->netascii ? "netascii" : "octet", r->octets, (double)r->elapsed_ns / 1e9,
+			tftp_octets_per_s(r->octets, r->elapsed_ns));
 		for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
 			if (sockeye__tftp_has(&r->options, i))
 				fprintf(out, " %s=%" PRIu64, sockeye__tftp_option_name(i),
 					r->options.value[i]);
 		fprintf(out,
-			" blocks=%" PRIu64 " resent=%" PRIu64 " wasted=%" PRIu64
+			" blocks=%" PRIu64 " resent=%" PRIu64 " wasted_octets=%" PRIu64
 			" timeouts=%" PRIu64,
-			r->count.blocks, r->count.resent, wasted(r), r->count.timeouts);
+			r->count.blocks, r->count.resent, tftp_wasted_octets(&r->count, r->blksize),
+			r->count.timeouts);
 	}
 	fprintf(out, " %s", result(r));
 	if (r->code >= 0)
@@ -89,37 +75,28 @@ static void set_escaped(json_t *object, const char *key, const void *data, size_
 	json_object_set_new(object, key, json_string(shown));
 }
 
-static void set_integer(json_t *object, const char *key, uint64_t value)
-{
-	json_object_set_new(object, key, json_integer((json_int_t)value));
-}
-
 static void json_transfer(json_t *object, const struct sockeye__tftp_report *r)
 {
+	struct tftp_facts facts = {
+	    .netascii = r->netascii,
+	    .code = r->code,
+	    .peer_text = r->peer_text,
+	    .count = r->refused ? NULL : &r->count,
+	    .options = &r->options,
+	    .blksize = r->blksize,
+	    .window = r->window,
+	    .octets = r->octets,
+	    .ns = r->elapsed_ns,
+	};
+
 	json_object_set_new(object, "op", json_string(r->upload ? "put" : "get"));
 	set_escaped(object, "file", r->name, strlen(r->name));
 	set_escaped(object, "asked", r->asked.at, r->asked.len);
-	json_object_set_new(object, "mode", json_string(r->netascii ? "netascii" : "octet"));
 	json_object_set_new(object, "result", json_string(result(r)));
 	json_object_set_new(object, "text", json_string(r->text));
-	if (r->code >= 0)
-		json_object_set_new(object, "code", json_integer(r->code));
-	if (r->peer_text.len > 0)
-		set_escaped(object, "peer_text", r->peer_text.at, r->peer_text.len);
 	if (r->err != 0)
 		json_object_set_new(object, "error", json_string(sockeye_error_name(r->err)));
-	if (r->refused)
-		return;
-	set_integer(object, "bytes", r->octets);
-	json_object_set_new(object, "seconds", json_real(seconds(r)));
-	json_object_set_new(object, "rate", json_real(rate(r)));
-	json_object_set_new(object, "options", tftp_options_json(&r->options));
-	set_integer(object, "blksize", r->blksize);
-	set_integer(object, "windowsize", r->window);
-	set_integer(object, "blocks", r->count.blocks);
-	set_integer(object, "resent", r->count.resent);
-	set_integer(object, "wasted", wasted(r));
-	set_integer(object, "timeouts", r->count.timeouts);
+	tftp_json(object, &facts);
 }
 
 static void write_line(const struct log *log, const struct sockeye__tftp_report *r)
@@ -143,7 +120,7 @@ static void write_suppressed(const struct log *log, uint64_t count)
 	if (!log_line_open(&line, log, sockeye_now().real_ns, "warning", "tftp", NULL, SOCKEYE_UDP))
 		return;
 	if (line.object != NULL)
-		set_integer(line.object, "not_logged", count);
+		json_object_set_new(line.object, "not_logged", json_integer((json_int_t)count));
 	else
 		fprintf(line.out, ": %" PRIu64 " requests that came to nothing were not logged",
 			count);

@@ -12,6 +12,7 @@
 
 #include "report.h"
 #include "stop.h"
+#include "tftp_json.h"
 #include "tool/tftp_policy.h"
 
 #define FIELD(field) offsetof(struct transfer_opts, field)
@@ -155,81 +156,57 @@ static void say_done(const struct transfers *t, const struct transfer *file,
 		report_verbose(&t->o->common, "%s: nobody reads standard output any more", name);
 		return;
 	}
-	report_say(
-	    &t->o->common, "%s: %s in %.*f s, %s, blksize %u window %u, %llu blocks resent%s", name,
-	    sockeye__octets_text(end->octets, octets),
-	    seconds < 1     ? 3
-	    : seconds < 100 ? 1
-			    : 0,
-	    seconds, sockeye__rate_text(seconds > 0 ? (double)end->octets / seconds : 0, rate),
-	    end->blksize, end->window, (unsigned long long)end->count.resent,
-	    end->plain ? ", without options" : "");
+	report_say(&t->o->common,
+		   "%s: %s in %.*f s, %s, blksize %u window %u, %llu blocks resent%s", name,
+		   sockeye__octets_text(end->octets, octets),
+		   seconds < 1     ? 3
+		   : seconds < 100 ? 1
+				   : 0,
+		   seconds, sockeye__rate_text(tftp_octets_per_s(end->octets, end->ns), rate),
+		   end->blksize, end->window, (unsigned long long)end->count.resent,
+		   end->plain ? ", without options" : "");
 }
 
-json_t *tftp_options_json(const struct sockeye__tftp_options *options)
+static void error_json(json_t *event, const struct sockeye_fail *fail)
 {
-	json_t *object = json_object();
-
-	for (enum sockeye__tftp_option i = 0; object && i < SOCKEYE__TFTP_OPTIONS; i++)
-		if (sockeye__tftp_has(options, i))
-			json_object_set_new(object, sockeye__tftp_option_name(i),
-					    json_integer((json_int_t)options->value[i]));
-	return object;
-}
-
-static void error_json(json_t *event, const struct sockeye__tftp_end *end)
-{
-	const struct sockeye_fail *fail = &end->fail;
-	char text[4 * SOCKEYE__TFTP_TEXT_MAX + 1];
-
 	json_object_set_new(event, "error", json_string(sockeye_error_name(fail->err)));
 	json_object_set_new(event, "text", json_string(sockeye_error_text(fail->err)));
 	if (fail->detail[0])
 		json_object_set_new(event, "detail", report_string(fail->detail));
 	if (strcmp(fail->op, "get") != 0 && strcmp(fail->op, "put") != 0)
 		json_object_set_new(event, "step", json_string(fail->op));
-	if (end->peer_error) {
-		sockeye_escape(end->text, end->text_len, text, sizeof(text));
-		json_object_set_new(event, "peer_code", json_integer(end->code));
-		json_object_set_new(event, "peer_text", json_string(text));
-	}
-}
-
-/* How it went, also when it failed. */
-static void counters_json(json_t *event, const struct sockeye__tftp_end *end)
-{
-	const struct sockeye__tftp_counters *c = &end->count;
-	json_t *more = json_pack(
-	    "{so sb si si sI sI sI sI sI sI}", "options", tftp_options_json(&end->options),
-	    "without_options", end->plain, "blksize", end->blksize, "window", end->window, "blocks",
-	    (json_int_t)c->blocks, "resent", (json_int_t)c->resent, "wasted_octets",
-	    (json_int_t)c->resent * end->blksize, "timeouts", (json_int_t)c->timeouts, "gaps",
-	    (json_int_t)c->gaps, "ignored", (json_int_t)c->ignored);
-
-	json_object_update(event, more);
-	json_decref(more);
 }
 
 static void tell_json(const struct transfers *t, const struct transfer *file,
 		      const struct sockeye__tftp_end *end)
 {
 	bool failed = end->fail.err < 0;
+	struct tftp_facts facts = {
+	    .netascii = file->addr.netascii,
+	    .code = end->code,
+	    .peer_text = {end->text, end->text_len},
+	    .count = &end->count,
+	    .options = &end->options,
+	    .blksize = end->blksize,
+	    .window = end->window,
+	    .octets = end->octets,
+	    .ns = end->ns,
+	};
 	char peer[128];
 	json_t *event =
-	    json_pack("{ss ss so so so sI sf si}", "event", failed ? "error" : "transfer", "op",
+	    json_pack("{ss ss so so so si sb}", "event", failed ? "error" : "transfer", "op",
 		      t->command->name, "address", report_string(file->address), "file",
 		      file->path[0] ? report_string(file->path) : json_null(), "error", json_null(),
-		      "octets", (json_int_t)end->octets, "seconds", (double)end->ns / 1e9, "exit",
-		      sockeye_error_exit(end->fail.err));
+		      "exit", sockeye_error_exit(end->fail.err), "without_options", end->plain);
 
 	if (event && failed)
-		error_json(event, end);
+		error_json(event, &end->fail);
 	if (event && end->answered) {
 		sockeye_sockaddr_print(&end->peer, peer, sizeof(peer));
 		json_object_set_new(event, "peer", report_string(peer));
 	}
 	if (event)
-		counters_json(event, end);
+		tftp_json(event, &facts);
 	report_json(event);
 }
 

@@ -2,8 +2,6 @@
 #ifndef SOCKEYE_CMD_TRANSFERS_H
 #define SOCKEYE_CMD_TRANSFERS_H
 
-#include <jansson.h>
-
 #include <sockeye/addr.h>
 
 #include "cli.h"
@@ -61,8 +59,5 @@ void transfers_resolve(struct transfers *t);
 /* Looks all up, runs, reports: the exit code. */
 int transfers_run(struct transfers *t);
 void transfers_close(struct transfers *t);
-
-/* The options that were granted, in a document of the client's or the server's. */
-json_t *tftp_options_json(const struct sockeye__tftp_options *options);
 
 #endif

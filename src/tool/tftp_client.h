@@ -46,8 +46,8 @@ struct sockeye__tftp_end {
 	struct sockeye_fail fail; /* err is 0 when all is well */
 	bool answered;            /* by `peer` */
 	struct sockeye_sockaddr peer;
-	bool peer_error; /* the server's ERROR: */
-	uint16_t code;
+	int code;        /* of an ERROR, either way; -1 none */
+	bool peer_error; /* it was the server's, which said: */
 	size_t text_len;
 	uint8_t text[SOCKEYE__TFTP_TEXT_MAX]; /* a stranger's octets */
 	bool plain;                           /* it was asked again, without options */

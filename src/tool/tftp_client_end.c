@@ -22,6 +22,8 @@ static void sum_up(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	struct sockeye__tftp_end *end = &r->end;
 
+	if (!end->peer_error)
+		end->code = r->x.error_text != NULL ? r->x.error_code : -1;
 	end->plain = r->plain;
 	end->options = r->x.options;
 	end->blksize = r->x.blksize;
@@ -82,10 +84,10 @@ static void refused(struct sockeye__tftp_run *r, uint64_t now_ns)
 	int len = (int)(end->text_len < TEXT_SHOWN ? end->text_len : TEXT_SHOWN);
 	bool same;
 
-	if (end->code < sizeof meanings / sizeof meanings[0])
+	if ((size_t)end->code < sizeof meanings / sizeof meanings[0])
 		meaning = meanings[end->code];
 	same = strlen(meaning) == end->text_len && strncasecmp(meaning, text, end->text_len) == 0;
-	snprintf(detail, sizeof detail, "error %u%s%s%s%.*s%s", end->code, same ? "" : ", ",
+	snprintf(detail, sizeof detail, "error %d%s%s%s%.*s%s", end->code, same ? "" : ", ",
 		 same ? "" : meaning, len > 0 ? ": \"" : "", len, text, len > 0 ? "\"" : "");
 	sockeye__tftp_run_fail(r, NULL, NULL, SOCKEYE_E_PEER, detail, now_ns);
 }

@@ -2,11 +2,12 @@
 import concurrent.futures
 import hashlib
 import os
+import re
 import subprocess
 
 import pytest
 
-from conftest import SOCKEYE, WAIT_S, events
+from conftest import ROOT, SOCKEYE, WAIT_S, events, read_events
 
 SIZES = [0, 1, 511, 512, 513, 16383, 16384, 16385, 1 << 20]
 
@@ -40,6 +41,33 @@ def test_there_and_back(serve, run, tmp_path, args, single):
         assert (tmp_path / "root" / "in" / f"{size}").read_bytes() == octets(size)
         assert run("get", "-q", *args, f"{url}/in/{size}", cwd=tmp_path).returncode == 0
         assert (tmp_path / f"{size}").read_bytes() == octets(size)
+
+
+def members(heading):
+    """Of documents, as the manual lists them below a sentence."""
+    page = (ROOT / "man" / "sockeye-tftp.7").read_text()
+    return set(re.findall(r"^\.It Sq (\w+)", page.partition(heading)[2].partition(".El")[0], re.M))
+
+
+@pytest.mark.parametrize("op, name, code", [("get", "there", 0), ("get", "none", 8), ("put", "in", 0),
+                                            ("put", "no/in", 8)])
+def test_both_ends_say_the_same_in_the_same_words(ready, run, tmp_path, op, name, code):
+    (tmp_path / "there").write_bytes(octets(1000))
+    server, [url] = ready("serve", "tftp", "udp://127.0.0.1:0", "--root", tmp_path, "--upload",
+                          "--log", "json", stdout=subprocess.DEVNULL)
+    url = f"{url.replace('udp:', 'tftp:')}/{name};mode=netascii"
+    done = run(op, "--json", *["there"] * (op == "put"), url, *["-o", "here"] * (op == "get"),
+               cwd=tmp_path)
+    assert done.returncode == code
+    [ours], theirs = events(done.stdout), read_events(server.stderr, "transfer")[-1]
+    common = members("at both ends")
+    assert set(ours) <= common | members("Only a client has")
+    assert set(theirs) <= common | members("Only the server has")
+    both = set(ours) & set(theirs)
+    assert both <= common and both >= ({"code"} if code else common - {"code", "peer_text", "text",
+                                                                      "error"})
+    for key in both - {"event", "file", "peer", "seconds", "octets_per_s", "text", "error"}:
+        assert ours[key] == theirs[key], key
 
 
 def test_pipes(serve, run):

@@ -143,7 +143,7 @@ def test_options_that_are_refused(netns, tmp_path, root, server):
     with serving(server, root) as port:
         done = told(transfer("sockeye", "get", port, "file", tmp_path / "got", json=True,
                              blksize=8, window=16))
-    assert done["without_options"] and done["blksize"] == 512 and done["window"] == 1
+    assert done["without_options"] and done["blksize"] == 512 and done["windowsize"] == 1
     same((tmp_path / "got").read_bytes(), data)
 
 

@@ -62,7 +62,7 @@ def test_stranger(file, packet, where):
         peer.says(ack(number))
         peer.gets(block(number + 1))
     peer.says(ack(9))
-    assert server.transfer()["bytes"] == len(TEXT)
+    assert server.transfer()["octets"] == len(TEXT)
 
 
 @case(81)
@@ -225,8 +225,8 @@ def test_new_request_of_a_peer_with_a_transfer(file, single, started):
     assert packet == data(1, b"the other")
     peer.says(ack(1))
     peer.silent(0.3)
-    assert server.transfer(file="g")["bytes"] == 9
-    assert server.transfer(file="f")["bytes"] < len(TEXT)
+    assert server.transfer(file="g")["octets"] == 9
+    assert server.transfer(file="f")["octets"] < len(TEXT)
 
 
 @case(90)

@@ -172,7 +172,7 @@ def test_last_ack_lost(file):
         peer.says(data(1, b"all"))
         peer.gets_again(ack(1))
     assert (server.root / "new").read_bytes() == b"all"
-    assert server.transfer(file="new")["bytes"] == 3
+    assert server.transfer(file="new")["octets"] == 3
 
 
 @case(70)
@@ -186,7 +186,7 @@ def test_last_ack_never_comes(serve, size):
     peer.gets(data(1, TEXT[:size]))
     peer.gets_again(data(1, TEXT[:size]))
     event = server.transfer()
-    assert (event["result"], event["bytes"]) == ("done", size)
+    assert (event["result"], event["octets"]) == ("done", size)
     assert event["text"] != "done"
 
 
@@ -297,7 +297,7 @@ def test_strays_inside_a_transfer(file, stray):
     peer.says(ack(8))
     peer.gets(data(9))
     peer.says(ack(9))
-    assert server.transfer()["bytes"] == 8192
+    assert server.transfer()["octets"] == 8192
 
 
 @case(80)
@@ -320,7 +320,7 @@ def test_upload_request_in_the_middle(file, options, where):
     peer.says(data(3, b"end"))
     peer.gets(ack(3))
     assert (server.root / "new").read_bytes() == TEXT[:1024] + b"end"
-    assert server.transfer()["bytes"] == 1027
+    assert server.transfer()["octets"] == 1027
 
 
 def test_slow_writer(file):
@@ -410,7 +410,7 @@ def test_another_request_from_the_port_of_a_transfer(file):
     peer.had.append(block(1))
     assert peer.hears()[4:] == b"the other"
     peer.says(ack(1))
-    assert server.transfer(file="g")["bytes"] == 9
+    assert server.transfer(file="g")["octets"] == 9
 
 
 @case(13)

@@ -256,7 +256,7 @@ def test_lost_oack(file):
     peer.says(ack(2))
     peer.gets(data(3))
     peer.says(ack(3))
-    assert server.transfer()["bytes"] == 2048
+    assert server.transfer()["octets"] == 2048
 
 
 @case(54)
@@ -316,7 +316,7 @@ def test_request_again(file, options, single):
         peer.says(ack(number))
         assert peer.hears()[:4] == data(number + 1)
     peer.says(ack(blocks))
-    assert server.transfer()["bytes"] == 2048
+    assert server.transfer()["octets"] == 2048
     peer.quiet(0.3)
     assert len(server.transfers()) == 1
 
@@ -334,4 +334,4 @@ def test_upload_request_again(file):
     peer.quiet(0.5)
     peer.says(data(1, b"abc"))
     peer.gets(ack(1))
-    assert server.transfer()["bytes"] == 3
+    assert server.transfer()["octets"] == 3

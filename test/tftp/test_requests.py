@@ -21,7 +21,7 @@ def test_sizes(serve, size, blocks):
         peer.says(ack(number))
         at += length
     peer.quiet()
-    assert server.transfer()["bytes"] == size
+    assert server.transfer()["octets"] == size
 
 
 @case(5)

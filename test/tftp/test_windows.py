@@ -50,7 +50,7 @@ def test_three_acks(down):
     peer.gets(block(9), block(10, total=9 * 512 + 100))
     peer.says(ack(10))
     peer.quiet()
-    assert server.transfer()["bytes"] == 9 * 512 + 100
+    assert server.transfer()["octets"] == 9 * 512 + 100
 
 
 @case(94)
@@ -185,7 +185,7 @@ def test_doubles_in_a_window(up):
     peer.says(data(9, b"x"), data(9, b"x"))
     peer.gets(ack(9))
     assert (server.root / "new").read_bytes() == TEXT[:8 * 512] + b"x"
-    assert server.transfer()["bytes"] == 8 * 512 + 1
+    assert server.transfer()["octets"] == 8 * 512 + 1
 
 
 @case(102)

@@ -1,0 +1,55 @@
+/* tftp_json.c: a TFTP transfer as members of a document (tftp_json.h). */
+#include "tftp_json.h"
+
+#include <sockeye/text.h>
+
+double tftp_octets_per_s(uint64_t octets, uint64_t ns)
+{
+	return ns > 0 ? (double)octets / ((double)ns / 1e9) : 0;
+}
+
+uint64_t tftp_wasted_octets(const struct sockeye__tftp_counters *count, uint16_t blksize)
+{
+	return count->resent * blksize;
+}
+
+static json_t *options_json(const struct sockeye__tftp_options *options)
+{
+	json_t *object = json_object();
+
+	for (enum sockeye__tftp_option i = 0; object && i < SOCKEYE__TFTP_OPTIONS; i++)
+		if (sockeye__tftp_has(options, i))
+			json_object_set_new(object, sockeye__tftp_option_name(i),
+					    json_integer((json_int_t)options->value[i]));
+	return object;
+}
+
+static void transfer_json(json_t *object, const struct tftp_facts *f)
+{
+	const struct sockeye__tftp_counters *c = f->count;
+	json_t *more = json_pack(
+	    "{sI sf sf so si si sI sI sI sI sI sI}", "octets", (json_int_t)f->octets, "seconds",
+	    (double)f->ns / 1e9, "octets_per_s", tftp_octets_per_s(f->octets, f->ns), "options",
+	    options_json(f->options), "blksize", f->blksize, "windowsize", f->window, "blocks",
+	    (json_int_t)c->blocks, "resent", (json_int_t)c->resent, "wasted_octets",
+	    (json_int_t)tftp_wasted_octets(c, f->blksize), "timeouts", (json_int_t)c->timeouts,
+	    "gaps", (json_int_t)c->gaps, "ignored", (json_int_t)c->ignored);
+
+	json_object_update(object, more);
+	json_decref(more);
+}
+
+void tftp_json(json_t *object, const struct tftp_facts *f)
+{
+	char shown[1024];
+
+	json_object_set_new(object, "mode", json_string(f->netascii ? "netascii" : "octet"));
+	if (f->code >= 0)
+		json_object_set_new(object, "code", json_integer(f->code));
+	if (f->peer_text.len > 0) {
+		sockeye_escape(f->peer_text.at, f->peer_text.len, shown, sizeof(shown));
+		json_object_set_new(object, "peer_text", json_string(shown));
+	}
+	if (f->count)
+		transfer_json(object, f);
+}

@@ -1,0 +1,34 @@
+/*
+ * tftp_json.h: what a document says of a TFTP transfer, be it the client's (get,
+ * put) or the server's log. sockeye-tftp(7) has the list.
+ */
+#ifndef SOCKEYE_CMD_TFTP_JSON_H
+#define SOCKEYE_CMD_TFTP_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/tftp_transfer.h"
+
+struct tftp_facts {
+	bool netascii;
+	int code;                         /* of the ERROR that ended it, either way; -1 none */
+	struct sockeye__octets peer_text; /* what the peer's said */
+
+	/* How it went, also when it failed. */
+	const struct sockeye__tftp_counters *count;  /* NULL: nothing has begun */
+	const struct sockeye__tftp_options *options; /* granted */
+	uint16_t blksize, window;
+	uint64_t octets, ns;
+};
+
+void tftp_json(json_t *object, const struct tftp_facts *facts);
+
+/* 0 while no time has passed. */
+double tftp_octets_per_s(uint64_t octets, uint64_t ns);
+
+/* Blocks that were sent or received more than once. */
+uint64_t tftp_wasted_octets(const struct sockeye__tftp_counters *count, uint16_t blksize);
+
+#endif
