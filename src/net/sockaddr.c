@@ -152,18 +152,26 @@ uint16_t sockeye_sockaddr_port(const struct sockeye_sockaddr *name)
 	}
 }
 
+static bool ipv4_equal(const struct sockaddr_in *a, const struct sockaddr_in *b)
+{
+	return a->sin_port == b->sin_port && a->sin_addr.s_addr == b->sin_addr.s_addr;
+}
+
 bool sockeye_sockaddr_equal(const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b)
 {
-	struct sockeye_sockaddr x = sockeye__sockaddr_unmapped(a),
-				y = sockeye__sockaddr_unmapped(b);
-	int family = family_of(&x);
+	struct sockeye_sockaddr x, y;
+	int family;
 
+	if (family_of(a) == AF_INET && family_of(b) == AF_INET) /* for each packet: no copies */
+		return ipv4_equal(&a->u.in, &b->u.in);
+	x = sockeye__sockaddr_unmapped(a);
+	y = sockeye__sockaddr_unmapped(b);
+	family = family_of(&x);
 	if (family != family_of(&y))
 		return false;
 	switch (family) {
 	case AF_INET:
-		return x.u.in.sin_port == y.u.in.sin_port &&
-		       x.u.in.sin_addr.s_addr == y.u.in.sin_addr.s_addr;
+		return ipv4_equal(&x.u.in, &y.u.in);
 	case AF_INET6:
 		return x.u.in6.sin6_port == y.u.in6.sin6_port &&
 		       x.u.in6.sin6_scope_id == y.u.in6.sin6_scope_id &&

@@ -310,7 +310,7 @@ static int begin(struct request *r, struct sockeye__tftp_serving *s)
 	if (err < 0)
 		return err;
 	if (r->upload && s->own_socket)
-		sockeye__dgram_join(s->wire.fd);
+		sockeye__tftp_wire_join(&s->wire);
 	sockeye__tftp_serving_begin(r->w, s, &config);
 	return 0;
 }

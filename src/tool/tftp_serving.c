@@ -301,9 +301,9 @@ void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye_
 	int rounds = uploads(s) ? RECEIVES_MAX : 1;
 
 	for (int i = 0; i < rounds && !s->closed; i++) {
-		struct sockeye_dgram from;
+		struct sockeye_sockaddr from;
 		size_t segment;
-		ssize_t n = sockeye__tftp_wire_recv(s->wire.fd, w->in, &from, &segment);
+		ssize_t n = sockeye__tftp_wire_recv_own(&s->wire, w->in, &from, &segment);
 
 		if (n == -EAGAIN && i > 0)
 			return;
@@ -316,11 +316,11 @@ void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye_
 				sockeye__tftp_serving_refused(w, s, err);
 			return;
 		}
-		if (sockeye_sockaddr_equal(&from.peer, &s->wire.to.peer))
+		if (sockeye_sockaddr_equal(&from, &s->wire.to.peer))
 			sockeye__tftp_serving_datagram(w, s, w->in, (size_t)n, segment);
 		else
 			sockeye__tftp_wire_reject(s->strangers >= 0 ? s->strangers : s->wire.fd,
-						  &from.peer, w->in, (size_t)n);
+						  &from, w->in, (size_t)n);
 	}
 }
 

@@ -193,6 +193,40 @@ ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 	return n;
 }
 
+void sockeye__tftp_wire_join(struct sockeye__tftp_wire *w)
+{
+	sockeye__dgram_join(w->fd);
+	w->joined = true;
+}
+
+ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
+				    uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
+				    struct sockeye_sockaddr *out_peer, size_t *out_segment)
+{
+	struct sockeye_sockaddr from = w->to.peer;
+	socklen_t len = sizeof from.u;
+	ssize_t n;
+
+	if (w->joined) {
+		struct sockeye_dgram d;
+
+		n = sockeye__tftp_wire_recv(w->fd, buf, &d, out_segment);
+		if (n >= 0)
+			*out_peer = d.peer;
+		return n;
+	}
+	n = w->connected ? recv(w->fd, buf, SOCKEYE__TFTP_WIRE_BYTES, MSG_DONTWAIT)
+			 : recvfrom(w->fd, buf, SOCKEYE__TFTP_WIRE_BYTES, MSG_DONTWAIT, &from.u.sa,
+				    &len);
+	if (n < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	if (!w->connected)
+		from.len = sockeye__name_len(len);
+	*out_peer = from;
+	*out_segment = (size_t)n;
+	return n;
+}
+
 /* Whether there was anything. */
 static bool errors_take(int fd, const struct sockeye_sockaddr *peer, int *out_err)
 {
@@ -252,10 +286,19 @@ static bool may_be_of_icmp(int err)
 	}
 }
 
+/* One datagram; without control data the shorter call does. */
+static ssize_t datagram_send(int fd, const struct msghdr *m)
+{
+	if (m->msg_controllen > 0)
+		return sendmsg(fd, m, MSG_NOSIGNAL);
+	return sendto(fd, m->msg_iov->iov_base, m->msg_iov->iov_len, MSG_NOSIGNAL, m->msg_name,
+		      m->msg_namelen);
+}
+
 static ssize_t send_once(const struct sockeye__tftp_wire *w, struct mmsghdr *m, unsigned count)
 {
 	for (int tries = 0;; tries++) {
-		int n = count == 1 ? (sendmsg(w->fd, &m->msg_hdr, MSG_NOSIGNAL) < 0 ? -1 : 1)
+		int n = count == 1 ? (datagram_send(w->fd, &m->msg_hdr) < 0 ? -1 : 1)
 				   : sendmmsg(w->fd, m, count, MSG_NOSIGNAL);
 		int err = -errno, about_peer;
 		bool queued;

@@ -32,6 +32,7 @@ struct sockeye__tftp_wire {
 	int fd;
 	struct sockeye_dgram to; /* the peer, and the address that packets leave from */
 	bool connected;
+	bool joined;      /* the kernel may hand over several datagrams at once */
 	bool no_segments; /* the kernel would not cut a window into datagrams */
 	uint64_t sent;    /* datagrams */
 };
@@ -62,6 +63,15 @@ uint32_t sockeye__tftp_wire_cost(uint16_t blksize);
  * *out_segment octets but the last. The octets, -EAGAIN, or -errno. */
 ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 				struct sockeye_dgram *out, size_t *out_segment);
+
+/* The same for what comes to a transfer's own socket, of whose control data
+ * nothing is wanted: that costs less. *out_peer is who sent it. */
+ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
+				    uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
+				    struct sockeye_sockaddr *out_peer, size_t *out_segment);
+
+/* Asks for several datagrams at once (UDP_GRO), where the kernel can. */
+void sockeye__tftp_wire_join(struct sockeye__tftp_wire *w);
 
 /* Sends one packet. What the network or a full queue loses is lost, as UDP
  * has it: 0, or what ends the transfer, such as -ECONNREFUSED. */
