@@ -69,11 +69,15 @@ struct sockeye__tftp_file *sockeye__tftp_files_find(struct sockeye__tftp_files *
 						    const struct stat *st)
 {
 	for (struct sockeye__tftp_file *file = *bucket(files, st->st_ino); file; file = file->next)
-		if (file->shared && unchanged(file, st)) {
-			file->users++;
-			return file;
-		}
+		if (file->shared && unchanged(file, st))
+			return sockeye__tftp_files_share(file);
 	return NULL;
+}
+
+struct sockeye__tftp_file *sockeye__tftp_files_share(struct sockeye__tftp_file *file)
+{
+	file->users++;
+	return file;
 }
 
 struct sockeye__tftp_file *sockeye__tftp_files_adopt(struct sockeye__tftp_files *files, int fd,

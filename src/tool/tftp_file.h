@@ -53,6 +53,9 @@ struct sockeye__tftp_file *sockeye__tftp_files_find(struct sockeye__tftp_files *
 struct sockeye__tftp_file *sockeye__tftp_files_adopt(struct sockeye__tftp_files *files, int fd,
 						     const struct stat *st);
 
+/* Counts it once more. */
+struct sockeye__tftp_file *sockeye__tftp_files_share(struct sockeye__tftp_file *file);
+
 /* Counts it once less; the last one closes it. */
 void sockeye__tftp_files_release(struct sockeye__tftp_files *files,
 				 struct sockeye__tftp_file *file);

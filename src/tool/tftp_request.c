@@ -373,14 +373,12 @@ static bool repeats(struct request *r)
 
 /* What the peer said before it asked counts first, but waits at another socket:
  * the last ACK of its transfer, or the ERROR of a probe. */
-static void catch_up(struct request *r)
+static void catch_up(const struct request *r)
 {
 	struct sockeye__tftp_serving *s = sockeye__tftp_peers_find(r->w, &r->from->peer);
 
 	if (s == NULL || !s->own_socket)
 		return;
-	memcpy(r->w->request, r->octets, r->len); /* in[] is needed */
-	r->octets = r->w->request;
 	for (int i = 0; i < CATCH_UP && !s->closed; i++)
 		sockeye__tftp_serving_ready(r->w, s);
 }

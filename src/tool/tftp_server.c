@@ -17,7 +17,7 @@
 #include "tool/tftp_serving.h"
 
 #define EVENTS        256
-#define REQUESTS_TURN 64 /* datagrams of one socket before the others have their turn */
+#define REQUEST_TURNS 4 /* full inboxes of one socket before the others have their turn */
 #define PER_SOURCE    2048
 /* Requests that may wait: of a rack that boots at once. */
 #define QUEUE_BLKSIZE 512
@@ -253,19 +253,21 @@ static void site_errors(struct sockeye__tftp_worker *w, const struct sockeye__tf
 }
 
 /* What comes to a site is a request, or in single-port mode any packet. */
-static void site_packet(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
-			const struct sockeye_dgram *from, size_t len, size_t segment)
+static void site_packet(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site, int i)
 {
-	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(w->in) : 0;
+	const struct sockeye_dgram *from = &w->inbox.from[i];
+	const uint8_t *octets = w->inbox.octets[i];
+	size_t len = w->inbox.len[i];
+	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(octets) : 0;
 	bool request = opcode == SOCKEYE__TFTP_RRQ || opcode == SOCKEYE__TFTP_WRQ;
 	struct sockeye__tftp_serving *s = NULL;
 
 	if (!request && w->server->config.single_port)
 		s = sockeye__tftp_peers_find(w, &from->peer);
 	if (s != NULL)
-		sockeye__tftp_serving_datagram(w, s, w->in, len, segment);
+		sockeye__tftp_serving_datagram(w, s, octets, len, len);
 	else
-		sockeye__tftp_request(w, site, from, w->in, len);
+		sockeye__tftp_request(w, site, from, octets, len);
 }
 
 /* The root was removed and is there again, but not for this worker, whose sandbox
@@ -277,25 +279,25 @@ static bool leaves(struct sockeye__tftp_worker *w)
 	return w->leaves;
 }
 
+/* Requests that had come before the first of them was looked at may share what
+ * the store finds for a name: a rack that boots asks for the same file. */
 static void site_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site)
 {
+	int n = SOCKEYE__TFTP_INBOX;
+
 	if (leaves(w))
 		return;
-	for (int i = 0; i < REQUESTS_TURN; i++) {
-		struct sockeye_dgram from;
-		size_t segment;
-		ssize_t n = sockeye__tftp_wire_recv(site->fd, w->in, &from, &segment);
-
-		if (n == -EAGAIN) {
-			/* What is in the error queue wakes us until it is taken. */
-			if (i == 0)
-				site_errors(w, site);
-			return;
-		}
-		if (n >= 0)
-			site_packet(w, site, &from, (size_t)n, segment);
-		else
+	for (int turn = 0; turn < REQUEST_TURNS && n == SOCKEYE__TFTP_INBOX; turn++) {
+		n = sockeye__tftp_wire_recv_many(site->fd, &w->inbox);
+		/* What is in the error queue wakes us until it is taken. */
+		if (n < 0 && (n != -EAGAIN || turn == 0))
 			site_errors(w, site);
+		if (n <= 0)
+			return;
+		sockeye__tftp_store_share(&w->server->store, true);
+		for (int i = 0; i < n; i++)
+			site_packet(w, site, i);
+		sockeye__tftp_store_share(&w->server->store, false);
 	}
 }
 

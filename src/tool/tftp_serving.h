@@ -109,8 +109,8 @@ struct sockeye__tftp_worker {
 	struct sockeye__tftp_row dallying;    /* uploads that only repeat an ACK */
 	struct sockeye__tftp_site *sites;
 	size_t site_count;
+	struct sockeye__tftp_inbox inbox; /* of the sites */
 	uint8_t in[SOCKEYE__TFTP_WIRE_BYTES];
-	uint8_t request[SOCKEYE__TFTP_WIRE_BYTES]; /* while in[] has what came before it */
 	uint8_t out[SOCKEYE__TFTP_WIRE_BYTES];
 };
 

@@ -111,8 +111,8 @@ static int regular_open(struct sockeye__tftp_store *s, const char *name, int fla
 
 /* To open a device or a pipe can do things by itself, so what it is, is looked
  * at first. What comes between is another file at most: O_NONBLOCK. */
-int sockeye__tftp_store_get(struct sockeye__tftp_store *s, const char *name,
-			    struct sockeye__tftp_file **out_file)
+static int file_open(struct sockeye__tftp_store *s, const char *name,
+		     struct sockeye__tftp_file **out_file)
 {
 	struct sockeye__tftp_file *file;
 	struct stat st;
@@ -133,6 +133,38 @@ int sockeye__tftp_store_get(struct sockeye__tftp_store *s, const char *name,
 		}
 	}
 	*out_file = file;
+	return 0;
+}
+
+static void last_forget(struct sockeye__tftp_store *s)
+{
+	if (s->last != NULL)
+		sockeye__tftp_files_release(&s->files, s->last);
+	s->last = NULL;
+}
+
+void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on)
+{
+	last_forget(s);
+	s->shares = on;
+}
+
+int sockeye__tftp_store_get(struct sockeye__tftp_store *s, const char *name,
+			    struct sockeye__tftp_file **out_file)
+{
+	size_t len = strlen(name);
+	int err;
+
+	if (s->last != NULL && strcmp(s->last_name, name) == 0) {
+		*out_file = sockeye__tftp_files_share(s->last);
+		return 0;
+	}
+	err = file_open(s, name, out_file);
+	if (err < 0 || !s->shares || len >= sizeof s->last_name)
+		return err;
+	last_forget(s);
+	s->last = sockeye__tftp_files_share(*out_file);
+	memcpy(s->last_name, name, len + 1);
 	return 0;
 }
 

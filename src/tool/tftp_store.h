@@ -31,6 +31,9 @@ struct sockeye__tftp_store {
 	bool confined; /* this process cannot reach another root in the place of this one */
 	bool by_hand;  /* names are resolved by us, not by the kernel (beneath.h) */
 	struct sockeye__tftp_files files;
+	bool shares;                     /* names are looked up once (sockeye__tftp_store_share) */
+	struct sockeye__tftp_file *last; /* what the last name led to; NULL */
+	char last_name[128]; /* longer ones are looked up each time */
 };
 
 /* 0 or -errno with *fail filled in. */
@@ -54,6 +57,10 @@ void sockeye__tftp_store_close(struct sockeye__tftp_store *s);
 int sockeye__tftp_store_get(struct sockeye__tftp_store *s, const char *name,
 			    struct sockeye__tftp_file **out_file);
 void sockeye__tftp_store_release(struct sockeye__tftp_store *s, struct sockeye__tftp_file *file);
+
+/* For as long as it is on, a name that is asked for several times in a row is
+ * looked up once: for requests that came at the same time. */
+void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on);
 
 /* A file to receive: *out, which is open only on success, is to be committed or
  * discarded. `size` is what the peer announced, or NULL. Links are followed

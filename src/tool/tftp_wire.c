@@ -193,6 +193,35 @@ ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 	return n;
 }
 
+int sockeye__tftp_wire_recv_many(int fd, struct sockeye__tftp_inbox *out)
+{
+	union control controls[SOCKEYE__TFTP_INBOX];
+	struct iovec iov[SOCKEYE__TFTP_INBOX];
+	struct mmsghdr m[SOCKEYE__TFTP_INBOX];
+	int n;
+
+	for (int i = 0; i < SOCKEYE__TFTP_INBOX; i++) {
+		iov[i] = (struct iovec){out->octets[i], SOCKEYE__TFTP_WIRE_BYTES};
+		m[i].msg_hdr = (struct msghdr){
+		    .msg_name = &out->from[i].peer.u,
+		    .msg_namelen = sizeof out->from[i].peer.u,
+		    .msg_iov = &iov[i],
+		    .msg_iovlen = 1,
+		    .msg_control = &controls[i],
+		    .msg_controllen = sizeof controls[i],
+		};
+	}
+	n = recvmmsg(fd, m, SOCKEYE__TFTP_INBOX, MSG_DONTWAIT, NULL);
+	if (n < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	for (int i = 0; i < n; i++) {
+		out->from[i].peer.len = sockeye__name_len(m[i].msg_hdr.msg_namelen);
+		sockeye__dgram_local(&m[i].msg_hdr, &out->from[i]);
+		out->len[i] = m[i].msg_len;
+	}
+	return n;
+}
+
 void sockeye__tftp_wire_join(struct sockeye__tftp_wire *w)
 {
 	sockeye__dgram_join(w->fd);

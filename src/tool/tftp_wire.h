@@ -19,6 +19,7 @@
 
 #define SOCKEYE__TFTP_BURST_MAX  64 /* datagrams of one UDP_SEGMENT call (udp(7)) */
 #define SOCKEYE__TFTP_WIRE_BYTES (64 << 10)
+#define SOCKEYE__TFTP_INBOX      16 /* datagrams that one call receives */
 
 /* Local ports to choose from, both included; zeroed: any. */
 struct sockeye__port_range {
@@ -64,8 +65,19 @@ uint32_t sockeye__tftp_wire_cost(uint16_t blksize);
 ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 				struct sockeye_dgram *out, size_t *out_segment);
 
-/* The same for what comes to a transfer's own socket, of whose control data
- * nothing is wanted: that costs less. *out_peer is who sent it. */
+/* Datagrams that came to a socket of many peers. What none was received into
+ * costs no memory. */
+struct sockeye__tftp_inbox {
+	struct sockeye_dgram from[SOCKEYE__TFTP_INBOX];
+	size_t len[SOCKEYE__TFTP_INBOX];
+	uint8_t octets[SOCKEYE__TFTP_INBOX][SOCKEYE__TFTP_WIRE_BYTES];
+};
+
+/* Receives what waits, as far as there is room: how many, -EAGAIN, or -errno. */
+int sockeye__tftp_wire_recv_many(int fd, struct sockeye__tftp_inbox *out);
+
+/* What came to a transfer's own socket, of whose control data nothing is wanted:
+ * that costs less. *out_peer is who sent it; else as sockeye__tftp_wire_recv(). */
 ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
 				    uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 				    struct sockeye_sockaddr *out_peer, size_t *out_segment);

@@ -288,6 +288,31 @@ static void test_renamed_over(void **state)
 	sockeye__tftp_store_release(&store, old);
 }
 
+/* Of requests that came together the first one's look-up counts for all, and
+ * for none that comes later. */
+static void test_looked_up_once(void **state)
+{
+	struct sockeye__tftp_file *files[3];
+	size_t before = fds_open();
+
+	(void)state;
+	file_write(tree.fd, "file", "old");
+	file_write(tree.fd, "new", "new");
+	sockeye__tftp_store_share(&store, true);
+	assert_int_equal(sockeye__tftp_store_get(&store, "file", &files[0]), 0);
+	assert_return_code(renameat(tree.fd, "new", tree.fd, "file"), errno);
+	assert_int_equal(sockeye__tftp_store_get(&store, "file", &files[1]), 0);
+	assert_ptr_equal(files[1], files[0]);
+	assert_int_equal(got("other"), SOCKEYE__TFTP_NOT_FOUND);
+	sockeye__tftp_store_share(&store, false);
+	assert_int_equal(sockeye__tftp_store_get(&store, "file", &files[2]), 0);
+	assert_ptr_not_equal(files[2], files[0]);
+	assert_string_equal(text_got("file"), "new");
+	for (int i = 0; i < 3; i++)
+		sockeye__tftp_store_release(&store, files[i]);
+	assert_int_equal(fds_open(), before);
+}
+
 static void root_make(const char *text)
 {
 	assert_return_code(mkdir(tree.path, 0777), errno);
@@ -388,6 +413,7 @@ int main(void)
 	    TEST(test_changed),
 	    TEST(test_changed_within_a_tick),
 	    TEST(test_renamed_over),
+	    TEST(test_looked_up_once),
 	    TEST(test_root_goes_and_comes),
 	    TEST(test_no_descriptors),
 	    TEST(test_errors),
