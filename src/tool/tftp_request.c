@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "net/net.h"
 
@@ -35,26 +34,27 @@ struct request {
 	struct sockeye__tftp_options asked;
 };
 
-/* Who answers: a new socket on the address that was asked, or in single-port
- * mode that of the site. */
-static int wire_open(const struct request *r, struct sockeye__tftp_wire *out)
+/* Who answers: a port of its own on the address that was asked, or in single-port
+ * mode (*out_port is NULL) that of the site. */
+static int wire_open(const struct request *r, struct sockeye__tftp_wire *out,
+		     struct sockeye__tftp_port **out_port)
 {
-	const struct sockeye__tftp_server_config *c = &r->w->server->config;
 	struct sockeye_sockaddr local;
-	int fd;
+	int err;
 
-	if (c->single_port) {
+	if (r->w->server->config.single_port) {
 		*out = (struct sockeye__tftp_wire){
 		    .fd = r->site->fd, .to = {.peer = r->from->peer, .local = r->from->local}};
+		*out_port = NULL;
 		return 0;
 	}
 	local = r->from->local.len > 0 ? r->from->local : r->site->name;
 	local = sockeye__sockaddr_unmapped(&local);
-	fd = sockeye__tftp_wire_open(&local, &c->ports);
-	if (fd < 0)
-		return fd;
+	err = sockeye__tftp_port_take(r->w, &local, &r->from->peer, out_port);
+	if (err < 0)
+		return err;
 	*out = (struct sockeye__tftp_wire){
-	    .fd = fd, .to = {.peer = sockeye__sockaddr_unmapped(&r->from->peer)}};
+	    .fd = (*out_port)->fd, .to = {.peer = sockeye__sockaddr_unmapped(&r->from->peer)}};
 	return 0;
 }
 
@@ -75,15 +75,16 @@ static void refuse(const struct request *r, uint16_t code, const char *text, int
 	    .err = err,
 	};
 	struct sockeye__tftp_wire wire;
+	struct sockeye__tftp_port *port;
 	uint8_t packet[160];
 
 	sockeye__count(&r->w->w->counters->requests_refused, 1);
 	/* To find out once more that a large --port-range is full is not cheap. */
-	if (err != -EADDRINUSE && wire_open(r, &wire) == 0) {
+	if (err != -EADDRINUSE && wire_open(r, &wire, &port) == 0) {
 		(void)sockeye__tftp_wire_packet(
 		    &wire, packet, sockeye__tftp_error_encode(packet, sizeof packet, code, text));
-		if (wire.fd != r->site->fd)
-			close(wire.fd);
+		if (port != NULL)
+			sockeye__tftp_port_leave(r->w, port, true);
 	}
 	if (c->on_transfer != NULL)
 		c->on_transfer(c->arg, &report);
@@ -208,7 +209,7 @@ static struct sockeye__tftp_serving *serving_new(const struct request *r)
 
 	if (s == NULL)
 		return NULL;
-	s->wire.fd = s->strangers = -1;
+	s->wire.fd = -1;
 	s->site = r->site;
 	s->netascii = r->packet.mode == SOCKEYE__TFTP_NETASCII;
 	s->request_len = s->name_at = (uint16_t)r->len;
@@ -294,11 +295,12 @@ static int begin(struct request *r, struct sockeye__tftp_serving *s)
 	    .size_max = r->upload ? server->config.store.upload_max : 0,
 	    .check_size = r->upload && !s->netascii,
 	};
-	int err = wire_open(r, &s->wire);
+	int err = wire_open(r, &s->wire, &s->port);
 
 	if (err < 0)
 		return err;
-	s->own_socket = !server->config.single_port;
+	if (s->port != NULL)
+		s->port->user = s;
 	window_fit(r, s->wire.fd);
 	config.options = sockeye__tftp_options_negotiate(&r->asked, &r->terms.policy, r->upload,
 							 r->upload || s->netascii ? NULL : &size);
@@ -309,7 +311,7 @@ static int begin(struct request *r, struct sockeye__tftp_serving *s)
 						sockeye__tftp_windowsize(&config.options));
 	if (err < 0)
 		return err;
-	if (r->upload && s->own_socket)
+	if (r->upload && s->port != NULL)
 		sockeye__tftp_wire_join(&s->wire);
 	sockeye__tftp_serving_begin(r->w, s, &config);
 	return 0;
@@ -377,7 +379,7 @@ static void catch_up(const struct request *r)
 {
 	struct sockeye__tftp_serving *s = sockeye__tftp_peers_find(r->w, &r->from->peer);
 
-	if (s == NULL || !s->own_socket)
+	if (s == NULL || s->port == NULL)
 		return;
 	for (int i = 0; i < CATCH_UP && !s->closed; i++)
 		sockeye__tftp_serving_ready(r->w, s);

@@ -312,7 +312,7 @@ static void timer_fired(struct sockeye__tftp_worker *w)
 
 static void event(struct sockeye__tftp_worker *w, void *what)
 {
-	struct sockeye__tftp_serving *s;
+	struct sockeye__tftp_port *port;
 
 	switch (*(enum sockeye__tftp_watch *)what) {
 	case SOCKEYE__WATCH_STOP:
@@ -324,16 +324,18 @@ static void event(struct sockeye__tftp_worker *w, void *what)
 	case SOCKEYE__WATCH_SITE:
 		site_ready(w, what);
 		break;
-	case SOCKEYE__WATCH_TRANSFER:
-		s = what;
-		if (!s->closed)
-			sockeye__tftp_serving_ready(w, s);
+	case SOCKEYE__WATCH_PORT:
+		port = what;
+		if (port->user != NULL)
+			sockeye__tftp_serving_ready(w, port->user);
+		else if (port->fd >= 0)
+			sockeye__tftp_port_strangers(w, port);
 		break;
 	case SOCKEYE__WATCH_STRANGERS:
-		s = (void *)((char *)what -
-			     offsetof(struct sockeye__tftp_serving, watch_strangers));
-		if (!s->closed)
-			sockeye__tftp_serving_strangers(w, s);
+		port = (void *)((char *)what -
+				offsetof(struct sockeye__tftp_port, watch_strangers));
+		if (port->fd >= 0)
+			sockeye__tftp_port_strangers(w, port);
 		break;
 	case SOCKEYE__WATCH_TIMER:
 		timer_fired(w);
@@ -364,16 +366,21 @@ static void dead_free(struct sockeye__tftp_worker *w)
 	}
 }
 
+/* Of two times, each 0 for never. */
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return b == 0 || (a != 0 && a < b) ? a : b;
+}
+
 /* The timer is set to what comes first, but never later: with each block a
  * deadline moves on, and one that fires in vain now and then is cheaper than a
  * time-out that is armed for every wait. */
 static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events[EVENTS])
 {
 	const struct sockeye__timer *t = sockeye__timers_first(&w->timers);
-	uint64_t at = t != NULL ? t->at_ns : 0;
+	uint64_t at = earlier(t != NULL ? t->at_ns : 0, w->stop_ns);
 
-	if (w->stop_ns != 0 && (at == 0 || w->stop_ns < at))
-		at = w->stop_ns;
+	at = earlier(at, sockeye__tftp_ports_due_ns(w));
 	if (at != 0 && (w->timer_ns == 0 || at < w->timer_ns)) {
 		struct itimerspec when = {
 		    .it_value = {(time_t)(at / SOCKEYE_NS_PER_S), (long)(at % SOCKEYE_NS_PER_S)},
@@ -405,6 +412,7 @@ static void loop(struct sockeye__tftp_worker *w)
 			sockeye__tftp_peers_each(w, sockeye__tftp_serving_stop);
 		}
 		dead_free(w);
+		sockeye__tftp_ports_tidy(w);
 	}
 }
 
@@ -426,6 +434,8 @@ static void run(struct sockeye__worker *worker, const void *config)
 	root_check(w);
 	w->server->store.confined = sockeye__tftp_sandbox(w->server) == 0;
 	loop(w);
+	w->stopping = true;
+	sockeye__tftp_ports_tidy(w);
 	sockeye__timers_fini(&w->timers);
 	free(w->buckets);
 	free(w->sites);

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <unistd.h>
 
 #define LONG_BLOCKS   32 /* a transfer of so many goes on for a while, one may think */
 #define RECEIVES_MAX  16 /* of one transfer before the others have their turn */
@@ -110,11 +109,11 @@ static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tf
 	s->file = NULL;
 	if (s->upload != NULL)
 		sockeye__newfile_discard(&s->upload->file);
-	if (s->own_socket && s->wire.fd >= 0)
-		close(s->wire.fd);
-	if (s->strangers >= 0)
-		close(s->strangers);
-	s->wire.fd = s->strangers = -1;
+	if (s->port != NULL)
+		sockeye__tftp_port_leave(w, s->port,
+					 !s->tuned && !s->settled && !s->wire.joined);
+	s->port = NULL;
+	s->wire.fd = -1;
 }
 
 void sockeye__tftp_serving_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
@@ -137,8 +136,7 @@ static void report_once(struct sockeye__tftp_worker *w, struct sockeye__tftp_ser
 	s->reported = true;
 }
 
-/* Closes all but its memory, which an event that is still to be looked at may
- * name. */
+/* Closes all but its memory: whoever called may still look at it. */
 static void finish(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
 		   const struct sockeye__tftp_got *got)
 {
@@ -188,7 +186,7 @@ static int timer_keep(struct sockeye__tftp_worker *w, struct sockeye__tftp_servi
  * packet of a path on which something gets lost tells what its links take. */
 static void socket_settle(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
 {
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &s->watch_strangers};
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &s->port->watch_strangers};
 
 	if (!s->tuned && s->x.count.timeouts > 0) {
 		s->tuned = true;
@@ -197,10 +195,9 @@ static void socket_settle(struct sockeye__tftp_worker *w, struct sockeye__tftp_s
 	if (s->settled || s->x.count.blocks < LONG_BLOCKS)
 		return;
 	s->settled = true;
-	s->watch_strangers = SOCKEYE__WATCH_STRANGERS;
-	s->strangers = sockeye__tftp_wire_connect(&s->wire);
-	if (s->strangers >= 0)
-		(void)epoll_ctl(w->epoll, EPOLL_CTL_ADD, s->strangers, &ev);
+	s->port->strangers = sockeye__tftp_wire_connect(&s->wire);
+	if (s->port->strangers >= 0)
+		(void)epoll_ctl(w->epoll, EPOLL_CTL_ADD, s->port->strangers, &ev);
 }
 
 /* Sends what is to be sent, and ends what is over. */
@@ -213,7 +210,7 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s
 
 	if (err < 0)
 		abort_for(s, err);
-	if (s->own_socket)
+	if (s->port != NULL)
 		socket_settle(w, s);
 	err =
 	    sockeye__tftp_wire_flush(&s->wire, &s->x, &s->source, w->now_ns, w->out, &from_source);
@@ -319,20 +316,8 @@ void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye_
 		if (sockeye_sockaddr_equal(&from, &s->wire.to.peer))
 			sockeye__tftp_serving_datagram(w, s, w->in, (size_t)n, segment);
 		else
-			sockeye__tftp_wire_reject(s->strangers >= 0 ? s->strangers : s->wire.fd,
-						  &from, w->in, (size_t)n);
+			sockeye__tftp_wire_reject(s->wire.fd, &from, w->in, (size_t)n);
 	}
-}
-
-void sockeye__tftp_serving_strangers(struct sockeye__tftp_worker *w,
-				     struct sockeye__tftp_serving *s)
-{
-	struct sockeye_dgram from;
-	size_t segment;
-	ssize_t n = sockeye__tftp_wire_recv(s->strangers, w->in, &from, &segment);
-
-	if (n > 0)
-		sockeye__tftp_wire_reject(s->strangers, &from.peer, w->in, (size_t)n);
 }
 
 void sockeye__tftp_serving_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
@@ -370,18 +355,10 @@ void sockeye__tftp_serving_refused(struct sockeye__tftp_worker *w, struct sockey
 void sockeye__tftp_serving_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
 				 const struct sockeye__tftp_config *config)
 {
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &s->watch};
-
-	s->watch = SOCKEYE__WATCH_TRANSFER;
 	s->begun_ns = w->now_ns;
 	sockeye__tftp_init(&s->x, config, w->now_ns);
 	sockeye__tftp_peers_add(w, s);
 	sockeye__tftp_row_join(&w->unconfirmed, s);
 	sockeye__count(&w->w->counters->transfers, 1);
-	if (s->own_socket && epoll_ctl(w->epoll, EPOLL_CTL_ADD, s->wire.fd, &ev) < 0) {
-		s->err = -errno;
-		sockeye__tftp_serving_drop(w, s, "out of resources");
-		return;
-	}
 	turn(w, s, NULL);
 }

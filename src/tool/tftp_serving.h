@@ -4,6 +4,7 @@
  * tftp_server.c    open and close; a worker: its loop, its sockets, signals
  * tftp_request.c   from a request to a transfer, or to an ERROR
  * tftp_serving.c   a transfer's life
+ * tftp_ports.c     the sockets of transfers
  * tftp_peers.c     the transfers of a worker by their peers
  * tftp_sandbox.c   what a worker may still touch
  */
@@ -36,7 +37,7 @@ enum sockeye__tftp_watch {
 	SOCKEYE__WATCH_STOP,
 	SOCKEYE__WATCH_SIGNALS,
 	SOCKEYE__WATCH_SITE,
-	SOCKEYE__WATCH_TRANSFER,
+	SOCKEYE__WATCH_PORT,
 	SOCKEYE__WATCH_STRANGERS, /* at a transfer's port */
 	SOCKEYE__WATCH_TIMER,
 };
@@ -45,6 +46,18 @@ struct sockeye__tftp_site {
 	enum sockeye__tftp_watch watch;
 	int fd;
 	struct sockeye_sockaddr name;
+};
+
+/* A socket for transfers, one after the other. */
+struct sockeye__tftp_port {
+	enum sockeye__tftp_watch watch;
+	enum sockeye__tftp_watch watch_strangers;
+	int fd;                             /* -1 once it is closed */
+	int strangers;                      /* for their packets, once fd is connected; -1 none */
+	struct sockeye__tftp_serving *user; /* whose it is now */
+	struct sockeye__peer local, peer;   /* the last one's */
+	uint64_t idle_ns;                   /* since when it is nobody's */
+	struct sockeye__tftp_port *prev, *next;
 };
 
 struct sockeye__tftp_upload { /* what only these have */
@@ -61,15 +74,12 @@ struct sockeye__tftp_row {
 };
 
 struct sockeye__tftp_serving {
-	enum sockeye__tftp_watch watch;
-	enum sockeye__tftp_watch watch_strangers;
-	int strangers; /* a socket for their packets, once the own one is connected; -1 none */
-	bool own_socket;
+	struct sockeye__tftp_port *port; /* NULL: it uses its site's socket */
 	bool tuned;
 	bool rated; /* it has a place of its source's rate until it is confirmed */
 	bool reported;
 	bool settled;
-	bool closed; /* the memory goes once no event can name it */
+	bool closed; /* the memory goes once nobody looks at it any more */
 	struct sockeye__timer timer;
 	struct sockeye__tftp x;
 	struct sockeye__tftp_wire wire;
@@ -107,6 +117,11 @@ struct sockeye__tftp_worker {
 	struct sockeye__tftp_serving *dead;
 	struct sockeye__tftp_row unconfirmed; /* whose peers may not exist */
 	struct sockeye__tftp_row dallying;    /* uploads that only repeat an ACK */
+	struct {
+		struct sockeye__tftp_port *first, *last;
+		unsigned count;
+	} idle; /* ports */
+	struct sockeye__tftp_port *closed;
 	struct sockeye__tftp_site *sites;
 	size_t site_count;
 	struct sockeye__tftp_inbox inbox; /* of the sites */
@@ -125,9 +140,6 @@ void sockeye__tftp_serving_begin(struct sockeye__tftp_worker *w, struct sockeye_
 				 const struct sockeye__tftp_config *config);
 void sockeye__tftp_serving_datagram(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
 				    const uint8_t *octets, size_t len, size_t segment);
-/* Strangers sent something to its port. */
-void sockeye__tftp_serving_strangers(struct sockeye__tftp_worker *w,
-				     struct sockeye__tftp_serving *s);
 /* Its own socket is readable, or has an error. */
 void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
 void sockeye__tftp_serving_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
@@ -141,6 +153,22 @@ void sockeye__tftp_serving_drop(struct sockeye__tftp_worker *w, struct sockeye__
 				const char *text);
 /* Closes what a transfer has open; it need not have begun. */
 void sockeye__tftp_serving_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+
+/* --- tftp_ports.c --- */
+
+/* A socket on an unguessable port of `local` for packets of `peer`: 0 or -errno. */
+int sockeye__tftp_port_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *local,
+			    const struct sockeye_sockaddr *peer, struct sockeye__tftp_port **out);
+/* Its user needs it no more; `as_new`: nothing was done to its socket. */
+void sockeye__tftp_port_leave(struct sockeye__tftp_worker *w, struct sockeye__tftp_port *p,
+			      bool as_new);
+/* Something came to it that is for nobody. */
+void sockeye__tftp_port_strangers(struct sockeye__tftp_worker *w,
+				  const struct sockeye__tftp_port *p);
+/* When the next one has been idle for too long; 0 never. */
+uint64_t sockeye__tftp_ports_due_ns(const struct sockeye__tftp_worker *w);
+/* Closes those, all when the server stops; behind each batch of events. */
+void sockeye__tftp_ports_tidy(struct sockeye__tftp_worker *w);
 
 /* --- tftp_peers.c --- */
 int sockeye__tftp_peers_open(struct sockeye__tftp_worker *w);

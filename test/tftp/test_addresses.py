@@ -120,6 +120,65 @@ def test_answers_come_from_where_was_asked(file, url, source, single):
         assert peer.tid[0] == host
 
 
+# --- a port after its transfer ---
+
+def tid_of_a_get(server, source=("127.0.0.1", 0)):
+    peer = server.peer(source=source)
+    assert server.get("f", peer=peer).content == TEXT
+    return peer.tid
+
+
+def test_a_port_is_kept_for_its_host(file):
+    """What one host knows of ports says nothing about those of others."""
+    server = file("--workers", "1")
+    known = {tid_of_a_get(server) for _ in range(20)}
+    assert len(known) < 20  # some served twice: else this test sees nothing
+    assert not known & {tid_of_a_get(server, ("127.0.0.2", 0)) for _ in range(20)}
+
+
+def test_never_the_same_pair_of_ports_twice(file):
+    """Late packets of the one before must not be taken for its own (RFC 1350 4)."""
+    server = file("--workers", "1")
+    peer, before = server.peer(), None
+    for _ in range(10):
+        assert server.get("f", peer=peer).content == TEXT
+        assert peer.tid != before
+        before, peer.tid = peer.tid, None
+
+
+@pytest.mark.parametrize("packet", [data(1, b"late"), ack(1), b"", b"?"])
+def test_a_port_that_serves_nobody(file, packet):
+    server = file("--workers", "1")
+    late = server.peer()
+    late.tid = tid_of_a_get(server)
+    late.says(packet)
+    if len(packet) >= 2:
+        late.gets_error(UNKNOWN_TID)
+    late.says(error(0, "who is there?"))
+    late.silent(0.05)
+    assert server.answers()
+
+
+def test_ports_of_a_range_are_not_kept(file):
+    """A host that has gone keeps none of few from the others."""
+    first = free_range(2)
+    server = file("--workers", "1", "--port-range", f"{first}-{first + 1}")
+    for host in range(1, 6):
+        assert tid_of_a_get(server, (f"127.0.0.{host}", 0))[1] in (first, first + 1)
+
+
+def test_kept_ports_are_closed(file):
+    server = file("--workers", "1")
+    before = server.at_rest()
+    peers = [server.peer() for _ in range(8)]
+    for peer in peers:
+        peer.asks(rrq("f", "blksize=4096"))
+        peer.gets(oack("blksize=4096"))
+    for peer in peers:
+        peer.says(error(8, "only asked"))
+    until(lambda: server.descriptors() <= before, "closed ports")
+
+
 @case(85)
 def test_two_addresses(file):
     server = file(url=["udp://127.0.0.1:0", "udp://127.0.0.2:0", "udp://[::1]:0"])
