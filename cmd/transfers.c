@@ -185,7 +185,7 @@ static void tell_json(const struct transfers *t, const struct transfer *file,
 	    .netascii = file->addr.netascii,
 	    .code = end->code,
 	    .peer_text = {end->text, end->text_len},
-	    .count = &end->count,
+	    .count = end->blksize ? &end->count : NULL, /* it was asked for */
 	    .options = &end->options,
 	    .blksize = end->blksize,
 	    .window = end->window,

@@ -156,6 +156,7 @@ static const struct {
     {"bind", -EADDRINUSE, "", "another process listens there: ss -ltnp shows which"},
     {"listen", -EADDRINUSE, "", "another process listens there: ss -ltnp shows which"},
     {"connect", -ECONNREFUSED, "", "nothing listens there"},
+    {NULL, -ECONNREFUSED, "tftp", "nothing listens there"},
     {"connect", -ENOENT, "unix", "is the server running?"},
     {"connect", -EACCES, "unix", "the modes of the socket and its directories decide who may"},
     {"connect", -ETIMEDOUT, "", "the host is down, or a firewall drops what is sent to it"},

@@ -99,16 +99,20 @@ static bool family_among(int family, const struct sockeye_sockaddr *names, size_
 	return false;
 }
 
-/* Leaves only the names that one of the local addresses can speak to. */
-static size_t names_reachable(struct sockeye_sockaddr *names, size_t count,
-			      const struct sockeye_sockaddr *locals, size_t local_count)
+int sockeye__names_reachable(const struct sockeye_addr *addr, struct sockeye_sockaddr *names,
+			     size_t count, const struct sockeye_sockaddr *locals,
+			     size_t local_count, struct sockeye_fail *fail)
 {
-	size_t kept = 0;
+	int kept = 0;
 
 	for (size_t i = 0; i < count; i++)
 		if (local_count == 0 || family_among(names[i].u.sa.sa_family, locals, local_count))
 			names[kept++] = names[i];
-	return kept;
+	if (kept > 0)
+		return kept;
+	sockeye__fail_addr(fail, "bind", addr, SOCKEYE_E_NAME_FAMILY);
+	sockeye__fail_detail(fail, "bind=%s is of the other family", addr->opts.bind);
+	return SOCKEYE_E_NAME_FAMILY;
 }
 
 /* Families by turns, beginning with that of the first address and otherwise in
@@ -139,7 +143,6 @@ int sockeye_connect(const struct sockeye_addr *addr, const struct sockeye_connec
 	struct sockeye_sockaddr locals[SOCKEYE__NAMES_MAX];
 	struct sockeye__kind kind;
 	int err, count, local_count;
-	size_t kept;
 
 	if (opts == NULL)
 		opts = &none;
@@ -154,12 +157,11 @@ int sockeye_connect(const struct sockeye_addr *addr, const struct sockeye_connec
 	local_count = sockeye__locals_find(addr, locals, SOCKEYE__NAMES_MAX, fail);
 	if (local_count < 0)
 		return local_count;
-	kept = names_reachable(names, (size_t)count, locals, (size_t)local_count);
-	if (kept == 0) {
-		sockeye__fail_addr(fail, "bind", addr, SOCKEYE_E_NAME_FAMILY);
-		sockeye__fail_detail(fail, "bind=%s is of the other family", addr->opts.bind);
-		return SOCKEYE_E_NAME_FAMILY;
-	}
-	names_interleave(names, kept, ordered);
-	return sockeye__connect_list(addr, ordered, kept, locals, (size_t)local_count, opts, fail);
+	count =
+	    sockeye__names_reachable(addr, names, (size_t)count, locals, (size_t)local_count, fail);
+	if (count < 0)
+		return count;
+	names_interleave(names, (size_t)count, ordered);
+	return sockeye__connect_list(addr, ordered, (size_t)count, locals, (size_t)local_count,
+				     opts, fail);
 }

@@ -94,6 +94,12 @@ struct sockeye_sockaddr sockeye__sockaddr_unmapped(const struct sockeye_sockaddr
 int sockeye__locals_find(const struct sockeye_addr *addr, struct sockeye_sockaddr *locals,
 			 size_t max, struct sockeye_fail *fail);
 
+/* Leaves only the names that one of these local addresses (any, when there are
+ * none) can speak to: their count, or a negative code when none is left. */
+int sockeye__names_reachable(const struct sockeye_addr *addr, struct sockeye_sockaddr *names,
+			     size_t count, const struct sockeye_sockaddr *locals,
+			     size_t local_count, struct sockeye_fail *fail);
+
 /* --- race.c --- */
 
 /* Connects to the first of `names` that answers, as sockeye_connect does once

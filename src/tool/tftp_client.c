@@ -78,6 +78,17 @@ static void reap(struct loop *l)
 	}
 }
 
+/* How many there may be at once while this one is: each has a port of its own until
+ * its last ACK need not be repeated any more. */
+static size_t live_max(const struct sockeye__tftp_client *c, const struct sockeye__tftp_job *job)
+{
+	size_t ports = (size_t)c->ports.last - c->ports.first + 1;
+
+	if (job->local_count > 0 && sockeye_sockaddr_port(&job->locals[0]) != 0)
+		return 1;
+	return c->ports.first != 0 && ports < LIVE_MAX ? ports : LIVE_MAX;
+}
+
 static int begin_more(struct loop *l, uint64_t now_ns)
 {
 	unsigned parallel = l->client->parallel ? l->client->parallel : 1;
@@ -85,7 +96,7 @@ static int begin_more(struct loop *l, uint64_t now_ns)
 
 	/* Those that only repeat their last ACK do not count. */
 	while (err == 0 && l->next < l->count && l->next - l->ended < parallel &&
-	       l->live < LIVE_MAX) {
+	       l->live < live_max(l->client, &l->jobs[l->next])) {
 		err = begin(l, now_ns);
 		reap(l);
 	}

@@ -24,7 +24,7 @@ int sockeye__tftp_job_resolve(struct sockeye__tftp_job *job, const struct sockey
 			      struct sockeye_fail *fail)
 {
 	const struct sockeye_addr *a = job->addr, *b = before ? before->addr : NULL;
-	int count;
+	int count, locals;
 
 	if (b && before->name_count > 0 && strcmp(a->host, b->host) == 0 &&
 	    strcmp(a->zone, b->zone) == 0 && a->family == b->family && a->port == b->port &&
@@ -38,29 +38,30 @@ int sockeye__tftp_job_resolve(struct sockeye__tftp_job *job, const struct sockey
 	count = sockeye_resolve(a, false, job->names, SOCKEYE__TFTP_NAMES_MAX, fail);
 	if (count < 0)
 		return count;
-	job->name_count = (size_t)count;
-	count = sockeye__locals_find(a, job->locals, SOCKEYE__TFTP_NAMES_MAX, fail);
+	locals = sockeye__locals_find(a, job->locals, SOCKEYE__TFTP_NAMES_MAX, fail);
+	if (locals < 0)
+		return locals;
+	count = sockeye__names_reachable(a, job->names, (size_t)count, job->locals, (size_t)locals,
+					 fail);
 	if (count < 0)
 		return count;
-	job->local_count = (size_t)count;
+	job->name_count = (size_t)count;
+	job->local_count = (size_t)locals;
 	return 0;
 }
 
 /* The address to ask from: --bind's of that family, or any. */
-static int local_find(const struct sockeye__tftp_run *r, const struct sockeye_sockaddr *name,
-		      struct sockeye_sockaddr *out)
+static struct sockeye_sockaddr local_find(const struct sockeye__tftp_run *r,
+					  const struct sockeye_sockaddr *name)
 {
 	const struct sockeye__tftp_job *job = r->job;
+	struct sockeye_sockaddr any = {.len = name->len};
 
-	for (size_t i = 0; i < job->local_count; i++) {
-		if (job->locals[i].u.sa.sa_family == name->u.sa.sa_family) {
-			*out = job->locals[i];
-			return 0;
-		}
-	}
-	*out = (struct sockeye_sockaddr){.len = name->len};
-	out->u.sa.sa_family = name->u.sa.sa_family;
-	return job->local_count > 0 ? SOCKEYE_E_NAME_FAMILY : 0;
+	any.u.sa.sa_family = name->u.sa.sa_family;
+	for (size_t i = 0; i < job->local_count; i++)
+		if (job->locals[i].u.sa.sa_family == name->u.sa.sa_family)
+			return job->locals[i];
+	return any;
 }
 
 /* What of the address's options concerns a bound socket. */
@@ -83,26 +84,37 @@ static int options_apply(int fd, const struct sockeye_addr_opts *o, bool v6)
 	return err;
 }
 
-static int socket_open(struct sockeye__tftp_run *r, const struct sockeye_sockaddr *name)
+static int wire_open(const struct sockeye__tftp_run *r, struct sockeye_sockaddr local,
+		     struct sockeye_fail *fail)
 {
 	struct sockeye__port_range ports = r->client->ports;
-	struct sockeye_sockaddr local;
-	int err = local_find(r, name, &local), fd;
-	uint16_t port;
+	uint16_t port = sockeye_sockaddr_port(&local);
+	int fd;
 
-	if (err < 0)
-		return err;
-	port = sockeye_sockaddr_port(&local);
 	if (port != 0)
 		ports = (struct sockeye__port_range){port, port};
 	fd = sockeye__tftp_wire_open(&local, &ports);
+	if (fd >= 0)
+		return fd;
+	sockeye__fail_name(fail, "bind", SOCKEYE_UDP, &local, fd);
+	if (port == 0 && ports.first != 0 && fd != -EADDRNOTAVAIL)
+		sockeye__fail_detail(fail, "ports %u-%u", ports.first, ports.last);
+	return fd;
+}
+
+static int socket_open(struct sockeye__tftp_run *r, const struct sockeye_sockaddr *name,
+		       struct sockeye_fail *fail)
+{
+	struct sockeye_sockaddr local = local_find(r, name);
+	int fd = wire_open(r, local, fail), err;
+
 	if (fd < 0)
 		return fd;
 	sockeye__tftp_wire_tune(fd, &local);
 	err = options_apply(fd, &r->job->addr->opts, name->u.sa.sa_family == AF_INET6);
 	if (err < 0) {
 		close(fd);
-		return err;
+		return sockeye__fail_addr(fail, "setsockopt", r->job->addr, err);
 	}
 	sockeye__dgram_join(fd);
 	r->wire = (struct sockeye__tftp_wire){.fd = fd, .to = {.peer = *name}};
@@ -250,10 +262,10 @@ static void memory_make(struct sockeye__tftp_run *r, struct sockeye__tftp_config
 	config->memory_len = r->memory ? len : 0;
 }
 
-int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns)
+int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns, struct sockeye_fail *fail)
 {
 	struct sockeye__tftp_config config;
-	int err = socket_open(r, &r->job->names[r->name]);
+	int err = socket_open(r, &r->job->names[r->name], fail);
 	ssize_t len;
 
 	if (err < 0)
@@ -263,7 +275,7 @@ int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns)
 	r->asked = options_choose(r);
 	len = request_encode(r);
 	if (len < 0)
-		return (int)len;
+		return sockeye__fail_addr(fail, "encode", r->job->addr, (int)len);
 	config = config_make(r, (size_t)len);
 	memory_make(r, &config);
 	sockeye__tftp_init(&r->x, &config, now_ns);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define TEXT_SHOWN 100 /* octets of a server's ERROR */
+#define TEXT_SHOWN 80 /* octets of a server's ERROR */
 
 static const char *op_of(const struct sockeye__tftp_run *r)
 {
@@ -40,7 +40,8 @@ void sockeye__tftp_run_fail(struct sockeye__tftp_run *r, const char *op, const c
 	struct sockeye_fail *fail = &r->end.fail;
 
 	*fail = (struct sockeye_fail){.op = op ? op : op_of(r), .err = err};
-	snprintf(fail->address, sizeof fail->address, "%s", address ? address : r->job->address);
+	snprintf(fail->address, sizeof fail->address, "%s",
+		 address && *address ? address : r->job->address);
 	if (detail)
 		snprintf(fail->detail, sizeof fail->detail, "%s", detail);
 	sum_up(r, now_ns);
@@ -74,21 +75,54 @@ static const char *const meanings[] = {
     "file already exists", "no such user",      "option refused",
 };
 
+/* What a person can try, where the server says no more than the number does; an
+ * answer to an upload that it knows nothing of tells by itself. */
+static const struct {
+	int code;
+	bool put, anyway;
+	const char *text;
+} hints[] = {
+    {SOCKEYE__TFTP_NOT_FOUND, false, false, "names begin at the server's root; case counts"},
+    {SOCKEYE__TFTP_NOT_FOUND, true, false, "no such folder there, or it takes no new files"},
+    {SOCKEYE__TFTP_ACCESS, false, false, "many servers give only what everybody may read"},
+    {SOCKEYE__TFTP_ACCESS, true, false, "uploads are off there, or not for this folder or file"},
+    {SOCKEYE__TFTP_ILLEGAL, true, true, "it takes no uploads, it seems"},
+    {SOCKEYE__TFTP_EXISTS, true, false, "it replaces no files"},
+};
+
+static const char *hint_find(const struct sockeye__tftp_run *r, bool silent)
+{
+	for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
+		if (hints[i].code == r->end.code && (silent || hints[i].anyway) &&
+		    hints[i].put == (r->job->way == SOCKEYE__TFTP_PUT))
+			return hints[i].text;
+	return NULL;
+}
+
+static bool says(const struct sockeye__tftp_end *end, const char *text)
+{
+	return strlen(text) == end->text_len &&
+	       strncasecmp(text, (const char *)end->text, end->text_len) == 0;
+}
+
 /* "error 2, access violation: \"not today\"", the meaning left out where the
- * server says the same. */
+ * server says the same, or has a better word than that there is none. */
 static void refused(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	const struct sockeye__tftp_end *end = &r->end;
-	const char *text = (const char *)end->text, *meaning = "of no known meaning";
+	const char *text = (const char *)end->text, *meaning = "of no known meaning", *hint;
 	char detail[sizeof r->end.fail.detail];
 	int len = (int)(end->text_len < TEXT_SHOWN ? end->text_len : TEXT_SHOWN);
 	bool same;
 
 	if ((size_t)end->code < sizeof meanings / sizeof meanings[0])
 		meaning = meanings[end->code];
-	same = strlen(meaning) == end->text_len && strncasecmp(meaning, text, end->text_len) == 0;
-	snprintf(detail, sizeof detail, "error %d%s%s%s%.*s%s", end->code, same ? "" : ", ",
-		 same ? "" : meaning, len > 0 ? ": \"" : "", len, text, len > 0 ? "\"" : "");
+	same = says(end, meaning);
+	hint = hint_find(r, same || len == 0 || says(end, "permission denied"));
+	same = same || (len > 0 && end->code == SOCKEYE__TFTP_UNDEFINED);
+	snprintf(detail, sizeof detail, "error %d%s%s%s%.*s%s%s%s", end->code, same ? "" : ", ",
+		 same ? "" : meaning, len > 0 ? ": \"" : "", len, text, len > 0 ? "\"" : "",
+		 hint ? "; " : "", hint ? hint : "");
 	sockeye__tftp_run_fail(r, NULL, NULL, SOCKEYE_E_PEER, detail, now_ns);
 }
 

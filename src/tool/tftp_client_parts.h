@@ -24,8 +24,8 @@ struct sockeye__tftp_run {
 	const struct sockeye__tftp_job *job;
 	uint8_t *buf, *scratch; /* SOCKEYE__TFTP_WIRE_BYTES each, shared by all runs */
 
-	size_t name;   /* which of the server's addresses is asked */
-	int first_err; /* of the first of them */
+	size_t name;               /* which of the server's addresses is asked */
+	struct sockeye_fail first; /* what was wrong with the first of them */
 	unsigned asked_times;
 	bool plain; /* without options, after it was refused with them */
 	uint64_t silence_ns;
@@ -69,12 +69,12 @@ uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r);
 /* --- tftp_client_ask.c --- */
 
 /* Opens a socket for the address that is tried now and prepares the request. 0 or
- * -errno. */
-int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns);
+ * -errno with *fail. */
+int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns, struct sockeye_fail *fail);
 
 /* --- tftp_client_end.c --- */
 
-/* The end, for a reason of ours or of the network. */
+/* The end, for a reason of ours or of the network. NULL or "": the transfer's. */
 void sockeye__tftp_run_fail(struct sockeye__tftp_run *r, const char *op, const char *address,
 			    int err, const char *detail, uint64_t now_ns);
 

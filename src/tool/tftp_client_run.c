@@ -2,6 +2,8 @@
 #include "tool/tftp_client_parts.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -68,14 +70,21 @@ static void local_failed(struct sockeye__tftp_run *r, const char *op, int err, u
 }
 
 /* The next of the server's addresses, if it may be better. */
-static bool next_name(struct sockeye__tftp_run *r, int err)
+static bool next_name(struct sockeye__tftp_run *r, const struct sockeye_fail *fail)
 {
-	if (r->first_err == 0 || r->first_err == SOCKEYE_E_NAME_FAMILY)
-		r->first_err = err;
+	if (r->first.err == 0)
+		r->first = *fail;
 	if (r->name + 1 >= r->job->name_count)
 		return false;
 	r->name++;
 	return true;
+}
+
+static void first_failed(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	const struct sockeye_fail *first = &r->first;
+
+	sockeye__tftp_run_fail(r, first->op, first->address, first->err, first->detail, now_ns);
 }
 
 static void wire_close(struct sockeye__tftp_run *r)
@@ -100,21 +109,25 @@ static void net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns)
 		r->over = true;
 		return;
 	}
-	if (next_name(r, err)) {
+	if (next_name(r, &(struct sockeye_fail){.err = err}))
 		ask(r, now_ns);
-		return;
-	}
-	sockeye__tftp_run_fail(r, NULL, NULL, r->first_err, NULL, now_ns);
+	else
+		first_failed(r, now_ns);
 }
 
 /* All that the server has said before its port was gone is heard; atftpd leaves
  * as soon as it has acknowledged the last block. */
 static void server_gone(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
-	if (r->told)
+	char detail[64];
+
+	if (r->told) {
 		r->over = true;
-	else
-		sockeye__tftp_run_fail(r, NULL, NULL, -ECONNREFUSED, NULL, now_ns);
+		return;
+	}
+	snprintf(detail, sizeof detail, "the server left after %" PRIu64 " octets",
+		 sockeye__tftp_run_octets(r));
+	sockeye__tftp_run_fail(r, NULL, NULL, -ECONNREFUSED, detail, now_ns);
 }
 
 static int source_ready(struct sockeye__tftp_run *r)
@@ -149,15 +162,16 @@ static void speak(struct sockeye__tftp_run *r, uint64_t now_ns)
 /* A request to the address that is tried now, or to the first that can be. */
 static void ask(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
+	struct sockeye_fail fail;
 	int err;
 
 	r->asked_times++;
 	do {
 		wire_close(r);
-		err = sockeye__tftp_run_ask(r, now_ns);
-	} while (err < 0 && next_name(r, err));
+		err = sockeye__tftp_run_ask(r, now_ns, &fail);
+	} while (err < 0 && next_name(r, &fail));
 	if (err < 0)
-		sockeye__tftp_run_fail(r, NULL, NULL, r->first_err, NULL, now_ns);
+		first_failed(r, now_ns);
 	else
 		speak(r, now_ns);
 }

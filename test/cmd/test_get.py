@@ -116,6 +116,20 @@ def test_other_errors_are_the_end(server, get, tmp_path, code):
     assert names(tmp_path) == []
 
 
+@pytest.mark.parametrize("code, text, said", [
+    (1, "File not found", b'(error 1: "File not found"; names begin at the server\'s root; case counts)'),
+    (1, "", b"(error 1, file not found; names begin at the server's root; case counts)"),
+    (1, "no x in /srv", b'(error 1, file not found: "no x in /srv")'),
+    (2, "Access violation", b"; many servers give only what everybody may read)"),
+    (2, "Permission denied", b"; many servers give only what everybody may read)"),
+    (0, "Is a directory", b'(error 0: "Is a directory")'), (0, "", b"(error 0, not defined)")])
+def test_what_to_do_about_an_error(server, get, code, text, said):
+    """Where the server's words say no more than the number."""
+    client = get("--no-options", server.url())
+    with server.answer(server.request(), error(code, text)):
+        assert client.end(8).endswith(said + b"\n")
+
+
 def test_words_of_the_server_are_escaped(server, get):
     text = "\x1b[2J\x1b]0;you\x07%s%n\r\n"
     for more in ([], ["--json"]):
@@ -410,7 +424,7 @@ def test_the_server_goes(server, get, tmp_path):
         peer.expect(ack(1))
     with Peer() as waker:  # the next ACK finds nobody
         waker.sendto(b"", server.getsockname())
-        client.end(4)
+        assert b"Connection refused (the server left after 512 octets)" in client.end(4)
     assert names(tmp_path) == []
 
 
@@ -469,8 +483,39 @@ def test_bind_and_ports(get):
 
 
 def test_bind_of_the_other_family(run, server):
-    assert run("get", "--bind", "::1", server.url()).returncode == 3
+    """As connect has it."""
+    done = run("get", "--bind", "::1", server.url())
+    assert done.returncode == 3 and b"(bind=::1 is of the other family)" in done.stderr
     assert run("get", "-6", server.url()).returncode == 3
+    server.expect_silence()
+
+
+@pytest.mark.parametrize("args, code, why", [
+    (["--bind", "192.0.2.1"], 6, "bind udp://192.0.2.1:0: Cannot assign requested address "
+                                 "(not an address of this machine)"),
+    (["--bind", "127.0.0.1:PORT"], 9, "bind udp://127.0.0.1:PORT: Address already in use; another"),
+    (["--port-range", "PORT-PORT", "-b", "127.0.0.1"], 9, "Address already in use (ports PORT-PORT)")])
+def test_addresses_that_cannot_be_bound(run, server, args, code, why):
+    port = str(server.getsockname()[1])  # it is taken
+    done = run("get", *(arg.replace("PORT", port) for arg in args), server.url())
+    assert done.returncode == code and why.replace("PORT", port) in done.stderr.decode()
+    [event] = events(run("get", "--json", *(arg.replace("PORT", port) for arg in args),
+                         server.url()).stdout)
+    assert (event["exit"], event["step"]) == (code, "bind") and "octets" not in event
+
+
+@pytest.mark.parametrize("form", [["--bind", "127.0.0.1:{}"], ["--port-range", "{0}-{0}"]])
+def test_files_that_have_to_share_a_port(server, get, form):
+    """The next one begins when the last ACK of the one before need not be repeated any more."""
+    with Peer() as free:
+        port = free.getsockname()[1]
+    client = get("-j", "2", *(arg.format(port) for arg in form), server.url("a"), server.url("b"))
+    for _ in range(2):
+        request = server.request()
+        assert request.client[1] == port
+        with server.answer(request) as peer:
+            send(peer, b"in turn")
+    client.end()
 
 
 def test_the_next_address_is_tried(get, server, tmp_path):

@@ -83,6 +83,18 @@ def test_other_errors_are_the_end(server, put, code):
     server.expect_silence()
 
 
+@pytest.mark.parametrize("code, text, hint", [
+    (1, "File not found", "no such folder there, or it takes no new files"),
+    (2, "Access violation", "uploads are off there, or not for this folder or file"),
+    (2, "Uploads are not allowed", ""), (6, "", "it replaces no files"),
+    (4, "unsupported request from 127.0.0.1", "it takes no uploads, it seems")])
+def test_what_to_do_about_an_error(server, put, code, text, hint):
+    client = put("--no-options", "f", server.url("d/f"))
+    with server.answer(server.request(WRQ), error(code, text)):
+        said = client.end(8).decode()
+    assert said.count("; ") == bool(hint) and hint in said
+
+
 def test_error_in_the_middle(server, put):
     client = put("f", server.url())
     with server.answer(server.request(WRQ), ack(0)) as peer:
