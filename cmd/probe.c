@@ -13,6 +13,8 @@
 #define TIMEOUT_ASKED 1 /* second; it has to be granted as it is */
 
 struct probe {
+	struct transfers *t;
+	const struct transfer *file;
 	struct sockeye__tftp_client client;
 	struct sockeye__tftp_options asked, granted;
 	struct sockeye__tftp_end end; /* of the last request */
@@ -40,6 +42,13 @@ static void on_end(void *arg, const struct sockeye__tftp_end *end)
 	struct probe *p = arg;
 
 	p->end = *end;
+}
+
+static void on_note(void *arg, const struct sockeye__tftp_note *note)
+{
+	struct probe *p = arg;
+
+	transfers_note(p->t, p->file, note);
 }
 
 /* One request with the options of `has`. 0, -EINTR or -ENOMEM; how it went is in
@@ -161,10 +170,14 @@ int probe_run(struct transfers *t)
 {
 	transfers_resolve(t);
 	for (size_t i = 0; i < t->job_count; i++) {
-		struct probe p = {.client = t->client, .asked = everything(t)};
+		struct probe p = {.t = t,
+				  .file = &t->list[t->job_of[i]],
+				  .client = t->client,
+				  .asked = everything(t)};
 		int err, code;
 
 		p.client.on_end = on_end;
+		p.client.on_note = t->o->common.verbose ? on_note : NULL;
 		p.client.arg = &p;
 		err = ask_all(&p, &t->jobs[i]);
 		if (err == -EINTR)

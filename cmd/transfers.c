@@ -2,6 +2,7 @@
 #include "transfers.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -139,6 +140,14 @@ static const char *name_of(const struct transfer *file)
 	return file->path[0] ? file->path : file->addr.file;
 }
 
+#define NAME_SHOWN 512
+
+static const char *name_text(const struct transfer *file, char buf[NAME_SHOWN])
+{
+	sockeye_escape(name_of(file), strlen(name_of(file)), buf, NAME_SHOWN);
+	return buf;
+}
+
 static void code_set(struct transfers *t, int code)
 {
 	if (t->code == SOCKEYE_EXIT_DONE)
@@ -148,23 +157,100 @@ static void code_set(struct transfers *t, int code)
 static void say_done(const struct transfers *t, const struct transfer *file,
 		     const struct sockeye__tftp_end *end)
 {
-	char name[512], octets[SOCKEYE__QUANTITY_MAX], rate[SOCKEYE__QUANTITY_MAX];
+	char name[NAME_SHOWN], octets[SOCKEYE__QUANTITY_MAX], rate[SOCKEYE__QUANTITY_MAX];
 	double seconds = (double)end->ns / 1e9;
 
-	sockeye_escape(name_of(file), strlen(name_of(file)), name, sizeof(name));
+	name_text(file, name);
 	if (end->reader_left) {
 		report_verbose(&t->o->common, "%s: nobody reads standard output any more", name);
 		return;
 	}
 	report_say(&t->o->common,
-		   "%s: %s in %.*f s, %s, blksize %u window %u, %llu blocks resent%s", name,
+		   "%s: %s in %.*f s, %s, blksize %u window %u, %" PRIu64 " block%s resent%s", name,
 		   sockeye__octets_text(end->octets, octets),
 		   seconds < 1     ? 3
 		   : seconds < 100 ? 1
 				   : 0,
 		   seconds, sockeye__rate_text(tftp_octets_per_s(end->octets, end->ns), rate),
-		   end->blksize, end->window, (unsigned long long)end->count.resent,
+		   end->blksize, end->window, end->count.resent, end->count.resent == 1 ? "" : "s",
 		   end->plain ? ", without options" : "");
+}
+
+/* By the names that the server's log has. */
+static void say_counters(const struct transfers *t, const struct transfer *file,
+			 const struct sockeye__tftp_end *end)
+{
+	const struct sockeye__tftp_counters *c = &end->count;
+	char name[NAME_SHOWN];
+
+	if (c->blocks > 0)
+		report_verbose(&t->o->common,
+			       "%s: blocks=%" PRIu64 " resent=%" PRIu64 " timeouts=%" PRIu64
+			       " gaps=%" PRIu64 " ignored=%" PRIu64,
+			       name_text(file, name), c->blocks, c->resent, c->timeouts, c->gaps,
+			       c->ignored);
+}
+
+/* " blksize=1468 windowsize=32", as the server's log has it. */
+static const char *options_text(const struct sockeye__tftp_options *options, char *buf, size_t cap)
+{
+	size_t len = 0;
+
+	buf[0] = '\0';
+	for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS && len < cap; i++)
+		if (sockeye__tftp_has(options, i))
+			len += (size_t)snprintf(buf + len, cap - len, " %s=%" PRIu64,
+						sockeye__tftp_option_name(i), options->value[i]);
+	return buf;
+}
+
+static void say_answer(const struct cli_common *common, const char *name, const char *peer,
+		       const struct sockeye__tftp_note *note)
+{
+	char options[256], text[400];
+
+	options_text(note->options, options, sizeof(options));
+	sockeye_escape(note->text.at, note->text.len, text, sizeof(text));
+	if (note->code >= 0)
+		report_verbose(common, "%s: %s answers with error %d \"%s\"", name, peer,
+			       note->code, text);
+	else
+		report_verbose(common, "%s: %s grants%s", name, peer,
+			       options[0] ? options : " no options");
+}
+
+void transfers_note(struct transfers *t, const struct transfer *file,
+		    const struct sockeye__tftp_note *note)
+{
+	const struct cli_common *common = &t->o->common;
+	bool put = t->way == SOCKEYE__TFTP_PUT;
+	char name[NAME_SHOWN], there[NAME_SHOWN], peer[128], options[256];
+
+	progress_clear(&t->progress);
+	name_text(file, name);
+	sockeye_sockaddr_print(note->peer, peer, sizeof(peer));
+	switch (note->kind) {
+	case SOCKEYE__TFTP_NOTE_ASK:
+		sockeye_escape(file->addr.file, strlen(file->addr.file), there, sizeof(there));
+		report_verbose(common, "%s: %s \"%s\" %s%s to %s", name, put ? "WRQ" : "RRQ", there,
+			       file->addr.netascii ? "netascii" : "octet",
+			       options_text(note->options, options, sizeof(options)), peer);
+		return;
+	case SOCKEYE__TFTP_NOTE_ANSWER:
+		say_answer(common, name, peer, note);
+		return;
+	case SOCKEYE__TFTP_NOTE_TIMEOUT:
+		report_verbose(common, "%s: time-out after %" PRIu64 " octets, sent again", name,
+			       note->octets);
+		return;
+	case SOCKEYE__TFTP_NOTE_GAP:
+		report_verbose(common, "%s: a block was lost after %" PRIu64 " octets, %s", name,
+			       note->octets, put ? "sent again" : "asked for again");
+		return;
+	case SOCKEYE__TFTP_NOTE_STRANGER:
+		report_verbose(common, "%s: %s has no part in this, and is told so", name, peer);
+		return;
+	}
 }
 
 static void error_json(json_t *event, const struct sockeye_fail *fail)
@@ -217,12 +303,20 @@ static void on_end(void *arg, const struct sockeye__tftp_end *end)
 
 	progress_clear(&t->progress);
 	code_set(t, sockeye_error_exit(end->fail.err));
+	say_counters(t, file, end);
 	if (t->o->common.json)
 		tell_json(t, file, end);
 	else if (end->fail.err == 0)
 		say_done(t, file, end);
 	else if (end->fail.err != -EINTR)
 		report_fail(&t->o->common, &end->fail);
+}
+
+static void on_note(void *arg, const struct sockeye__tftp_note *note)
+{
+	struct transfers *t = arg;
+
+	transfers_note(t, &t->list[t->job_of[note->job]], note);
 }
 
 static void on_status(void *arg, const struct sockeye__tftp_status *s)
@@ -277,6 +371,7 @@ int transfers_run(struct transfers *t)
 	progress_open(&t->progress, &t->o->common);
 	t->client.on_end = on_end;
 	t->client.on_status = t->progress.shown ? on_status : NULL;
+	t->client.on_note = t->o->common.verbose ? on_note : NULL;
 	t->client.arg = t;
 	err = sockeye__tftp_client_run(&t->client, t->jobs, t->job_count);
 	progress_clear(&t->progress);

@@ -56,6 +56,10 @@ int transfers_add(struct transfers *t, const char *url, struct transfer **out);
  * on signals are t->client's. */
 void transfers_resolve(struct transfers *t);
 
+/* Says with -v what happens. */
+void transfers_note(struct transfers *t, const struct transfer *file,
+		    const struct sockeye__tftp_note *note);
+
 /* Looks all up, runs, reports: the exit code. */
 int transfers_run(struct transfers *t);
 void transfers_close(struct transfers *t);

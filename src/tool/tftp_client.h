@@ -67,6 +67,23 @@ struct sockeye__tftp_status {
 	uint64_t now_ns;
 };
 
+/* What happens meanwhile, for who wants to see it. */
+struct sockeye__tftp_note {
+	enum sockeye__tftp_note_kind {
+		SOCKEYE__TFTP_NOTE_ASK,      /* `peer` is sent the request with `options` */
+		SOCKEYE__TFTP_NOTE_ANSWER,   /* `peer` answers it: grants `options`, or `code` */
+		SOCKEYE__TFTP_NOTE_TIMEOUT,  /* what was not answered is sent again */
+		SOCKEYE__TFTP_NOTE_GAP,      /* what was lost is asked for, by either end */
+		SOCKEYE__TFTP_NOTE_STRANGER, /* the first packet of another, `peer` */
+	} kind;
+	size_t job;
+	const struct sockeye_sockaddr *peer;
+	const struct sockeye__tftp_options *options;
+	int code; /* of an ERROR, -1 none, with its text */
+	struct sockeye__octets text;
+	uint64_t octets; /* of the file so far */
+};
+
 /* Zero is the sensible default of all but stop_fd. */
 struct sockeye__tftp_client {
 	unsigned parallel; /* at once; 1 */
@@ -83,6 +100,7 @@ struct sockeye__tftp_client {
 
 	/* At most ten times a second. */
 	void (*on_status)(void *arg, const struct sockeye__tftp_status *status);
+	void (*on_note)(void *arg, const struct sockeye__tftp_note *note);
 	/* Each job once. May be called before the last ACK was repeated often enough,
 	 * but never before the file has its name. */
 	void (*on_end)(void *arg, const struct sockeye__tftp_end *end);

@@ -38,6 +38,37 @@ uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r)
 	return r->x.options.value[SOCKEYE__TFTP_TSIZE];
 }
 
+/* `got` is what an answer brought, NULL for all else. */
+static void note(const struct sockeye__tftp_run *r, enum sockeye__tftp_note_kind kind,
+		 const struct sockeye_sockaddr *peer, const struct sockeye__tftp_got *got)
+{
+	bool error = got != NULL && r->x.result == SOCKEYE__TFTP_PEER_ERROR;
+	struct sockeye__tftp_note n = {
+	    .kind = kind,
+	    .job = r->end.job,
+	    .peer = peer,
+	    .options = kind == SOCKEYE__TFTP_NOTE_ASK ? &r->asked : &r->x.options,
+	    .code = error ? got->code : -1,
+	    .octets = sockeye__tftp_run_octets(r),
+	};
+
+	if (error)
+		n.text = got->text;
+	if (r->client->on_note)
+		r->client->on_note(r->client->arg, &n);
+}
+
+static void note_news(const struct sockeye__tftp_run *r,
+		      const struct sockeye__tftp_counters *before)
+{
+	const struct sockeye__tftp_counters *now = &r->x.count;
+
+	if (now->timeouts > before->timeouts)
+		note(r, SOCKEYE__TFTP_NOTE_TIMEOUT, &r->wire.to.peer, NULL);
+	else if (now->gaps > before->gaps)
+		note(r, SOCKEYE__TFTP_NOTE_GAP, &r->wire.to.peer, NULL);
+}
+
 /* --- sending --- */
 
 static void ask(struct sockeye__tftp_run *r, uint64_t now_ns);
@@ -170,10 +201,12 @@ static void ask(struct sockeye__tftp_run *r, uint64_t now_ns)
 		wire_close(r);
 		err = sockeye__tftp_run_ask(r, now_ns, &fail);
 	} while (err < 0 && next_name(r, &fail));
-	if (err < 0)
+	if (err < 0) {
 		first_failed(r, now_ns);
-	else
-		speak(r, now_ns);
+		return;
+	}
+	note(r, SOCKEYE__TFTP_NOTE_ASK, &r->wire.to.peer, NULL);
+	speak(r, now_ns);
 }
 
 /* --- what comes --- */
@@ -219,7 +252,8 @@ static bool asks_without(struct sockeye__tftp_run *r, uint16_t code, uint64_t no
 }
 
 /* The server's port is that of its first packet with a meaning (RFC 1350 4). */
-static void learn(struct sockeye__tftp_run *r, const struct sockeye_dgram *d)
+static void learn(struct sockeye__tftp_run *r, const struct sockeye_dgram *d,
+		  const struct sockeye__tftp_got *got)
 {
 	if (r->known || (r->x.offering && !r->x.over))
 		return;
@@ -228,15 +262,18 @@ static void learn(struct sockeye__tftp_run *r, const struct sockeye_dgram *d)
 	r->x.config.silence_ns = r->silence_ns;
 	r->end.answered = true;
 	r->end.peer = d->peer;
+	note(r, SOCKEYE__TFTP_NOTE_ANSWER, &d->peer, got);
 }
 
 static void packet(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, const uint8_t *at,
 		   size_t len, uint64_t now_ns)
 {
+	const struct sockeye__tftp_counters before = r->x.count;
 	struct sockeye__tftp_got got;
 
 	sockeye__tftp_datagram(&r->x, now_ns, at, len, &got);
-	learn(r, d);
+	learn(r, d, &got);
+	note_news(r, &before);
 	if (r->x.result == SOCKEYE__TFTP_PEER_ERROR) {
 		if (asks_without(r, got.code, now_ns))
 			return;
@@ -279,8 +316,10 @@ static bool is_server(const struct sockeye__tftp_run *r, const struct sockeye_so
 static void stranger(struct sockeye__tftp_run *r, const struct sockeye_sockaddr *peer,
 		     const uint8_t *at, size_t len)
 {
-	if (r->strangers++ == 0)
+	if (r->strangers++ == 0) {
 		r->stranger = *peer;
+		note(r, SOCKEYE__TFTP_NOTE_STRANGER, peer, NULL);
+	}
 	if (r->strangers <= STRANGERS_MAX)
 		sockeye__tftp_wire_reject(r->wire.fd, peer, at, len);
 }
@@ -394,6 +433,16 @@ static void output_turn(struct sockeye__tftp_run *r, uint64_t now_ns)
 		r->blocked = false;
 }
 
+static void timer(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	const struct sockeye__tftp_counters before = r->x.count;
+
+	sockeye__tftp_timer(&r->x, now_ns);
+	if (!r->told)
+		note_news(r, &before);
+	speak(r, now_ns);
+}
+
 /* While a stream was full nothing was heard, and no time went by: what waits in
  * the socket comes before the timer. */
 void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fds, uint64_t now_ns)
@@ -412,10 +461,8 @@ void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fd
 		hear(r);
 	if (r->over || r->blocked || !r->asks)
 		return;
-	if (r->x.deadline_ns != 0 && now_ns >= r->x.deadline_ns) {
-		sockeye__tftp_timer(&r->x, now_ns);
-		speak(r, now_ns);
-	}
+	if (r->x.deadline_ns != 0 && now_ns >= r->x.deadline_ns)
+		timer(r, now_ns);
 	if (r->refused && !r->over)
 		hear(r);
 	if (!r->over)

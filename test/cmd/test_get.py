@@ -181,6 +181,66 @@ def test_a_size_of_zero_is_no_promise(server, get, tmp_path):
     assert (tmp_path / "f").read_bytes() == b"1234"
 
 
+# --- what is told ---
+
+def test_what_verbose_tells(server, get):
+    client = get("-v", "--blksize", "100", "--window", "2", server.url("d/x%1b"), "-o", "f")
+    first = server.request()
+    with server.answer(first, error(8, "no\x1b")) as refusing:
+        second = server.request()
+        host, port = refusing.getsockname()
+    with server.answer(second) as peer, Peer(second.client) as stranger:
+        peer.say(data(1, CONTENT[:512]))
+        peer.expect(ack(1))
+        stranger.say(data(2, b"wrong"))
+        assert code_of(stranger.hear()) == 5
+        peer.say(data(2, b"end"))
+        said = client.end().decode()
+        at = server.getsockname()[1]
+        lines = [f'RRQ "d/x\\e" octet blksize=100 tsize=0 windowsize=2 to {host}:{at}',
+                 f'{host}:{port} answers with error 8 "no\\e"',
+                 f'RRQ "d/x\\e" octet to {host}:{at}',
+                 f"{host}:{peer.getsockname()[1]} grants no options",
+                 f"{host}:{stranger.getsockname()[1]} has no part in this, and is told so"]
+    heard = [line for line in said.splitlines() if "time-out after" not in line]  # when slow
+    assert heard[:5] == [f"sockeye: f: {line}" for line in lines]
+    assert re.match(r"sockeye: f: blocks=2 resent=\d+ timeouts=\d+ gaps=0 ignored=0$", heard[-2])
+    assert "without options" in heard[-1]
+
+
+def test_verbose_tells_of_losses(server, get):
+    client = get("-v", "--timeout", "50ms", "--blksize", "100", "--window", "4", server.url())
+    server.request()  # lost
+    request = server.request()
+    with server.answer(request, oack(blksize=100, windowsize=4)) as peer:
+        peer.expect(ack(0))
+        peer.say(*(data(i, CONTENT[100 * i - 100:100 * i]) for i in (1, 3)), data(4, b"x" * 50))
+        until(lambda: peer.hear() == ack(1), "what is missing")
+        peer.say(data(2, CONTENT[100:200]))
+        until(lambda: peer.hear() == ack(4), "the end")
+        said = client.end().decode()
+    assert "sockeye: f: time-out after 0 octets, sent again\n" in said
+    assert "sockeye: f: a block was lost after 100 octets, asked for again\n" in said
+    assert re.search(r"timeouts=[1-9]\d* gaps=[1-9]", said)
+
+
+@pytest.mark.parametrize("args", [["-q"], ["--json"], []])
+def test_nothing_more_is_told(server, get, args):
+    client = get(*["-v"] * bool(args), *args, server.url())
+    with server.answer(server.request()) as peer:
+        send(peer, b"x")
+        said = client.end()
+    assert said == b"" if args else said.count(b"\n") == 1
+
+
+def test_verbose_probe(server, get):
+    client = get("-v", "--probe", server.url())
+    with server.answer(server.request(), oack(blksize=1428)) as peer:
+        assert code_of(peer.hear()) == 8
+        said = client.end().decode()
+    assert 'sockeye: f: RRQ "f" octet blksize=65464 timeout=1' in said and "grants blksize=1428\n" in said
+
+
 # --- where it goes ---
 
 def test_names(server, get, tmp_path):
