@@ -66,6 +66,18 @@ void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__
 	w->count--;
 }
 
+void sockeye__tftp_peers_supersede(struct sockeye__tftp_worker *w,
+				   const struct sockeye__tftp_serving *s)
+{
+	struct sockeye__tftp_serving *other = *bucket(w, &s->wire.to.peer), *next;
+
+	for (; other != NULL; other = next) {
+		next = other->next; /* which an end changes */
+		if (other != s && sockeye_sockaddr_equal(&other->wire.to.peer, &s->wire.to.peer))
+			sockeye__tftp_serving_drop(w, other, SOCKEYE__TFTP_SUPERSEDED);
+	}
+}
+
 void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
 			      void (*call)(struct sockeye__tftp_worker *w,
 					   struct sockeye__tftp_serving *s))

@@ -184,8 +184,7 @@ uint64_t sockeye__tftp_ports_due_ns(const struct sockeye__tftp_worker *w)
 
 void sockeye__tftp_ports_tidy(struct sockeye__tftp_worker *w)
 {
-	while (w->idle.first != NULL &&
-	       (w->stopping || sockeye__tftp_ports_due_ns(w) <= w->now_ns))
+	while (w->idle.first != NULL && (w->stopping || sockeye__tftp_ports_due_ns(w) <= w->now_ns))
 		oldest_close(w);
 	while (w->closed != NULL) {
 		struct sockeye__tftp_port *p = w->closed;

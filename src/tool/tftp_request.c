@@ -18,6 +18,7 @@
 #define CATCH_UP      4                /* packets of a peer's transfer before its request */
 #define PATIENCE_NS   SOCKEYE_NS_PER_S /* so long a repeated request is a late one */
 #define TEXT_WINDOW   (256u << 10)     /* octets of a window that is converted */
+#define TEXT_MEMORY   (64u << 20)      /* octets of a worker for them; then windows are one block */
 #define UPLOAD_MEMORY (64u << 20)      /* octets of a worker for blocks ahead of a gap */
 
 struct request {
@@ -197,7 +198,7 @@ static void window_fit(struct request *r, int fd)
 	if (r->upload)
 		window_limit(r, room);
 	else if (r->packet.mode == SOCKEYE__TFTP_NETASCII)
-		window_limit(r, TEXT_WINDOW / blksize);
+		window_limit(r, (r->w->text_bytes < TEXT_MEMORY ? TEXT_WINDOW : 0) / blksize);
 }
 
 /* --- yes --- */
@@ -311,6 +312,7 @@ static int begin(struct request *r, struct sockeye__tftp_serving *s)
 						sockeye__tftp_windowsize(&config.options));
 	if (err < 0)
 		return err;
+	r->w->text_bytes += s->source.cap;
 	if (r->upload && s->port != NULL)
 		sockeye__tftp_wire_join(&s->wire);
 	sockeye__tftp_serving_begin(r->w, s, &config);
@@ -352,7 +354,9 @@ static void serve(struct request *r)
 /* A request from a peer that has a transfer here. True when that was all: it
  * came again (RFC 1350 has no other way to say so), and the transfer answers it
  * or knows better. A peer that asks for something else, or has been silent and
- * starts again, has given the old transfer up. */
+ * starts again, has given the old transfer up, if it is that peer: requests can
+ * be forged without knowing the old one's port. So that one goes when the new
+ * one is confirmed; on one port for all nobody could tell which is meant. */
 static bool repeats(struct request *r)
 {
 	struct sockeye__tftp_serving *s = sockeye__tftp_peers_find(r->w, &r->from->peer);
@@ -368,8 +372,10 @@ static bool repeats(struct request *r)
 	}
 	if (s->x.result == SOCKEYE__TFTP_DONE) /* its last ACK is only repeated */
 		sockeye__tftp_serving_drop(r->w, s, NULL);
-	else
-		sockeye__tftp_serving_drop(r->w, s, "the client began another one");
+	else if (s->port == NULL || !s->x.confirmed)
+		sockeye__tftp_serving_drop(r->w, s, SOCKEYE__TFTP_SUPERSEDED);
+	else if (s->x.deadline_ns < r->w->now_ns + PATIENCE_NS) /* only its peer wakes it */
+		s->x.deadline_ns = r->w->now_ns + PATIENCE_NS;
 	return false;
 }
 

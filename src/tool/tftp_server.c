@@ -332,8 +332,8 @@ static void event(struct sockeye__tftp_worker *w, void *what)
 			sockeye__tftp_port_strangers(w, port);
 		break;
 	case SOCKEYE__WATCH_STRANGERS:
-		port = (void *)((char *)what -
-				offsetof(struct sockeye__tftp_port, watch_strangers));
+		port =
+		    (void *)((char *)what - offsetof(struct sockeye__tftp_port, watch_strangers));
 		if (port->fd >= 0)
 			sockeye__tftp_port_strangers(w, port);
 		break;

@@ -119,6 +119,7 @@ static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tf
 void sockeye__tftp_serving_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
 {
 	descriptors_close(w, s);
+	w->text_bytes -= s->source.cap;
 	sockeye__tftp_source_close(&s->source);
 	if (s->upload != NULL) {
 		w->upload_bytes -= s->upload->memory_len;
@@ -227,6 +228,7 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s
 		s->rated = false;
 		sockeye__tftp_rate_give(w, &s->wire.to.peer);
 		sockeye__tftp_row_leave(s);
+		sockeye__tftp_peers_supersede(w, s);
 	}
 	if (s->x.result == SOCKEYE__TFTP_DONE && !s->x.over) {
 		report_once(w, s, got);

@@ -112,6 +112,7 @@ struct sockeye__tftp_worker {
 	uint64_t seed;
 	uint32_t count;        /* transfers here */
 	uint64_t upload_bytes; /* memory of uploads, bounded */
+	uint64_t text_bytes;   /* and of texts that are converted */
 	struct sockeye__timers timers;
 	struct sockeye__tftp_serving **buckets;
 	struct sockeye__tftp_serving *dead;
@@ -128,6 +129,9 @@ struct sockeye__tftp_worker {
 	uint8_t in[SOCKEYE__TFTP_WIRE_BYTES];
 	uint8_t out[SOCKEYE__TFTP_WIRE_BYTES];
 };
+
+/* How a transfer ends whose peer went on to the next. */
+#define SOCKEYE__TFTP_SUPERSEDED "the client began another one"
 
 /* --- tftp_request.c --- */
 void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
@@ -172,9 +176,13 @@ void sockeye__tftp_ports_tidy(struct sockeye__tftp_worker *w);
 
 /* --- tftp_peers.c --- */
 int sockeye__tftp_peers_open(struct sockeye__tftp_worker *w);
+/* Of several the latest, of which at most one is not confirmed. */
 struct sockeye__tftp_serving *sockeye__tftp_peers_find(const struct sockeye__tftp_worker *w,
 						       const struct sockeye_sockaddr *peer);
 void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+/* Ends the others of its peer. */
+void sockeye__tftp_peers_supersede(struct sockeye__tftp_worker *w,
+				   const struct sockeye__tftp_serving *s);
 void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
 /* Calls it for each transfer, which it may end. */
 void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,

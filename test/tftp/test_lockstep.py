@@ -413,6 +413,47 @@ def test_another_request_from_the_port_of_a_transfer(file):
     assert server.transfer(file="g")["octets"] == 9
 
 
+def halfway(server):
+    """A client with the first half of "f"."""
+    peer = server.peer()
+    peer.asks(rrq("f"))
+    for number in range(1, 5):
+        peer.gets(block(number))
+        peer.says(ack(number))
+    peer.gets(block(5))
+    return peer
+
+
+def test_another_request_from_the_middle_of_a_transfer(file):
+    server = file()
+    server.put_file("g", b"the other")
+    peer = halfway(server)
+    peer.asks(rrq("g"))
+    peer.gets(data(1, b"the other"))
+    assert not server.transfers(file="f")
+    peer.says(ack(1))
+    assert server.transfer(file="f")["text"] == "the client began another one"
+    assert server.transfer(file="g")["result"] == "done"
+
+
+def test_forged_requests(file):
+    """They need no more than a client's port: its transfer goes on."""
+    server = file()
+    server.put_file("g", b"the other")
+    peer = halfway(server)
+    peer.sock.settimeout(20)
+    for number in range(5, len(TEXT) // 512 + 1):
+        for name in ("g", "nothing", "f"):
+            peer.asks_again(rrq(name))
+        peer.says(ack(number))
+        packet, source = peer.sock.recvfrom(1 << 16)
+        while source != peer.tid:
+            packet, source = peer.sock.recvfrom(1 << 16)
+        assert packet == block(number + 1)
+    peer.says(ack(len(TEXT) // 512 + 1))
+    assert server.transfer(file="f", result="done")["octets"] == len(TEXT)
+
+
 @case(13)
 def test_illegal_is_said_once(file):
     server = file()

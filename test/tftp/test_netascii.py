@@ -3,7 +3,7 @@ CR NUL, and what comes back is what was there."""
 import pytest
 
 from cases import case
-from wire import ack, data, receive, rrq
+from wire import ack, data, decode, receive, rrq
 
 # What a file has, and what goes over the wire.
 PAIRS = [(b"a\nb", b"a\r\nb"), (b"a\rb", b"a\r\0b"), (b"\r\n", b"\r\0\r\n"), (b"", b""),
@@ -109,3 +109,14 @@ def test_large_text(serve):
     window = int(peer.hears()[2:].split(b"\0")[3])  # as much of it as is kept
     heard = receive(peer, 8192, window, first=ack(0), lose={2, window, window + 1})
     assert heard.content == encoded(content)
+
+
+def test_memory_for_texts_is_bounded(serve):
+    """A window of text is held as it is sent; when many are, later ones get single blocks."""
+    server, granted = serve("--workers", "1"), []
+    server.put_file("f", b"text\n" * 1000)
+    for _ in range(300):
+        peer = server.peer()
+        peer.asks(rrq("f", "blksize=4096 windowsize=64", "netascii"))
+        granted.append(decode(peer.hears()).options[b"windowsize"])
+    assert granted[0] == b"64" and granted[-1] == b"1", granted
