@@ -18,9 +18,12 @@ static const char *const daytime_forms[] = {"smtp", "ctime", NULL};
 static const char *const model_names[] = {"iterative", "fork",  "prefork", "thread",
 					  "event",     "uring", NULL};
 
-#define MODEL_NOT_GIVEN UINT32_MAX
+const char *serve_model(const struct serve *s)
+{
+	return s->model != SERVE_NOT_GIVEN ? model_names[s->model] : "event";
+}
 
-static const struct cli_option options[] = {
+const struct cli_option serve_options[] = {
     {NULL, .help = "How connections are served"},
     {"model", 'm', "MODEL", CLI_CHOICE, offsetof(struct serve, model),
      "who moves the bytes: see below", .choices = model_names},
@@ -141,6 +144,19 @@ static int site_add_defaults(struct serve *s, const struct sockeye_service *serv
 	return SOCKEYE_EXIT_DONE;
 }
 
+/* A word of the command line, fit to be shown. */
+struct shown {
+	char text[96];
+};
+
+static struct shown shown(const char *word)
+{
+	struct shown s;
+
+	sockeye_escape(word, strlen(word), s.text, sizeof s.text);
+	return s;
+}
+
 /* SERVICE ADDRESS... pairs: an address belongs to the service before it, and a
  * service without one gets the loopback addresses. */
 static int sites_read(struct serve *s, const struct cli_operands *operands)
@@ -152,10 +168,15 @@ static int sites_read(struct serve *s, const struct cli_operands *operands)
 	for (int i = 0; i < operands->count && code == SOCKEYE_EXIT_DONE; i++) {
 		const struct sockeye_service *named = serve_service_find(operands->v[i]);
 
+		if (named == NULL && service == NULL && strchr(operands->v[i], ':') != NULL)
+			return cli_usage(&s->common, &serve_command,
+					 "what is served on %.80s? A service stands before its "
+					 "addresses, as in echo tcp://:7",
+					 shown(operands->v[i]).text);
 		if (named == NULL && service == NULL)
 			return cli_usage(&s->common, &serve_command,
 					 "unknown service '%.40s'; sockeye serve --list shows them",
-					 operands->v[i]);
+					 shown(operands->v[i]).text);
 		if (named == NULL) {
 			code = site_add(s, service, operands->v[i], false);
 			has_address = true;
@@ -225,7 +246,7 @@ static void on_event(void *arg, const struct sockeye_event *event)
 static int serve(struct serve *s)
 {
 	const struct sockeye_serve_opts opts = {
-	    .model = s->model != MODEL_NOT_GIVEN ? model_names[s->model] : NULL,
+	    .model = serve_model(s),
 	    .workers = s->workers,
 	    .connections_max = s->connections_max,
 	    .per_source_max = s->per_source_max,
@@ -253,8 +274,7 @@ static int cmd_serve(int argc, char **argv)
 	struct cli_operands operands;
 	int code;
 
-	s.model = MODEL_NOT_GIVEN;
-	s.tftp.unique_root = UINT32_MAX;
+	s.model = s.daytime = s.tftp.unique_root = SERVE_NOT_GIVEN;
 	code = cli_parse(&serve_command, argc, argv, &s, &operands);
 	if (code != CLI_GO)
 		return code;
@@ -269,7 +289,8 @@ static int cmd_serve(int argc, char **argv)
 	    .text = s.text,
 	    .text_len = s.text != NULL ? strlen(s.text) : 0,
 	    .once = s.once,
-	    .daytime = (enum sockeye_daytime_format)s.daytime,
+	    .daytime = s.daytime == SERVE_NOT_GIVEN ? SOCKEYE_DAYTIME_SMTP
+						    : (enum sockeye_daytime_format)s.daytime,
 	    .datagram_len = (uint16_t)s.length,
 	};
 	if (s.config.text_len > SOCKEYE_ROOM_MIN - 2)
@@ -281,7 +302,9 @@ static int cmd_serve(int argc, char **argv)
 	code = sites_read(&s, &operands);
 	if (code != SOCKEYE_EXIT_DONE)
 		return code;
-	code = serve_tftp_open(&s);
+	code = serve_effects_check(&s);
+	if (code == CLI_GO)
+		code = serve_tftp_open(&s);
 	return code == CLI_GO ? serve(&s) : code;
 }
 
@@ -290,7 +313,7 @@ const struct cli_command serve_command = {
     .summary = "serve built-in services on any sockets, under any model",
     .operands = "[SERVICE [ADDRESS]...]...",
     .operands_max = -1,
-    .options = options,
+    .options = serve_options,
     .more_options = serve_tftp_options,
     .run = cmd_serve,
     .about = "Without operands: every service, TCP and UDP, on 127.0.0.1 and ::1 at 7000 + its\n"

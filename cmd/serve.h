@@ -8,14 +8,16 @@
 #include <sockeye/serve.h>
 
 #define SERVE_SITES_MAX 128
+#define SERVE_NOT_GIVEN UINT32_MAX /* of a choice */
 
 /* serve_tftp.c: options of the service tftp. */
 struct serve_tftp {
 	const char *root, *umask, *map, *map_test, *map_client, *policy, *blksize_max, *port_range;
-	bool upload, overwrite, create;
+	bool upload, overwrite, create; /* the last two are the first, and more */
+	bool map_put;
 	bool backslash, fold_case, strip_high;
 	bool single_port, broadcast;
-	unsigned unique_root; /* its index; UINT32_MAX not given */
+	unsigned unique_root; /* its index; SERVE_NOT_GIVEN */
 	uint64_t max_upload, timeout_ns;
 	uint32_t window_max, transfers_max, request_rate;
 	struct cli_list refuse;
@@ -23,13 +25,14 @@ struct serve_tftp {
 
 struct serve {
 	struct cli_common common;
-	unsigned model; /* its index; UINT32_MAX not given */
+	unsigned model; /* its index; SERVE_NOT_GIVEN */
 	uint32_t workers, connections_max, per_source_max, backlog, answers_per_s, ready_given;
 	int ready_fd; /* -1 none */
 	uint64_t idle_ns, time_ns, grace_ns;
 	const char *user, *text;
 	bool show_messages, foreground, list, once;
-	unsigned log_form, daytime;
+	unsigned log_form;
+	unsigned daytime; /* its index; SERVE_NOT_GIVEN */
 	uint32_t length;
 	struct serve_tftp tftp;
 	struct sockeye_builtin_config config;
@@ -38,7 +41,16 @@ struct serve {
 	size_t site_count;
 };
 
+extern const struct cli_option serve_options[];
 extern const struct cli_option serve_tftp_options[];
+
+/* Whether every option that was given does something for what is served under
+ * that model: CLI_GO, or the exit code behind a line that names the first that
+ * does not. */
+int serve_effects_check(const struct serve *s);
+
+/* The name of the model that was asked for. */
+const char *serve_model(const struct serve *s);
 
 /* The service of that name: a built-in one, or tftp; NULL. */
 const struct sockeye_service *serve_service_find(const char *name);

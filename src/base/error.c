@@ -163,6 +163,8 @@ static const struct {
     {"connect", -ENETUNREACH, "", "there is no route: ip route shows what there is"},
     {NULL, -EMFILE, "", "raise the limit of descriptors: ulimit -n"},
     {NULL, -ENFILE, "", "the whole system is out of descriptors: sysctl fs.file-max"},
+    {"become user", SOCKEYE_E_NONAME, "", "getent passwd lists the users there are"},
+    {"become user", -EPERM, "", "only root may become somebody else"},
     {NULL, SOCKEYE_E_NONAME, "", "getent ahosts NAME shows what the system finds"},
     {NULL, SOCKEYE_E_SERVICE, "", "use a number, or a name from /etc/services"},
     {NULL, SOCKEYE_E_PATH_TOO_LONG, "", "use a shorter path, or an abstract name: unix:@NAME"},

@@ -57,6 +57,8 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 		return sockeye__fail_set(fail, "serve", "tftp", -ENOMEM);
 	s->config = *config;
 	err = sockeye__tftp_store_open(&s->store, &config->store, fail);
+	if (err < 0 && fail != NULL)
+		fail->op = "open root folder";
 	if (err == 0)
 		err = rules_read(s, fail);
 	if (err < 0) {

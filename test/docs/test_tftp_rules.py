@@ -19,7 +19,7 @@ def blocks(section):
 
 def example(word):
     """The one with that word in it."""
-    (found,) = (block for block in blocks("EXAMPLES") if word in block)
+    (found,) = (block for block in blocks("EXAMPLES") if word in block and block[0] != "$")
     return found
 
 
@@ -36,7 +36,7 @@ def serve(tmp_path, *options):
     ("clients/", "kernel-6.1", False, "kernel-6.1"),
     ("clients/", "pxelinux.0", False, "pxelinux.0"),
     ("clients/", "config", False, "clients/192.0.2.91/config"),
-    ("clients/", "../clients/192.0.2.1/config", False, None),
+    ("clients/", "../clients/192.0.2.1/config", False, "denied: name leads out of its folder"),
     ("hidden", "a/.ssh/id", False, "denied: no hidden files"),
     ("hidden", "a.b", False, "a.b"),
     ("hidden", "a.b", True, "denied: write to incoming/"),
@@ -52,20 +52,31 @@ def serve(tmp_path, *options):
 def test_maps(tmp_path, word, asked, upload, mapped):
     (tmp_path / "map").write_text(example(word))
     result = serve(tmp_path, "--map", tmp_path / "map", "--map-test", asked, "--map-client",
-                   "192.0.2.91", *["--upload"] * upload)
-    if mapped is None:
-        assert result.returncode != 0 and "name leads out of its folder" in result.stderr
-    else:
-        assert result.returncode == 0, result.stderr
-        assert result.stdout.splitlines()[-1] == mapped
+                   "192.0.2.91", *["--map-put"] * upload)
+    assert result.returncode == mapped.startswith("denied: "), result.stderr
+    assert result.stdout.splitlines()[-1] == mapped
+
+
+def test_what_map_test_prints(tmp_path):
+    (tmp_path / "rules").write_text(example("^boot/"))
+    (shown,) = (block for block in blocks("EXAMPLES") if block[0] == "$")
+    command, _, output = shown.partition("\n")
+    done = subprocess.run(["sh", "-c", command.replace("$ sockeye", SOCKEYE)], text=True,
+                          capture_output=True, timeout=30, check=False, cwd=tmp_path)
+    assert done.stdout == output and done.returncode == 0
 
 
 def test_policy_is_one(tmp_path):
     (tmp_path / "policy").write_text(example("refuse="))
-    (tmp_path / "map").write_text("")
-    result = serve(tmp_path, "--map", tmp_path / "map", "--policy", tmp_path / "policy",
-                   "--map-test", "a")
-    assert result.returncode == 0, result.stderr
+    for name, client, code, said in [
+            ("a", "192.0.2.17", 0, "policy, line 1: refuse=tsize,windowsize\na\n"),
+            ("a", "10.9.1.1", 0, "policy, line 3: blksize=mtu window=4\na\n"),
+            ("inner/a", "192.0.2.1", 0, "policy, line 4:\ninner/a\n"),
+            ("inner/a", "198.51.100.1", 1, "denied: policy, line 5\n"),
+            ("a", "198.51.100.1", 0, "a\n")]:
+        result = serve(tmp_path, "--policy", tmp_path / "policy", "--map-test", name,
+                       "--map-client", client)
+        assert (result.returncode, result.stdout) == (code, said), result.stderr
 
 
 @pytest.mark.parametrize("option, number, rules", [
