@@ -297,6 +297,8 @@ int sockeye__newfile_commit(struct sockeye__newfile *f)
 	err = late_error(f);
 	if (err == 0)
 		err = f->replaces ? put_over(f) : put_new(f);
+	if (err == 0)
+		sockeye__made_keep(&f->made);
 	sockeye__newfile_discard(f);
 	return err;
 }
@@ -311,6 +313,7 @@ void sockeye__newfile_discard(struct sockeye__newfile *f)
 		close(f->fd);
 	if (f->held >= 0)
 		close(f->held);
-	close(f->dir);
+	close(f->dir); /* which may be what holds the last of those that were made */
+	sockeye__made_undo(&f->made);
 	*f = (struct sockeye__newfile){0};
 }

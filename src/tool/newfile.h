@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include "tool/made.h"
+
 enum sockeye__newfile_how {
 	SOCKEYE__NEWFILE_ONLY,    /* the name must not exist */
 	SOCKEYE__NEWFILE_REPLACE, /* it may, as a regular file that can be written */
@@ -27,7 +29,8 @@ struct sockeye__newfile {
 	int held;
 	int dir;
 	char name[NAME_MAX + 1];
-	char temp[32]; /* the name it has for now; "" for none */
+	char temp[32];             /* the name it has for now; "" for none */
+	struct sockeye__made made; /* for it, by whoever opened it: stay when it does */
 };
 
 /* A file to write, to be called `name` (one component) in dir_fd, which may be

@@ -13,6 +13,7 @@
 #include "tool/beneath.h"
 
 #define FOLDER (O_PATH | O_DIRECTORY | O_CLOEXEC)
+#define TRIES  16 /* while others remove the folders they made */
 
 /* --- the root --- */
 
@@ -175,14 +176,23 @@ void sockeye__tftp_store_release(struct sockeye__tftp_store *s, struct sockeye__
 
 /* --- to receive --- */
 
-static int folder_make(const struct sockeye__tftp_store *s, int dir, const char *name)
+/* Makes a folder, which is noted in *made: 0, also when it is there by now. */
+static int folder_make(const struct sockeye__tftp_store *s, int dir, const char *name,
+		       struct sockeye__made *made)
 {
-	int fd;
+	int fd, err;
 
-	if (mkdirat(dir, name, ACCESSPERMS & ~s->config.umask) < 0)
-		return errno == EEXIST ? 0 : -errno;
-	if (!s->config.umask_given)
+	if (mkdirat(dir, name, ACCESSPERMS & ~s->config.umask) < 0) {
+		if (errno != EEXIST)
+			return -errno;
+		sockeye__made_keep(made);
 		return 0;
+	}
+	err = sockeye__made_add(made, dir, name);
+	if (err < 0)
+		unlinkat(dir, name, AT_REMOVEDIR);
+	if (err < 0 || !s->config.umask_given)
+		return err;
 	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -219,26 +229,30 @@ static int room_check(int dir, const uint64_t *size)
 
 /* The folder `name` in `dir`, made if need be; `dir` is closed. */
 static int folder_enter(const struct sockeye__tftp_store *s, int dir, const char *name,
-			const uint64_t *size)
+			const uint64_t *size, struct sockeye__made *made)
 {
 	int fd = strcmp(name, "..") == 0 ? -EXDEV : folder_open(dir, name), err;
 
 	if (fd == -ENOENT && s->config.create) {
 		err = room_check(dir, size);
 		if (err == 0)
-			err = folder_make(s, dir, name);
+			err = folder_make(s, dir, name, made);
 		fd = err < 0 ? err : folder_open(dir, name);
+	} else if (fd >= 0 && strcmp(name, ".") != 0) {
+		sockeye__made_keep(made); /* it is others', and so is what it is in */
 	}
 	close(dir);
 	return fd;
 }
 
 /* Opens the folder that `name` is in, one component after the other, no link
- * and no ".." among them; the last component goes to out_last. */
+ * and no ".." among them; the last component goes to out_last. Where uploads
+ * make folders, it is held. */
 static int parent_open(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
-		       char out_last[NAME_MAX + 1])
+		       char out_last[NAME_MAX + 1], struct sockeye__made *made)
 {
 	int dir = name[0] == '/' ? -EXDEV : open_below(s, ".", FOLDER);
+	bool below = false;
 
 	while (dir >= 0) {
 		size_t len = strcspn(name, "/"), slashes = strspn(name + len, "/");
@@ -250,9 +264,26 @@ static int parent_open(struct sockeye__tftp_store *s, const char *name, const ui
 		memcpy(out_last, name, len);
 		out_last[len] = '\0';
 		if (slashes == 0)
-			break;
-		dir = folder_enter(s, dir, out_last, size);
+			return s->config.create && below ? sockeye__made_hold(dir) : dir;
+		dir = folder_enter(s, dir, out_last, size, made);
 		name += len + slashes;
+		below = true;
+	}
+	return dir;
+}
+
+/* The same, however often a folder goes away just then. What was made is noted
+ * on success only. */
+static int parent_hold(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
+		       char out_last[NAME_MAX + 1], struct sockeye__made *made)
+{
+	int dir = -EAGAIN;
+
+	for (int i = 0; i < TRIES && (dir == -EAGAIN || (dir == -ENOENT && s->config.create));
+	     i++) {
+		dir = parent_open(s, name, size, out_last, made);
+		if (dir < 0)
+			sockeye__made_undo(made);
 	}
 	return dir;
 }
@@ -276,6 +307,7 @@ int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, con
 			    struct sockeye__newfile *out)
 {
 	struct sockeye__newfile f;
+	struct sockeye__made made = {0};
 	char last[NAME_MAX + 1];
 	int err, dir;
 
@@ -284,16 +316,20 @@ int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, con
 	if (size != NULL && s->config.upload_max > 0 && *size > s->config.upload_max)
 		return -EFBIG;
 	root_is_back(s); /* "." of a root that is gone can be opened */
-	dir = parent_open(s, name, size, last);
+	dir = parent_hold(s, name, size, last, &made);
 	if (dir < 0)
 		return dir;
 	err = room_check(dir, size);
 	if (err == 0)
 		err = file_new(s, dir, last, &f);
 	close(dir);
-	if (err == 0)
-		*out = f;
-	return err;
+	if (err < 0) {
+		sockeye__made_undo(&made);
+		return err;
+	}
+	f.made = made;
+	*out = f;
+	return 0;
 }
 
 /* --- what the peer is told --- */

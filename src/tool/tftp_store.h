@@ -63,9 +63,10 @@ void sockeye__tftp_store_release(struct sockeye__tftp_store *s, struct sockeye__
 void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on);
 
 /* A file to receive: *out, which is open only on success, is to be committed or
- * discarded. `size` is what the peer announced, or NULL. Links are followed
- * nowhere in `name`. -EROFS: no uploads; -EFBIG, -ENOSPC: the announced size is
- * over the limit, or what is free; more by sockeye__newfile_open(). */
+ * discarded; with it go folders that were made for it, if they are empty and
+ * nobody else is about to put a file there. `size` is what the peer announced, or NULL. Links are
+ * followed nowhere in `name`. -EROFS: no uploads; -EFBIG, -ENOSPC: the announced size is over the
+ * limit, or what is free; more by sockeye__newfile_open(). */
 int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 			    struct sockeye__newfile *out);
 

@@ -35,7 +35,8 @@ void confine(int dir)
 	const struct landlock_path_beneath_attr below = {
 	    .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
 			      LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE |
-			      LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR,
+			      LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR |
+			      LANDLOCK_ACCESS_FS_REMOVE_DIR,
 	    .parent_fd = dir,
 	};
 	long rules = syscall(SYS_landlock_create_ruleset, &all, sizeof all, 0);

@@ -2,7 +2,9 @@
 #include "deny.h"
 #include "tree.h"
 
+#include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "tool/tftp_store.h"
 
@@ -165,6 +167,108 @@ static void test_not_through_links(void **state)
 	assert_return_code(rmdir(outside), errno); /* nothing came into it */
 }
 
+/* Begins an upload, and makes sure that it may. */
+static struct sockeye__newfile begun(const char *name)
+{
+	struct sockeye__newfile f;
+
+	assert_int_equal(sockeye__tftp_store_put(&store, name, NULL, &f), 0);
+	return f;
+}
+
+static void test_folders_of_failed_uploads(void **state)
+{
+	struct sockeye__newfile f;
+	char name[300] = "";
+	size_t before;
+
+	(void)state;
+	reopen(true, true, true);
+	before = fds_open();
+	f = begun("a/./b//c/file");
+	assert_true(name_exists(tree.fd, "a/b/c"));
+	sockeye__newfile_discard(&f);
+	assert_int_equal(tree_entries(&tree), 0);
+	assert_int_equal(put_text("made/../new", "x"), -EXDEV);
+	memset(name, 'x', sizeof name - 1);
+	memcpy(name, "made/more/", 10);
+	assert_int_equal(put_text(name, "x"), -ENAMETOOLONG);
+	assert_int_equal(put_text("made/more/", "x"), -EINVAL);
+	assert_int_equal(tree_entries(&tree), 0);
+	/* what was there stays, empty or not */
+	folder_make(tree.fd, "old");
+	f = begun("old/a/file");
+	sockeye__newfile_discard(&f);
+	assert_true(name_exists(tree.fd, "old"));
+	assert_false(name_exists(tree.fd, "old/a"));
+	f = begun("old/a/b/file");
+	file_write(tree.fd, "old/a/other", "x");
+	sockeye__newfile_discard(&f);
+	assert_true(name_exists(tree.fd, "old/a/other"));
+	assert_false(name_exists(tree.fd, "old/a/b"));
+	/* and so does what the new name is of */
+	f = begun("c/file");
+	file_write(tree.fd, "c/file", "x");
+	assert_int_equal(sockeye__newfile_commit(&f), -EEXIST);
+	assert_string_equal(file_text(tree.fd, "c/file"), "x");
+	assert_int_equal(fds_open(), before);
+}
+
+/* Another upload is in there, of which there is nothing to see yet. */
+static void test_folders_of_two_uploads(void **state)
+{
+	struct sockeye__newfile first, second;
+
+	(void)state;
+	reopen(true, false, true);
+	for (int deeper = 0; deeper < 2; deeper++) {
+		first = begun(deeper ? "a/b/first" : "a/first");
+		second = begun("a/second");
+		sockeye__newfile_discard(&first);
+		assert_false(name_exists(tree.fd, "a/b"));
+		assert_int_equal(sockeye__newfile_commit(&second), 0);
+		assert_true(name_exists(tree.fd, "a/second"));
+		tree_clear(&tree);
+	}
+	first = begun("a/first");
+	second = begun("a/b/second"); /* in what is the first one's */
+	sockeye__newfile_discard(&first);
+	assert_true(name_exists(tree.fd, "a/b"));
+	sockeye__newfile_discard(&second);
+	assert_false(name_exists(tree.fd, "a/b"));
+}
+
+/* In another process, as two workers are. */
+static void test_folders_of_many_uploads(void **state)
+{
+	struct sockeye__newfile f;
+	pid_t parent = getpid(), child;
+
+	(void)state;
+	reopen(true, true, true);
+	child = fork();
+	assert_return_code(child, errno);
+	if (child == 0) {
+		while (getppid() == parent)
+			if (sockeye__tftp_store_put(&store, "a/b/broken", NULL, &f) == 0)
+				sockeye__newfile_discard(&f);
+		_exit(0);
+	}
+	for (int i = 0; i < 400; i++) {
+		int err = sockeye__tftp_store_put(&store, "a/b/whole", NULL, &f);
+
+		if (err == -EAGAIN) /* the other was interrupted while it removes them */
+			continue;
+		assert_int_equal(err, 0);
+		assert_int_equal(sockeye__newfile_commit(&f), 0);
+		assert_return_code(unlinkat(tree.fd, "a/b/whole", 0), errno);
+		(void)unlinkat(tree.fd, "a/b", AT_REMOVEDIR);
+		(void)unlinkat(tree.fd, "a", AT_REMOVEDIR);
+	}
+	assert_return_code(kill(child, SIGKILL), errno);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
 static void test_create(void **state)
 {
 	char deep[PATH_MAX] = "";
@@ -261,6 +365,8 @@ static void confined(void)
 		store.by_hand = by_hand;
 		assert_string_equal(text_got("file"), "old");
 		assert_int_equal(put_text(by_hand ? "a/b/new" : "c/new", "new"), 0);
+		assert_int_equal(put_sized("d/e/new", 1), 0);
+		assert_false(name_exists(tree.fd, "d"));
 	}
 	assert_int_equal(put_text("file", "new"), 0);
 	assert_string_equal(text_got("file"), "new");
@@ -278,9 +384,18 @@ static void test_under_landlock(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_uploads_are_off),   TEST(test_new_files_only), TEST(test_overwrite),
-	    TEST(test_not_through_links), TEST(test_create),         TEST(test_umask),
-	    TEST(test_announced_size),    TEST(test_disk_full),      TEST(test_under_landlock),
+	    TEST(test_uploads_are_off),
+	    TEST(test_new_files_only),
+	    TEST(test_overwrite),
+	    TEST(test_not_through_links),
+	    TEST(test_folders_of_failed_uploads),
+	    TEST(test_folders_of_two_uploads),
+	    TEST(test_folders_of_many_uploads),
+	    TEST(test_create),
+	    TEST(test_umask),
+	    TEST(test_announced_size),
+	    TEST(test_disk_full),
+	    TEST(test_under_landlock),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

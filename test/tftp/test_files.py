@@ -215,6 +215,22 @@ def test_folders_of_new_files(serve, root):
     assert (root / "a" / "b" / "new").read_bytes() == b"new"
 
 
+def test_folders_of_uploads_that_break_off(serve, root):
+    """Go with them, but for one that another upload goes on in."""
+    server = serve("--create")
+    alone, first, second = server.peer(), server.peer(), server.peer()
+    for peer, name in (alone, "a/b/new"), (first, "c/d/first"), (second, "c/second"):
+        peer.asks(wrq(name))
+        peer.gets(ack(0))
+    assert (root / "a" / "b").is_dir()
+    for peer in (alone, first):
+        peer.says(error(0, "enough"))
+    until(lambda: os.listdir(root) == ["c"] and not os.listdir(root / "c"), "folders removed")
+    second.says(data(1, b"new"))
+    second.gets(ack(1))
+    assert (root / "c" / "second").read_bytes() == b"new"
+
+
 def test_umask(serve, root):
     server = serve("--upload", "--umask", "027")
     server.put("new", b"new")

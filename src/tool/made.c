@@ -1,0 +1,88 @@
+/* made.c: folders made on the way to a new file (made.h). */
+#include "tool/made.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define FOLDER (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) /* O_PATH has no locks */
+
+int sockeye__made_add(struct sockeye__made *m, int dir, const char *name)
+{
+	size_t len = strlen(name) + 1;
+	char *names;
+	int kept = m->dir;
+
+	if (m->count == SOCKEYE__MADE_MAX)
+		return -ENAMETOOLONG;
+	if (m->count == 0)
+		kept = fcntl(dir, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (kept < 0)
+		return -errno;
+	names = realloc(m->names, m->len + len);
+	if (names == NULL) {
+		if (m->count == 0)
+			close(kept);
+		return -ENOMEM;
+	}
+	memcpy(names + m->len, name, len);
+	*m = (struct sockeye__made){m->count + 1, kept, m->len + len, names};
+	return 0;
+}
+
+void sockeye__made_keep(struct sockeye__made *m)
+{
+	if (m->count == 0)
+		return;
+	close(m->dir);
+	free(m->names);
+	*m = (struct sockeye__made){0};
+}
+
+/* Never through "..": somebody may have moved one of them. */
+void sockeye__made_undo(struct sockeye__made *m)
+{
+	int dirs[SOCKEYE__MADE_MAX + 1] = {m->dir};
+	const char *names[SOCKEYE__MADE_MAX], *name = m->names;
+	size_t depth = 0;
+	bool goes = true;
+
+	while (depth < m->count) {
+		int fd = openat(dirs[depth], name, FOLDER);
+
+		if (fd < 0)
+			break;
+		names[depth++] = name;
+		dirs[depth] = fd;
+		name += strlen(name) + 1;
+	}
+	for (; depth > 0; depth--) {
+		goes = goes && flock(dirs[depth], LOCK_EX | LOCK_NB) == 0 &&
+		       unlinkat(dirs[depth - 1], names[depth - 1], AT_REMOVEDIR) == 0;
+		close(dirs[depth]);
+	}
+	sockeye__made_keep(m);
+}
+
+int sockeye__made_hold(int dir)
+{
+	int fd = openat(dir, ".", FOLDER), err = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return dir;
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		err = -EAGAIN;
+	else if (fstat(fd, &st) == 0 && st.st_nlink == 0) /* only while held does it stay so */
+		err = -ENOENT;
+	close(dir);
+	if (err == 0)
+		return fd;
+	close(fd);
+	return err;
+}
