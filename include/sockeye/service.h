@@ -22,7 +22,8 @@
  *    session that has left SOCKEYE_INPUT_MAX octets over gets no more; when it
  *    then wants neither `more` nor a deadline it is closed, for it never will.
  *  - A record of a seqpacket connection (`whole`) is to be taken whole: what is
- *    left over of it is offered again together with the next.
+ *    left over of it is offered again together with the next. An empty one is
+ *    passed over.
  */
 #ifndef SOCKEYE_SERVICE_H
 #define SOCKEYE_SERVICE_H

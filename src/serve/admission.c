@@ -2,7 +2,9 @@
 #include "serve/server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static const char *const end_texts[] = {
@@ -224,6 +226,18 @@ int sockeye__record_cut(struct sockeye__worker *w)
 	sockeye__warn_rarely(w, "a record longer than can be taken; its connection was closed",
 			     -EMSGSIZE);
 	return -EMSGSIZE;
+}
+
+/* recv(2) does not tell them apart, but a peer that has not ended its side has
+ * sent something. Of empty ones right before its end that is not known. */
+bool sockeye__record_empty(const struct sockeye__site *site, int fd)
+{
+	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
+	int behind;
+
+	if (!site->whole)
+		return false;
+	return poll(&peer, 1, 0) == 0 || (ioctl(fd, FIONREAD, &behind) == 0 && behind > 0);
 }
 
 void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *v, const char *text,

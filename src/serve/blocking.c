@@ -127,7 +127,7 @@ static void receive(struct session *s, int flags)
 		return;
 	}
 	if (n == 0)
-		s->v->in_end = true;
+		s->v->in_end = !sockeye__record_empty(s->v->site, s->v->fd);
 	else
 		sockeye__visit_show(s->w, s->v, s->in + s->len, (size_t)n);
 	active(s);

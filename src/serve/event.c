@@ -185,7 +185,7 @@ static void conn_read(struct loop *l, struct conn *c)
 		return;
 	}
 	if (n == 0)
-		c->c.v.in_end = true;
+		c->c.v.in_end = !sockeye__record_empty(c->c.v.site, c->c.v.fd);
 	if (n > 0) {
 		c->c.active_ns = l->clocks.now.mono_ns;
 		c->c.v.bytes_in += (uint64_t)n;

@@ -181,6 +181,10 @@ static inline int sockeye__record_flags(const struct sockeye__site *site)
  * -EMSGSIZE, for which its connection is to end. */
 int sockeye__record_cut(struct sockeye__worker *w);
 
+/* Whether recv(2) gave 0 for an empty record, which is passed over, rather than
+ * for the peer's end. */
+bool sockeye__record_empty(const struct sockeye__site *site, int fd);
+
 /* Ends a connection that was admitted but for which there is no process,
  * thread or memory. */
 void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *v, const char *text,

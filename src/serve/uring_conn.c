@@ -313,6 +313,8 @@ static int record_receive(struct sockeye__uring *l, struct sockeye__uring_conn *
 
 	if (n < 0)
 		return -errno;
+	if (n == 0 && sockeye__record_empty(c->c.v.site, c->c.v.fd))
+		return -EAGAIN;
 	if (n > SOCKEYE__RECORD_BYTES)
 		return sockeye__record_cut(l->w);
 	if (n > 0)

@@ -3,6 +3,7 @@ import calendar
 import contextlib
 import os
 import re
+import select
 import socket
 import string
 import struct
@@ -81,8 +82,7 @@ def test_echo_of_nothing_ends(start, scheme, model):
 
 
 def test_echo_of_records(start, model):
-    """Each record comes back whole, however long: an empty one cannot be told
-    from the end, so there is none."""
+    """Each record comes back whole, however long."""
     server = start("unix-seqpacket", "echo", model=model)
     with server.connect() as client:
         for size in (1, 7, 1500, 32768, 32769, 65536, 100_000, 150_000):
@@ -95,6 +95,25 @@ def test_echo_of_records(start, model):
         assert [client.recv(1 << 20) for _ in records] == records
         client.shutdown(socket.SHUT_WR)
         assert client.recv(1) == b""
+
+
+def test_an_empty_record_is_not_the_end(start, model):
+    """recv(2) gives 0 octets for both."""
+    server = start("unix-seqpacket", "echo", model=model)
+    with server.connect() as client:
+        for _ in range(3):
+            client.send(b"")
+            client.send(b"x")
+            assert client.recv(10) == b"x"
+        for record in (b"", b"", b"y", b"", b"z"):
+            client.send(record)
+        client.shutdown(socket.SHUT_WR)  # the server knows of the end when it receives those
+        assert [client.recv(10) for _ in range(3)] == [b"y", b"z", b""]
+    with server.connect() as client:  # it waits for more
+        client.send(b"")
+        assert not select.select([client], [], [], 0.1)[0]
+        client.send(b"x")
+        assert client.recv(10) == b"x"
 
 
 @datagram
