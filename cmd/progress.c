@@ -14,7 +14,7 @@
 #define WIDTH_UNKNOWN 80
 #define ERASE_LINE    "\r\033[K"
 
-void progress_open(struct progress *p, const struct cli_common *common)
+void progress_open(struct progress *p, const struct cli_common *common, uint64_t now_ns)
 {
 	const char *term = getenv("TERM");
 	bool dumb = !term || !*term || strcmp(term, "dumb") == 0;
@@ -23,6 +23,7 @@ void progress_open(struct progress *p, const struct cli_common *common)
 	    .shown = !dumb && !common->quiet && !common->json && isatty(STDERR_FILENO),
 	    .color = report_color(common, STDERR_FILENO),
 	};
+	sockeye__meter_add(&p->meter, now_ns, 0);
 }
 
 static unsigned terminal_width(void)

@@ -15,8 +15,9 @@ struct progress {
 	struct sockeye__meter meter;
 };
 
-/* On standard error, unless that is no terminal, or -q or --json is given. */
-void progress_open(struct progress *p, const struct cli_common *common);
+/* On standard error, unless that is no terminal, or -q or --json is given. Nothing
+ * has come yet. */
+void progress_open(struct progress *p, const struct cli_common *common, uint64_t now_ns);
 
 /* Draws the line. `name` need not be fit to be seen. */
 void progress_draw(struct progress *p, const char *name, uint64_t octets, uint64_t size,

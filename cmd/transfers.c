@@ -240,8 +240,8 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 		say_answer(common, name, peer, note);
 		return;
 	case SOCKEYE__TFTP_NOTE_TIMEOUT:
-		report_verbose(common, "%s: time-out after %" PRIu64 " octets, sent again", name,
-			       note->octets);
+		report_verbose(common, "%s: nothing came after %" PRIu64 " octets, sent again",
+			       name, note->octets);
 		return;
 	case SOCKEYE__TFTP_NOTE_GAP:
 		report_verbose(common, "%s: a block was lost after %" PRIu64 " octets, %s", name,
@@ -368,7 +368,7 @@ int transfers_run(struct transfers *t)
 	int err;
 
 	transfers_resolve(t);
-	progress_open(&t->progress, &t->o->common);
+	progress_open(&t->progress, &t->o->common, sockeye_now().mono_ns);
 	t->client.on_end = on_end;
 	t->client.on_status = t->progress.shown ? on_status : NULL;
 	t->client.on_note = t->o->common.verbose ? on_note : NULL;

@@ -64,7 +64,8 @@ static void timed_out(struct sockeye__tftp_run *r, uint64_t now_ns)
 	else if (r->strangers > 0)
 		snprintf(detail, sizeof detail, "but %s answered; --any-source takes that", name);
 	else
-		snprintf(detail, sizeof detail, "no answer");
+		snprintf(detail, sizeof detail,
+			 "no answer; it comes from a new port, which a firewall may stop");
 	sockeye__tftp_run_fail(r, NULL, NULL, -ETIMEDOUT, detail, now_ns);
 }
 
