@@ -98,7 +98,9 @@ static int wire_open(const struct sockeye__tftp_run *r, struct sockeye_sockaddr 
 		return fd;
 	sockeye__fail_name(fail, "bind", SOCKEYE_UDP, &local, fd);
 	if (port == 0 && ports.first != 0 && fd != -EADDRNOTAVAIL)
-		sockeye__fail_detail(fail, "ports %u-%u", ports.first, ports.last);
+		sockeye__fail_detail(fail, "ports %u-%u%s", ports.first, ports.last,
+				     fd == -EACCES ? "; those below 1024 need CAP_NET_BIND_SERVICE"
+						   : "");
 	return fd;
 }
 

@@ -90,14 +90,17 @@ static void local_failed(struct sockeye__tftp_run *r, const char *op, int err, u
 	const char *path = r->job->path ? r->job->path
 			   : is_put(r)  ? "standard input"
 					: "standard output";
+	const char *detail = NULL;
 
 	r->end.reader_left = !is_put(r) && (err == -EPIPE || err == -ECONNRESET);
 	give_up(r, full ? SOCKEYE__TFTP_DISK_FULL : SOCKEYE__TFTP_UNDEFINED,
 		full ? "disk full" : "client's file failed", now_ns);
 	if (err == -ENODATA)
-		sockeye__tftp_run_fail(r, op, path, -EIO, "it has become shorter", now_ns);
-	else
-		sockeye__tftp_run_fail(r, op, path, r->end.reader_left ? 0 : err, NULL, now_ns);
+		detail = "it has become shorter";
+	else if (err == -ENXIO) /* of another kind; fifo(7) */
+		detail = is_put(r) ? "only files and FIFOs are sent" : "nobody reads that FIFO";
+	err = r->end.reader_left ? 0 : err == -ENODATA ? -EIO : err;
+	sockeye__tftp_run_fail(r, op, path, err, detail, now_ns);
 }
 
 /* The next of the server's addresses, if it may be better. */
@@ -129,6 +132,8 @@ static void wire_close(struct sockeye__tftp_run *r)
 /* RFC 1122 4.2.3.9: of a path that worked, only a port that is gone is final. */
 static void net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns)
 {
+	struct sockeye_fail fail = {.err = err};
+
 	if (r->known) {
 		if (err == -ECONNREFUSED)
 			r->refused = true;
@@ -140,7 +145,9 @@ static void net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns)
 		r->over = true;
 		return;
 	}
-	if (next_name(r, &(struct sockeye_fail){.err = err}))
+	if (err == -EACCES) /* udp(7) */
+		snprintf(fail.detail, sizeof fail.detail, "broadcast, or a route that forbids it");
+	if (next_name(r, &fail))
 		ask(r, now_ns);
 	else
 		first_failed(r, now_ns);

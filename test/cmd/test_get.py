@@ -331,6 +331,12 @@ def test_places_that_cannot_be(server, get, tmp_path, where, why):
     server.expect_silence()  # seen before anybody was asked
 
 
+def test_a_fifo_that_nobody_reads(server, get, tmp_path):
+    os.mkfifo(tmp_path / "fifo")
+    assert b"(nobody reads that FIFO)" in get("-o", "fifo", server.url()).end(9)
+    server.expect_silence()
+
+
 def test_full_disk(server, get, tmp_path):
     """The limit of a file's size stands for it: EFBIG."""
     def limit():
@@ -562,6 +568,11 @@ def test_addresses_that_cannot_be_bound(run, server, args, code, why):
     [event] = events(run("get", "--json", *(arg.replace("PORT", port) for arg in args),
                          server.url()).stdout)
     assert (event["exit"], event["step"]) == (code, "bind") and "octets" not in event
+
+
+def test_broadcast(get):
+    """Nobody's answer could be told from anybody's."""
+    assert b"Permission denied (broadcast, or " in get("tftp://127.255.255.255/f").end(9)
 
 
 @pytest.mark.parametrize("form", [["--bind", "127.0.0.1:{}"], ["--port-range", "{0}-{0}"]])

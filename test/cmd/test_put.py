@@ -199,7 +199,7 @@ def test_command_lines_that_are_wrong(run, tmp_path, args, why):
 
 
 @pytest.mark.parametrize("path, why", [
-    ("none", b"open none: No such file"), (".", b"Is a directory"), ("/dev/zero", b"No such device"),
+    ("none", b"open none: No such file"), (".", b"Is a directory"), ("/dev/zero", b"(only files and FIFOs are sent)"),
     ("none/x", b"No such file")])
 def test_files_that_cannot_be_sent(server, put, path, why):
     assert why in put(path, server.url()).end(9)
