@@ -177,6 +177,10 @@ static int sites_read(struct serve *s, const struct cli_operands *operands)
 			return cli_usage(&s->common, &serve_command,
 					 "unknown service '%.40s'; sockeye serve --list shows them",
 					 shown(operands->v[i]).text);
+		if (named == NULL && service->resident != NULL && strchr("/.", *operands->v[i]))
+			return cli_usage(&s->common, &serve_command,
+					 "the folder to serve stands behind --root: --root %s",
+					 shown(operands->v[i]).text);
 		if (named == NULL) {
 			code = site_add(s, service, operands->v[i], false);
 			has_address = true;

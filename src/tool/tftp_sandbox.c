@@ -51,8 +51,8 @@ static int allow_folder_of(int rules, const char *path)
 		return path == NULL ? 0 : -ENOMEM;
 	folder = open(dirname(copy), O_PATH | O_DIRECTORY | O_CLOEXEC);
 	free(copy);
-	if (folder < 0)
-		return -errno;
+	if (folder < 0) /* where this user cannot get, it need not be let in */
+		return errno == EACCES ? 0 : -errno;
 	err = allow(rules, folder, LANDLOCK_ACCESS_FS_READ_FILE);
 	close(folder);
 	return err;

@@ -1,5 +1,6 @@
 /* tftp_server.c: the TFTP server, and the loop of one of its workers (tftp_server.h). */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,7 +8,6 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -170,19 +170,42 @@ static bool speaks(const struct sockeye__tftp_worker *w)
 	return w->w->index == sockeye__resident_first(w->w->server);
 }
 
-/* Clients are told "Permission denied" of every file, and nobody why. */
-static void root_check(const struct sockeye__tftp_worker *w)
+/* What was opened before privileges were dropped may be out of reach now. Of the
+ * root clients are told "Permission denied", and nobody why. */
+static void rights_check(const struct sockeye__tftp_worker *w)
 {
-	const struct sockeye__tftp_store *store = &w->server->store;
-	struct stat st;
+	const struct sockeye__tftp_server_config *c = &w->server->config;
+	const char *const rules[] = {c->map_path, c->policy_path};
+	unsigned user = geteuid();
 	char text[512];
 
-	if (!speaks(w) || fstatat(store->root, ".", &st, 0) == 0 || errno != EACCES)
+	if (!speaks(w))
 		return;
-	snprintf(text, sizeof text,
-		 "every request will be refused: user %u has no x permission on the root folder %s",
-		 (unsigned)geteuid(), store->config.root);
-	sockeye__warn(w->w, text, -EACCES);
+	if (faccessat(w->server->store.root, ".", X_OK, AT_EACCESS) < 0 && errno == EACCES) {
+		snprintf(text, sizeof text,
+			 "every request will be refused: user %u has no x permission on the root "
+			 "folder %s",
+			 user, c->store.root);
+		sockeye__warn(w->w, text, -EACCES);
+	}
+	for (size_t i = 0; i < 2; i++) {
+		if (rules[i] == NULL || faccessat(AT_FDCWD, rules[i], R_OK, AT_EACCESS) == 0 ||
+		    errno != EACCES)
+			continue;
+		snprintf(text, sizeof text, "SIGHUP will not help: user %u may not read %s", user,
+			 rules[i]);
+		sockeye__warn(w->w, text, -EACCES);
+	}
+}
+
+/* Not to be confined is one thing where the kernel cannot, and another here. */
+static bool confine(const struct sockeye__tftp_worker *w)
+{
+	int err = sockeye__tftp_sandbox(w->server);
+
+	if (err < 0 && err != -EOPNOTSUPP && speaks(w))
+		sockeye__warn(w->w, "workers are not confined to the root folder by Landlock", err);
+	return err == 0;
 }
 
 static void rules_tell(const struct sockeye__tftp_worker *w)
@@ -433,8 +456,8 @@ static void run(struct sockeye__worker *worker, const void *config)
 		_exit(1);
 	}
 	sockeye__tftp_store_refresh(&w->server->store);
-	root_check(w);
-	w->server->store.confined = sockeye__tftp_sandbox(w->server) == 0;
+	rights_check(w);
+	w->server->store.confined = confine(w);
 	loop(w);
 	w->stopping = true;
 	sockeye__tftp_ports_tidy(w);

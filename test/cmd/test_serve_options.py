@@ -91,6 +91,13 @@ def test_tftp_is_udp(tmp_path, address, words):
     assert code == 2 and words in err
 
 
+@pytest.mark.parametrize("folder", ["/srv/tftp", "./pub", "."])
+def test_folder_without_its_option(tmp_path, folder):
+    """in.tftpd has it as an operand."""
+    code, _, err = said(tmp_path, "tftp", "udp://127.0.0.1:0", folder)
+    assert code == 2 and f"the folder to serve stands behind --root: --root {folder} (" in err
+
+
 def test_address_without_its_service(tmp_path):
     code, _, err = said(tmp_path, "udp://*:69", "tftp")
     assert code == 2 and "what is served on udp://*:69? A service stands before its addr" in err

@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import random
+import re
 import signal
 import socket
 import struct
@@ -120,6 +121,34 @@ def test_root_that_the_user_may_not_search(serve):
     (warning,) = until(lambda: server.events(event="warning"), "a warning")
     assert "every request will be refused" in warning["text"] and str(server.root) in warning["text"]
     assert warning["error"] == "EACCES"
+
+
+def confined(server):
+    """Whether Landlock is in force, which sets this (1), or the kernel has none."""
+    status = pathlib.Path(f"/proc/{server.worker()}/status").read_text()
+    return re.search(r"^NoNewPrivs:\s+(\d)", status, re.M)[1]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_rules_that_the_user_may_not_read(serve, tmp_path):
+    """They are what they were at the start, which is told; and Landlock holds all the same."""
+    (tmp_path / "secret").mkdir(mode=0o700)
+    rules = tmp_path / "secret" / "map"
+    rules.write_text("r a b\n")
+    server = serve("--user", "nobody")
+    server.ask(RRQ, "none")  # behind the answer it is settled
+    usual = confined(server)
+    server.process.kill()
+    server.process.wait(WAIT_S)
+    server = serve("--user", "nobody", "--map", rules)
+    (server.root / "b").write_bytes(b"b")
+    assert server.ask(RRQ, "a")[1] == data(1, b"b")
+    (warning,) = server.events(event="warning")
+    assert f"may not read {rules}" in warning["text"]
+    assert confined(server) == usual
+    server.process.send_signal(signal.SIGHUP)
+    until(lambda: len(server.events(event="warning")) == 2, "another warning")
+    assert server.ask(RRQ, "a")[1] == data(1, b"b")
 
 
 def test_text_that_became_shorter(serve):
