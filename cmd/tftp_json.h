@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "proto/tftp_transfer.h"
+#include "tool/tftp_client.h"
 
 struct tftp_facts {
 	bool netascii;

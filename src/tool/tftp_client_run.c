@@ -42,18 +42,19 @@ uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r)
 static void note(const struct sockeye__tftp_run *r, enum sockeye__tftp_note_kind kind,
 		 const struct sockeye_sockaddr *peer, const struct sockeye__tftp_got *got)
 {
-	bool error = got != NULL && r->x.result == SOCKEYE__TFTP_PEER_ERROR;
 	struct sockeye__tftp_note n = {
 	    .kind = kind,
 	    .job = r->end.job,
 	    .peer = peer,
 	    .options = kind == SOCKEYE__TFTP_NOTE_ASK ? &r->asked : &r->x.options,
-	    .code = error ? got->code : -1,
+	    .code = -1,
 	    .octets = sockeye__tftp_run_octets(r),
 	};
 
-	if (error)
+	if (got != NULL && r->x.result == SOCKEYE__TFTP_PEER_ERROR) {
+		n.code = got->code;
 		n.text = got->text;
+	}
 	if (r->client->on_note)
 		r->client->on_note(r->client->arg, &n);
 }
