@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,9 +166,21 @@ static int worker_open(struct sockeye__tftp_worker *w)
 }
 
 /* What every worker finds in the same way, one of them says. */
-static bool speaks(const struct sockeye__tftp_worker *w)
+__attribute__((format(printf, 4, 5))) static void say(const struct sockeye__tftp_worker *w,
+						      enum sockeye_event_kind kind, int err,
+						      const char *fmt, ...)
 {
-	return w->w->index == sockeye__resident_first(w->w->server);
+	char text[768];
+	va_list args;
+
+	if (w->w->index != sockeye__resident_first(w->w->server))
+		return;
+	va_start(args, fmt);
+	vsnprintf(text, sizeof text, fmt, args);
+	va_end(args);
+	sockeye__event(
+	    w->w->server->opts,
+	    &(struct sockeye_event){.kind = kind, .service = "tftp", .text = text, .err = err});
 }
 
 /* What was opened before privileges were dropped may be out of reach now. Of the
@@ -177,25 +190,17 @@ static void rights_check(const struct sockeye__tftp_worker *w)
 	const struct sockeye__tftp_server_config *c = &w->server->config;
 	const char *const rules[] = {c->map_path, c->policy_path};
 	unsigned user = geteuid();
-	char text[512];
 
-	if (!speaks(w))
-		return;
-	if (faccessat(w->server->store.root, ".", X_OK, AT_EACCESS) < 0 && errno == EACCES) {
-		snprintf(text, sizeof text,
-			 "every request will be refused: user %u has no x permission on the root "
-			 "folder %s",
-			 user, c->store.root);
-		sockeye__warn(w->w, text, -EACCES);
-	}
-	for (size_t i = 0; i < 2; i++) {
-		if (rules[i] == NULL || faccessat(AT_FDCWD, rules[i], R_OK, AT_EACCESS) == 0 ||
-		    errno != EACCES)
-			continue;
-		snprintf(text, sizeof text, "SIGHUP will not help: user %u may not read %s", user,
-			 rules[i]);
-		sockeye__warn(w->w, text, -EACCES);
-	}
+	if (faccessat(w->server->store.root, ".", X_OK, AT_EACCESS) < 0 && errno == EACCES)
+		say(w, SOCKEYE_EVENT_WARNING, -EACCES,
+		    "every request will be refused: user %u has no x permission on the root "
+		    "folder %s",
+		    user, c->store.root);
+	for (size_t i = 0; i < 2; i++)
+		if (rules[i] != NULL && faccessat(AT_FDCWD, rules[i], R_OK, AT_EACCESS) < 0 &&
+		    errno == EACCES)
+			say(w, SOCKEYE_EVENT_WARNING, -EACCES,
+			    "SIGHUP will not help: user %u may not read %s", user, rules[i]);
 }
 
 /* Not to be confined is one thing where the kernel cannot, and another here. */
@@ -203,44 +208,30 @@ static bool confine(const struct sockeye__tftp_worker *w)
 {
 	int err = sockeye__tftp_sandbox(w->server);
 
-	if (err < 0 && err != -EOPNOTSUPP && speaks(w))
-		sockeye__warn(w->w, "workers are not confined to the root folder by Landlock", err);
+	if (err < 0 && err != -EOPNOTSUPP)
+		say(w, SOCKEYE_EVENT_WARNING, err,
+		    "workers are not confined to the root folder by Landlock");
 	return err == 0;
-}
-
-static void rules_tell(const struct sockeye__tftp_worker *w)
-{
-	size_t map = sockeye__tftp_map_count(w->server->map);
-	size_t policy = sockeye__tftp_policy_count(w->server->policy);
-	char text[96];
-
-	snprintf(text, sizeof text, "rules read again: %zu map rule%s, %zu policy rule%s", map,
-		 &"s"[map == 1], policy, &"s"[policy == 1]);
-	sockeye__event(
-	    w->w->server->opts,
-	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_NOTICE, .service = "tftp", .text = text});
 }
 
 static void reload(struct sockeye__tftp_worker *w)
 {
 	struct signalfd_siginfo si;
 	struct sockeye_fail fail;
-	char text[768];
-	size_t len;
-	int err;
+	char text[640];
+	size_t map, policy;
 
 	while (read(w->signals, &si, sizeof si) == (ssize_t)sizeof si)
 		;
-	err = rules_read(w->server, &fail);
-	if (!speaks(w))
+	if (rules_read(w->server, &fail) < 0) {
+		sockeye_fail_text(&fail, text, sizeof text);
+		say(w, SOCKEYE_EVENT_WARNING, 0, "the old rules stay: %s", text);
 		return;
-	if (err < 0) {
-		len = (size_t)snprintf(text, sizeof text, "the old rules stay: ");
-		sockeye_fail_text(&fail, text + len, sizeof text - len);
-		sockeye__warn(w->w, text, 0);
-	} else {
-		rules_tell(w);
 	}
+	map = sockeye__tftp_map_count(w->server->map);
+	policy = sockeye__tftp_policy_count(w->server->policy);
+	say(w, SOCKEYE_EVENT_NOTICE, 0, "rules read again: %zu map rule%s, %zu policy rule%s", map,
+	    &"s"[map == 1], policy, &"s"[policy == 1]);
 }
 
 /* Supervisors kill who has not left by the end of the grace: a little before. */
