@@ -76,8 +76,9 @@ static const char *const meanings[] = {
     "file already exists", "no such user",      "option refused",
 };
 
-/* What a person can try, where the server says no more than the number does; an
- * answer to an upload that it knows nothing of tells by itself. */
+/* What a person can try about a request that is refused, where the server says no
+ * more than the number does, or (`anyway`) whatever it says: dnsmasq calls an
+ * upload an unsupported request. */
 static const struct {
 	int code;
 	bool put, anyway;
@@ -93,7 +94,7 @@ static const struct {
 
 static const char *hint_find(const struct sockeye__tftp_run *r, bool silent)
 {
-	for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
+	for (size_t i = 0; i < sizeof hints / sizeof hints[0] && r->x.offering; i++)
 		if (hints[i].code == r->end.code && (silent || hints[i].anyway) &&
 		    hints[i].put == (r->job->way == SOCKEYE__TFTP_PUT))
 			return hints[i].text;

@@ -95,12 +95,13 @@ def test_what_to_do_about_an_error(server, put, code, text, hint):
     assert said.count("; ") == bool(hint) and hint in said
 
 
-def test_error_in_the_middle(server, put):
+@pytest.mark.parametrize("code, text", [(3, "Disk full"), (4, "Illegal operation")])
+def test_error_in_the_middle(server, put, code, text):
     client = put("f", server.url())
     with server.answer(server.request(WRQ), ack(0)) as peer:
         peer.expect(data(1, CONTENT[:512]))
-        peer.say(error(3, "Disk full"))
-        assert b'error 3: "Disk full"' in client.end(8)
+        peer.say(error(code, text))
+        assert f'(error {code}: "{text}")' in client.end(8).decode()
         peer.expect_silence()
 
 
