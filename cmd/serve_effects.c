@@ -163,5 +163,5 @@ int serve_effects_check(const struct serve *s)
 	if (code != CLI_GO)
 		return code;
 	return options_check(s, serve_tftp_options, has,
-			     has & TFTP ? NULL : "tftp is not served here");
+			     has & TFTP ? NULL : "tftp is not served here, only where it is named");
 }
