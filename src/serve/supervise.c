@@ -322,6 +322,15 @@ static int watch(struct supervisor *s)
 	return 0;
 }
 
+/* As a shell without job control has it for what runs in the background; a
+ * blocked signal would come nevertheless. */
+static bool is_ignored(int sig)
+{
+	struct sigaction action;
+
+	return sigaction(sig, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static int signals_block(struct supervisor *s)
 {
 	sigset_t set;
@@ -330,7 +339,8 @@ static int signals_block(struct supervisor *s)
 	sigaddset(&set, SIGCHLD);
 	if (!s->server->opts->no_signals) {
 		sigaddset(&set, SIGTERM);
-		sigaddset(&set, SIGINT);
+		if (!is_ignored(SIGINT))
+			sigaddset(&set, SIGINT);
 		sigaddset(&set, SIGUSR1);
 	}
 	if (s->server->residents > 0)
