@@ -1,5 +1,6 @@
 /* relay.c: sockeye relay. */
 #include "commands.h"
+#include "log_relay.h"
 #include "report.h"
 #include "stop.h"
 
@@ -85,8 +86,6 @@ static const struct cli_option options[] = {
      .help = "write the addresses to descriptor N, a line each, once they listen"},
     {NULL},
 };
-
-static const char *const way_words[] = {[UP] = "up", [DOWN] = "down"};
 
 /* --- reading the rules --- */
 
@@ -192,127 +191,17 @@ static int seed_read(const struct opts *o, uint64_t *out_seed)
 	return CLI_GO;
 }
 
-/* --- what is told --- */
+/* --- the beginning --- */
 
 struct context {
+	struct log_relay log; /* first, for what is told has it as its argument */
 	const struct opts *o;
 	struct sockeye_listener at[SOCKEYE__RELAY_LISTENERS_MAX];
 	size_t count;
 	char target[SOCKEYE_ADDR_TEXT_MAX];
-	uint64_t seed;
 	int ready_fd; /* -1 none */
 	int code;     /* of telling that it is ready */
 };
-
-static json_t *way_json(const struct sockeye__relay_counts *counts, int way)
-{
-	return json_pack("{"
-#define FORMAT(name) "sI"
-			 SOCKEYE__RELAY_COUNTERS(FORMAT)
-#undef FORMAT
-			     "}"
-#define PAIR(name) , #name, (json_int_t)counts->way[way].name
-			 SOCKEYE__RELAY_COUNTERS(PAIR)
-#undef PAIR
-	);
-}
-
-static void say_counts(void *arg, const struct sockeye__relay_counts *counts)
-{
-	const struct context *c = arg;
-
-	if (c->o->common.json)
-		report_json(json_pack(
-		    "{ss so so sI sI sI sI sI sI}", "event", "counters", "up", way_json(counts, UP),
-		    "down", way_json(counts, DOWN), "flows", (json_int_t)counts->flows, "flows_now",
-		    (json_int_t)counts->flows_now, "reused", (json_int_t)counts->reused,
-		    "strangers", (json_int_t)counts->strangers, "waiting",
-		    (json_int_t)counts->queued_now, "seed", (json_int_t)c->seed));
-	for (int way = 0; way < SOCKEYE__RELAY_WAYS; way++)
-		report_say(&c->o->common,
-			   "%s: %" PRIu64 " in, %" PRIu64 " out, %" PRIu64 " octets, %" PRIu64
-			   " dropped, %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64
-			   " corrupted, %" PRIu64 " lost",
-			   way_words[way], counts->way[way].in, counts->way[way].out,
-			   counts->way[way].out_octets, counts->way[way].dropped,
-			   counts->way[way].duplicated, counts->way[way].reordered,
-			   counts->way[way].corrupted, counts->way[way].lost);
-	report_say(&c->o->common,
-		   "flows: %" PRIu64 ", %" PRIu32 " now, %" PRIu64 " reused; %" PRIu32
-		   " packets wait, %" PRIu64 " of strangers",
-		   counts->flows, counts->flows_now, counts->reused, counts->queued_now,
-		   counts->strangers);
-}
-
-static const char *const fate_words[] = {
-    [SOCKEYE__RELAY_PASSED] = "passed",
-    [SOCKEYE__RELAY_DROPPED] = "dropped",
-    [SOCKEYE__RELAY_DROPPED_NTH] = "dropped by number",
-    [SOCKEYE__RELAY_DROPPED_DATA] = "dropped by block",
-    [SOCKEYE__RELAY_DROPPED_ACK] = "dropped by ack",
-};
-
-static void say_packet(const struct context *c, const struct sockeye__relay_event *e)
-{
-	const struct sockeye__relay_verdict *v = e->verdict;
-	bool plain = v->fate == SOCKEYE__RELAY_PASSED && !v->twice && !v->hold && !v->bit;
-	char what[320], damage[48] = "", held[32] = "";
-
-	if (plain && c->o->common.verbose < 2)
-		return;
-	sockeye__relay_packet_text(e->data, e->len, what, sizeof(what));
-	if (c->o->common.json) {
-		report_json(json_pack("{ss sI ss sI sI so ss sb si sb}", "event", "packet", "flow",
-				      (json_int_t)e->flow, "way", way_words[e->way], "number",
-				      (json_int_t)e->number, "octets", (json_int_t)e->len, "what",
-				      report_string(what), "fate", fate_words[v->fate],
-				      "duplicated", (int)v->twice, "held", (int)v->hold,
-				      "corrupted", (int)(v->bit != 0)));
-		return;
-	}
-	if (v->bit)
-		snprintf(damage, sizeof(damage), ", octet %zu corrupted", v->octet);
-	if (v->hold)
-		snprintf(held, sizeof(held), ", behind %u more", v->hold);
-	report_verbose(&c->o->common, "flow %" PRIu64 " %s %" PRIu64 ": %s%s%s%s%s%s, %zu octets",
-		       e->flow, way_words[e->way], e->number, fate_words[v->fate],
-		       v->twice ? " twice" : "", held, damage, what[0] ? ", " : "", what, e->len);
-}
-
-static void say_event(void *arg, const struct sockeye__relay_event *e)
-{
-	const struct context *c = arg;
-	const struct cli_common *common = &c->o->common;
-	char client[SOCKEYE_ADDR_TEXT_MAX];
-
-	switch (e->kind) {
-	case SOCKEYE__RELAY_JUDGED:
-		say_packet(c, e);
-		break;
-	case SOCKEYE__RELAY_FLOW_OPENED:
-		sockeye_sockaddr_print(e->client, client, sizeof(client));
-		if (common->json)
-			report_json(json_pack("{ss sI so}", "event", "flow", "flow",
-					      (json_int_t)e->flow, "client",
-					      report_string(client)));
-		report_verbose(common, "flow %" PRIu64 ": of %s", e->flow, client);
-		break;
-	case SOCKEYE__RELAY_DOOR_OPENED:
-		if (common->json)
-			report_json(json_pack("{ss sI si si}", "event", "port", "flow",
-					      (json_int_t)e->flow, "target", (int)e->target_port,
-					      "relay", (int)e->door_port));
-		report_verbose(common, "flow %" PRIu64 ": the target's port %u is %u here", e->flow,
-			       e->target_port, e->door_port);
-		break;
-	case SOCKEYE__RELAY_FLOW_CLOSED:
-		if (common->json)
-			report_json(
-			    json_pack("{ss sI}", "event", "flow-end", "flow", (json_int_t)e->flow));
-		report_verbose(common, "flow %" PRIu64 ": closed", e->flow);
-		break;
-	}
-}
 
 /* Tells the real addresses, to people and to --ready-fd. */
 static int tell_ready(void *arg)
@@ -327,11 +216,12 @@ static int tell_ready(void *arg)
 		c->code = report_error(common, "write", "--ready-fd", -errno, NULL);
 	for (size_t i = 0; i < c->count && c->code == CLI_GO; i++) {
 		sockeye_sockaddr_print_url(&c->at[i].name, SOCKEYE_UDP, name, sizeof(name));
-		report_say(common, "relaying %s to %s, seed %" PRIu64, name, c->target, c->seed);
+		report_say(common, "relaying %s to %s, seed %" PRIu64, name, c->target,
+			   c->log.seed);
 		if (common->json)
 			report_json(json_pack(
 			    "{ss so so sI}", "event", "listening", "address", report_string(name),
-			    "target", report_string(c->target), "seed", (json_int_t)c->seed));
+			    "target", report_string(c->target), "seed", (json_int_t)c->log.seed));
 		if (ready)
 			fprintf(ready, "%s\n", name);
 	}
@@ -419,7 +309,7 @@ static int relay(struct context *c, const struct sockeye_addr *listen_addr,
 		if (err < 0)
 			c->code = report_fail(common, &fail);
 		if (c->code == CLI_GO) {
-			say_counts(c, &counts);
+			log_relay_counts(&c->log, &counts);
 			c->code = SOCKEYE_EXIT_DONE;
 		}
 	}
@@ -433,9 +323,13 @@ static int cmd_relay(int argc, char **argv)
 	struct opts o = {.delay_ns = {NOT_GIVEN, NOT_GIVEN, NOT_GIVEN},
 			 .jitter_ns = {NOT_GIVEN, NOT_GIVEN, NOT_GIVEN},
 			 .rate = {NOT_GIVEN, NOT_GIVEN, NOT_GIVEN}};
-	struct context c = {.o = &o};
+	struct context c = {.log.common = &o.common, .o = &o};
 	struct sockeye__relay_opts opts = {
-	    .on_ready = tell_ready, .on_counts = say_counts, .arg = &c};
+	    .on_ready = tell_ready,
+	    .on_counts = log_relay_counts,
+	    .on_refused = log_relay_refused,
+	    .arg = &c,
+	};
 	struct sockeye_addr listen_addr, target;
 	struct cli_operands operands;
 	int code = cli_parse(&relay_command, argc, argv, &o, &operands);
@@ -445,20 +339,20 @@ static int cmd_relay(int argc, char **argv)
 	for (int way = 0; way < SOCKEYE__RELAY_WAYS && code == CLI_GO; way++)
 		code = rules_read(&o, way, &opts.rules[way]);
 	if (code == CLI_GO)
-		code = seed_read(&o, &c.seed);
+		code = seed_read(&o, &c.log.seed);
 	if (code == CLI_GO)
 		code = address_read(&o, operands.v[0], true, &listen_addr);
 	if (code == CLI_GO)
 		code = address_read(&o, operands.v[1], false, &target);
 	if (code != CLI_GO)
 		return code;
-	opts.seed = c.seed;
+	opts.seed = c.log.seed;
 	opts.flows_max = o.flows_max;
 	opts.idle_ns = o.idle_ns;
 	opts.queue_max = o.queue_max;
 	opts.time_ns = o.time_ns;
 	opts.no_follow = o.no_follow;
-	opts.on_event = o.common.verbose > 0 ? say_event : NULL;
+	opts.on_event = o.common.verbose > 0 ? log_relay_event : NULL;
 	stop_catch(&o.common, "relay", operands.v[0], NULL);
 	opts.tell_fd = tell_open();
 	if (opts.tell_fd < 0)

@@ -28,12 +28,28 @@ int sockeye__relay_watch(struct sockeye__relay_run *run, struct sockeye__relay_p
 	return epoll_ctl(run->epoll, EPOLL_CTL_ADD, port->fd, &event) < 0 ? -errno : 0;
 }
 
+static bool same_host(const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b)
+{
+	struct sockeye_sockaddr x = *a, y = *b;
+
+	x.u.in.sin_port = y.u.in.sin_port = 0; /* where sin6_port is, too */
+	return sockeye_sockaddr_equal(&x, &y);
+}
+
+static bool is_wildcard(const struct sockeye_sockaddr *name)
+{
+	return name->u.sa.sa_family == AF_INET ? name->u.in.sin_addr.s_addr == htonl(INADDR_ANY)
+					       : IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr);
+}
+
 void sockeye__relay_own(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
 {
 	struct sockeye_sockaddr name;
 
 	if (!run->target_here || sockeye_local_name(port->fd, &name) < 0)
 		return;
+	if (!is_wildcard(&name) && !same_host(&name, &run->target_name))
+		return; /* what leaves there is not from the target's address */
 	port->own = sockeye_sockaddr_port(&name);
 	run->own[port->own]++;
 }
@@ -74,23 +90,17 @@ static void judge(struct sockeye__relay_run *run, struct sockeye__relay_flow *fl
 	sockeye__relay_pass(run, flow, door, way, &verdict, data, len);
 }
 
-static bool same_host(const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b)
-{
-	struct sockeye_sockaddr x = *a, y = *b;
-
-	x.u.in.sin_port = y.u.in.sin_port = 0; /* where sin6_port is, too */
-	return sockeye_sockaddr_equal(&x, &y);
-}
-
-/* Whose packet it is; NULL: it ends here, and is counted. */
+/* Whose packet it is, and by which door; NULL: none can be opened for it, or
+ * *out_stranger. */
 static struct sockeye__relay_flow *sort(struct sockeye__relay_run *run,
 					struct sockeye__relay_port *port, struct msghdr *msg,
-					struct sockeye__relay_door **out_door)
+					struct sockeye__relay_door **out_door, bool *out_stranger)
 {
 	struct sockeye_dgram from = {.peer.len = sockeye__name_len(msg->msg_namelen)};
 	struct sockeye__relay_flow *flow = port->flow;
 	uint16_t number;
 
+	*out_stranger = false;
 	memcpy(&from.peer.u, msg->msg_name, from.peer.len);
 	switch (port->kind) {
 	case SOCKEYE__RELAY_LISTENER:
@@ -101,16 +111,14 @@ static struct sockeye__relay_flow *sort(struct sockeye__relay_run *run,
 		break;
 	case SOCKEYE__RELAY_TARGET:
 		number = sockeye_sockaddr_port(&from.peer);
-		*out_door = same_host(&from.peer, &run->target_name) && run->own[number] == 0
-				? sockeye__relay_door_of(run, flow, number)
-				: NULL;
-		run->counts->strangers += *out_door == NULL;
-		return *out_door != NULL ? flow : NULL;
+		*out_stranger = !same_host(&from.peer, &run->target_name) || run->own[number] > 0 ||
+				(run->opts.no_follow && number != run->asked_port);
+		*out_door = *out_stranger ? NULL : sockeye__relay_door_of(run, flow, number);
+		break;
 	default:
 		*out_door = (struct sockeye__relay_door *)port;
 	}
-	run->counts->way[SOCKEYE__RELAY_UP].lost += flow == NULL;
-	return flow;
+	return *out_door != NULL ? flow : NULL;
 }
 
 static void inbox_reset(struct sockeye__relay_inbox *in)
@@ -129,17 +137,21 @@ static void take(struct sockeye__relay_run *run, struct sockeye__relay_port *por
 	struct msghdr *msg = &run->inbox.msgs[i].msg_hdr;
 	size_t len = run->inbox.msgs[i].msg_len, segment = sockeye__dgram_segment(msg, len), at = 0;
 	struct sockeye__relay_door *door;
-	struct sockeye__relay_flow *flow = sort(run, port, msg, &door);
+	bool stranger;
+	struct sockeye__relay_flow *flow = sort(run, port, msg, &door, &stranger);
 
-	if (flow == NULL)
-		return;
-	sockeye__relay_flow_touch(run, flow);
+	if (flow != NULL)
+		sockeye__relay_flow_touch(run, flow);
 	do { /* an empty one is one, too */
 		size_t n = len - at < segment ? len - at : segment;
 
-		run->counts->way[way].in++;
-		run->counts->way[way].in_octets += n;
-		judge(run, flow, door, way, run->inbox.data[i] + at, n);
+		run->counts->strangers += stranger;
+		run->counts->way[way].in += !stranger;
+		run->counts->way[way].in_octets += stranger ? 0 : n;
+		if (flow != NULL)
+			judge(run, flow, door, way, run->inbox.data[i] + at, n);
+		else
+			run->counts->way[way].lost += !stranger;
 		at += n;
 	} while (at < len);
 }
@@ -164,7 +176,8 @@ static bool receive_batch(struct sockeye__relay_run *run, struct sockeye__relay_
 
 /* --- the loop --- */
 
-static void turn(struct sockeye__relay_run *run, struct sockeye__relay_port *port, bool *stop)
+static void turn(struct sockeye__relay_run *run, struct sockeye__relay_port *port, uint32_t events,
+		 bool *stop)
 {
 	uint64_t count;
 
@@ -176,6 +189,10 @@ static void turn(struct sockeye__relay_run *run, struct sockeye__relay_port *por
 		if (read(port->fd, &count, sizeof(count)) > 0 && run->opts.on_counts != NULL)
 			run->opts.on_counts(run->opts.arg, run->counts);
 		return;
+	case SOCKEYE__RELAY_TARGET:
+		if (events & EPOLLERR)
+			(void)sockeye__relay_errors_take(run, port->flow);
+		break;
 	default:
 		break;
 	}
@@ -189,7 +206,11 @@ static void idle_close(struct sockeye__relay_run *run)
 	struct sockeye__relay_flow *flow;
 
 	while ((flow = run->oldest) != NULL && run->now_ns - flow->used_ns >= run->opts.idle_ns) {
-		if (flow->queued[SOCKEYE__RELAY_UP] + flow->queued[SOCKEYE__RELAY_DOWN] > 0)
+		unsigned waiting = 0;
+
+		for (unsigned way = 0; way < SOCKEYE__RELAY_WAYS; way++)
+			waiting += flow->queued[way] + flow->held_count[way];
+		if (waiting > 0)
 			sockeye__relay_flow_touch(run, flow); /* its packets are on the way */
 		else
 			sockeye__relay_flow_close(run, flow);
@@ -231,7 +252,7 @@ static void loop(struct sockeye__relay_run *run)
 			struct sockeye__relay_port *port = events[i].data.ptr;
 
 			if (port->fd >= 0)
-				turn(run, port, &stop);
+				turn(run, port, events[i].events, &stop);
 		}
 		run->now_ns = sockeye_now().mono_ns;
 		sockeye__relay_release(run);
@@ -276,12 +297,6 @@ static void files_raise(uint32_t flows_max)
 		return;
 	files.rlim_cur = needed < files.rlim_max ? needed : files.rlim_max;
 	(void)setrlimit(RLIMIT_NOFILE, &files);
-}
-
-static bool is_wildcard(const struct sockeye_sockaddr *name)
-{
-	return name->u.sa.sa_family == AF_INET ? name->u.in.sin_addr.s_addr == htonl(INADDR_ANY)
-					       : IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr);
 }
 
 /* Whether the address is one of this machine's. */

@@ -33,7 +33,7 @@
 	X(duplicated) \
 	X(reordered) /* held back */ \
 	X(corrupted) \
-	X(lost) /* no room for them, or they could not be sent */
+	X(lost) /* no room for them, they could not be sent, or it ended before */
 
 struct sockeye__relay_counts {
 #define SOCKEYE__RELAY_COUNTER(name) uint64_t name;
@@ -44,6 +44,7 @@ struct sockeye__relay_counts {
 	uint64_t flows;     /* so far */
 	uint64_t reused;    /* flows closed for a new one, without having been idle */
 	uint64_t strangers; /* packets of somebody else than the target */
+	uint64_t refused;   /* packets of which ICMP says that the target did not get them */
 	uint32_t flows_now;
 	uint32_t queued_now; /* packets that wait */
 };
@@ -81,6 +82,9 @@ struct sockeye__relay_opts {
 	int (*on_ready)(void *arg);
 	void (*on_counts)(void *arg, const struct sockeye__relay_counts *counts);
 	void (*on_event)(void *arg, const struct sockeye__relay_event *event); /* may be NULL */
+	/* The first packet of a flow that is refused, by which port of the target
+	 * and how (a negative errno). May be NULL. */
+	void (*on_refused)(void *arg, uint64_t flow, uint16_t target_port, int err);
 	void *arg;
 };
 

@@ -9,6 +9,7 @@
 #include "tool/relay_run.h"
 
 #define BUFFER_OCTETS (8 << 20) /* of a socket, so that it is not we who lose packets */
+#define ERRORS_MAX    256       /* taken at once */
 
 int sockeye__relay_flows_init(struct sockeye__relay_run *run)
 {
@@ -135,7 +136,7 @@ static void port_close(struct sockeye__relay_run *run, struct sockeye__relay_por
 }
 
 /* The socket towards the target. Not connected, for any of its ports may
- * answer, and so that an ICMP message for one packet fails no other. */
+ * answer. */
 static int target_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
 {
 	struct sockeye_sockaddr any = {.len = run->target_name.len};
@@ -150,6 +151,8 @@ static int target_open(struct sockeye__relay_run *run, struct sockeye__relay_flo
 	if (flow->target.fd < 0)
 		return flow->target.fd;
 	err = sockeye__options_apply(flow->target.fd, run->target, &run->target_name);
+	if (err == 0)
+		err = sockeye_dgram_want_errors(flow->target.fd);
 	if (err == 0 && bind(flow->target.fd, &any.u.sa, any.len) < 0)
 		err = -errno;
 	if (err == 0)
@@ -159,6 +162,25 @@ static int target_open(struct sockeye__relay_run *run, struct sockeye__relay_flo
 	else
 		sockeye__relay_own(run, &flow->target);
 	return err;
+}
+
+bool sockeye__relay_errors_take(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
+{
+	struct sockeye_dgram_error error;
+	bool any = false;
+
+	for (int i = 0; i < ERRORS_MAX && sockeye_dgram_error_recv(flow->target.fd, &error) == 0;
+	     i++) {
+		any = any || error.from_icmp;
+		if (!error.from_icmp || error.err == -EMSGSIZE) /* the kernel has learned the MTU */
+			continue;
+		run->counts->refused++;
+		if (!flow->refused && run->opts.on_refused != NULL)
+			run->opts.on_refused(run->opts.arg, flow->number,
+					     sockeye_sockaddr_port(&error.peer), error.err);
+		flow->refused = true;
+	}
+	return any;
 }
 
 /* Where answers leave that come from another port of the target: the address
@@ -281,6 +303,7 @@ static struct sockeye__relay_flow *flow_open(struct sockeye__relay_run *run,
 	flow->client = *client;
 	flow->number = ++run->counts->flows;
 	flow->used_ns = run->now_ns;
+	flow->refused = false;
 	memset(flow->queued, 0, sizeof(flow->queued));
 	flow->doors[0] = (struct sockeye__relay_door){*listener, run->asked_port, 0};
 	for (unsigned way = 0; way < SOCKEYE__RELAY_WAYS; way++)
@@ -313,6 +336,7 @@ struct sockeye__relay_door *sockeye__relay_door_of(struct sockeye__relay_run *ru
 {
 	struct sockeye__relay_door *door = &flow->doors[1];
 	struct sockeye_sockaddr name;
+	int err;
 
 	for (unsigned i = 0; i < SOCKEYE__RELAY_DOORS_MAX; i++) {
 		if (flow->doors[i].target_port == port) {
@@ -323,14 +347,20 @@ struct sockeye__relay_door *sockeye__relay_door_of(struct sockeye__relay_run *ru
 			      (door->target_port != 0 && flow->doors[i].used < door->used)))
 			door = &flow->doors[i];
 	}
-	if (run->opts.no_follow)
-		return NULL;
 	if (door->target_port != 0) {
 		sockeye__relay_flush(run);
 		port_close(run, &door->port);
 		door->target_port = 0;
 	}
-	if (door_open(run, flow, door) < 0)
+	err = door_open(run, flow, door);
+	if (err == -EMFILE || err == -ENFILE) {
+		sockeye__relay_flow_touch(run, flow); /* lest it be the one that goes */
+		if (run->oldest == flow)
+			return NULL;
+		oldest_close(run);
+		err = door_open(run, flow, door);
+	}
+	if (err < 0)
 		return NULL;
 	door->target_port = port;
 	door->used = ++run->used;

@@ -72,12 +72,13 @@ struct sockeye__relay_flow {
 	unsigned held_count[SOCKEYE__RELAY_WAYS];
 	unsigned queued[SOCKEYE__RELAY_WAYS]; /* in the heap: none may overtake them */
 	struct sockeye__relay_once *once;
+	bool refused; /* which was told */
 };
 
 /* Packets of one size to one receiver, which may leave as one message of several
  * segments (UDP_SEGMENT, udp(7)); the last may be shorter, and ends it. */
 struct sockeye__relay_parcel {
-	const struct sockeye__relay_flow *flow;
+	struct sockeye__relay_flow *flow;
 	const struct sockeye__relay_door *door;
 	size_t size, total; /* octets of a packet, and of all */
 	unsigned count;
@@ -169,9 +170,13 @@ void sockeye__relay_flow_close(struct sockeye__relay_run *run, struct sockeye__r
 void sockeye__relay_flow_touch(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
 /* The door of the target's port, a new one if need be; NULL when none can be
- * opened or the port may not answer. */
+ * opened. */
 struct sockeye__relay_door *sockeye__relay_door_of(struct sockeye__relay_run *run,
 						   struct sockeye__relay_flow *flow, uint16_t port);
+
+/* Takes what ICMP said of packets to the target; whether it said anything. Until
+ * then it fails what is sent and received next (ip(7), IP_RECVERR). */
+bool sockeye__relay_errors_take(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
 /* --- relay_send.c --- */
 

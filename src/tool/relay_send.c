@@ -15,6 +15,7 @@
 #define HOLD_NS      (20 * SOCKEYE_NS_PER_MS) /* nothing more may come */
 #define SEGMENTS_MAX 64                       /* of one UDP_SEGMENT message, udp(7) */
 #define SEND_WAIT_MS 10
+#define TRIES        4
 
 /* A packet on its way out. */
 struct passing {
@@ -49,23 +50,27 @@ static void count_out(struct sockeye__relay_run *run, enum sockeye__relay_way wa
 	run->counts->way[way].out_octets += octets;
 }
 
-/* Whether a send that failed is to be tried again, once for each reason. */
-static bool again(int fd, int err, unsigned *tried)
+/* Whether a send that failed is to be tried again: after some time, or because
+ * it was told what ICMP had said of earlier packets. */
+static bool again(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow, int err,
+		  unsigned *tries)
 {
-	unsigned bit = err == EAGAIN ? 1 : err == ECONNREFUSED ? 2 : 0;
+	const struct sockeye__relay_outbox *o = &run->outbox;
 
 	if (err == EINTR)
 		return true;
-	if (bit == 0 || *tried & bit)
+	if (++*tries > TRIES)
 		return false;
-	*tried |= bit;
 	if (err == EAGAIN)
-		(void)poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, SEND_WAIT_MS);
-	return true; /* a refusal is told of an earlier packet */
+		return poll(&(struct pollfd){.fd = o->fd, .events = POLLOUT}, 1, SEND_WAIT_MS) > 0;
+	if (o->way == SOCKEYE__RELAY_UP)
+		return sockeye__relay_errors_take(run, flow);
+	return err == ECONNREFUSED;
 }
 
 /* Sends the packets of a parcel one by one. */
-static void send_apart(struct sockeye__relay_run *run, struct msghdr parcel, size_t size)
+static void send_apart(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
+		       struct msghdr parcel, size_t size)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
 
@@ -76,14 +81,14 @@ static void send_apart(struct sockeye__relay_run *run, struct msghdr parcel, siz
 			struct iovec one = {rest.iov_base,
 					    rest.iov_len < size ? rest.iov_len : size};
 			struct msghdr msg = parcel;
-			unsigned tried = 0;
+			unsigned tries = 0;
 			ssize_t n;
 
 			msg.msg_iov = &one;
 			msg.msg_iovlen = 1;
 			do
 				n = sendmsg(o->fd, &msg, MSG_NOSIGNAL);
-			while (n < 0 && again(o->fd, errno, &tried));
+			while (n < 0 && again(run, flow, errno, &tries));
 			if (n >= 0)
 				count_out(run, o->way, 1, one.iov_len);
 			else
@@ -118,13 +123,13 @@ static void send_failed(struct sockeye__relay_run *run, unsigned i, int err)
 		sockeye__dgram_source(&msg, o->control[i], &p->flow->client);
 	else
 		msg.msg_controllen = 0;
-	send_apart(run, msg, p->size);
+	send_apart(run, p->flow, msg, p->size);
 }
 
 void sockeye__relay_flush(struct sockeye__relay_run *run)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
-	unsigned done = 0, tried = 0;
+	unsigned done = 0, tries = 0;
 
 	for (unsigned i = 0; i < o->count; i++)
 		if (o->parcels[i].count > 1)
@@ -132,14 +137,15 @@ void sockeye__relay_flush(struct sockeye__relay_run *run)
 					   (uint16_t)o->parcels[i].size);
 	while (done < o->count) {
 		int n = sendmmsg(o->fd, o->msgs + done, o->count - done, MSG_NOSIGNAL);
+		int err = errno;
 
-		if (n <= 0 && again(o->fd, errno, &tried))
+		if (n <= 0 && again(run, o->parcels[done].flow, err, &tries))
 			continue;
 		if (n <= 0)
-			send_failed(run, done++, errno);
+			send_failed(run, done++, err);
 		for (; n > 0; n--, done++)
 			count_out(run, o->way, o->parcels[done].count, o->parcels[done].total);
-		tried = 0;
+		tries = 0;
 	}
 	o->count = o->slice_count = 0;
 	while (o->sent != NULL) {
@@ -327,21 +333,26 @@ static void forward(struct sockeye__relay_run *run, struct passing *p)
 {
 	const struct sockeye__relay_rules *rules = &run->opts.rules[p->way];
 	struct sockeye__relay_packet *copy;
-	uint64_t due_ns;
+	struct sockeye__relay_stream *stream = &p->flow->streams[p->way];
+	uint64_t *link_ns = &run->link_ns[p->way], link_before_ns = *link_ns;
+	uint64_t due_before_ns = stream->last_due_ns, due_ns;
 
 	if (!sockeye__relay_delays(rules)) {
 		send_now(run, p);
 		return;
 	}
-	due_ns = sockeye__relay_due(rules, &p->flow->streams[p->way], &run->link_ns[p->way],
-				    run->now_ns, p->more_ns, p->len * (1u + p->twice));
+	due_ns = sockeye__relay_due(rules, stream, link_ns, run->now_ns, p->more_ns,
+				    p->len * (1u + p->twice));
 	if (due_ns <= run->now_ns && p->flow->queued[p->way] == 0) {
 		send_now(run, p);
 		return;
 	}
 	copy = keep(run, p);
-	if (copy == NULL)
+	if (copy == NULL) { /* what is lost takes no time of the line */
+		*link_ns = link_before_ns;
+		stream->last_due_ns = due_before_ns;
 		return;
+	}
 	copy->due_ns = due_ns;
 	copy->order = ++run->order;
 	p->flow->queued[p->way]++;
@@ -478,5 +489,5 @@ uint64_t sockeye__relay_next_ns(const struct sockeye__relay_run *run)
 void sockeye__relay_queue_fini(struct sockeye__relay_run *run)
 {
 	while (run->heap.count > 0)
-		copy_free(run, heap_pop(&run->heap));
+		lose(run, heap_pop(&run->heap));
 }

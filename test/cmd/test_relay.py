@@ -50,15 +50,14 @@ def relay(ready):
     return start
 
 
-def counters(started, sig=signal.SIGTERM, waiting=False):
+def counters(started, sig=signal.SIGTERM):
     """Ends a relay and returns what it counted, which adds up."""
     started.send_signal(sig)
     said = read_all(started.stdout)
     started.end(0)
     counts = events(said)[-1]
     for way in (counts["up"], counts["down"]):
-        waited = way["in"] + way["duplicated"] - way["out"] - way["dropped"] - way["lost"]
-        assert waited == 0 or waiting and waited > 0, counts
+        assert way["in"] + way["duplicated"] == way["out"] + way["dropped"] + way["lost"], counts
     return counts
 
 
@@ -287,6 +286,24 @@ def test_many_ports_of_the_target_take_turns(relay, target):
     counters(started)
 
 
+def test_a_port_that_a_door_has_elsewhere(relay, target):
+    """It is at another address than the target's, so the target's is none of ours."""
+    sock, url = target("127.0.0.2")
+    started, own = relay(url)
+    with connect_to(own) as asks, udp() as client, udp("127.0.0.2") as first:
+        asks.send(b"x")
+        sock.recv(1)
+        client.sendto(b"x", asks.getpeername())
+        _, peer = sock.recvfrom(10)
+        first.sendto(b"y", peer)
+        _, door = client.recvfrom(10)
+        with udp("127.0.0.2", door[1]) as second:
+            second.sendto(b"z", peer)
+            came, other = client.recvfrom(10)
+            assert came == b"z" and other != door
+    assert counters(started)["strangers"] == 0
+
+
 def test_no_follow_takes_answers_of_the_port_that_was_asked(relay, target):
     sock, url = target()
     started, own = relay(url, "--no-follow")
@@ -490,6 +507,22 @@ def test_the_queue_is_bounded(relay, target):
     assert (counts["out"], counts["lost"]) == (came, 200 - came)
 
 
+def test_what_is_lost_takes_no_time_of_the_line(relay, target):
+    """After a flood the queue is as long as it may be, and no longer."""
+    sock, url = target()
+    started, own = relay(url, "--rate-up", "20k", "--queue", "20k")
+    with connect_to(own) as client:
+        for count in range(100, 1001, 100):  # 50 s of them
+            for _ in range(100):
+                client.send(bytes(1000))
+            until(lambda count=count: counters_now(started)["up"]["in"] == count, "all to come")
+        until(lambda: counters_now(started)["waiting"] == 0, "the queue to empty")
+        begun = time.monotonic()
+        send_and_collect(client, None, sock, [])
+        assert time.monotonic() - begun < 10
+    assert counters(started)["up"]["lost"] > 500
+
+
 def test_what_waits_is_forgotten_at_the_end(relay, target):
     sock, url = target()
     started, own = relay(url, "--delay", "10m", "--reorder", "50%")
@@ -498,7 +531,8 @@ def test_what_waits_is_forgotten_at_the_end(relay, target):
             client.send(packet)
         started.send_signal(signal.SIGUSR1)
         until(lambda: counters_now(started)["waiting"] > 90, "the packets to come")
-    counters(started, waiting=True)
+    counts = counters(started)
+    assert counts["up"]["lost"] == 100 and counts["waiting"] == 0
     assert not readable(sock, 0)
 
 
@@ -584,6 +618,85 @@ def test_more_clients_than_descriptors(relay, target):
     assert counts["flows"] == 100 and counts["reused"] >= 60
 
 
+def test_more_doors_than_descriptors(relay, target):
+    """Flows that are not used go for them."""
+    sock, url = target()
+    started, own = relay(url)
+    subprocess.run(["prlimit", "--nofile=40:40", "--pid", str(started.pid)], check=True)
+    with contextlib.ExitStack() as stack:
+        clients = [stack.enter_context(connect_to(own)) for _ in range(40)]
+        for client in clients:
+            client.send(b"x")
+            peer = sock.recvfrom(10)[1]
+        with udp() as last, udp() as tid:
+            last.sendto(b"x", clients[0].getpeername())
+            peer = sock.recvfrom(10)[1]
+            tid.sendto(b"y", peer)
+            came, door = last.recvfrom(10)
+            last.sendto(b"z", door)
+            assert (came, tid.recvfrom(10)) == (b"y", (b"z", peer))
+    counts = counters(started)
+    assert counts["reused"] > 0 and counts["strangers"] == counts["down"]["lost"] == 0
+
+
+# --- a target that is not there ---
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_target_that_refuses(relay, target, host):
+    """ICMP says so: it is told once and counted; what is sent once somebody is
+    there arrives, the first too."""
+    sock, url = target(host)
+    name = sock.getsockname()
+    sock.close()
+    started, own = relay(url)
+    with connect_to(own) as client, connect_to(own) as other:
+        for i in range(20):
+            client.send(b"x")
+            until(lambda i=i: counters_now(started)["refused"] > i, "the refusal")
+        other.send(b"x")
+        until(lambda: counters_now(started)["refused"] == 21, "the refusal")
+        with udp(host, name[1]) as there:
+            client.send(b"first")
+            came, peer = there.recvfrom(10)
+            there.sendto(b"y", peer)
+            assert (came, client.recv(10)) == (b"first", b"y")
+    counts = counters(started)
+    assert (counts["refused"], counts["up"]["out"], counts["up"]["lost"]) == (21, 22, 0)
+
+
+@pytest.mark.parametrize("options, flows", [([], [1]), (["-v"], [1, 2])])
+def test_a_refusal_is_told_once(relay, target, options, flows):
+    """Of the first flow; of each to who wants to know more."""
+    sock, url = target()
+    port = sock.getsockname()[1]
+    sock.close()
+    started, own = relay(url, *options)
+    said = []
+    with connect_to(own) as client, connect_to(own) as other:
+        for count, sender in enumerate([client, client, other, other, client], 1):
+            sender.send(b"x")
+            while not said or said[-1].get("refused", 0) < count:
+                started.send_signal(signal.SIGUSR1)
+                said += read_events(started.stdout, "counters")
+    counters(started)
+    assert [e for e in said if e["event"] == "refused"] == [
+        {"event": "refused", "flow": flow, "target": port, "error": "ECONNREFUSED",
+         "text": "Connection refused"} for flow in flows]
+
+
+def test_packets_that_are_sent_at_once_to_nobody(relay, target):
+    """What ICMP says of the first fails none of the others."""
+    sock, url = target()
+    sock.close()
+    started, own = relay(url, "--delay-up", "20ms", "--reorder-up", "50%")
+    with connect_to(own) as client:
+        for i in range(300):
+            client.send(bytes(i % 7))
+        until(lambda: counters_now(started)["up"]["out"] == 300, "all to leave")
+    counts = counters(started)
+    assert counts["up"]["lost"] == 0 and counts["refused"] > 0
+
+
 # --- beginning and end ---
 
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -591,6 +704,22 @@ def test_a_signal_ends_it_with_counters(relay, target, sig):
     _, url = target()
     started, _ = relay(url)
     assert counters(started, sig)["event"] == "counters"
+
+
+@pytest.mark.parametrize("command", ["relay", "serve"])
+def test_in_the_background_of_a_script(ready, target, command):
+    """There the shell has SIGINT ignored, and so it stays."""
+    sock, url = target()
+    line = ["relay", "udp://127.0.0.1:0", url] if command == "relay" else [
+        "serve", "echo", "udp://127.0.0.1:0"]
+    started, [own] = ready(*line, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN))
+    started.send_signal(signal.SIGINT)
+    with connect_to(own) as client:
+        for _ in range(2):
+            client.send(b"x")
+            assert (sock if command == "relay" else client).recv(1) == b"x"
+    started.terminate()
+    started.end(0)
 
 
 def read_until(stream, *parts):

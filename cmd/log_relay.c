@@ -1,0 +1,141 @@
+/* log_relay.c: what a relay tells (log_relay.h). */
+#include "log_relay.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include <sockeye/error.h>
+#include <sockeye/sockaddr.h>
+
+#include "report.h"
+
+static const char *const way_words[] = {
+    [SOCKEYE__RELAY_UP] = "up",
+    [SOCKEYE__RELAY_DOWN] = "down",
+};
+
+static json_t *way_json(const struct sockeye__relay_counts *counts, int way)
+{
+	return json_pack("{"
+#define FORMAT(name) "sI"
+			 SOCKEYE__RELAY_COUNTERS(FORMAT)
+#undef FORMAT
+			     "}"
+#define PAIR(name) , #name, (json_int_t)counts->way[way].name
+			 SOCKEYE__RELAY_COUNTERS(PAIR)
+#undef PAIR
+	);
+}
+
+void log_relay_counts(void *arg, const struct sockeye__relay_counts *counts)
+{
+	const struct log_relay *log = arg;
+
+	if (log->common->json)
+		report_json(json_pack(
+		    "{ss so so sI sI sI sI sI sI sI}", "event", "counters", "up",
+		    way_json(counts, SOCKEYE__RELAY_UP), "down",
+		    way_json(counts, SOCKEYE__RELAY_DOWN), "flows", (json_int_t)counts->flows,
+		    "flows_now", (json_int_t)counts->flows_now, "reused",
+		    (json_int_t)counts->reused, "strangers", (json_int_t)counts->strangers,
+		    "refused", (json_int_t)counts->refused, "waiting",
+		    (json_int_t)counts->queued_now, "seed", (json_int_t)log->seed));
+	for (int way = 0; way < SOCKEYE__RELAY_WAYS; way++)
+		report_say(log->common,
+			   "%s: %" PRIu64 " in, %" PRIu64 " out, %" PRIu64 " octets, %" PRIu64
+			   " dropped, %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64
+			   " corrupted, %" PRIu64 " lost",
+			   way_words[way], counts->way[way].in, counts->way[way].out,
+			   counts->way[way].out_octets, counts->way[way].dropped,
+			   counts->way[way].duplicated, counts->way[way].reordered,
+			   counts->way[way].corrupted, counts->way[way].lost);
+	report_say(log->common,
+		   "flows: %" PRIu64 ", %" PRIu32 " now, %" PRIu64 " reused; %" PRIu32
+		   " packets wait, %" PRIu64 " of strangers, %" PRIu64 " refused",
+		   counts->flows, counts->flows_now, counts->reused, counts->queued_now,
+		   counts->strangers, counts->refused);
+}
+
+static const char *const fate_words[] = {
+    [SOCKEYE__RELAY_PASSED] = "passed",
+    [SOCKEYE__RELAY_DROPPED] = "dropped",
+    [SOCKEYE__RELAY_DROPPED_NTH] = "dropped by number",
+    [SOCKEYE__RELAY_DROPPED_DATA] = "dropped by block",
+    [SOCKEYE__RELAY_DROPPED_ACK] = "dropped by ack",
+};
+
+static void say_packet(const struct log_relay *log, const struct sockeye__relay_event *e)
+{
+	const struct sockeye__relay_verdict *v = e->verdict;
+	bool plain = v->fate == SOCKEYE__RELAY_PASSED && !v->twice && !v->hold && !v->bit;
+	char what[320], damage[48] = "", held[32] = "";
+
+	if (plain && log->common->verbose < 2)
+		return;
+	sockeye__relay_packet_text(e->data, e->len, what, sizeof(what));
+	if (log->common->json) {
+		report_json(json_pack("{ss sI ss sI sI so ss sb si sb}", "event", "packet", "flow",
+				      (json_int_t)e->flow, "way", way_words[e->way], "number",
+				      (json_int_t)e->number, "octets", (json_int_t)e->len, "what",
+				      report_string(what), "fate", fate_words[v->fate],
+				      "duplicated", (int)v->twice, "held", (int)v->hold,
+				      "corrupted", (int)(v->bit != 0)));
+		return;
+	}
+	if (v->bit)
+		snprintf(damage, sizeof(damage), ", octet %zu corrupted", v->octet);
+	if (v->hold)
+		snprintf(held, sizeof(held), ", behind %u more", v->hold);
+	report_verbose(log->common, "flow %" PRIu64 " %s %" PRIu64 ": %s%s%s%s%s%s, %zu octets",
+		       e->flow, way_words[e->way], e->number, fate_words[v->fate],
+		       v->twice ? " twice" : "", held, damage, what[0] ? ", " : "", what, e->len);
+}
+
+void log_relay_event(void *arg, const struct sockeye__relay_event *e)
+{
+	const struct log_relay *log = arg;
+	const struct cli_common *common = log->common;
+	char client[SOCKEYE_ADDR_TEXT_MAX];
+
+	switch (e->kind) {
+	case SOCKEYE__RELAY_JUDGED:
+		say_packet(log, e);
+		break;
+	case SOCKEYE__RELAY_FLOW_OPENED:
+		sockeye_sockaddr_print(e->client, client, sizeof(client));
+		if (common->json)
+			report_json(json_pack("{ss sI so}", "event", "flow", "flow",
+					      (json_int_t)e->flow, "client",
+					      report_string(client)));
+		report_verbose(common, "flow %" PRIu64 ": of %s", e->flow, client);
+		break;
+	case SOCKEYE__RELAY_DOOR_OPENED:
+		if (common->json)
+			report_json(json_pack("{ss sI si si}", "event", "port", "flow",
+					      (json_int_t)e->flow, "target", (int)e->target_port,
+					      "relay", (int)e->door_port));
+		report_verbose(common, "flow %" PRIu64 ": the target's port %u is %u here", e->flow,
+			       e->target_port, e->door_port);
+		break;
+	case SOCKEYE__RELAY_FLOW_CLOSED:
+		if (common->json)
+			report_json(
+			    json_pack("{ss sI}", "event", "flow-end", "flow", (json_int_t)e->flow));
+		report_verbose(common, "flow %" PRIu64 ": closed", e->flow);
+		break;
+	}
+}
+
+void log_relay_refused(void *arg, uint64_t flow, uint16_t target_port, int err)
+{
+	struct log_relay *log = arg;
+	const char *text = sockeye_error_text(err);
+
+	if (log->common->json && (!log->refused || log->common->verbose > 0))
+		report_json(json_pack("{ss sI si ss ss}", "event", "refused", "flow",
+				      (json_int_t)flow, "target", (int)target_port, "error",
+				      sockeye_error_name(err), "text", text));
+	(log->refused ? report_verbose : report_say)(
+	    log->common, "flow %" PRIu64 ": port %u of the target: %s", flow, target_port, text);
+	log->refused = true;
+}

@@ -1,0 +1,21 @@
+/*
+ * log_relay.h: what a relay tells while it runs, in words or as JSON: the
+ * callbacks of tool/relay.h, whose argument is a struct log_relay.
+ */
+#ifndef SOCKEYE_CMD_LOG_RELAY_H
+#define SOCKEYE_CMD_LOG_RELAY_H
+
+#include "cli.h"
+#include "tool/relay.h"
+
+struct log_relay {
+	const struct cli_common *common;
+	uint64_t seed;
+	bool refused; /* was told; those of other flows only to who wants to know */
+};
+
+void log_relay_counts(void *arg, const struct sockeye__relay_counts *counts);
+void log_relay_event(void *arg, const struct sockeye__relay_event *event);
+void log_relay_refused(void *arg, uint64_t flow, uint16_t target_port, int err);
+
+#endif
