@@ -157,6 +157,35 @@ static int replacement_check(const struct sockeye__rules_lines *lines,
 	return err;
 }
 
+/* ^/ and no way around it. */
+static bool wants_slash(struct sockeye__rules_word word)
+{
+	if (word.len < 2 || memcmp(word.at, "^/", 2) != 0 || memchr(word.at, '|', word.len))
+		return false;
+	return word.len == 2 || strchr("?*{", word.at[2]) == NULL;
+}
+
+/* Names have no slash at their beginning until a rule has put one there. Maps of
+ * tftp-hpa count on it; what they deny would be served. */
+static int slashes_check(const struct sockeye__tftp_map *map, struct sockeye__rules_lines *lines)
+{
+	unsigned before = 0;
+
+	for (size_t i = 0; i < map->count; i++)
+		before |= map->rules[i].flags & SOCKEYE__MAP_RESTART;
+	for (size_t i = 0; i < map->count; i++) {
+		const struct sockeye__map_rule *rule = &map->rules[i];
+
+		if (before == 0 && (rule->flags & SOCKEYE__MAP_SLASH)) {
+			lines->line = rule->line;
+			return sockeye__rules_fail(
+			    lines, "^/ never matches: names have no slash at their beginning");
+		}
+		before |= rule->flags & SOCKEYE__MAP_REWRITE;
+	}
+	return 0;
+}
+
 static int rule_parse(const struct sockeye__rules_lines *lines,
 		      const struct sockeye__rules_word *words, int count,
 		      struct sockeye__map_rule *rule)
@@ -175,6 +204,7 @@ static int rule_parse(const struct sockeye__rules_lines *lines,
 		return sockeye__rules_fail(lines, "no pattern");
 	if (count > 2)
 		rule->replacement = words[2];
+	rule->flags |= wants_slash(words[1]) ? SOCKEYE__MAP_SLASH : 0;
 	err = pattern_compile(lines, words[1], rule);
 	return err < 0 ? err : replacement_check(lines, rule);
 }
@@ -190,7 +220,7 @@ static int rules_parse(struct sockeye__tftp_map *map, struct sockeye__rules_line
 		if (err < 0)
 			return err;
 	}
-	return count;
+	return count < 0 ? count : slashes_check(map, lines);
 }
 
 int sockeye__tftp_map_parse(const char *text, size_t len, struct sockeye__tftp_map **out,

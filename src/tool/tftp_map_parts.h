@@ -20,6 +20,7 @@ enum {
 	SOCKEYE__MAP_PUTS = 1 << 9,
 	SOCKEYE__MAP_IPV4 = 1 << 10,
 	SOCKEYE__MAP_IPV6 = 1 << 11,
+	SOCKEYE__MAP_SLASH = 1 << 12, /* no letter: it only matches what begins with a slash */
 };
 
 #define SOCKEYE__MAP_LETTERS "rgiesal~GP46" /* in that order */

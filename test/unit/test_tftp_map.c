@@ -229,6 +229,8 @@ static void test_wrong_maps(void **state)
 	     "pattern: using UTF is disabled by the application (behind '(*UTF)')"},
 	    {"r (*UCP)a x", 1,
 	     "pattern: using UCP is disabled by the application (behind '(*UCP)')"},
+	    {"e b\na ^/private", 2, "^/ never matches: names have no slash at their beginning"},
+	    {"r~ ^/srv/ /srv/\\0", 1, "^/ never matches: names have no slash at their beginning"},
 	    {"e a b", 1, "a replacement without flag r or a"},
 	    {"l a b", 1, "a replacement without flag r or a"},
 	    {"r a \\1", 1, "\\1: the pattern has 0 groups"},
@@ -252,6 +254,18 @@ static void test_wrong_maps(void **state)
 		assert_string_equal(error.text, rows[i].text);
 		assert_int_equal(error.line, rows[i].line);
 	}
+}
+
+/* Where one can be there, or need not be. */
+static void test_slash_at_the_beginning(void **state)
+{
+	static const char *const rows[] = {
+	    "e ^/?a", "e ^/*a", "e ^/{0,1}a", "e ^/a|^b", "r a /\na ^/private", "a ^/b\nrs c /",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+		sockeye__tftp_map_free(map_of(rows[i]));
 }
 
 static void test_nul_in_map(void **state)
@@ -423,10 +437,15 @@ static void test_request(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_rules),      cmocka_unit_test(test_for_whom),
-	    cmocka_unit_test(test_no_address), cmocka_unit_test(test_wrong_maps),
-	    cmocka_unit_test(test_nul_in_map), cmocka_unit_test(test_too_many_rules),
-	    cmocka_unit_test(test_bounds),     cmocka_unit_test(test_long_text),
+	    cmocka_unit_test(test_rules),
+	    cmocka_unit_test(test_for_whom),
+	    cmocka_unit_test(test_no_address),
+	    cmocka_unit_test(test_wrong_maps),
+	    cmocka_unit_test(test_slash_at_the_beginning),
+	    cmocka_unit_test(test_nul_in_map),
+	    cmocka_unit_test(test_too_many_rules),
+	    cmocka_unit_test(test_bounds),
+	    cmocka_unit_test(test_long_text),
 	    cmocka_unit_test(test_request),
 	};
 
