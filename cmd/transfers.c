@@ -236,6 +236,9 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 			       file->addr.netascii ? "netascii" : "octet",
 			       options_text(note->options, options, sizeof(options)), peer);
 		return;
+	case SOCKEYE__TFTP_NOTE_LEFT:
+		report_verbose(common, "%s: %s: %s", name, peer, sockeye_error_text(note->code));
+		return;
 	case SOCKEYE__TFTP_NOTE_ANSWER:
 		say_answer(common, name, peer, note);
 		return;

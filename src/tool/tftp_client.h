@@ -71,6 +71,7 @@ struct sockeye__tftp_status {
 struct sockeye__tftp_note {
 	enum sockeye__tftp_note_kind {
 		SOCKEYE__TFTP_NOTE_ASK,      /* `peer` is sent the request with `options` */
+		SOCKEYE__TFTP_NOTE_LEFT,     /* `peer` for the next address, `code` is -errno */
 		SOCKEYE__TFTP_NOTE_ANSWER,   /* `peer` answers it: grants `options`, or `code` */
 		SOCKEYE__TFTP_NOTE_TIMEOUT,  /* what was not answered is sent again */
 		SOCKEYE__TFTP_NOTE_GAP,      /* what was lost is asked for, by either end */

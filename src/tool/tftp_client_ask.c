@@ -239,11 +239,8 @@ static struct sockeye__tftp_config config_make(struct sockeye__tftp_run *r, size
 	    .check_size = !r->job->addr->netascii,
 	};
 
-	r->silence_ns =
+	config.silence_ns =
 	    c->has_retries ? silence_of(first, config.rto_max_ns, c->retries) : SILENCE_NS;
-	config.silence_ns = r->silence_ns;
-	if (r->name + 1 < r->job->name_count)
-		config.silence_ns = least(config.silence_ns, OTHERS_NS);
 	(void)!getrandom(&config.random, sizeof config.random, 0);
 	return config;
 }
@@ -273,6 +270,7 @@ int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns, struct s
 	if (err < 0)
 		return err;
 	r->known = false;
+	r->next_ns = r->name + 1 < r->job->name_count ? now_ns + OTHERS_NS : UINT64_MAX;
 	r->soft_err = 0;
 	r->asked = options_choose(r);
 	len = request_encode(r);

@@ -4,6 +4,7 @@
  * tftp_client.c       the loop over all that run
  * tftp_client_run.c   one of them: packets and octets
  * tftp_client_ask.c   its request: which address, options, socket
+ * tftp_client_note.c  what is said of it meanwhile
  * tftp_client_end.c   what is said of it in the end
  */
 #ifndef SOCKEYE_TOOL_TFTP_CLIENT_PARTS_H
@@ -27,8 +28,8 @@ struct sockeye__tftp_run {
 	size_t name;               /* which of the server's addresses is asked */
 	struct sockeye_fail first; /* what was wrong with the first of them */
 	unsigned asked_times;
-	bool plain; /* without options, after it was refused with them */
-	uint64_t silence_ns;
+	bool plain;       /* without options, after it was refused with them */
+	uint64_t next_ns; /* when the next address is asked, if this one is silent */
 	struct sockeye__tftp_wire wire;
 	struct sockeye__tftp_options asked;
 	uint8_t request[SOCKEYE__TFTP_REQUEST_MAX];
@@ -71,6 +72,18 @@ uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r);
 /* Opens a socket for the address that is tried now and prepares the request. 0 or
  * -errno with *fail. */
 int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns, struct sockeye_fail *fail);
+
+/* --- tftp_client_note.c --- */
+
+/* `got` is what an answer brought, NULL for all else. */
+void sockeye__tftp_run_note(const struct sockeye__tftp_run *r, enum sockeye__tftp_note_kind kind,
+			    const struct sockeye_sockaddr *peer,
+			    const struct sockeye__tftp_got *got);
+
+/* What the counters have that they had not before. */
+void sockeye__tftp_run_note_news(const struct sockeye__tftp_run *r,
+				 const struct sockeye__tftp_counters *before);
+void sockeye__tftp_run_note_left(const struct sockeye__tftp_run *r, int err);
 
 /* --- tftp_client_end.c --- */
 

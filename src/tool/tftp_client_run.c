@@ -38,38 +38,6 @@ uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r)
 	return r->x.options.value[SOCKEYE__TFTP_TSIZE];
 }
 
-/* `got` is what an answer brought, NULL for all else. */
-static void note(const struct sockeye__tftp_run *r, enum sockeye__tftp_note_kind kind,
-		 const struct sockeye_sockaddr *peer, const struct sockeye__tftp_got *got)
-{
-	struct sockeye__tftp_note n = {
-	    .kind = kind,
-	    .job = r->end.job,
-	    .peer = peer,
-	    .options = kind == SOCKEYE__TFTP_NOTE_ASK ? &r->asked : &r->x.options,
-	    .code = -1,
-	    .octets = sockeye__tftp_run_octets(r),
-	};
-
-	if (got != NULL && r->x.result == SOCKEYE__TFTP_PEER_ERROR) {
-		n.code = got->code;
-		n.text = got->text;
-	}
-	if (r->client->on_note)
-		r->client->on_note(r->client->arg, &n);
-}
-
-static void note_news(const struct sockeye__tftp_run *r,
-		      const struct sockeye__tftp_counters *before)
-{
-	const struct sockeye__tftp_counters *now = &r->x.count;
-
-	if (now->timeouts > before->timeouts)
-		note(r, SOCKEYE__TFTP_NOTE_TIMEOUT, &r->wire.to.peer, NULL);
-	else if (now->gaps > before->gaps)
-		note(r, SOCKEYE__TFTP_NOTE_GAP, &r->wire.to.peer, NULL);
-}
-
 /* --- sending --- */
 
 static void ask(struct sockeye__tftp_run *r, uint64_t now_ns);
@@ -111,6 +79,7 @@ static bool next_name(struct sockeye__tftp_run *r, const struct sockeye_fail *fa
 		r->first = *fail;
 	if (r->name + 1 >= r->job->name_count)
 		return false;
+	sockeye__tftp_run_note_left(r, fail->err);
 	r->name++;
 	return true;
 }
@@ -213,8 +182,19 @@ static void ask(struct sockeye__tftp_run *r, uint64_t now_ns)
 		first_failed(r, now_ns);
 		return;
 	}
-	note(r, SOCKEYE__TFTP_NOTE_ASK, &r->wire.to.peer, NULL);
+	sockeye__tftp_run_note(r, SOCKEYE__TFTP_NOTE_ASK, &r->wire.to.peer, NULL);
 	speak(r, now_ns);
+}
+
+/* One that is silent is left for the next. */
+static bool silent_left(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	bool silent = r->x.result == SOCKEYE__TFTP_TIMED_OUT || now_ns >= r->next_ns;
+
+	if (r->known || !silent || !next_name(r, &(struct sockeye_fail){.err = -ETIMEDOUT}))
+		return false;
+	ask(r, now_ns);
+	return true;
 }
 
 /* --- what comes --- */
@@ -267,10 +247,9 @@ static void learn(struct sockeye__tftp_run *r, const struct sockeye_dgram *d,
 		return;
 	r->known = true;
 	r->wire.to.peer = d->peer;
-	r->x.config.silence_ns = r->silence_ns;
 	r->end.answered = true;
 	r->end.peer = d->peer;
-	note(r, SOCKEYE__TFTP_NOTE_ANSWER, &d->peer, got);
+	sockeye__tftp_run_note(r, SOCKEYE__TFTP_NOTE_ANSWER, &d->peer, got);
 }
 
 static void packet(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, const uint8_t *at,
@@ -281,7 +260,7 @@ static void packet(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, c
 
 	sockeye__tftp_datagram(&r->x, now_ns, at, len, &got);
 	learn(r, d, &got);
-	note_news(r, &before);
+	sockeye__tftp_run_note_news(r, &before);
 	if (r->x.result == SOCKEYE__TFTP_PEER_ERROR) {
 		if (asks_without(r, got.code, now_ns))
 			return;
@@ -326,7 +305,7 @@ static void stranger(struct sockeye__tftp_run *r, const struct sockeye_sockaddr 
 {
 	if (r->strangers++ == 0) {
 		r->stranger = *peer;
-		note(r, SOCKEYE__TFTP_NOTE_STRANGER, peer, NULL);
+		sockeye__tftp_run_note(r, SOCKEYE__TFTP_NOTE_STRANGER, peer, NULL);
 	}
 	if (r->strangers <= STRANGERS_MAX)
 		sockeye__tftp_wire_reject(r->wire.fd, peer, at, len);
@@ -428,7 +407,9 @@ void sockeye__tftp_run_watch(const struct sockeye__tftp_run *r, struct pollfd *f
 
 uint64_t sockeye__tftp_run_deadline(const struct sockeye__tftp_run *r)
 {
-	return r->blocked || !r->asks ? 0 : r->x.deadline_ns;
+	if (r->blocked || !r->asks)
+		return 0;
+	return r->known || r->x.deadline_ns < r->next_ns ? r->x.deadline_ns : r->next_ns;
 }
 
 static void output_turn(struct sockeye__tftp_run *r, uint64_t now_ns)
@@ -446,8 +427,10 @@ static void timer(struct sockeye__tftp_run *r, uint64_t now_ns)
 	const struct sockeye__tftp_counters before = r->x.count;
 
 	sockeye__tftp_timer(&r->x, now_ns);
+	if (silent_left(r, now_ns))
+		return;
 	if (!r->told)
-		note_news(r, &before);
+		sockeye__tftp_run_note_news(r, &before);
 	speak(r, now_ns);
 }
 
@@ -469,7 +452,7 @@ void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fd
 		hear(r);
 	if (r->over || r->blocked || !r->asks)
 		return;
-	if (r->x.deadline_ns != 0 && now_ns >= r->x.deadline_ns)
+	if (sockeye__tftp_run_deadline(r) != 0 && now_ns >= sockeye__tftp_run_deadline(r))
 		timer(r, now_ns);
 	if (r->refused && !r->over)
 		hear(r);

@@ -599,6 +599,21 @@ def test_the_next_address_is_tried(get, server, tmp_path):
     assert (tmp_path / "f").read_bytes() == b"found"
 
 
+@pytest.mark.parametrize("args", [["--timeout", "50ms", "--retries", "1"], []])
+def test_an_address_that_is_silent_is_left(get, tmp_path, args):
+    """After its retries or 5 seconds; :PORT is ::1 and 127.0.0.1."""
+    with Server(host="::1") as silent:
+        port = silent.getsockname()[1]
+        with Server(port=port) as server:
+            client = get("-v", *args, f"tftp://:{port}/f")
+            assert silent.request().name == "f"
+            with server.answer(server.request()) as peer:
+                send(peer, b"found")
+                said = client.end().decode()
+            assert f"sockeye: f: [::1]:{port}: Connection timed out\n" in said
+    assert (tmp_path / "f").read_bytes() == b"found"
+
+
 def test_ipv6(get, tmp_path):
     with Server(host="::1") as server:
         client = get(server.url())

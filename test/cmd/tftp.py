@@ -49,11 +49,11 @@ def read_request(packet, client):
 class Peer(socket.socket):
     """One end: the server's port of a transfer, or a stranger."""
 
-    def __init__(self, client=None, host="127.0.0.1"):
+    def __init__(self, client=None, host="127.0.0.1", port=0):
         super().__init__(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
         self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
         self.settimeout(WAIT_S)
-        self.bind((host, 0))
+        self.bind((host, port))
         self.client = client
 
     def say(self, *packets):
