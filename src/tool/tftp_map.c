@@ -13,6 +13,10 @@
 #define MATCH_TOTAL 4000000
 #define COSTLY_MAX  4
 
+/* Rules that put something into a name, and start again, would make each of
+ * these matches longer than the one before. */
+#define RESTARTS_MAX 256
+
 /* A request on its way through the rules. */
 struct walk {
 	const struct sockeye__tftp_map *map;
@@ -289,12 +293,15 @@ static int fail(struct sockeye__tftp_mapped *out, unsigned line, int err)
 static int walk(struct walk *w)
 {
 	const struct sockeye__tftp_map *map = w->map;
+	unsigned restarts = 0;
 	size_t i = 0;
 
 	while (i < map->count) {
 		const struct sockeye__map_rule *rule = &map->rules[i];
 		int fate = rule_apply(w, rule);
 
+		if (fate == SOCKEYE__TFTP_MAP_RESTARTS && restarts++ == RESTARTS_MAX)
+			fate = -ELOOP;
 		if (fate < 0)
 			return fail(w->out, rule->line, fate);
 		tell(w, rule, fate);

@@ -109,7 +109,7 @@ static void test_rules(void **state)
 	    {"r~ ^pub/ pub/\\0", "a/b", "pub/a/b 1"},
 	    {"r~ ^pub/ pub/\\0", "pub/b", "pub/b 0"},
 	    {"r~e ^pub/ \\U\\0-\\x\nr . x", "a", "A-C000025B 1"},
-	    {"r~s ^x \\0x\nr ^x y", "a", "ERROR name too long 1"},
+	    {"r~s ^x \\0\\0\nr ^x y", "a", "ERROR name too long 1"},
 	    {"r~s ^x x\\0\nr ^x y", "a", "ya 2"},
 
 	    {"l .", "Boot/BCD", "boot/bcd 1"},
@@ -323,10 +323,19 @@ static void test_bounds(void **state)
 
 	/* for ever */
 	assert_string_equal(mapped("rs a b\nrs b a", "::1", false, "a"),
-			    "ERROR rules go round in circles 2");
+			    "ERROR rules go round in circles 1");
 	assert_string_equal(mapped("rs a a", "::1", false, "a"),
 			    "ERROR rules go round in circles 1");
-	assert_string_equal(mapped("rs $ a", "::1", false, "a"), "ERROR name too long 1");
+	assert_string_equal(mapped("rs $ aa", "::1", false, "a"), "ERROR name too long 1");
+	assert_string_equal(mapped("a b*c\nrs ^ b", "::1", false, "a"),
+			    "ERROR rules go round in circles 2");
+	memset(aaa, 'a', 257);
+	aaa[256] = '\0';
+	assert_string_equal(mapped("rs a b", "::1", false, aaa) + 255, "b 1");
+	aaa[256] = 'a';
+	aaa[257] = '\0';
+	assert_string_equal(mapped("rs a b", "::1", false, aaa),
+			    "ERROR rules go round in circles 1");
 
 	/* catastrophic */
 	memset(aaa, 'a', 400);
