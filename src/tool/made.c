@@ -31,7 +31,10 @@ int sockeye__made_add(struct sockeye__made *m, int dir, const char *name)
 		return -ENOMEM;
 	}
 	memcpy(names + m->len, name, len);
-	*m = (struct sockeye__made){m->count + 1, kept, m->len + len, names};
+	m->names = names;
+	m->len += len;
+	m->dir = kept;
+	m->count++;
 	return 0;
 }
 
