@@ -33,7 +33,7 @@ struct sockeye__tftp_store {
 	struct sockeye__tftp_files files;
 	bool shares;                     /* names are looked up once (sockeye__tftp_store_share) */
 	struct sockeye__tftp_file *last; /* what the last name led to; NULL */
-	char last_name[128]; /* longer ones are looked up each time */
+	char last_name[128];             /* longer ones are looked up each time */
 };
 
 /* 0 or -errno with *fail filled in. */
