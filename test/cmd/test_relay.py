@@ -426,7 +426,22 @@ def test_reorder_lets_one_to_four_pass(relay, target):
     late = {n: i - n for i, n in enumerate(came)}  # places too late
     assert 60 < counts["up"]["reordered"] < 150
     assert max(late.values()) <= 4 and min(late.values()) >= -4
-    assert passed(relay, target, "--reorder", "10%", "--seed", "1")[0] == came
+
+
+def test_reorder_holds_the_same_packets_again(relay, target):
+    """How many others they let pass is told: a pause of 20 ms ends the wait."""
+    def held():
+        sock, url = target()
+        started, own = relay(url, "--reorder", "10%", "--seed", "1", "-v")
+        with connect_to(own) as client:
+            send_and_collect(client, None, sock, numbered(1000), gap=50)
+        started.terminate()
+        return [(e["number"], e["held"]) for e in events(read_all(started.stdout))
+                if e["event"] == "packet" and e["number"] <= 1000]
+
+    first = held()
+    assert len(first) > 60 and {behind for _, behind in first} == {1, 2, 3, 4}
+    assert held() == first
 
 
 def test_reorder_holds_nothing_for_ever(relay, target):
