@@ -110,8 +110,7 @@ static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tf
 	if (s->upload != NULL)
 		sockeye__newfile_discard(&s->upload->file);
 	if (s->port != NULL)
-		sockeye__tftp_port_leave(w, s->port,
-					 !s->tuned && !s->settled && !s->wire.joined);
+		sockeye__tftp_port_leave(w, s->port, !s->tuned && !s->settled && !s->wire.joined);
 	s->port = NULL;
 	s->wire.fd = -1;
 }
