@@ -8,6 +8,7 @@
  */
 #include "tool/tftp_serving.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,12 @@ static bool same_host(const struct sockeye__peer *a, const struct sockeye__peer 
 static in_port_t port_of(const struct sockeye__peer *name)
 {
 	return name->u.sa.sa_family == AF_INET ? name->u.in.sin_port : name->u.in6.sin6_port;
+}
+
+/* Its bit in a set of ports, which it shares with a thousand others. */
+static uint64_t port_bit(const struct sockeye__peer *name)
+{
+	return UINT64_C(1) << ntohs(port_of(name)) % 64;
 }
 
 /* --- idle ones, the oldest first --- */
@@ -83,9 +90,8 @@ static bool oldest_close(struct sockeye__tftp_worker *w)
 	return true;
 }
 
-/* One that served this host at this address. A port of the peer that it served
- * last is not given the same one again: what is late from that transfer must
- * not be taken for the new one's (RFC 1350 4). */
+/* One that served this host at this address, but not this port of it: what is late
+ * from that transfer must not be taken for the new one's (RFC 1350 4). */
 static struct sockeye__tftp_port *idle_find(const struct sockeye__tftp_worker *w,
 					    const struct sockeye__peer *local,
 					    const struct sockeye__peer *peer)
@@ -93,7 +99,7 @@ static struct sockeye__tftp_port *idle_find(const struct sockeye__tftp_worker *w
 	struct sockeye__tftp_port *p = w->idle.first;
 
 	while (p != NULL && !(same_host(&p->peer, peer) && same_host(&p->local, local) &&
-			      port_of(&p->peer) != port_of(peer)))
+			      (p->served & port_bit(peer)) == 0))
 		p = p->next;
 	return p;
 }
@@ -144,6 +150,7 @@ int sockeye__tftp_port_take(struct sockeye__tftp_worker *w, const struct sockeye
 		p->local = from;
 	}
 	p->peer = to;
+	p->served |= port_bit(&to);
 	*out = p;
 	return 0;
 }
@@ -163,6 +170,15 @@ void sockeye__tftp_port_leave(struct sockeye__tftp_worker *w, struct sockeye__tf
 	idle_join(w, p);
 }
 
+static bool of_last_peer(const struct sockeye__tftp_port *p, const struct sockeye_sockaddr *from)
+{
+	struct sockeye__peer name = name_of(from);
+
+	return same_host(&p->peer, &name) && port_of(&p->peer) == port_of(&name);
+}
+
+/* To whom it served last, and who still has something to say, nothing is said: it
+ * would take that for the answer to its next request. */
 void sockeye__tftp_port_strangers(struct sockeye__tftp_worker *w,
 				  const struct sockeye__tftp_port *p)
 {
@@ -171,7 +187,7 @@ void sockeye__tftp_port_strangers(struct sockeye__tftp_worker *w,
 	size_t segment;
 	ssize_t n = sockeye__tftp_wire_recv(fd, w->in, &from, &segment);
 
-	if (n > 0)
+	if (n > 0 && !(p->user == NULL && of_last_peer(p, &from.peer)))
 		sockeye__tftp_wire_reject(fd, &from.peer, w->in, (size_t)n);
 }
 

@@ -14,12 +14,13 @@
 
 #include "net/net.h"
 
-#define REQUEST_MAX   4096             /* octets; RFC 2347 has 512, and they are kept */
-#define CATCH_UP      4                /* packets of a peer's transfer before its request */
-#define PATIENCE_NS   SOCKEYE_NS_PER_S /* so long a repeated request is a late one */
-#define TEXT_WINDOW   (256u << 10)     /* octets of a window that is converted */
-#define TEXT_MEMORY   (64u << 20)      /* octets of a worker for them; then windows are one block */
-#define UPLOAD_MEMORY (64u << 20)      /* octets of a worker for blocks ahead of a gap */
+#define REQUEST_MAX   4096              /* octets; RFC 2347 has 512, and they are kept */
+#define CATCH_UP      4                 /* packets of a peer's transfer before its request */
+#define PATIENCE_NS   SOCKEYE_NS_PER_S  /* so long a repeated request is a late one */
+#define HUSH_NS       (PATIENCE_NS / 2) /* and so long the transfer before repeats nothing */
+#define TEXT_WINDOW   (256u << 10)      /* octets of a window that is converted */
+#define TEXT_MEMORY   (64u << 20) /* octets of a worker for them; then windows are one block */
+#define UPLOAD_MEMORY (64u << 20) /* octets of a worker for blocks ahead of a gap */
 
 struct request {
 	struct sockeye__tftp_worker *w;
@@ -310,9 +311,9 @@ static int begin(struct request *r, struct sockeye__tftp_serving *s)
 	else
 		err = sockeye__tftp_source_open(&s->source, sockeye__tftp_blksize(&config.options),
 						sockeye__tftp_windowsize(&config.options));
+	r->w->text_bytes += s->source.cap; /* which closing gives back, also without a ring */
 	if (err < 0)
 		return err;
-	r->w->text_bytes += s->source.cap;
 	if (r->upload && s->port != NULL)
 		sockeye__tftp_wire_join(&s->wire);
 	sockeye__tftp_serving_begin(r->w, s, &config);
@@ -372,10 +373,11 @@ static bool repeats(struct request *r)
 	}
 	if (s->x.result == SOCKEYE__TFTP_DONE) /* its last ACK is only repeated */
 		sockeye__tftp_serving_drop(r->w, s, NULL);
-	else if (s->port == NULL || !s->x.confirmed)
+	else if (s->port == NULL || !s->x.confirmed ||
+		 r->w->now_ns - s->x.progress_ns >= PATIENCE_NS)
 		sockeye__tftp_serving_drop(r->w, s, SOCKEYE__TFTP_SUPERSEDED);
-	else if (s->x.deadline_ns < r->w->now_ns + PATIENCE_NS) /* only its peer wakes it */
-		s->x.deadline_ns = r->w->now_ns + PATIENCE_NS;
+	else if (s->x.deadline_ns < s->x.progress_ns + HUSH_NS) /* only its peer wakes it */
+		s->x.deadline_ns = s->x.progress_ns + HUSH_NS;
 	return false;
 }
 

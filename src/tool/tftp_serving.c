@@ -210,6 +210,12 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s
 
 	if (err < 0)
 		abort_for(s, err);
+	if (s->rated && s->x.confirmed) {
+		s->rated = false;
+		sockeye__tftp_rate_give(w, &s->wire.to.peer);
+		sockeye__tftp_row_leave(s);
+		sockeye__tftp_peers_supersede(w, s);
+	}
 	if (s->port != NULL)
 		socket_settle(w, s);
 	err =
@@ -222,12 +228,6 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s
 	if (err < 0 && !s->x.over) {
 		sockeye__tftp_serving_refused(w, s, err);
 		return;
-	}
-	if (s->rated && s->x.confirmed) {
-		s->rated = false;
-		sockeye__tftp_rate_give(w, &s->wire.to.peer);
-		sockeye__tftp_row_leave(s);
-		sockeye__tftp_peers_supersede(w, s);
 	}
 	if (s->x.result == SOCKEYE__TFTP_DONE && !s->x.over) {
 		report_once(w, s, got);

@@ -56,6 +56,7 @@ struct sockeye__tftp_port {
 	int strangers;                      /* for their packets, once fd is connected; -1 none */
 	struct sockeye__tftp_serving *user; /* whose it is now */
 	struct sockeye__peer local, peer;   /* the last one's */
+	uint64_t served;                    /* the ports of that peer's host, as a set */
 	uint64_t idle_ns;                   /* since when it is nobody's */
 	struct sockeye__tftp_port *prev, *next;
 };

@@ -78,7 +78,7 @@ ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
 				    uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 				    struct sockeye_sockaddr *out_peer, size_t *out_segment)
 {
-	struct sockeye_sockaddr from = w->to.peer;
+	struct sockeye_sockaddr from;
 	socklen_t len = sizeof from.u;
 	ssize_t n;
 
@@ -90,13 +90,11 @@ ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
 			*out_peer = d.peer;
 		return n;
 	}
-	n = w->connected
-		? recv(w->fd, buf, SOCKEYE__TFTP_WIRE_BYTES, MSG_DONTWAIT)
-		: recvfrom(w->fd, buf, SOCKEYE__TFTP_WIRE_BYTES, MSG_DONTWAIT, &from.u.sa, &len);
+	/* Connected or not: what came before connect(2) may be from anybody. */
+	n = recvfrom(w->fd, buf, SOCKEYE__TFTP_WIRE_BYTES, MSG_DONTWAIT, &from.u.sa, &len);
 	if (n < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
-	if (!w->connected)
-		from.len = sockeye__name_len(len);
+	from.len = sockeye__name_len(len);
 	*out_peer = from;
 	*out_segment = (size_t)n;
 	return n;

@@ -1,7 +1,10 @@
 """Addresses and ports: whose packets count, and where answers come from (RFC 1350 4,
 RFC 1123 4.2.3.5)."""
+import contextlib
 import errno
+import os
 import select
+import signal
 import socket
 import subprocess
 import time
@@ -120,6 +123,42 @@ def test_answers_come_from_where_was_asked(file, url, source, single):
         assert peer.tid[0] == host
 
 
+@contextlib.contextmanager
+def stopped(server):
+    """What comes meanwhile waits at its sockets."""
+    workers = server.pids()[1:]
+    for pid in workers:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in workers:
+            os.kill(pid, signal.SIGCONT)
+
+
+@case(81)
+@pytest.mark.parametrize("packet", [error(0, "bye"), ack(33)], ids=["ERROR", "ACK"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9"])
+def test_stranger_before_the_socket_is_connected(serve, packet, host):
+    """To connect a socket does not take from it what others sent before."""
+    server, text = serve("--workers", "1"), bytes(range(256)) * 128
+    server.put_file("f", text)
+    peer, stranger = server.peer(), server.peer(source=(host, 0))
+    peer.asks(rrq("f"))
+    for number in range(1, 32):
+        peer.gets(data(number, text[(number - 1) * 512:][:512]))
+        peer.says(ack(number))
+    peer.gets(data(32, text[31 * 512:][:512]))
+    stranger.tid = peer.tid
+    with stopped(server):
+        peer.says(ack(32))
+        stranger.says(packet)
+    peer.gets(data(33, text[32 * 512:][:512]))
+    peer.quiet(0.1)
+    peer.says(ack(33))
+    peer.gets(data(34, text[33 * 512:][:512]))
+
+
 # --- a port after its transfer ---
 
 def tid_of_a_get(server, source=("127.0.0.1", 0)):
@@ -139,11 +178,37 @@ def test_a_port_is_kept_for_its_host(file):
 def test_never_the_same_pair_of_ports_twice(file):
     """Late packets of the one before must not be taken for its own (RFC 1350 4)."""
     server = file("--workers", "1")
-    peer, before = server.peer(), None
-    for _ in range(10):
-        assert server.get("f", peer=peer).content == TEXT
-        assert peer.tid != before
-        before, peer.tid = peer.tid, None
+    server.put_file("g", b"x")
+    peers = [(server.peer(), set()) for _ in range(2)]
+    for peer, known in peers * 5:
+        peer.sock.settimeout(10)
+        peer.asks(rrq("g"))
+        packet, source = peer.sock.recvfrom(1 << 16)
+        while source in known:  # the one before, which has not had its ACK
+            packet, source = peer.sock.recvfrom(1 << 16)
+        assert packet == data(1, b"x")
+        known.add(source)
+        peer.tid = source
+        peer.says(ack(1))
+
+
+def test_late_packets_of_the_last_transfer(file):
+    """What its port says of them would be taken for the answer to the next request."""
+    server = file("--workers", "1")
+    server.put_file("g", b"x")
+    server.put_file("h", b"y")
+    for _ in range(50):
+        peer = server.peer()
+        peer.sock.settimeout(10)
+        peer.asks(rrq("g"))
+        peer.gets(data(1, b"x"))
+        peer.says(ack(1))
+        peer.says(ack(1))
+        peer.asks(rrq("h"))
+        packet = peer.sock.recv(1 << 16)
+        while packet == data(1, b"x"):
+            packet = peer.sock.recv(1 << 16)
+        assert packet == data(1, b"y")
 
 
 @pytest.mark.parametrize("packet", [data(1, b"late"), ack(1), b"", b"?"])

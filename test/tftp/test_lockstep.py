@@ -5,7 +5,8 @@ import time
 import pytest
 
 from cases import case
-from wire import (ILLEGAL, ack, data, decode, error, oack, octets, request, rrq, strings, wrq)
+from wire import (ILLEGAL, ack, data, decode, error, free_range, oack, octets, readable, request,
+                  rrq, strings, wrq)
 
 TEXT = bytes(i * 7 % 256 for i in range(8192))
 NUMBERED = b"".join(b"%07d\n" % i for i in range(70_000))  # every block of eight is another
@@ -452,6 +453,53 @@ def test_forged_requests(file):
         assert packet == block(number + 1)
     peer.says(ack(len(TEXT) // 512 + 1))
     assert server.transfer(file="f", result="done")["octets"] == len(TEXT)
+
+
+def test_forged_requests_do_not_stop_repeats(file):
+    """A block that was lost comes again, whatever else is asked for meanwhile."""
+    server = file()
+    peer = halfway(server)
+    peer.sock.settimeout(20)
+    peer.asks_again(rrq("nothing"))
+    while peer.sock.recvfrom(1 << 16)[1] == peer.tid:
+        pass  # from now on it has been asked
+    stop = time.monotonic() + 20
+    while not readable(peer.sock, 0.1) or peer.sock.recvfrom(1 << 16) != (block(5), peer.tid):
+        assert time.monotonic() < stop
+        peer.asks_again(rrq("nothing"))
+
+
+@pytest.mark.parametrize("options", ["--max-transfers 1", "--max-per-source 1", "--port-range"])
+def test_a_client_that_starts_again_from_its_port(file, options):
+    """It was switched off and on: the transfer it had must not be in its own way."""
+    if options == "--port-range":
+        first = free_range(1)
+        options += f" {first}-{first}"
+    server = file("--workers", "1", *options.split())
+    peer = halfway(server)
+    peer.sock.settimeout(20)
+    time.sleep(1.1)  # a client that asks sooner is not taken for one that starts again
+    peer.asks(rrq("f"))
+    packet = peer.sock.recv(1 << 16)
+    while packet == block(5):
+        packet = peer.sock.recv(1 << 16)
+    assert packet == block(1)
+
+
+def test_an_upload_that_starts_again_from_its_port(file):
+    server = file("--upload", "--overwrite", "--workers", "1")
+    peer = server.peer()
+    peer.sock.settimeout(20)
+    peer.asks(wrq("f"))
+    peer.gets(ack(0))
+    peer.says(data(1, bytes(512)))
+    peer.gets(ack(1))
+    time.sleep(1.1)
+    peer.asks(wrq("f"))
+    packet = peer.sock.recv(1 << 16)
+    while packet == ack(1):
+        packet = peer.sock.recv(1 << 16)
+    assert packet == ack(0)
 
 
 @case(13)
