@@ -18,7 +18,7 @@ static const char *const daytime_forms[] = {"smtp", "ctime", NULL};
 static const char *const model_names[] = {"iterative", "fork",  "prefork", "thread",
 					  "event",     "uring", NULL};
 
-const char *serve_model(const struct serve *s)
+static const char *serve_model(const struct serve *s)
 {
 	return s->model != SERVE_NOT_GIVEN ? model_names[s->model] : "event";
 }

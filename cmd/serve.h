@@ -50,7 +50,6 @@ extern const struct cli_option serve_tftp_options[];
 int serve_effects_check(const struct serve *s);
 
 /* The name of the model that was asked for. */
-const char *serve_model(const struct serve *s);
 
 /* The service of that name: a built-in one, or tftp; NULL. */
 const struct sockeye_service *serve_service_find(const char *name);

@@ -1,5 +1,6 @@
-/* serve_effects.c: options of sockeye serve that would do nothing are refused. */
+/* serve_effects.c: options of sockeye serve that would do nothing are told. */
 #include "commands.h"
+#include "report.h"
 #include "serve.h"
 
 #include <string.h>
@@ -8,17 +9,16 @@
 
 /* What there is for an option to have an effect on. */
 enum {
-	BUILTIN = 1 << 0,   /* any service but tftp */
-	STREAM = 1 << 1,    /* one of them on streams */
-	DATAGRAM = 1 << 2,  /* one on datagrams */
-	PROCESSES = 1 << 3, /* under a model that can have so many */
-	REPLY = 1 << 4,
-	REPLY_STREAM = 1 << 5,
-	DAYTIME = 1 << 6,
-	CHARGEN_DATAGRAM = 1 << 7,
-	TFTP = 1 << 8,
-	TFTP_UPLOAD = 1 << 9,
-	TFTP_PORTS = 1 << 10, /* transfers have their own */
+	BUILTIN = 1 << 0,  /* any service but tftp */
+	STREAM = 1 << 1,   /* one of them on streams */
+	DATAGRAM = 1 << 2, /* one on datagrams */
+	REPLY = 1 << 3,
+	REPLY_STREAM = 1 << 4,
+	DAYTIME = 1 << 5,
+	CHARGEN_DATAGRAM = 1 << 6,
+	TFTP = 1 << 7,
+	TFTP_UPLOAD = 1 << 8,
+	TFTP_PORTS = 1 << 9, /* transfers have their own */
 };
 
 /* An option has an effect where there is one of these; else why not. Those of
@@ -29,8 +29,6 @@ static const struct effect {
 	const char *why;
 } effects[] = {
     {"model", BUILTIN, "tftp has a loop of its own"},
-    {"workers", PROCESSES | TFTP,
-     "of the models, only prefork, event and uring have several processes"},
     {"max-connections", STREAM, "nothing here has connections"},
     {"max-per-source", STREAM | TFTP, "nothing here has connections"},
     {"idle-timeout", STREAM, "nothing here has connections"},
@@ -71,13 +69,6 @@ static unsigned site_has(const struct sockeye_site *site)
 	return has;
 }
 
-/* The others always have one process. */
-static bool has_workers(const char *model)
-{
-	return strcmp(model, "prefork") == 0 || strcmp(model, "event") == 0 ||
-	       strcmp(model, "uring") == 0;
-}
-
 static unsigned served(const struct serve *s)
 {
 	const struct serve_tftp *t = &s->tftp;
@@ -85,8 +76,6 @@ static unsigned served(const struct serve *s)
 
 	for (size_t i = 0; i < s->site_count; i++)
 		has |= site_has(&s->sites[i]);
-	if ((has & BUILTIN) && (s->workers == 1 || has_workers(serve_model(s))))
-		has |= PROCESSES;
 	if ((has & TFTP) && (t->upload || t->overwrite || t->create))
 		has |= TFTP_UPLOAD;
 	if ((has & TFTP) && !t->single_port)
@@ -146,11 +135,9 @@ static int options_check(const struct serve *s, const struct cli_option *options
 		if (is_empty(s, o))
 			return cli_usage(&s->common, &serve_command, "--%s takes %s, not ''",
 					 o->name, o->value);
-		if (why == NULL && e != NULL && !(has & e->on))
-			why = e->why;
-		if (why != NULL)
-			return cli_usage(&s->common, &serve_command, "--%s has no effect: %s",
-					 o->name, why);
+		if (why != NULL || (e != NULL && !(has & e->on)))
+			report_say(&s->common, "warning: --%s has no effect: %s", o->name,
+				   why != NULL ? why : e->why);
 	}
 	return CLI_GO;
 }

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from serving import (ALONE, CONCURRENT, LOOPS, MODELS, SOCKEYE, closed, preload, read_n, sanitized,
+from serving import (CONCURRENT, LOOPS, MODELS, SOCKEYE, closed, preload, read_n, sanitized,
                      until)
 
 SOURCE = pathlib.Path(__file__).with_name("inject.c")
@@ -82,10 +82,10 @@ def test_no_descriptor_for_the_next_client(serve, model):
 @pytest.mark.parametrize("model", ["iterative", "fork", "prefork", "thread", "event"])
 def test_descriptors_run_out_while_it_serves(serve, model):
     """The limit sinks below what is open, and rises again."""
-    server = serve(*ECHO, "--workers", 1 if model in ALONE else 2, model=model)
+    server = serve(*ECHO, "--workers", "2", model=model)
     assert server.ask(b"before") == b"before"
     soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
-    workers = server.workers(1 if model in ALONE else 2)
+    workers = server.workers(2 if model in ("prefork", "event") else 1)
     until(lambda: all("anon_inode:[eventpoll]" in w.descriptors() for w in workers), "workers")
     for worker in workers:
         resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (3, hard))

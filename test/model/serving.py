@@ -27,7 +27,6 @@ WAIT_S = 15
 MODELS = ["iterative", "fork", "prefork", "thread", "event", "uring"]
 CONCURRENT = MODELS[1:]
 LOOPS = ["event", "uring"]
-ALONE = ["iterative", "fork", "thread"]  # they have one process, whatever is asked for
 SANITIZER = re.compile(rb"(Address|Thread|Leak)Sanitizer|runtime error: ")
 
 

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from serving import (ALONE, CONCURRENT, MODELS, WAIT_S, ask, closed, connect, read_all, read_n,
-                     reset, same, until)
+from serving import (CONCURRENT, MODELS, WAIT_S, ask, closed, connect, read_all, read_n, reset,
+                     same, until)
 
 ECHO = ("echo", "tcp://127.0.0.1:0")
 concurrent = pytest.mark.parametrize("model", CONCURRENT)
@@ -308,8 +308,6 @@ def test_longest_time_of_one_who_never_reads(serve, service, model):
 @pytest.mark.parametrize("workers", [1, 2])
 @concurrent
 def test_one_too_many_waits_in_the_backlog(serve, model, workers):
-    if model in ALONE and workers > 1:
-        pytest.skip("it always has one")
     server = serve(*ECHO, "--max-connections", "4", "--workers", str(workers), model=model)
     limit = workers if model == "prefork" else 4  # its workers serve one each
     inside = [server.connect() for _ in range(limit)]
@@ -335,8 +333,7 @@ def test_one_too_many_waits_in_the_backlog(serve, model, workers):
 
 @concurrent
 def test_max_connections_holds_however_they_come_and_go(serve, model):
-    server = serve(*ECHO, "--max-connections", "3", "--workers", 1 if model in ALONE else 2,
-                   model=model)
+    server = serve(*ECHO, "--max-connections", "3", "--workers", "2", model=model)
     for _ in range(60):
         assert server.ask(b"x" * 100) == b"x" * 100
     assert server.wait_counters(open=0)["accepted"] == 60
@@ -344,8 +341,8 @@ def test_max_connections_holds_however_they_come_and_go(serve, model):
 
 @pytest.mark.parametrize("model", MODELS[1:])
 def test_max_per_source(serve, model):
-    server = serve("echo", "tcp://127.0.0.1:0", "--max-per-source", "2", "-v", "--workers",
-                   1 if model in ALONE else 8, model=model)
+    server = serve("echo", "tcp://127.0.0.1:0", "--max-per-source", "2", "-v", "--workers", "8",
+                   model=model)
     for source in ("127.0.0.2", "127.0.0.3"):
         inside = [server.connect(source=source) for _ in range(2)]
         for client in inside:
