@@ -44,12 +44,9 @@ struct serve {
 extern const struct cli_option serve_options[];
 extern const struct cli_option serve_tftp_options[];
 
-/* Whether every option that was given does something for what is served under
- * that model: CLI_GO, or the exit code behind a line that names the first that
- * does not. */
+/* Warns of options that do nothing for what is served. CLI_GO, or the exit code
+ * behind a line about one that has no text. */
 int serve_effects_check(const struct serve *s);
-
-/* The name of the model that was asked for. */
 
 /* The service of that name: a built-in one, or tftp; NULL. */
 const struct sockeye_service *serve_service_find(const char *name);
