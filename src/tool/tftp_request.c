@@ -97,6 +97,9 @@ static void refuse_for(const struct request *r, int err)
 	const char *text;
 	uint16_t code = sockeye__tftp_store_error(err, &text);
 
+	/* By our options: nothing is wrong with the file system. */
+	if (err == -EROFS && !r->w->server->config.store.upload)
+		err = 0;
 	refuse(r, code, text, err);
 }
 

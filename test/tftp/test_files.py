@@ -189,6 +189,8 @@ def test_no_uploads(serve, root, options):
         peer.says(data(1, b"x"))
         peer.quiet(0.05)
     assert [p.name for p in root.iterdir()] == ["old"] and (root / "old").read_bytes() == b"old"
+    refused = until(lambda: len(server.transfers()) >= 4 and server.transfers(), "four lines")
+    assert "EROFS" not in [event.get("error") for event in refused]
 
 
 @case(125)
