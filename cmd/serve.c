@@ -18,11 +18,6 @@ static const char *const daytime_forms[] = {"smtp", "ctime", NULL};
 static const char *const model_names[] = {"iterative", "fork",  "prefork", "thread",
 					  "event",     "uring", NULL};
 
-static const char *serve_model(const struct serve *s)
-{
-	return s->model != SERVE_NOT_GIVEN ? model_names[s->model] : "event";
-}
-
 const struct cli_option serve_options[] = {
     {NULL, .help = "How connections are served"},
     {"model", 'm', "MODEL", CLI_CHOICE, offsetof(struct serve, model),
@@ -250,7 +245,7 @@ static void on_event(void *arg, const struct sockeye_event *event)
 static int serve(struct serve *s)
 {
 	const struct sockeye_serve_opts opts = {
-	    .model = serve_model(s),
+	    .model = s->model != SERVE_NOT_GIVEN ? model_names[s->model] : NULL,
 	    .workers = s->workers,
 	    .connections_max = s->connections_max,
 	    .per_source_max = s->per_source_max,
