@@ -94,6 +94,15 @@ int cli_usage(const struct cli_common *common, const struct cli_command *command
 	return report_usage(common, command ? command->name : NULL, text);
 }
 
+int cli_usage_value(const struct cli_common *common, const struct cli_command *command,
+		    const char *option, const char *wanted, const char *value)
+{
+	char shown[96];
+
+	sockeye_escape(value, strlen(value), shown, sizeof(shown));
+	return cli_usage(common, command, "--%s takes %s, not '%s'", option, wanted, shown);
+}
+
 static int number(const char *text, uint64_t *out)
 {
 	char *end;
@@ -213,10 +222,9 @@ static void range_text(const struct cli_option *o, char *buf, size_t cap)
 static int complain(const struct table *t, const struct cli_common *common,
 		    const struct cli_option *o, const char *text, int err)
 {
-	char shown[96], wanted[160];
+	char wanted[160];
 	size_t len = 0;
 
-	sockeye_escape(text, strlen(text), shown, sizeof(shown));
 	if (err == -E2BIG) {
 		snprintf(wanted, sizeof(wanted), "at most %d times", CLI_LIST_MAX);
 	} else if (o->kind == CLI_CHOICE) {
@@ -228,7 +236,7 @@ static int complain(const struct table *t, const struct cli_common *common,
 	} else {
 		snprintf(wanted, sizeof(wanted), "%s", what_is_wanted[o->kind]);
 	}
-	return cli_usage(common, t->command, "--%s takes %s, not '%s'", o->name, wanted, shown);
+	return cli_usage_value(common, t->command, o->name, wanted, text);
 }
 
 static int unknown_long(const struct table *t, const struct cli_common *common, const char *word)

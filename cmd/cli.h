@@ -104,6 +104,10 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 int cli_usage(const struct cli_common *common, const struct cli_command *command, const char *fmt,
 	      ...) __attribute__((format(printf, 3, 4)));
 
+/* The same about the value of an option, which need not be fit to be seen. */
+int cli_usage_value(const struct cli_common *common, const struct cli_command *command,
+		    const char *option, const char *wanted, const char *value);
+
 /* Makes --ready-fd's descriptor (0: not given) one to write to and close. To be
  * called before anything is opened that could get its number; the standard
  * streams stay open, so those are duplicated. *out_fd is -1 without one. CLI_GO

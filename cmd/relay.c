@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -15,7 +16,6 @@
 
 #include <sockeye/sockaddr.h>
 #include <sockeye/stream.h>
-#include <sockeye/text.h>
 #include <sockeye/time.h>
 
 #include "tool/relay.h"
@@ -93,11 +93,10 @@ static int complain(const struct opts *o, const char *name, int form, const char
 		    const char *text)
 {
 	static const char *const ends[] = {[UP] = "-up", [DOWN] = "-down", [BOTH] = ""};
-	char shown[96];
+	char option[40];
 
-	sockeye_escape(text, strlen(text), shown, sizeof(shown));
-	return cli_usage(&o->common, &relay_command, "--%s%s takes %s, not '%s'", name, ends[form],
-			 wanted, shown);
+	snprintf(option, sizeof(option), "%s%s", name, ends[form]);
+	return cli_usage_value(&o->common, &relay_command, option, wanted, text);
 }
 
 /* The one for a direction counts, wherever the other stands. */

@@ -133,8 +133,7 @@ static int options_check(const struct serve *s, const struct cli_option *options
 		if (o->name == NULL || !is_given(s, o))
 			continue;
 		if (is_empty(s, o))
-			return cli_usage(&s->common, &serve_command, "--%s takes %s, not ''",
-					 o->name, o->value);
+			return cli_usage_value(&s->common, &serve_command, o->name, o->value, "");
 		if (why != NULL || (e != NULL && !(has & e->on)))
 			report_say(&s->common, "warning: --%s has no effect: %s", o->name,
 				   why != NULL ? why : e->why);

@@ -73,11 +73,7 @@ const struct sockeye_service *serve_service_find(const char *name)
 
 static int usage(const struct serve *s, const char *option, const char *value, const char *wanted)
 {
-	char shown[96];
-
-	sockeye_escape(value, strlen(value), shown, sizeof shown);
-	return cli_usage(&s->common, &serve_command, "--%s takes %s, not '%s'", option, wanted,
-			 shown);
+	return cli_usage_value(&s->common, &serve_command, option, wanted, value);
 }
 
 /* The words of TFTP's options, for who wrote another one. */
