@@ -28,6 +28,8 @@ static void text_escaped(FILE *out, const void *data, size_t len)
 
 static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 {
+	char options[TFTP_OPTIONS_TEXT_MAX];
+
 	fprintf(out, " %s \"", r->upload ? "put" : "get");
 	text_escaped(out, r->name, strlen(r->name));
 	fputc('"', out);
@@ -38,13 +40,10 @@ static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 		fputc('"', out);
 	}
 	if (!r->refused) {
-		fprintf(out, " %s octets=%" PRIu64 " seconds=%.3f octets_per_s=%.0f",
+		fprintf(out, " %s octets=%" PRIu64 " seconds=%.3f octets_per_s=%.0f%s",
 			r->netascii ? "netascii" : "octet", r->octets, (double)r->elapsed_ns / 1e9,
-			tftp_octets_per_s(r->octets, r->elapsed_ns));
-		for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
-			if (sockeye__tftp_has(&r->options, i))
-				fprintf(out, " %s=%" PRIu64, sockeye__tftp_option_name(i),
-					r->options.value[i]);
+			tftp_octets_per_s(r->octets, r->elapsed_ns),
+			tftp_options_text(&r->options, options));
 		fprintf(out,
 			" blocks=%" PRIu64 " resent=%" PRIu64 " wasted_octets=%" PRIu64
 			" timeouts=%" PRIu64,

@@ -1,5 +1,8 @@
-/* tftp_json.c: a TFTP transfer as members of a document (tftp_json.h). */
+/* tftp_json.c: what is said of a TFTP transfer (tftp_json.h). */
 #include "tftp_json.h"
+
+#include <inttypes.h>
+#include <stdio.h>
 
 #include <sockeye/text.h>
 
@@ -11,6 +14,20 @@ double tftp_octets_per_s(uint64_t octets, uint64_t ns)
 uint64_t tftp_wasted_octets(const struct sockeye__tftp_counters *count, uint16_t blksize)
 {
 	return count->resent * blksize;
+}
+
+const char *tftp_options_text(const struct sockeye__tftp_options *options,
+			      char buf[TFTP_OPTIONS_TEXT_MAX])
+{
+	size_t len = 0;
+
+	buf[0] = '\0';
+	for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
+		if (sockeye__tftp_has(options, i) && len < TFTP_OPTIONS_TEXT_MAX)
+			len +=
+			    (size_t)snprintf(buf + len, TFTP_OPTIONS_TEXT_MAX - len, " %s=%" PRIu64,
+					     sockeye__tftp_option_name(i), options->value[i]);
+	return buf;
 }
 
 static json_t *options_json(const struct sockeye__tftp_options *options)

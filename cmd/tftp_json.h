@@ -1,6 +1,7 @@
 /*
- * tftp_json.h: what a document says of a TFTP transfer, be it the client's (get,
- * put) or the server's log. sockeye-tftp(7) has the list.
+ * tftp_json.h: what is said of a TFTP transfer, be it the client's (get, put) or
+ * the server's log: members of a document, of which sockeye-tftp(7) has the list,
+ * and what lines of text have of the same.
  */
 #ifndef SOCKEYE_CMD_TFTP_JSON_H
 #define SOCKEYE_CMD_TFTP_JSON_H
@@ -30,5 +31,11 @@ double tftp_octets_per_s(uint64_t octets, uint64_t ns);
 
 /* Blocks that were sent or received more than once. */
 uint64_t tftp_wasted_octets(const struct sockeye__tftp_counters *count, uint16_t blksize);
+
+#define TFTP_OPTIONS_TEXT_MAX 256
+
+/* " blksize=1468 windowsize=32". */
+const char *tftp_options_text(const struct sockeye__tftp_options *options,
+			      char buf[TFTP_OPTIONS_TEXT_MAX]);
 
 #endif

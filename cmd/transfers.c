@@ -191,25 +191,12 @@ static void say_counters(const struct transfers *t, const struct transfer *file,
 			       c->ignored);
 }
 
-/* " blksize=1468 windowsize=32", as the server's log has it. */
-static const char *options_text(const struct sockeye__tftp_options *options, char *buf, size_t cap)
-{
-	size_t len = 0;
-
-	buf[0] = '\0';
-	for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS && len < cap; i++)
-		if (sockeye__tftp_has(options, i))
-			len += (size_t)snprintf(buf + len, cap - len, " %s=%" PRIu64,
-						sockeye__tftp_option_name(i), options->value[i]);
-	return buf;
-}
-
 static void say_answer(const struct cli_common *common, const char *name, const char *peer,
 		       const struct sockeye__tftp_note *note)
 {
-	char options[256], text[400];
+	char options[TFTP_OPTIONS_TEXT_MAX], text[400];
 
-	options_text(note->options, options, sizeof(options));
+	tftp_options_text(note->options, options);
 	sockeye_escape(note->text.at, note->text.len, text, sizeof(text));
 	if (note->code >= 0)
 		report_verbose(common, "%s: %s answers with error %d \"%s\"", name, peer,
@@ -224,7 +211,7 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 {
 	const struct cli_common *common = &t->o->common;
 	bool put = t->way == SOCKEYE__TFTP_PUT;
-	char name[NAME_SHOWN], there[NAME_SHOWN], peer[128], options[256];
+	char name[NAME_SHOWN], there[NAME_SHOWN], peer[128], options[TFTP_OPTIONS_TEXT_MAX];
 
 	progress_clear(&t->progress);
 	name_text(file, name);
@@ -234,7 +221,7 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 		sockeye_escape(file->addr.file, strlen(file->addr.file), there, sizeof(there));
 		report_verbose(common, "%s: %s \"%s\" %s%s to %s", name, put ? "WRQ" : "RRQ", there,
 			       file->addr.netascii ? "netascii" : "octet",
-			       options_text(note->options, options, sizeof(options)), peer);
+			       tftp_options_text(note->options, options), peer);
 		return;
 	case SOCKEYE__TFTP_NOTE_LEFT:
 		report_verbose(common, "%s: %s: %s", name, peer, sockeye_error_text(note->code));
