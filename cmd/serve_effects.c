@@ -128,12 +128,13 @@ static int options_check(const struct serve *s, const struct cli_option *options
 			 const char *why)
 {
 	for (const struct cli_option *o = options; o->name != NULL || o->help != NULL; o++) {
-		const struct effect *e = o->name != NULL ? effect_of(o->name) : NULL;
+		const struct effect *e;
 
 		if (o->name == NULL || !is_given(s, o))
 			continue;
 		if (is_empty(s, o))
 			return cli_usage_value(&s->common, &serve_command, o->name, o->value, "");
+		e = effect_of(o->name);
 		if (why != NULL || (e != NULL && !(has & e->on)))
 			report_say(&s->common, "warning: --%s has no effect: %s", o->name,
 				   why != NULL ? why : e->why);
