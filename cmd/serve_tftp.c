@@ -246,9 +246,7 @@ static struct shown rule_shown(const struct sockeye__tftp_map_step *step)
 	size_t len = step->rule_len < sizeof rule ? step->rule_len : sizeof rule;
 
 	for (size_t i = 0; i < len; i++)
-		rule[i] = step->rule[i];
-	for (char *tab; (tab = memchr(rule, '\t', len)) != NULL;)
-		*tab = ' ';
+		rule[i] = step->rule[i] == '\t' ? ' ' : step->rule[i];
 	return shown(rule, len);
 }
 
