@@ -195,18 +195,14 @@ bool sockeye__rules_word_is(struct sockeye__rules_word word, const char *text)
 
 size_t sockeye__rules_client(const struct sockeye_sockaddr *client, uint8_t out[static 16])
 {
-	const struct in6_addr *in6 = &client->u.in6.sin6_addr;
+	struct sockeye_sockaddr name = sockeye__sockaddr_unmapped(client);
 
-	if (client->len >= sizeof client->u.in && client->u.sa.sa_family == AF_INET) {
-		memcpy(out, &client->u.in.sin_addr, 4);
+	if (name.len >= sizeof name.u.in && name.u.sa.sa_family == AF_INET) {
+		memcpy(out, &name.u.in.sin_addr, 4);
 		return 4;
 	}
-	if (client->len < sizeof client->u.in6 || client->u.sa.sa_family != AF_INET6)
+	if (name.len < sizeof name.u.in6 || name.u.sa.sa_family != AF_INET6)
 		return 0;
-	if (IN6_IS_ADDR_V4MAPPED(in6)) {
-		memcpy(out, in6->s6_addr + 12, 4);
-		return 4;
-	}
-	memcpy(out, in6, 16);
+	memcpy(out, &name.u.in6.sin6_addr, 16);
 	return 16;
 }
