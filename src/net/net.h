@@ -87,6 +87,9 @@ int sockeye__poll_ms(uint64_t deadline_ns, uint64_t mono_ns);
  * is how a dual-stack socket shows an IPv4 peer; any other as it is. */
 struct sockeye_sockaddr sockeye__sockaddr_unmapped(const struct sockeye_sockaddr *name);
 
+/* Whether an Internet address is the one that stands for all of this machine. */
+bool sockeye__sockaddr_is_any(const struct sockeye_sockaddr *name);
+
 /* --- connect.c --- */
 
 /* The local addresses that bind= of `addr` names: their count, 0 when it is not

@@ -28,6 +28,12 @@ struct sockeye_sockaddr sockeye__sockaddr_unmapped(const struct sockeye_sockaddr
 	return v4;
 }
 
+bool sockeye__sockaddr_is_any(const struct sockeye_sockaddr *name)
+{
+	return name->u.sa.sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr)
+						: name->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
+}
+
 /* The family, or AF_UNSPEC for an address too short to have its family's. */
 static int family_of(const struct sockeye_sockaddr *name)
 {

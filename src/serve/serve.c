@@ -64,19 +64,13 @@ static int site_open_more(struct sockeye__site *s, const struct sockeye_addr *ad
 	return 0;
 }
 
-static bool wildcard(const struct sockeye_sockaddr *name)
-{
-	return name->u.sa.sa_family == AF_INET6 ? IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr)
-						: name->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
-}
-
 /* Answers leave at once: services write whole messages, so Nagle's algorithm
  * (RFC 896) would only delay the second of two. Accepted sockets inherit it.
  * A socket bound to one address need not be told which one was asked. */
 static void site_tune(struct sockeye__site *s)
 {
 	bool v6 = s->listener.name.u.sa.sa_family == AF_INET6;
-	bool asks = s->scheme == SOCKEYE_UDP && wildcard(&s->listener.name);
+	bool asks = s->scheme == SOCKEYE_UDP && sockeye__sockaddr_is_any(&s->listener.name);
 
 	for (unsigned i = 0; i < s->fd_count; i++) {
 		if (s->scheme == SOCKEYE_TCP)

@@ -36,19 +36,13 @@ static bool same_host(const struct sockeye_sockaddr *a, const struct sockeye_soc
 	return sockeye_sockaddr_equal(&x, &y);
 }
 
-static bool is_wildcard(const struct sockeye_sockaddr *name)
-{
-	return name->u.sa.sa_family == AF_INET ? name->u.in.sin_addr.s_addr == htonl(INADDR_ANY)
-					       : IN6_IS_ADDR_UNSPECIFIED(&name->u.in6.sin6_addr);
-}
-
 void sockeye__relay_own(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
 {
 	struct sockeye_sockaddr name;
 
 	if (!run->target_here || sockeye_local_name(port->fd, &name) < 0)
 		return;
-	if (!is_wildcard(&name) && !same_host(&name, &run->target_name))
+	if (!sockeye__sockaddr_is_any(&name) && !same_host(&name, &run->target_name))
 		return; /* what leaves there is not from the target's address */
 	port->own = sockeye_sockaddr_port(&name);
 	run->own[port->own]++;
@@ -341,7 +335,7 @@ static int init(struct sockeye__relay_run *run, const struct sockeye_listener *l
 		run->listeners[i] = (struct sockeye__relay_port){
 		    .kind = SOCKEYE__RELAY_LISTENER,
 		    .fd = listeners[i].fd,
-		    .wildcard = is_wildcard(&listeners[i].name),
+		    .wildcard = sockeye__sockaddr_is_any(&listeners[i].name),
 		};
 		sockeye__relay_prepare(listeners[i].fd);
 		sockeye__relay_own(run, &run->listeners[i]);
@@ -364,7 +358,7 @@ bool sockeye__relay_is_own(const struct sockeye_listener *listener,
 	if (sockeye_sockaddr_port(name) != sockeye_sockaddr_port(target_name))
 		return false;
 	return sockeye_sockaddr_equal(name, target_name) ||
-	       (is_wildcard(name) && is_here(target_name) &&
+	       (sockeye__sockaddr_is_any(name) && is_here(target_name) &&
 		(name->u.sa.sa_family == target_name->u.sa.sa_family ||
 		 name->u.sa.sa_family == AF_INET6));
 }
