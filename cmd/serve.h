@@ -7,6 +7,8 @@
 
 #include <sockeye/serve.h>
 
+#include "tool/tftp_server.h"
+
 #define SERVE_SITES_MAX 128
 #define SERVE_NOT_GIVEN UINT32_MAX /* of a choice */
 
@@ -50,6 +52,10 @@ int serve_effects_check(const struct serve *s);
 
 /* The service of that name: a built-in one, or tftp; NULL. */
 const struct sockeye_service *serve_service_find(const char *name);
+
+/* What the options of tftp say. CLI_GO, or the exit code. */
+int serve_tftp_terms(const struct serve *s, struct sockeye__tftp_terms *out);
+struct sockeye__tftp_name_rules serve_tftp_names(const struct serve_tftp *t);
 
 /* --map-test: what the rules make of a name. The exit code. */
 int serve_tftp_map_test(const struct serve *s);

@@ -4,16 +4,11 @@
 #include "report.h"
 #include "serve.h"
 
-#include <arpa/inet.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <sockeye/text.h>
-
-#include "tool/tftp_server.h"
 
 #define OFFSET(field) offsetof(struct serve, tftp.field)
 
@@ -114,7 +109,7 @@ static int store_config(const struct serve *s, struct sockeye__tftp_store_config
 	return t->umask != NULL ? umask_read(s, t->umask, &out->umask) : CLI_GO;
 }
 
-static int terms(const struct serve *s, struct sockeye__tftp_terms *out)
+int serve_tftp_terms(const struct serve *s, struct sockeye__tftp_terms *out)
 {
 	const struct serve_tftp *t = &s->tftp;
 
@@ -135,7 +130,7 @@ static int terms(const struct serve *s, struct sockeye__tftp_terms *out)
 	return CLI_GO;
 }
 
-static struct sockeye__tftp_name_rules name_rules(const struct serve_tftp *t)
+struct sockeye__tftp_name_rules serve_tftp_names(const struct serve_tftp *t)
 {
 	return (struct sockeye__tftp_name_rules){
 	    .backslash = t->backslash,
@@ -150,7 +145,7 @@ static int config_read(const struct serve *s, struct sockeye__tftp_server_config
 	int code;
 
 	*out = (struct sockeye__tftp_server_config){
-	    .names = name_rules(t),
+	    .names = serve_tftp_names(t),
 	    .map_path = t->map,
 	    .policy_path = t->policy,
 	    .single_port = t->single_port,
@@ -165,7 +160,7 @@ static int config_read(const struct serve *s, struct sockeye__tftp_server_config
 	};
 	code = store_config(s, &out->store);
 	if (code == CLI_GO)
-		code = terms(s, &out->terms);
+		code = serve_tftp_terms(s, &out->terms);
 	if (code != CLI_GO)
 		return code;
 	if (t->port_range != NULL && sockeye__port_range_parse(t->port_range, &out->ports) < 0)
@@ -215,197 +210,4 @@ int serve_tftp_open(struct serve *s)
 		s->sites[i].config = server;
 	}
 	return CLI_GO;
-}
-
-/* --- --map-test --- */
-
-/* Octets as they are, or escaped as a whole where one is not fit to be seen: a
- * backslash is. */
-struct shown {
-	char text[1024];
-};
-
-static struct shown shown(const char *at, size_t len)
-{
-	size_t backslashes = 0;
-	struct shown s;
-
-	for (size_t i = 0; i < len; i++)
-		backslashes += at[i] == '\\';
-	if (len < sizeof s.text && sockeye_escape(at, len, NULL, 0) == len + backslashes)
-		snprintf(s.text, sizeof s.text, "%.*s", (int)len, at);
-	else
-		sockeye_escape(at, len, s.text, sizeof s.text);
-	return s;
-}
-
-/* A rule as it was written, but for tabs between its words. */
-static struct shown rule_shown(const struct sockeye__tftp_map_step *step)
-{
-	char rule[256];
-	size_t len = step->rule_len < sizeof rule ? step->rule_len : sizeof rule;
-
-	for (size_t i = 0; i < len; i++)
-		rule[i] = step->rule[i] == '\t' ? ' ' : step->rule[i];
-	return shown(rule, len);
-}
-
-static void show_step(void *arg, const struct sockeye__tftp_map_step *step)
-{
-	static const struct {
-		const char *word, *before, *behind; /* the name */
-	} fates[] = {
-	    [SOCKEYE__TFTP_MAP_OTHERS] = {"for others", NULL, NULL},
-	    [SOCKEYE__TFTP_MAP_NO] = {"no match", NULL, NULL},
-	    [SOCKEYE__TFTP_MAP_GOES_ON] = {"goes on", "-> ", ""},
-	    [SOCKEYE__TFTP_MAP_STOPS] = {"stops", "-> ", ", the end"},
-	    [SOCKEYE__TFTP_MAP_RESTARTS] = {"starts again", "-> ", ", and again from the first"},
-	    [SOCKEYE__TFTP_MAP_DENIES] = {"denies", NULL, NULL},
-	};
-	const struct serve *s = arg;
-	struct shown rule = rule_shown(step), name = shown(step->name, strlen(step->name));
-	const char *word = fates[step->fate].word, *before = fates[step->fate].before;
-
-	if (s->common.json)
-		report_json(json_pack("{s:s, s:i, s:s, s:s, s:s}", "event", "rule", "line",
-				      (int)step->line, "rule", rule.text, "fate", word, "name",
-				      name.text));
-	else if (before == NULL)
-		printf("line %-4u %-36s  %s\n", step->line, rule.text, word);
-	else
-		printf("line %-4u %-36s  %s%s%s\n", step->line, rule.text, before, name.text,
-		       fates[step->fate].behind);
-}
-
-/* --unique-root: as the server does it (tftp_request.c). */
-static void own_folder(const struct serve_tftp *t, const struct sockeye_sockaddr *client,
-		       struct sockeye__tftp_mapped *mapped)
-{
-	char folder[INET6_ADDRSTRLEN], path[PATH_MAX], name[sizeof mapped->name];
-	struct stat st;
-
-	if (t->unique_root == SERVE_NOT_GIVEN || t->root == NULL || mapped->denied)
-		return;
-	inet_ntop(client->u.sa.sa_family,
-		  client->u.sa.sa_family == AF_INET ? (const void *)&client->u.in.sin_addr
-						    : &client->u.in6.sin6_addr,
-		  folder, sizeof folder);
-	snprintf(path, sizeof path, "%s/%s", t->root, folder);
-	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) &&
-	    snprintf(name, sizeof name, "%s/%s", folder, mapped->name) < (int)sizeof name)
-		memcpy(mapped->name, name, sizeof name);
-}
-
-/* What a policy sets, as it is written there. */
-static void terms_print(const struct sockeye__tftp_terms *terms, char *out, size_t cap)
-{
-	const struct sockeye__tftp_policy *p = &terms->policy;
-	const char *comma = "";
-	size_t len = 0;
-
-	*out = '\0';
-	if (terms->blksize_mtu)
-		len += (size_t)snprintf(out + len, cap - len, " blksize=mtu");
-	else if (p->blksize_max != 0)
-		len += (size_t)snprintf(out + len, cap - len, " blksize=%u", p->blksize_max);
-	if (p->window_max != 0)
-		len += (size_t)snprintf(out + len, cap - len, " window=%u", p->window_max);
-	if (p->refused != 0)
-		len += (size_t)snprintf(out + len, cap - len, " refuse=");
-	for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS; i++) {
-		if (!(p->refused & SOCKEYE__TFTP_BIT(i)))
-			continue;
-		len += (size_t)snprintf(out + len, cap - len, "%s%s", comma,
-					sockeye__tftp_option_name(i));
-		comma = ",";
-	}
-}
-
-/* The terms for the name that was found. CLI_GO, or the exit code. */
-static int policy_test(const struct serve *s, const struct sockeye_sockaddr *client,
-		       struct sockeye__tftp_mapped *mapped)
-{
-	struct sockeye__tftp_terms found, defaults = {0};
-	struct sockeye__tftp_rules *policy;
-	struct sockeye_fail fail;
-	char text[160];
-	unsigned line;
-	int code = terms(s, &defaults);
-
-	if (code != CLI_GO || s->tftp.policy == NULL || mapped->denied)
-		return code;
-	if (sockeye__tftp_policy_open(s->tftp.policy, &policy, &fail) < 0)
-		return report_fail(&s->common, &fail);
-	line = sockeye__tftp_policy_terms(policy, client, mapped->name, &defaults, &found);
-	sockeye__tftp_policy_free(policy);
-	terms_print(&found, text, sizeof text);
-	mapped->denied = found.deny;
-	if (found.deny)
-		snprintf(mapped->text, sizeof mapped->text, "policy, line %u", line);
-	else if (s->common.json)
-		report_json(json_pack("{s:s, s:i, s:s}", "event", "policy", "line", (int)line,
-				      "terms", text[0] != '\0' ? text + 1 : ""));
-	else if (line > 0)
-		printf("policy, line %u:%s\n", line, text);
-	return CLI_GO;
-}
-
-static int client_read(const struct serve *s, struct sockeye_sockaddr *out)
-{
-	const char *text = s->tftp.map_client != NULL ? s->tftp.map_client : "192.0.2.1";
-
-	*out = (struct sockeye_sockaddr){.len = sizeof out->u.in};
-	out->u.in.sin_family = AF_INET;
-	if (inet_pton(AF_INET, text, &out->u.in.sin_addr) == 1)
-		return CLI_GO;
-	out->len = sizeof out->u.in6;
-	out->u.in6.sin6_family = AF_INET6;
-	if (inet_pton(AF_INET6, text, &out->u.in6.sin6_addr) == 1)
-		return CLI_GO;
-	return usage(s, "map-client", text, "an address such as 192.0.2.1 or 2001:db8::1");
-}
-
-static int map_test(const struct serve *s, const struct sockeye_sockaddr *client,
-		    struct sockeye__tftp_mapped *out)
-{
-	const struct serve_tftp *t = &s->tftp;
-	const struct sockeye__tftp_name_rules names = name_rules(t);
-	const struct sockeye__tftp_map_watch watch = {show_step, (void *)(uintptr_t)s};
-	const struct sockeye__octets asked = {(const uint8_t *)t->map_test, strlen(t->map_test)};
-	struct sockeye__tftp_map *map;
-	struct sockeye_fail fail;
-
-	if (sockeye__tftp_map_open(t->map, &map, &fail) < 0)
-		return report_fail(&s->common, &fail);
-	if (sockeye__tftp_map_request(map, &names, client, t->map_put, asked, &watch, out) < 0)
-		out->denied = true; /* its text says why */
-	sockeye__tftp_map_free(map);
-	return CLI_GO;
-}
-
-int serve_tftp_map_test(const struct serve *s)
-{
-	struct sockeye__tftp_mapped mapped = {0};
-	struct sockeye_sockaddr client;
-	int code = client_read(s, &client);
-
-	if (code == CLI_GO)
-		code = map_test(s, &client, &mapped);
-	own_folder(&s->tftp, &client, &mapped);
-	if (code == CLI_GO)
-		code = policy_test(s, &client, &mapped);
-	if (code != CLI_GO)
-		return code;
-	struct shown name = shown(mapped.name, strlen(mapped.name));
-	struct shown text = shown(mapped.text, strlen(mapped.text));
-
-	if (s->common.json)
-		report_json(json_pack("{s:s, s:s, s:b, s:s, s:i}", "event", "mapped", "name",
-				      name.text, "denied", mapped.denied, "text", text.text, "line",
-				      (int)mapped.rule));
-	else if (mapped.denied)
-		printf("denied%s%s\n", text.text[0] != '\0' ? ": " : "", text.text);
-	else
-		printf("%s\n", name.text);
-	return mapped.denied ? SOCKEYE_EXIT_FAILURE : SOCKEYE_EXIT_DONE;
 }

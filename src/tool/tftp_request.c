@@ -105,21 +105,6 @@ static void refuse_for(const struct request *r, int err)
 
 /* --- the name --- */
 
-/* --unique-root: the client's own folder, where there is one. */
-static void own_folder(const struct request *r, char *name, size_t cap)
-{
-	struct sockeye_sockaddr peer = sockeye__sockaddr_unmapped(&r->from->peer);
-	char own[SOCKEYE__TFTP_NAME_MAX], address[INET6_ADDRSTRLEN];
-	bool v6 = peer.u.sa.sa_family == AF_INET6;
-	const void *at = v6 ? (const void *)&peer.u.in6.sin6_addr : &peer.u.in.sin_addr;
-
-	if (inet_ntop(peer.u.sa.sa_family, at, address, sizeof address) == NULL ||
-	    !sockeye__tftp_store_has_folder(&r->w->server->store, address))
-		return;
-	if (snprintf(own, sizeof own, "%s/%s", address, name) < (int)cap)
-		memcpy(name, own, strlen(own) + 1);
-}
-
 /* What the rules make of the name. False: the client was told no. */
 static bool name_find(struct request *r)
 {
@@ -150,7 +135,7 @@ static bool name_find(struct request *r)
 		return false;
 	}
 	if (server->config.unique_root)
-		own_folder(r, r->name, sizeof r->name);
+		sockeye__tftp_store_own(&server->store, &r->from->peer, r->name, sizeof r->name);
 	return true;
 }
 

@@ -1,6 +1,7 @@
 /* tftp_store.c: the folder a TFTP server serves (tftp_store.h). */
 #include "tool/tftp_store.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -78,13 +79,33 @@ static int open_below(struct sockeye__tftp_store *s, const char *name, int flags
 	return fd;
 }
 
-bool sockeye__tftp_store_has_folder(struct sockeye__tftp_store *s, const char *name)
+static bool has_folder(struct sockeye__tftp_store *s, const char *name)
 {
 	int fd = open_below(s, name, FOLDER);
 
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0;
+}
+
+void sockeye__tftp_store_own(struct sockeye__tftp_store *s, const struct sockeye_sockaddr *client,
+			     char *name, size_t cap)
+{
+	struct sockeye_sockaddr plain = sockeye__sockaddr_unmapped(client);
+	bool v6 = plain.u.sa.sa_family == AF_INET6;
+	const void *at = v6 ? (const void *)&plain.u.in6.sin6_addr : &plain.u.in.sin_addr;
+	char folder[INET6_ADDRSTRLEN];
+	size_t len, name_len = strlen(name) + 1;
+
+	if (inet_ntop(plain.u.sa.sa_family, at, folder, sizeof folder) == NULL ||
+	    !has_folder(s, folder))
+		return;
+	len = strlen(folder);
+	if (len + 1 + name_len > cap)
+		return;
+	memmove(name + len + 1, name, name_len);
+	memcpy(name, folder, len);
+	name[len] = '/';
 }
 
 /* --- to send --- */

@@ -10,6 +10,7 @@
 #include <sys/types.h>
 
 #include <sockeye/error.h>
+#include <sockeye/sockaddr.h>
 
 #include "tool/newfile.h"
 #include "tool/tftp_file.h"
@@ -64,14 +65,17 @@ void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on);
 
 /* A file to receive: *out, which is open only on success, is to be committed or
  * discarded; with it go folders that were made for it, if they are empty and
- * nobody else is about to put a file there. `size` is what the peer announced, or NULL. Links are
- * followed nowhere in `name`. -EROFS: no uploads; -EFBIG, -ENOSPC: the announced size is over the
- * limit, or what is free; more by sockeye__newfile_open(). */
+ * nobody else is about to put a file there. `size` is what the peer announced,
+ * or NULL. Links are followed nowhere in `name`. -EROFS: no uploads; -EFBIG,
+ * -ENOSPC: the announced size is over the limit, or what is free; more by
+ * sockeye__newfile_open(). */
 int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 			    struct sockeye__newfile *out);
 
-/* Whether the root has a folder of this name. */
-bool sockeye__tftp_store_has_folder(struct sockeye__tftp_store *s, const char *name);
+/* Puts the folder before the name that is called like the client's address, where
+ * the root has one and `cap` octets hold both. */
+void sockeye__tftp_store_own(struct sockeye__tftp_store *s, const struct sockeye_sockaddr *client,
+			     char *name, size_t cap);
 
 /* What to tell the peer of a negative code: TFTP's error code, and a text, which
  * is constant, short, and says nothing about what lies outside. */

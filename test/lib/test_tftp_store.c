@@ -1,6 +1,7 @@
 /* test_tftp_store.c: which names are files to send. */
 #include "tree.h"
 
+#include <arpa/inet.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -162,13 +163,38 @@ static void test_which_files(void **state)
 		assert_int_equal(got(beside), SOCKEYE__TFTP_ACCESS);
 		assert_int_equal(got("folder/../../nothing"), SOCKEYE__TFTP_ACCESS);
 		assert_int_equal(got("/etc/passwd"), SOCKEYE__TFTP_ACCESS);
-		assert_true(sockeye__tftp_store_has_folder(&store, "folder"));
-		assert_true(sockeye__tftp_store_has_folder(&store, "in_folder"));
-		assert_false(sockeye__tftp_store_has_folder(&store, "file"));
-		assert_false(sockeye__tftp_store_has_folder(&store, "missing"));
-		assert_false(sockeye__tftp_store_has_folder(&store, ".."));
 	}
 	assert_int_equal(store.files.count, 0);
+}
+
+static const char *own_name(const char *address, size_t cap)
+{
+	static char name[32];
+	struct sockeye_sockaddr client = {.len = sizeof client.u.in};
+
+	client.u.in.sin_family = AF_INET;
+	assert_int_equal(inet_pton(AF_INET, address, &client.u.in.sin_addr), 1);
+	snprintf(name, sizeof name, "f");
+	sockeye__tftp_store_own(&store, &client, name, cap);
+	return name;
+}
+
+static void test_folders_of_clients(void **state)
+{
+	(void)state;
+	folder_make(tree.fd, "192.0.2.1");
+	link_make(tree.fd, "192.0.2.2", "192.0.2.1");
+	link_make(tree.fd, "192.0.2.3", "..");
+	file_write(tree.fd, "192.0.2.4", "a file");
+	for (int by_hand = 0; by_hand < 2; by_hand++) {
+		store.by_hand = by_hand;
+		assert_string_equal(own_name("192.0.2.1", 12), "192.0.2.1/f");
+		assert_string_equal(own_name("192.0.2.1", 11), "f");
+		assert_string_equal(own_name("192.0.2.2", 32), "192.0.2.2/f");
+		assert_string_equal(own_name("192.0.2.3", 32), "f");
+		assert_string_equal(own_name("192.0.2.4", 32), "f");
+		assert_string_equal(own_name("192.0.2.5", 32), "f");
+	}
 }
 
 static void test_devices(void **state)
@@ -407,6 +433,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(test_no_root),
 	    TEST(test_which_files),
+	    TEST(test_folders_of_clients),
 	    TEST(test_devices),
 	    TEST(test_unreadable),
 	    TEST(test_shared),
