@@ -62,7 +62,8 @@ static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 		text_escaped(out, r->peer_text.at, r->peer_text.len);
 		fputc('"', out);
 	}
-	if (r->err != 0 && strcasecmp(sockeye_error_text(r->err), r->text) != 0)
+	/* A code above 0 comes with a text that says what the error was. */
+	if (r->err != 0 && r->code <= 0 && strcasecmp(sockeye_error_text(r->err), r->text) != 0)
 		fprintf(out, ": %s", sockeye_error_text(r->err));
 }
 

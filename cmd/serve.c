@@ -160,6 +160,7 @@ static int sites_read(struct serve *s, const struct cli_operands *operands)
 	bool has_address = true;
 	int code = SOCKEYE_EXIT_DONE;
 
+	s->named = operands->count > 0;
 	for (int i = 0; i < operands->count && code == SOCKEYE_EXIT_DONE; i++) {
 		const struct sockeye_service *named = serve_service_find(operands->v[i]);
 
@@ -188,7 +189,7 @@ static int sites_read(struct serve *s, const struct cli_operands *operands)
 	}
 	if (code == SOCKEYE_EXIT_DONE && !has_address)
 		code = site_add_defaults(s, service);
-	for (size_t i = 0; operands->count == 0 && sockeye_builtins[i] != NULL; i++)
+	for (size_t i = 0; !s->named && sockeye_builtins[i] != NULL; i++)
 		if (code == SOCKEYE_EXIT_DONE)
 			code = site_add_defaults(s, sockeye_builtins[i]);
 	return code;

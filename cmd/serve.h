@@ -41,13 +41,14 @@ struct serve {
 	struct log log;
 	struct sockeye_site sites[SERVE_SITES_MAX];
 	size_t site_count;
+	bool named; /* some service was asked for, not all that there are */
 };
 
 extern const struct cli_option serve_options[];
 extern const struct cli_option serve_tftp_options[];
 
 /* Warns of options that do nothing for what is served. CLI_GO, or the exit code
- * behind a line about one that has no text. */
+ * behind a line about one that can only be a mistake. */
 int serve_effects_check(const struct serve *s);
 
 /* The service of that name: a built-in one, or tftp; NULL. */

@@ -124,6 +124,7 @@ static const struct effect *effect_of(const char *option)
 	return NULL;
 }
 
+/* What has no effect is told; that goes on, but for what can only be a mistake. */
 static int options_check(const struct serve *s, const struct cli_option *options, unsigned has,
 			 const char *why)
 {
@@ -135,6 +136,9 @@ static int options_check(const struct serve *s, const struct cli_option *options
 		if (is_empty(s, o))
 			return cli_usage_value(&s->common, &serve_command, o->name, o->value, "");
 		e = effect_of(o->name);
+		if ((e != NULL && e->on == 0) || (why != NULL && !s->named))
+			return cli_usage(&s->common, &serve_command, "--%s has no effect: %s",
+					 o->name, why != NULL ? why : e->why);
 		if (why != NULL || (e != NULL && !(has & e->on)))
 			report_say(&s->common, "warning: --%s has no effect: %s", o->name,
 				   why != NULL ? why : e->why);

@@ -134,7 +134,7 @@ static int policy_test(const struct serve *s, const struct sockeye_sockaddr *cli
 		report_json(json_pack("{s:s, s:i, s:s}", "event", "policy", "line", (int)line,
 				      "terms", text[0] != '\0' ? text + 1 : ""));
 	else if (line > 0)
-		printf("policy, line %u:%s\n", line, text);
+		printf("policy, line %u:%s\n", line, text[0] != '\0' ? text : " default");
 	return CLI_GO;
 }
 

@@ -24,7 +24,7 @@ const struct cli_option transfer_options[] = {
      .max = SOCKEYE__TFTP_PARALLEL_MAX},
     {"netascii", 0, NULL, CLI_FLAG, FIELD(netascii), "text: line ends are converted"},
     {"blksize", 0, "N|mtu", CLI_TEXT, FIELD(blksize),
-     "octets of a block, 8 to 65464; mtu (the default): what the path takes in one piece"},
+     "octets of a block, 8 to 65464; mtu: what the path takes in one piece (that, up to 16384)"},
     {"window", 0, "N", CLI_UINT, FIELD(window), "blocks on their way at once", .min = 1,
      .max = 65535},
     {"no-options", 0, NULL, CLI_FLAG, FIELD(no_options),

@@ -6,7 +6,6 @@
  */
 #include "tool/tftp_serving.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,32 +61,50 @@ static int wire_open(const struct request *r, struct sockeye__tftp_wire *out,
 
 /* --- no --- */
 
-static void refuse(const struct request *r, uint16_t code, const char *text, int err)
+static struct sockeye__tftp_report report_of(const struct request *r)
 {
-	const struct sockeye__tftp_server_config *c = &r->w->server->config;
-	struct sockeye__tftp_report report = {
+	return (struct sockeye__tftp_report){
 	    .peer = &r->from->peer,
 	    .upload = r->upload,
 	    .netascii = r->packet.mode == SOCKEYE__TFTP_NETASCII,
 	    .name = r->name,
 	    .asked = r->packet.name,
 	    .refused = true,
-	    .text = r->note[0] != '\0' ? r->note : text,
-	    .code = code,
-	    .err = err,
+	    .code = -1,
 	};
+}
+
+static void refuse(const struct request *r, uint16_t code, const char *text, int err)
+{
+	const struct sockeye__tftp_server_config *c = &r->w->server->config;
+	struct sockeye__tftp_report report = report_of(r);
 	struct sockeye__tftp_wire wire;
 	struct sockeye__tftp_port *port;
 	uint8_t packet[160];
 
+	report.text = r->note[0] != '\0' ? r->note : text;
+	report.code = code;
+	report.err = err;
 	sockeye__count(&r->w->w->counters->requests_refused, 1);
-	/* To find out once more that a large --port-range is full is not cheap. */
-	if (err != -EADDRINUSE && wire_open(r, &wire, &port) == 0) {
+	if (wire_open(r, &wire, &port) == 0) {
 		(void)sockeye__tftp_wire_packet(
 		    &wire, packet, sockeye__tftp_error_encode(packet, sizeof packet, code, text));
 		if (port != NULL)
 			sockeye__tftp_port_leave(r->w, port, true);
 	}
+	if (c->on_transfer != NULL)
+		c->on_transfer(c->arg, &report);
+}
+
+/* To find out once more that a large --port-range is full is not cheap, and who
+ * has no answer asks again. */
+static void stay_silent(const struct request *r)
+{
+	const struct sockeye__tftp_server_config *c = &r->w->server->config;
+	struct sockeye__tftp_report report = report_of(r);
+
+	report.text = "no port of --port-range is free: not answered";
+	sockeye__count(&r->w->w->counters->refused_resource, 1);
 	if (c->on_transfer != NULL)
 		c->on_transfer(c->arg, &report);
 }
@@ -120,8 +137,8 @@ static bool name_find(struct request *r)
 		       err == -EINVAL ? "no name" : "name too long", err);
 		return false;
 	}
-	if (err == -EACCES) {
-		refuse_for(r, err);
+	if (err == -EACCES) { /* it leads out */
+		refuse_for(r, -EXDEV);
 		return false;
 	}
 	if (err < 0) { /* rules that are too much for this name: for our eyes */
@@ -331,6 +348,10 @@ static void serve(struct request *r)
 		sockeye__tftp_dismiss(r->w, &r->from->peer);
 	}
 	sockeye__tftp_serving_free(r->w, s);
+	if (err == -EADDRINUSE) {
+		stay_silent(r);
+		return;
+	}
 	/* Not for us to say: it will be asked again, and the worker that comes then
 	 * can look. */
 	if (r->w->server->store.confined && sockeye__tftp_store_replaced(&r->w->server->store))

@@ -23,8 +23,6 @@ def said(tmp_path, *args):
     ("tftp udp://127.0.0.1:0 --umask 022", "umask", "it needs --upload"),
     ("tftp udp://127.0.0.1:0 --max-upload 1", "max-upload", "it needs --upload"),
     ("tftp udp://127.0.0.1:0 --single-port --port-range 9-9", "port-range", "--single-port"),
-    ("tftp udp://127.0.0.1:0 --map-client ::1", "map-client", "it needs --map-test"),
-    ("tftp udp://127.0.0.1:0 --map-put", "map-put", "it needs --map-test"),
     ("echo tcp://127.0.0.1:0 --root .", "root", "tftp is not served here"),
     ("echo tcp://127.0.0.1:0 --max-upload 1", "max-upload", "tftp is not served here"),
     ("echo tcp://127.0.0.1:0 --refuse tsize", "refuse", "tftp is not served here"),
@@ -47,6 +45,17 @@ def test_no_effect(ready, tmp_path, args, option, why):
     err = server.communicate(timeout=WAIT_S)[1].decode()
     assert server.returncode == 0
     assert f"warning: --{option} has no effect: " in err and why in err
+
+
+@pytest.mark.parametrize("args, option, why", [
+    ("tftp udp://127.0.0.1:0 --root . --map-client ::1", "map-client", "it needs --map-test"),
+    ("tftp udp://127.0.0.1:0 --root . --map-put", "map-put", "it needs --map-test"),
+    ("--root .", "root", "tftp is not served here"),
+])
+def test_mistakes(tmp_path, args, option, why):
+    """Else --root without the word tftp would serve all there is but files."""
+    code, out, err = said(tmp_path, *args.split())
+    assert code == 2 and out == "" and f"--{option} has no effect: " in err and why in err
 
 
 @pytest.mark.parametrize("args", [

@@ -430,7 +430,8 @@ def test_port_range(file):
     assert len({peer.tid[1] for peer in peers}) == 4
     peer = server.peer()
     peer.asks(rrq("f"))
-    peer.quiet()  # there is no port to say no from
+    peer.quiet()  # it asks again
+    assert "port-range" in server.transfer(result="refused")["text"]
     peers[0].says(error(0))
     server.transfer(text="the client ended it")
     peer.asks(rrq("f"))
