@@ -99,7 +99,7 @@ static void line_write(const struct log_line *line)
 void log_line_close(struct log_line *line)
 {
 	if (line->object != NULL)
-		json_dumpf(line->object, line->out, JSON_COMPACT);
+		json_dumpf(line->object, line->out, REPORT_JSON_FORM);
 	fputc('\n', line->out);
 	if (fclose(line->out) == 0)
 		line_write(line);

@@ -54,9 +54,6 @@ static void complain(const char *fmt, ...)
 	va_end(args);
 }
 
-/* ASCII, so that a terminal and every reader agree on what it means. */
-#define JSON_FORM (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12))
-
 /* Not through jansson: this is also how a lack of memory is told. */
 static const char no_memory[] =
     "{\"event\":\"error\",\"op\":\"report\",\"address\":\"\",\"error\":\"ENOMEM\","
@@ -64,7 +61,7 @@ static const char no_memory[] =
 
 void report_json(json_t *event)
 {
-	char *text = event ? json_dumps(event, JSON_FORM) : NULL;
+	char *text = event ? json_dumps(event, REPORT_JSON_FORM) : NULL;
 
 	if (text)
 		printf("%s\n", text);

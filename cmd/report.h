@@ -36,6 +36,10 @@ void report_say(const struct cli_common *common, const char *fmt, ...)
 void report_verbose(const struct cli_common *common, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* How documents are written: ASCII, so that a terminal and every reader agree on
+ * what it means. */
+#define REPORT_JSON_FORM (JSON_COMPACT | JSON_ENSURE_ASCII | JSON_REAL_PRECISION(12))
+
 /* Writes the document as one line on stdout, at once, and drops the reference.
  * NULL (out of memory) is reported as an error event. */
 void report_json(json_t *event);
