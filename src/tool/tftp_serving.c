@@ -102,6 +102,12 @@ static void report(const struct sockeye__tftp_worker *w, const struct sockeye__t
 	c->on_transfer(c->arg, &r);
 }
 
+/* Else the address may be forged, and nobody asks for more from there. */
+static bool was_heard(const struct sockeye__tftp_serving *s)
+{
+	return s->x.confirmed || s->x.result == SOCKEYE__TFTP_PEER_ERROR;
+}
+
 static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
 {
 	if (s->file != NULL)
@@ -110,7 +116,8 @@ static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tf
 	if (s->upload != NULL)
 		sockeye__newfile_discard(&s->upload->file);
 	if (s->port != NULL)
-		sockeye__tftp_port_leave(w, s->port, !s->tuned && !s->settled && !s->wire.joined);
+		sockeye__tftp_port_leave(
+		    w, s->port, was_heard(s) && !s->tuned && !s->settled && !s->wire.joined);
 	s->port = NULL;
 	s->wire.fd = -1;
 }

@@ -232,6 +232,18 @@ def test_ports_of_a_range_are_not_kept(file):
         assert tid_of_a_get(server, (f"127.0.0.{host}", 0))[1] in (first, first + 1)
 
 
+def test_ports_of_the_unconfirmed_are_not_kept(file):
+    """An address that never says a word may be forged."""
+    server = file("--workers", "1", "--max-transfers", "1")
+    tids = set()
+    for _ in range(5):
+        peer = server.peer()
+        peer.asks(rrq("f"))
+        peer.gets(block(1))
+        tids.add(peer.tid)
+    assert len(tids) == 5
+
+
 def test_kept_ports_are_closed(file):
     server = file("--workers", "1")
     before = server.at_rest()
