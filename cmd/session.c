@@ -172,7 +172,7 @@ static char *lines_of(const struct cli_list *messages, size_t *out_len)
 
 /* What both directions came to, for the end. */
 struct totals {
-	enum sockeye__end end;
+	enum sockeye__talk_end end;
 	int err;
 	const char *op;
 	int code; /* of a conversation that came to its end */
@@ -221,30 +221,30 @@ static int ended(const struct session *s, const struct totals *t)
 	const struct cli_common *common = &s->o->common;
 
 	switch (t->end) {
-	case SOCKEYE__END_STOPPED:
+	case SOCKEYE__TALK_STOPPED:
 		return SOCKEYE_EXIT_INTERRUPTED;
-	case SOCKEYE__END_IDLE:
+	case SOCKEYE__TALK_IDLE:
 		return report_error(common, "wait for", s->address, t->err,
 				    "nothing moved for the time of --timeout");
-	case SOCKEYE__END_SOCKET:
+	case SOCKEYE__TALK_SOCKET:
 		return report_error(common, t->op, s->address, t->err,
 				    t->err == -EACCES && s->kind == SESSION_DATAGRAMS
 					? "to broadcast, add ?broadcast to the address"
 					: NULL);
-	case SOCKEYE__END_INPUT:
+	case SOCKEYE__TALK_INPUT:
 		return report_error(common, "read", "standard input", t->err,
 				    t->err == -EMSGSIZE ? "more than 256Ki would be one message"
 							: NULL);
-	case SOCKEYE__END_OUTPUT:
+	case SOCKEYE__TALK_OUTPUT:
 		return report_error(common, "write", "standard output", t->err, NULL);
-	case SOCKEYE__END_READER:
+	case SOCKEYE__TALK_READER:
 		report_verbose(common, "nobody reads standard output any more");
 		break;
-	case SOCKEYE__END_WAITED:
+	case SOCKEYE__TALK_WAITED:
 		report_verbose(common, "the time of --wait-after-eof is over");
 		break;
-	case SOCKEYE__END_COUNT:
-	case SOCKEYE__END_DONE:
+	case SOCKEYE__TALK_COUNT:
+	case SOCKEYE__TALK_DONE:
 		break;
 	}
 	return SOCKEYE_EXIT_DONE;
@@ -313,7 +313,7 @@ static int conversation_code(const struct session *s, const struct sockeye__talk
 {
 	bool waited = s->o->wait_ns > 0;
 
-	if (r->end != SOCKEYE__END_DONE || s->kind != SESSION_DATAGRAMS)
+	if (r->end != SOCKEYE__TALK_DONE || s->kind != SESSION_DATAGRAMS)
 		return SOCKEYE_EXIT_DONE;
 	if (r->errors > 0)
 		return sockeye_error_exit(r->first_error);
@@ -404,9 +404,9 @@ int session_run(struct session *s, const int *fds, size_t count)
 	if (err < 0)
 		return report_error(&s->o->common, "begin", s->address, err, NULL);
 	if (s->kind != SESSION_DATAGRAMS && !s->o->linger0 &&
-	    (t.end == SOCKEYE__END_READER || t.end == SOCKEYE__END_COUNT))
+	    (t.end == SOCKEYE__TALK_READER || t.end == SOCKEYE__TALK_COUNT))
 		sockeye__linger(fds[0]);
-	s->reader_left = t.end == SOCKEYE__END_READER;
+	s->reader_left = t.end == SOCKEYE__TALK_READER;
 	t.seconds = (double)(sockeye_now().mono_ns - begun_ns) / 1e9;
 	code = ended(s, &t);
 	if (code == SOCKEYE_EXIT_DONE)

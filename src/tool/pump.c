@@ -36,7 +36,7 @@ struct pump {
 	struct sockeye__pump_result r;
 };
 
-static void finish(struct pump *p, enum sockeye__end end, int err)
+static void finish(struct pump *p, enum sockeye__talk_end end, int err)
 {
 	p->finished = true;
 	p->r.end = end;
@@ -74,7 +74,7 @@ static void peer_close(struct pump *p, bool ended)
 		peer_note(p, SOCKEYE__NOTE_END, NULL, 0);
 }
 
-static void leave(struct pump *p, enum sockeye__end end)
+static void leave(struct pump *p, enum sockeye__talk_end end)
 {
 	p->leaving = true;
 	p->r.end = end;
@@ -91,7 +91,7 @@ static void sending_failed(struct pump *p, const char *op, int err)
 	p->urgent_len = 0;
 	p->out_done = true;
 	if (err < 0 && p->r.err == 0) {
-		p->r.end = SOCKEYE__END_SOCKET;
+		p->r.end = SOCKEYE__TALK_SOCKET;
 		p->r.err = err;
 		p->r.op = op;
 	}
@@ -104,7 +104,7 @@ static void reader_left(struct pump *p)
 	sockeye__flow_took(&p->in, sockeye__flow_waiting(&p->in));
 	sockeye__local_close(&p->dst, !p->o->keep_out);
 	p->discard = true;
-	p->r.end = SOCKEYE__END_READER;
+	p->r.end = SOCKEYE__TALK_READER;
 	source_close(p, false);
 }
 
@@ -131,7 +131,7 @@ static void from_source(struct pump *p)
 	else if (n == 0)
 		source_close(p, true);
 	else if (n != -EAGAIN)
-		finish(p, SOCKEYE__END_INPUT, (int)n);
+		finish(p, SOCKEYE__TALK_INPUT, (int)n);
 }
 
 static void sending_end(struct pump *p)
@@ -248,7 +248,7 @@ static void received(struct pump *p, const uint8_t *data, size_t len)
 	if (!p->discard)
 		sockeye__flow_added(&p->in, len);
 	if (counts && p->lines_left == 0)
-		leave(p, SOCKEYE__END_COUNT);
+		leave(p, SOCKEYE__TALK_COUNT);
 }
 
 /* One receive for each poll: an urgent mark that arrives in between is never
@@ -295,7 +295,7 @@ static void to_out(struct pump *p)
 		if (n == -EPIPE || n == -ECONNRESET)
 			reader_left(p);
 		else if (n < 0)
-			finish(p, SOCKEYE__END_OUTPUT, (int)n);
+			finish(p, SOCKEYE__TALK_OUTPUT, (int)n);
 		if (n < 0)
 			return;
 		p->moved_ns = p->now_ns;
@@ -359,7 +359,7 @@ static void peer_gone(struct pump *p, short revents)
 static void turn(struct pump *p, const struct pollfd *fds)
 {
 	if (fds[STOP].revents) {
-		finish(p, SOCKEYE__END_STOPPED, 0);
+		finish(p, SOCKEYE__TALK_STOPPED, 0);
 		return;
 	}
 	if (fds[SRC].revents)
@@ -390,9 +390,9 @@ static void check_time(struct pump *p)
 	if (is_over(p)) /* how it ended is decided */
 		return;
 	if (p->wait_until_ns && p->now_ns >= p->wait_until_ns && !p->leaving)
-		leave(p, SOCKEYE__END_WAITED);
+		leave(p, SOCKEYE__TALK_WAITED);
 	if (idle && p->now_ns >= idle && !is_over(p))
-		finish(p, SOCKEYE__END_IDLE, -ETIME);
+		finish(p, SOCKEYE__TALK_IDLE, -ETIME);
 }
 
 static void run(struct pump *p)

@@ -55,20 +55,20 @@ struct sockeye__pump_opts {
 	void *arg;
 };
 
-enum sockeye__end {
-	SOCKEYE__END_DONE,    /* both directions have ended */
-	SOCKEYE__END_WAITED,  /* wait_ns is over */
-	SOCKEYE__END_COUNT,   /* lines_max has been reached */
-	SOCKEYE__END_READER,  /* nobody reads out_fd any more */
-	SOCKEYE__END_STOPPED, /* stop_fd */
-	SOCKEYE__END_IDLE,    /* idle_ns is over: -ETIME */
-	SOCKEYE__END_SOCKET,  /* err: of the connection; what came before was passed on */
-	SOCKEYE__END_INPUT,   /* err: of reading in_fd */
-	SOCKEYE__END_OUTPUT,  /* err: of writing out_fd */
+enum sockeye__talk_end {
+	SOCKEYE__TALK_DONE,    /* both directions have ended */
+	SOCKEYE__TALK_WAITED,  /* wait_ns is over */
+	SOCKEYE__TALK_COUNT,   /* lines_max has been reached */
+	SOCKEYE__TALK_READER,  /* nobody reads out_fd any more */
+	SOCKEYE__TALK_STOPPED, /* stop_fd */
+	SOCKEYE__TALK_IDLE,    /* idle_ns is over: -ETIME */
+	SOCKEYE__TALK_SOCKET,  /* err: of the connection; what came before was passed on */
+	SOCKEYE__TALK_INPUT,   /* err: of reading in_fd */
+	SOCKEYE__TALK_OUTPUT,  /* err: of writing out_fd */
 };
 
 struct sockeye__pump_result {
-	enum sockeye__end end;
+	enum sockeye__talk_end end;
 	int err;        /* a negative code, 0 when all went well */
 	const char *op; /* of END_SOCKET: "send" or "receive" */
 	bool input_ended;

@@ -11,7 +11,7 @@
 
 enum { SRC, DST, STOP, SOCKS };
 
-void sockeye__talk_finish(struct sockeye__talk_run *t, enum sockeye__end end, int err)
+void sockeye__talk_finish(struct sockeye__talk_run *t, enum sockeye__talk_end end, int err)
 {
 	t->finished = true;
 	t->r.end = end;
@@ -21,7 +21,7 @@ void sockeye__talk_finish(struct sockeye__talk_run *t, enum sockeye__end end, in
 void sockeye__talk_connection_failed(struct sockeye__talk_run *t, const char *op, int err)
 {
 	t->shut = t->broken = true;
-	t->r.end = SOCKEYE__END_SOCKET;
+	t->r.end = SOCKEYE__TALK_SOCKET;
 	t->r.err = err;
 	t->r.op = op;
 }
@@ -40,7 +40,7 @@ static void read_input(struct sockeye__talk_run *t)
 	int err = sockeye__messages_read(&t->input);
 
 	if (err < 0 && err != -EAGAIN)
-		sockeye__talk_finish(t, SOCKEYE__END_INPUT, err);
+		sockeye__talk_finish(t, SOCKEYE__TALK_INPUT, err);
 }
 
 static void to_out(struct sockeye__talk_run *t)
@@ -55,9 +55,9 @@ static void to_out(struct sockeye__talk_run *t)
 		if (n == -EAGAIN)
 			return;
 		if (n == -EPIPE || n == -ECONNRESET)
-			sockeye__talk_finish(t, SOCKEYE__END_READER, 0);
+			sockeye__talk_finish(t, SOCKEYE__TALK_READER, 0);
 		else if (n < 0)
-			sockeye__talk_finish(t, SOCKEYE__END_OUTPUT, (int)n);
+			sockeye__talk_finish(t, SOCKEYE__TALK_OUTPUT, (int)n);
 		if (n < 0)
 			return;
 		sockeye__flow_took(&t->in, (size_t)n);
@@ -81,7 +81,7 @@ static bool is_over(const struct sockeye__talk_run *t)
 		return true;
 	if (sockeye__flow_waiting(&t->in) > 0)
 		return false;
-	if (t->r.end == SOCKEYE__END_COUNT || (t->peer_ended && t->shut))
+	if (t->r.end == SOCKEYE__TALK_COUNT || (t->peer_ended && t->shut))
 		return true;
 	return conversation_over(t);
 }
@@ -123,11 +123,11 @@ static void prepare(const struct sockeye__talk_run *t, struct pollfd *fds)
 static void turn(struct sockeye__talk_run *t, const struct pollfd *fds)
 {
 	if (fds[STOP].revents) {
-		sockeye__talk_finish(t, SOCKEYE__END_STOPPED, 0);
+		sockeye__talk_finish(t, SOCKEYE__TALK_STOPPED, 0);
 		return;
 	}
 	if (fds[DST].revents & (POLLERR | POLLHUP)) {
-		sockeye__talk_finish(t, SOCKEYE__END_READER, 0);
+		sockeye__talk_finish(t, SOCKEYE__TALK_READER, 0);
 		return;
 	}
 	if (fds[SRC].revents)
@@ -160,7 +160,7 @@ static void run(struct sockeye__talk_run *t)
 		if (n > 0)
 			turn(t, fds);
 		else if (t->o->idle_ns && t->now_ns >= t->moved_ns + t->o->idle_ns && !is_over(t))
-			sockeye__talk_finish(t, SOCKEYE__END_IDLE, -ETIME);
+			sockeye__talk_finish(t, SOCKEYE__TALK_IDLE, -ETIME);
 	}
 }
 

@@ -60,7 +60,7 @@ struct sockeye__talk_opts {
 };
 
 struct sockeye__talk_result {
-	enum sockeye__end end; /* END_DONE: the input has ended and the wait is over */
+	enum sockeye__talk_end end; /* END_DONE: the input has ended and the wait is over */
 	int err;
 	const char *op; /* of END_SOCKET: "send", "receive" or "connect" */
 	uint64_t sent, received, sent_octets, received_octets;

@@ -36,7 +36,7 @@ struct sockeye__talk_run {
 
 /* --- talk.c --- */
 
-void sockeye__talk_finish(struct sockeye__talk_run *t, enum sockeye__end end, int err);
+void sockeye__talk_finish(struct sockeye__talk_run *t, enum sockeye__talk_end end, int err);
 
 /* A connection of records has failed. The error comes before the records that
  * were received earlier: it is told when those are out. */

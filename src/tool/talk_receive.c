@@ -75,7 +75,7 @@ static void message_came(struct sockeye__talk_run *t, int fd, const struct socke
 		t->to = *d;
 	}
 	if (t->o->count_max && t->r.received >= t->o->count_max)
-		t->r.end = SOCKEYE__END_COUNT;
+		t->r.end = SOCKEYE__TALK_COUNT;
 }
 
 static int receive_next(struct sockeye__talk_run *t, int fd, struct sockeye_dgram *out)
@@ -120,7 +120,7 @@ void sockeye__talk_receive(struct sockeye__talk_run *t, int fd)
 
 	if (t->o->peek_max && !t->peeked)
 		take_peek(t, fd);
-	while (!t->peer_ended && t->r.end != SOCKEYE__END_COUNT && sockeye__talk_has_room(t)) {
+	while (!t->peer_ended && t->r.end != SOCKEYE__TALK_COUNT && sockeye__talk_has_room(t)) {
 		err = receive_next(t, fd, &d);
 		if (err == -ETIMEDOUT || err == -EAGAIN)
 			return;

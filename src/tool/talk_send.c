@@ -86,7 +86,7 @@ uint64_t sockeye__talk_send_ns(const struct sockeye__talk_run *t)
 
 static void socket_failed(struct sockeye__talk_run *t, const char *op, int err)
 {
-	sockeye__talk_finish(t, SOCKEYE__END_SOCKET, err);
+	sockeye__talk_finish(t, SOCKEYE__TALK_SOCKET, err);
 	t->r.op = op;
 }
 
