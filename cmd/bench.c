@@ -9,8 +9,8 @@
 #include <sockeye/sockaddr.h>
 #include <sockeye/time.h>
 
-#include "report.h"
-#include "stop.h"
+#include "cli/report.h"
+#include "cli/stop.h"
 #include "tool/bench.h"
 
 #define NAMES_MAX     16

@@ -2,7 +2,7 @@
 #ifndef SOCKEYE_CMD_COMMANDS_H
 #define SOCKEYE_CMD_COMMANDS_H
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* Whether the caller had closed this standard descriptor, 0 to 2. It is /dev/null
  * since, so that no socket gets its number: what a file is read from or written

@@ -1,8 +1,8 @@
 /* connect.c: sockeye connect. */
 #include "commands.h"
-#include "report.h"
-#include "session.h"
-#include "stop.h"
+#include "cli/report.h"
+#include "talk.h"
+#include "cli/stop.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,8 +1,8 @@
 /* get.c: sockeye get. */
 #include "commands.h"
-#include "probe.h"
-#include "report.h"
-#include "transfers.h"
+#include "get_probe.h"
+#include "cli/report.h"
+#include "get_put.h"
 
 #include <errno.h>
 #include <stdio.h>

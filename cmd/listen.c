@@ -1,8 +1,8 @@
 /* listen.c: sockeye listen. */
 #include "commands.h"
-#include "report.h"
-#include "session.h"
-#include "stop.h"
+#include "cli/report.h"
+#include "talk.h"
+#include "cli/stop.h"
 
 #include <errno.h>
 #include <poll.h>

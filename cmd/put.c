@@ -1,7 +1,7 @@
 /* put.c: sockeye put. */
 #include "commands.h"
-#include "report.h"
-#include "transfers.h"
+#include "cli/report.h"
+#include "get_put.h"
 
 #include <errno.h>
 #include <unistd.h>

@@ -1,8 +1,8 @@
 /* relay.c: sockeye relay. */
 #include "commands.h"
-#include "log_relay.h"
-#include "report.h"
-#include "stop.h"
+#include "relay_log.h"
+#include "cli/report.h"
+#include "cli/stop.h"
 
 #include <errno.h>
 #include <inttypes.h>

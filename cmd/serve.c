@@ -1,6 +1,6 @@
 /* serve.c: sockeye serve. */
 #include "commands.h"
-#include "report.h"
+#include "cli/report.h"
 #include "serve.h"
 
 #include <errno.h>

@@ -2,8 +2,8 @@
 #ifndef SOCKEYE_CMD_SERVE_H
 #define SOCKEYE_CMD_SERVE_H
 
-#include "cli.h"
-#include "log.h"
+#include "cli/cli.h"
+#include "serve_log.h"
 
 #include <sockeye/serve.h>
 

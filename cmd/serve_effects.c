@@ -1,6 +1,6 @@
 /* serve_effects.c: options of sockeye serve that would do nothing are told. */
 #include "commands.h"
-#include "report.h"
+#include "cli/report.h"
 #include "serve.h"
 
 #include <string.h>

@@ -1,7 +1,7 @@
 /* serve_tftp.c: the service tftp of sockeye serve. */
 #include "commands.h"
-#include "log_tftp.h"
-#include "report.h"
+#include "serve_tftp_log.h"
+#include "cli/report.h"
 #include "serve.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* transfers.c: what get and put share (transfers.h). */
-#include "transfers.h"
+/* get_put.c: what get and put share (get_put.h). */
+#include "get_put.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,8 +11,8 @@
 #include <sockeye/text.h>
 #include <sockeye/time.h>
 
-#include "report.h"
-#include "stop.h"
+#include "cli/report.h"
+#include "cli/stop.h"
 #include "tftp_json.h"
 #include "tool/tftp_policy.h"
 

@@ -1,11 +1,11 @@
 /*
- * log_relay.h: what a relay tells while it runs, in words or as JSON: the
+ * relay_log.h: what a relay tells while it runs, in words or as JSON: the
  * callbacks of tool/relay.h, whose argument is a struct log_relay.
  */
-#ifndef SOCKEYE_CMD_LOG_RELAY_H
-#define SOCKEYE_CMD_LOG_RELAY_H
+#ifndef SOCKEYE_CMD_RELAY_LOG_H
+#define SOCKEYE_CMD_RELAY_LOG_H
 
-#include "cli.h"
+#include "cli/cli.h"
 #include "tool/relay.h"
 
 struct log_relay {

@@ -1,9 +1,9 @@
 /*
- * session.h: what connect and listen have in common: options, and one session
+ * talk.h: what connect and listen have in common: options, and one session
  * over a socket from its first octet to its exit code.
  */
-#ifndef SOCKEYE_CMD_SESSION_H
-#define SOCKEYE_CMD_SESSION_H
+#ifndef SOCKEYE_CMD_TALK_H
+#define SOCKEYE_CMD_TALK_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,7 +11,7 @@
 
 #include <sockeye/addr.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 #include "tool/talk.h"
 
 /* The struct of both subcommands begins with this one. */

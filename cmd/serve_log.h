@@ -1,6 +1,6 @@
-/* log.h: what a server says while it runs, one line an event, on stderr. */
-#ifndef SOCKEYE_CMD_LOG_H
-#define SOCKEYE_CMD_LOG_H
+/* serve_log.h: what a server says while it runs, one line an event, on stderr. */
+#ifndef SOCKEYE_CMD_SERVE_LOG_H
+#define SOCKEYE_CMD_SERVE_LOG_H
 
 #include <jansson.h>
 #include <stdbool.h>

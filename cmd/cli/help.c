@@ -1,5 +1,5 @@
 /* help.c: --help from the tables, and hints for mistyped words. */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <string.h>
 

@@ -1,11 +1,11 @@
 /*
- * show.h: how connect and listen show what passes: exactly, safe for a
+ * talk_show.h: how connect and listen show what passes: exactly, safe for a
  * terminal, as a hex dump, or as JSON.
  */
-#ifndef SOCKEYE_CMD_SHOW_H
-#define SOCKEYE_CMD_SHOW_H
+#ifndef SOCKEYE_CMD_TALK_SHOW_H
+#define SOCKEYE_CMD_TALK_SHOW_H
 
-#include "session.h"
+#include "talk.h"
 #include "tool/display.h"
 
 struct show {

@@ -1,5 +1,5 @@
-/* show.c: what passes, as octets, text, dump or JSON (show.h). */
-#include "show.h"
+/* talk_show.c: what passes, as octets, text, dump or JSON (talk_show.h). */
+#include "talk_show.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include <sockeye/text.h>
 #include <sockeye/time.h>
 
-#include "report.h"
+#include "cli/report.h"
 
 #define NAME_MAX_OCTETS 512
 #define SAMPLE_OCTETS   64 /* of data, within a line of words */

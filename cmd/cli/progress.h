@@ -1,11 +1,11 @@
 /* progress.h: one line on a terminal that shows how far things are. */
-#ifndef SOCKEYE_CMD_PROGRESS_H
-#define SOCKEYE_CMD_PROGRESS_H
+#ifndef SOCKEYE_CMD_CLI_PROGRESS_H
+#define SOCKEYE_CMD_CLI_PROGRESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 #include "tool/meter.h"
 
 struct progress {

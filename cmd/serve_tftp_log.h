@@ -1,8 +1,8 @@
-/* log_tftp.h: a line for each TFTP transfer. */
-#ifndef SOCKEYE_CMD_LOG_TFTP_H
-#define SOCKEYE_CMD_LOG_TFTP_H
+/* serve_tftp_log.h: a line for each TFTP transfer. */
+#ifndef SOCKEYE_CMD_SERVE_TFTP_LOG_H
+#define SOCKEYE_CMD_SERVE_TFTP_LOG_H
 
-#include "log.h"
+#include "serve_log.h"
 
 #include "tool/tftp_server.h"
 

@@ -1,7 +1,7 @@
-/* log.c: events as lines of text or JSON. */
-#include "log.h"
+/* serve_log.c: events as lines of text or JSON. */
+#include "serve_log.h"
 
-#include "report.h"
+#include "cli/report.h"
 
 #include <inttypes.h>
 #include <poll.h>

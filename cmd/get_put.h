@@ -1,11 +1,11 @@
-/* transfers.h: what get and put share: options, the list of files, the report. */
-#ifndef SOCKEYE_CMD_TRANSFERS_H
-#define SOCKEYE_CMD_TRANSFERS_H
+/* get_put.h: what get and put share: options, the list of files, the report. */
+#ifndef SOCKEYE_CMD_GET_PUT_H
+#define SOCKEYE_CMD_GET_PUT_H
 
 #include <sockeye/addr.h>
 
-#include "cli.h"
-#include "progress.h"
+#include "cli/cli.h"
+#include "cli/progress.h"
 #include "tool/tftp_client.h"
 
 struct transfer_opts {

@@ -3,10 +3,10 @@
  * once, with 130; then they make a descriptor readable, and a second one ends
  * the process.
  */
-#ifndef SOCKEYE_CMD_STOP_H
-#define SOCKEYE_CMD_STOP_H
+#ifndef SOCKEYE_CMD_CLI_STOP_H
+#define SOCKEYE_CMD_CLI_STOP_H
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* From now on: what is being done, for the JSON line of an early end, and a
  * file to remove then (NULL: none; it must last). */

@@ -1,5 +1,5 @@
 /* stop.c: what interrupts, and how a process ends that is interrupted. */
-#include "stop.h"
+#include "cli/stop.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,7 +12,7 @@
 
 #include <sockeye/error.h>
 
-#include "report.h"
+#include "cli/report.h"
 
 static volatile sig_atomic_t stop_fd = -1;
 static const char *last_path; /* both set before any signal, read by the handler */

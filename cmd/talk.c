@@ -1,5 +1,5 @@
-/* session.c: one session of connect or listen (session.h). */
-#include "session.h"
+/* talk.c: one session of connect or listen (talk.h). */
+#include "talk.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,8 +12,8 @@
 #include <sockeye/text.h>
 #include <sockeye/time.h>
 
-#include "report.h"
-#include "show.h"
+#include "cli/report.h"
+#include "talk_show.h"
 
 #define WAIT_DEFAULT_NS SOCKEYE_NS_PER_S /* for answers to datagrams */
 #define BUFFER_DEFAULT  (64 * 1024)

@@ -25,8 +25,8 @@
  *             if (code != CLI_GO)
  *                     return code;
  */
-#ifndef SOCKEYE_CMD_CLI_H
-#define SOCKEYE_CMD_CLI_H
+#ifndef SOCKEYE_CMD_CLI_CLI_H
+#define SOCKEYE_CMD_CLI_CLI_H
 
 #include <stdbool.h>
 #include <stddef.h>

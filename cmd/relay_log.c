@@ -1,5 +1,5 @@
-/* log_relay.c: what a relay tells (log_relay.h). */
-#include "log_relay.h"
+/* relay_log.c: what a relay tells (relay_log.h). */
+#include "relay_log.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include <sockeye/error.h>
 #include <sockeye/sockaddr.h>
 
-#include "report.h"
+#include "cli/report.h"
 
 static const char *const way_words[] = {
     [SOCKEYE__RELAY_UP] = "up",

@@ -3,8 +3,8 @@
  * line for a failure; with --json one JSON document a line on stdout instead,
  * failures included.
  */
-#ifndef SOCKEYE_CMD_REPORT_H
-#define SOCKEYE_CMD_REPORT_H
+#ifndef SOCKEYE_CMD_CLI_REPORT_H
+#define SOCKEYE_CMD_CLI_REPORT_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -12,7 +12,7 @@
 
 #include <sockeye/error.h>
 
-#include "cli.h"
+#include "cli/cli.h"
 
 /* "sockeye: connect tcp://[::1]:7: Connection refused", or
  * {"event":"error","op":"connect","address":...,"error":"ECONNREFUSED",

@@ -1,6 +1,6 @@
-/* serve_map_test.c: what the rules of the service tftp make of a name. */
+/* serve_tftp_names.c: what the rules of the service tftp make of a name. */
 #include "commands.h"
-#include "report.h"
+#include "cli/report.h"
 #include "serve.h"
 
 #include <arpa/inet.h>

@@ -1,5 +1,5 @@
 /* complete.c: bash and zsh completion from the tables of the subcommands. */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* progress.c: the line that shows how far things are (progress.h). */
-#include "progress.h"
+#include "cli/progress.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,7 +9,7 @@
 
 #include <sockeye/text.h>
 
-#include "report.h"
+#include "cli/report.h"
 
 #define WIDTH_UNKNOWN 80
 #define ERASE_LINE    "\r\033[K"

@@ -1,5 +1,5 @@
 /* report.c: failures, words and JSON, in one voice. */
-#include "report.h"
+#include "cli/report.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* cli.c: reading a command line by its table. */
-#include "cli.h"
+#include "cli/cli.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 #include <sockeye/error.h>
 #include <sockeye/text.h>
 
-#include "report.h"
+#include "cli/report.h"
 
 #define OPTIONS_MAX 64  /* of one subcommand, the common ones included */
 #define LONG_BASE   256 /* getopt values of options: above every letter */

@@ -1,7 +1,7 @@
-/* log_tftp.c: TFTP transfers as lines of text or JSON. */
-#include "log_tftp.h"
+/* serve_tftp_log.c: TFTP transfers as lines of text or JSON. */
+#include "serve_tftp_log.h"
 
-#include "report.h"
+#include "cli/report.h"
 #include "tftp_json.h"
 
 #include <inttypes.h>

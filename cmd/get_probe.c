@@ -1,12 +1,12 @@
-/* probe.c: which options a TFTP server grants (probe.h). */
-#include "probe.h"
+/* get_probe.c: which options a TFTP server grants (get_probe.h). */
+#include "get_probe.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "report.h"
+#include "cli/report.h"
 
 /* More than that some servers would take memory for. */
 #define WINDOW_ASKED  256
