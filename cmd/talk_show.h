@@ -6,7 +6,7 @@
 #define SOCKEYE_CMD_TALK_SHOW_H
 
 #include "talk.h"
-#include "tool/display.h"
+#include "console/filters.h"
 
 struct show {
 	const struct session_opts *o;

@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 #include "cli/cli.h"
-#include "tool/meter.h"
+#include "console/progress_line.h"
 
 struct progress {
 	bool shown; /* there is a terminal for it */

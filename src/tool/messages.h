@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tool/local.h"
+#include "console/standard_io.h"
 
 enum sockeye__per {
 	SOCKEYE__PER_LINE, /* a line, its LF included; the last one may have none */

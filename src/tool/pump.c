@@ -10,7 +10,7 @@
 #include <sockeye/time.h>
 
 #include "net/net.h"
-#include "tool/local.h"
+#include "console/standard_io.h"
 
 #define PART_NS     (500 * SOCKEYE_NS_PER_MS)
 #define PART_OCTETS (4 * 1024 * 1024) /* a peer that never stops is reset after all */

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tool/flow.h"
+#include "console/filtered_queue.h"
 
 enum sockeye__side { SOCKEYE__SENT, SOCKEYE__RECEIVED };
 

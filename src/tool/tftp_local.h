@@ -9,9 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tool/display.h"
-#include "tool/local.h"
-#include "tool/newfile.h"
+#include "console/filters.h"
+#include "console/standard_io.h"
+#include "files/atomic_file.h"
 #include "tool/tftp_sink.h"
 #include "tool/tftp_source.h"
 

@@ -15,7 +15,7 @@
 #include <sockeye/sockaddr.h>
 
 #include "proto/tftp_name.h"
-#include "tool/rules.h"
+#include "rules/lines.h"
 
 #define SOCKEYE__TFTP_MAP_STEPS 8192 /* matches tried for one request */
 #define SOCKEYE__TFTP_NAME_MAX  512  /* of a file below the root, with its NUL */

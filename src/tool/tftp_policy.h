@@ -12,7 +12,7 @@
 #include <sockeye/sockaddr.h>
 
 #include "proto/tftp_options.h"
-#include "tool/rules.h"
+#include "rules/lines.h"
 
 /* On which terms a request is served. */
 struct sockeye__tftp_terms {

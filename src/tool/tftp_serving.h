@@ -13,7 +13,7 @@
 
 #include "serve/server.h"
 #include "serve/timers.h"
-#include "tool/newfile.h"
+#include "files/atomic_file.h"
 #include "tool/tftp_map.h"
 #include "tool/tftp_server.h"
 #include "tool/tftp_sink.h"

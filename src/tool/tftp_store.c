@@ -11,7 +11,7 @@
 
 #include "net/net.h"
 #include "proto/tftp_packet.h"
-#include "tool/beneath.h"
+#include "files/open_beneath.h"
 
 #define FOLDER (O_PATH | O_DIRECTORY | O_CLOEXEC)
 #define TRIES  16 /* while others remove the folders they made */

@@ -12,7 +12,7 @@
 #include <sockeye/error.h>
 #include <sockeye/sockaddr.h>
 
-#include "tool/newfile.h"
+#include "files/atomic_file.h"
 #include "tool/tftp_file.h"
 
 struct sockeye__tftp_store_config {
@@ -30,7 +30,7 @@ struct sockeye__tftp_store {
 	int root; /* O_PATH */
 	bool is_open;
 	bool confined; /* this process cannot reach another root in the place of this one */
-	bool by_hand;  /* names are resolved by us, not by the kernel (beneath.h) */
+	bool by_hand;  /* names are resolved by us, not by the kernel (open_beneath.h) */
 	struct sockeye__tftp_files files;
 	bool shares;                     /* names are looked up once (sockeye__tftp_store_share) */
 	struct sockeye__tftp_file *last; /* what the last name led to; NULL */

@@ -1,17 +1,17 @@
 /*
- * display.h: what passes, made fit to be seen: safe for a terminal, with CRLF,
+ * filters.h: what passes, made fit to be seen: safe for a terminal, with CRLF,
  * or as a hex dump.
  */
-#ifndef SOCKEYE_TOOL_DISPLAY_H
-#define SOCKEYE_TOOL_DISPLAY_H
+#ifndef SOCKEYE_CONSOLE_FILTERS_H
+#define SOCKEYE_CONSOLE_FILTERS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#include "tool/flow.h"
+#include "console/filtered_queue.h"
 
-/* Filters of a flow (flow.h), whose arg is the struct before them.
+/* Filters of a flow (filtered_queue.h), whose arg is the struct before them.
  *
  * Text for a terminal: LF, CRLF, TAB and valid UTF-8 pass, every byte that the
  * terminal could act on is escaped as sockeye_escape does (a backslash is

@@ -1,5 +1,5 @@
-/* newfile.c: a file that appears whole or not at all (newfile.h). */
-#include "tool/newfile.h"
+/* atomic_file.c: a file that appears whole or not at all (atomic_file.h). */
+#include "files/atomic_file.h"
 
 #include <assert.h>
 #include <errno.h>

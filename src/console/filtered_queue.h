@@ -1,9 +1,9 @@
 /*
- * flow.h: the bounded buffer of one direction, with an optional filter on the
+ * filtered_queue.h: the bounded buffer of one direction, with an optional filter on the
  * way in. Full means: do not read.
  */
-#ifndef SOCKEYE_TOOL_FLOW_H
-#define SOCKEYE_TOOL_FLOW_H
+#ifndef SOCKEYE_CONSOLE_FILTERED_QUEUE_H
+#define SOCKEYE_CONSOLE_FILTERED_QUEUE_H
 
 #include <stddef.h>
 #include <stdint.h>

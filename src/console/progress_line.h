@@ -1,9 +1,9 @@
 /*
- * meter.h: how far something is and how fast, in one line of words. No clock,
+ * progress_line.h: how far something is and how fast, in one line of words. No clock,
  * no output.
  */
-#ifndef SOCKEYE_TOOL_METER_H
-#define SOCKEYE_TOOL_METER_H
+#ifndef SOCKEYE_CONSOLE_PROGRESS_LINE_H
+#define SOCKEYE_CONSOLE_PROGRESS_LINE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* rules.c: files, lines and words of rules (rules.h). */
-#include "tool/rules.h"
+/* lines.c: files, lines and words of rules (lines.h). */
+#include "rules/lines.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "tool/beneath.h"
+#include "files/open_beneath.h"
 
 static struct tree tree; /* root is a folder of it; "secret" and others lie beside */
 static int root;

@@ -1,5 +1,5 @@
 /*
- * rules.h: what the languages of rules have in common: a bounded file, lines of
+ * lines.h: what the languages of rules have in common: a bounded file, lines of
  * words, what is wrong with a line, and the client a rule is for.
  *
  * Words have blanks between them. A word in "double quotes" may have blanks in
@@ -7,8 +7,8 @@
  * quote, number sign); both stay in the word, for the language of patterns. From
  * a word that begins with # on, the line is a comment.
  */
-#ifndef SOCKEYE_TOOL_RULES_H
-#define SOCKEYE_TOOL_RULES_H
+#ifndef SOCKEYE_RULES_LINES_H
+#define SOCKEYE_RULES_LINES_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* meter.c: how far and how fast (meter.h). */
-#include "tool/meter.h"
+/* progress_line.c: how far and how fast (progress_line.h). */
+#include "console/progress_line.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,10 +1,10 @@
 /*
- * local.h: standard input and output, read and written without ever blocking
+ * standard_io.h: standard input and output, read and written without ever blocking
  * the other direction, and without O_NONBLOCK on a description that the
  * caller's shell, its parent and its other children share.
  */
-#ifndef SOCKEYE_TOOL_LOCAL_H
-#define SOCKEYE_TOOL_LOCAL_H
+#ifndef SOCKEYE_CONSOLE_STANDARD_IO_H
+#define SOCKEYE_CONSOLE_STANDARD_IO_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* beneath.c: opening what lies below a folder and nothing else (beneath.h). */
-#include "tool/beneath.h"
+/* open_beneath.c: opening what lies below a folder and nothing else (open_beneath.h). */
+#include "files/open_beneath.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "tool/flow.h"
+#include "console/filtered_queue.h"
 
 #define CAP 4096
 

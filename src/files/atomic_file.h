@@ -1,18 +1,18 @@
 /*
- * newfile.h: a file that appears under its name whole or not at all.
+ * atomic_file.h: a file that appears under its name whole or not at all.
  *
  * Until it is committed it has no name where the file system can do that
  * (O_TMPFILE), so that nothing is left behind by whoever is killed; elsewhere a
  * hidden random one beside its place.
  */
-#ifndef SOCKEYE_TOOL_NEWFILE_H
-#define SOCKEYE_TOOL_NEWFILE_H
+#ifndef SOCKEYE_FILES_ATOMIC_FILE_H
+#define SOCKEYE_FILES_ATOMIC_FILE_H
 
 #include <limits.h>
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "tool/made.h"
+#include "files/made_folders.h"
 
 enum sockeye__newfile_how {
 	SOCKEYE__NEWFILE_ONLY,    /* the name must not exist */

@@ -1,5 +1,5 @@
-/* flow.c: the bounded buffer of one direction (flow.h). */
-#include "tool/flow.h"
+/* filtered_queue.c: the bounded buffer of one direction (filtered_queue.h). */
+#include "console/filtered_queue.h"
 
 #include <assert.h>
 #include <errno.h>

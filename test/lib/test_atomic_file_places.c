@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-#include "tool/newfile.h"
+#include "files/atomic_file.h"
 
 /* Every test runs with and without O_TMPFILE. */
 static const int ways[] = {0, SOCKEYE__NEWFILE_NAMED};

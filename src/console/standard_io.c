@@ -1,5 +1,5 @@
-/* local.c: standard input and output that never block (local.h). */
-#include "tool/local.h"
+/* standard_io.c: standard input and output that never block (standard_io.h). */
+#include "console/standard_io.h"
 
 #include <errno.h>
 #include <fcntl.h>

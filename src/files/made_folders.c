@@ -1,5 +1,5 @@
-/* made.c: folders made on the way to a new file (made.h). */
-#include "tool/made.h"
+/* made_folders.c: folders made on the way to a new file (made_folders.h). */
+#include "files/made_folders.h"
 
 #include <errno.h>
 #include <fcntl.h>

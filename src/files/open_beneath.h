@@ -1,9 +1,9 @@
 /*
- * beneath.h: opening what lies below a folder and nothing else, by names that
+ * open_beneath.h: opening what lies below a folder and nothing else, by names that
  * strangers made up.
  */
-#ifndef SOCKEYE_TOOL_BENEATH_H
-#define SOCKEYE_TOOL_BENEATH_H
+#ifndef SOCKEYE_FILES_OPEN_BENEATH_H
+#define SOCKEYE_FILES_OPEN_BENEATH_H
 
 #include <stdbool.h>
 

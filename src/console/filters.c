@@ -1,5 +1,5 @@
-/* display.c: octets made fit to be seen (display.h). */
-#include "tool/display.h"
+/* filters.c: octets made fit to be seen (filters.h). */
+#include "console/filters.h"
 
 #include <string.h>
 

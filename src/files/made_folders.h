@@ -1,13 +1,13 @@
 /*
- * made.h: folders that were made on the way to a new file, one in the other,
+ * made_folders.h: folders that were made on the way to a new file, one in the other,
  * so that they can go again when there will be no file.
  *
  * Whoever is about to put a file into a folder that somebody may take away so,
  * holds it; what is held stays. That is asked of the kernel (flock(2)), for it
  * may be another process.
  */
-#ifndef SOCKEYE_TOOL_MADE_H
-#define SOCKEYE_TOOL_MADE_H
+#ifndef SOCKEYE_FILES_MADE_FOLDERS_H
+#define SOCKEYE_FILES_MADE_FOLDERS_H
 
 #include <stddef.h>
 

@@ -11,7 +11,7 @@
 
 #include <sockeye/time.h>
 
-#include "tool/meter.h"
+#include "console/progress_line.h"
 
 #define MiB (UINT64_C(1) << 20)
 
