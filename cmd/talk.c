@@ -1,4 +1,4 @@
-/* talk.c: one session of connect or listen (talk.h). */
+/* messages.c: one session of connect or listen (messages.h). */
 #include "talk.h"
 
 #include <errno.h>

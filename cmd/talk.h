@@ -1,5 +1,5 @@
 /*
- * talk.h: what connect and listen have in common: options, and one session
+ * messages.h: what connect and listen have in common: options, and one session
  * over a socket from its first octet to its exit code.
  */
 #ifndef SOCKEYE_CMD_TALK_H
@@ -12,7 +12,7 @@
 #include <sockeye/addr.h>
 
 #include "cli/cli.h"
-#include "tool/talk.h"
+#include "talk/messages.h"
 
 /* The struct of both subcommands begins with this one. */
 struct session_opts {

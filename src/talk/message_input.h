@@ -1,9 +1,9 @@
 /*
- * messages.h: what becomes one message: words of the command line, or a piece
+ * message_input.h: what becomes one message: words of the command line, or a piece
  * of what a descriptor gives.
  */
-#ifndef SOCKEYE_TOOL_MESSAGES_H
-#define SOCKEYE_TOOL_MESSAGES_H
+#ifndef SOCKEYE_TALK_MESSAGE_INPUT_H
+#define SOCKEYE_TALK_MESSAGE_INPUT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* messages.c: cutting the input into messages (messages.h). */
-#include "tool/messages.h"
+/* message_input.c: cutting the input into messages (message_input.h). */
+#include "talk/message_input.h"
 
 #include <errno.h>
 #include <stdlib.h>

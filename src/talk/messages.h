@@ -1,9 +1,9 @@
 /*
- * talk.h: messages between datagram or seqpacket sockets and two local
+ * messages.h: messages between datagram or seqpacket sockets and two local
  * descriptors. An empty message is a message, never the end.
  */
-#ifndef SOCKEYE_TOOL_TALK_H
-#define SOCKEYE_TOOL_TALK_H
+#ifndef SOCKEYE_TALK_MESSAGES_H
+#define SOCKEYE_TALK_MESSAGES_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,8 +11,8 @@
 
 #include <sockeye/dgram.h>
 
-#include "tool/messages.h"
-#include "tool/pump.h"
+#include "talk/message_input.h"
+#include "talk/stream.h"
 
 #define SOCKEYE__TALK_SOCKETS_MAX 8
 #define SOCKEYE__TALK_FACTOR      6 /* octets of output for one received, and the slack */

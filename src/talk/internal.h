@@ -1,11 +1,11 @@
 /*
- * talk_parts.h: what the files of talk.h share. talk.c runs, talk_send.c sends
- * no faster than is answered, talk_receive.c receives messages and errors.
+ * internal.h: what the files of messages.h share. messages.c runs, messages_send.c sends
+ * no faster than is answered, messages_receive.c receives messages and errors.
  */
-#ifndef SOCKEYE_TOOL_TALK_PARTS_H
-#define SOCKEYE_TOOL_TALK_PARTS_H
+#ifndef SOCKEYE_TALK_INTERNAL_H
+#define SOCKEYE_TALK_INTERNAL_H
 
-#include "tool/talk.h"
+#include "talk/messages.h"
 
 #define SOCKEYE__TALK_AT_ONCE 1 /* a deadline that has passed */
 
@@ -34,7 +34,7 @@ struct sockeye__talk_run {
 	struct sockeye__talk_result r;
 };
 
-/* --- talk.c --- */
+/* --- messages.c --- */
 
 void sockeye__talk_finish(struct sockeye__talk_run *t, enum sockeye__talk_end end, int err);
 
@@ -46,7 +46,7 @@ void sockeye__talk_connection_failed(struct sockeye__talk_run *t, const char *op
  * for an output that nobody reads must not stop what is sent. */
 uint8_t *sockeye__talk_event_room(struct sockeye__talk_run *t);
 
-/* --- talk_send.c --- */
+/* --- messages_send.c --- */
 
 /* Sends what may be sent now; true when there may be more. */
 bool sockeye__talk_send(struct sockeye__talk_run *t);
@@ -67,7 +67,7 @@ static inline uint64_t sockeye__talk_earlier(uint64_t a, uint64_t b)
 	return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
-/* --- talk_receive.c --- */
+/* --- messages_receive.c --- */
 
 bool sockeye__talk_has_room(const struct sockeye__talk_run *t);
 void sockeye__talk_receive(struct sockeye__talk_run *t, int fd);

@@ -1,5 +1,5 @@
-/* talk_receive.c: the messages received, and errors told of those sent (talk.h). */
-#include "tool/talk_parts.h"
+/* messages_receive.c: the messages received, and errors told of those sent (messages.h). */
+#include "talk/internal.h"
 
 #include <errno.h>
 #include <sys/socket.h>

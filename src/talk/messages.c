@@ -1,5 +1,5 @@
-/* talk.c: messages between sockets and two local descriptors (talk.h). */
-#include "tool/talk_parts.h"
+/* messages.c: messages between sockets and two local descriptors (messages.h). */
+#include "talk/internal.h"
 
 #include <errno.h>
 #include <poll.h>

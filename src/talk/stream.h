@@ -1,10 +1,10 @@
 /*
- * pump.h: one stream between a socket and two local descriptors, each
+ * stream.h: one stream between a socket and two local descriptors, each
  * direction a pipe of its own: what one of them waits for never stops the
  * other. The end of the input half-closes, the peer's end closes the output.
  */
-#ifndef SOCKEYE_TOOL_PUMP_H
-#define SOCKEYE_TOOL_PUMP_H
+#ifndef SOCKEYE_TALK_STREAM_H
+#define SOCKEYE_TALK_STREAM_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "tool/messages.h"
+#include "talk/message_input.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define WHOLE_MAX    8

@@ -1,5 +1,5 @@
-/* talk_send.c: the messages sent, no faster than they are answered (talk.h). */
-#include "tool/talk_parts.h"
+/* messages_send.c: the messages sent, no faster than they are answered (messages.h). */
+#include "talk/internal.h"
 
 #include <errno.h>
 

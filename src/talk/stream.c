@@ -1,5 +1,5 @@
-/* pump.c: a stream between a socket and two local descriptors (pump.h). */
-#include "tool/pump.h"
+/* stream.c: a stream between a socket and two local descriptors (stream.h). */
+#include "talk/stream.h"
 
 #include <errno.h>
 #include <poll.h>
