@@ -18,7 +18,7 @@
 #include <sockeye/stream.h>
 #include <sockeye/time.h>
 
-#include "tool/relay.h"
+#include "relay/relay.h"
 
 #define DELAY_MAX (3600 * SOCKEYE_NS_PER_S)
 #define NOT_GIVEN UINT64_MAX

@@ -1,12 +1,12 @@
 /*
  * relay_log.h: what a relay tells while it runs, in words or as JSON: the
- * callbacks of tool/relay.h, whose argument is a struct log_relay.
+ * callbacks of relay/relay.h, whose argument is a struct log_relay.
  */
 #ifndef SOCKEYE_CMD_RELAY_LOG_H
 #define SOCKEYE_CMD_RELAY_LOG_H
 
 #include "cli/cli.h"
-#include "tool/relay.h"
+#include "relay/relay.h"
 
 struct log_relay {
 	const struct cli_common *common;

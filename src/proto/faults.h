@@ -1,11 +1,11 @@
 /*
- * relay_rules.h: what becomes of a packet on its way through a relay. Pure: the
+ * faults.h: what becomes of a packet on its way through a relay. Pure: the
  * fate of the n-th packet of a flow in one direction depends on the seed, the
  * flow's number, the direction and n, and on nothing else; so a rule more does
  * not change whom the others strike.
  */
-#ifndef SOCKEYE_TOOL_RELAY_RULES_H
-#define SOCKEYE_TOOL_RELAY_RULES_H
+#ifndef SOCKEYE_PROTO_FAULTS_H
+#define SOCKEYE_PROTO_FAULTS_H
 
 #include <stdbool.h>
 #include <stddef.h>

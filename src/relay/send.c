@@ -1,5 +1,5 @@
 /*
- * relay_send.c: packets that pass: at once, straight from where they were
+ * send.c: packets that pass: at once, straight from where they were
  * received, or later, as copies.
  */
 #include <assert.h>
@@ -10,7 +10,7 @@
 
 #include <sockeye/time.h>
 
-#include "tool/relay_run.h"
+#include "relay/internal.h"
 
 #define HOLD_NS      (20 * SOCKEYE_NS_PER_MS) /* nothing more may come */
 #define SEGMENTS_MAX 64                       /* of one UDP_SEGMENT message, udp(7) */

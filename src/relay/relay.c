@@ -12,7 +12,7 @@
 
 #include <sockeye/time.h>
 
-#include "tool/relay_run.h"
+#include "relay/internal.h"
 
 #define EVENTS        64
 #define ROUNDS        4 /* batches of one socket before the next */

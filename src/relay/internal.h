@@ -1,8 +1,8 @@
 /*
- * relay_run.h: what the files of the relay share; relay.h is for the others.
+ * internal.h: what the files of the relay share; relay.h is for the others.
  */
-#ifndef SOCKEYE_TOOL_RELAY_RUN_H
-#define SOCKEYE_TOOL_RELAY_RUN_H
+#ifndef SOCKEYE_RELAY_INTERNAL_H
+#define SOCKEYE_RELAY_INTERNAL_H
 
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -10,7 +10,7 @@
 #include <sockeye/dgram.h>
 
 #include "net/net.h"
-#include "tool/relay.h"
+#include "relay/relay.h"
 
 #define SOCKEYE__RELAY_BATCH       64
 #define SOCKEYE__RELAY_SLICES      512   /* of memory, in what leaves in one call */
@@ -151,7 +151,7 @@ int sockeye__relay_watch(struct sockeye__relay_run *run, struct sockeye__relay_p
  * round for ever. */
 void sockeye__relay_own(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
 
-/* --- relay_flow.c --- */
+/* --- clients.c --- */
 
 int sockeye__relay_flows_init(struct sockeye__relay_run *run);
 void sockeye__relay_flows_fini(struct sockeye__relay_run *run);
@@ -178,7 +178,7 @@ struct sockeye__relay_door *sockeye__relay_door_of(struct sockeye__relay_run *ru
  * then it fails what is sent and received next (ip(7), IP_RECVERR). */
 bool sockeye__relay_errors_take(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
-/* --- relay_send.c --- */
+/* --- send.c --- */
 
 /* A packet that was judged to pass; data is the inbox's. */
 void sockeye__relay_pass(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,

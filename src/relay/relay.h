@@ -1,6 +1,6 @@
 /*
  * relay.h: a relay of UDP packets between clients and one target that loses,
- * doubles, holds back, delays and damages them by rule (relay_rules.h).
+ * doubles, holds back, delays and damages them by rule (faults.h).
  *
  * Each client address is a flow with a socket of its own towards the target,
  * and gets its answers from the address it sent to. A server that answers from
@@ -8,8 +8,8 @@
  * the relay's for the client as well: a door, which belongs to that client and
  * that port of the server alone.
  */
-#ifndef SOCKEYE_TOOL_RELAY_H
-#define SOCKEYE_TOOL_RELAY_H
+#ifndef SOCKEYE_RELAY_RELAY_H
+#define SOCKEYE_RELAY_RELAY_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@
 #include <sockeye/sockaddr.h>
 #include <sockeye/stream.h>
 
-#include "tool/relay_rules.h"
+#include "proto/faults.h"
 
 #define SOCKEYE__RELAY_LISTENERS_MAX 8
 

@@ -1,7 +1,7 @@
 /*
- * relay_rules.c: dice, lists of numbers, and the time a packet leaves.
+ * faults.c: dice, lists of numbers, and the time a packet leaves.
  */
-#include "tool/relay_rules.h"
+#include "proto/faults.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
 /*
- * relay_flow.c: flows, found by their client's address, and their sockets.
+ * clients.c: flows, found by their client's address, and their sockets.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "tool/relay_run.h"
+#include "relay/internal.h"
 
 #define BUFFER_OCTETS (8 << 20) /* of a socket, so that it is not we who lose packets */
 #define ERRORS_MAX    256       /* taken at once */

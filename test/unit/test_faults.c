@@ -10,7 +10,7 @@
 
 #include <sockeye/time.h>
 
-#include "tool/relay_rules.h"
+#include "proto/faults.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define ONE          (SOCKEYE__CHANCE_ALWAYS / 100) /* 1 % */
