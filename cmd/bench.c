@@ -11,7 +11,7 @@
 
 #include "cli/report.h"
 #include "cli/stop.h"
-#include "tool/bench.h"
+#include "bench/bench.h"
 
 #define NAMES_MAX     16
 #define CONNECTIONS   1000000

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "tool/bench_run.h"
+#include "bench/internal.h"
 
 #define SIZE 100
 

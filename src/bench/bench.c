@@ -13,7 +13,7 @@
 #include <sockeye/time.h>
 
 #include "net/net.h"
-#include "tool/bench_run.h"
+#include "bench/internal.h"
 
 #define EVENTS         512
 #define TICK_NS        (20 * SOCKEYE_NS_PER_MS) /* how exact time-outs are */

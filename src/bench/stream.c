@@ -1,5 +1,5 @@
 /*
- * bench_stream.c: messages over streams. A message is sent as far as the
+ * stream.c: messages over streams. A message is sent as far as the
  * kernel takes it while answers are read, so that messages larger than all
  * buffers between do not block; a burst is written whole first.
  */
@@ -7,7 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#include "tool/bench_run.h"
+#include "bench/internal.h"
 
 static bool is_sending(const struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn)
 {

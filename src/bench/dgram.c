@@ -1,5 +1,5 @@
 /*
- * bench_dgram.c: messages as datagrams. Each has its number in front, so that
+ * dgram.c: messages as datagrams. Each has its number in front, so that
  * an answer finds its question whatever the order, and what has no answer in
  * time is counted as lost; a datagram too short for that travels alone.
  */
@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "tool/bench_run.h"
+#include "bench/internal.h"
 
 #define BATCH SOCKEYE__BENCH_BATCH
 

@@ -1,5 +1,5 @@
 /*
- * bench_pattern.c: what the messages of the load generator say. All of them
+ * pattern.c: what the messages of the load generator say. All of them
  * are pieces of one random text, so none is made or copied on the way, and
  * where a piece begins differs from connection to connection and from message
  * to message, so that mixed-up answers are noticed.
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tool/bench_run.h"
+#include "bench/internal.h"
 
 /* xorshift64 (Marsaglia, Xorshift RNGs, 2003); the same text in every run. */
 static uint64_t next_random(uint64_t *state)

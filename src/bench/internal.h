@@ -1,15 +1,15 @@
 /*
- * bench_run.h: what the files of the load generator share. bench.c runs,
- * bench_open.c connects, bench_stream.c and bench_dgram.c exchange messages,
- * bench_pattern.c makes them up.
+ * internal.h: what the files of the load generator share. bench.c runs,
+ * open.c connects, stream.c and dgram.c exchange messages,
+ * pattern.c makes them up.
  */
-#ifndef SOCKEYE_TOOL_BENCH_RUN_H
-#define SOCKEYE_TOOL_BENCH_RUN_H
+#ifndef SOCKEYE_BENCH_INTERNAL_H
+#define SOCKEYE_BENCH_INTERNAL_H
 
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "tool/bench.h"
+#include "bench/bench.h"
 
 #define SOCKEYE__BENCH_VARIETY 4096        /* different messages of one size */
 #define SOCKEYE__BENCH_BATCH   64          /* datagrams received or sent in one call */
@@ -96,7 +96,7 @@ void sockeye__bench_mismatch(struct sockeye__bench_run *run, const struct sockey
 /* The clock, once for each message. */
 uint64_t sockeye__bench_clock(void);
 
-/* --- bench_open.c --- */
+/* --- open.c --- */
 
 /* Raises the limit of open files to what `connections` need: 0, or -EMFILE
  * with the numbers in the detail of *fail. */
@@ -114,7 +114,7 @@ void sockeye__bench_close(struct sockeye__bench_conn *conn, bool reset);
 void sockeye__bench_watch(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 			  uint32_t events);
 
-/* --- bench_stream.c and bench_dgram.c --- */
+/* --- stream.c and dgram.c --- */
 
 /* Begins what may be begun, when the connection is new or the phase is. */
 void sockeye__bench_stream_pump(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn);
@@ -134,7 +134,7 @@ void sockeye__bench_dgram_init(struct sockeye__bench_run *run);
 /* Counts the datagrams whose answer is overdue as lost. */
 void sockeye__bench_dgram_expire(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn);
 
-/* --- bench_pattern.c --- */
+/* --- pattern.c --- */
 
 /* Makes the pattern: 0 or -ENOMEM. */
 int sockeye__bench_pattern(struct sockeye__bench_run *run);

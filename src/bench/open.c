@@ -1,5 +1,5 @@
 /*
- * bench_open.c: connections of the load generator: opened without waiting,
+ * open.c: connections of the load generator: opened without waiting,
  * closed with a FIN or a reset.
  */
 #include <arpa/inet.h>
@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "net/net.h"
-#include "tool/bench_run.h"
+#include "bench/internal.h"
 
 #define FDS_OTHER  16        /* stdio, epoll, signals and what a resolver opens */
 #define DGRAM_ROOM (4 << 20) /* of a socket, so that it is not we who lose answers */

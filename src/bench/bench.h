@@ -4,8 +4,8 @@
  * that comes back is checked; the messages differ, so that answers that were
  * mixed up are noticed.
  */
-#ifndef SOCKEYE_TOOL_BENCH_H
-#define SOCKEYE_TOOL_BENCH_H
+#ifndef SOCKEYE_BENCH_BENCH_H
+#define SOCKEYE_BENCH_BENCH_H
 
 #include <stdbool.h>
 #include <stddef.h>
