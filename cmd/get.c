@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tool/tftp_place.h"
+#include "tftp/client/default_name.h"
 
 struct opts {
 	struct transfer_opts t;

@@ -14,7 +14,7 @@
 #include "cli/report.h"
 #include "cli/stop.h"
 #include "tftp_json.h"
-#include "tool/tftp_policy.h"
+#include "tftp/server/policy.h"
 
 #define FIELD(field) offsetof(struct transfer_opts, field)
 

@@ -6,7 +6,7 @@
 
 #include "cli/cli.h"
 #include "cli/progress.h"
-#include "tool/tftp_client.h"
+#include "tftp/client/client.h"
 
 struct transfer_opts {
 	struct cli_common common;

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tool/tftp_place.h"
+#include "tftp/client/default_name.h"
 
 /* What it is called there: CLI_GO or the exit code. */
 static int place(struct transfers *t, const char *path, bool is_folder, struct transfer *file)

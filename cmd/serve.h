@@ -7,7 +7,7 @@
 
 #include <sockeye/serve.h>
 
-#include "tool/tftp_server.h"
+#include "tftp/server/server.h"
 
 #define SERVE_SITES_MAX 128
 #define SERVE_NOT_GIVEN UINT32_MAX /* of a choice */

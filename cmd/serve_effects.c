@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "tool/tftp_server.h"
+#include "tftp/server/server.h"
 
 /* What there is for an option to have an effect on. */
 enum {

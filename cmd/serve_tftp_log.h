@@ -4,7 +4,7 @@
 
 #include "serve_log.h"
 
-#include "tool/tftp_server.h"
+#include "tftp/server/server.h"
 
 /* An on_transfer of struct sockeye__tftp_server_config; arg is a struct log.
  * What strangers can cause at will is bounded: a worker logs so many requests a

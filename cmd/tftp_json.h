@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "tool/tftp_client.h"
+#include "tftp/client/client.h"
 
 struct tftp_facts {
 	bool netascii;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tool/tftp_map.h"
+#include "tftp/server/map.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tool/tftp_policy.h"
+#include "tftp/server/policy.h"
 
 #define CLIENT 17
 

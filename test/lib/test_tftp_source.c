@@ -2,8 +2,8 @@
  * in text too, and however the input comes; what is received is what was sent. */
 #include "help.h"
 
-#include "tool/tftp_sink.h"
-#include "tool/tftp_source.h"
+#include "tftp/sink.h"
+#include "tftp/source.h"
 
 #define INPUT_MAX 70000
 

@@ -9,7 +9,7 @@
 #include <sys/un.h>
 
 #include "proto/tftp_packet.h"
-#include "tool/tftp_store.h"
+#include "tftp/server/store.h"
 
 static struct tree tree; /* the root */
 static struct sockeye__tftp_store_config config;

@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "tool/tftp_store.h"
+#include "tftp/server/store.h"
 
 static struct tree tree; /* the root */
 static struct sockeye__tftp_store_config config;

@@ -3,7 +3,7 @@
 #include "help.h"
 
 #include "net/net.h"
-#include "tool/tftp_wire.h"
+#include "tftp/wire.h"
 
 #define FILE_OCTETS 100000u
 

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "tool/tftp_map.h"
+#include "tftp/server/map.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 

@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "tool/tftp_policy.h"
+#include "tftp/server/policy.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 

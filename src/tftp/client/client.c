@@ -1,0 +1,216 @@
+/* client.c: the loop over all transfers of the client (client.h). */
+#include "tftp/client/client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <sockeye/time.h>
+
+#include "tftp/client/internal.h"
+
+#define STATUS_NS (100 * SOCKEYE_NS_PER_MS)
+#define LIVE_MAX  1024 /* with those that only repeat their last ACK */
+
+struct loop {
+	const struct sockeye__tftp_client *client;
+	const struct sockeye__tftp_job *jobs;
+	size_t count;
+	size_t next;     /* the job that begins next */
+	size_t ended;    /* jobs whose end was told */
+	uint64_t octets; /* of these */
+	uint64_t sizes;
+	bool unsized; /* the size of one of them was not known */
+	struct sockeye__tftp_run *runs[LIVE_MAX];
+	size_t live;
+	struct pollfd fds[1 + SOCKEYE__RUN_FDS * LIVE_MAX];
+	uint64_t status_ns; /* when the next is due */
+	bool stopped;
+	uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES], scratch[SOCKEYE__TFTP_WIRE_BYTES];
+};
+
+static void end_tell(struct loop *l, struct sockeye__tftp_run *r)
+{
+	l->ended++;
+	l->octets += r->end.octets;
+	if (l->client->on_end)
+		l->client->on_end(l->client->arg, &r->end);
+}
+
+/* After each time a run could come to its end. */
+static void look(struct loop *l, struct sockeye__tftp_run *r, bool was_told)
+{
+	if (r->told && !was_told)
+		end_tell(l, r);
+}
+
+static int begin(struct loop *l, uint64_t now_ns)
+{
+	struct sockeye__tftp_run *r = calloc(1, sizeof *r);
+
+	if (r == NULL)
+		return -ENOMEM;
+	r->client = l->client;
+	r->job = &l->jobs[l->next];
+	r->buf = l->buf;
+	r->scratch = l->scratch;
+	r->end.job = l->next++;
+	l->runs[l->live++] = r;
+	sockeye__tftp_run_begin(r, now_ns);
+	look(l, r, false);
+	return 0;
+}
+
+static void reap(struct loop *l)
+{
+	for (size_t i = 0; i < l->live;) {
+		struct sockeye__tftp_run *r = l->runs[i];
+
+		if (!r->over) {
+			i++;
+			continue;
+		}
+		sockeye__tftp_run_close(r);
+		free(r);
+		l->live--;
+		for (size_t k = i; k < l->live; k++) /* in their order */
+			l->runs[k] = l->runs[k + 1];
+	}
+}
+
+/* How many there may be at once while this one is: each has a port of its own until
+ * its last ACK need not be repeated any more. */
+static size_t live_max(const struct sockeye__tftp_client *c, const struct sockeye__tftp_job *job)
+{
+	size_t ports = (size_t)c->ports.last - c->ports.first + 1;
+
+	if (job->local_count > 0 && sockeye_sockaddr_port(&job->locals[0]) != 0)
+		return 1;
+	return c->ports.first != 0 && ports < LIVE_MAX ? ports : LIVE_MAX;
+}
+
+static int begin_more(struct loop *l, uint64_t now_ns)
+{
+	unsigned parallel = l->client->parallel ? l->client->parallel : 1;
+	int err = 0;
+
+	/* Those that only repeat their last ACK do not count. */
+	while (err == 0 && l->next < l->count && l->next - l->ended < parallel &&
+	       l->live < live_max(l->client, &l->jobs[l->next])) {
+		err = begin(l, now_ns);
+		reap(l);
+	}
+	return err;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a == 0 || (b != 0 && b < a) ? b : a;
+}
+
+static void status_tell(struct loop *l, uint64_t now_ns)
+{
+	struct sockeye__tftp_status s = {
+	    .ended = l->ended, .octets = l->octets, .size = l->octets, .now_ns = now_ns};
+	bool unsized = false;
+
+	if (!l->client->on_status || now_ns < l->status_ns)
+		return;
+	l->status_ns = now_ns + STATUS_NS;
+	for (size_t i = 0; i < l->live; i++) {
+		const struct sockeye__tftp_run *r = l->runs[i];
+		uint64_t size = sockeye__tftp_run_size(r);
+
+		if (r->told)
+			continue;
+		if (s.running++ == 0)
+			s.first = r->end.job;
+		s.octets += sockeye__tftp_run_octets(r);
+		s.size += size;
+		unsized = unsized || size == 0;
+	}
+	/* of what has not begun nothing is known */
+	if (unsized || l->next < l->count)
+		s.size = 0;
+	l->client->on_status(l->client->arg, &s);
+}
+
+static int wait(struct loop *l, uint64_t now_ns)
+{
+	uint64_t deadline = l->client->on_status ? l->status_ns : 0, ns;
+	nfds_t count = 1;
+	struct timespec left;
+
+	l->fds[0] = (struct pollfd){l->client->stop_fd, POLLIN, 0};
+	for (size_t i = 0; i < l->live; i++, count += SOCKEYE__RUN_FDS) {
+		sockeye__tftp_run_watch(l->runs[i], &l->fds[count]);
+		deadline = earlier(deadline, sockeye__tftp_run_deadline(l->runs[i]));
+	}
+	ns = deadline > now_ns ? deadline - now_ns : 0;
+	left = (struct timespec){(time_t)(ns / SOCKEYE_NS_PER_S), (long)(ns % SOCKEYE_NS_PER_S)};
+	/* In nanoseconds: milliseconds are long on a local network. */
+	if (ppoll(l->fds, count, deadline ? &left : NULL, NULL) < 0 && errno != EINTR)
+		return -errno;
+	return 0;
+}
+
+static void stop(struct loop *l, uint64_t now_ns)
+{
+	/* what only repeats its last ACK is done */
+	l->stopped = l->ended < l->count;
+	l->count = l->next;
+	for (size_t i = 0; i < l->live; i++) {
+		bool was_told = l->runs[i]->told;
+
+		sockeye__tftp_run_stop(l->runs[i], now_ns);
+		look(l, l->runs[i], was_told);
+	}
+	reap(l);
+}
+
+static int turn(struct loop *l)
+{
+	uint64_t now_ns;
+	int err = wait(l, sockeye_now().mono_ns);
+
+	if (err < 0)
+		return err;
+	now_ns = sockeye_now().mono_ns;
+	if (l->fds[0].revents) {
+		stop(l, now_ns);
+		return 0;
+	}
+	for (size_t i = 0; i < l->live; i++) {
+		struct sockeye__tftp_run *r = l->runs[i];
+		bool was_told = r->told;
+
+		sockeye__tftp_run_turn(r, &l->fds[1 + SOCKEYE__RUN_FDS * i], now_ns);
+		look(l, r, was_told);
+	}
+	reap(l);
+	status_tell(l, now_ns);
+	return begin_more(l, now_ns);
+}
+
+int sockeye__tftp_client_run(const struct sockeye__tftp_client *client,
+			     const struct sockeye__tftp_job *jobs, size_t count)
+{
+	struct loop *l = calloc(1, sizeof *l);
+	uint64_t now_ns = sockeye_now().mono_ns;
+	int err;
+
+	if (l == NULL)
+		return -ENOMEM;
+	l->client = client;
+	l->jobs = jobs;
+	l->count = count;
+	l->status_ns = now_ns + STATUS_NS;
+	err = begin_more(l, now_ns);
+	while (err == 0 && l->live > 0)
+		err = turn(l);
+	if (err == 0 && l->stopped)
+		err = -EINTR;
+	stop(l, sockeye_now().mono_ns);
+	free(l);
+	return err;
+}

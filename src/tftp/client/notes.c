@@ -1,0 +1,49 @@
+/* notes.c: what happens to a transfer of the client (internal.h). */
+#include "tftp/client/internal.h"
+
+static void tell(const struct sockeye__tftp_run *r, const struct sockeye__tftp_note *n)
+{
+	if (r->client->on_note)
+		r->client->on_note(r->client->arg, n);
+}
+
+void sockeye__tftp_run_note(const struct sockeye__tftp_run *r, enum sockeye__tftp_note_kind kind,
+			    const struct sockeye_sockaddr *peer,
+			    const struct sockeye__tftp_got *got)
+{
+	struct sockeye__tftp_note n = {
+	    .kind = kind,
+	    .job = r->end.job,
+	    .peer = peer,
+	    .options = kind == SOCKEYE__TFTP_NOTE_ASK ? &r->asked : &r->x.options,
+	    .code = -1,
+	    .octets = sockeye__tftp_run_octets(r),
+	};
+
+	if (got != NULL && r->x.result == SOCKEYE__TFTP_PEER_ERROR) {
+		n.code = got->code;
+		n.text = got->text;
+	}
+	tell(r, &n);
+}
+
+void sockeye__tftp_run_note_left(const struct sockeye__tftp_run *r, int err)
+{
+	tell(r, &(struct sockeye__tftp_note){
+		    .kind = SOCKEYE__TFTP_NOTE_LEFT,
+		    .job = r->end.job,
+		    .peer = &r->job->names[r->name],
+		    .code = err,
+		});
+}
+
+void sockeye__tftp_run_note_news(const struct sockeye__tftp_run *r,
+				 const struct sockeye__tftp_counters *before)
+{
+	const struct sockeye__tftp_counters *now = &r->x.count;
+
+	if (now->timeouts > before->timeouts)
+		sockeye__tftp_run_note(r, SOCKEYE__TFTP_NOTE_TIMEOUT, &r->wire.to.peer, NULL);
+	else if (now->gaps > before->gaps)
+		sockeye__tftp_run_note(r, SOCKEYE__TFTP_NOTE_GAP, &r->wire.to.peer, NULL);
+}

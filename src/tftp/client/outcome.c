@@ -1,0 +1,179 @@
+/* outcome.c: how a transfer of the client has ended (internal.h). */
+#include "tftp/client/internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#define TEXT_SHOWN 80 /* octets of a server's ERROR */
+
+static const char *op_of(const struct sockeye__tftp_run *r)
+{
+	static const char *const ops[] = {[SOCKEYE__TFTP_GET] = "get",
+					  [SOCKEYE__TFTP_PUT] = "put",
+					  [SOCKEYE__TFTP_PROBE] = "probe"};
+
+	return ops[r->job->way];
+}
+
+static void sum_up(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	struct sockeye__tftp_end *end = &r->end;
+
+	if (!end->peer_error)
+		end->code = r->x.error_text != NULL ? r->x.error_code : -1;
+	end->plain = r->plain;
+	end->options = r->x.options;
+	end->blksize = r->x.blksize;
+	end->window = r->x.window;
+	end->octets = sockeye__tftp_run_octets(r);
+	end->ns = now_ns - r->begun_ns;
+	end->count = r->x.count;
+	r->told = true;
+}
+
+void sockeye__tftp_run_fail(struct sockeye__tftp_run *r, const char *op, const char *address,
+			    int err, const char *detail, uint64_t now_ns)
+{
+	struct sockeye_fail *fail = &r->end.fail;
+
+	*fail = (struct sockeye_fail){.op = op ? op : op_of(r), .err = err};
+	snprintf(fail->address, sizeof fail->address, "%s",
+		 address && *address ? address : r->job->address);
+	if (detail)
+		snprintf(fail->detail, sizeof fail->detail, "%s", detail);
+	sum_up(r, now_ns);
+	r->over = true;
+}
+
+static void timed_out(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	char detail[sizeof r->end.fail.detail], name[80];
+
+	if (r->soft_err < 0) {
+		sockeye__tftp_run_fail(r, NULL, NULL, r->soft_err, "and no answer any more",
+				       now_ns);
+		return;
+	}
+	sockeye_sockaddr_print(&r->stranger, name, sizeof name);
+	if (r->known)
+		snprintf(detail, sizeof detail, "silence after %" PRIu64 " octets",
+			 sockeye__tftp_run_octets(r));
+	else if (r->strangers > 0)
+		snprintf(detail, sizeof detail, "but %s answered; --any-source takes that", name);
+	else
+		snprintf(detail, sizeof detail,
+			 "no answer; it comes from a new port, which a firewall may stop");
+	sockeye__tftp_run_fail(r, NULL, NULL, -ETIMEDOUT, detail, now_ns);
+}
+
+/* RFC 1350 5, RFC 2347 */
+static const char *const meanings[] = {
+    "not defined",         "file not found",    "access violation",
+    "disk full",           "illegal operation", "unknown transfer ID",
+    "file already exists", "no such user",      "option refused",
+};
+
+/* What a person can try about a request that is refused, where the server says no
+ * more than the number does, or (`anyway`) whatever it says: dnsmasq calls an
+ * upload an unsupported request. */
+static const struct {
+	int code;
+	bool put, anyway;
+	const char *text;
+} hints[] = {
+    {SOCKEYE__TFTP_NOT_FOUND, false, false, "names begin at the server's root; case counts"},
+    {SOCKEYE__TFTP_NOT_FOUND, true, false, "no such folder there, or it takes no new files"},
+    {SOCKEYE__TFTP_ACCESS, false, false, "many servers give only what everybody may read"},
+    {SOCKEYE__TFTP_ACCESS, true, false, "uploads are off there, or not for this folder or file"},
+    {SOCKEYE__TFTP_ILLEGAL, true, true, "it takes no uploads, it seems"},
+    {SOCKEYE__TFTP_EXISTS, true, false, "it replaces no files"},
+};
+
+static const char *hint_find(const struct sockeye__tftp_run *r, bool silent)
+{
+	for (size_t i = 0; i < sizeof hints / sizeof hints[0] && r->x.offering; i++)
+		if (hints[i].code == r->end.code && (silent || hints[i].anyway) &&
+		    hints[i].put == (r->job->way == SOCKEYE__TFTP_PUT))
+			return hints[i].text;
+	return NULL;
+}
+
+static bool says(const struct sockeye__tftp_end *end, const char *text)
+{
+	return strlen(text) == end->text_len &&
+	       strncasecmp(text, (const char *)end->text, end->text_len) == 0;
+}
+
+/* "error 2, access violation: \"not today\"", the meaning left out where the
+ * server says the same, or has a better word than that there is none. */
+static void refused(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	const struct sockeye__tftp_end *end = &r->end;
+	const char *text = (const char *)end->text, *meaning = "of no known meaning", *hint;
+	char detail[sizeof r->end.fail.detail];
+	int len = (int)(end->text_len < TEXT_SHOWN ? end->text_len : TEXT_SHOWN);
+	bool same;
+
+	if ((size_t)end->code < sizeof meanings / sizeof meanings[0])
+		meaning = meanings[end->code];
+	same = says(end, meaning);
+	hint = hint_find(r, same || len == 0 || says(end, "permission denied"));
+	same = same || (len > 0 && end->code == SOCKEYE__TFTP_UNDEFINED);
+	snprintf(detail, sizeof detail, "error %d%s%s%s%.*s%s%s%s", end->code, same ? "" : ", ",
+		 same ? "" : meaning, len > 0 ? ": \"" : "", len, text, len > 0 ? "\"" : "",
+		 hint ? "; " : "", hint ? hint : "");
+	sockeye__tftp_run_fail(r, NULL, NULL, SOCKEYE_E_PEER, detail, now_ns);
+}
+
+static void wrong_size(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	char detail[sizeof r->end.fail.detail];
+
+	snprintf(detail, sizeof detail, "%" PRIu64 " octets came, %" PRIu64 " were promised",
+		 r->x.r.octets, sockeye__tftp_run_size(r));
+	sockeye__tftp_run_fail(r, NULL, NULL, -EPROTO, detail, now_ns);
+}
+
+/* Whatever the machine has come to; a receiver that only repeats its last ACK is
+ * done, too. */
+void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	const char *detail = NULL;
+
+	if (r->told || r->x.result == SOCKEYE__TFTP_RUNNING || r->file.len > 0) {
+		r->over = r->over || (r->told && r->x.over);
+		return;
+	}
+	switch (r->x.result) {
+	case SOCKEYE__TFTP_TIMED_OUT:
+		timed_out(r, now_ns);
+		return;
+	case SOCKEYE__TFTP_PEER_ERROR:
+		refused(r, now_ns);
+		return;
+	case SOCKEYE__TFTP_WRONG_SIZE:
+		wrong_size(r, now_ns);
+		return;
+	case SOCKEYE__TFTP_LAST_ACK_MISSING:
+		sockeye__tftp_run_fail(r, NULL, NULL, -ETIMEDOUT,
+				       "all was sent, the end was not acknowledged", now_ns);
+		return;
+	case SOCKEYE__TFTP_BAD_OACK:
+		detail = "the server granted what was not asked";
+		break;
+	case SOCKEYE__TFTP_BAD_START:
+		detail = "the first block has number 0";
+		break;
+	case SOCKEYE__TFTP_TOO_LARGE:
+		detail = "file too large";
+		break;
+	default: /* done, or a probe's abort */
+		sum_up(r, now_ns);
+		r->over = r->x.over;
+		return;
+	}
+	sockeye__tftp_run_fail(r, NULL, NULL, -EPROTO, detail, now_ns);
+}

@@ -1,0 +1,480 @@
+/* transfer.c: one transfer of the client (internal.h). */
+#include "tftp/client/internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <sockeye/time.h>
+
+#define RECEIVES_MAX  64 /* of one before the others have their turn */
+#define STRANGERS_MAX 64 /* that are told they are wrong */
+
+static bool is_put(const struct sockeye__tftp_run *r)
+{
+	return r->job->way == SOCKEYE__TFTP_PUT;
+}
+
+uint64_t sockeye__tftp_run_octets(const struct sockeye__tftp_run *r)
+{
+	uint64_t sent;
+
+	if (!is_put(r))
+		return r->sink.octets;
+	if (!r->source_open)
+		return 0;
+	if (!r->source.has_size || r->source.netascii)
+		return r->source.taken;
+	sent = sockeye__tftp_acknowledged(&r->x);
+	return sent < r->source.size ? sent : r->source.size;
+}
+
+uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r)
+{
+	if (is_put(r))
+		return r->source.has_size ? r->source.size : 0;
+	return r->x.options.value[SOCKEYE__TFTP_TSIZE];
+}
+
+/* --- sending --- */
+
+static void ask(struct sockeye__tftp_run *r, uint64_t now_ns);
+
+/* Ends it with an ERROR to the server. */
+static void give_up(struct sockeye__tftp_run *r, uint16_t code, const char *text, uint64_t now_ns)
+{
+	bool of_source;
+
+	if (!r->asks)
+		return;
+	sockeye__tftp_abort(&r->x, code, text);
+	(void)sockeye__tftp_wire_flush(&r->wire, &r->x, &r->source, now_ns, r->scratch, &of_source);
+}
+
+static void local_failed(struct sockeye__tftp_run *r, const char *op, int err, uint64_t now_ns)
+{
+	bool full = err == -ENOSPC || err == -EDQUOT || err == -EFBIG;
+	const char *path = r->job->path ? r->job->path
+			   : is_put(r)  ? "standard input"
+					: "standard output";
+	const char *detail = NULL;
+
+	r->end.reader_left = !is_put(r) && (err == -EPIPE || err == -ECONNRESET);
+	give_up(r, full ? SOCKEYE__TFTP_DISK_FULL : SOCKEYE__TFTP_UNDEFINED,
+		full ? "disk full" : "client's file failed", now_ns);
+	if (err == -ENODATA)
+		detail = "it has become shorter";
+	else if (err == -ENXIO) /* of another kind; fifo(7) */
+		detail = is_put(r) ? "only files and FIFOs are sent" : "nobody reads that FIFO";
+	err = r->end.reader_left ? 0 : err == -ENODATA ? -EIO : err;
+	sockeye__tftp_run_fail(r, op, path, err, detail, now_ns);
+}
+
+/* The next of the server's addresses, if it may be better. */
+static bool next_name(struct sockeye__tftp_run *r, const struct sockeye_fail *fail)
+{
+	if (r->first.err == 0)
+		r->first = *fail;
+	if (r->name + 1 >= r->job->name_count)
+		return false;
+	sockeye__tftp_run_note_left(r, fail->err);
+	r->name++;
+	return true;
+}
+
+static void first_failed(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	const struct sockeye_fail *first = &r->first;
+
+	sockeye__tftp_run_fail(r, first->op, first->address, first->err, first->detail, now_ns);
+}
+
+static void wire_close(struct sockeye__tftp_run *r)
+{
+	if (r->wire.fd >= 0)
+		close(r->wire.fd);
+	r->wire.fd = -1;
+	r->asks = r->refused = false;
+}
+
+/* RFC 1122 4.2.3.9: of a path that worked, only a port that is gone is final. */
+static void net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns)
+{
+	struct sockeye_fail fail = {.err = err};
+
+	if (r->known) {
+		if (err == -ECONNREFUSED)
+			r->refused = true;
+		else
+			r->soft_err = err;
+		return;
+	}
+	if (r->told) {
+		r->over = true;
+		return;
+	}
+	if (err == -EACCES) /* udp(7) */
+		snprintf(fail.detail, sizeof fail.detail, "broadcast, or a route that forbids it");
+	if (next_name(r, &fail))
+		ask(r, now_ns);
+	else
+		first_failed(r, now_ns);
+}
+
+/* All that the server has said before its port was gone is heard; atftpd leaves
+ * as soon as it has acknowledged the last block. */
+static void server_gone(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	char detail[64];
+
+	if (r->told) {
+		r->over = true;
+		return;
+	}
+	snprintf(detail, sizeof detail, "the server left after %" PRIu64 " octets",
+		 sockeye__tftp_run_octets(r));
+	sockeye__tftp_run_fail(r, NULL, NULL, -ECONNREFUSED, detail, now_ns);
+}
+
+static int source_ready(struct sockeye__tftp_run *r)
+{
+	int err = 0;
+
+	if (!is_put(r) || r->x.offering || r->x.over)
+		return 0;
+	if (!r->source_open)
+		err = sockeye__tftp_source_open(&r->source, r->x.blksize, r->x.window);
+	r->source_open = err == 0;
+	return err == 0 ? sockeye__tftp_source_fill(&r->source, &r->x) : err;
+}
+
+/* All that is to be said now. */
+static void speak(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	bool of_source = true;
+	int err = source_ready(r);
+
+	if (err == 0)
+		err = sockeye__tftp_wire_flush(&r->wire, &r->x, &r->source, now_ns, r->scratch,
+					       &of_source);
+	if (err == 0)
+		return;
+	if (of_source)
+		local_failed(r, "read", err, now_ns);
+	else
+		net_failed(r, err, now_ns);
+}
+
+/* A request to the address that is tried now, or to the first that can be. */
+static void ask(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	struct sockeye_fail fail;
+	int err;
+
+	r->asked_times++;
+	do {
+		wire_close(r);
+		err = sockeye__tftp_run_ask(r, now_ns, &fail);
+	} while (err < 0 && next_name(r, &fail));
+	if (err < 0) {
+		first_failed(r, now_ns);
+		return;
+	}
+	sockeye__tftp_run_note(r, SOCKEYE__TFTP_NOTE_ASK, &r->wire.to.peer, NULL);
+	speak(r, now_ns);
+}
+
+/* One that is silent is left for the next. */
+static bool silent_left(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	bool silent = r->x.result == SOCKEYE__TFTP_TIMED_OUT || now_ns >= r->next_ns;
+
+	if (r->known || !silent || !next_name(r, &(struct sockeye_fail){.err = -ETIMEDOUT}))
+		return false;
+	ask(r, now_ns);
+	return true;
+}
+
+/* --- what comes --- */
+
+/* The file gets its name before the last ACK leaves. What a stream has not taken
+ * yet is ours: the server need not wait for that. */
+static void taken(struct sockeye__tftp_run *r, const struct sockeye__tftp_got *got, uint64_t now_ns)
+{
+	int err = sockeye__tftp_sink_put(&r->sink, got);
+
+	if (err == 0 && got->end)
+		err = sockeye__tftp_sink_end(&r->sink);
+	if (err == 0 && got->end)
+		err = sockeye__tftp_local_end(&r->file);
+	if (err == 0 && got->end)
+		err = sockeye__tftp_local_commit(&r->file);
+	if (err < 0)
+		local_failed(r, "write", err, now_ns);
+}
+
+static void error_keep(struct sockeye__tftp_run *r, const struct sockeye__tftp_got *got)
+{
+	struct sockeye__tftp_end *end = &r->end;
+
+	end->peer_error = true;
+	end->code = got->code;
+	end->text_len = got->text.len < sizeof end->text ? got->text.len : sizeof end->text;
+	for (size_t i = 0; i < end->text_len; i++)
+		end->text[i] = got->text.at[i];
+}
+
+/* RFC 2347: one that does not like the options may like the request without. */
+static bool asks_without(struct sockeye__tftp_run *r, uint16_t code, uint64_t now_ns)
+{
+	if (r->asked.has == 0 || !r->x.offering || r->job->way == SOCKEYE__TFTP_PROBE)
+		return false;
+	if (code != SOCKEYE__TFTP_OPTION_REFUSED && code != SOCKEYE__TFTP_UNDEFINED &&
+	    code != SOCKEYE__TFTP_ILLEGAL)
+		return false;
+	r->plain = true;
+	ask(r, now_ns);
+	return true;
+}
+
+/* The server's port is that of its first packet with a meaning (RFC 1350 4). */
+static void learn(struct sockeye__tftp_run *r, const struct sockeye_dgram *d,
+		  const struct sockeye__tftp_got *got)
+{
+	if (r->known || (r->x.offering && !r->x.over))
+		return;
+	r->known = true;
+	r->wire.to.peer = d->peer;
+	r->end.answered = true;
+	r->end.peer = d->peer;
+	sockeye__tftp_run_note(r, SOCKEYE__TFTP_NOTE_ANSWER, &d->peer, got);
+}
+
+static void packet(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, const uint8_t *at,
+		   size_t len, uint64_t now_ns)
+{
+	const struct sockeye__tftp_counters before = r->x.count;
+	struct sockeye__tftp_got got;
+
+	sockeye__tftp_datagram(&r->x, now_ns, at, len, &got);
+	learn(r, d, &got);
+	sockeye__tftp_run_note_news(r, &before);
+	if (r->x.result == SOCKEYE__TFTP_PEER_ERROR) {
+		if (asks_without(r, got.code, now_ns))
+			return;
+		error_keep(r, &got);
+	}
+	if (r->job->way == SOCKEYE__TFTP_PROBE && r->known) {
+		/* as UEFI has it after its size probe */
+		give_up(r,
+			r->x.options.has ? SOCKEYE__TFTP_OPTION_REFUSED : SOCKEYE__TFTP_UNDEFINED,
+			"only asked", now_ns);
+		return;
+	}
+	taken(r, &got, now_ns);
+}
+
+/* Of the address that was asked, what its first answer decides: the port, and the
+ * zone where none was given. */
+static void open_ends(struct sockeye_sockaddr *asked, const struct sockeye_sockaddr *peer)
+{
+	if (asked->u.sa.sa_family != AF_INET6) {
+		asked->u.in.sin_port = peer->u.in.sin_port;
+		return;
+	}
+	asked->u.in6.sin6_port = peer->u.in6.sin6_port;
+	if (asked->u.in6.sin6_scope_id == 0)
+		asked->u.in6.sin6_scope_id = peer->u.in6.sin6_scope_id;
+}
+
+static bool is_server(const struct sockeye__tftp_run *r, const struct sockeye_sockaddr *peer)
+{
+	struct sockeye_sockaddr asked = r->wire.to.peer;
+
+	if (!r->known && r->client->any_source)
+		return true;
+	if (!r->known && asked.u.sa.sa_family == peer->u.sa.sa_family)
+		open_ends(&asked, peer);
+	return sockeye_sockaddr_equal(&asked, peer);
+}
+
+static void stranger(struct sockeye__tftp_run *r, const struct sockeye_sockaddr *peer,
+		     const uint8_t *at, size_t len)
+{
+	if (r->strangers++ == 0) {
+		r->stranger = *peer;
+		sockeye__tftp_run_note(r, SOCKEYE__TFTP_NOTE_STRANGER, peer, NULL);
+	}
+	if (r->strangers <= STRANGERS_MAX)
+		sockeye__tftp_wire_reject(r->wire.fd, peer, at, len);
+}
+
+static void datagrams(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, size_t len,
+		      size_t segment, uint64_t now_ns)
+{
+	const struct sockeye__tftp *x = &r->x;
+	unsigned times = r->asked_times;
+
+	for (size_t at = 0; at < len || at == 0; at += segment) {
+		size_t piece = len - at < segment ? len - at : segment;
+
+		if (!is_server(r, &d->peer))
+			stranger(r, &d->peer, r->buf + at, piece);
+		else
+			packet(r, d, r->buf + at, piece, now_ns);
+		if (r->over || x->over || r->blocked || r->asked_times != times || segment == 0)
+			break;
+	}
+}
+
+/* Before their memory is used again. The ACK has left: while this is written,
+ * the next window is on its way. */
+static void octets_write(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	int err = r->over ? 0 : sockeye__tftp_sink_flush(&r->sink);
+
+	if (err < 0)
+		local_failed(r, "write", err, now_ns);
+	if (r->file.len > SOCKEYE__TFTP_LOCAL_FULL && r->x.result == SOCKEYE__TFTP_RUNNING)
+		r->blocked = true;
+}
+
+static void hear(struct sockeye__tftp_run *r)
+{
+	for (int i = 0; i < RECEIVES_MAX && !r->over && !r->blocked; i++) {
+		struct sockeye_dgram d;
+		size_t segment;
+		ssize_t n = sockeye__tftp_wire_recv(r->wire.fd, r->buf, &d, &segment);
+		uint64_t now_ns = sockeye_now().mono_ns;
+		int err;
+
+		if (n == -EAGAIN && r->refused)
+			server_gone(r, now_ns);
+		if (n == -EAGAIN)
+			return;
+		if (n < 0) {
+			err = sockeye__tftp_wire_error(r->wire.fd, &r->wire.to.peer);
+			if (err < 0)
+				net_failed(r, err, now_ns);
+			continue;
+		}
+		datagrams(r, &d, (size_t)n, segment, now_ns);
+		if (!r->over && !r->blocked)
+			speak(r, now_ns);
+		octets_write(r, now_ns);
+		if (!r->over && !r->blocked)
+			sockeye__tftp_run_finish(r, now_ns);
+	}
+}
+
+/* --- turns --- */
+
+void sockeye__tftp_run_begin(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	const struct sockeye__tftp_job *job = r->job;
+	int err = 0;
+
+	r->begun_ns = now_ns;
+	r->wire.fd = -1;
+	r->file.fd = -1;
+	if (is_put(r) && job->path)
+		err = sockeye__tftp_local_open(&r->file, job->path, &r->source);
+	else if (is_put(r))
+		sockeye__tftp_local_open_at(&r->file, job->fd, &r->source);
+	else if (job->way == SOCKEYE__TFTP_GET && job->path)
+		err = sockeye__tftp_local_create(&r->file, job->path, &r->sink);
+	else if (job->way == SOCKEYE__TFTP_GET)
+		sockeye__tftp_local_create_at(&r->file, job->fd, &r->sink);
+	r->source.netascii = r->sink.netascii = job->addr->netascii;
+	if (err < 0)
+		local_failed(r, "open", err, now_ns);
+	else if (!r->file.awaited)
+		ask(r, now_ns);
+}
+
+void sockeye__tftp_run_watch(const struct sockeye__tftp_run *r, struct pollfd *fds)
+{
+	bool hungry =
+	    r->file.awaited || (r->source_open && sockeye__tftp_source_hungry(&r->source, &r->x));
+
+	fds[SOCKEYE__RUN_NET] = (struct pollfd){r->blocked ? -1 : r->wire.fd, POLLIN, 0};
+	fds[SOCKEYE__RUN_LOCAL] = (struct pollfd){-1, hungry ? POLLIN : POLLOUT, 0};
+	if (r->file.stream.kind != SOCKEYE__LOCAL_NONE && (hungry || r->file.len > 0))
+		fds[SOCKEYE__RUN_LOCAL].fd = r->file.stream.fd;
+}
+
+uint64_t sockeye__tftp_run_deadline(const struct sockeye__tftp_run *r)
+{
+	if (r->blocked || !r->asks)
+		return 0;
+	return r->known || r->x.deadline_ns < r->next_ns ? r->x.deadline_ns : r->next_ns;
+}
+
+static void output_turn(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	int err = sockeye__tftp_local_drain(&r->file);
+
+	if (err < 0)
+		local_failed(r, "write", err, now_ns);
+	else if (r->file.len == 0)
+		r->blocked = false;
+}
+
+static void timer(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	const struct sockeye__tftp_counters before = r->x.count;
+
+	sockeye__tftp_timer(&r->x, now_ns);
+	if (silent_left(r, now_ns))
+		return;
+	if (!r->told)
+		sockeye__tftp_run_note_news(r, &before);
+	speak(r, now_ns);
+}
+
+/* While a stream was full nothing was heard, and no time went by: what waits in
+ * the socket comes before the timer. */
+void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fds, uint64_t now_ns)
+{
+	bool was_blocked = r->blocked;
+
+	if (fds[SOCKEYE__RUN_LOCAL].revents && r->file.awaited) {
+		r->file.awaited = false;
+		ask(r, now_ns);
+	} else if (fds[SOCKEYE__RUN_LOCAL].revents && is_put(r)) {
+		speak(r, now_ns);
+	} else if (fds[SOCKEYE__RUN_LOCAL].revents) {
+		output_turn(r, now_ns);
+	}
+	if (!r->over && !r->blocked && (fds[SOCKEYE__RUN_NET].revents || was_blocked))
+		hear(r);
+	if (r->over || r->blocked || !r->asks)
+		return;
+	if (sockeye__tftp_run_deadline(r) != 0 && now_ns >= sockeye__tftp_run_deadline(r))
+		timer(r, now_ns);
+	if (r->refused && !r->over)
+		hear(r);
+	if (!r->over)
+		sockeye__tftp_run_finish(r, now_ns);
+}
+
+void sockeye__tftp_run_stop(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	if (r->told) {
+		r->over = true;
+		return;
+	}
+	give_up(r, SOCKEYE__TFTP_UNDEFINED, "interrupted", now_ns);
+	sockeye__tftp_run_fail(r, NULL, NULL, -EINTR, NULL, now_ns);
+}
+
+void sockeye__tftp_run_close(struct sockeye__tftp_run *r)
+{
+	wire_close(r);
+	sockeye__tftp_source_close(&r->source);
+	sockeye__tftp_local_close(&r->file);
+	free(r->memory);
+	r->memory = NULL;
+}

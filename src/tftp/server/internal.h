@@ -1,0 +1,214 @@
+/*
+ * internal.h: what the files of the TFTP server share.
+ *
+ * server.c    open and close; a worker: its loop, its sockets, signals
+ * request.c   from a request to a transfer, or to an ERROR
+ * transfer.c   a transfer's life
+ * ports.c     the sockets of transfers
+ * peers.c     the transfers of a worker by their peers
+ * sandbox.c   what a worker may still touch
+ */
+#ifndef SOCKEYE_TFTP_SERVER_INTERNAL_H
+#define SOCKEYE_TFTP_SERVER_INTERNAL_H
+
+#include "serve/server.h"
+#include "serve/timers.h"
+#include "files/atomic_file.h"
+#include "tftp/server/map.h"
+#include "tftp/server/server.h"
+#include "tftp/sink.h"
+
+struct sockeye__tftp_shared { /* by all workers */
+	uint32_t transfers;
+	uint32_t of_worker[SOCKEYE__PROCESSES_MAX]; /* to give back when one dies */
+};
+
+struct sockeye__tftp_server {
+	struct sockeye__tftp_server_config config;
+	struct sockeye__tftp_store store;
+	struct sockeye__tftp_map *map;
+	struct sockeye__tftp_rules *policy;
+	struct sockeye__sources *sources;
+	struct sockeye__tftp_shared *shared;
+};
+
+/* What epoll tells of: the first member of what it is about. */
+enum sockeye__tftp_watch {
+	SOCKEYE__WATCH_STOP,
+	SOCKEYE__WATCH_SIGNALS,
+	SOCKEYE__WATCH_SITE,
+	SOCKEYE__WATCH_PORT,
+	SOCKEYE__WATCH_STRANGERS, /* at a transfer's port */
+	SOCKEYE__WATCH_TIMER,
+};
+
+struct sockeye__tftp_site {
+	enum sockeye__tftp_watch watch;
+	int fd;
+	struct sockeye_sockaddr name;
+};
+
+/* A socket for transfers, one after the other. */
+struct sockeye__tftp_port {
+	enum sockeye__tftp_watch watch;
+	enum sockeye__tftp_watch watch_strangers;
+	int fd;                             /* -1 once it is closed */
+	int strangers;                      /* for their packets, once fd is connected; -1 none */
+	struct sockeye__tftp_serving *user; /* whose it is now */
+	struct sockeye__peer local, peer;   /* the last one's */
+	uint64_t served;                    /* the ports of that peer's host, as a set */
+	uint64_t idle_ns;                   /* since when it is nobody's */
+	struct sockeye__tftp_port *prev, *next;
+};
+
+struct sockeye__tftp_upload { /* what only these have */
+	struct sockeye__newfile file;
+	struct sockeye__tftp_sink sink;
+	uint8_t *memory;
+	size_t memory_len;
+	bool committed;
+};
+
+/* Transfers that can go when their place is needed, the oldest first. */
+struct sockeye__tftp_row {
+	struct sockeye__tftp_serving *first, *last;
+};
+
+struct sockeye__tftp_serving {
+	struct sockeye__tftp_port *port; /* NULL: it uses its site's socket */
+	bool tuned;
+	bool rated; /* it has a place of its source's rate until it is confirmed */
+	bool reported;
+	bool settled;
+	bool closed; /* the memory goes once nobody looks at it any more */
+	struct sockeye__timer timer;
+	struct sockeye__tftp x;
+	struct sockeye__tftp_wire wire;
+	struct sockeye__tftp_source source; /* of a download */
+	struct sockeye__tftp_files *files;
+	struct sockeye__tftp_file *file;
+	struct sockeye__tftp_upload *upload;
+	struct sockeye__tftp_serving *next; /* of the same bucket, or to be freed */
+	struct sockeye__tftp_row *row;      /* it stands in; NULL none */
+	struct sockeye__tftp_serving *row_prev, *row_next;
+	struct sockeye__tftp_site *site;
+	uint64_t begun_ns;
+	const char *text; /* how it ended, where the machine does not know; NULL */
+	int err;
+	bool netascii;
+	uint16_t request_len, name_at; /* in octets[]: the request, then the file's name */
+	uint8_t octets[];
+};
+
+struct sockeye__tftp_worker {
+	struct sockeye__worker *w;
+	struct sockeye__tftp_server *server;
+	int epoll, signals, timer_fd;
+	enum sockeye__tftp_watch watch_stop, watch_signals, watch_timer;
+	uint64_t timer_ns; /* when timer_fd fires; 0 never */
+	uint64_t stop_ns;  /* when transfers that still run are ended; 0 not yet known */
+	bool stopping;
+	bool leaves; /* a worker that can reach the new root folder shall come */
+	uint64_t now_ns;
+	uint64_t seed;
+	uint32_t count;        /* transfers here */
+	uint64_t upload_bytes; /* memory of uploads, bounded */
+	uint64_t text_bytes;   /* and of texts that are converted */
+	struct sockeye__timers timers;
+	struct sockeye__tftp_serving **buckets;
+	struct sockeye__tftp_serving *dead;
+	struct sockeye__tftp_row unconfirmed; /* whose peers may not exist */
+	struct sockeye__tftp_row dallying;    /* uploads that only repeat an ACK */
+	struct {
+		struct sockeye__tftp_port *first, *last;
+		unsigned count;
+	} idle; /* ports */
+	struct sockeye__tftp_port *closed;
+	struct sockeye__tftp_site *sites;
+	size_t site_count;
+	struct sockeye__tftp_inbox inbox; /* of the sites */
+	uint8_t in[SOCKEYE__TFTP_WIRE_BYTES];
+	uint8_t out[SOCKEYE__TFTP_WIRE_BYTES];
+};
+
+/* How a transfer ends whose peer went on to the next. */
+#define SOCKEYE__TFTP_SUPERSEDED "the client began another one"
+
+/* --- request.c --- */
+void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
+			   const struct sockeye_dgram *from, const uint8_t *octets, size_t len);
+
+/* --- transfer.c --- */
+
+/* Takes over what is open in `s`; the first packets leave. */
+void sockeye__tftp_serving_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+				 const struct sockeye__tftp_config *config);
+void sockeye__tftp_serving_datagram(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+				    const uint8_t *octets, size_t len, size_t segment);
+/* Its own socket is readable, or has an error. */
+void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+void sockeye__tftp_serving_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+/* ICMP said that nobody is there. */
+void sockeye__tftp_serving_refused(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+				   int err);
+/* Ends it with an ERROR: the server stops. */
+void sockeye__tftp_serving_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+/* Ends it without a word to the peer. */
+void sockeye__tftp_serving_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+				const char *text);
+/* Closes what a transfer has open; it need not have begun. */
+void sockeye__tftp_serving_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+
+/* --- ports.c --- */
+
+/* A socket on an unguessable port of `local` for packets of `peer`: 0 or -errno. */
+int sockeye__tftp_port_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *local,
+			    const struct sockeye_sockaddr *peer, struct sockeye__tftp_port **out);
+/* Its user needs it no more; `as_new`: nothing was done to its socket. */
+void sockeye__tftp_port_leave(struct sockeye__tftp_worker *w, struct sockeye__tftp_port *p,
+			      bool as_new);
+/* Something came to it that is for nobody. */
+void sockeye__tftp_port_strangers(struct sockeye__tftp_worker *w,
+				  const struct sockeye__tftp_port *p);
+/* When the next one has been idle for too long; 0 never. */
+uint64_t sockeye__tftp_ports_due_ns(const struct sockeye__tftp_worker *w);
+/* Closes those, all when the server stops; behind each batch of events. */
+void sockeye__tftp_ports_tidy(struct sockeye__tftp_worker *w);
+
+/* --- peers.c --- */
+int sockeye__tftp_peers_open(struct sockeye__tftp_worker *w);
+/* Of several the latest, of which at most one is not confirmed. */
+struct sockeye__tftp_serving *sockeye__tftp_peers_find(const struct sockeye__tftp_worker *w,
+						       const struct sockeye_sockaddr *peer);
+void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+/* Ends the others of its peer. */
+void sockeye__tftp_peers_supersede(struct sockeye__tftp_worker *w,
+				   const struct sockeye__tftp_serving *s);
+void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+/* Calls it for each transfer, which it may end. */
+void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
+			      void (*call)(struct sockeye__tftp_worker *w,
+					   struct sockeye__tftp_serving *s));
+
+/* Puts it last in a row; the one it stood in before, if any, it leaves. */
+void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_serving *s);
+void sockeye__tftp_row_leave(struct sockeye__tftp_serving *s);
+
+/* A place among the transfers of all workers, and of the source's: false when
+ * there is none. Then others go that can: they only dally, or nobody has
+ * confirmed that they are not forged. */
+bool sockeye__tftp_admit(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+void sockeye__tftp_dismiss(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+
+/* One more request of a source that nobody has confirmed: false over its rate. */
+bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+void sockeye__tftp_rate_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+
+/* --- sandbox.c --- */
+
+/* From now on this process may touch nothing of the file system but the root
+ * folder and the rules' folders (landlock(7)). 0, or -errno where the kernel
+ * cannot. */
+int sockeye__tftp_sandbox(const struct sockeye__tftp_server *server);
+
+#endif

@@ -1,0 +1,386 @@
+/* map.c: taking a name through the rules (map.h). */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "tftp/server/map_internal.h"
+
+/* PCRE2 counts the steps of a match anew at each octet where one may begin, so
+ * MATCH_TOTAL is shared among these: some 50 ms, for at most COSTLY_MAX matches
+ * of a request. All others end within MATCH_CHEAP for each octet. */
+#define MATCH_CHEAP 1000
+#define MATCH_TOTAL 4000000
+#define COSTLY_MAX  4
+
+/* Rules that put something into a name, and start again, would make each of
+ * these matches longer than the one before. */
+#define RESTARTS_MAX 256
+
+/* A request on its way through the rules. */
+struct walk {
+	const struct sockeye__tftp_map *map;
+	unsigned for_whom; /* flags of rules that are for others */
+	uint8_t client[16];
+	size_t client_len;
+	unsigned steps, costly;
+	const struct sockeye__tftp_map_watch *watch;
+	struct sockeye__tftp_mapped *out; /* has the name as it is now */
+	size_t len;                       /* of the name */
+};
+
+/* What is put together: a new name, or the text of a refusal. */
+struct piece {
+	char *at;
+	size_t len, cap;
+	char to_case; /* U, L, or E for neither */
+	bool cut;
+};
+
+static char upper(char c)
+{
+	return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
+}
+
+static char lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+static void put(struct piece *to, const char *at, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (to->len + 1 == to->cap) {
+			to->cut = true;
+			return;
+		}
+		to->at[to->len++] = to->to_case == 'U'   ? upper(at[i])
+				    : to->to_case == 'L' ? lower(at[i])
+							 : at[i];
+	}
+}
+
+/* The name as it was before this rule, from `from` to `to`, in its own case. */
+static void put_name(struct piece *to, const struct walk *w, size_t from, size_t end)
+{
+	to->to_case = 'E';
+	put(to, w->out->name + from, end - from);
+}
+
+static void put_client(struct piece *to, const struct walk *w)
+{
+	char text[INET6_ADDRSTRLEN] = "";
+
+	if (w->client_len > 0)
+		inet_ntop(w->client_len == 4 ? AF_INET : AF_INET6, w->client, text, sizeof text);
+	put(to, text, strlen(text));
+}
+
+/* As PXELINUX asks: C0A8025B. */
+static void put_client_hex(struct piece *to, const struct walk *w)
+{
+	char text[3];
+
+	for (size_t i = 0; i < w->client_len; i++) {
+		snprintf(text, sizeof text, "%02X", w->client[i]);
+		put(to, text, 2);
+	}
+}
+
+static void put_group(struct piece *to, const struct walk *w, unsigned group, bool whole)
+{
+	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(w->map->match) + 2 * (size_t)group;
+
+	if (whole)
+		put(to, w->out->name, group == 0 ? w->len : 0);
+	else if (at[0] != PCRE2_UNSET)
+		put(to, w->out->name + at[0], at[1] - at[0]);
+}
+
+/* The replacement of a rule that applied; what it may hold was seen to when it
+ * was read. */
+static void put_replacement(struct piece *to, const struct walk *w,
+			    const struct sockeye__map_rule *rule)
+{
+	const struct sockeye__rules_word *word = &rule->replacement;
+
+	to->to_case = 'E';
+	for (size_t i = 0; i < word->len; i++) {
+		char c = word->at[i];
+
+		if (c != '\\') {
+			put(to, &c, 1);
+			continue;
+		}
+		c = word->at[++i];
+		if (c >= '0' && c <= '9')
+			put_group(to, w, (unsigned)(c - '0'), rule->flags & SOCKEYE__MAP_NOT);
+		else if (c == 'i')
+			put_client(to, w);
+		else if (c == 'x')
+			put_client_hex(to, w);
+		else if (c == 'U' || c == 'L' || c == 'E')
+			to->to_case = c;
+		else
+			put(to, &c, 1);
+	}
+}
+
+static int match_error(int rc)
+{
+	switch (rc) {
+	case PCRE2_ERROR_MATCHLIMIT:
+	case PCRE2_ERROR_DEPTHLIMIT:
+	case PCRE2_ERROR_HEAPLIMIT:
+		return -ETIME;
+	case PCRE2_ERROR_NOMEMORY:
+		return -ENOMEM;
+	default:
+		return -EBADMSG;
+	}
+}
+
+/* 1, 0, or negative. Groups that the pattern has not are unset. */
+static int match(struct walk *w, const struct sockeye__map_rule *rule, size_t from,
+		 uint32_t options)
+{
+	const struct sockeye__tftp_map *map = w->map;
+	PCRE2_SPTR name = (PCRE2_SPTR)w->out->name;
+	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(map->match);
+	int rc;
+
+	if (w->steps++ == SOCKEYE__TFTP_MAP_STEPS)
+		return -ELOOP;
+	pcre2_set_match_limit(map->limits, MATCH_CHEAP);
+	rc = pcre2_match(rule->code, name, w->len, from, options, map->match, map->limits);
+	if (rc == PCRE2_ERROR_MATCHLIMIT && w->costly < COSTLY_MAX) {
+		w->costly++;
+		pcre2_set_match_limit(map->limits, (uint32_t)(MATCH_TOTAL / (w->len + 1)));
+		rc = pcre2_match(rule->code, name, w->len, from, options, map->match, map->limits);
+	}
+	if (rc == PCRE2_ERROR_NOMATCH)
+		return 0;
+	if (rc < 0)
+		return match_error(rc);
+	/* \K can move the beginning of a match to where the next one finds it again. */
+	return at[0] < from || at[1] < at[0] ? -EBADMSG : 1;
+}
+
+/* The match behind [start, end). An empty one is not found twice. */
+static int match_again(struct walk *w, const struct sockeye__map_rule *rule, size_t start,
+		       size_t end)
+{
+	int rc;
+
+	if (start < end)
+		return match(w, rule, end, 0);
+	rc = match(w, rule, end, PCRE2_NOTEMPTY_ATSTART | PCRE2_ANCHORED);
+	if (rc != 0 || end == w->len)
+		return rc;
+	return match(w, rule, end + 1, 0);
+}
+
+static int name_set(struct walk *w, const struct piece *made)
+{
+	if (made->cut)
+		return -ENAMETOOLONG;
+	memcpy(w->out->name, made->at, made->len);
+	w->out->name[made->len] = '\0';
+	w->len = made->len;
+	return 0;
+}
+
+/* The first match is where PCRE2 has it. */
+static int rewrite(struct walk *w, const struct sockeye__map_rule *rule)
+{
+	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(w->map->match);
+	char name[sizeof w->out->name];
+	struct piece made = {.at = name, .cap = sizeof name};
+	size_t done = 0;
+	int rc;
+
+	if (rule->flags & SOCKEYE__MAP_NOT) {
+		put_replacement(&made, w, rule);
+		return name_set(w, &made);
+	}
+	do {
+		size_t start = at[0], end = at[1];
+
+		put_name(&made, w, done, start);
+		put_replacement(&made, w, rule);
+		done = end;
+		rc = rule->flags & SOCKEYE__MAP_EVERY ? match_again(w, rule, start, end) : 0;
+	} while (rc > 0 && !made.cut);
+	put_name(&made, w, done, w->len);
+	return rc < 0 ? rc : name_set(w, &made);
+}
+
+static void deny(struct walk *w, const struct sockeye__map_rule *rule)
+{
+	struct piece made = {.at = w->out->text, .cap = sizeof w->out->text};
+
+	put_replacement(&made, w, rule);
+	made.at[made.len] = '\0';
+	w->out->denied = true;
+}
+
+/* One of enum sockeye__tftp_map_fate, or negative. */
+static int rule_apply(struct walk *w, const struct sockeye__map_rule *rule)
+{
+	int rc;
+
+	if (rule->flags & w->for_whom)
+		return SOCKEYE__TFTP_MAP_OTHERS;
+	rc = match(w, rule, 0, 0);
+	if (rc < 0)
+		return rc;
+	if ((rc == 0) != ((rule->flags & SOCKEYE__MAP_NOT) != 0))
+		return SOCKEYE__TFTP_MAP_NO;
+	w->out->rule = rule->line;
+	if (rule->flags & SOCKEYE__MAP_REWRITE)
+		rc = rewrite(w, rule);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < w->len && (rule->flags & SOCKEYE__MAP_FOLD); i++)
+		w->out->name[i] = lower(w->out->name[i]);
+	if (rule->flags & SOCKEYE__MAP_DENY) {
+		deny(w, rule);
+		return SOCKEYE__TFTP_MAP_DENIES;
+	}
+	if (rule->flags & SOCKEYE__MAP_STOP)
+		return SOCKEYE__TFTP_MAP_STOPS;
+	return rule->flags & SOCKEYE__MAP_RESTART ? SOCKEYE__TFTP_MAP_RESTARTS
+						  : SOCKEYE__TFTP_MAP_GOES_ON;
+}
+
+static void tell(const struct walk *w, const struct sockeye__map_rule *rule, int fate)
+{
+	struct sockeye__tftp_map_step step = {
+	    .line = rule->line,
+	    .rule = rule->source.at,
+	    .rule_len = rule->source.len,
+	    .fate = (enum sockeye__tftp_map_fate)fate,
+	    .name = w->out->name,
+	};
+
+	if (w->watch != NULL)
+		w->watch->step(w->watch->arg, &step);
+}
+
+static int fail(struct sockeye__tftp_mapped *out, unsigned line, int err)
+{
+	static const struct {
+		int err;
+		const char *why;
+	} reasons[] = {
+	    {-EINVAL, "no name"},
+	    {-EACCES, "name leads out of its folder"},
+	    {-ENAMETOOLONG, "name too long"},
+	    {-ELOOP, "rules go round in circles"},
+	    {-ETIME, "pattern takes too long for this name"},
+	    {-ENOMEM, "out of memory"},
+	    {-EBADMSG, "pattern cannot be matched"},
+	};
+
+	if (line)
+		out->rule = line;
+	for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++)
+		if (reasons[i].err == err)
+			snprintf(out->text, sizeof out->text, "%s", reasons[i].why);
+	return err;
+}
+
+static int walk(struct walk *w)
+{
+	const struct sockeye__tftp_map *map = w->map;
+	unsigned restarts = 0;
+	size_t i = 0;
+
+	while (i < map->count) {
+		const struct sockeye__map_rule *rule = &map->rules[i];
+		int fate = rule_apply(w, rule);
+
+		if (fate == SOCKEYE__TFTP_MAP_RESTARTS && restarts++ == RESTARTS_MAX)
+			fate = -ELOOP;
+		if (fate < 0)
+			return fail(w->out, rule->line, fate);
+		tell(w, rule, fate);
+		if (fate == SOCKEYE__TFTP_MAP_STOPS || fate == SOCKEYE__TFTP_MAP_DENIES)
+			return 0;
+		i = fate == SOCKEYE__TFTP_MAP_RESTARTS ? 0 : i + 1;
+	}
+	return 0;
+}
+
+static int apply(const struct sockeye__tftp_map *map, const struct sockeye_sockaddr *client,
+		 bool upload, const struct sockeye__tftp_map_watch *watch,
+		 struct sockeye__tftp_mapped *out)
+{
+	struct walk w = {.map = map, .watch = watch, .out = out, .len = strlen(out->name)};
+
+	w.client_len = sockeye__rules_client(client, w.client);
+	w.for_whom = upload ? SOCKEYE__MAP_GETS : SOCKEYE__MAP_PUTS;
+	if (w.client_len != 4)
+		w.for_whom |= SOCKEYE__MAP_IPV4;
+	if (w.client_len != 16)
+		w.for_whom |= SOCKEYE__MAP_IPV6;
+	return walk(&w);
+}
+
+int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
+			    const struct sockeye_sockaddr *client, bool upload, const char *name,
+			    struct sockeye__tftp_mapped *out)
+{
+	size_t len = strlen(name);
+
+	*out = (struct sockeye__tftp_mapped){0};
+	if (len >= sizeof out->name)
+		return fail(out, 0, -ENAMETOOLONG);
+	memcpy(out->name, name, len);
+	return apply(map, client, upload, NULL, out);
+}
+
+static int clean(struct sockeye__octets name, const struct sockeye__tftp_name_rules *rules,
+		 struct sockeye__tftp_mapped *out)
+{
+	char cleaned[sizeof out->name];
+	ssize_t len = sockeye__tftp_name_clean(name, rules, cleaned, sizeof cleaned);
+
+	if (len < 0)
+		return fail(out, 0, (int)len);
+	memcpy(out->name, cleaned, (size_t)len + 1);
+	return 0;
+}
+
+/* Rules may have made one of backslashes, in front of which others put a folder
+ * for the client: to follow it would lead out of that. */
+static bool has_up(const char *name)
+{
+	for (const char *p = name; (p = strstr(p, "..")) != NULL; p++)
+		if ((p == name || p[-1] == '/') && (p[2] == '\0' || p[2] == '/'))
+			return true;
+	return false;
+}
+
+int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
+			      const struct sockeye__tftp_name_rules *rules,
+			      const struct sockeye_sockaddr *client, bool upload,
+			      struct sockeye__octets name,
+			      const struct sockeye__tftp_map_watch *watch,
+			      struct sockeye__tftp_mapped *out)
+{
+	static const struct sockeye__tftp_name_rules as_meant;
+	int err;
+
+	*out = (struct sockeye__tftp_mapped){0};
+	err = clean(name, rules, out);
+	if (err < 0 || map == NULL)
+		return err;
+	err = apply(map, client, upload, watch, out);
+	if (err < 0 || out->denied)
+		return err;
+	if (has_up(out->name))
+		return fail(out, 0, -EACCES);
+	name = (struct sockeye__octets){(const uint8_t *)out->name, strlen(out->name)};
+	return clean(name, &as_meant, out);
+}

@@ -1,0 +1,43 @@
+/* map_internal.h: what the two halves of the map share: rules as they are kept. */
+#ifndef SOCKEYE_TFTP_SERVER_MAP_INTERNAL_H
+#define SOCKEYE_TFTP_SERVER_MAP_INTERNAL_H
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "tftp/server/map.h"
+
+enum {
+	SOCKEYE__MAP_REWRITE = 1 << 0,
+	SOCKEYE__MAP_EVERY = 1 << 1,
+	SOCKEYE__MAP_ANY_CASE = 1 << 2,
+	SOCKEYE__MAP_STOP = 1 << 3,
+	SOCKEYE__MAP_RESTART = 1 << 4,
+	SOCKEYE__MAP_DENY = 1 << 5,
+	SOCKEYE__MAP_FOLD = 1 << 6,
+	SOCKEYE__MAP_NOT = 1 << 7,
+	SOCKEYE__MAP_GETS = 1 << 8,
+	SOCKEYE__MAP_PUTS = 1 << 9,
+	SOCKEYE__MAP_IPV4 = 1 << 10,
+	SOCKEYE__MAP_IPV6 = 1 << 11,
+	SOCKEYE__MAP_SLASH = 1 << 12, /* no letter: it only matches what begins with a slash */
+};
+
+#define SOCKEYE__MAP_LETTERS "rgiesal~GP46" /* in that order */
+
+struct sockeye__map_rule {
+	unsigned line;
+	unsigned flags;
+	pcre2_code *code;
+	struct sockeye__rules_word source, replacement; /* into the map's text */
+};
+
+struct sockeye__tftp_map {
+	char *text;
+	struct sockeye__map_rule *rules;
+	size_t count;
+	pcre2_match_context *limits;
+	pcre2_match_data *match;
+};
+
+#endif

@@ -1,0 +1,288 @@
+/* map_parse.c: reading a map, and saying what is wrong with it (map.h). */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockeye/text.h>
+
+#include "tftp/server/map_internal.h"
+
+#define GROUPS    10    /* \0 to \9 */
+#define DEPTH_MAX 20000 /* of a match: steps inside of steps, */
+#define HEAP_MAX  2048  /* and the KiB for them */
+
+#define SHOWN 20
+
+/* The last octets of what was read, made fit to be shown. */
+struct shown {
+	char text[4 * SHOWN + 1];
+};
+
+static struct shown shown(const char *at, size_t len)
+{
+	size_t skipped = len > SHOWN ? len - SHOWN : 0;
+	struct shown s;
+
+	sockeye_escape(at + skipped, len - skipped, s.text, sizeof s.text);
+	return s;
+}
+
+/* Pairs of flags that make no sense together. */
+static const char exclusive[][3] = {"es", "GP", "46", "g~", "ar", "al", "as", "ae"};
+
+static int flags_check(const struct sockeye__rules_lines *lines, unsigned flags)
+{
+	for (size_t i = 0; i < sizeof exclusive / sizeof *exclusive; i++) {
+		const char *pair = exclusive[i];
+		unsigned a = 1u << (strchr(SOCKEYE__MAP_LETTERS, pair[0]) - SOCKEYE__MAP_LETTERS);
+		unsigned b = 1u << (strchr(SOCKEYE__MAP_LETTERS, pair[1]) - SOCKEYE__MAP_LETTERS);
+
+		if ((flags & a) && (flags & b))
+			return sockeye__rules_fail(lines, "flags %c and %c exclude each other",
+						   pair[0], pair[1]);
+	}
+	if ((flags & SOCKEYE__MAP_EVERY) && !(flags & SOCKEYE__MAP_REWRITE))
+		return sockeye__rules_fail(lines, "flag g without r: nothing to repeat");
+	if ((flags & SOCKEYE__MAP_RESTART) && !(flags & (SOCKEYE__MAP_REWRITE | SOCKEYE__MAP_FOLD)))
+		return sockeye__rules_fail(lines, "flag s without r or l: would never end");
+	if (!(flags &
+	      (SOCKEYE__MAP_REWRITE | SOCKEYE__MAP_FOLD | SOCKEYE__MAP_DENY | SOCKEYE__MAP_STOP)))
+		return sockeye__rules_fail(lines,
+					   "flags that do nothing: one of r, l, a, e is needed");
+	return 0;
+}
+
+static int flags_parse(const struct sockeye__rules_lines *lines, struct sockeye__rules_word word,
+		       unsigned *out)
+{
+	unsigned flags = 0;
+
+	for (size_t i = 0; i < word.len; i++) {
+		const char *letter = strchr(SOCKEYE__MAP_LETTERS, word.at[i]);
+		unsigned bit;
+
+		if (letter == NULL)
+			return sockeye__rules_fail(
+			    lines, "unknown flag '%s' (there are r g i e s a l ~ G P 4 6)",
+			    shown(word.at + i, 1).text);
+		bit = 1u << (letter - SOCKEYE__MAP_LETTERS);
+		if (flags & bit)
+			return sockeye__rules_fail(lines, "flag %c twice", *letter);
+		flags |= bit;
+	}
+	*out = flags;
+	return flags_check(lines, flags);
+}
+
+/* Whether a pattern may begin with a look ahead: up to PCRE2 10.44, what it then
+ * knows of the first octet and of the last makes it miss matches
+ * (github.com/PCRE2Project/pcre2/pull/444), and a rule to deny is passed by. */
+static bool may_look_ahead(struct sockeye__rules_word word)
+{
+	return memmem(word.at, word.len, "(?=", 3) != NULL ||
+	       memmem(word.at, word.len, "(?*", 3) != NULL ||
+	       memmem(word.at, word.len, "(*", 2) != NULL;
+}
+
+static int pattern_compile(const struct sockeye__rules_lines *lines,
+			   struct sockeye__rules_word word, struct sockeye__map_rule *rule)
+{
+	/* Names are octets; a dot is any of them, and a $ not before a LF: who
+	 * writes a rule to keep something out does not think of either. NEVER_UTF
+	 * is against (*UTF) in a pattern. */
+	uint32_t options = PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;
+	PCRE2_SIZE at;
+	PCRE2_UCHAR why[100];
+	int err;
+
+	if (rule->flags & SOCKEYE__MAP_ANY_CASE)
+		options |= PCRE2_CASELESS;
+	if (may_look_ahead(word))
+		options |= PCRE2_NO_START_OPTIMIZE;
+	rule->code = pcre2_compile((PCRE2_SPTR)word.at, word.len, options, &err, &at, NULL);
+	if (rule->code != NULL)
+		return 0;
+	if (err == PCRE2_ERROR_HEAP_FAILED)
+		return -ENOMEM;
+	pcre2_get_error_message(err, why, sizeof why);
+	if (at == 0)
+		return sockeye__rules_fail(lines, "pattern: %s", (const char *)why);
+	return sockeye__rules_fail(lines, "pattern: %s (behind '%s')", (const char *)why,
+				   shown(word.at, at).text);
+}
+
+/* What may follow a backslash. Punctuation stands for itself. */
+static int escape_check(const struct sockeye__rules_lines *lines,
+			const struct sockeye__map_rule *rule, char c, unsigned groups)
+{
+	if (c >= '0' && c <= '9') {
+		if (c != '0' && (rule->flags & SOCKEYE__MAP_NOT))
+			return sockeye__rules_fail(lines, "\\%c with flag ~: nothing has matched",
+						   c);
+		if ((unsigned)(c - '0') > groups)
+			return sockeye__rules_fail(lines, "\\%c: the pattern has %u group%s", c,
+						   groups, &"s"[groups == 1]);
+		return 0;
+	}
+	if (strchr("ixULE", c) != NULL)
+		return 0;
+	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80)
+		return sockeye__rules_fail(
+		    lines,
+		    "'\\%s' in a replacement (there are \\0 to \\9 \\i \\x \\U \\L \\E \\\\)",
+		    shown(&c, 1).text);
+	return 0;
+}
+
+static int replacement_check(const struct sockeye__rules_lines *lines,
+			     const struct sockeye__map_rule *rule)
+{
+	const struct sockeye__rules_word *word = &rule->replacement;
+	uint32_t groups = 0;
+	int err = 0;
+
+	if (word->at == NULL)
+		return 0;
+	if (!(rule->flags & (SOCKEYE__MAP_REWRITE | SOCKEYE__MAP_DENY)))
+		return sockeye__rules_fail(lines, "a replacement without flag r or a");
+	pcre2_pattern_info(rule->code, PCRE2_INFO_CAPTURECOUNT, &groups);
+	for (size_t i = 0; i < word->len && err == 0; i++) {
+		if (word->at[i] != '\\')
+			continue;
+		if (++i == word->len)
+			return sockeye__rules_fail(lines, "a single \\ ends the replacement");
+		err = escape_check(lines, rule, word->at[i], groups);
+	}
+	return err;
+}
+
+/* ^/ and no way around it. */
+static bool wants_slash(struct sockeye__rules_word word)
+{
+	if (word.len < 2 || memcmp(word.at, "^/", 2) != 0 || memchr(word.at, '|', word.len))
+		return false;
+	return word.len == 2 || strchr("?*{", word.at[2]) == NULL;
+}
+
+/* Names have no slash at their beginning until a rule has put one there. Maps of
+ * tftp-hpa count on it; what they deny would be served. */
+static int slashes_check(const struct sockeye__tftp_map *map, struct sockeye__rules_lines *lines)
+{
+	unsigned before = 0;
+
+	for (size_t i = 0; i < map->count; i++)
+		before |= map->rules[i].flags & SOCKEYE__MAP_RESTART;
+	for (size_t i = 0; i < map->count; i++) {
+		const struct sockeye__map_rule *rule = &map->rules[i];
+
+		if (before == 0 && (rule->flags & SOCKEYE__MAP_SLASH)) {
+			lines->line = rule->line;
+			return sockeye__rules_fail(
+			    lines, "^/ never matches: names have no slash at their beginning");
+		}
+		before |= rule->flags & SOCKEYE__MAP_REWRITE;
+	}
+	return 0;
+}
+
+static int rule_parse(const struct sockeye__rules_lines *lines,
+		      const struct sockeye__rules_word *words, int count,
+		      struct sockeye__map_rule *rule)
+{
+	const char *end = words[count - 1].at + words[count - 1].len;
+	int err;
+
+	if (*end == '"')
+		end++;
+	*rule = (struct sockeye__map_rule){.line = lines->line};
+	rule->source = (struct sockeye__rules_word){words[0].at, (size_t)(end - words[0].at)};
+	err = flags_parse(lines, words[0], &rule->flags);
+	if (err < 0)
+		return err;
+	if (count < 2)
+		return sockeye__rules_fail(lines, "no pattern");
+	if (count > 2)
+		rule->replacement = words[2];
+	rule->flags |= wants_slash(words[1]) ? SOCKEYE__MAP_SLASH : 0;
+	err = pattern_compile(lines, words[1], rule);
+	return err < 0 ? err : replacement_check(lines, rule);
+}
+
+static int rules_parse(struct sockeye__tftp_map *map, struct sockeye__rules_lines *lines)
+{
+	struct sockeye__rules_word words[3];
+	int count, err;
+
+	while ((count = sockeye__rules_next(lines, words, 3)) > 0) {
+		/* counted even if it fails, so that its pattern is freed */
+		err = rule_parse(lines, words, count, &map->rules[map->count++]);
+		if (err < 0)
+			return err;
+	}
+	return count < 0 ? count : slashes_check(map, lines);
+}
+
+int sockeye__tftp_map_parse(const char *text, size_t len, struct sockeye__tftp_map **out,
+			    struct sockeye__rules_error *error)
+{
+	struct sockeye__tftp_map *map = calloc(1, sizeof *map);
+	struct sockeye__rules_lines lines;
+	size_t most;
+	int err = -ENOMEM;
+
+	if (map == NULL)
+		return err;
+	map->text = sockeye__rules_begin(&lines, text, len, error, &most);
+	map->rules = map->text != NULL ? calloc(most, sizeof *map->rules) : NULL;
+	map->limits = pcre2_match_context_create(NULL);
+	map->match = pcre2_match_data_create(GROUPS, NULL);
+	if (map->rules != NULL && map->limits != NULL && map->match != NULL) {
+		pcre2_set_depth_limit(map->limits, DEPTH_MAX);
+		pcre2_set_heap_limit(map->limits, HEAP_MAX);
+		err = rules_parse(map, &lines);
+	}
+	if (err < 0) {
+		sockeye__tftp_map_free(map);
+		return err;
+	}
+	*out = map;
+	return 0;
+}
+
+int sockeye__tftp_map_open(const char *path, struct sockeye__tftp_map **out,
+			   struct sockeye_fail *fail)
+{
+	struct sockeye__rules_error error = {0};
+	char *text = NULL;
+	size_t len;
+	int err;
+
+	if (path == NULL) {
+		*out = NULL;
+		return 0;
+	}
+	err = sockeye__rules_file_read(path, AT_FDCWD, &text, &len);
+	if (err == 0)
+		err = sockeye__tftp_map_parse(text, len, out, &error);
+	free(text);
+	return err < 0 ? sockeye__rules_file_fail(fail, path, err, &error) : 0;
+}
+
+size_t sockeye__tftp_map_count(const struct sockeye__tftp_map *map)
+{
+	return map != NULL ? map->count : 0;
+}
+
+void sockeye__tftp_map_free(struct sockeye__tftp_map *map)
+{
+	if (map == NULL)
+		return;
+	for (size_t i = 0; i < map->count; i++)
+		pcre2_code_free(map->rules[i].code);
+	pcre2_match_data_free(map->match);
+	pcre2_match_context_free(map->limits);
+	free(map->rules);
+	free(map->text);
+	free(map);
+}

@@ -1,0 +1,444 @@
+/* policy.c: reading a policy and asking it (policy.h). */
+#include "tftp/server/policy.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockeye/text.h>
+
+#include "proto/addr_parts.h"
+
+#define WORDS 8
+
+enum {
+	NAME = 1 << 0,
+	BLKSIZE = 1 << 1,
+	WINDOW = 1 << 2,
+	REFUSE = 1 << 3,
+	DENY = 1 << 4,
+	DEFAULT = 1 << 5,
+};
+
+struct rule {
+	unsigned line;
+	unsigned has;    /* of the above */
+	uint8_t net[16]; /* whom it is for: net_len of 4 or 16 octets, 0 for all */
+	uint8_t net_len, net_bits;
+	const char *glob; /* NAME; in the text */
+	struct sockeye__tftp_terms terms;
+};
+
+struct sockeye__tftp_rules {
+	char *text;
+	struct rule *rules;
+	size_t count;
+};
+
+/* A word of the file made fit to be shown. */
+struct shown {
+	char text[64];
+};
+
+static struct shown shown(struct sockeye__rules_word word)
+{
+	struct shown s;
+
+	sockeye_escape(word.at, word.len, s.text, sizeof s.text);
+	return s;
+}
+
+static int number_parse(struct sockeye__rules_word word, unsigned min, unsigned max, unsigned *out)
+{
+	uint64_t v;
+	int err = sockeye__number_parse((struct sockeye__slice){word.at, word.len}, 10, max, &v);
+
+	if (err < 0 || v < min)
+		return err < 0 ? err : -ERANGE;
+	*out = (unsigned)v;
+	return 0;
+}
+
+/* Clears the bits behind the prefix; whether all were clear. */
+static bool net_mask(struct rule *rule)
+{
+	bool clear = true;
+
+	for (unsigned i = 0; i < rule->net_len; i++) {
+		unsigned bits = rule->net_bits > 8 * i ? rule->net_bits - 8 * i : 0;
+		unsigned mask = bits >= 8 ? 0xff : (0xff00u >> bits) & 0xff;
+
+		clear = clear && (rule->net[i] & ~mask) == 0;
+		rule->net[i] = (uint8_t)(rule->net[i] & mask);
+	}
+	return clear;
+}
+
+/* ::ffff:192.0.2.0/120 is 192.0.2.0/24: clients are matched as IPv4. */
+static void net_unmap(struct rule *rule)
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	if (rule->net_len != 16 || rule->net_bits < 96 || memcmp(rule->net, mapped, 12) != 0)
+		return;
+	memmove(rule->net, rule->net + 12, 4);
+	rule->net_len = 4;
+	rule->net_bits = (uint8_t)(rule->net_bits - 96);
+}
+
+static int who_parse(const struct sockeye__rules_lines *lines, struct sockeye__rules_word word,
+		     struct rule *rule)
+{
+	const char *slash = memchr(word.at, '/', word.len);
+	size_t host_len = slash ? (size_t)(slash - word.at) : word.len;
+	char host[INET6_ADDRSTRLEN] = "";
+	unsigned bits;
+
+	if (sockeye__rules_word_is(word, "*"))
+		return 0;
+	if (host_len < sizeof host)
+		memcpy(host, word.at, host_len);
+	if (inet_pton(AF_INET, host, rule->net) == 1)
+		rule->net_len = 4;
+	else if (inet_pton(AF_INET6, host, rule->net) == 1)
+		rule->net_len = 16;
+	else
+		return sockeye__rules_fail(lines, "'%s' is no address, no prefix and no *",
+					   shown(word).text);
+	bits = 8u * rule->net_len;
+	if (slash && number_parse((struct sockeye__rules_word){slash + 1, word.len - host_len - 1},
+				  0, bits, &bits) < 0)
+		return sockeye__rules_fail(lines, "'%s': a prefix has 0 to %u bits",
+					   shown(word).text, bits);
+	rule->net_bits = (uint8_t)bits;
+	if (!net_mask(rule)) {
+		inet_ntop(rule->net_len == 4 ? AF_INET : AF_INET6, rule->net, host, sizeof host);
+		return sockeye__rules_fail(lines, "'%s' has bits behind its prefix: write %s/%u",
+					   shown(word).text, host, bits);
+	}
+	net_unmap(rule);
+	return 0;
+}
+
+int sockeye__tftp_blksize_parse(const char *text, size_t len, uint16_t *out_blksize, bool *out_mtu)
+{
+	struct sockeye__rules_word word = {text, len};
+	bool mtu = sockeye__rules_word_is(word, "mtu");
+	unsigned v = 0;
+	int err =
+	    mtu ? 0 : number_parse(word, SOCKEYE__TFTP_BLKSIZE_MIN, SOCKEYE__TFTP_BLKSIZE_MAX, &v);
+
+	if (err < 0)
+		return err;
+	*out_blksize = (uint16_t)v;
+	*out_mtu = mtu;
+	return 0;
+}
+
+int sockeye__tftp_refuse_parse(const char *text, size_t len, unsigned *out_refused,
+			       struct sockeye__rules_word *out_wrong)
+{
+	const char *end = text + len;
+	unsigned refused = 0;
+
+	if (len == 4 && memcmp(text, "none", 4) == 0) {
+		*out_refused = 0;
+		return 0;
+	}
+	for (;;) {
+		const char *comma = memchr(text, ',', (size_t)(end - text));
+		size_t word_len = (size_t)((comma ? comma : end) - text);
+		int option = sockeye__tftp_option_named(text, word_len);
+
+		if (option < 0) {
+			*out_wrong = (struct sockeye__rules_word){text, word_len};
+			return option;
+		}
+		refused |= SOCKEYE__TFTP_BIT((unsigned)option);
+		if (comma == NULL)
+			break;
+		text = comma + 1;
+	}
+	*out_refused = refused;
+	return 0;
+}
+
+/* fnmatch(3) takes a [ without its ] for itself, and a rule to deny what it was
+ * meant for is passed by. */
+static bool glob_is_whole(struct sockeye__rules_word glob)
+{
+	bool in_class = false;
+	size_t first = 0; /* a ] here is one of the class */
+
+	for (size_t i = 0; i < glob.len; i++) {
+		char c = glob.at[i];
+
+		if (c == '\\' && ++i == glob.len)
+			return false;
+		if (c == '[' && !in_class) {
+			in_class = true;
+			first = i + 1;
+			first += first < glob.len && strchr("!^", glob.at[first]) != NULL;
+		} else if (c == ']' && in_class && i != first) {
+			in_class = false;
+		}
+	}
+	return !in_class;
+}
+
+static int name_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+		    struct rule *rule)
+{
+	if (value.len == 0)
+		return sockeye__rules_fail(lines, "name= without a pattern");
+	if (!glob_is_whole(value))
+		return sockeye__rules_fail(lines, "name=%s: a [ without ], or \\ at its end",
+					   shown(value).text);
+	rule->glob = value.at;
+	return 0;
+}
+
+static int blksize_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+		       struct rule *rule)
+{
+	if (sockeye__tftp_blksize_parse(value.at, value.len, &rule->terms.policy.blksize_max,
+					&rule->terms.blksize_mtu) < 0)
+		return sockeye__rules_fail(lines, "blksize=%s: %d to %d, or mtu", shown(value).text,
+					   SOCKEYE__TFTP_BLKSIZE_MIN, SOCKEYE__TFTP_BLKSIZE_MAX);
+	return 0;
+}
+
+static int window_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+		      struct rule *rule)
+{
+	unsigned v;
+
+	if (number_parse(value, 1, UINT16_MAX, &v) < 0)
+		return sockeye__rules_fail(lines, "window=%s: 1 to %d", shown(value).text,
+					   UINT16_MAX);
+	rule->terms.policy.window_max = (uint16_t)v;
+	return 0;
+}
+
+static int refuse_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+		      struct rule *rule)
+{
+	struct sockeye__rules_word wrong;
+	char known[100];
+	size_t len = 0;
+
+	if (sockeye__tftp_refuse_parse(value.at, value.len, &rule->terms.policy.refused, &wrong) ==
+	    0)
+		return 0;
+	for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
+		len += (size_t)snprintf(known + len, sizeof known - len, "%s ",
+					sockeye__tftp_option_name(i));
+	return sockeye__rules_fail(lines, "refuse: unknown option '%.20s' (there are %snone)",
+				   shown(wrong).text, known);
+}
+
+static int deny_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+		    struct rule *rule)
+{
+	(void)lines;
+	(void)value;
+	rule->terms.deny = true;
+	return 0;
+}
+
+static int default_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+		       struct rule *rule)
+{
+	(void)lines;
+	(void)value;
+	(void)rule;
+	return 0;
+}
+
+static const struct setting {
+	const char *word;
+	unsigned bit;
+	int (*set)(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+		   struct rule *rule);
+} settings[] = {
+    {"name=", NAME, name_set},       {"blksize=", BLKSIZE, blksize_set},
+    {"window=", WINDOW, window_set}, {"refuse=", REFUSE, refuse_set},
+    {"deny", DENY, deny_set},        {"default", DEFAULT, default_set},
+};
+
+static int setting_parse(const struct sockeye__rules_lines *lines, struct sockeye__rules_word word,
+			 struct rule *rule)
+{
+	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
+		const struct setting *s = &settings[i];
+		size_t len = strlen(s->word);
+
+		if (word.len < len || memcmp(word.at, s->word, len) != 0 ||
+		    (s->word[len - 1] != '=' && word.len > len))
+			continue;
+		if (rule->has & s->bit)
+			return sockeye__rules_fail(lines, "%s twice", s->word);
+		rule->has |= s->bit;
+		return s->set(lines, (struct sockeye__rules_word){word.at + len, word.len - len},
+			      rule);
+	}
+	return sockeye__rules_fail(
+	    lines, "unknown setting '%s' (there are name= blksize= window= refuse= deny default)",
+	    shown(word).text);
+}
+
+static int rule_parse(const struct sockeye__rules_lines *lines,
+		      const struct sockeye__rules_word *words, int count, struct rule *rule)
+{
+	unsigned set;
+	int err;
+
+	*rule = (struct rule){.line = lines->line};
+	err = who_parse(lines, words[0], rule);
+	for (int i = 1; i < count && err == 0; i++)
+		err = setting_parse(lines, words[i], rule);
+	if (err < 0)
+		return err;
+	set = rule->has & ~(unsigned)NAME;
+	if (set == 0)
+		return sockeye__rules_fail(
+		    lines, "no setting (blksize=, window=, refuse=, deny or default)");
+	if ((set & DENY) && set != DENY)
+		return sockeye__rules_fail(lines, "deny goes with no other setting");
+	if ((set & DEFAULT) && set != DEFAULT)
+		return sockeye__rules_fail(lines, "default goes with no other setting");
+	return 0;
+}
+
+/* The text is ours and the line has been read: its words can be ended. */
+static void glob_end(struct sockeye__tftp_rules *rules, const struct sockeye__rules_word *words,
+		     int count, const struct rule *rule)
+{
+	for (int i = 1; i < count; i++)
+		if (rule->glob >= words[i].at && rule->glob < words[i].at + words[i].len)
+			rules->text[words[i].at + words[i].len - rules->text] = '\0';
+}
+
+static int rules_parse(struct sockeye__tftp_rules *rules, struct sockeye__rules_lines *lines)
+{
+	struct sockeye__rules_word words[WORDS];
+	int count, err;
+
+	while ((count = sockeye__rules_next(lines, words, WORDS)) > 0) {
+		struct rule *rule = &rules->rules[rules->count++];
+
+		err = rule_parse(lines, words, count, rule);
+		if (err < 0)
+			return err;
+		if (rule->glob != NULL)
+			glob_end(rules, words, count, rule);
+	}
+	return count;
+}
+
+int sockeye__tftp_policy_parse(const char *text, size_t len, struct sockeye__tftp_rules **out,
+			       struct sockeye__rules_error *error)
+{
+	struct sockeye__tftp_rules *rules = calloc(1, sizeof *rules);
+	struct sockeye__rules_lines lines;
+	size_t most;
+	int err = -ENOMEM;
+
+	if (rules == NULL)
+		return err;
+	rules->text = sockeye__rules_begin(&lines, text, len, error, &most);
+	rules->rules = rules->text != NULL ? calloc(most, sizeof *rules->rules) : NULL;
+	if (rules->rules != NULL)
+		err = rules_parse(rules, &lines);
+	if (err < 0) {
+		sockeye__tftp_policy_free(rules);
+		return err;
+	}
+	*out = rules;
+	return 0;
+}
+
+int sockeye__tftp_policy_open(const char *path, struct sockeye__tftp_rules **out,
+			      struct sockeye_fail *fail)
+{
+	struct sockeye__rules_error error = {0};
+	char *text = NULL;
+	size_t len;
+	int err;
+
+	if (path == NULL) {
+		*out = NULL;
+		return 0;
+	}
+	err = sockeye__rules_file_read(path, AT_FDCWD, &text, &len);
+	if (err == 0)
+		err = sockeye__tftp_policy_parse(text, len, out, &error);
+	free(text);
+	return err < 0 ? sockeye__rules_file_fail(fail, path, err, &error) : 0;
+}
+
+size_t sockeye__tftp_policy_count(const struct sockeye__tftp_rules *rules)
+{
+	return rules != NULL ? rules->count : 0;
+}
+
+void sockeye__tftp_policy_free(struct sockeye__tftp_rules *rules)
+{
+	if (rules == NULL)
+		return;
+	free(rules->rules);
+	free(rules->text);
+	free(rules);
+}
+
+static bool is_for(const struct rule *rule, const uint8_t *client, size_t len)
+{
+	unsigned whole = rule->net_bits / 8, rest = rule->net_bits % 8;
+
+	if (rule->net_len == 0)
+		return true;
+	if (rule->net_len != len || memcmp(rule->net, client, whole) != 0)
+		return false;
+	return rest == 0 || ((rule->net[whole] ^ client[whole]) >> (8 - rest)) == 0;
+}
+
+static void terms_set(const struct rule *rule, struct sockeye__tftp_terms *terms)
+{
+	if (rule->has & BLKSIZE) {
+		terms->policy.blksize_max = rule->terms.policy.blksize_max;
+		terms->blksize_mtu = rule->terms.blksize_mtu;
+	}
+	if (rule->has & WINDOW)
+		terms->policy.window_max = rule->terms.policy.window_max;
+	if (rule->has & REFUSE)
+		terms->policy.refused = rule->terms.policy.refused;
+	if (rule->has & DENY)
+		terms->deny = true;
+}
+
+unsigned sockeye__tftp_policy_terms(const struct sockeye__tftp_rules *rules,
+				    const struct sockeye_sockaddr *client, const char *name,
+				    const struct sockeye__tftp_terms *defaults,
+				    struct sockeye__tftp_terms *out)
+{
+	uint8_t octets[16];
+	size_t len = sockeye__rules_client(client, octets);
+
+	*out = *defaults;
+	for (size_t i = 0; rules != NULL && i < rules->count; i++) {
+		const struct rule *rule = &rules->rules[i];
+
+		if (!is_for(rule, octets, len) ||
+		    (rule->glob != NULL && fnmatch(rule->glob, name, 0) != 0))
+			continue;
+		terms_set(rule, out);
+		return rule->line;
+	}
+	return 0;
+}

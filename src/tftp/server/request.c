@@ -1,0 +1,440 @@
+/*
+ * request.c: from a request to a transfer, or to an ERROR.
+ *
+ * The file is opened before options are looked at: a client that got an OACK
+ * and then an ERROR is confused (PXELINUX hangs).
+ */
+#include "tftp/server/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/net.h"
+
+#define REQUEST_MAX   4096              /* octets; RFC 2347 has 512, and they are kept */
+#define CATCH_UP      4                 /* packets of a peer's transfer before its request */
+#define PATIENCE_NS   SOCKEYE_NS_PER_S  /* so long a repeated request is a late one */
+#define HUSH_NS       (PATIENCE_NS / 2) /* and so long the transfer before repeats nothing */
+#define TEXT_WINDOW   (256u << 10)      /* octets of a window that is converted */
+#define TEXT_MEMORY   (64u << 20) /* octets of a worker for them; then windows are one block */
+#define UPLOAD_MEMORY (64u << 20) /* octets of a worker for blocks ahead of a gap */
+
+struct request {
+	struct sockeye__tftp_worker *w;
+	struct sockeye__tftp_site *site;
+	const struct sockeye_dgram *from;
+	const uint8_t *octets;
+	size_t len;
+	struct sockeye__tftp_packet packet;
+	bool upload;
+	char name[SOCKEYE__TFTP_NAME_MAX];
+	char note[192]; /* what the log says instead of what the peer is told */
+	struct sockeye__tftp_terms terms;
+	struct sockeye__tftp_options asked;
+};
+
+/* Who answers: a port of its own on the address that was asked, or in single-port
+ * mode (*out_port is NULL) that of the site. */
+static int wire_open(const struct request *r, struct sockeye__tftp_wire *out,
+		     struct sockeye__tftp_port **out_port)
+{
+	struct sockeye_sockaddr local;
+	int err;
+
+	if (r->w->server->config.single_port) {
+		*out = (struct sockeye__tftp_wire){
+		    .fd = r->site->fd, .to = {.peer = r->from->peer, .local = r->from->local}};
+		*out_port = NULL;
+		return 0;
+	}
+	local = r->from->local.len > 0 ? r->from->local : r->site->name;
+	local = sockeye__sockaddr_unmapped(&local);
+	err = sockeye__tftp_port_take(r->w, &local, &r->from->peer, out_port);
+	if (err < 0)
+		return err;
+	*out = (struct sockeye__tftp_wire){
+	    .fd = (*out_port)->fd, .to = {.peer = sockeye__sockaddr_unmapped(&r->from->peer)}};
+	return 0;
+}
+
+/* --- no --- */
+
+static struct sockeye__tftp_report report_of(const struct request *r)
+{
+	return (struct sockeye__tftp_report){
+	    .peer = &r->from->peer,
+	    .upload = r->upload,
+	    .netascii = r->packet.mode == SOCKEYE__TFTP_NETASCII,
+	    .name = r->name,
+	    .asked = r->packet.name,
+	    .refused = true,
+	    .code = -1,
+	};
+}
+
+static void refuse(const struct request *r, uint16_t code, const char *text, int err)
+{
+	const struct sockeye__tftp_server_config *c = &r->w->server->config;
+	struct sockeye__tftp_report report = report_of(r);
+	struct sockeye__tftp_wire wire;
+	struct sockeye__tftp_port *port;
+	uint8_t packet[160];
+
+	report.text = r->note[0] != '\0' ? r->note : text;
+	report.code = code;
+	report.err = err;
+	sockeye__count(&r->w->w->counters->requests_refused, 1);
+	if (wire_open(r, &wire, &port) == 0) {
+		(void)sockeye__tftp_wire_packet(
+		    &wire, packet, sockeye__tftp_error_encode(packet, sizeof packet, code, text));
+		if (port != NULL)
+			sockeye__tftp_port_leave(r->w, port, true);
+	}
+	if (c->on_transfer != NULL)
+		c->on_transfer(c->arg, &report);
+}
+
+/* To find out once more that a large --port-range is full is not cheap, and who
+ * has no answer asks again. */
+static void stay_silent(const struct request *r)
+{
+	const struct sockeye__tftp_server_config *c = &r->w->server->config;
+	struct sockeye__tftp_report report = report_of(r);
+
+	report.text = "no port of --port-range is free: not answered";
+	sockeye__count(&r->w->w->counters->refused_resource, 1);
+	if (c->on_transfer != NULL)
+		c->on_transfer(c->arg, &report);
+}
+
+static void refuse_for(const struct request *r, int err)
+{
+	const char *text;
+	uint16_t code = sockeye__tftp_store_error(err, &text);
+
+	/* By our options: nothing is wrong with the file system. */
+	if (err == -EROFS && !r->w->server->config.store.upload)
+		err = 0;
+	refuse(r, code, text, err);
+}
+
+/* --- the name --- */
+
+/* What the rules make of the name. False: the client was told no. */
+static bool name_find(struct request *r)
+{
+	struct sockeye__tftp_server *server = r->w->server;
+	struct sockeye__tftp_mapped mapped = {0};
+	int err = sockeye__tftp_map_request(server->map, &server->config.names, &r->from->peer,
+					    r->upload, r->packet.name, NULL, &mapped);
+
+	snprintf(r->name, sizeof r->name, "%s", mapped.name);
+	if (err == -ENAMETOOLONG || err == -EINVAL) {
+		r->name[0] = '\0';
+		refuse(r, err == -EINVAL ? SOCKEYE__TFTP_ILLEGAL : SOCKEYE__TFTP_NOT_FOUND,
+		       err == -EINVAL ? "no name" : "name too long", err);
+		return false;
+	}
+	if (err == -EACCES) { /* it leads out */
+		refuse_for(r, -EXDEV);
+		return false;
+	}
+	if (err < 0) { /* rules that are too much for this name: for our eyes */
+		snprintf(r->note, sizeof r->note, "rules, line %u: %s", mapped.rule, mapped.text);
+		refuse(r, SOCKEYE__TFTP_ACCESS, "refused by a rule", err);
+		return false;
+	}
+	if (mapped.denied) {
+		refuse(r, SOCKEYE__TFTP_ACCESS,
+		       mapped.text[0] != '\0' ? mapped.text : "refused by a rule", 0);
+		return false;
+	}
+	if (server->config.unique_root)
+		sockeye__tftp_store_own(&server->store, &r->from->peer, r->name, sizeof r->name);
+	return true;
+}
+
+/* --- the options --- */
+
+static void terms_find(struct request *r)
+{
+	const struct sockeye__tftp_server *server = r->w->server;
+	struct sockeye__tftp_policy *policy = &r->terms.policy;
+
+	sockeye__tftp_policy_terms(server->policy, &r->from->peer, r->name, &server->config.terms,
+				   &r->terms);
+	if (r->terms.blksize_mtu) {
+		uint16_t fits = sockeye__tftp_wire_blksize(&r->from->peer);
+
+		if (fits != 0 && (policy->blksize_max == 0 || fits < policy->blksize_max))
+			policy->blksize_max = fits;
+	}
+}
+
+static uint16_t asked_blksize(const struct request *r)
+{
+	uint16_t max = r->terms.policy.blksize_max, asked = sockeye__tftp_blksize(&r->asked);
+
+	return max != 0 && max < asked ? max : asked;
+}
+
+static void window_limit(struct request *r, uint64_t most)
+{
+	struct sockeye__tftp_policy *policy = &r->terms.policy;
+	uint16_t max = policy->window_max != 0 ? policy->window_max : SOCKEYE__TFTP_WINDOW_CEILING;
+
+	if (most < 1)
+		most = 1;
+	policy->window_max = most < max ? (uint16_t)most : max;
+}
+
+/* A window is never larger than what holds it: the ring of a text, the memory
+ * for blocks ahead of a gap, the socket's buffers. */
+static void window_fit(struct request *r, int fd)
+{
+	uint16_t window = sockeye__tftp_windowsize(&r->asked), blksize = asked_blksize(r);
+	uint32_t room;
+
+	if (window <= 1)
+		return;
+	window_limit(r, window);
+	room = sockeye__tftp_wire_room(fd, blksize, r->terms.policy.window_max);
+	if (r->upload)
+		window_limit(r, room);
+	else if (r->packet.mode == SOCKEYE__TFTP_NETASCII)
+		window_limit(r, (r->w->text_bytes < TEXT_MEMORY ? TEXT_WINDOW : 0) / blksize);
+}
+
+/* --- yes --- */
+
+static struct sockeye__tftp_serving *serving_new(const struct request *r)
+{
+	size_t name_len = strlen(r->name) + 1;
+	struct sockeye__tftp_serving *s = calloc(1, sizeof *s + r->len + name_len);
+
+	if (s == NULL)
+		return NULL;
+	s->wire.fd = -1;
+	s->site = r->site;
+	s->netascii = r->packet.mode == SOCKEYE__TFTP_NETASCII;
+	s->request_len = s->name_at = (uint16_t)r->len;
+	memcpy(s->octets, r->octets, r->len);
+	memcpy(s->octets + r->len, r->name, name_len);
+	return s;
+}
+
+static ssize_t file_read(void *arg, uint64_t offset, const struct iovec *iov, int count)
+{
+	struct sockeye__tftp_serving *s = arg;
+
+	return sockeye__tftp_file_readv(s->files, s->file, offset, iov, count);
+}
+
+static int download_open(struct request *r, struct sockeye__tftp_serving *s)
+{
+	int err = sockeye__tftp_store_get(&r->w->server->store, r->name, &s->file);
+
+	if (err < 0)
+		return err;
+	s->files = &r->w->server->store.files;
+	s->source = (struct sockeye__tftp_source){
+	    .read = file_read,
+	    .arg = s,
+	    .has_size = true,
+	    .size = sockeye__tftp_file_size(s->file),
+	    .netascii = s->netascii,
+	};
+	return 0;
+}
+
+static int upload_open(struct request *r, struct sockeye__tftp_serving *s)
+{
+	bool has = sockeye__tftp_has(&r->asked, SOCKEYE__TFTP_TSIZE);
+	const uint64_t *size = has ? &r->asked.value[SOCKEYE__TFTP_TSIZE] : NULL;
+	int err;
+
+	s->upload = calloc(1, sizeof *s->upload);
+	if (s->upload == NULL)
+		return -ENOMEM;
+	s->upload->file.fd = -1;
+	err = sockeye__tftp_store_put(&r->w->server->store, r->name, size, &s->upload->file);
+	if (err < 0) {
+		free(s->upload);
+		s->upload = NULL;
+		return err;
+	}
+	s->upload->sink = (struct sockeye__tftp_sink){
+	    .fd = s->upload->file.fd,
+	    .netascii = s->netascii,
+	};
+	return 0;
+}
+
+/* Memory for blocks ahead of a gap; without it they are asked for again. */
+static void upload_memory(struct sockeye__tftp_worker *w, struct sockeye__tftp_upload *u,
+			  struct sockeye__tftp_config *config)
+{
+	size_t len = sockeye__tftp_memory(sockeye__tftp_blksize(&config->options),
+					  sockeye__tftp_windowsize(&config->options));
+
+	if (len == 0 || w->upload_bytes + len > UPLOAD_MEMORY)
+		return;
+	u->memory = malloc(len); /* touched only where there are gaps */
+	if (u->memory == NULL)
+		return;
+	u->memory_len = len;
+	w->upload_bytes += len;
+	config->memory = u->memory;
+	config->memory_len = len;
+}
+
+static int begin(struct request *r, struct sockeye__tftp_serving *s)
+{
+	struct sockeye__tftp_server *server = r->w->server;
+	uint64_t size = s->source.size;
+	struct sockeye__tftp_config config = {
+	    .server = true,
+	    .sends = !r->upload,
+	    .rto_first_ns = server->config.rto_first_ns,
+	    .random = r->w->seed + r->w->now_ns,
+	    .size_max = r->upload ? server->config.store.upload_max : 0,
+	    .check_size = r->upload && !s->netascii,
+	};
+	int err = wire_open(r, &s->wire, &s->port);
+
+	if (err < 0)
+		return err;
+	if (s->port != NULL)
+		s->port->user = s;
+	window_fit(r, s->wire.fd);
+	config.options = sockeye__tftp_options_negotiate(&r->asked, &r->terms.policy, r->upload,
+							 r->upload || s->netascii ? NULL : &size);
+	if (r->upload)
+		upload_memory(r->w, s->upload, &config);
+	else
+		err = sockeye__tftp_source_open(&s->source, sockeye__tftp_blksize(&config.options),
+						sockeye__tftp_windowsize(&config.options));
+	r->w->text_bytes += s->source.cap; /* which closing gives back, also without a ring */
+	if (err < 0)
+		return err;
+	if (r->upload && s->port != NULL)
+		sockeye__tftp_wire_join(&s->wire);
+	sockeye__tftp_serving_begin(r->w, s, &config);
+	return 0;
+}
+
+static void serve(struct request *r)
+{
+	struct sockeye__tftp_serving *s = serving_new(r);
+	int err;
+
+	if (s == NULL) {
+		refuse_for(r, -ENOMEM);
+		return;
+	}
+	s->rated = true;
+	err = r->upload ? upload_open(r, s) : download_open(r, s);
+	if (err == 0 && !sockeye__tftp_admit(r->w, &r->from->peer)) {
+		refuse(r, SOCKEYE__TFTP_UNDEFINED, "too many transfers", 0);
+		sockeye__tftp_serving_free(r->w, s);
+		return;
+	}
+	if (err == 0) {
+		err = begin(r, s);
+		if (err == 0)
+			return;
+		sockeye__tftp_dismiss(r->w, &r->from->peer);
+	}
+	sockeye__tftp_serving_free(r->w, s);
+	if (err == -EADDRINUSE) {
+		stay_silent(r);
+		return;
+	}
+	/* Not for us to say: it will be asked again, and the worker that comes then
+	 * can look. */
+	if (r->w->server->store.confined && sockeye__tftp_store_replaced(&r->w->server->store))
+		return;
+	refuse_for(r, err);
+}
+
+/* --- before anything is done for a stranger --- */
+
+/* A request from a peer that has a transfer here. True when that was all: it
+ * came again (RFC 1350 has no other way to say so), and the transfer answers it
+ * or knows better. A peer that asks for something else, or has been silent and
+ * starts again, has given the old transfer up, if it is that peer: requests can
+ * be forged without knowing the old one's port. So that one goes when the new
+ * one is confirmed; on one port for all nobody could tell which is meant. */
+static bool repeats(struct request *r)
+{
+	struct sockeye__tftp_serving *s = sockeye__tftp_peers_find(r->w, &r->from->peer);
+	bool same;
+
+	if (s == NULL)
+		return false;
+	same = s->request_len == r->len && memcmp(s->octets, r->octets, r->len) == 0;
+	if (same && (!s->x.confirmed || r->w->now_ns - s->x.progress_ns < PATIENCE_NS) &&
+	    s->x.result == SOCKEYE__TFTP_RUNNING) {
+		sockeye__tftp_serving_datagram(r->w, s, r->octets, r->len, r->len);
+		return true;
+	}
+	if (s->x.result == SOCKEYE__TFTP_DONE) /* its last ACK is only repeated */
+		sockeye__tftp_serving_drop(r->w, s, NULL);
+	else if (s->port == NULL || !s->x.confirmed ||
+		 r->w->now_ns - s->x.progress_ns >= PATIENCE_NS)
+		sockeye__tftp_serving_drop(r->w, s, SOCKEYE__TFTP_SUPERSEDED);
+	else if (s->x.deadline_ns < s->x.progress_ns + HUSH_NS) /* only its peer wakes it */
+		s->x.deadline_ns = s->x.progress_ns + HUSH_NS;
+	return false;
+}
+
+/* What the peer said before it asked counts first, but waits at another socket:
+ * the last ACK of its transfer, or the ERROR of a probe. */
+static void catch_up(const struct request *r)
+{
+	struct sockeye__tftp_serving *s = sockeye__tftp_peers_find(r->w, &r->from->peer);
+
+	if (s == NULL || s->port == NULL)
+		return;
+	for (int i = 0; i < CATCH_UP && !s->closed; i++)
+		sockeye__tftp_serving_ready(r->w, s);
+}
+
+void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
+			   const struct sockeye_dgram *from, const uint8_t *octets, size_t len)
+{
+	struct request r = {.w = w, .site = site, .from = from, .octets = octets, .len = len};
+	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(octets) : 0;
+	int err;
+
+	sockeye__count(&w->w->counters->datagrams_in, 1);
+	/* Only requests may come from nowhere; and nobody sends from port 0. */
+	if ((opcode != SOCKEYE__TFTP_RRQ && opcode != SOCKEYE__TFTP_WRQ) || len < 4 ||
+	    len > UINT16_MAX || sockeye_sockaddr_port(&from->peer) == 0)
+		return;
+	if (from->group && !w->server->config.broadcast)
+		return;
+	catch_up(&r);
+	err = sockeye__tftp_decode(r.octets, len, &r.packet);
+	r.upload = opcode == SOCKEYE__TFTP_WRQ;
+	if ((err == 0 && repeats(&r)) || w->stopping || !sockeye__tftp_rate_take(w, &from->peer))
+		return;
+	if (err < 0 || len > REQUEST_MAX) {
+		refuse(&r, SOCKEYE__TFTP_ILLEGAL,
+		       err == 0                  ? "request too long"
+		       : err == -EPROTONOSUPPORT ? "unknown mode"
+						 : "malformed request",
+		       err);
+		return;
+	}
+	r.asked = sockeye__tftp_options_parse(r.packet.options);
+	if (!name_find(&r))
+		return;
+	terms_find(&r);
+	if (r.terms.deny)
+		refuse(&r, SOCKEYE__TFTP_ACCESS, "refused by policy", 0);
+	else
+		serve(&r);
+}

@@ -1,0 +1,87 @@
+/* sandbox.c: what a TFTP worker may still touch (landlock(7)). */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <linux/landlock.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "tftp/server/internal.h"
+
+/* Since Linux 6.2 and 5.19; Debian 12's headers may not know them. */
+#define ACCESS_REFER    (UINT64_C(1) << 13)
+#define ACCESS_TRUNCATE (UINT64_C(1) << 14)
+
+#define ACCESS_READ (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
+#define ACCESS_WRITE \
+	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | \
+	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
+	 LANDLOCK_ACCESS_FS_REMOVE_DIR)
+#define ACCESS_FIRST ((UINT64_C(1) << 13) - 1) /* all of the first version */
+
+/* Everything this kernel can forbid. 0 when it can nothing. */
+static uint64_t access_known(void)
+{
+	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+
+	if (abi < 1)
+		return 0;
+	return ACCESS_FIRST | (abi >= 2 ? ACCESS_REFER : 0) | (abi >= 3 ? ACCESS_TRUNCATE : 0);
+}
+
+static int allow(int rules, int folder, uint64_t access)
+{
+	struct landlock_path_beneath_attr rule = {.allowed_access = access, .parent_fd = folder};
+
+	return syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0
+		   ? -errno
+		   : 0;
+}
+
+/* The folder, not the file: whoever edits it puts a new one in its place. */
+static int allow_folder_of(int rules, const char *path)
+{
+	char *copy = path != NULL ? strdup(path) : NULL;
+	int folder, err;
+
+	if (copy == NULL)
+		return path == NULL ? 0 : -ENOMEM;
+	folder = open(dirname(copy), O_PATH | O_DIRECTORY | O_CLOEXEC);
+	free(copy);
+	if (folder < 0) /* where this user cannot get, it need not be let in */
+		return errno == EACCES ? 0 : -errno;
+	err = allow(rules, folder, LANDLOCK_ACCESS_FS_READ_FILE);
+	close(folder);
+	return err;
+}
+
+int sockeye__tftp_sandbox(const struct sockeye__tftp_server *server)
+{
+	const struct sockeye__tftp_server_config *c = &server->config;
+	struct landlock_ruleset_attr attr = {.handled_access_fs = access_known()};
+	uint64_t access = ACCESS_READ;
+	int rules, err;
+
+	if (attr.handled_access_fs == 0)
+		return -EOPNOTSUPP;
+	if (c->store.upload)
+		access |=
+		    ACCESS_WRITE | ((ACCESS_REFER | ACCESS_TRUNCATE) & attr.handled_access_fs);
+	rules = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof attr, 0);
+	if (rules < 0)
+		return -errno;
+	err = allow(rules, server->store.root, access);
+	if (err == 0)
+		err = allow_folder_of(rules, c->map_path);
+	if (err == 0)
+		err = allow_folder_of(rules, c->policy_path);
+	if (err == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		err = -errno;
+	if (err == 0 && syscall(SYS_landlock_restrict_self, rules, 0) < 0)
+		err = -errno;
+	close(rules);
+	return err;
+}

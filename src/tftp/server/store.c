@@ -1,0 +1,398 @@
+/* store.c: the folder a TFTP server serves (store.h). */
+#include "tftp/server/store.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "net/net.h"
+#include "proto/tftp_packet.h"
+#include "files/open_beneath.h"
+
+#define FOLDER (O_PATH | O_DIRECTORY | O_CLOEXEC)
+#define TRIES  16 /* while others remove the folders they made */
+
+/* --- the root --- */
+
+int sockeye__tftp_store_open(struct sockeye__tftp_store *s,
+			     const struct sockeye__tftp_store_config *config,
+			     struct sockeye_fail *fail)
+{
+	int root = open(config->root, FOLDER);
+
+	if (root < 0)
+		return sockeye__fail_set(fail, "open", config->root, -errno);
+	*s = (struct sockeye__tftp_store){.config = *config, .root = root, .is_open = true};
+	return 0;
+}
+
+void sockeye__tftp_store_close(struct sockeye__tftp_store *s)
+{
+	if (!s->is_open)
+		return;
+	sockeye__tftp_files_fini(&s->files);
+	close(s->root);
+	s->is_open = false;
+}
+
+/* Whether the root had been removed and is there again: then it is that one now. */
+static bool root_is_back(struct sockeye__tftp_store *s)
+{
+	struct stat st;
+	int root;
+
+	if (s->confined || fstat(s->root, &st) < 0 || st.st_nlink > 0)
+		return false;
+	root = open(s->config.root, FOLDER);
+	if (root < 0)
+		return false;
+	close(s->root);
+	s->root = root;
+	return true;
+}
+
+bool sockeye__tftp_store_replaced(const struct sockeye__tftp_store *s)
+{
+	struct stat held, now;
+
+	/* some file systems count no links, so it is another one that counts */
+	return fstat(s->root, &held) == 0 && held.st_nlink == 0 &&
+	       stat(s->config.root, &now) == 0 && S_ISDIR(now.st_mode) &&
+	       (held.st_dev != now.st_dev || held.st_ino != now.st_ino);
+}
+
+void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s)
+{
+	(void)root_is_back(s);
+}
+
+static int open_below(struct sockeye__tftp_store *s, const char *name, int flags)
+{
+	int fd = sockeye__beneath_open(s->root, name, flags, &s->by_hand);
+
+	if (fd == -ENOENT && root_is_back(s))
+		fd = sockeye__beneath_open(s->root, name, flags, &s->by_hand);
+	return fd;
+}
+
+static bool has_folder(struct sockeye__tftp_store *s, const char *name)
+{
+	int fd = open_below(s, name, FOLDER);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+void sockeye__tftp_store_own(struct sockeye__tftp_store *s, const struct sockeye_sockaddr *client,
+			     char *name, size_t cap)
+{
+	struct sockeye_sockaddr plain = sockeye__sockaddr_unmapped(client);
+	bool v6 = plain.u.sa.sa_family == AF_INET6;
+	const void *at = v6 ? (const void *)&plain.u.in6.sin6_addr : &plain.u.in.sin_addr;
+	char folder[INET6_ADDRSTRLEN];
+	size_t len, name_len = strlen(name) + 1;
+
+	if (inet_ntop(plain.u.sa.sa_family, at, folder, sizeof folder) == NULL ||
+	    !has_folder(s, folder))
+		return;
+	len = strlen(folder);
+	if (len + 1 + name_len > cap)
+		return;
+	memmove(name + len + 1, name, name_len);
+	memcpy(name, folder, len);
+	name[len] = '/';
+}
+
+/* --- to send --- */
+
+/* Opens it and describes it, if it is a regular file. */
+static int regular_open(struct sockeye__tftp_store *s, const char *name, int flags,
+			struct stat *out_st)
+{
+	int fd = open_below(s, name, flags), err = 0;
+	struct stat st;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) < 0)
+		err = -errno;
+	else if (!S_ISREG(st.st_mode))
+		err = S_ISDIR(st.st_mode) ? -EISDIR : -ENXIO;
+	if (err < 0) {
+		close(fd);
+		return err;
+	}
+	*out_st = st;
+	return fd;
+}
+
+/* To open a device or a pipe can do things by itself, so what it is, is looked
+ * at first. What comes between is another file at most: O_NONBLOCK. */
+static int file_open(struct sockeye__tftp_store *s, const char *name,
+		     struct sockeye__tftp_file **out_file)
+{
+	struct sockeye__tftp_file *file;
+	struct stat st;
+	int fd = regular_open(s, name, O_PATH, &st);
+
+	if (fd < 0)
+		return fd;
+	file = sockeye__tftp_files_find(&s->files, &st);
+	close(fd);
+	if (file == NULL) {
+		fd = regular_open(s, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, &st);
+		if (fd < 0)
+			return fd;
+		file = sockeye__tftp_files_adopt(&s->files, fd, &st);
+		if (file == NULL) {
+			close(fd);
+			return -ENOMEM;
+		}
+	}
+	*out_file = file;
+	return 0;
+}
+
+static void last_forget(struct sockeye__tftp_store *s)
+{
+	if (s->last != NULL)
+		sockeye__tftp_files_release(&s->files, s->last);
+	s->last = NULL;
+}
+
+void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on)
+{
+	last_forget(s);
+	s->shares = on;
+}
+
+int sockeye__tftp_store_get(struct sockeye__tftp_store *s, const char *name,
+			    struct sockeye__tftp_file **out_file)
+{
+	size_t len = strlen(name);
+	int err;
+
+	if (s->last != NULL && strcmp(s->last_name, name) == 0) {
+		*out_file = sockeye__tftp_files_share(s->last);
+		return 0;
+	}
+	err = file_open(s, name, out_file);
+	if (err < 0 || !s->shares || len >= sizeof s->last_name)
+		return err;
+	last_forget(s);
+	s->last = sockeye__tftp_files_share(*out_file);
+	memcpy(s->last_name, name, len + 1);
+	return 0;
+}
+
+void sockeye__tftp_store_release(struct sockeye__tftp_store *s, struct sockeye__tftp_file *file)
+{
+	sockeye__tftp_files_release(&s->files, file);
+}
+
+/* --- to receive --- */
+
+/* Makes a folder, which is noted in *made: 0, also when it is there by now. */
+static int folder_make(const struct sockeye__tftp_store *s, int dir, const char *name,
+		       struct sockeye__made *made)
+{
+	int fd, err;
+
+	if (mkdirat(dir, name, ACCESSPERMS & ~s->config.umask) < 0) {
+		if (errno != EEXIST)
+			return -errno;
+		sockeye__made_keep(made);
+		return 0;
+	}
+	err = sockeye__made_add(made, dir, name);
+	if (err < 0)
+		unlinkat(dir, name, AT_REMOVEDIR);
+	if (err < 0 || !s->config.umask_given)
+		return err;
+	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	fchmod(fd, ACCESSPERMS & ~s->config.umask); /* the process's umask is not asked */
+	close(fd);
+	return 0;
+}
+
+static int folder_open(int dir, const char *name)
+{
+	struct stat st;
+	int fd = openat(dir, name, FOLDER | O_NOFOLLOW), err = -errno;
+
+	if (fd >= 0)
+		return fd;
+	if (err == -ENOTDIR && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISLNK(st.st_mode))
+		return -ELOOP;
+	return err;
+}
+
+/* Whether the file system of `dir` has room for what the peer announced. */
+static int room_check(int dir, const uint64_t *size)
+{
+	struct statvfs fs;
+	uint64_t blocks;
+
+	/* a file system that counts nothing says 0 of everything */
+	if (size == NULL || fstatvfs(dir, &fs) < 0 || fs.f_blocks == 0)
+		return 0;
+	blocks = *size / fs.f_frsize + (*size % fs.f_frsize != 0);
+	return blocks > fs.f_bavail ? -ENOSPC : 0;
+}
+
+/* The folder `name` in `dir`, made if need be; `dir` is closed. */
+static int folder_enter(const struct sockeye__tftp_store *s, int dir, const char *name,
+			const uint64_t *size, struct sockeye__made *made)
+{
+	int fd = strcmp(name, "..") == 0 ? -EXDEV : folder_open(dir, name), err;
+
+	if (fd == -ENOENT && s->config.create) {
+		err = room_check(dir, size);
+		if (err == 0)
+			err = folder_make(s, dir, name, made);
+		fd = err < 0 ? err : folder_open(dir, name);
+	} else if (fd >= 0 && strcmp(name, ".") != 0) {
+		sockeye__made_keep(made); /* it is others', and so is what it is in */
+	}
+	close(dir);
+	return fd;
+}
+
+/* Opens the folder that `name` is in, one component after the other, no link
+ * and no ".." among them; the last component goes to out_last. Where uploads
+ * make folders, it is held. */
+static int parent_open(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
+		       char out_last[NAME_MAX + 1], struct sockeye__made *made)
+{
+	int dir = name[0] == '/' ? -EXDEV : open_below(s, ".", FOLDER);
+	bool below = false;
+
+	while (dir >= 0) {
+		size_t len = strcspn(name, "/"), slashes = strspn(name + len, "/");
+
+		if (len > NAME_MAX) {
+			close(dir);
+			return -ENAMETOOLONG;
+		}
+		memcpy(out_last, name, len);
+		out_last[len] = '\0';
+		if (slashes == 0)
+			return s->config.create && below ? sockeye__made_hold(dir) : dir;
+		dir = folder_enter(s, dir, out_last, size, made);
+		name += len + slashes;
+		below = true;
+	}
+	return dir;
+}
+
+/* The same, however often a folder goes away just then. What was made is noted
+ * on success only. */
+static int parent_hold(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
+		       char out_last[NAME_MAX + 1], struct sockeye__made *made)
+{
+	int dir = -EAGAIN;
+
+	for (int i = 0; i < TRIES && (dir == -EAGAIN || (dir == -ENOENT && s->config.create));
+	     i++) {
+		dir = parent_open(s, name, size, out_last, made);
+		if (dir < 0)
+			sockeye__made_undo(made);
+	}
+	return dir;
+}
+
+static int file_new(const struct sockeye__tftp_store *s, int dir, const char *name,
+		    struct sockeye__newfile *f)
+{
+	const mode_t mode = DEFFILEMODE & ~s->config.umask;
+	int err = sockeye__newfile_open(f, dir, name, mode,
+					s->config.overwrite ? SOCKEYE__NEWFILE_REPLACE
+							    : SOCKEYE__NEWFILE_ONLY);
+
+	if (err == 0 && s->config.umask_given && !f->replaces && fchmod(f->fd, mode) < 0) {
+		err = -errno;
+		sockeye__newfile_discard(f);
+	}
+	return err;
+}
+
+int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
+			    struct sockeye__newfile *out)
+{
+	struct sockeye__newfile f;
+	struct sockeye__made made = {0};
+	char last[NAME_MAX + 1];
+	int err, dir;
+
+	if (!s->config.upload)
+		return -EROFS;
+	if (size != NULL && s->config.upload_max > 0 && *size > s->config.upload_max)
+		return -EFBIG;
+	root_is_back(s); /* "." of a root that is gone can be opened */
+	dir = parent_hold(s, name, size, last, &made);
+	if (dir < 0)
+		return dir;
+	err = room_check(dir, size);
+	if (err == 0)
+		err = file_new(s, dir, last, &f);
+	close(dir);
+	if (err < 0) {
+		sockeye__made_undo(&made);
+		return err;
+	}
+	f.made = made;
+	*out = f;
+	return 0;
+}
+
+/* --- what the peer is told --- */
+
+static const struct answer {
+	int err;
+	uint16_t code;
+	const char *text;
+} answers[] = {
+    {-ENOENT, SOCKEYE__TFTP_NOT_FOUND, "File not found"},
+    {-ENOTDIR, SOCKEYE__TFTP_NOT_FOUND, "File not found"},
+    {-ENAMETOOLONG, SOCKEYE__TFTP_NOT_FOUND, "Name too long"},
+    {-EINVAL, SOCKEYE__TFTP_NOT_FOUND, "Not a file name"},
+    {-ESTALE, SOCKEYE__TFTP_NOT_FOUND, "File not found"},
+    {-EACCES, SOCKEYE__TFTP_ACCESS, "Permission denied"},
+    {-EPERM, SOCKEYE__TFTP_ACCESS, "Permission denied"},
+    {-EXDEV, SOCKEYE__TFTP_ACCESS, "Outside of what is served"},
+    {-ELOOP, SOCKEYE__TFTP_ACCESS, "Symbolic link not followed"},
+    {-EISDIR, SOCKEYE__TFTP_ACCESS, "Is a directory"},
+    {-ENXIO, SOCKEYE__TFTP_ACCESS, "Not a regular file"},
+    {-EROFS, SOCKEYE__TFTP_ACCESS, "Uploads are not allowed"},
+    {-EBUSY, SOCKEYE__TFTP_ACCESS, "File is being written"},
+    {-ENOSPC, SOCKEYE__TFTP_DISK_FULL, "Disk full"},
+    {-EDQUOT, SOCKEYE__TFTP_DISK_FULL, "Disk quota exceeded"},
+    {-EFBIG, SOCKEYE__TFTP_DISK_FULL, "File too large"},
+    {-EEXIST, SOCKEYE__TFTP_EXISTS, "File already exists"},
+    {-ENODATA, SOCKEYE__TFTP_UNDEFINED, "File became shorter"}, /* by source.h */
+    {-EIO, SOCKEYE__TFTP_UNDEFINED, "Read or write error"},
+    {-EMFILE, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
+    {-ENFILE, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
+    {-ENOMEM, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
+    {-EAGAIN, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
+    {-EADDRINUSE, SOCKEYE__TFTP_UNDEFINED, "Server is busy"}, /* all of --port-range */
+};
+
+uint16_t sockeye__tftp_store_error(int err, const char **out_text)
+{
+	for (size_t i = 0; i < sizeof answers / sizeof answers[0]; i++)
+		if (answers[i].err == err) {
+			*out_text = answers[i].text;
+			return answers[i].code;
+		}
+	*out_text = "Server error";
+	return SOCKEYE__TFTP_UNDEFINED;
+}

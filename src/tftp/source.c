@@ -1,0 +1,157 @@
+/* source.c: a sender's octets, read in place or through a ring (source.h). */
+#include "tftp/source.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TEXT_PIECE 4096 /* octets of a file that are encoded at once */
+#define PAIR       2    /* what one of them may become */
+#define SLACK      (2 * PAIR)
+
+static bool in_place(const struct sockeye__tftp_source *s)
+{
+	return s->has_size && !s->netascii;
+}
+
+int sockeye__tftp_source_open(struct sockeye__tftp_source *s, uint16_t blksize, uint16_t window)
+{
+	if (in_place(s))
+		return 0;
+	/* netascii is encoded only where both octets of a pair have room; a window
+	 * must be whole nevertheless, or its receiver would not acknowledge it. */
+	s->cap = (size_t)blksize * window + SLACK;
+	s->ring = malloc(s->cap);
+	return s->ring != NULL ? 0 : -ENOMEM;
+}
+
+void sockeye__tftp_source_close(struct sockeye__tftp_source *s)
+{
+	free(s->ring);
+	s->ring = NULL;
+	s->cap = 0;
+}
+
+static size_t ring_room(const struct sockeye__tftp_source *s)
+{
+	return s->cap - (size_t)(s->to - s->from);
+}
+
+/* The ring's free memory as one or two pieces, at most `max` octets. */
+static int ring_free(struct sockeye__tftp_source *s, size_t max, struct iovec iov[2])
+{
+	size_t room = ring_room(s), at = (size_t)(s->to % s->cap);
+	size_t first;
+
+	if (room > max)
+		room = max;
+	first = room < s->cap - at ? room : s->cap - at;
+	iov[0] = (struct iovec){s->ring + at, first};
+	iov[1] = (struct iovec){s->ring, room - first};
+	return room > first ? 2 : 1;
+}
+
+static ssize_t plain_read(struct sockeye__tftp_source *s)
+{
+	struct iovec iov[2];
+	int count = ring_free(s, ring_room(s) - SLACK, iov);
+	ssize_t n = s->read(s->arg, s->taken, iov, count);
+
+	if (n > 0)
+		s->to += (uint64_t)n;
+	return n;
+}
+
+static void ring_write(struct sockeye__tftp_source *s, const uint8_t *octets, size_t len)
+{
+	struct iovec iov[2];
+	size_t first;
+
+	ring_free(s, len, iov);
+	first = iov[0].iov_len;
+	memcpy(iov[0].iov_base, octets, first);
+	memcpy(iov[1].iov_base, octets + first, len - first);
+	s->to += len;
+}
+
+static ssize_t text_read(struct sockeye__tftp_source *s)
+{
+	uint8_t raw[TEXT_PIECE], wire[PAIR * TEXT_PIECE];
+	size_t room = ring_room(s) / PAIR - 1, taken;
+	struct iovec iov = {raw, room < sizeof raw ? room : sizeof raw};
+	ssize_t n = s->read(s->arg, s->taken, &iov, 1);
+
+	if (n > 0)
+		ring_write(
+		    s, wire,
+		    sockeye__netascii_encode(&s->text, raw, (size_t)n, &taken, wire, sizeof wire));
+	return n;
+}
+
+/* Octets before the window will not be asked for again. */
+static void ring_let_go(struct sockeye__tftp_source *s, const struct sockeye__tftp *x)
+{
+	uint64_t una = sockeye__tftp_acknowledged(x);
+
+	if (una > s->from)
+		s->from = una < s->to ? una : s->to;
+}
+
+bool sockeye__tftp_source_hungry(const struct sockeye__tftp_source *s,
+				 const struct sockeye__tftp *x)
+{
+	uint64_t window_end = sockeye__tftp_acknowledged(x) + (uint64_t)x->window * x->blksize;
+
+	return !in_place(s) && !s->ended && s->to < window_end + PAIR && ring_room(s) > SLACK;
+}
+
+int sockeye__tftp_source_fill(struct sockeye__tftp_source *s, struct sockeye__tftp *x)
+{
+	ssize_t n = 1;
+
+	if (in_place(s)) {
+		sockeye__tftp_available(x, s->size, true);
+		return 0;
+	}
+	ring_let_go(s, x);
+	while (n > 0 && sockeye__tftp_source_hungry(s, x)) {
+		n = s->netascii ? text_read(s) : plain_read(s);
+		if (n > 0)
+			s->taken += (uint64_t)n;
+		s->ended = n == 0;
+	}
+	if (s->ended && s->has_size && s->taken < s->size)
+		return -ENODATA;
+	if (n < 0 && n != -EAGAIN)
+		return (int)n;
+	sockeye__tftp_available(x, s->to, s->ended);
+	return 0;
+}
+
+static void ring_copy(const struct sockeye__tftp_source *s, uint64_t offset, struct iovec to)
+{
+	size_t at = (size_t)(offset % s->cap);
+	size_t first = to.iov_len < s->cap - at ? to.iov_len : s->cap - at;
+
+	memcpy(to.iov_base, s->ring + at, first);
+	memcpy((uint8_t *)to.iov_base + first, s->ring, to.iov_len - first);
+}
+
+int sockeye__tftp_source_copy(struct sockeye__tftp_source *s, uint64_t offset,
+			      const struct iovec *iov, int count)
+{
+	uint64_t len = 0;
+	ssize_t n;
+
+	for (int i = 0; i < count; i++) {
+		if (!in_place(s))
+			ring_copy(s, offset + len, iov[i]);
+		len += iov[i].iov_len;
+	}
+	if (!in_place(s) || len == 0)
+		return 0;
+	n = s->read(s->arg, offset, iov, count);
+	if (n < 0)
+		return (int)n;
+	return (uint64_t)n == len ? 0 : -ENODATA;
+}

@@ -1,0 +1,349 @@
+/* wire.c: one end of a transfer on a UDP socket (wire.h). */
+#include "tftp/wire.h"
+
+#include <errno.h>
+
+#include "net/net.h"
+
+#define SEND_TRIES     8     /* a send may first report earlier errors of the socket */
+#define SEGMENTS_BYTES 65507 /* of one UDP_SEGMENT call */
+
+union control {
+	struct cmsghdr align;
+	char octets[SOCKEYE__CONTROL_MAX + CMSG_SPACE(sizeof(int))];
+};
+
+/* --- receiving --- */
+
+/* For one datagram with its sender and what comes with it. */
+static struct msghdr room_for(struct sockeye_dgram *d, struct iovec *iov, union control *control)
+{
+	return (struct msghdr){
+	    .msg_name = &d->peer.u,
+	    .msg_namelen = sizeof d->peer.u,
+	    .msg_iov = iov,
+	    .msg_iovlen = 1,
+	    .msg_control = control,
+	    .msg_controllen = sizeof *control,
+	};
+}
+
+ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
+				struct sockeye_dgram *out, size_t *out_segment)
+{
+	union control control;
+	struct iovec iov = {buf, SOCKEYE__TFTP_WIRE_BYTES};
+	struct sockeye_dgram d = {0};
+	struct msghdr msg = room_for(&d, &iov, &control);
+	ssize_t n = recvmsg(fd, &msg, MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	d.peer.len = sockeye__name_len(msg.msg_namelen);
+	sockeye__dgram_local(&msg, &d);
+	*out_segment = sockeye__dgram_segment(&msg, (size_t)n);
+	*out = d;
+	return n;
+}
+
+int sockeye__tftp_wire_recv_many(int fd, struct sockeye__tftp_inbox *out)
+{
+	union control controls[SOCKEYE__TFTP_INBOX];
+	struct iovec iov[SOCKEYE__TFTP_INBOX];
+	struct mmsghdr m[SOCKEYE__TFTP_INBOX];
+	int n;
+
+	for (int i = 0; i < SOCKEYE__TFTP_INBOX; i++) {
+		iov[i] = (struct iovec){out->octets[i], SOCKEYE__TFTP_WIRE_BYTES};
+		m[i].msg_hdr = room_for(&out->from[i], &iov[i], &controls[i]);
+	}
+	n = recvmmsg(fd, m, SOCKEYE__TFTP_INBOX, MSG_DONTWAIT, NULL);
+	if (n < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	for (int i = 0; i < n; i++) {
+		out->from[i].peer.len = sockeye__name_len(m[i].msg_hdr.msg_namelen);
+		sockeye__dgram_local(&m[i].msg_hdr, &out->from[i]);
+		out->len[i] = m[i].msg_len;
+	}
+	return n;
+}
+
+void sockeye__tftp_wire_join(struct sockeye__tftp_wire *w)
+{
+	sockeye__dgram_join(w->fd);
+	w->joined = true;
+}
+
+ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
+				    uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
+				    struct sockeye_sockaddr *out_peer, size_t *out_segment)
+{
+	struct sockeye_sockaddr from;
+	socklen_t len = sizeof from.u;
+	ssize_t n;
+
+	if (w->joined) {
+		struct sockeye_dgram d;
+
+		n = sockeye__tftp_wire_recv(w->fd, buf, &d, out_segment);
+		if (n >= 0)
+			*out_peer = d.peer;
+		return n;
+	}
+	/* Connected or not: what came before connect(2) may be from anybody. */
+	n = recvfrom(w->fd, buf, SOCKEYE__TFTP_WIRE_BYTES, MSG_DONTWAIT, &from.u.sa, &len);
+	if (n < 0)
+		return errno == EINTR ? -EAGAIN : -errno;
+	from.len = sockeye__name_len(len);
+	*out_peer = from;
+	*out_segment = (size_t)n;
+	return n;
+}
+
+/* Whether there was anything. */
+static bool errors_take(int fd, const struct sockeye_sockaddr *peer, int *out_err)
+{
+	struct sockeye_dgram_error e;
+	bool any = false;
+
+	*out_err = 0;
+	for (; sockeye_dgram_error_recv(fd, &e) == 0; any = true)
+		if (e.err != -EMSGSIZE && (peer == NULL || sockeye_sockaddr_equal(&e.peer, peer)))
+			*out_err = e.err;
+	return any;
+}
+
+int sockeye__tftp_wire_error(int fd, const struct sockeye_sockaddr *peer)
+{
+	int err;
+
+	errors_take(fd, peer, &err);
+	return err;
+}
+
+/* --- sending --- */
+
+/* What a send's failure means: a lost datagram, or the end. */
+static int send_verdict(int err)
+{
+	switch (err) {
+	case -EAGAIN:
+	case -ENOBUFS:
+	case -ENOMEM:
+	case -EPERM: /* a packet filter's doing */
+		return 0;
+	default:
+		return err;
+	}
+}
+
+/* Errors that ICMP brought earlier, be it about another peer, come out of
+ * whatever is called next; the queue has them, with their address. These are
+ * what icmp(7) and icmpv6 can mean. */
+static bool may_be_of_icmp(int err)
+{
+	switch (err) {
+	case -ECONNREFUSED:
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
+	case -EHOSTDOWN:
+	case -ENONET:
+	case -EACCES:
+	case -EPROTO:
+	case -ENOPROTOOPT:
+	case -EOPNOTSUPP:
+	case -EMSGSIZE:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* One datagram; without control data the shorter call does. */
+static ssize_t datagram_send(int fd, const struct msghdr *m)
+{
+	if (m->msg_controllen > 0)
+		return sendmsg(fd, m, MSG_NOSIGNAL);
+	return sendto(fd, m->msg_iov->iov_base, m->msg_iov->iov_len, MSG_NOSIGNAL, m->msg_name,
+		      m->msg_namelen);
+}
+
+static ssize_t send_once(const struct sockeye__tftp_wire *w, struct mmsghdr *m, unsigned count)
+{
+	for (int tries = 0;; tries++) {
+		int n = count == 1 ? (datagram_send(w->fd, &m->msg_hdr) < 0 ? -1 : 1)
+				   : sendmmsg(w->fd, m, count, MSG_NOSIGNAL);
+		int err = -errno, about_peer;
+		bool queued;
+
+		if (n >= 0)
+			return n;
+		if (err == -EINTR)
+			continue;
+		if (!may_be_of_icmp(err) || (w->connected && err == -ECONNREFUSED))
+			return err;
+		queued = errors_take(w->fd, &w->to.peer, &about_peer);
+		if (about_peer < 0)
+			return about_peer;
+		if (tries >= SEND_TRIES) /* a flood of what is about others ends nothing */
+			return queued ? -EAGAIN : err;
+	}
+}
+
+static void address(struct sockeye__tftp_wire *w, struct msghdr *msg, union control *control)
+{
+	if (!w->connected) {
+		msg->msg_name = &w->to.peer.u;
+		msg->msg_namelen = w->to.peer.len;
+	}
+	sockeye__dgram_source(msg, control, &w->to);
+}
+
+int sockeye__tftp_wire_packet(struct sockeye__tftp_wire *w, const void *packet, size_t len)
+{
+	union control control;
+	struct iovec iov = {(void *)(uintptr_t)packet, len};
+	struct mmsghdr m = {.msg_hdr = {.msg_iov = &iov, .msg_iovlen = 1}};
+	ssize_t n;
+
+	address(w, &m.msg_hdr, &control);
+	n = send_once(w, &m, 1);
+	w->sent++;
+	return n < 0 ? send_verdict((int)n) : 0;
+}
+
+void sockeye__tftp_wire_reject(int fd, const struct sockeye_sockaddr *stranger,
+			       const uint8_t *octets, size_t len)
+{
+	struct sockeye__tftp_wire wire = {.fd = fd, .to = {.peer = *stranger}};
+	uint8_t error[64];
+
+	if (len < 2 || sockeye__tftp_get16(octets) == SOCKEYE__TFTP_ERROR)
+		return;
+	len = sockeye__tftp_error_encode(error, sizeof error, SOCKEYE__TFTP_UNKNOWN_TID,
+					 "unknown transfer ID");
+	(void)sockeye__tftp_wire_packet(&wire, error, len);
+}
+
+/* Datagrams of one size, of which the last may be shorter. */
+struct train {
+	uint8_t *octets;
+	size_t len, segment;
+	unsigned count;
+};
+
+/* One call for all: the kernel cuts them. */
+static int train_send_whole(struct sockeye__tftp_wire *w, const struct train *t)
+{
+	union control control;
+	struct iovec iov = {t->octets, t->len};
+	struct mmsghdr m = {.msg_hdr = {.msg_iov = &iov, .msg_iovlen = 1}};
+	ssize_t n;
+
+	address(w, &m.msg_hdr, &control);
+	sockeye__dgram_cut(&m.msg_hdr, &control, (uint16_t)t->segment);
+	n = send_once(w, &m, 1);
+	return n < 0 ? (int)n : 0;
+}
+
+static int train_send_each(struct sockeye__tftp_wire *w, const struct train *t)
+{
+	struct mmsghdr m[SOCKEYE__TFTP_BURST_MAX];
+	struct iovec iov[SOCKEYE__TFTP_BURST_MAX];
+	union control control;
+	unsigned sent = 0;
+
+	for (unsigned i = 0; i < t->count; i++) {
+		size_t at = i * t->segment, len = t->len - at;
+
+		iov[i] = (struct iovec){t->octets + at, len < t->segment ? len : t->segment};
+		m[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov[i], .msg_iovlen = 1}};
+		address(w, &m[i].msg_hdr, &control); /* the same each time */
+	}
+	while (sent < t->count) {
+		ssize_t n = send_once(w, m + sent, t->count - sent);
+
+		if (n < 0)
+			return send_verdict((int)n);
+		sent += (unsigned)n;
+	}
+	return 0;
+}
+
+/* The kernel refuses to cut where a segment does not fit the link, where the
+ * route or its device cannot (IPsec, checksums), or where it is too old. */
+static bool refuses_segments(int err)
+{
+	return err == -EINVAL || err == -EMSGSIZE || err == -EIO || err == -EOPNOTSUPP ||
+	       err == -ENOPROTOOPT;
+}
+
+static int train_send(struct sockeye__tftp_wire *w, const struct train *t)
+{
+	w->sent += t->count;
+	if (t->count > 1 && !w->no_segments) {
+		int err = train_send_whole(w, t);
+
+		if (!refuses_segments(err))
+			return send_verdict(err);
+		w->no_segments = true;
+	}
+	return train_send_each(w, t);
+}
+
+/* Puts headers and payloads of the blocks behind each other into scratch. */
+static int train_build(const struct sockeye__tftp *x, const struct sockeye__tftp_send *send,
+		       struct sockeye__tftp_source *source, uint8_t *scratch, struct train *out)
+{
+	struct iovec payload[SOCKEYE__TFTP_BURST_MAX];
+	uint64_t left = send->octets;
+	uint8_t *at = scratch;
+
+	for (uint32_t i = 0; i < send->count; i++) {
+		size_t len = left < x->blksize ? (size_t)left : x->blksize;
+
+		sockeye__tftp_data_encode(at, sockeye__tftp_number(x, send->block + i));
+		payload[i] = (struct iovec){at + SOCKEYE__TFTP_HEADER, len};
+		at += SOCKEYE__TFTP_HEADER + len;
+		left -= len;
+	}
+	*out = (struct train){
+	    .octets = scratch,
+	    .len = (size_t)(at - scratch),
+	    .segment = (size_t)SOCKEYE__TFTP_HEADER + x->blksize,
+	    .count = send->count,
+	};
+	return sockeye__tftp_source_copy(source, send->offset, payload, (int)send->count);
+}
+
+/* Blocks of this size that one call takes. */
+static uint32_t train_max(const struct sockeye__tftp *x)
+{
+	uint32_t fit = SEGMENTS_BYTES / (SOCKEYE__TFTP_HEADER + (uint32_t)x->blksize);
+
+	return fit < 1 ? 1 : fit < SOCKEYE__TFTP_BURST_MAX ? fit : SOCKEYE__TFTP_BURST_MAX;
+}
+
+int sockeye__tftp_wire_flush(struct sockeye__tftp_wire *w, struct sockeye__tftp *x,
+			     struct sockeye__tftp_source *source, uint64_t now_ns,
+			     uint8_t scratch[SOCKEYE__TFTP_WIRE_BYTES], bool *out_source)
+{
+	struct sockeye__tftp_send send;
+	struct train train;
+	int err;
+
+	*out_source = false;
+	while (sockeye__tftp_next(x, now_ns, train_max(x), &send)) {
+		if (send.packet.len > 0) {
+			err = sockeye__tftp_wire_packet(w, send.packet.at, send.packet.len);
+		} else {
+			err = train_build(x, &send, source, scratch, &train);
+			*out_source = err < 0;
+			if (err == 0)
+				err = train_send(w, &train);
+		}
+		if (err < 0)
+			return err;
+	}
+	return 0;
+}

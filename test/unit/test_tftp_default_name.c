@@ -1,0 +1,100 @@
+/* test_tftp_place.c: what a file is called at the other end. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <errno.h>
+#include <string.h>
+
+#include "tftp/client/default_name.h"
+
+static void test_here(void **state)
+{
+	static const struct {
+		const char *folder, *file, *name; /* NULL: there is none */
+	} rows[] = {
+	    {"", "pxelinux.0", "pxelinux.0"},
+	    {"", "boot/pxelinux.0", "pxelinux.0"},
+	    {"", "/srv/x", "x"},
+	    {"d/", "boot/a b", "d/a b"},
+	    {"/tmp/", "..x", "/tmp/..x"},
+	    {"", "Boot\\BCD", "Boot\\BCD"},
+	    {"", "", NULL},
+	    {"", "boot/", NULL},
+	    {"", ".", NULL},
+	    {"d/", "a/..", NULL},
+	};
+	char name[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		int len = sockeye__tftp_place_here(rows[i].folder, rows[i].file, name, sizeof name);
+
+		if (!rows[i].name) {
+			assert_int_equal(len, -EINVAL);
+			continue;
+		}
+		assert_string_equal(name, rows[i].name);
+		assert_int_equal(len, strlen(name));
+	}
+}
+
+static void test_there(void **state)
+{
+	static const struct {
+		const char *file;
+		bool is_folder;
+		const char *path, *name;
+	} rows[] = {
+	    {"fw.bin", false, "/tmp/firmware.bin", "fw.bin"},
+	    {"", false, "/tmp/firmware.bin", "firmware.bin"},
+	    {"in/", false, "firmware.bin", "in/firmware.bin"},
+	    {"in", true, "a/b", "in/b"},
+	    {"", true, "a/b", "b"},
+	    {"x", false, "", "x"}, /* standard input */
+	    {"", false, "", NULL},
+	    {"in/", true, "a/..", NULL},
+	};
+	char name[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		int len = sockeye__tftp_place_there(rows[i].file, rows[i].is_folder, rows[i].path,
+						    name, sizeof name);
+
+		if (!rows[i].name) {
+			assert_int_equal(len, -EINVAL);
+			continue;
+		}
+		assert_string_equal(name, rows[i].name);
+		assert_int_equal(len, strlen(name));
+	}
+}
+
+static void test_too_long(void **state)
+{
+	char name[8];
+
+	(void)state;
+	assert_int_equal(sockeye__tftp_place_here("", "1234567", name, sizeof name), 7);
+	assert_int_equal(sockeye__tftp_place_here("", "12345678", name, sizeof name),
+			 -ENAMETOOLONG);
+	assert_int_equal(sockeye__tftp_place_there("123", true, "4567", name, sizeof name),
+			 -ENAMETOOLONG);
+	assert_int_equal(sockeye__tftp_place_there("12345678", false, "", name, sizeof name),
+			 -ENAMETOOLONG);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_here),
+	    cmocka_unit_test(test_there),
+	    cmocka_unit_test(test_too_long),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
