@@ -10,7 +10,7 @@
 
 #include <sockeye/addr.h>
 
-#include "proto/addr_parts.h"
+#include "proto/addr_internal.h"
 
 static bool is_digit(char c)
 {

@@ -12,7 +12,7 @@
 #include <sockeye/addr.h>
 #include <sockeye/text.h>
 
-#include "proto/addr_parts.h"
+#include "proto/addr_internal.h"
 
 enum option_kind {
 	FLAG,   /* bool */

@@ -12,7 +12,7 @@
 #include <sockeye/addr.h>
 #include <sockeye/text.h>
 
-#include "proto/addr_parts.h"
+#include "proto/addr_internal.h"
 
 #define ESCAPES "a percent sign is written %%25, a control character %%XX"
 

@@ -7,7 +7,7 @@
 
 #include <sockeye/addr.h>
 
-#include "proto/addr_parts.h"
+#include "proto/addr_internal.h"
 
 static void unix_print(struct sockeye__out *out, const struct sockeye_addr *addr)
 {

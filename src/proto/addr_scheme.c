@@ -3,7 +3,7 @@
  */
 #include <sockeye/addr.h>
 
-#include "proto/addr_parts.h"
+#include "proto/addr_internal.h"
 
 const struct sockeye__scheme sockeye__schemes[SOCKEYE__SCHEMES] = {
     [SOCKEYE_TCP] = {.name = "tcp", .stream = true},

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/types.h>
 
-#include "proto/addr_parts.h"
+#include "proto/addr_internal.h"
 
 static int hex_value(char c)
 {

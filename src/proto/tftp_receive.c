@@ -13,7 +13,7 @@
 
 #include <sockeye/time.h>
 
-#include "proto/tftp_parts.h"
+#include "proto/tftp_internal.h"
 
 /* Blocks ahead of a gap that make it a loss and no reordering, as TCP has it
  * (RFC 5681 3.2). */

@@ -15,7 +15,7 @@
 
 #include <sockeye/time.h>
 
-#include "proto/tftp_parts.h"
+#include "proto/tftp_internal.h"
 
 #define TRUST_MAX    3
 #define TRUST_FIRST  2

@@ -7,7 +7,7 @@
 
 #include <sockeye/time.h>
 
-#include "proto/tftp_parts.h"
+#include "proto/tftp_internal.h"
 
 #define NUMBERS      65536u
 #define SLOW_LINE_NS UINT64_C(8000) /* for an octet: a megabit a second */

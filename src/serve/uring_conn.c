@@ -9,7 +9,7 @@
  * others are tracked: their completion says how the session goes on. What a
  * slow peer has not taken is sent again, waiting.
  */
-#include "serve/uring.h"
+#include "serve/uring_internal.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -6,7 +6,7 @@
  * is; beyond that it is copied to memory of its own, and receiving is called
  * off by uring_conn.c.
  */
-#include "serve/uring.h"
+#include "serve/uring_internal.h"
 
 static int32_t queue_take(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {

@@ -1,5 +1,5 @@
 /* uring_ring.c: the ring, its buffers, and whether this machine has them. */
-#include "serve/uring.h"
+#include "serve/uring_internal.h"
 
 #include <errno.h>
 #include <poll.h>

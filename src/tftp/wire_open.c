@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "net/net.h"
-#include "proto/addr_parts.h"
+#include "proto/addr_internal.h"
 
 #define PORT_TRIES     64  /* of a range before all of it is tried in order */
 #define BLOCK_OVERHEAD 832 /* octets the kernel counts for a datagram beside its payload */

@@ -13,7 +13,7 @@
 
 #include <sockeye/text.h>
 
-#include "proto/addr_parts.h"
+#include "proto/addr_internal.h"
 
 #define WORDS 8
 

@@ -1,10 +1,10 @@
 /*
- * uring.h: what the files of the uring model share. uring.c is the loop,
+ * uring_internal.h: what the files of the uring model share. uring.c is the loop,
  * uring_conn.c a connection, uring_input.c the input that waits for it,
  * uring_ring.c the ring and its buffers.
  */
-#ifndef SOCKEYE_SERVE_URING_H
-#define SOCKEYE_SERVE_URING_H
+#ifndef SOCKEYE_SERVE_URING_INTERNAL_H
+#define SOCKEYE_SERVE_URING_INTERNAL_H
 
 #include "serve/conn.h"
 

@@ -1,12 +1,12 @@
 /*
- * tftp_parts.h: what the files of the transfer share.
+ * tftp_internal.h: what the files of the transfer share.
  *
  * tftp_transfer.c   both ends and directions: offers, errors, timers
  * tftp_send.c       DATA out, ACK in
  * tftp_receive.c    DATA in, ACK out
  */
-#ifndef SOCKEYE_PROTO_TFTP_PARTS_H
-#define SOCKEYE_PROTO_TFTP_PARTS_H
+#ifndef SOCKEYE_PROTO_TFTP_INTERNAL_H
+#define SOCKEYE_PROTO_TFTP_INTERNAL_H
 
 #include "proto/tftp_transfer.h"
 

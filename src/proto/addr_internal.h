@@ -1,5 +1,5 @@
 /*
- * addr_parts.h: what the files of the address parser and printer share.
+ * addr_internal.h: what the files of the address parser and printer share.
  *
  * addr_scheme.c   the table of schemes
  * addr_parse.c    from text: the scheme, then what its kind asks for
@@ -8,8 +8,8 @@
  * addr_print.c    to text
  * percent.c       %XX, both ways
  */
-#ifndef SOCKEYE_PROTO_ADDR_PARTS_H
-#define SOCKEYE_PROTO_ADDR_PARTS_H
+#ifndef SOCKEYE_PROTO_ADDR_INTERNAL_H
+#define SOCKEYE_PROTO_ADDR_INTERNAL_H
 
 #include <stdbool.h>
 #include <stddef.h>
