@@ -34,7 +34,7 @@ bench: build ## install the peers, measure sockeye beside them (half an hour)
 	@scripts/install-deps --unpack $(BUILD)/peers peers
 	@bench/run $(BUILD)
 
-soak: build ## many connections for long: no leak, no zombie, no lost octet
+soak: build ## many connections for long: no leak, no zombie, no lost byte
 	@scripts/soak $(BUILD)/sockeye
 
 fuzz: ## each fuzz target for FUZZ_SECONDS (60)

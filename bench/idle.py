@@ -24,7 +24,7 @@ def connect(port, count, first=0):
 
 
 def slope(pid, port, few, many):
-    """Octets of process memory for one more idle connection."""
+    """Bytes of process memory for one more idle connection."""
     conns = connect(port, few)
     before = measure.memory(pid)
     conns += connect(port, many - few, few)

@@ -125,7 +125,7 @@ def steal():
 
 
 def memory(pid):
-    """Octets of anonymous memory of all processes of the server."""
+    """Bytes of anonymous memory of all processes of the server."""
     total = 0
     for member in tree(pid):
         found = re.search(r"RssAnon:\s+(\d+) kB", read(f"/proc/{member}/status"))
@@ -134,7 +134,7 @@ def memory(pid):
 
 
 def private(pid):
-    """Octets of process memory of a server, without the pages of files; those
+    """Bytes of process memory of a server, without the pages of files; those
     that its processes share since a fork count once."""
     total = 0
     for member in tree(pid):

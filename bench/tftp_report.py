@@ -7,11 +7,11 @@ INTRO = """## TFTP
 some of it in a minute.
 
 - The load is `bench/limit/tftp_get.c`, the same for every server: it writes no file, takes what waits
-  with one call and acknowledges it with one. It compares a word of every block, and all octets of a
+  with one call and acknowledges it with one. It compares a word of every block, and all bytes of a
   download before each row. With 4 KiB files each of its 100 clients takes four ports in turn.
 - Peers: atftpd 0.8.0, tftpd-hpa 5.2 and dnsmasq 2.90 of Debian 12, without log lines and without
   limits below the number of clients. tftpd-hpa and dnsmasq know no windows: there they are in
-  lockstep, as the column says. dnsmasq grants no block above 2,263 octets unless told to.
+  lockstep, as the column says. dnsmasq grants no block above 2,263 bytes unless told to.
 - The yardstick, `limit`, is the plainest server we could write: connected sockets, files mapped,
   windows by `UDP_SEGMENT`, no time-out, no confinement.
 - **CPU** is what a control group charged the server and all its children. `UDP_SEGMENT` hands the
@@ -92,7 +92,7 @@ def pairs(result):
     clients = {"sockeye": "sockeye get", "atftpd": "atftp"}
     return table(["client and server", "s", "MiB/s"],
                  [[f"{clients[name]}, {name}", f"{r['s']:.3f}",
-                   f"{result['octets'] / r['s'] / (1 << 20):,.0f}"]
+                   f"{result['bytes'] / r['s'] / (1 << 20):,.0f}"]
                   for name, r in result["pairs"].items()])
 
 
@@ -106,9 +106,9 @@ def loss(result):
 
 
 def memory(result):
-    return table(["server", "octets each", "octets at its most", "transfers then"],
+    return table(["server", "bytes each", "bytes at its most", "transfers then"],
                  [[name, number(r["each"], ",.0f"),
-                   f"{r['octets'][str(r['most'])]:,}", f"{r['most']:,}"]
+                   f"{r['bytes'][str(r['most'])]:,}", f"{r['most']:,}"]
                   for name, r in result.items()])
 
 

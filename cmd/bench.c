@@ -18,7 +18,7 @@
 #define IN_FLIGHT_MAX 65536
 #define SIZE_MAX_     (UINT64_C(64) << 20) /* of a stream's message: it is held in memory */
 #define DATAGRAM_MAX  65507
-#define DATAGRAM_MANY 8 /* octets: room for the number that tells them apart */
+#define DATAGRAM_MANY 8 /* bytes: room for the number that tells them apart */
 #define PERCENTILES   5
 
 struct opts {
@@ -39,7 +39,7 @@ static const struct cli_option options[] = {
     {"connections", 'c', "N", CLI_UINT, offsetof(struct opts, connections), .min = 1,
      .max = CONNECTIONS, .help = "connections at once (1)"},
     {"size", 's', "SIZE", CLI_SIZE, offsetof(struct opts, size), .max = SIZE_MAX_,
-     .help = "octets of a message (64)"},
+     .help = "bytes of a message (64)"},
     {"in-flight", 'f', "N", CLI_UINT, offsetof(struct opts, in_flight), .min = 1,
      .max = IN_FLIGHT_MAX, .help = "messages on their way on each connection (1)"},
     {"churn", 0, "HOW", CLI_CHOICE, offsetof(struct opts, churn), .choices = churn_words,
@@ -59,7 +59,7 @@ static const struct cli_option options[] = {
      .help = "keep the connections so long behind it, to look at the server (0)"},
     {.help = "Answers:"},
     {"expect", 'e', "WHAT", CLI_CHOICE, offsetof(struct opts, expect), .choices = expect_words,
-     .help = "echo: the same octets; upper: in upper case; any: whatever comes (echo)"},
+     .help = "echo: the same bytes; upper: in upper case; any: whatever comes (echo)"},
     {"timeout", 0, "TIME", CLI_TIME, offsetof(struct opts, timeout_ns), .min = 1,
      .help = "of an answer, and of connecting (10s; datagrams 1s, then they are lost)"},
     {NULL},
@@ -73,13 +73,13 @@ static const char *contradiction(const struct opts *o, const struct sockeye_addr
 	if (stream && o->size == 0)
 		return "--size 0 is for datagrams";
 	if (!stream && o->size > DATAGRAM_MAX)
-		return "a datagram has at most 65507 octets";
+		return "a datagram has at most 65507 bytes";
 	if (!stream && o->churn != SOCKEYE__BENCH_KEEP)
 		return "--churn is for connections";
 	if (!stream && o->burst)
 		return "--burst is for connections";
 	if (!stream && o->in_flight > 1 && o->size < DATAGRAM_MANY)
-		return "datagrams --in-flight need 8 octets to be told apart";
+		return "datagrams --in-flight need 8 bytes to be told apart";
 	if (o->in_flight > 1 &&
 	    (o->burst || o->churn != SOCKEYE__BENCH_KEEP || o->expect == SOCKEYE__BENCH_ANY))
 		return "--in-flight does not go with --burst, --churn or --expect any";
@@ -170,7 +170,7 @@ static void print_json(const struct opts *o, const char *address,
 	    report_string(address), "connections", (json_int_t)o->connections, "in_flight",
 	    (json_int_t)o->in_flight, "size", (json_int_t)o->size, "seconds",
 	    seconds(r->elapsed_ns), "messages", (json_int_t)r->messages, "messages_per_s",
-	    per_second(r, r->messages), "octets_per_s", per_second(r, r->messages * o->size),
+	    per_second(r, r->messages), "bytes_per_s", per_second(r, r->messages * o->size),
 	    "opened", (json_int_t)r->connections, "lost", (json_int_t)r->lost, "late",
 	    (json_int_t)r->late, "latency_us", latency_json(r), "errors", errors_json(&r->errors),
 	    "generator_cpu", per_second(r, r->cpu_ns) / 1e9, "interrupted", (int)r->interrupted,
@@ -229,7 +229,7 @@ static void print_errors(const struct sockeye__bench_errors *errors)
 static void print_words(const struct opts *o, const char *address,
 			const struct sockeye__bench_result *r)
 {
-	printf("%s: %" PRIu32 " connection%s, %" PRIu64 " octets, %" PRIu32
+	printf("%s: %" PRIu32 " connection%s, %" PRIu64 " bytes, %" PRIu32
 	       " in flight on each, closed loop\n",
 	       address, o->connections, o->connections == 1 ? "" : "s", o->size, o->in_flight);
 	printf("  messages   %" PRIu64 " in %.3f s, %.0f/s, %.1f MB/s each way\n", r->messages,
@@ -336,7 +336,7 @@ static int cmd_bench(int argc, char **argv)
 
 const struct cli_command bench_command = {
     .name = "bench",
-    .summary = "load a server, check every octet it answers, measure",
+    .summary = "load a server, check every byte it answers, measure",
     .operands = "ADDRESS",
     .operands_min = 1,
     .operands_max = 1,

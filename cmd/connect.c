@@ -329,7 +329,7 @@ const struct cli_command connect_command = {
     .options = options,
     .more_options = session_options,
     .run = cmd_connect,
-    .about = "A bare host:port is tcp. No octet of the input is ever a command.\n"
+    .about = "A bare host:port is tcp. No byte of the input is ever a command.\n"
 	     "Exit: 0 done, 3 not found, 4 refused, 5 timed out or no answer, 6 network,\n"
 	     "7 reset or closed early, 9 local, 130 interrupted.",
 };

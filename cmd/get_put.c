@@ -24,7 +24,7 @@ const struct cli_option transfer_options[] = {
      .max = SOCKEYE__TFTP_PARALLEL_MAX},
     {"netascii", 0, NULL, CLI_FLAG, FIELD(netascii), "text: line ends are converted"},
     {"blksize", 0, "N|mtu", CLI_TEXT, FIELD(blksize),
-     "octets of a block, 8 to 65464; mtu: what the path takes in one piece (that, up to 16384)"},
+     "bytes of a block, 8 to 65464; mtu: what the path takes in one piece (that, up to 16384)"},
     {"window", 0, "N", CLI_UINT, FIELD(window), "blocks on their way at once", .min = 1,
      .max = 65535},
     {"no-options", 0, NULL, CLI_FLAG, FIELD(no_options),
@@ -157,7 +157,7 @@ static void code_set(struct transfers *t, int code)
 static void say_done(const struct transfers *t, const struct transfer *file,
 		     const struct sockeye__tftp_end *end)
 {
-	char name[NAME_SHOWN], octets[SOCKEYE__QUANTITY_MAX], rate[SOCKEYE__QUANTITY_MAX];
+	char name[NAME_SHOWN], bytes[SOCKEYE__QUANTITY_MAX], rate[SOCKEYE__QUANTITY_MAX];
 	double seconds = (double)end->ns / 1e9;
 
 	name_text(file, name);
@@ -167,11 +167,11 @@ static void say_done(const struct transfers *t, const struct transfer *file,
 	}
 	report_say(&t->o->common,
 		   "%s: %s in %.*f s, %s, blksize %u window %u, %" PRIu64 " block%s resent%s", name,
-		   sockeye__octets_text(end->octets, octets),
+		   sockeye__bytes_text(end->bytes, bytes),
 		   seconds < 1     ? 3
 		   : seconds < 100 ? 1
 				   : 0,
-		   seconds, sockeye__rate_text(tftp_octets_per_s(end->octets, end->ns), rate),
+		   seconds, sockeye__rate_text(tftp_bytes_per_s(end->bytes, end->ns), rate),
 		   end->blksize, end->window, end->count.resent, end->count.resent == 1 ? "" : "s",
 		   end->plain ? ", without options" : "");
 }
@@ -230,12 +230,12 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 		say_answer(common, name, peer, note);
 		return;
 	case SOCKEYE__TFTP_NOTE_TIMEOUT:
-		report_verbose(common, "%s: nothing came after %" PRIu64 " octets, sent again",
-			       name, note->octets);
+		report_verbose(common, "%s: nothing came after %" PRIu64 " bytes, sent again", name,
+			       note->bytes);
 		return;
 	case SOCKEYE__TFTP_NOTE_GAP:
-		report_verbose(common, "%s: a block was lost after %" PRIu64 " octets, %s", name,
-			       note->octets, put ? "sent again" : "asked for again");
+		report_verbose(common, "%s: a block was lost after %" PRIu64 " bytes, %s", name,
+			       note->bytes, put ? "sent again" : "asked for again");
 		return;
 	case SOCKEYE__TFTP_NOTE_STRANGER:
 		report_verbose(common, "%s: %s has no part in this, and is told so", name, peer);
@@ -265,7 +265,7 @@ static void tell_json(const struct transfers *t, const struct transfer *file,
 	    .options = &end->options,
 	    .blksize = end->blksize,
 	    .window = end->window,
-	    .octets = end->octets,
+	    .bytes = end->bytes,
 	    .ns = end->ns,
 	};
 	char peer[128];
@@ -321,7 +321,7 @@ static void on_status(void *arg, const struct sockeye__tftp_status *s)
 		snprintf(text, sizeof(text), "%zu/%zu %.200s", s->ended + 1, t->job_count, name);
 	else
 		snprintf(text, sizeof(text), "%.250s", name);
-	progress_draw(&t->progress, text, s->octets, s->size, s->now_ns);
+	progress_draw(&t->progress, text, s->bytes, s->size, s->now_ns);
 }
 
 /* --- running --- */

@@ -24,7 +24,7 @@ static int place(struct transfers *t, const char *path, bool is_folder, struct t
 				 "standard input has no name: tftp://host/NAME");
 	if (len < 0)
 		return cli_usage(common, t->command,
-				 "no name for \"%s\" there, of at most 255 octets", path);
+				 "no name for \"%s\" there, of at most 255 bytes", path);
 	if (!from_stdin && strlen(path) >= sizeof(file->path))
 		return cli_usage(common, t->command, "a path too long: %.40s...", path);
 	memcpy(to, name, (size_t)len + 1);

@@ -61,7 +61,7 @@ static const struct cli_option options[] = {
     THREE("delay", "TIME", CLI_TIME, delay_ns, "keep it so long", .max = DELAY_MAX),
     THREE("jitter", "TIME", CLI_TIME, jitter_ns, "up to so much longer, in order",
 	  .max = DELAY_MAX),
-    THREE("rate", "SIZE", CLI_SIZE, rate, "octets a second at most, of all flows together",
+    THREE("rate", "SIZE", CLI_SIZE, rate, "bytes a second at most, of all flows together",
 	  .min = 1),
     {.help = "Which packets are lost (LIST: 3,7-9):"},
     THREE("drop-nth", "LIST", CLI_LIST, drop_nth, "by their number in the flow, from 1"),

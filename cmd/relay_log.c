@@ -42,11 +42,11 @@ void log_relay_counts(void *arg, const struct sockeye__relay_counts *counts)
 		    (json_int_t)counts->queued_now, "seed", (json_int_t)log->seed));
 	for (int way = 0; way < SOCKEYE__RELAY_WAYS; way++)
 		report_say(log->common,
-			   "%s: %" PRIu64 " in, %" PRIu64 " out, %" PRIu64 " octets, %" PRIu64
+			   "%s: %" PRIu64 " in, %" PRIu64 " out, %" PRIu64 " bytes, %" PRIu64
 			   " dropped, %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64
 			   " corrupted, %" PRIu64 " lost",
 			   way_words[way], counts->way[way].in, counts->way[way].out,
-			   counts->way[way].out_octets, counts->way[way].dropped,
+			   counts->way[way].out_bytes, counts->way[way].dropped,
 			   counts->way[way].duplicated, counts->way[way].reordered,
 			   counts->way[way].corrupted, counts->way[way].lost);
 	report_say(log->common,
@@ -76,17 +76,17 @@ static void say_packet(const struct log_relay *log, const struct sockeye__relay_
 	if (log->common->json) {
 		report_json(json_pack("{ss sI ss sI sI so ss sb si sb}", "event", "packet", "flow",
 				      (json_int_t)e->flow, "way", way_words[e->way], "number",
-				      (json_int_t)e->number, "octets", (json_int_t)e->len, "what",
+				      (json_int_t)e->number, "bytes", (json_int_t)e->len, "what",
 				      report_string(what), "fate", fate_words[v->fate],
 				      "duplicated", (int)v->twice, "held", (int)v->hold,
 				      "corrupted", (int)(v->bit != 0)));
 		return;
 	}
 	if (v->bit)
-		snprintf(damage, sizeof(damage), ", octet %zu corrupted", v->octet);
+		snprintf(damage, sizeof(damage), ", byte %zu corrupted", v->byte);
 	if (v->hold)
 		snprintf(held, sizeof(held), ", behind %u more", v->hold);
-	report_verbose(log->common, "flow %" PRIu64 " %s %" PRIu64 ": %s%s%s%s%s%s, %zu octets",
+	report_verbose(log->common, "flow %" PRIu64 " %s %" PRIu64 ": %s%s%s%s%s%s, %zu bytes",
 		       e->flow, way_words[e->way], e->number, fate_words[v->fate],
 		       v->twice ? " twice" : "", held, damage, what[0] ? ", " : "", what, e->len);
 }

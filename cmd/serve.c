@@ -29,7 +29,7 @@ const struct cli_option serve_options[] = {
     {"max-per-source", 0, "N", CLI_UINT, offsetof(struct serve, per_source_max),
      "at once from one address; more are closed", .min = 1, .max = 65535},
     {"idle-timeout", 0, "TIME", CLI_TIME, offsetof(struct serve, idle_ns),
-     "close a connection that moves no octet so long", .min = 1000000},
+     "close a connection that moves no byte so long", .min = 1000000},
     {"max-time", 0, "TIME", CLI_TIME, offsetof(struct serve, time_ns),
      "the longest a connection may last", .min = 1000000},
     {"grace", 0, "TIME", CLI_TIME, offsetof(struct serve, grace_ns),
@@ -61,7 +61,7 @@ const struct cli_option serve_options[] = {
     {"format", 0, "FORM", CLI_CHOICE, offsetof(struct serve, daytime), "daytime: smtp or ctime",
      .choices = daytime_forms},
     {"length", 0, "N", CLI_UINT, offsetof(struct serve, length),
-     "chargen: octets of each datagram (varying, 0 to 512)", .min = 1, .max = 512},
+     "chargen: bytes of each datagram (varying, 0 to 512)", .min = 1, .max = 512},
     {NULL},
 };
 
@@ -294,7 +294,7 @@ static int cmd_serve(int argc, char **argv)
 	    .datagram_len = (uint16_t)s.length,
 	};
 	if (s.config.text_len > SOCKEYE_ROOM_MIN - 2)
-		return cli_usage(&s.common, &serve_command, "--text is longer than %d octets",
+		return cli_usage(&s.common, &serve_command, "--text is longer than %d bytes",
 				 SOCKEYE_ROOM_MIN - 2);
 	s.log = (struct log){.json = s.log_form == 1 || s.common.json,
 			     .quiet = s.common.quiet,

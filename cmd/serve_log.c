@@ -63,7 +63,7 @@ bool log_line_open(struct log_line *line, const struct log *log, int64_t real_ns
 }
 
 /* Whether stderr takes a line now. A pipe that nobody empties must not stop a
- * server; one with room takes PIPE_BUF octets at once (pipe(7)). */
+ * server; one with room takes PIPE_BUF bytes at once (pipe(7)). */
 static bool has_room(void)
 {
 	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};

@@ -35,7 +35,7 @@ const struct cli_option serve_tftp_options[] = {
     {"backslash", 0, NULL, CLI_FLAG, OFFSET(backslash), "\\ in a name is / (Windows boot loaders)"},
     {"fold-case", 0, NULL, CLI_FLAG, OFFSET(fold_case), "names are looked for in lower case"},
     {"strip-high-bytes", 0, NULL, CLI_FLAG, OFFSET(strip_high),
-     "drop octets above 0x7f at the end of a name (PXE ROMs)"},
+     "drop bytes above 0x7f at the end of a name (PXE ROMs)"},
     {NULL, .help = "TFTP: terms"},
     {"policy", 0, "FILE", CLI_TEXT, OFFSET(policy),
      "terms by client and name: sockeye-tftp-rules(5)"},

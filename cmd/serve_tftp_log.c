@@ -40,14 +40,14 @@ static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 		fputc('"', out);
 	}
 	if (!r->refused) {
-		fprintf(out, " %s octets=%" PRIu64 " seconds=%.3f octets_per_s=%.0f%s",
-			r->netascii ? "netascii" : "octet", r->octets, (double)r->elapsed_ns / 1e9,
-			tftp_octets_per_s(r->octets, r->elapsed_ns),
+		fprintf(out, " %s bytes=%" PRIu64 " seconds=%.3f bytes_per_s=%.0f%s",
+			r->netascii ? "netascii" : "octet", r->bytes, (double)r->elapsed_ns / 1e9,
+			tftp_bytes_per_s(r->bytes, r->elapsed_ns),
 			tftp_options_text(&r->options, options));
 		fprintf(out,
-			" blocks=%" PRIu64 " resent=%" PRIu64 " wasted_octets=%" PRIu64
+			" blocks=%" PRIu64 " resent=%" PRIu64 " wasted_bytes=%" PRIu64
 			" timeouts=%" PRIu64,
-			r->count.blocks, r->count.resent, tftp_wasted_octets(&r->count, r->blksize),
+			r->count.blocks, r->count.resent, tftp_wasted_bytes(&r->count, r->blksize),
 			r->count.timeouts);
 	}
 	fprintf(out, " %s", result(r));
@@ -85,7 +85,7 @@ static void json_transfer(json_t *object, const struct sockeye__tftp_report *r)
 	    .options = &r->options,
 	    .blksize = r->blksize,
 	    .window = r->window,
-	    .octets = r->octets,
+	    .bytes = r->bytes,
 	    .ns = r->elapsed_ns,
 	};
 

@@ -26,7 +26,7 @@ const struct cli_option session_options[] = {
     {"per", 0, "WHAT", CLI_TEXT, FIELD(per),
      "what of the input becomes one message: line (default), read, all, or a size"},
     {"crlf", 'C', NULL, CLI_FLAG, FIELD(crlf), "send LF as CRLF"},
-    {"oob", 0, "TEXT", CLI_TEXT, FIELD(urgent), "send TEXT first, its last octet as urgent data"},
+    {"oob", 0, "TEXT", CLI_TEXT, FIELD(urgent), "send TEXT first, its last byte as urgent data"},
     {"no-shutdown", 0, NULL, CLI_FLAG, FIELD(no_shutdown),
      "do not tell the peer that the input has ended"},
     {.help = "What is shown:"},
@@ -34,13 +34,13 @@ const struct cli_option session_options[] = {
      "dump both directions, with the time, on standard error"},
     {"raw", 0, NULL, CLI_FLAG, FIELD(raw), "let control sequences through to a terminal"},
     {"peek", 0, "N", CLI_UINT, FIELD(peek),
-     "look at up to N of the first octets, and leave them in the queue", .min = 1,
+     "look at up to N of the first bytes, and leave them in the queue", .min = 1,
      .max = SOCKEYE__PEEK_MAX},
     {"buffer", 0, "SIZE", CLI_SIZE, FIELD(buffer),
-     "octets taken of one message (64Ki); of more the true length is told", .min = 1,
+     "bytes taken of one message (64Ki); of more the true length is told", .min = 1,
      .max = SOCKEYE__MESSAGE_MAX},
     {"stats", 0, NULL, CLI_FLAG, FIELD(stats),
-     "octets, time and rates at the end, on standard error"},
+     "bytes, time and rates at the end, on standard error"},
     {.help = "When it ends:"},
     {"timeout", 't', "TIME", CLI_TIME, FIELD(idle_ns), "give up when nothing moves for so long",
      .min = 1000000},
@@ -126,7 +126,7 @@ static const char *contradiction(const struct session_opts *o, const struct sock
 	if (kind != SESSION_STREAM && o->urgent)
 		return "--oob is for streams: messages have no urgent data";
 	if (o->urgent && !*o->urgent)
-		return "--oob needs at least one octet";
+		return "--oob needs at least one byte";
 	if (kind == SESSION_DATAGRAMS && o->no_shutdown)
 		return "--no-shutdown is for connections: datagrams have no end";
 	if (o->linger0 && (kind == SESSION_DATAGRAMS || sockeye_scheme_is_unix(addr->scheme)))
@@ -177,7 +177,7 @@ struct totals {
 	const char *op;
 	int code; /* of a conversation that came to its end */
 	bool messages;
-	uint64_t sent, received, sent_octets, received_octets;
+	uint64_t sent, received, sent_bytes, received_bytes;
 	double seconds;
 };
 
@@ -189,9 +189,9 @@ static void totals_tell(const struct session *s, const struct totals *t, int cod
 
 	if (common->json) {
 		event =
-		    json_pack("{ss sI sI sf si}", "event", "end", "sent_octets",
-			      (json_int_t)t->sent_octets, "received_octets",
-			      (json_int_t)t->received_octets, "seconds", t->seconds, "exit", code);
+		    json_pack("{ss sI sI sf si}", "event", "end", "sent_bytes",
+			      (json_int_t)t->sent_bytes, "received_bytes",
+			      (json_int_t)t->received_bytes, "seconds", t->seconds, "exit", code);
 		if (event && t->messages) {
 			json_object_set_new(event, "sent", json_integer((json_int_t)t->sent));
 			json_object_set_new(event, "received",
@@ -200,18 +200,18 @@ static void totals_tell(const struct session *s, const struct totals *t, int cod
 		report_json(event);
 	} else if (s->o->stats && t->messages) {
 		fprintf(stderr,
-			"sockeye: sent %llu messages (%llu octets), received %llu (%llu octets) "
+			"sockeye: sent %llu messages (%llu bytes), received %llu (%llu bytes) "
 			"in %.3f s\n",
-			(unsigned long long)t->sent, (unsigned long long)t->sent_octets,
-			(unsigned long long)t->received, (unsigned long long)t->received_octets,
+			(unsigned long long)t->sent, (unsigned long long)t->sent_bytes,
+			(unsigned long long)t->received, (unsigned long long)t->received_bytes,
 			t->seconds);
 	} else if (s->o->stats) {
 		fprintf(stderr,
-			"sockeye: sent %llu octets (%.3f MB/s), received %llu octets (%.3f MB/s) "
+			"sockeye: sent %llu bytes (%.3f MB/s), received %llu bytes (%.3f MB/s) "
 			"in %.3f s\n",
-			(unsigned long long)t->sent_octets, (double)t->sent_octets * per_s / 1e6,
-			(unsigned long long)t->received_octets,
-			(double)t->received_octets * per_s / 1e6, t->seconds);
+			(unsigned long long)t->sent_bytes, (double)t->sent_bytes * per_s / 1e6,
+			(unsigned long long)t->received_bytes,
+			(double)t->received_bytes * per_s / 1e6, t->seconds);
 	}
 }
 
@@ -299,8 +299,8 @@ static int run_stream(struct session *s, int fd, struct show *show, struct total
 	t->end = r.end;
 	t->err = r.err;
 	t->op = r.op;
-	t->sent_octets = r.sent;
-	t->received_octets = r.received;
+	t->sent_bytes = r.sent;
+	t->received_bytes = r.received;
 	return 0;
 }
 
@@ -351,7 +351,7 @@ static int run_messages(struct session *s, const int *fds, size_t count, struct 
 	    .wait_all = wait_given,
 	    .idle_ns = o->idle_ns,
 	    .count_max = s->count_max,
-	    .octets_max = o->buffer ? o->buffer : BUFFER_DEFAULT,
+	    .bytes_max = o->buffer ? o->buffer : BUFFER_DEFAULT,
 	    .peek_max = o->peek,
 	    .stop_fd = s->stop_fd,
 	    .on_message = show_message,
@@ -382,8 +382,8 @@ static int run_messages(struct session *s, const int *fds, size_t count, struct 
 	    .messages = true,
 	    .sent = r.sent,
 	    .received = r.received,
-	    .sent_octets = r.sent_octets,
-	    .received_octets = r.received_octets,
+	    .sent_bytes = r.sent_bytes,
+	    .received_bytes = r.received_bytes,
 	};
 	return 0;
 }

@@ -1,6 +1,6 @@
 /*
  * messages.h: what connect and listen have in common: options, and one session
- * over a socket from its first octet to its exit code.
+ * over a socket from its first byte to its exit code.
  */
 #ifndef SOCKEYE_CMD_TALK_H
 #define SOCKEYE_CMD_TALK_H

@@ -1,4 +1,4 @@
-/* talk_show.c: what passes, as octets, text, dump or JSON (talk_show.h). */
+/* talk_show.c: what passes, as bytes, text, dump or JSON (talk_show.h). */
 #include "talk_show.h"
 
 #include <arpa/inet.h>
@@ -15,8 +15,8 @@
 
 #include "cli/report.h"
 
-#define NAME_MAX_OCTETS 512
-#define SAMPLE_OCTETS   64 /* of data, within a line of words */
+#define NAME_MAX_BYTES 512
+#define SAMPLE_BYTES   64 /* of data, within a line of words */
 
 /* One document as a line in room; dropped when it does not fit, which only a
  * lack of memory makes happen. */
@@ -48,7 +48,7 @@ static json_t *event_new(const char *name)
 
 static void set_name(json_t *event, const char *key, const struct sockeye_sockaddr *name)
 {
-	char text[NAME_MAX_OCTETS];
+	char text[NAME_MAX_BYTES];
 
 	if (name->len == 0)
 		return;
@@ -157,17 +157,17 @@ size_t show_note(void *arg, const struct sockeye__note *note, uint8_t *room)
 {
 	struct show *show = arg;
 	const struct cli_common *common = &show->o->common;
-	size_t len = note->len < SAMPLE_OCTETS ? note->len : SAMPLE_OCTETS;
-	char sample[4 * SAMPLE_OCTETS + 1];
+	size_t len = note->len < SAMPLE_BYTES ? note->len : SAMPLE_BYTES;
+	char sample[4 * SAMPLE_BYTES + 1];
 
 	if (common->json)
 		return note_json(note, room);
 	sockeye_escape(note->data, len, sample, sizeof(sample));
 	if (note->kind == SOCKEYE__NOTE_URGENT)
-		report_say(common, "urgent octet 0x%02x '%s' after %llu octets", note->data[0],
+		report_say(common, "urgent byte 0x%02x '%s' after %llu bytes", note->data[0],
 			   sample, (unsigned long long)note->position);
 	else if (note->kind == SOCKEYE__NOTE_PEEK)
-		report_say(common, "peek at %zu octets: %s%s", note->len, sample,
+		report_say(common, "peek at %zu bytes: %s%s", note->len, sample,
 			   len < note->len ? "..." : "");
 	else if (show->input_tty)
 		report_say(common, "%s has ended; end the input (Ctrl-D) to leave", show->address);
@@ -193,7 +193,7 @@ static size_t message_json(const struct show *show, const struct sockeye_dgram *
 static void message_words(const struct show *show, const struct sockeye_dgram *dgram)
 {
 	const char *what = show->records ? "record" : "datagram";
-	char name[NAME_MAX_OCTETS], cut[64] = "";
+	char name[NAME_MAX_BYTES], cut[64] = "";
 
 	if (!show->senders && dgram->true_len > 0 && !dgram->truncated && !show->o->common.verbose)
 		return;
@@ -206,7 +206,7 @@ static void message_words(const struct show *show, const struct sockeye_dgram *d
 	if (dgram->true_len == 0)
 		report_say(&show->o->common, "from %s: an empty %s", name, what);
 	else
-		report_say(&show->o->common, "from %s: a %s of %zu octets%s", name, what,
+		report_say(&show->o->common, "from %s: a %s of %zu bytes%s", name, what,
 			   dgram->true_len, cut);
 }
 
@@ -270,7 +270,7 @@ enum sockeye_scheme show_scheme(const struct sockeye_sockaddr *name)
 size_t show_error(void *arg, const struct sockeye_dgram_error *error, uint8_t *room)
 {
 	struct show *show = arg;
-	char name[NAME_MAX_OCTETS], offender[INET6_ADDRSTRLEN], icmp[96];
+	char name[NAME_MAX_BYTES], offender[INET6_ADDRSTRLEN], icmp[96];
 
 	if (show->o->common.json)
 		return error_json(show, error, room);
@@ -289,7 +289,7 @@ size_t show_error(void *arg, const struct sockeye_dgram_error *error, uint8_t *r
 size_t show_switch(void *arg, const struct sockeye__switch *to, uint8_t *room)
 {
 	struct show *show = arg;
-	char name[NAME_MAX_OCTETS] = "none";
+	char name[NAME_MAX_BYTES] = "none";
 	json_t *event;
 
 	if (!to->none)

@@ -27,7 +27,7 @@ enum sockeye_scheme show_scheme(const struct sockeye_sockaddr *name);
 
 void show_init(struct show *show, const struct session_opts *o, const char *address);
 
-/* What received octets go through to standard output, NULL for nothing. */
+/* What received bytes go through to standard output, NULL for nothing. */
 const struct sockeye__filter *show_filter(struct show *show);
 
 /* Callbacks of the pump and of talk; arg is the struct show. */

@@ -6,12 +6,12 @@
 
 #include <sockeye/text.h>
 
-double tftp_octets_per_s(uint64_t octets, uint64_t ns)
+double tftp_bytes_per_s(uint64_t bytes, uint64_t ns)
 {
-	return ns > 0 ? (double)octets / ((double)ns / 1e9) : 0;
+	return ns > 0 ? (double)bytes / ((double)ns / 1e9) : 0;
 }
 
-uint64_t tftp_wasted_octets(const struct sockeye__tftp_counters *count, uint16_t blksize)
+uint64_t tftp_wasted_bytes(const struct sockeye__tftp_counters *count, uint16_t blksize)
 {
 	return count->resent * blksize;
 }
@@ -45,11 +45,11 @@ static void transfer_json(json_t *object, const struct tftp_facts *f)
 {
 	const struct sockeye__tftp_counters *c = f->count;
 	json_t *more = json_pack(
-	    "{sI sf sf so si si sI sI sI sI sI sI}", "octets", (json_int_t)f->octets, "seconds",
-	    (double)f->ns / 1e9, "octets_per_s", tftp_octets_per_s(f->octets, f->ns), "options",
+	    "{sI sf sf so si si sI sI sI sI sI sI}", "bytes", (json_int_t)f->bytes, "seconds",
+	    (double)f->ns / 1e9, "bytes_per_s", tftp_bytes_per_s(f->bytes, f->ns), "options",
 	    options_json(f->options), "blksize", f->blksize, "windowsize", f->window, "blocks",
-	    (json_int_t)c->blocks, "resent", (json_int_t)c->resent, "wasted_octets",
-	    (json_int_t)tftp_wasted_octets(c, f->blksize), "timeouts", (json_int_t)c->timeouts,
+	    (json_int_t)c->blocks, "resent", (json_int_t)c->resent, "wasted_bytes",
+	    (json_int_t)tftp_wasted_bytes(c, f->blksize), "timeouts", (json_int_t)c->timeouts,
 	    "gaps", (json_int_t)c->gaps, "ignored", (json_int_t)c->ignored);
 
 	json_object_update(object, more);

@@ -14,23 +14,23 @@
 
 struct tftp_facts {
 	bool netascii;
-	int code;                         /* of the ERROR that ended it, either way; -1 none */
-	struct sockeye__octets peer_text; /* what the peer's said */
+	int code;                        /* of the ERROR that ended it, either way; -1 none */
+	struct sockeye__bytes peer_text; /* what the peer's said */
 
 	/* How it went, also when it failed. */
 	const struct sockeye__tftp_counters *count;  /* NULL: nothing has begun */
 	const struct sockeye__tftp_options *options; /* granted */
 	uint16_t blksize, window;
-	uint64_t octets, ns;
+	uint64_t bytes, ns;
 };
 
 void tftp_json(json_t *object, const struct tftp_facts *facts);
 
 /* 0 while no time has passed. */
-double tftp_octets_per_s(uint64_t octets, uint64_t ns);
+double tftp_bytes_per_s(uint64_t bytes, uint64_t ns);
 
 /* Blocks that were sent or received more than once. */
-uint64_t tftp_wasted_octets(const struct sockeye__tftp_counters *count, uint16_t blksize);
+uint64_t tftp_wasted_bytes(const struct sockeye__tftp_counters *count, uint16_t blksize);
 
 #define TFTP_OPTIONS_TEXT_MAX 256
 

@@ -1,5 +1,5 @@
 /*
- * five_writes.c: five writes of 512 octets, then reads that would take 2560,
+ * five_writes.c: five writes of 512 bytes, then reads that would take 2560,
  * on a stream and on datagrams: what one read gives.
  *
  *     five_writes

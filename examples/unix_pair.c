@@ -32,7 +32,7 @@ static void serve(int fd)
 
 	while ((n = sockeye_read_some(fd, buf, sizeof(buf), deadline_ns)) > 0)
 		total += (size_t)n;
-	n = snprintf(buf, sizeof(buf), "Server got %zu octets", total);
+	n = snprintf(buf, sizeof(buf), "Server got %zu bytes", total);
 	sockeye_writen(fd, buf, (size_t)n, deadline_ns, &done);
 	close(fd);
 }

@@ -38,7 +38,7 @@ static void check_refused(const struct sockeye_addr *addr, const struct sockeye_
 
 static void check_accepted(const struct sockeye_addr *addr)
 {
-	/* 255 octets of file, each as %XX, and the rest */
+	/* 255 bytes of file, each as %XX, and the rest */
 	char text[SOCKEYE_ADDR_TEXT_MAX + 3 * sizeof addr->file], cut[sizeof text];
 	struct sockeye_addr again;
 	size_t len = sockeye_addr_print(addr, text, sizeof text);
@@ -54,7 +54,7 @@ static void check_accepted(const struct sockeye_addr *addr)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *text = malloc(size + 1); /* of its exact size, so that ASan sees one octet too many */
+	char *text = malloc(size + 1); /* of its exact size, so that ASan sees one byte too many */
 	struct sockeye_addr addr;
 	struct sockeye_fail why;
 	int err;

@@ -1,5 +1,5 @@
 /*
- * fuzz_session.c: a session gives the same octets however its input is cut,
+ * fuzz_session.c: a session gives the same bytes however its input is cut,
  * keeps the contract of service.h at every turn, and ends.
  *
  * Input: service, options, length of the cuts, cuts ..., what the peer sends ...
@@ -56,7 +56,7 @@ static void check(const struct session_out *out, const char *name, const uint8_t
 		bool lower = in[i] >= 'a' && in[i] <= 'z';
 
 		if (out->ptr[i] != (lower && !echo ? in[i] - 'a' + 'A' : in[i]))
-			fail(name, "another octet");
+			fail(name, "another byte");
 	}
 }
 

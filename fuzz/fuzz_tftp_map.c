@@ -63,7 +63,7 @@ static void count(void *arg, const struct sockeye__tftp_map_step *step)
 	steps->count++;
 }
 
-static void ask(const struct sockeye__tftp_map *map, unsigned flags, struct sockeye__octets name)
+static void ask(const struct sockeye__tftp_map *map, unsigned flags, struct sockeye__bytes name)
 {
 	const struct sockeye__tftp_name_rules rules = {flags & 4, flags & 8, flags & 16};
 	struct sockeye_sockaddr client = {.len = sizeof client.u.in};
@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const uint8_t *lf = size > 0 ? memchr(data, '\n', size) : NULL;
 	struct sockeye__rules_error error = {0};
 	struct sockeye__tftp_map *map = NULL;
-	char *text; /* of its exact size, so that ASan sees one octet too many */
+	char *text; /* of its exact size, so that ASan sees one byte too many */
 	size_t len;
 
 	if (lf == NULL || lf == data)
@@ -111,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (sockeye__tftp_map_parse(text, len, &map, &error) < 0)
 		check_refused(&error, text, len);
 	free(text); /* the map has its own */
-	ask(map, data[0], (struct sockeye__octets){data + 1, (size_t)(lf - data - 1)});
+	ask(map, data[0], (struct sockeye__bytes){data + 1, (size_t)(lf - data - 1)});
 	sockeye__tftp_map_free(map);
 	return 0;
 }

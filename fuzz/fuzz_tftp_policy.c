@@ -2,7 +2,7 @@
  * fuzz_tftp_policy.c: a policy is refused with a line and words that are safe to
  * show, or it has terms for any client and name that a transfer can start with.
  *
- * Input: the client (1 octet: 4 or other, 16 octets), the name up to a line
+ * Input: the client (1 byte: 4 or other, 16 bytes), the name up to a line
  * feed, the policy.
  */
 #include <stdio.h>

@@ -3,8 +3,8 @@
  * any time: what it says and keeps stays bounded, and left alone it ends.
  *
  * Input: flags (1 server, 2 sends, 4 memory, 8 tsize, 16 rollover 1), log2 of
- * the block size, window; then steps: an octet that says what happens, and for
- * a packet its length and octets.
+ * the block size, window; then steps: a byte that says what happens, and for
+ * a packet its length and bytes.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct end {
 	struct sockeye__tftp x;
-	uint64_t now_ns, octets, words;
+	uint64_t now_ns, bytes, words;
 	uint8_t *memory;
 };
 
@@ -47,8 +47,8 @@ static void drain(struct end *e)
 			continue;
 		}
 		blocks += send.count;
-		require(send.offset + send.octets <= FILE_SIZE, "behind the end");
-		require(send.octets <= (uint64_t)send.count * e->x.blksize, "blocks too long");
+		require(send.offset + send.bytes <= FILE_SIZE, "behind the end");
+		require(send.bytes <= (uint64_t)send.count * e->x.blksize, "blocks too long");
 		require(send.offset == (send.block - 1) * e->x.blksize, "another offset");
 	}
 	require(blocks <= e->x.window && words <= 1, "too much at once");
@@ -58,7 +58,7 @@ static void packet(struct end *e, const uint8_t *data, size_t len)
 {
 	struct sockeye__tftp_got got;
 	uint8_t *copy = malloc(len > 0 ? len : 1);
-	uint64_t octets = e->octets;
+	uint64_t bytes = e->bytes;
 
 	if (copy == NULL)
 		return;
@@ -69,10 +69,10 @@ static void packet(struct end *e, const uint8_t *data, size_t len)
 
 		for (size_t k = 0; k < got.data[i].len; k++)
 			sink = (uint8_t)(sink + got.data[i].at[k]); /* ASan sees each */
-		e->octets += got.data[i].len;
+		e->bytes += got.data[i].len;
 	}
-	require(e->octets == octets || !e->x.config.sends, "a sender got data");
-	require(e->octets <= octets + (uint64_t)e->x.window * e->x.blksize, "more than a window");
+	require(e->bytes == bytes || !e->x.config.sends, "a sender got data");
+	require(e->bytes <= bytes + (uint64_t)e->x.window * e->x.blksize, "more than a window");
 	require(e->x.r.kept <= e->x.r.slots, "more kept than there is room");
 	free(copy);
 }
@@ -93,7 +93,7 @@ static void start(struct end *e, const uint8_t *data)
 	c.check_size = data[0] & 32;
 	c.size_max = data[0] & 64 ? 500 : 0;
 	c.numbers = 256;
-	c.request = (struct sockeye__octets){request, sizeof request};
+	c.request = (struct sockeye__bytes){request, sizeof request};
 	c.memory_len = data[0] & 4 ? sockeye__tftp_memory(blksize, window) : data[2];
 	e->memory = malloc(c.memory_len + 1); /* just so much, for ASan */
 	c.memory = e->memory;

@@ -5,7 +5,7 @@
  * "tcp" and "udp": no server can be cheaper.
  *
  *   null         a system call that does nothing
- *   tcp, udp     a round trip of 64 octets: send, recv, send, recv
+ *   tcp, udp     a round trip of 64 bytes: send, recv, send, recv
  *   connection   socket, connect, accept, close, close
  *   wake-same    waking another thread on the same processor
  *   wake-cross   and on another one

@@ -46,10 +46,10 @@ static void answer(int fd, int count)
 
 int main(int argc, char **argv)
 {
-	int fd = limit_socket(SOCK_DGRAM, argc, argv), n, octets = 4 << 20;
+	int fd = limit_socket(SOCK_DGRAM, argc, argv), n, bytes = 4 << 20;
 	uint64_t left = limit_messages(argc, argv), done = 0;
 
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &octets, sizeof(octets)) < 0)
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) < 0)
 		err(1, "SO_RCVBUF");
 	slots_init();
 	limit_ready(fd);

@@ -27,7 +27,7 @@ struct download {
 	bool answered; /* a first packet came: the socket is connected */
 	bool gap;      /* an ACK asked for what is missing, and it has not come */
 	uint64_t got;  /* blocks in order */
-	uint64_t octets;
+	uint64_t bytes;
 	uint64_t highest;   /* block seen since the last gap */
 	unsigned in_window; /* blocks since the last ACK */
 	unsigned blksize, window, tries;
@@ -98,12 +98,12 @@ static void give_up(struct download *d)
 /* Room for two windows: SO_RCVBUF counts what the kernel spends on them. */
 static void receive_buffer(int fd)
 {
-	int octets = (int)(2 * want.window * (want.blksize + 1280));
+	int bytes = (int)(2 * want.window * (want.blksize + 1280));
 
-	if (octets < (1 << 18))
+	if (bytes < (1 << 18))
 		return;
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &octets, sizeof(octets)) < 0 &&
-	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &octets, sizeof(octets)) < 0)
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &bytes, sizeof(bytes)) < 0 &&
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) < 0)
 		err(1, "SO_RCVBUF");
 }
 
@@ -136,7 +136,7 @@ static void start(struct download *d)
 	d->fd = want.reuse ? pooled(d) : opened(d);
 	d->peer = want.to;
 	d->answered = d->gap = false;
-	d->got = d->octets = d->highest = 0;
+	d->got = d->bytes = d->highest = 0;
 	d->in_window = d->tries = 0;
 	d->blksize = 512;
 	d->window = 1;
@@ -166,7 +166,7 @@ static void failed(struct download *d, const char *why)
 
 static void finished(struct download *d)
 {
-	if (want.size && d->octets != want.size) {
+	if (want.size && d->bytes != want.size) {
 		failed(d, "wrong size");
 		return;
 	}
@@ -213,7 +213,7 @@ static void out_of_order(struct download *d, uint16_t block)
 /* Whether the packet ended the download. */
 static bool data(struct download *d, const uint8_t *packet, size_t len)
 {
-	size_t octets = len - 4;
+	size_t bytes = len - 4;
 	uint32_t word;
 
 	if (want.hold) {
@@ -226,22 +226,21 @@ static bool data(struct download *d, const uint8_t *packet, size_t len)
 		return false;
 	}
 	memcpy(&word, packet + 4, sizeof(word));
-	if (octets > d->blksize ||
-	    (octets >= 4 && d->octets % 4 == 0 && word != word_at(d->octets))) {
-		failed(d, "wrong octets");
+	if (bytes > d->blksize || (bytes >= 4 && d->bytes % 4 == 0 && word != word_at(d->bytes))) {
+		failed(d, "wrong bytes");
 		return true;
 	}
 	if (want.sum)
-		sum(d, packet + 4, octets);
+		sum(d, packet + 4, bytes);
 	d->got++;
-	d->octets += octets;
+	d->bytes += bytes;
 	d->gap = false;
 	d->tries = 0;
 	counts.blocks++;
-	counts.octets += octets;
-	if (octets < d->blksize || ++d->in_window == d->window)
+	counts.bytes += bytes;
+	if (bytes < d->blksize || ++d->in_window == d->window)
 		acknowledge(d);
-	if (octets == d->blksize)
+	if (bytes == d->blksize)
 		return false;
 	finished(d);
 	return true;

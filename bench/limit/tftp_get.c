@@ -11,7 +11,7 @@
  *   -t S  -n N   for S seconds after a warm-up of -W S, or N downloads
  *   -g           UDP_GRO: take several datagrams of the sender at once
  *   -s N         the size that the file must have
- *   -S           sum the octets of the first download, which takes time
+ *   -S           sum the bytes of the first download, which takes time
  *   -H           stop at each one's first block until standard input ends
  *
  * It is the same client for every server, and has no part in what is measured:
@@ -99,11 +99,11 @@ static void report(double seconds, double cpu)
 	qsort(spans, span_count, sizeof(*spans), by_size);
 	printf(
 	    "{\"event\":\"measured\",\"seconds\":%.6f,\"cpu\":%.6f,\"gets\":%llu,\"blocks\":%llu,"
-	    "\"octets\":%llu,\"acks\":%llu,\"gaps\":%llu,\"again\":%llu,\"resends\":%llu,"
+	    "\"bytes\":%llu,\"acks\":%llu,\"gaps\":%llu,\"again\":%llu,\"resends\":%llu,"
 	    "\"errors\":%llu,\"silence_us\":%.0f,\"p50_us\":%.0f,\"p99_us\":%.0f,"
 	    "\"blksize\":%u,\"window\":%u,\"sum\":%u}\n",
 	    seconds, cpu, (unsigned long long)c->gets, (unsigned long long)c->blocks,
-	    (unsigned long long)c->octets, (unsigned long long)c->acks, (unsigned long long)c->gaps,
+	    (unsigned long long)c->bytes, (unsigned long long)c->acks, (unsigned long long)c->gaps,
 	    (unsigned long long)c->again, (unsigned long long)c->resends,
 	    (unsigned long long)c->errors, c->silence * 1e6, percentile(0.5), percentile(0.99),
 	    granted_blksize, granted_window, first_sum);

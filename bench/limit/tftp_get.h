@@ -18,7 +18,7 @@ struct want {
 };
 
 struct counts {
-	uint64_t gets, blocks, octets, acks;
+	uint64_t gets, blocks, bytes, acks;
 	uint64_t gaps;    /* ACKs that asked for what was missing */
 	uint64_t again;   /* blocks that had come before */
 	uint64_t resends; /* time-outs of ours */

@@ -27,7 +27,7 @@ struct transfer {
 
 struct file {
 	char name[512];
-	const uint8_t *octets;
+	const uint8_t *bytes;
 	uint64_t size;
 };
 
@@ -51,7 +51,7 @@ static uint64_t last_block(const struct transfer *t)
 	return t->file->size / t->blksize + 1;
 }
 
-/* The header of a block and its octets, in two iovecs. */
+/* The header of a block and its bytes, in two iovecs. */
 static size_t block(const struct transfer *t, uint64_t number, int slot)
 {
 	uint64_t at = (number - 1) * t->blksize;
@@ -62,7 +62,7 @@ static size_t block(const struct transfer *t, uint64_t number, int slot)
 	heads[slot][2] = (uint8_t)(number >> 8);
 	heads[slot][3] = (uint8_t)number;
 	iovs[2 * slot] = (struct iovec){heads[slot], 4};
-	iovs[2 * slot + 1] = (struct iovec){(uint8_t *)t->file->octets + at, len};
+	iovs[2 * slot + 1] = (struct iovec){(uint8_t *)t->file->bytes + at, len};
 	return len + 4;
 }
 
@@ -151,8 +151,8 @@ static const struct file *map(const char *name)
 	if (f == files + 15 || fd < 0 || fstat(fd, &st) < 0)
 		err(1, "%s", path);
 	f->size = (uint64_t)st.st_size;
-	f->octets = mmap(NULL, (size_t)f->size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
-	if (f->octets == MAP_FAILED)
+	f->bytes = mmap(NULL, (size_t)f->size, PROT_READ, MAP_SHARED | MAP_POPULATE, fd, 0);
+	if (f->bytes == MAP_FAILED)
 		err(1, "%s", path);
 	strncpy(f->name, name, sizeof(f->name) - 1);
 	close(fd);
@@ -191,7 +191,7 @@ static void request(int listener)
 int main(int argc, char **argv)
 {
 	struct epoll_event events[256];
-	int listener = limit_socket(SOCK_DGRAM, argc, argv), octets = 4 << 20;
+	int listener = limit_socket(SOCK_DGRAM, argc, argv), bytes = 4 << 20;
 
 	if (argc != 3)
 		errx(2, "usage: %s port folder", argv[0]);
@@ -200,7 +200,7 @@ int main(int argc, char **argv)
 		unused[unused_count++] = &transfers[i];
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	events[0] = (struct epoll_event){.events = EPOLLIN};
-	if (setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &octets, sizeof(octets)) < 0 ||
+	if (setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) < 0 ||
 	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, listener, &events[0]) < 0)
 		err(1, "epoll");
 	limit_ready(listener);

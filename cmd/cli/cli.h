@@ -37,7 +37,7 @@ enum cli_kind {
 	CLI_FLAG,   /* bool, set to true */
 	CLI_COUNT,  /* unsigned, one more each time: -vv */
 	CLI_UINT,   /* uint32_t in min..max */
-	CLI_SIZE,   /* uint64_t octets in min..max: 64k, 1Ki */
+	CLI_SIZE,   /* uint64_t bytes in min..max: 64k, 1Ki */
 	CLI_TIME,   /* uint64_t nanoseconds in min..max: 500ms, 2s, 1.5 */
 	CLI_TEXT,   /* const char * */
 	CLI_LIST,   /* struct cli_list: may be given several times */

@@ -34,17 +34,17 @@ static unsigned terminal_width(void)
 									       : WIDTH_UNKNOWN;
 }
 
-void progress_draw(struct progress *p, const char *name, uint64_t octets, uint64_t size,
+void progress_draw(struct progress *p, const char *name, uint64_t bytes, uint64_t size,
 		   uint64_t now_ns)
 {
 	char seen[256], line[1024];
 	struct sockeye__meter_view view = {
-	    .name = seen, .octets = octets, .size = size, .color = p->color};
+	    .name = seen, .bytes = bytes, .size = size, .color = p->color};
 
 	if (!p->shown)
 		return;
 	sockeye_escape(name, strlen(name), seen, sizeof(seen));
-	sockeye__meter_add(&p->meter, now_ns, octets);
+	sockeye__meter_add(&p->meter, now_ns, bytes);
 	view.rate = sockeye__meter_rate(&p->meter);
 	view.width = terminal_width();
 	sockeye__meter_line(&view, line, sizeof(line));

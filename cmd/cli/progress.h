@@ -20,7 +20,7 @@ struct progress {
 void progress_open(struct progress *p, const struct cli_common *common, uint64_t now_ns);
 
 /* Draws the line. `name` need not be fit to be seen. */
-void progress_draw(struct progress *p, const char *name, uint64_t octets, uint64_t size,
+void progress_draw(struct progress *p, const char *name, uint64_t bytes, uint64_t size,
 		   uint64_t now_ns);
 
 /* Takes the line away: before anything else is written, and at the end. */

@@ -48,8 +48,8 @@ struct sockeye_addr_opts {
 	uint16_t mode;    /* permission bits */
 	uint8_t ttl;      /* 1-255: IP_TTL and IPV6_UNICAST_HOPS */
 	uint32_t backlog; /* 1-65535: of listen(2) */
-	uint32_t rcvbuf;  /* octets: SO_RCVBUF */
-	uint32_t sndbuf;  /* octets: SO_SNDBUF */
+	uint32_t rcvbuf;  /* bytes: SO_RCVBUF */
+	uint32_t sndbuf;  /* bytes: SO_SNDBUF */
 	/* bind=HOST[:PORT] of a client: its local address, as written; of a UNIX
 	 * socket a path or @name, percent-decoded. */
 	char bind[SOCKEYE_UNIX_PATH_MAX + 2];
@@ -64,7 +64,7 @@ struct sockeye_addr {
 	uint16_t port;
 	char service[SOCKEYE_SERVICE_MAX + 1]; /* a name for a port, when !has_port */
 	bool abstract;                         /* unix:@name */
-	uint8_t path_len;                      /* octets of path, without NUL or '@' */
+	uint8_t path_len;                      /* bytes of path, without NUL or '@' */
 	char path[SOCKEYE_UNIX_PATH_MAX + 1];  /* may hold NULs when abstract */
 	int fd;                                /* of fd: */
 	char file[256];                        /* tftp://host/file, percent-decoded */
@@ -81,7 +81,7 @@ SOCKEYE_API int sockeye_addr_parse(const char *text, struct sockeye_addr *out,
 				   struct sockeye_fail *why);
 
 /* Writes `addr` as text that parses back to the same address: visible ASCII,
- * one word, every other octet of a path or file as %XX. Always
+ * one word, every other byte of a path or file as %XX. Always
  * NUL-terminated when cap > 0; returns the length of the whole text, as
  * snprintf. SOCKEYE_ADDR_TEXT_MAX is enough but for a long file name or long
  * escapes. Thread-safe. */

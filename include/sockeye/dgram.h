@@ -24,8 +24,8 @@ struct sockeye_dgram {
 					* or when it was not to one of ours alone (group) */
 	bool group;                    /* it was sent to a broadcast or multicast address */
 	int ifindex;                   /* the interface it came in by, 0 unknown */
-	size_t len;                    /* octets in the caller's buffer */
-	size_t true_len;               /* octets that were sent: more than len when truncated */
+	size_t len;                    /* bytes in the caller's buffer */
+	size_t true_len;               /* bytes that were sent: more than len when truncated */
 	bool truncated;
 };
 

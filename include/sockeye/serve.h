@@ -42,8 +42,8 @@ struct sockeye_site {
 	X(closed_stop, "connections closed: the server stopped or a worker died") \
 	X(refused_source, "connections refused: too many from one source") \
 	X(refused_resource, "connections refused: no process, thread or memory for them") \
-	X(bytes_in, "octets received") \
-	X(bytes_out, "octets sent") \
+	X(bytes_in, "bytes received") \
+	X(bytes_out, "bytes sent") \
 	X(datagrams_in, "datagrams received") \
 	X(datagrams_out, "datagrams sent") \
 	X(dropped_loop, "datagrams not answered: the source could loop") \
@@ -111,7 +111,7 @@ struct sockeye_serve_opts {
 	uint32_t
 	    connections_max; /* at once, all workers together; more wait in the backlog; 0 none */
 	uint32_t per_source_max; /* at once from one address; more are closed at once; 0 none */
-	uint64_t idle_ms;        /* a connection that moves no octet so long is closed; 0 never */
+	uint64_t idle_ms;        /* a connection that moves no byte so long is closed; 0 never */
 	uint64_t time_ms;        /* the longest a connection may last; 0 no limit */
 	uint64_t grace_ms;       /* after a stop, how long sessions may go on; 0: 10 s */
 	uint32_t backlog;        /* of listen(2); 0: 4096 */

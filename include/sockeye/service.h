@@ -19,7 +19,7 @@
  *  - `in_end` is given once input has ended, with the last bytes or alone,
  *    and in every later turn. It is not a close: output may follow.
  *  - Input that was left over is offered again, first, in the next turn. A
- *    session that has left SOCKEYE_INPUT_MAX octets over gets no more; when it
+ *    session that has left SOCKEYE_INPUT_MAX bytes over gets no more; when it
  *    then wants neither `more` nor a deadline it is closed, for it never will.
  *  - A record of a seqpacket connection (`whole`) is to be taken whole: what is
  *    left over of it is offered again together with the next. An empty one is
@@ -38,8 +38,8 @@
 SOCKEYE_BEGIN
 
 #define SOCKEYE_ROOM_MIN  1024         /* a driver offers at least this much room */
-#define SOCKEYE_INPUT_MAX (256 * 1024) /* octets a session may leave over and still get more */
-#define SOCKEYE_STATE_MAX 64           /* octets of session state a service may ask for */
+#define SOCKEYE_INPUT_MAX (256 * 1024) /* bytes a session may leave over and still get more */
+#define SOCKEYE_STATE_MAX 64           /* bytes of session state a service may ask for */
 
 struct sockeye_turn {
 	/* What the driver offers. */
@@ -65,7 +65,7 @@ struct sockeye_turn {
 struct sockeye_answer {
 	uint8_t *in; /* as above: may be overwritten */
 	size_t in_len;
-	uint8_t *room; /* at least 65,507 octets */
+	uint8_t *room; /* at least 65,507 bytes */
 	size_t room_len;
 	struct sockeye_now now;
 	bool send; /* there is an answer, which may be empty */
@@ -77,7 +77,7 @@ struct sockeye_service {
 	const char *name;
 	const char *summary; /* one line for --list */
 	uint16_t port;       /* the well-known port, 0 none */
-	size_t state_size;   /* octets of zeroed state each session gets, <= SOCKEYE_STATE_MAX */
+	size_t state_size;   /* bytes of zeroed state each session gets, <= SOCKEYE_STATE_MAX */
 	bool uses_time;      /* turns carry the time */
 	bool speaks_first;   /* the first turn comes at once, without input */
 	bool amplifies;      /* a datagram's answer may be longer than the datagram: it is
@@ -104,10 +104,10 @@ enum sockeye_daytime_format {
 /* The options of the built-in services; zero is the default of each. */
 struct sockeye_builtin_config {
 	const char *text; /* reply: the answer; NULL is "Server got message" */
-	size_t text_len;  /* octets of text, at most SOCKEYE_ROOM_MIN - 2 */
+	size_t text_len;  /* bytes of text, at most SOCKEYE_ROOM_MIN - 2 */
 	bool once;        /* reply: close a stream after the first answer */
 	enum sockeye_daytime_format daytime;
-	uint16_t datagram_len; /* chargen: octets of each datagram, 0-512, 0 picks by turns
+	uint16_t datagram_len; /* chargen: bytes of each datagram, 0-512, 0 picks by turns
 				* of the clock as RFC 864 has it ("random, 0 to 512") */
 };
 

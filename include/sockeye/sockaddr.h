@@ -18,7 +18,7 @@ SOCKEYE_BEGIN
 
 /* A socket address with its length; a zeroed one is "no address". */
 struct sockeye_sockaddr {
-	socklen_t len; /* octets of the union in use */
+	socklen_t len; /* bytes of the union in use */
 	union {
 		struct sockaddr sa;
 		struct sockaddr_in in;

@@ -92,19 +92,19 @@ SOCKEYE_API void sockeye_listener_close(struct sockeye_listener *listener);
 SOCKEYE_API int sockeye_accept(int fd, bool nonblocking, uint64_t deadline_ns,
 			       struct sockeye_sockaddr *out_peer);
 
-/* Reads until `len` octets have come. Returns 0 then; SOCKEYE_E_EOF when the
+/* Reads until `len` bytes have come. Returns 0 then; SOCKEYE_E_EOF when the
  * peer ended first; -ETIMEDOUT past deadline_ns; else -errno. *out_done (which
  * may be NULL) always has the count that did come. Works on blocking and
  * non-blocking descriptors, sockets and others. */
 SOCKEYE_API int sockeye_readn(int fd, void *buf, size_t len, uint64_t deadline_ns,
 			      size_t *out_done);
 
-/* Writes all `len` octets; the same rules. Without a deadline and on a blocking
+/* Writes all `len` bytes; the same rules. Without a deadline and on a blocking
  * descriptor it waits as long as the peer does not read. */
 SOCKEYE_API int sockeye_writen(int fd, const void *buf, size_t len, uint64_t deadline_ns,
 			       size_t *out_done);
 
-/* Reads at most `len` octets as soon as some are there: the count, 0 at the
+/* Reads at most `len` bytes as soon as some are there: the count, 0 at the
  * end of the stream, -ETIMEDOUT, or -errno. */
 SOCKEYE_API ssize_t sockeye_read_some(int fd, void *buf, size_t len, uint64_t deadline_ns);
 
@@ -114,7 +114,7 @@ struct sockeye_lines {
 	int fd;
 	char *buf;
 	size_t cap;
-	size_t start; /* unread octets are buf[start..end) */
+	size_t start; /* unread bytes are buf[start..end) */
 	size_t end;
 	bool skipping; /* in the middle of a line that was too long */
 };

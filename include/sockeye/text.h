@@ -16,9 +16,9 @@ SOCKEYE_BEGIN
 /* A size: "65536", "64k" (1000), "64Ki" (1024), "1.5M"; units k M G T and
  * Ki Mi Gi Ti, a "B" behind them allowed. Nothing else: no sign, no blank, no
  * exponent, and digits on both sides of a point. Returns 0, -EINVAL for what is
- * not a size, -ERANGE beyond 2^63-1. A fraction that is no whole octet is
+ * not a size, -ERANGE beyond 2^63-1. A fraction that is no whole byte is
  * -EINVAL. */
-SOCKEYE_API int sockeye_size_parse(const char *text, uint64_t *out_octets);
+SOCKEYE_API int sockeye_size_parse(const char *text, uint64_t *out_bytes);
 
 /* A time: "500ms", "2s", "1.5" (seconds), "3m", "1h", "250us", "10ns".
  * Returns 0, -EINVAL (as above; a fraction that is no whole nanosecond too) or

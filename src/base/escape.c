@@ -9,7 +9,7 @@
 
 #include "base/out.h"
 
-/* The octets of the UTF-8 character at p and the character itself, or 0 when
+/* The bytes of the UTF-8 character at p and the character itself, or 0 when
  * there is none (RFC 3629 3: nothing overlong, no surrogates). */
 static size_t utf8_decode(const uint8_t *p, size_t len, uint32_t *out_char)
 {
@@ -39,17 +39,17 @@ static bool is_control(uint32_t c)
 	       (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
-static void put_octet(struct sockeye__out *out, uint8_t octet)
+static void put_byte(struct sockeye__out *out, uint8_t byte)
 {
 	static const char hex[] = "0123456789abcdef";
 	static const char named[] = "\0\n\r\t\x1b\\";
 	static const char names[] = "0nrte\\";
-	const char *p = memchr(named, octet, sizeof named - 1);
+	const char *p = memchr(named, byte, sizeof named - 1);
 
 	if (p != NULL)
 		sockeye__out_piece(out, (char[]){'\\', names[p - named]}, 2);
 	else
-		sockeye__out_piece(out, (char[]){'\\', 'x', hex[octet >> 4], hex[octet & 15]}, 4);
+		sockeye__out_piece(out, (char[]){'\\', 'x', hex[byte >> 4], hex[byte & 15]}, 4);
 }
 
 void sockeye__out_escaped(struct sockeye__out *out, const void *data, size_t len, bool again)
@@ -64,7 +64,7 @@ void sockeye__out_escaped(struct sockeye__out *out, const void *data, size_t len
 			continue;
 		}
 		n = 1;
-		put_octet(out, *p);
+		put_byte(out, *p);
 	}
 }
 

@@ -14,7 +14,7 @@
 
 struct sockeye__out {
 	char *at;
-	size_t room; /* octets left for pieces and the NUL; 0 when something was cut */
+	size_t room; /* bytes left for pieces and the NUL; 0 when something was cut */
 	size_t len;  /* of the whole text */
 };
 

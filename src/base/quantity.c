@@ -147,9 +147,9 @@ static int quantity_parse(const char *text, const struct unit *units, char tail,
 	return 0;
 }
 
-int sockeye_size_parse(const char *text, uint64_t *out_octets)
+int sockeye_size_parse(const char *text, uint64_t *out_bytes)
 {
-	return quantity_parse(text, sizes, 'B', out_octets);
+	return quantity_parse(text, sizes, 'B', out_bytes);
 }
 
 int sockeye_duration_parse(const char *text, uint64_t *out_ns)

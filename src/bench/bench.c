@@ -115,9 +115,9 @@ void sockeye__bench_mismatch(struct sockeye__bench_run *run, const struct sockey
 		return;
 	blame(run, "bench", SOCKEYE_E_MISMATCH);
 	sockeye_escape(got, len < 8 ? len : 8, shown, sizeof(shown));
-	sockeye__fail_detail(
-	    run->fail, "message %" PRIu64 " of connection %" PRIu32 ", from octet %zu: \"%s\"",
-	    number + 1, conn->index + 1, at, shown);
+	sockeye__fail_detail(run->fail,
+			     "message %" PRIu64 " of connection %" PRIu32 ", from byte %zu: \"%s\"",
+			     number + 1, conn->index + 1, at, shown);
 }
 
 /* Whether trying again makes sense: churn goes on after what one connection met. */

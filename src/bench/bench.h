@@ -1,6 +1,6 @@
 /*
  * bench.h: the load generator. A closed loop: each connection has a number of
- * messages in flight and begins the next when one is answered. Every octet
+ * messages in flight and begins the next when one is answered. Every byte
  * that comes back is checked; the messages differ, so that answers that were
  * mixed up are noticed.
  */
@@ -34,14 +34,14 @@ enum sockeye__bench_churn {
 struct sockeye__bench_opts {
 	uint32_t connections; /* at once; 0: 1 */
 	uint32_t in_flight;   /* messages on their way on each; 0: 1 */
-	size_t size;          /* octets of a message; 0 only for datagrams */
+	size_t size;          /* bytes of a message; 0 only for datagrams */
 	uint64_t time_ns;     /* how long to measure; 0: until `count` */
 	uint64_t count;       /* messages to measure; 0: until `time_ns` */
 	uint64_t warmup_ns;   /* not measured, before */
 	uint64_t timeout_ns;  /* of an answer, and of connecting; 0: 10 s, datagrams 1 s */
 	enum sockeye__bench_expect expect;
 	enum sockeye__bench_churn churn;
-	bool burst;       /* a message is written whole before any octet is read */
+	bool burst;       /* a message is written whole before any byte is read */
 	uint32_t sources; /* IPv4: spread over so many addresses from `local` up; 0: 1 */
 	struct sockeye_sockaddr local; /* zeroed: the system's choice, 127.0.0.1 with sources */
 	uint64_t hold_ns;              /* connections stay open so long after measuring */
@@ -69,7 +69,7 @@ struct sockeye__bench_result {
 	uint64_t late;                /* datagrams answered too late or twice */
 	uint64_t elapsed_ns;
 	uint64_t cpu_ns;              /* of this process meanwhile */
-	struct sockeye__hist latency; /* ns from the first octet out to the last one in; with churn
+	struct sockeye__hist latency; /* ns from the first byte out to the last one in; with churn
 				       * from the connect */
 	bool interrupted;             /* by stop_fd */
 #define SOCKEYE__BENCH_ERROR_FIELD(name, text) uint64_t name;

@@ -126,7 +126,7 @@ static enum fit slot_find(const struct sockeye__bench_run *run,
 	return number == slot->number && slot->begun_ns != 0 ? FIT : FIT_NEVER;
 }
 
-/* The first octet that is wrong, or the length of the message. */
+/* The first byte that is wrong, or the length of the message. */
 static size_t first_wrong(const struct sockeye__bench_run *run,
 			  const struct sockeye__bench_conn *conn,
 			  const struct sockeye__bench_slot *slot, const uint8_t *data, size_t len)

@@ -40,9 +40,9 @@ struct sockeye__bench_conn {
 	uint32_t watched;         /* epoll(7) bits */
 	uint32_t free;            /* datagrams: the first free slot */
 	uint64_t begun, answered; /* messages */
-	size_t sent, got;         /* octets of the last begun and of the next to be answered */
+	size_t sent, got;         /* bytes of the last begun and of the next to be answered */
 	uint64_t opened_ns;       /* when connecting began */
-	uint64_t moved_ns;        /* when an octet last went or came */
+	uint64_t moved_ns;        /* when a byte last went or came */
 	struct sockeye__bench_slot *slots; /* in_flight of them */
 };
 
@@ -89,7 +89,7 @@ void sockeye__bench_answered(struct sockeye__bench_run *run, uint64_t begun_ns);
 void sockeye__bench_broke(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 			  int err);
 
-/* Counts a wrong answer to message `number`: octet `at` of it is `got`. */
+/* Counts a wrong answer to message `number`: byte `at` of it is `got`. */
 void sockeye__bench_mismatch(struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn,
 			     uint64_t number, size_t at, const uint8_t *got, size_t len);
 
@@ -142,13 +142,13 @@ int sockeye__bench_pattern(struct sockeye__bench_run *run);
 /* Where in the pattern message `number` of connection `index` begins. */
 size_t sockeye__bench_offset(const struct sockeye__bench_run *run, uint32_t index, uint64_t number);
 
-/* The first of len octets that differs from what was expected, or len. */
+/* The first of len bytes that differs from what was expected, or len. */
 size_t sockeye__bench_differs(const uint8_t *got, const uint8_t *expected, size_t len);
 
-/* The number of a datagram as the eight octets it begins with: none of them is
+/* The number of a datagram as the eight bytes it begins with: none of them is
  * ASCII, so that upper leaves them alone. */
 #define SOCKEYE__BENCH_NUMBER 8
-void sockeye__bench_number_put(uint8_t octets[SOCKEYE__BENCH_NUMBER], uint64_t number);
-uint64_t sockeye__bench_number_get(const uint8_t octets[SOCKEYE__BENCH_NUMBER]);
+void sockeye__bench_number_put(uint8_t bytes[SOCKEYE__BENCH_NUMBER], uint64_t number);
+uint64_t sockeye__bench_number_get(const uint8_t bytes[SOCKEYE__BENCH_NUMBER]);
 
 #endif

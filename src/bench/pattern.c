@@ -66,17 +66,17 @@ size_t sockeye__bench_differs(const uint8_t *got, const uint8_t *expected, size_
 	return i;
 }
 
-void sockeye__bench_number_put(uint8_t octets[SOCKEYE__BENCH_NUMBER], uint64_t number)
+void sockeye__bench_number_put(uint8_t bytes[SOCKEYE__BENCH_NUMBER], uint64_t number)
 {
 	for (int i = 0; i < SOCKEYE__BENCH_NUMBER; i++)
-		octets[i] = (uint8_t)(0x80 | (number >> 7 * i & 0x7f));
+		bytes[i] = (uint8_t)(0x80 | (number >> 7 * i & 0x7f));
 }
 
-uint64_t sockeye__bench_number_get(const uint8_t octets[SOCKEYE__BENCH_NUMBER])
+uint64_t sockeye__bench_number_get(const uint8_t bytes[SOCKEYE__BENCH_NUMBER])
 {
 	uint64_t number = 0;
 
 	for (int i = 0; i < SOCKEYE__BENCH_NUMBER; i++)
-		number |= (uint64_t)(octets[i] & 0x7f) << 7 * i;
+		number |= (uint64_t)(bytes[i] & 0x7f) << 7 * i;
 	return number;
 }

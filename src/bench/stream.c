@@ -85,7 +85,7 @@ static bool complete(struct sockeye__bench_run *run, struct sockeye__bench_conn 
 	return false;
 }
 
-/* How many of len octets belong to the next answer and can be there already: 0
+/* How many of len bytes belong to the next answer and can be there already: 0
  * when more comes back than went out. */
 static size_t due(const struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn,
 		  size_t len)

@@ -51,11 +51,11 @@ static void compact(struct sockeye__flow *flow)
 
 size_t sockeye__flow_room(struct sockeye__flow *flow, uint8_t **out_where)
 {
-	size_t free_octets, room;
+	size_t free_bytes, room;
 
 	compact(flow);
-	free_octets = flow->cap - flow->end;
-	room = free_octets > SOCKEYE__NOTE_ROOM ? free_octets - SOCKEYE__NOTE_ROOM : 0;
+	free_bytes = flow->cap - flow->end;
+	room = free_bytes > SOCKEYE__NOTE_ROOM ? free_bytes - SOCKEYE__NOTE_ROOM : 0;
 	*out_where = flow->buf + flow->end;
 	if (!flow->filter)
 		return room;

@@ -8,12 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SOCKEYE__FLOW_OCTETS   (256 * 1024)
-#define SOCKEYE__FLOW_READ_MAX (64 * 1024) /* octets a filter is given at once */
+#define SOCKEYE__FLOW_BYTES    (256 * 1024)
+#define SOCKEYE__FLOW_READ_MAX (64 * 1024) /* bytes a filter is given at once */
 #define SOCKEYE__NOTE_ROOM     (32 * 1024) /* kept free for notes, ends and the slack */
 
 /* Changes what passes in one direction. encode() writes at most factor * len +
- * SOCKEYE__FILTER_SLACK octets and may hold some back; end(), which may be
+ * SOCKEYE__FILTER_SLACK bytes and may hold some back; end(), which may be
  * NULL, writes what was held back, at most the slack. */
 struct sockeye__filter {
 	unsigned factor;
@@ -27,7 +27,7 @@ struct sockeye__filter {
 struct sockeye__flow {
 	uint8_t *buf;
 	size_t cap;
-	size_t start, end; /* waiting octets are buf[start..end) */
+	size_t start, end; /* waiting bytes are buf[start..end) */
 	const struct sockeye__filter *filter;
 	uint8_t *raw; /* what the filter is given; NULL without one */
 };
@@ -37,11 +37,11 @@ int sockeye__flow_init(struct sockeye__flow *flow, size_t cap,
 		       const struct sockeye__filter *filter);
 void sockeye__flow_fini(struct sockeye__flow *flow);
 
-/* Octets that wait to leave, from buf[start]; and that some have left. */
+/* Bytes that wait to leave, from buf[start]; and that some have left. */
 size_t sockeye__flow_waiting(const struct sockeye__flow *flow);
 void sockeye__flow_took(struct sockeye__flow *flow, size_t len);
 
-/* How many octets of the source can be taken now (0: full) and where to read
+/* How many bytes of the source can be taken now (0: full) and where to read
  * them to; and that they have come: they pass the filter. */
 size_t sockeye__flow_room(struct sockeye__flow *flow, uint8_t **out_where);
 void sockeye__flow_added(struct sockeye__flow *flow, size_t len);
@@ -49,7 +49,7 @@ void sockeye__flow_added(struct sockeye__flow *flow, size_t len);
 /* The source has ended: the filter writes what it held back. */
 void sockeye__flow_end(struct sockeye__flow *flow);
 
-/* Text that goes past the filter: SOCKEYE__NOTE_ROOM octets, once a read. */
+/* Text that goes past the filter: SOCKEYE__NOTE_ROOM bytes, once a read. */
 uint8_t *sockeye__flow_note_room(struct sockeye__flow *flow);
 void sockeye__flow_note_added(struct sockeye__flow *flow, size_t len);
 

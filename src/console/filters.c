@@ -1,11 +1,11 @@
-/* filters.c: octets made fit to be seen (filters.h). */
+/* filters.c: bytes made fit to be seen (filters.h). */
 #include "console/filters.h"
 
 #include <string.h>
 
 #include <sockeye/text.h>
 
-/* Octets of the character that begins with `lead`, 1 for what begins none
+/* Bytes of the character that begins with `lead`, 1 for what begins none
  * (RFC 3629 4). */
 static size_t character_len(uint8_t lead)
 {
@@ -18,7 +18,7 @@ static size_t character_len(uint8_t lead)
 	return 1;
 }
 
-/* How much of in[0..len) is one unit: a character, CRLF, or one octet; 0 when
+/* How much of in[0..len) is one unit: a character, CRLF, or one byte; 0 when
  * more must come to know. */
 static size_t unit_len(const uint8_t *in, size_t len)
 {
@@ -67,7 +67,7 @@ static size_t put_plain(const uint8_t *in, size_t len, uint8_t *room)
 }
 
 /* Encodes what is whole of in[0..len); *out_n is what was written. Returns the
- * octets taken: fewer when the last unit is not whole. */
+ * bytes taken: fewer when the last unit is not whole. */
 static size_t put_units(const uint8_t *in, size_t len, uint8_t *room, size_t *out_n)
 {
 	size_t taken = 0, n = 0;
@@ -94,7 +94,7 @@ size_t sockeye__safe_encode(void *arg, const uint8_t *in, size_t len, uint8_t *r
 	struct sockeye__safe *safe = arg;
 	size_t total = 0, n, taken;
 
-	/* A held beginning is completed octet by octet; it may also turn out
+	/* A held beginning is completed byte by byte; it may also turn out
 	 * to be nothing whole and leave a shorter beginning behind. */
 	while (safe->held_len > 0 && len > 0) {
 		safe->held[safe->held_len++] = *in++;

@@ -15,7 +15,7 @@
  *
  * Text for a terminal: LF, CRLF, TAB and valid UTF-8 pass, every byte that the
  * terminal could act on is escaped as sockeye_escape does (a backslash is
- * not). Octets that could be the beginning of a character or of CRLF are held
+ * not). Bytes that could be the beginning of a character or of CRLF are held
  * back until more comes. */
 struct sockeye__safe {
 	uint8_t held[4];
@@ -34,9 +34,9 @@ struct sockeye__crlf {
 #define SOCKEYE__CRLF_FACTOR 2
 size_t sockeye__crlf_encode(void *arg, const uint8_t *in, size_t len, uint8_t *room);
 
-/* Writes one line of a dump, at most 16 octets of data, with a newline:
+/* Writes one line of a dump, at most 16 bytes of data, with a newline:
  * "0000000010  68 65 6c 6c 6f ...  |hello|". Returns its length;
- * SOCKEYE__HEX_LINE_MAX octets of room are enough. */
+ * SOCKEYE__HEX_LINE_MAX bytes of room are enough. */
 #define SOCKEYE__HEX_WIDTH    16
 #define SOCKEYE__HEX_LINE_MAX 96
 size_t sockeye__hex_line(char *room, uint64_t offset, const uint8_t *data, size_t len);

@@ -18,7 +18,7 @@
 #define COLOR_BAR    "\033[32m"
 #define COLOR_NORMAL "\033[0m"
 
-void sockeye__meter_add(struct sockeye__meter *m, uint64_t now_ns, uint64_t octets)
+void sockeye__meter_add(struct sockeye__meter *m, uint64_t now_ns, uint64_t bytes)
 {
 	unsigned old = m->count == SOCKEYE__METER_SAMPLES ? 1 : 0;
 
@@ -28,21 +28,21 @@ void sockeye__meter_add(struct sockeye__meter *m, uint64_t now_ns, uint64_t octe
 	memmove(m->samples, m->samples + old, (m->count - old) * sizeof m->samples[0]);
 	m->count -= old;
 	m->samples[m->count].ns = now_ns;
-	m->samples[m->count++].octets = octets;
+	m->samples[m->count++].bytes = bytes;
 }
 
 double sockeye__meter_rate(const struct sockeye__meter *m)
 {
-	uint64_t octets, ns;
+	uint64_t bytes, ns;
 
 	if (m->count < 2)
 		return 0;
 	ns = m->samples[m->count - 1].ns - m->samples[0].ns;
-	octets = m->samples[m->count - 1].octets - m->samples[0].octets;
+	bytes = m->samples[m->count - 1].bytes - m->samples[0].bytes;
 	/* one that began again has fewer than it had */
-	if (ns == 0 || m->samples[m->count - 1].octets < m->samples[0].octets)
+	if (ns == 0 || m->samples[m->count - 1].bytes < m->samples[0].bytes)
 		return 0;
-	return (double)octets * 1e9 / (double)ns;
+	return (double)bytes * 1e9 / (double)ns;
 }
 
 /* Three digits, mostly. */
@@ -57,18 +57,18 @@ static const char *scaled(double v, double step, const char *const *units, char 
 	return buf;
 }
 
-const char *sockeye__octets_text(uint64_t octets, char buf[SOCKEYE__QUANTITY_MAX])
+const char *sockeye__bytes_text(uint64_t bytes, char buf[SOCKEYE__QUANTITY_MAX])
 {
 	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", NULL};
 
-	return scaled((double)octets, 1024, units, buf);
+	return scaled((double)bytes, 1024, units, buf);
 }
 
-const char *sockeye__rate_text(double octets_per_s, char buf[SOCKEYE__QUANTITY_MAX])
+const char *sockeye__rate_text(double bytes_per_s, char buf[SOCKEYE__QUANTITY_MAX])
 {
 	static const char *const units[] = {"B/s", "kB/s", "MB/s", "GB/s", "TB/s", NULL};
 
-	return scaled(octets_per_s, 1000, units, buf);
+	return scaled(bytes_per_s, 1000, units, buf);
 }
 
 /* Columns, when each character has one. */
@@ -97,7 +97,7 @@ static void name_put(struct sockeye__out *out, const char *name, size_t room)
 
 static void bar_put(struct sockeye__out *out, const struct sockeye__meter_view *v, size_t width)
 {
-	double part = (double)v->octets / (double)v->size;
+	double part = (double)v->bytes / (double)v->size;
 	size_t full = (size_t)((double)width * (part > 1 ? 1 : part));
 
 	sockeye__out_text(out, " [");
@@ -111,10 +111,10 @@ static void bar_put(struct sockeye__out *out, const struct sockeye__meter_view *
 /* ", 11 MB/s, 0:04 left" */
 static void pace_print(const struct sockeye__meter_view *v, char *buf, size_t cap)
 {
-	char octets[SOCKEYE__QUANTITY_MAX], rate[SOCKEYE__QUANTITY_MAX];
-	uint64_t left = v->size > v->octets ? v->size - v->octets : 0;
+	char bytes[SOCKEYE__QUANTITY_MAX], rate[SOCKEYE__QUANTITY_MAX];
+	uint64_t left = v->size > v->bytes ? v->size - v->bytes : 0;
 	double seconds = v->rate > 0 ? (double)left / v->rate + 0.999 : LEFT_MAX;
-	int n = snprintf(buf, cap, " %s, %s", sockeye__octets_text(v->octets, octets),
+	int n = snprintf(buf, cap, " %s, %s", sockeye__bytes_text(v->bytes, bytes),
 			 sockeye__rate_text(v->rate, rate));
 	unsigned s = seconds < LEFT_MAX ? (unsigned)seconds : 0;
 
@@ -135,7 +135,7 @@ size_t sockeye__meter_line(const struct sockeye__meter_view *v, char *buf, size_
 
 	if (v->size > 0)
 		snprintf(percent, sizeof percent, " %3.0f%%",
-			 v->octets < v->size ? 100.0 * (double)v->octets / (double)v->size : 100.0);
+			 v->bytes < v->size ? 100.0 * (double)v->bytes / (double)v->size : 100.0);
 	pace_print(v, pace, sizeof pace);
 	if (columns(percent) + columns(pace) > room)
 		pace[0] = '\0';

@@ -14,19 +14,19 @@
 /* Zero is the beginning. */
 struct sockeye__meter {
 	struct {
-		uint64_t ns, octets;
+		uint64_t ns, bytes;
 	} samples[SOCKEYE__METER_SAMPLES]; /* of the last seconds, oldest first */
 	unsigned count;
 };
 
-void sockeye__meter_add(struct sockeye__meter *m, uint64_t now_ns, uint64_t octets);
+void sockeye__meter_add(struct sockeye__meter *m, uint64_t now_ns, uint64_t bytes);
 
-/* Octets a second over the last three seconds; 0 when there is no telling. */
+/* Bytes a second over the last three seconds; 0 when there is no telling. */
 double sockeye__meter_rate(const struct sockeye__meter *m);
 
 struct sockeye__meter_view {
-	const char *name;      /* fit to be seen */
-	uint64_t octets, size; /* size 0: unknown */
+	const char *name;     /* fit to be seen */
+	uint64_t bytes, size; /* size 0: unknown */
 	double rate;
 	unsigned width; /* columns; the line is shorter by one */
 	bool color;
@@ -38,7 +38,7 @@ size_t sockeye__meter_line(const struct sockeye__meter_view *v, char *buf, size_
 
 /* "980 B", "42.1 KiB", "3.2 MiB" and "850 B/s", "2.1 MB/s". */
 #define SOCKEYE__QUANTITY_MAX 24
-const char *sockeye__octets_text(uint64_t octets, char buf[SOCKEYE__QUANTITY_MAX]);
-const char *sockeye__rate_text(double octets_per_s, char buf[SOCKEYE__QUANTITY_MAX]);
+const char *sockeye__bytes_text(uint64_t bytes, char buf[SOCKEYE__QUANTITY_MAX]);
+const char *sockeye__rate_text(double bytes_per_s, char buf[SOCKEYE__QUANTITY_MAX]);
 
 #endif

@@ -74,7 +74,7 @@ ssize_t sockeye__local_write(struct sockeye__local *local, const void *buf, size
 {
 	ssize_t n;
 
-	/* A pipe that polls writable has a free page: PIPE_BUF octets do not block. */
+	/* A pipe that polls writable has a free page: PIPE_BUF bytes do not block. */
 	if (local->kind == SOCKEYE__LOCAL_SHARED && len > PIPE_BUF)
 		len = PIPE_BUF;
 	do {

@@ -27,7 +27,7 @@ static int fd_connect(const struct sockeye_addr *addr, const struct sockeye_conn
 	return sockeye__fail_addr(fail, "connect", addr, err);
 }
 
-/* Copies text[0..len) into a field of cap octets; false when it is too long. */
+/* Copies text[0..len) into a field of cap bytes; false when it is too long. */
 static bool copied(char *field, size_t cap, const char *text, size_t len)
 {
 	if (len >= cap)

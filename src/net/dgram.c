@@ -198,13 +198,13 @@ int sockeye__records_stamp(int fd)
 	return sockeye__option_set(fd, SOL_SOCKET, SO_TIMESTAMP, 1);
 }
 
-/* *out_bare: nothing at all came, neither octets nor a control message. */
+/* *out_bare: nothing at all came, neither bytes nor a control message. */
 static int dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
 		      struct sockeye_dgram *out, bool *out_bare)
 {
 	union {
 		struct cmsghdr align;
-		char octets[SOCKEYE__CONTROL_MAX];
+		char bytes[SOCKEYE__CONTROL_MAX];
 	} control;
 	struct sockeye_dgram d = {0};
 	struct iovec iov = {.iov_base = buf, .iov_len = cap};
@@ -256,7 +256,7 @@ int sockeye_dgram_send(int fd, const void *buf, size_t len, const struct sockeye
 {
 	union {
 		struct cmsghdr align;
-		char octets[SOCKEYE__CONTROL_MAX];
+		char bytes[SOCKEYE__CONTROL_MAX];
 	} control;
 	struct iovec iov = {.iov_base = (void *)(uintptr_t)buf, .iov_len = len};
 	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};

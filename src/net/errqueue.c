@@ -64,7 +64,7 @@ int sockeye_dgram_error_recv(int fd, struct sockeye_dgram_error *out)
 {
 	union {
 		struct cmsghdr align;
-		char octets[512]; /* the error, the offender, and any pktinfo or time stamp */
+		char bytes[512]; /* the error, the offender, and any pktinfo or time stamp */
 	} control;
 	struct sockeye_dgram_error e = {0};
 

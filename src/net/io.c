@@ -91,7 +91,7 @@ static ssize_t file_write(int fd, const void *buf, size_t len, uint64_t deadline
 
 	if (err < 0)
 		return err;
-	/* A pipe that polls as writable has room for PIPE_BUF octets and no more
+	/* A pipe that polls as writable has room for PIPE_BUF bytes and no more
 	 * is certain (pipe(7)): a longer blocking write would outlast the deadline. */
 	return write_quietly(fd, buf, deadline_ns && len > PIPE_BUF ? PIPE_BUF : len);
 }

@@ -28,7 +28,7 @@ static ssize_t read_ahead(struct sockeye_lines *l, uint64_t deadline_ns)
 	return n;
 }
 
-/* The octets up to a LF, or to the end, as a line. */
+/* The bytes up to a LF, or to the end, as a line. */
 static int line_take(struct sockeye_lines *l, const char *lf, const char **out_line,
 		     size_t *out_len)
 {
@@ -54,7 +54,7 @@ int sockeye_readline(struct sockeye_lines *lines, uint64_t deadline_ns, const ch
 		     size_t *out_len)
 {
 	struct sockeye_lines *l = lines;
-	size_t seen = 0; /* octets behind start that are known to hold no LF */
+	size_t seen = 0; /* bytes behind start that are known to hold no LF */
 
 	for (;;) {
 		const char *from, *lf;

@@ -18,7 +18,7 @@
 #define SOCKEYE__NAMES_MAX 32 /* addresses of one name that are considered */
 
 /* The length of an address as the kernel gave it, as it takes it back: a path
- * that fills sun_path comes with one octet more (unix(7), BUGS). */
+ * that fills sun_path comes with one byte more (unix(7), BUGS). */
 static inline socklen_t sockeye__name_len(socklen_t len)
 {
 	return len < sizeof(struct sockaddr_un) ? len : (socklen_t)sizeof(struct sockaddr_un);
@@ -151,7 +151,7 @@ int sockeye__record_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
 /* Fills in local, ifindex and group from a received message. */
 void sockeye__dgram_local(struct msghdr *msg, struct sockeye_dgram *out);
 
-/* Makes msg leave from dgram->local, in the SOCKEYE__CONTROL_MAX octets at
+/* Makes msg leave from dgram->local, in the SOCKEYE__CONTROL_MAX bytes at
  * `control`; without a local address msg gets no control message. */
 void sockeye__dgram_source(struct msghdr *msg, void *control, const struct sockeye_dgram *dgram);
 
@@ -161,7 +161,7 @@ void sockeye__dgram_source(struct msghdr *msg, void *control, const struct socke
 /* Lets the kernel hand them over so (UDP_GRO), where it can. */
 void sockeye__dgram_join(int fd);
 
-/* The size of each in a received message of `len` octets: `len` when it is one. */
+/* The size of each in a received message of `len` bytes: `len` when it is one. */
 size_t sockeye__dgram_segment(struct msghdr *msg, size_t len);
 
 /* Has the kernel cut msg into them (UDP_SEGMENT): one more control message at

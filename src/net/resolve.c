@@ -37,7 +37,7 @@ static int unix_name(struct query *q)
 		return FAILED(q, SOCKEYE_E_PATH_TOO_LONG);
 	name.u.un.sun_family = AF_UNIX;
 	memcpy(name.u.un.sun_path + addr->abstract, addr->path, addr->path_len);
-	/* One more octet for the NUL behind a path, or before an abstract name,
+	/* One more byte for the NUL behind a path, or before an abstract name,
 	 * whose length is what ends it (unix(7)). */
 	name.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + addr->path_len + 1U);
 	q->names[0] = name;

@@ -49,7 +49,7 @@ static int family_of(const struct sockeye_sockaddr *name)
 	}
 }
 
-/* The octets of a UNIX name behind the family: of a path without its NUL, of
+/* The bytes of a UNIX name behind the family: of a path without its NUL, of
  * an abstract name with the NUL that begins it; 0 for an unnamed socket. */
 static size_t unix_name_len(const struct sockeye_sockaddr *name)
 {

@@ -40,7 +40,7 @@ static bool all(struct sockeye__slice s, bool (*test)(char c))
 	return s.len > 0;
 }
 
-/* What is before and behind position i, without the octet there. */
+/* What is before and behind position i, without the byte there. */
 static struct sockeye__slice before(struct sockeye__slice s, size_t i)
 {
 	return (struct sockeye__slice){s.at, i};
@@ -138,7 +138,7 @@ static int host_read(struct sockeye__reader *r, struct sockeye__slice host)
 					  "brackets hold an IPv6 address, as in [fe80::1%%lo]:7");
 	}
 	if (host.len > SOCKEYE_HOST_MAX)
-		return sockeye__addr_fail(r, SOCKEYE_E_HOST, "%zu octets, at most %d", host.len,
+		return sockeye__addr_fail(r, SOCKEYE_E_HOST, "%zu bytes, at most %d", host.len,
 					  SOCKEYE_HOST_MAX);
 	if (!all(host, is_host_char))
 		return sockeye__addr_fail(r, SOCKEYE_E_HOST,

@@ -71,11 +71,11 @@ int sockeye__addr_options_parse(struct sockeye__reader *r, const char *text);
 /* Writes "?option&option=value", or nothing. */
 void sockeye__addr_options_print(const struct sockeye_addr *addr, struct sockeye__out *out);
 
-/* Undoes %XX. Returns the length, of which at most cap octets were written, or
+/* Undoes %XX. Returns the length, of which at most cap bytes were written, or
  * -EINVAL for what is no escape and for bare control characters. */
 ssize_t sockeye__percent_decode(struct sockeye__slice text, char *buf, size_t cap);
 
-/* Writes every octet that is no visible ASCII character or one of the special
+/* Writes every byte that is no visible ASCII character or one of the special
  * as %XX: what is printed is one word and safe to show. */
 void sockeye__percent_encode(const char *text, size_t len, const char *special,
 			     struct sockeye__out *out);

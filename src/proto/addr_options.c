@@ -17,14 +17,14 @@
 enum option_kind {
 	FLAG,   /* bool */
 	NUMBER, /* uint32_t, not 0 */
-	OCTET,  /* uint8_t, not 0 */
-	SIZE,   /* uint32_t octets */
+	BYTE,   /* uint8_t, not 0 */
+	SIZE,   /* uint32_t bytes */
 	MODE,   /* has_mode and mode */
 	LOCAL,  /* bind */
 };
 
 #define FLAG_TAKES "yes or no, 1 or 0"
-#define SIZE_TAKES "octets, as in 65536, 64k or 64Ki"
+#define SIZE_TAKES "bytes, as in 65536, 64k or 64Ki"
 
 #define ON(scheme) (1u << SOCKEYE_##scheme)
 
@@ -53,7 +53,7 @@ static const struct option {
     {"dontroute", FLAG, FIELD(dontroute), INETS, 1, FLAG_TAKES},
     {"v6only", FLAG, FIELD(v6only), PORTS, 1, FLAG_TAKES},
     {"mode", MODE, FIELD(mode), UNIXES, 0777, "octal permissions up to 0777"},
-    {"ttl", OCTET, FIELD(ttl), INETS, UINT8_MAX, "1 to 255"},
+    {"ttl", BYTE, FIELD(ttl), INETS, UINT8_MAX, "1 to 255"},
     {"backlog", NUMBER, FIELD(backlog), STREAMS, UINT16_MAX, "1 to 65535"},
     {"rcvbuf", SIZE, FIELD(rcvbuf), INETS | UNIXES, INT_MAX, SIZE_TAKES},
     {"sndbuf", SIZE, FIELD(sndbuf), INETS | UNIXES, INT_MAX, SIZE_TAKES},
@@ -147,7 +147,7 @@ static void number_set(const struct option *o, uint64_t value, struct sockeye_ad
 	case FLAG:
 		*(bool *)field = value != 0;
 		break;
-	case OCTET:
+	case BYTE:
 		*(uint8_t *)field = (uint8_t)value;
 		break;
 	case MODE:
@@ -227,7 +227,7 @@ static uint32_t number_get(const struct option *o, const struct sockeye_addr_opt
 	switch (o->kind) {
 	case FLAG:
 		return *(const bool *)field;
-	case OCTET:
+	case BYTE:
 		return *(const uint8_t *)field;
 	case MODE:
 		return *(const uint16_t *)field;

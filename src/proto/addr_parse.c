@@ -126,7 +126,7 @@ static int unix_read(struct sockeye__reader *r, struct sockeye__slice text)
 	if (len < 0)
 		return sockeye__addr_fail(r, SOCKEYE_E_PATH, ESCAPES);
 	if (len > SOCKEYE_UNIX_PATH_MAX)
-		return sockeye__addr_fail(r, SOCKEYE_E_PATH_TOO_LONG, "%zd octets, at most %d", len,
+		return sockeye__addr_fail(r, SOCKEYE_E_PATH_TOO_LONG, "%zd bytes, at most %d", len,
 					  SOCKEYE_UNIX_PATH_MAX);
 	if (!addr->abstract && memchr(addr->path, '\0', (size_t)len) != NULL)
 		return sockeye__addr_fail(r, SOCKEYE_E_PATH, "only an abstract name can hold NULs");
@@ -156,7 +156,7 @@ static int file_read(struct sockeye__reader *r, struct sockeye__slice text)
 	if (len < 0)
 		return sockeye__addr_fail(r, SOCKEYE_E_PATH, ESCAPES);
 	if (len >= (ssize_t)sizeof addr->file)
-		return sockeye__addr_fail(r, SOCKEYE_E_PATH, "the file has %zd octets, at most %zu",
+		return sockeye__addr_fail(r, SOCKEYE_E_PATH, "the file has %zd bytes, at most %zu",
 					  len, sizeof addr->file - 1);
 	if (memchr(addr->file, '\0', (size_t)len) != NULL)
 		return sockeye__addr_fail(r, SOCKEYE_E_PATH, "a file name holds no NUL");

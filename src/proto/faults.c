@@ -166,7 +166,7 @@ void sockeye__relay_judge(const struct sockeye__relay_rules *rules,
 		if (len > 0 && happens(s, DIE_CORRUPT, rules->corrupt)) {
 			uint64_t bit = below(throw_die(s, DIE_BIT), len * 8);
 
-			v.octet = (size_t)(bit / 8);
+			v.byte = (size_t)(bit / 8);
 			v.bit = (uint8_t)(1u << bit % 8);
 		}
 		if (rules->jitter_ns > 0)
@@ -206,7 +206,7 @@ uint64_t sockeye__relay_due(const struct sockeye__relay_rules *rules,
 
 /* --- words --- */
 
-static int text_of_octets(char *buf, size_t cap, const char *what, const struct sockeye__octets *o)
+static int text_of_bytes(char *buf, size_t cap, const char *what, const struct sockeye__bytes *o)
 {
 	char shown[4 * NAME_SHOWN + 1];
 	bool cut = o->len > NAME_SHOWN;
@@ -227,10 +227,10 @@ size_t sockeye__relay_packet_text(const uint8_t *data, size_t len, char *buf, si
 		return 0;
 	switch (p.opcode) {
 	case SOCKEYE__TFTP_RRQ:
-		n = text_of_octets(buf, cap, "RRQ", &p.name);
+		n = text_of_bytes(buf, cap, "RRQ", &p.name);
 		break;
 	case SOCKEYE__TFTP_WRQ:
-		n = text_of_octets(buf, cap, "WRQ", &p.name);
+		n = text_of_bytes(buf, cap, "WRQ", &p.name);
 		break;
 	case SOCKEYE__TFTP_DATA:
 		n = snprintf(buf, cap, "DATA %u", p.number);
@@ -240,7 +240,7 @@ size_t sockeye__relay_packet_text(const uint8_t *data, size_t len, char *buf, si
 		break;
 	case SOCKEYE__TFTP_ERROR:
 		snprintf(error, sizeof(error), "ERROR %u", p.number);
-		n = text_of_octets(buf, cap, error, &p.text);
+		n = text_of_bytes(buf, cap, error, &p.text);
 		break;
 	case SOCKEYE__TFTP_OACK:
 		n = snprintf(buf, cap, "OACK");

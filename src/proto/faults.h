@@ -41,7 +41,7 @@ struct sockeye__relay_rules {
 	uint32_t drop, duplicate, reorder, corrupt; /* chances, base/chance.h */
 	uint64_t delay_ns;
 	uint64_t jitter_ns; /* up to so much more; packets stay in order */
-	uint64_t rate;      /* octets of payload a second, of all flows together; 0 any */
+	uint64_t rate;      /* bytes of payload a second, of all flows together; 0 any */
 	struct sockeye__relay_ranges drop_nth;            /* of a flow, from 1 */
 	struct sockeye__relay_ranges drop_data, drop_ack; /* TFTP blocks, when first seen */
 };
@@ -74,7 +74,7 @@ struct sockeye__relay_verdict {
 	enum sockeye__relay_fate fate; /* the rest is of those that pass */
 	bool twice;
 	unsigned hold;    /* so many others go first, at most SOCKEYE__RELAY_HOLD_MAX */
-	size_t octet;     /* which one loses a bit, */
+	size_t byte;      /* which one loses a bit, */
 	uint8_t bit;      /* and which bit, as a mask; 0: none */
 	uint64_t more_ns; /* of jitter */
 };
@@ -95,7 +95,7 @@ uint64_t sockeye__relay_due(const struct sockeye__relay_rules *rules,
 bool sockeye__relay_delays(const struct sockeye__relay_rules *rules);
 
 /* What a packet says when it is of TFTP: "DATA 5", "RRQ boot/pxelinux.0", a
- * stranger's octets escaped, cut when long; else "". Returns the length, as
+ * stranger's bytes escaped, cut when long; else "". Returns the length, as
  * snprintf. */
 size_t sockeye__relay_packet_text(const uint8_t *data, size_t len, char *buf, size_t cap);
 

@@ -1,5 +1,5 @@
 /*
- * percent.c: octets as %XX (RFC 3986 2.1).
+ * percent.c: bytes as %XX (RFC 3986 2.1).
  */
 #include <errno.h>
 #include <stdint.h>
@@ -44,14 +44,14 @@ void sockeye__percent_encode(const char *text, size_t len, const char *special,
 			     struct sockeye__out *out)
 {
 	for (size_t i = 0; i < len; i++) {
-		uint8_t octet = (uint8_t)text[i];
+		uint8_t byte = (uint8_t)text[i];
 		char escape[4];
 
-		if (octet > 0x20 && octet < 0x7f && strchr(special, octet) == NULL) {
+		if (byte > 0x20 && byte < 0x7f && strchr(special, byte) == NULL) {
 			sockeye__out_piece(out, text + i, 1);
 			continue;
 		}
-		snprintf(escape, sizeof escape, "%%%02X", octet);
+		snprintf(escape, sizeof escape, "%%%02X", byte);
 		sockeye__out_piece(out, escape, 3);
 	}
 }

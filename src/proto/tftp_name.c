@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 
-static char octet_clean(uint8_t c, const struct sockeye__tftp_name_rules *rules)
+static char byte_clean(uint8_t c, const struct sockeye__tftp_name_rules *rules)
 {
 	if (c == '\\' && rules->backslash)
 		return '/';
@@ -33,7 +33,7 @@ static ssize_t component_end(const char *out, size_t len)
 	return slash ? slash - out : 0;
 }
 
-ssize_t sockeye__tftp_name_clean(struct sockeye__octets name,
+ssize_t sockeye__tftp_name_clean(struct sockeye__bytes name,
 				 const struct sockeye__tftp_name_rules *rules, char *out,
 				 size_t cap)
 {
@@ -44,7 +44,7 @@ ssize_t sockeye__tftp_name_clean(struct sockeye__octets name,
 	while (rules->strip_high && name.len > 0 && name.at[name.len - 1] >= 0x80)
 		name.len--;
 	for (size_t i = 0; i < name.len; i++) {
-		char c = octet_clean(name.at[i], rules);
+		char c = byte_clean(name.at[i], rules);
 
 		if (c == '/')
 			len = component_end(out, (size_t)len);

@@ -14,7 +14,7 @@
 struct sockeye__tftp_name_rules {
 	bool backslash;  /* \ is / (Windows boot loaders) */
 	bool fold_case;  /* A to Z are a to z */
-	bool strip_high; /* octets >= 0x80 at the end are dropped (PXE ROMs send 0xff there) */
+	bool strip_high; /* bytes >= 0x80 at the end are dropped (PXE ROMs send 0xff there) */
 };
 
 /* Writes the name with a single slash between its components and none around
@@ -23,7 +23,7 @@ struct sockeye__tftp_name_rules {
  * Returns the length without the NUL, -EINVAL for a name with nothing in it or
  * with a NUL, -EACCES for one that leads above its beginning, -ENAMETOOLONG. out[]
  * is undefined on failure and may not overlap the name. */
-ssize_t sockeye__tftp_name_clean(struct sockeye__octets name,
+ssize_t sockeye__tftp_name_clean(struct sockeye__bytes name,
 				 const struct sockeye__tftp_name_rules *rules, char *out,
 				 size_t cap);
 

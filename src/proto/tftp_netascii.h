@@ -13,8 +13,8 @@
 
 /* Zero is a stream's beginning. */
 struct sockeye__netascii {
-	bool half;      /* encoding: the second octet of a pair is owed; decoding: a CR is held */
-	uint8_t second; /* encoding: that octet */
+	bool half;      /* encoding: the second byte of a pair is owed; decoding: a CR is held */
+	uint8_t second; /* encoding: that byte */
 };
 
 /* Encodes as much of in[] as fits into out[]; returns what was written and sets
@@ -22,12 +22,12 @@ struct sockeye__netascii {
 size_t sockeye__netascii_encode(struct sockeye__netascii *s, const uint8_t *in, size_t len,
 				size_t *taken, uint8_t *out, size_t cap);
 
-/* Decodes all of in[] into out[], len + 1 octets. CR before anything but LF and
+/* Decodes all of in[] into out[], len + 1 bytes. CR before anything but LF and
  * NUL stays. */
 size_t sockeye__netascii_decode(struct sockeye__netascii *s, const uint8_t *in, size_t len,
 				uint8_t *out);
 
-/* The end of input: a CR that is still held, 0 or 1 octets. */
+/* The end of input: a CR that is still held, 0 or 1 bytes. */
 size_t sockeye__netascii_end(struct sockeye__netascii *s, uint8_t out[1]);
 
 #endif

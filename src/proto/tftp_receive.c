@@ -22,7 +22,7 @@
 
 void sockeye__tftp_receiver_init(struct sockeye__tftp *x)
 {
-	/* Each slot is a block and a bit; the bits fill whole octets. */
+	/* Each slot is a block and a bit; the bits fill whole bytes. */
 	size_t len = x->config.memory_len, slots = len * 8 / (x->blksize * 8u + 1);
 
 	if (slots * x->blksize + (slots + 7) / 8 > len)
@@ -39,7 +39,7 @@ static uint8_t *slot_data(const struct sockeye__tftp *x, uint64_t block)
 	return x->config.memory + block % x->r.slots * x->blksize;
 }
 
-/* The octet behind the slots that has this block's bit, and the bit. */
+/* The byte behind the slots that has this block's bit, and the bit. */
 static uint8_t *slot_mark(const struct sockeye__tftp *x, uint64_t block, uint8_t *out_bit)
 {
 	uint64_t i = block % x->r.slots;
@@ -162,19 +162,19 @@ void sockeye__tftp_receiver_repeat(struct sockeye__tftp *x, uint64_t now_ns)
 		ack(x);
 }
 
-/* The octets of one block, handed over. */
+/* The bytes of one block, handed over. */
 static void hand_over(struct sockeye__tftp *x, const uint8_t *at, size_t len,
 		      struct sockeye__tftp_got *out)
 {
-	struct sockeye__octets *run = out->count > 0 ? &out->data[out->count - 1] : NULL;
+	struct sockeye__bytes *run = out->count > 0 ? &out->data[out->count - 1] : NULL;
 
 	if (run != NULL && run->at + run->len == at) {
 		run->len += len;
 	} else {
 		assert(out->count < sizeof out->data / sizeof *out->data);
-		out->data[out->count++] = (struct sockeye__octets){at, len};
+		out->data[out->count++] = (struct sockeye__bytes){at, len};
 	}
-	x->r.octets += len;
+	x->r.bytes += len;
 	x->r.next++;
 	x->count.blocks++;
 }
@@ -201,13 +201,13 @@ static bool size_fits(struct sockeye__tftp *x)
 	uint64_t promised = x->config.check_size ? x->options.value[SOCKEYE__TFTP_TSIZE] : 0;
 	uint64_t max = x->config.size_max;
 
-	if (max != 0 && x->r.octets > max) {
+	if (max != 0 && x->r.bytes > max) {
 		sockeye__tftp_refuse(x, SOCKEYE__TFTP_TOO_LARGE, SOCKEYE__TFTP_DISK_FULL,
 				     "file too large");
 		return false;
 	}
 	if (promised != 0 &&
-	    (x->r.octets > promised || (x->r.next - 1 == x->r.last && x->r.octets < promised))) {
+	    (x->r.bytes > promised || (x->r.next - 1 == x->r.last && x->r.bytes < promised))) {
 		sockeye__tftp_refuse(x, SOCKEYE__TFTP_WRONG_SIZE, SOCKEYE__TFTP_UNDEFINED,
 				     "size differs from tsize");
 		return false;

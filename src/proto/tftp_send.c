@@ -44,7 +44,7 @@ void sockeye__tftp_sender_init(struct sockeye__tftp *x)
 	};
 }
 
-/* The first block that cannot leave: its octets are not there yet, or it is
+/* The first block that cannot leave: its bytes are not there yet, or it is
  * behind the final one. */
 static uint64_t ready_end(const struct sockeye__tftp *x)
 {
@@ -314,7 +314,7 @@ bool sockeye__tftp_sender_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_
 	    .block = s->next,
 	    .count = (uint32_t)count,
 	    .offset = offset,
-	    .octets = least(count * x->blksize, s->available - offset),
+	    .bytes = least(count * x->blksize, s->available - offset),
 	};
 	leave(x, now_ns, (uint32_t)count);
 	return true;

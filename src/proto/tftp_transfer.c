@@ -10,7 +10,7 @@
 #include "proto/tftp_internal.h"
 
 #define NUMBERS      65536u
-#define SLOW_LINE_NS UINT64_C(8000) /* for an octet: a megabit a second */
+#define SLOW_LINE_NS UINT64_C(8000) /* for a byte: a megabit a second */
 #define TIMEOUTS_MIN 5              /* of a negotiated length, before giving up */
 #define STRANGER_MAX 5
 #define RTO_FIRST_NS SOCKEYE_NS_PER_S
@@ -380,7 +380,7 @@ void sockeye__tftp_timer(struct sockeye__tftp *x, uint64_t now_ns)
 		x->say = SOCKEYE__SAY_ACK;
 }
 
-static struct sockeye__octets offer_encode(struct sockeye__tftp *x)
+static struct sockeye__bytes offer_encode(struct sockeye__tftp *x)
 {
 	ssize_t len;
 
@@ -389,10 +389,10 @@ static struct sockeye__octets offer_encode(struct sockeye__tftp *x)
 	sockeye__tftp_put16(x->packet, SOCKEYE__TFTP_OACK);
 	len = sockeye__tftp_options_encode(x->packet + 2, sizeof x->packet - 2, &x->options);
 	assert(len > 0);
-	return (struct sockeye__octets){x->packet, 2 + (size_t)len};
+	return (struct sockeye__bytes){x->packet, 2 + (size_t)len};
 }
 
-static struct sockeye__octets control_encode(struct sockeye__tftp *x)
+static struct sockeye__bytes control_encode(struct sockeye__tftp *x)
 {
 	size_t len = SOCKEYE__TFTP_HEADER;
 
@@ -403,7 +403,7 @@ static struct sockeye__octets control_encode(struct sockeye__tftp *x)
 	else
 		len = sockeye__tftp_error_encode(x->packet, sizeof x->packet, x->error_code,
 						 x->error_text);
-	return (struct sockeye__octets){x->packet, len};
+	return (struct sockeye__bytes){x->packet, len};
 }
 
 bool sockeye__tftp_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,
@@ -426,9 +426,9 @@ bool sockeye__tftp_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_b
 	return true;
 }
 
-void sockeye__tftp_available(struct sockeye__tftp *x, uint64_t octets, bool ended)
+void sockeye__tftp_available(struct sockeye__tftp *x, uint64_t bytes, bool ended)
 {
-	assert(octets >= x->s.available && !(x->s.ended && !ended));
-	x->s.available = octets;
+	assert(bytes >= x->s.available && !(x->s.ended && !ended));
+	x->s.available = bytes;
 	x->s.ended = ended;
 }

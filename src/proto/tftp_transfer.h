@@ -7,7 +7,7 @@
  *
  *   sockeye__tftp_datagram(x, now, packet, len, &got);   from the peer's address and port
  *   sockeye__tftp_timer(x, now);                         at x->deadline_ns or later
- *   sockeye__tftp_available(x, octets, ended);           a sender's data
+ *   sockeye__tftp_available(x, bytes, ended);           a sender's data
  *   sockeye__tftp_abort(x, code, text);                  a full disk, Ctrl-C
  *   sockeye__tftp_gone(x);                               ICMP port unreachable
  *   while (sockeye__tftp_next(x, now, max, &send)) ...
@@ -41,7 +41,7 @@ enum sockeye__tftp_result {
 	SOCKEYE__TFTP_BAD_OACK,   /* the server granted what it may not */
 	SOCKEYE__TFTP_BAD_START,  /* its first block has number 0 */
 	SOCKEYE__TFTP_TOO_LARGE,  /* more than size_max */
-	SOCKEYE__TFTP_WRONG_SIZE, /* not as many octets as tsize said */
+	SOCKEYE__TFTP_WRONG_SIZE, /* not as many bytes as tsize said */
 	SOCKEYE__TFTP_ABORTED,    /* by the driver */
 	SOCKEYE__TFTP_GONE,       /* nobody has the peer's port any more */
 };
@@ -51,7 +51,7 @@ struct sockeye__tftp_config {
 	bool server;
 	bool sends;                           /* DATA goes out, ACKs come in */
 	struct sockeye__tftp_options options; /* asked by a client, granted by a server */
-	struct sockeye__octets request;       /* a client's first packet; it must stay */
+	struct sockeye__bytes request;        /* a client's first packet; it must stay */
 
 	uint64_t rto_first_ns; /* 1 s; the negotiated timeout overrides it */
 	uint64_t rto_min_ns;   /* 4 ms */
@@ -63,7 +63,7 @@ struct sockeye__tftp_config {
 	uint64_t random;       /* seed of the jitter */
 
 	/* Receivers. */
-	uint8_t *memory;   /* for blocks ahead of a gap: sockeye__tftp_memory() octets, */
+	uint8_t *memory;   /* for blocks ahead of a gap: sockeye__tftp_memory() bytes, */
 	size_t memory_len; /* less, or none */
 	uint64_t size_max; /* 0: any */
 	bool check_size;   /* hold the peer to its tsize; in octet mode, that is */
@@ -86,7 +86,7 @@ struct sockeye__tftp_sender {
 	uint64_t una;       /* the first block not acknowledged */
 	uint64_t next;      /* the block that leaves next */
 	uint64_t high;      /* the first block never sent */
-	uint64_t available; /* octets there are */
+	uint64_t available; /* bytes there are */
 	bool ended;         /* and no more will be */
 	uint64_t una_ns;    /* when una left last */
 	uint64_t timed;     /* a block sent once whose round trip is measured; 0 none */
@@ -114,7 +114,7 @@ struct sockeye__tftp_receiver {
 	uint64_t acked;    /* the last block acknowledged */
 	uint64_t last;     /* the final block; 0 not seen */
 	uint64_t top;      /* the highest block kept */
-	uint64_t octets;   /* handed over */
+	uint64_t bytes;    /* handed over */
 	uint32_t slots;    /* blocks that memory has room for */
 	uint32_t kept;     /* blocks in it */
 	uint32_t overtook; /* blocks that came ahead since `next` is missing */
@@ -152,24 +152,24 @@ struct sockeye__tftp {
 
 /* What a datagram brought. Valid while the datagram is, and until the next call. */
 struct sockeye__tftp_got {
-	struct sockeye__octets data[3]; /* octets of the file (netascii as on the wire), in order */
+	struct sockeye__bytes data[3]; /* bytes of the file (netascii as on the wire), in order */
 	unsigned count;
 	bool end;      /* and that was all: put it in its place before next() says so */
 	uint16_t code; /* SOCKEYE__TFTP_PEER_ERROR */
-	struct sockeye__octets text;
+	struct sockeye__bytes text;
 };
 
-/* What to send: a packet, or `count` DATA whose payloads are the octets from
+/* What to send: a packet, or `count` DATA whose payloads are the bytes from
  * `offset` on, each of x->blksize but the last, which ends at s.available. */
 struct sockeye__tftp_send {
-	struct sockeye__octets packet;
+	struct sockeye__bytes packet;
 	uint64_t block;
 	uint32_t count;
 	uint64_t offset;
-	uint64_t octets; /* of all `count` together */
+	uint64_t bytes; /* of all `count` together */
 };
 
-/* Octets with which a receiver never drops a block of a window. */
+/* Bytes with which a receiver never drops a block of a window. */
 size_t sockeye__tftp_memory(uint16_t blksize, uint16_t window);
 
 void sockeye__tftp_init(struct sockeye__tftp *x, const struct sockeye__tftp_config *config,
@@ -181,9 +181,9 @@ void sockeye__tftp_datagram(struct sockeye__tftp *x, uint64_t now_ns, const void
 
 void sockeye__tftp_timer(struct sockeye__tftp *x, uint64_t now_ns);
 
-/* The sender's driver has the octets up to `octets` (it may let go of those
+/* The sender's driver has the bytes up to `bytes` (it may let go of those
  * before block s.una), and with `ended` there are no more. */
-void sockeye__tftp_available(struct sockeye__tftp *x, uint64_t octets, bool ended);
+void sockeye__tftp_available(struct sockeye__tftp *x, uint64_t bytes, bool ended);
 
 /* Ends it with an ERROR to the peer; `text` must stay. */
 void sockeye__tftp_abort(struct sockeye__tftp *x, uint16_t code, const char *text);
@@ -195,7 +195,7 @@ void sockeye__tftp_gone(struct sockeye__tftp *x);
 bool sockeye__tftp_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,
 			struct sockeye__tftp_send *out);
 
-/* Octets of the blocks before `una`, as if each were full: the last one may not be. */
+/* Bytes of the blocks before `una`, as if each were full: the last one may not be. */
 static inline uint64_t sockeye__tftp_acknowledged(const struct sockeye__tftp *x)
 {
 	return (x->s.una - 1) * x->blksize;

@@ -8,8 +8,8 @@
 
 #include "relay/internal.h"
 
-#define BUFFER_OCTETS (8 << 20) /* of a socket, so that it is not we who lose packets */
-#define ERRORS_MAX    256       /* taken at once */
+#define BUFFER_BYTES (8 << 20) /* of a socket, so that it is not we who lose packets */
+#define ERRORS_MAX   256       /* taken at once */
 
 int sockeye__relay_flows_init(struct sockeye__relay_run *run)
 {
@@ -66,7 +66,7 @@ void sockeye__relay_flow_touch(struct sockeye__relay_run *run, struct sockeye__r
 
 /* --- by client --- */
 
-static uint64_t octets_hash(uint64_t hash, const void *data, size_t len)
+static uint64_t bytes_hash(uint64_t hash, const void *data, size_t len)
 {
 	const uint8_t *p = data;
 
@@ -81,11 +81,11 @@ static struct sockeye__relay_flow **chain_of(struct sockeye__relay_run *run,
 	uint64_t hash = run->opts.seed;
 
 	if (peer->u.sa.sa_family == AF_INET) {
-		hash = octets_hash(hash, &peer->u.in.sin_addr, sizeof(peer->u.in.sin_addr));
-		hash = octets_hash(hash, &peer->u.in.sin_port, sizeof(peer->u.in.sin_port));
+		hash = bytes_hash(hash, &peer->u.in.sin_addr, sizeof(peer->u.in.sin_addr));
+		hash = bytes_hash(hash, &peer->u.in.sin_port, sizeof(peer->u.in.sin_port));
 	} else {
-		hash = octets_hash(hash, &peer->u.in6.sin6_addr, sizeof(peer->u.in6.sin6_addr));
-		hash = octets_hash(hash, &peer->u.in6.sin6_port, sizeof(peer->u.in6.sin6_port));
+		hash = bytes_hash(hash, &peer->u.in6.sin6_addr, sizeof(peer->u.in6.sin6_addr));
+		hash = bytes_hash(hash, &peer->u.in6.sin6_port, sizeof(peer->u.in6.sin6_port));
 	}
 	return &run->chains[(hash ^ hash >> 32) & (run->chain_count - 1)];
 }
@@ -107,8 +107,8 @@ void sockeye__relay_prepare(int fd)
 	} options[] = {{SO_RCVBUFFORCE, SO_RCVBUF}, {SO_SNDBUFFORCE, SO_SNDBUF}};
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		if (sockeye__option_set(fd, SOL_SOCKET, options[i].force, BUFFER_OCTETS) < 0)
-			(void)sockeye__option_set(fd, SOL_SOCKET, options[i].plain, BUFFER_OCTETS);
+		if (sockeye__option_set(fd, SOL_SOCKET, options[i].force, BUFFER_BYTES) < 0)
+			(void)sockeye__option_set(fd, SOL_SOCKET, options[i].plain, BUFFER_BYTES);
 	sockeye__dgram_join(fd);
 }
 

@@ -80,7 +80,7 @@ struct sockeye__relay_flow {
 struct sockeye__relay_parcel {
 	struct sockeye__relay_flow *flow;
 	const struct sockeye__relay_door *door;
-	size_t size, total; /* octets of a packet, and of all */
+	size_t size, total; /* bytes of a packet, and of all */
 	unsigned count;
 };
 
@@ -134,7 +134,7 @@ struct sockeye__relay_run {
 	uint64_t used;      /* counts packets, for the doors */
 
 	struct sockeye__relay_packet *held_first, *held_last; /* by when they must go */
-	uint64_t order, queued_octets;
+	uint64_t order, queued_bytes;
 	uint64_t link_ns[SOCKEYE__RELAY_WAYS];
 	struct sockeye__relay_heap heap;
 	struct sockeye__relay_outbox outbox;

@@ -79,7 +79,7 @@ static void judge(struct sockeye__relay_run *run, struct sockeye__relay_flow *fl
 	}
 	if (verdict.bit != 0) {
 		run->counts->way[way].corrupted++;
-		data[verdict.octet] ^= verdict.bit;
+		data[verdict.byte] ^= verdict.bit;
 	}
 	sockeye__relay_pass(run, flow, door, way, &verdict, data, len);
 }
@@ -141,7 +141,7 @@ static void take(struct sockeye__relay_run *run, struct sockeye__relay_port *por
 
 		run->counts->strangers += stranger;
 		run->counts->way[way].in += !stranger;
-		run->counts->way[way].in_octets += stranger ? 0 : n;
+		run->counts->way[way].in_bytes += stranger ? 0 : n;
 		if (flow != NULL)
 			judge(run, flow, door, way, run->inbox.data[i] + at, n);
 		else

@@ -26,9 +26,9 @@
 /* X(name): counters of one direction. */
 #define SOCKEYE__RELAY_COUNTERS(X) \
 	X(in) \
-	X(in_octets) \
+	X(in_bytes) \
 	X(out) /* duplicates among them */ \
-	X(out_octets) \
+	X(out_bytes) \
 	X(dropped) /* by rule */ \
 	X(duplicated) \
 	X(reordered) /* held back */ \
@@ -73,7 +73,7 @@ struct sockeye__relay_opts {
 	uint64_t seed;
 	uint32_t flows_max; /* 0: 1024 */
 	uint64_t idle_ns;   /* a flow without packets for so long ends; 0: 60 s */
-	uint64_t queue_max; /* octets of packets that wait; 0: 64 MiB */
+	uint64_t queue_max; /* bytes of packets that wait; 0: 64 MiB */
 	uint64_t time_ns;   /* ends after so long; 0: never */
 	bool no_follow;     /* answers from another port are a stranger's */
 	int stop_fd;        /* > 0: becoming readable ends it */

@@ -37,17 +37,17 @@ static size_t cost(size_t len)
 static void copy_free(struct sockeye__relay_run *run, struct sockeye__relay_packet *copy)
 {
 	run->counts->queued_now--;
-	run->queued_octets -= cost(copy->len);
+	run->queued_bytes -= cost(copy->len);
 	free(copy);
 }
 
 /* --- out --- */
 
 static void count_out(struct sockeye__relay_run *run, enum sockeye__relay_way way, size_t packets,
-		      size_t octets)
+		      size_t bytes)
 {
 	run->counts->way[way].out += packets;
-	run->counts->way[way].out_octets += octets;
+	run->counts->way[way].out_bytes += bytes;
 }
 
 /* Whether a send that failed is to be tried again: after some time, or because
@@ -248,7 +248,7 @@ static struct sockeye__relay_packet *keep(struct sockeye__relay_run *run, const 
 	if (copy != NULL)
 		return copy;
 	if (run->counts->queued_now < SOCKEYE__RELAY_PACKETS_MAX &&
-	    run->queued_octets + cost(p->len) <= run->opts.queue_max)
+	    run->queued_bytes + cost(p->len) <= run->opts.queue_max)
 		copy = malloc(cost(p->len));
 	if (copy == NULL) {
 		run->counts->way[p->way].lost += 1u + p->twice;
@@ -266,7 +266,7 @@ static struct sockeye__relay_packet *keep(struct sockeye__relay_run *run, const 
 	};
 	memcpy(copy->data, p->data, p->len);
 	run->counts->queued_now++;
-	run->queued_octets += cost(p->len);
+	run->queued_bytes += cost(p->len);
 	return copy;
 }
 

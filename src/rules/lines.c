@@ -12,7 +12,7 @@
 
 #include "net/net.h"
 
-/* -EFBIG when there is more than max octets: the size of files in /proc says 0. */
+/* -EFBIG when there is more than max bytes: the size of files in /proc says 0. */
 static ssize_t read_all(int fd, char *buf, size_t max)
 {
 	size_t len = 0;

@@ -3,7 +3,7 @@
  * words, what is wrong with a line, and the client a rule is for.
  *
  * Words have blanks between them. A word in "double quotes" may have blanks in
- * it. A backslash takes the meaning that the octet behind it has here (blank,
+ * it. A backslash takes the meaning that the byte behind it has here (blank,
  * quote, number sign); both stay in the word, for the language of patterns. From
  * a word that begins with # on, the line is a comment.
  */
@@ -38,7 +38,7 @@ struct sockeye__rules_word {
 	size_t len;
 };
 
-/* The whole of a regular file of at most SOCKEYE__RULES_FILE_MAX octets, with a
+/* The whole of a regular file of at most SOCKEYE__RULES_FILE_MAX bytes, with a
  * NUL behind it that does not count; the caller frees it. 0 or -errno: -EFBIG,
  * -EISDIR, -EINVAL for what else is no file. */
 int sockeye__rules_file_read(const char *path, int dir_fd, char **out_text, size_t *out_len);
@@ -66,7 +66,7 @@ int sockeye__rules_fail(const struct sockeye__rules_lines *lines, const char *fm
 
 bool sockeye__rules_word_is(struct sockeye__rules_word word, const char *text);
 
-/* The octets of a client's address, 4 or 16 of them; 0 for no Internet address.
+/* The bytes of a client's address, 4 or 16 of them; 0 for no Internet address.
  * An IPv4-mapped one is IPv4. */
 size_t sockeye__rules_client(const struct sockeye_sockaddr *client, uint8_t out[static 16]);
 

@@ -21,7 +21,7 @@ struct session {
 	struct sockeye__visit *v;
 	uint64_t idle_ns, end_ns; /* a duration; a deadline. 0 none */
 	uint64_t timeout_ns;      /* what the socket has now */
-	uint64_t active_ns;       /* when the last octet moved, where a deadline needs it */
+	uint64_t active_ns;       /* when the last byte moved, where a deadline needs it */
 	enum sockeye__end end;
 	bool ended;
 	size_t start, len; /* in[start..start + len) was received and not taken */
@@ -100,7 +100,7 @@ static void transmit(struct session *s, const uint8_t *out, size_t len)
 	sockeye__count(&s->w->counters->bytes_out, sent);
 }
 
-/* Receives behind what is left over; 0 octets are the peer's end. */
+/* Receives behind what is left over; 0 bytes are the peer's end. */
 static void receive(struct session *s, int flags)
 {
 	size_t room = sizeof s->in - s->len;

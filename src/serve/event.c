@@ -67,7 +67,7 @@ static bool not_now(int err)
 	return err == EAGAIN || err == EWOULDBLOCK || err == EINTR;
 }
 
-/* Sends what the peer takes now: octets, 0 when it takes none, or -errno. */
+/* Sends what the peer takes now: bytes, 0 when it takes none, or -errno. */
 SOCKEYE__HOT ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *out, size_t len)
 {
 	ssize_t n = send(c->c.v.fd, out, len, MSG_NOSIGNAL | MSG_DONTWAIT);

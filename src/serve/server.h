@@ -25,7 +25,7 @@
 #define SOCKEYE__WORKERS_MAX 256
 /* Of the model, of the resident service, and the answerers. */
 #define SOCKEYE__PROCESSES_MAX (2 * SOCKEYE__WORKERS_MAX + SOCKEYE__SITES_MAX)
-#define SOCKEYE__IO_BYTES      65536 /* octets a model reads at once */
+#define SOCKEYE__IO_BYTES      65536 /* bytes a model reads at once */
 /* More than the longest record and UNIX datagram, unless somebody has raised
  * SO_SNDBUF, which bounds them. */
 #define SOCKEYE__RECORD_BYTES SOCKEYE_INPUT_MAX
@@ -171,7 +171,7 @@ bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site,
 void sockeye__dismiss(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end);
 
 /* With these recv(2) returns a record's true length; of a TCP stream they would
- * throw octets away (tcp(7)). */
+ * throw bytes away (tcp(7)). */
 static inline int sockeye__record_flags(const struct sockeye__site *site)
 {
 	return site->whole ? MSG_TRUNC : 0;

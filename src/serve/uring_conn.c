@@ -191,7 +191,7 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 		t->in = c->chunk;
 		t->in_len = c->chunk_len;
 		t->in_end = c->end_told =
-		    c->c.v.in_end & (c->behind == 0); /* with the last octets */
+		    c->c.v.in_end & (c->behind == 0); /* with the last bytes */
 		t->whole = c->c.v.site->whole;
 		sockeye__turn(c->c.v.site, c->state, t);
 		c->chunk += t->in_taken;
@@ -280,7 +280,7 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 		conn_sent_some(l, c, n);
 }
 
-/* Input of n octets, in ring buffer `id` or (-1) at data. */
+/* Input of n bytes, in ring buffer `id` or (-1) at data. */
 SOCKEYE__HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 			     const uint8_t *data, uint32_t n, int32_t id)
 {

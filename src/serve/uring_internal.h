@@ -41,7 +41,7 @@ struct sockeye__uring_conn {
 	struct sockeye__bytes *own;
 
 	/* Input behind the chunk: first c.in, then a queue of ring buffers. */
-	uint32_t behind;                 /* octets of it all */
+	uint32_t behind;                 /* bytes of it all */
 	int32_t queue_first, queue_last; /* -1: none */
 	uint32_t queue_len;
 	uint32_t held; /* ring buffers that may wait for the peer of this connection */
@@ -144,7 +144,7 @@ static inline void sockeye__uring_buffer_give(struct sockeye__uring *l, int32_t 
 
 /* --- uring_input.c --- */
 
-/* Input of n octets in ring buffer `id` goes before the session, which has
+/* Input of n bytes in ring buffer `id` goes before the session, which has
  * nothing before it. */
 static inline void sockeye__uring_chunk_set(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 					    int32_t id, uint32_t n)

@@ -1,5 +1,5 @@
 /*
- * chargen.c: an endless pattern of characters (RFC 864): lines of 72 octets,
+ * chargen.c: an endless pattern of characters (RFC 864): lines of 72 bytes,
  * each starting one further in the ring of the 95 printing characters.
  */
 #include <string.h>
@@ -9,7 +9,7 @@
 #define RING         95
 #define COLUMNS      72
 #define LINE         (COLUMNS + 2)
-#define PERIOD       (RING * LINE) /* after so many octets the pattern begins again */
+#define PERIOD       (RING * LINE) /* after so many bytes the pattern begins again */
 #define DATAGRAM_MAX 512           /* RFC 864: "between 0 and 512" */
 
 /* The ring, and as much of it again as a line that starts at its end needs. */
@@ -20,10 +20,10 @@ static const char ring[] = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQR
 _Static_assert(sizeof(ring) - 1 == RING + COLUMNS - 1, "every line is one piece of it");
 
 struct chargen_state {
-	size_t pos; /* of the next octet in the pattern, < PERIOD */
+	size_t pos; /* of the next byte in the pattern, < PERIOD */
 };
 
-/* Writes len octets of the pattern from pos on, and returns where that ends. */
+/* Writes len bytes of the pattern from pos on, and returns where that ends. */
 static size_t chargen_fill(uint8_t *to, size_t len, size_t pos)
 {
 	while (len > 0) {

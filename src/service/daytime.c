@@ -45,7 +45,7 @@ static struct date date_of(int64_t real_ns)
 	return d;
 }
 
-/* Writes the line, and a NUL, into at least LINE_MAX octets: its length. */
+/* Writes the line, and a NUL, into at least LINE_MAX bytes: its length. */
 static size_t daytime_line(uint8_t *room, const void *config, struct sockeye_now now)
 {
 	const struct sockeye_builtin_config *c = config;

@@ -9,7 +9,7 @@
 #include "service/service.h"
 
 struct reply_state {
-	bool in_line; /* octets of a line have come, its LF has not */
+	bool in_line; /* bytes of a line have come, its LF has not */
 };
 
 struct text {

@@ -1,14 +1,14 @@
 /*
- * time.c: seconds since 1900-01-01 00:00 UTC as four octets (RFC 868). Modulo
+ * time.c: seconds since 1900-01-01 00:00 UTC as four bytes (RFC 868). Modulo
  * 2^32 from 2036-02-07 06:28:16 on, where the count of the RFC ends and what
  * every client reckons with begins again at 0.
  */
 #include "service/service.h"
 
-#define TIME_OCTETS 4
+#define TIME_BYTES  4
 #define FROM_1900_S INT64_C(2208988800) /* to 1970; RFC 868 has the figure */
 
-static size_t time_octets(uint8_t *to, struct sockeye_now now)
+static size_t time_bytes(uint8_t *to, struct sockeye_now now)
 {
 	int64_t ns_per_s = (int64_t)SOCKEYE_NS_PER_S;
 	int64_t since_1970 = now.real_ns / ns_per_s - (now.real_ns % ns_per_s < 0);
@@ -18,7 +18,7 @@ static size_t time_octets(uint8_t *to, struct sockeye_now now)
 	to[1] = (uint8_t)(s >> 16);
 	to[2] = (uint8_t)(s >> 8);
 	to[3] = (uint8_t)s;
-	return TIME_OCTETS;
+	return TIME_BYTES;
 }
 
 static void time_turn(void *state, const void *config, struct sockeye_turn *t)
@@ -27,7 +27,7 @@ static void time_turn(void *state, const void *config, struct sockeye_turn *t)
 	(void)config;
 	t->in_taken = t->in_len;
 	t->out = t->room;
-	t->out_len = time_octets(t->room, t->now);
+	t->out_len = time_bytes(t->room, t->now);
 	t->close = true;
 }
 
@@ -36,12 +36,12 @@ static void time_datagram(const void *config, struct sockeye_answer *a)
 	(void)config;
 	a->send = true;
 	a->out = a->room;
-	a->out_len = time_octets(a->room, a->now);
+	a->out_len = time_bytes(a->room, a->now);
 }
 
 const struct sockeye_service sockeye__time = {
     .name = "time",
-    .summary = "seconds since 1900 in four octets (RFC 868)",
+    .summary = "seconds since 1900 in four bytes (RFC 868)",
     .port = 37,
     .uses_time = true,
     .speaks_first = true,

@@ -1,10 +1,10 @@
 /*
- * upper.c: ASCII letters to upper case, in place; every other octet, UTF-8
+ * upper.c: ASCII letters to upper case, in place; every other byte, UTF-8
  * among them, untouched whatever the locale (toupper(3) would follow it).
  */
 #include "service/service.h"
 
-/* A count of octets the compiler can make a few vector instructions of at -O2,
+/* A count of bytes the compiler can make a few vector instructions of at -O2,
  * where it leaves loops of unknown length as they are. */
 #define BLOCK 16
 

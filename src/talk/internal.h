@@ -20,7 +20,7 @@ struct sockeye__talk_run {
 	struct sockeye__messages input;
 	struct sockeye__local dst;
 	struct sockeye__flow in;
-	uint8_t *octets;         /* one message received, or one being sent through the filter */
+	uint8_t *bytes;          /* one message received, or one being sent through the filter */
 	size_t need;             /* room that showing one message may take */
 	int to_fd;               /* where messages leave, -1 not known yet */
 	struct sockeye_dgram to; /* and where to; no peer when connected */

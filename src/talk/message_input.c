@@ -27,7 +27,7 @@ void sockeye__messages_fini(struct sockeye__messages *m)
 	m->buf = NULL;
 }
 
-/* The length of the message that waiting octets begin with, 0 for none. */
+/* The length of the message that waiting bytes begin with, 0 for none. */
 static size_t whole(const struct sockeye__messages *m)
 {
 	size_t waiting = m->end - m->start;
@@ -79,7 +79,7 @@ bool sockeye__messages_done(const struct sockeye__messages *m)
 
 int sockeye__messages_read(struct sockeye__messages *m)
 {
-	/* what a pipe gives at once, 65,536 octets, is more than UDP takes */
+	/* what a pipe gives at once, 65,536 bytes, is more than UDP takes */
 	size_t max = m->per == SOCKEYE__PER_READ ? SOCKEYE_UDP_PAYLOAD_MAX : SOCKEYE__MESSAGE_MAX;
 	ssize_t n;
 

@@ -15,7 +15,7 @@ enum sockeye__per {
 	SOCKEYE__PER_LINE, /* a line, its LF included; the last one may have none */
 	SOCKEYE__PER_READ, /* what one read(2) gives */
 	SOCKEYE__PER_ALL,  /* all there is until the end */
-	SOCKEYE__PER_SIZE, /* so many octets; the last one may be shorter */
+	SOCKEYE__PER_SIZE, /* so many bytes; the last one may be shorter */
 };
 
 #define SOCKEYE__MESSAGE_MAX (256 * 1024) /* above what any socket here sends at once */

@@ -185,15 +185,15 @@ static int prepare_sockets(struct sockeye__talk_run *t)
 /* The buffer serves both ways, one message at a time. */
 static int allocate(struct sockeye__talk_run *t)
 {
-	size_t octets = t->o->octets_max > SOCKEYE__PEEK_MAX ? t->o->octets_max : SOCKEYE__PEEK_MAX;
+	size_t bytes = t->o->bytes_max > SOCKEYE__PEEK_MAX ? t->o->bytes_max : SOCKEYE__PEEK_MAX;
 	int err;
 
-	if (t->o->to_peer && octets < t->o->to_peer->factor * (size_t)SOCKEYE__MESSAGE_MAX)
-		octets = t->o->to_peer->factor * (size_t)SOCKEYE__MESSAGE_MAX;
-	t->octets = malloc(octets);
-	if (!t->octets)
+	if (t->o->to_peer && bytes < t->o->to_peer->factor * (size_t)SOCKEYE__MESSAGE_MAX)
+		bytes = t->o->to_peer->factor * (size_t)SOCKEYE__MESSAGE_MAX;
+	t->bytes = malloc(bytes);
+	if (!t->bytes)
 		return -ENOMEM;
-	t->need = SOCKEYE__TALK_FACTOR * t->o->octets_max + SOCKEYE__NOTE_ROOM;
+	t->need = SOCKEYE__TALK_FACTOR * t->o->bytes_max + SOCKEYE__NOTE_ROOM;
 	err = sockeye__flow_init(&t->in, 4 * t->need, NULL);
 	if (err < 0)
 		return err;
@@ -230,6 +230,6 @@ int sockeye__talk(const int *fds, size_t count, const struct sockeye__talk_opts 
 	}
 	sockeye__messages_fini(&t.input);
 	sockeye__flow_fini(&t.in);
-	free(t.octets);
+	free(t.bytes);
 	return err;
 }

@@ -15,7 +15,7 @@
 #include "talk/stream.h"
 
 #define SOCKEYE__TALK_SOCKETS_MAX 8
-#define SOCKEYE__TALK_FACTOR      6 /* octets of output for one received, and the slack */
+#define SOCKEYE__TALK_FACTOR      6 /* bytes of output for one received, and the slack */
 
 /* Another peer for the same socket once `after` messages have been sent. */
 struct sockeye__switch {
@@ -43,11 +43,11 @@ struct sockeye__talk_opts {
 	bool wait_all;      /* wait so long even when as many answers came as were asked */
 	uint64_t idle_ns;   /* no message either way; 0 no limit */
 	uint32_t count_max; /* leave after so many messages received; 0 no limit */
-	size_t octets_max;  /* of one message received; more is cut, and said */
+	size_t bytes_max;   /* of one message received; more is cut, and said */
 	size_t peek_max;
 	int stop_fd; /* -1 none */
 
-	/* All may be NULL. They return the octets written to room for the output
+	/* All may be NULL. They return the bytes written to room for the output
 	 * in this place: of a message at most SOCKEYE__TALK_FACTOR * dgram->len
 	 * and the slack, else at most SOCKEYE__NOTE_ROOM. */
 	size_t (*on_message)(void *arg, const struct sockeye_dgram *dgram, const uint8_t *data,
@@ -63,7 +63,7 @@ struct sockeye__talk_result {
 	enum sockeye__talk_end end; /* END_DONE: the input has ended and the wait is over */
 	int err;
 	const char *op; /* of END_SOCKET: "send", "receive" or "connect" */
-	uint64_t sent, received, sent_octets, received_octets;
+	uint64_t sent, received, sent_bytes, received_bytes;
 	uint64_t errors;              /* messages that something said were not delivered */
 	int first_error;              /* the first of them */
 	struct sockeye_sockaddr peer; /* of the last switch, also one that failed; len 0: none */

@@ -45,7 +45,7 @@ size_t sockeye__talk_errors_take(struct sockeye__talk_run *t, int fd)
 
 static void note(struct sockeye__talk_run *t, enum sockeye__note_kind kind, size_t len)
 {
-	struct sockeye__note n = {kind, t->r.received_octets, t->octets, len};
+	struct sockeye__note n = {kind, t->r.received_bytes, t->bytes, len};
 
 	if (t->o->on_note)
 		sockeye__flow_note_added(
@@ -54,7 +54,7 @@ static void note(struct sockeye__talk_run *t, enum sockeye__note_kind kind, size
 
 static void take_peek(struct sockeye__talk_run *t, int fd)
 {
-	ssize_t n = recv(fd, t->octets, t->o->peek_max, MSG_PEEK | MSG_DONTWAIT);
+	ssize_t n = recv(fd, t->bytes, t->o->peek_max, MSG_PEEK | MSG_DONTWAIT);
 
 	if (n < 0)
 		return;
@@ -65,10 +65,10 @@ static void take_peek(struct sockeye__talk_run *t, int fd)
 static void message_came(struct sockeye__talk_run *t, int fd, const struct sockeye_dgram *d)
 {
 	t->r.received++;
-	t->r.received_octets += d->true_len;
+	t->r.received_bytes += d->true_len;
 	answer_came(t);
 	if (t->o->on_message)
-		sockeye__flow_note_added(&t->in, t->o->on_message(t->o->arg, d, t->octets,
+		sockeye__flow_note_added(&t->in, t->o->on_message(t->o->arg, d, t->bytes,
 								  sockeye__flow_note_room(&t->in)));
 	if (t->o->listening && d->peer.len > 0) {
 		t->to_fd = fd;
@@ -81,9 +81,9 @@ static void message_came(struct sockeye__talk_run *t, int fd, const struct socke
 static int receive_next(struct sockeye__talk_run *t, int fd, struct sockeye_dgram *out)
 {
 	if (t->o->records)
-		return sockeye__record_recv(fd, t->octets, t->o->octets_max, SOCKEYE__TALK_AT_ONCE,
+		return sockeye__record_recv(fd, t->bytes, t->o->bytes_max, SOCKEYE__TALK_AT_ONCE,
 					    out);
-	return sockeye_dgram_recv(fd, t->octets, t->o->octets_max, SOCKEYE__TALK_AT_ONCE, out);
+	return sockeye_dgram_recv(fd, t->bytes, t->o->bytes_max, SOCKEYE__TALK_AT_ONCE, out);
 }
 
 static void peer_ended(struct sockeye__talk_run *t)

@@ -9,7 +9,7 @@
 #define PAUSE_NS     (10 * SOCKEYE_NS_PER_MS) /* a receiver's full queue cannot be polled for */
 #define TRIES        8                        /* a send may first report so many earlier errors */
 #define BURST        16                       /* sends before receiving has its turn */
-#define MESSAGE_COST 1024                     /* the least a message counts for, in octets */
+#define MESSAGE_COST 1024                     /* the least a message counts for, in bytes */
 #define LULL_NS      (20 * SOCKEYE_NS_PER_MS) /* a full window waits so long for an answer */
 
 /* --- the pace --- */
@@ -129,7 +129,7 @@ static void message_sent(struct sockeye__talk_run *t, const uint8_t *data, size_
 {
 	t->r.sent++;
 	t->unanswered++;
-	t->r.sent_octets += len;
+	t->r.sent_bytes += len;
 	t->moved_ns = t->now_ns;
 	if (t->o->on_sent)
 		t->o->on_sent(t->o->arg, data, len);
@@ -155,8 +155,8 @@ static const uint8_t *filtered(struct sockeye__talk_run *t, const uint8_t *data,
 
 	if (!f)
 		return data;
-	*len = f->encode(f->arg, data, *len, t->octets);
-	return t->octets;
+	*len = f->encode(f->arg, data, *len, t->bytes);
+	return t->bytes;
 }
 
 /* Sends one message if there is one and it may be sent now. */

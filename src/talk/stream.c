@@ -12,8 +12,8 @@
 #include "net/net.h"
 #include "console/standard_io.h"
 
-#define PART_NS     (500 * SOCKEYE_NS_PER_MS)
-#define PART_OCTETS (4 * 1024 * 1024) /* a peer that never stops is reset after all */
+#define PART_NS    (500 * SOCKEYE_NS_PER_MS)
+#define PART_BYTES (4 * 1024 * 1024) /* a peer that never stops is reset after all */
 
 enum { SRC, SOCK, DST, STOP, POLLED };
 
@@ -164,7 +164,7 @@ static bool send_some(struct pump *p, const uint8_t *data, size_t len, int flags
 	return true;
 }
 
-/* The last octet alone is sent as urgent: a send that takes only a part makes
+/* The last byte alone is sent as urgent: a send that takes only a part makes
  * the last one of that part the urgent one. */
 static void urgent_to_peer(struct pump *p)
 {
@@ -202,14 +202,14 @@ static void to_peer(struct pump *p)
 		sending_end(p);
 }
 
-/* The urgent octet, when it is the next one (RFC 6093 2; receiving stops at
- * the mark, and would skip the octet that stands there). */
+/* The urgent byte, when it is the next one (RFC 6093 2; receiving stops at
+ * the mark, and would skip the byte that stands there). */
 static void take_urgent(struct pump *p)
 {
-	uint8_t octet;
+	uint8_t byte;
 
-	if (sockatmark(p->fd) == 1 && recv(p->fd, &octet, 1, MSG_OOB | MSG_DONTWAIT) == 1)
-		peer_note(p, SOCKEYE__NOTE_URGENT, &octet, 1);
+	if (sockatmark(p->fd) == 1 && recv(p->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT) == 1)
+		peer_note(p, SOCKEYE__NOTE_URGENT, &byte, 1);
 }
 
 static void take_peek(struct pump *p)
@@ -345,7 +345,7 @@ static void prepare(struct pump *p, struct pollfd *fds)
 }
 
 /* What a peer that has ended its side can still say: that it is gone. With
- * octets left to send, sending them will tell. */
+ * bytes left to send, sending them will tell. */
 static void peer_gone(struct pump *p, short revents)
 {
 	int err = 0;
@@ -435,10 +435,10 @@ int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye_
 	    .lines_left = opts->lines_max,
 	    .now_ns = sockeye_now().mono_ns,
 	};
-	int err = sockeye__flow_init(&p.out, SOCKEYE__FLOW_OCTETS, opts->to_peer);
+	int err = sockeye__flow_init(&p.out, SOCKEYE__FLOW_BYTES, opts->to_peer);
 
 	if (err == 0)
-		err = sockeye__flow_init(&p.in, SOCKEYE__FLOW_OCTETS, opts->to_out);
+		err = sockeye__flow_init(&p.in, SOCKEYE__FLOW_BYTES, opts->to_out);
 	if (err == 0) {
 		p.moved_ns = p.now_ns;
 		sockeye__local_open(&p.src, opts->in_fd, false);
@@ -459,11 +459,11 @@ int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye_
 void sockeye__linger(int fd)
 {
 	uint64_t until_ns = sockeye_now().mono_ns + PART_NS;
-	uint8_t octets[SOCKEYE__PEEK_MAX];
+	uint8_t bytes[SOCKEYE__PEEK_MAX];
 	ssize_t n = 1;
 
 	if (sockeye_half_close(fd) < 0)
 		return;
-	for (size_t got = 0; n > 0 && got < PART_OCTETS; got += (size_t)n)
-		n = sockeye_read_some(fd, octets, sizeof(octets), until_ns);
+	for (size_t got = 0; n > 0 && got < PART_BYTES; got += (size_t)n)
+		n = sockeye_read_some(fd, bytes, sizeof(bytes), until_ns);
 }

@@ -22,10 +22,10 @@ enum sockeye__note_kind {
 	SOCKEYE__NOTE_PEEK,   /* data[0..len) was looked at, and is still to come */
 };
 
-/* Something that happened between the octets received. */
+/* Something that happened between the bytes received. */
 struct sockeye__note {
 	enum sockeye__note_kind kind;
-	uint64_t position; /* octets received before it */
+	uint64_t position; /* bytes received before it */
 	const uint8_t *data;
 	size_t len;
 };
@@ -34,22 +34,22 @@ struct sockeye__pump_opts {
 	int in_fd, out_fd;    /* -1: nothing to send; what comes is dropped */
 	const uint8_t *first; /* sent before what in_fd has */
 	size_t first_len;
-	const char *urgent;     /* sent out of band before all: its last octet is the urgent one */
+	const char *urgent;     /* sent out of band before all: its last byte is the urgent one */
 	bool no_shutdown;       /* the end of the input is not passed on */
 	bool keep_in, keep_out; /* leave the caller's descriptors open at their ends */
 	bool out_lines;         /* what out_fd gets is lines, and the last one is not cut */
 	bool until_peer_ends;   /* the session is over then, though the input is not */
 	bool wait_limited;      /* leave wait_ns after the input's end was passed on */
 	uint64_t wait_ns;
-	uint64_t idle_ns;   /* no octet either way; 0 no limit */
+	uint64_t idle_ns;   /* no byte either way; 0 no limit */
 	uint32_t lines_max; /* leave after so many lines from the peer; 0 no limit */
-	size_t peek_max;    /* look at so much of the first octets first; 0 do not */
+	size_t peek_max;    /* look at so much of the first bytes first; 0 do not */
 	int stop_fd;        /* readable: stop at once; -1 none */
 	const struct sockeye__filter *to_peer, *to_out; /* may be NULL */
 
-	/* Octets that the socket took or gave. May be NULL. */
+	/* Bytes that the socket took or gave. May be NULL. */
 	void (*on_moved)(void *arg, enum sockeye__side side, const uint8_t *data, size_t len);
-	/* Returns the octets written to room, at most SOCKEYE__NOTE_ROOM, for
+	/* Returns the bytes written to room, at most SOCKEYE__NOTE_ROOM, for
 	 * the output in this place. May be NULL. */
 	size_t (*on_note)(void *arg, const struct sockeye__note *note, uint8_t *room);
 	void *arg;
@@ -72,7 +72,7 @@ struct sockeye__pump_result {
 	int err;        /* a negative code, 0 when all went well */
 	const char *op; /* of END_SOCKET: "send" or "receive" */
 	bool input_ended;
-	uint64_t sent, received; /* octets */
+	uint64_t sent, received; /* bytes */
 };
 
 /* Pumps until the session is over. fd stays the caller's and is not changed,
@@ -81,7 +81,7 @@ struct sockeye__pump_result {
 int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye__pump_result *out);
 
 /* Ends a connection of whose input no more is wanted, before it is closed:
- * closing with octets unread is a reset (RFC 1122 4.2.2.13), which may cost the
+ * closing with bytes unread is a reset (RFC 1122 4.2.2.13), which may cost the
  * peer what it has not read yet. Takes half a second when the peer does not end
  * its side. */
 void sockeye__linger(int fd);

@@ -1,4 +1,4 @@
-/* sink.c: a receiver's octets on their way into a file (sink.h). */
+/* sink.c: a receiver's bytes on their way into a file (sink.h). */
 #include "tftp/sink.h"
 
 #include <errno.h>
@@ -37,7 +37,7 @@ static int file_write(int fd, uint64_t offset, const struct iovec *iov, int coun
 
 int sockeye__tftp_sink_flush(struct sockeye__tftp_sink *s)
 {
-	uint64_t offset = s->octets - s->gathered;
+	uint64_t offset = s->bytes - s->gathered;
 	int count = s->count;
 
 	s->count = 0;
@@ -56,7 +56,7 @@ static int gather(struct sockeye__tftp_sink *s, const uint8_t *at, size_t len)
 		err = sockeye__tftp_sink_flush(s);
 	s->pieces[s->count++] = (struct iovec){(void *)(uintptr_t)at, len};
 	s->gathered += len;
-	s->octets += len;
+	s->bytes += len;
 	return err;
 }
 
@@ -83,7 +83,7 @@ int sockeye__tftp_sink_put(struct sockeye__tftp_sink *s, const struct sockeye__t
 	int err = 0;
 
 	for (unsigned i = 0; i < got->count && err == 0; i++) {
-		const struct sockeye__octets *data = &got->data[i];
+		const struct sockeye__bytes *data = &got->data[i];
 
 		if (data->len > 0)
 			err = s->netascii ? text_put(s, data->at, data->len)

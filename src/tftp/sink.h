@@ -1,5 +1,5 @@
 /*
- * sink.h: where a receiver's octets go.
+ * sink.h: where a receiver's bytes go.
  */
 #ifndef SOCKEYE_TFTP_SINK_H
 #define SOCKEYE_TFTP_SINK_H
@@ -22,7 +22,7 @@ struct sockeye__tftp_sink {
 	bool netascii;
 
 	/* The rest is the sink's own. */
-	uint64_t octets; /* written or gathered */
+	uint64_t bytes; /* written or gathered */
 	struct sockeye__netascii text;
 	int count;
 	size_t gathered;

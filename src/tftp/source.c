@@ -1,11 +1,11 @@
-/* source.c: a sender's octets, read in place or through a ring (source.h). */
+/* source.c: a sender's bytes, read in place or through a ring (source.h). */
 #include "tftp/source.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_PIECE 4096 /* octets of a file that are encoded at once */
+#define TEXT_PIECE 4096 /* bytes of a file that are encoded at once */
 #define PAIR       2    /* what one of them may become */
 #define SLACK      (2 * PAIR)
 
@@ -18,7 +18,7 @@ int sockeye__tftp_source_open(struct sockeye__tftp_source *s, uint16_t blksize, 
 {
 	if (in_place(s))
 		return 0;
-	/* netascii is encoded only where both octets of a pair have room; a window
+	/* netascii is encoded only where both bytes of a pair have room; a window
 	 * must be whole nevertheless, or its receiver would not acknowledge it. */
 	s->cap = (size_t)blksize * window + SLACK;
 	s->ring = malloc(s->cap);
@@ -37,7 +37,7 @@ static size_t ring_room(const struct sockeye__tftp_source *s)
 	return s->cap - (size_t)(s->to - s->from);
 }
 
-/* The ring's free memory as one or two pieces, at most `max` octets. */
+/* The ring's free memory as one or two pieces, at most `max` bytes. */
 static int ring_free(struct sockeye__tftp_source *s, size_t max, struct iovec iov[2])
 {
 	size_t room = ring_room(s), at = (size_t)(s->to % s->cap);
@@ -62,15 +62,15 @@ static ssize_t plain_read(struct sockeye__tftp_source *s)
 	return n;
 }
 
-static void ring_write(struct sockeye__tftp_source *s, const uint8_t *octets, size_t len)
+static void ring_write(struct sockeye__tftp_source *s, const uint8_t *bytes, size_t len)
 {
 	struct iovec iov[2];
 	size_t first;
 
 	ring_free(s, len, iov);
 	first = iov[0].iov_len;
-	memcpy(iov[0].iov_base, octets, first);
-	memcpy(iov[1].iov_base, octets + first, len - first);
+	memcpy(iov[0].iov_base, bytes, first);
+	memcpy(iov[1].iov_base, bytes + first, len - first);
 	s->to += len;
 }
 
@@ -88,7 +88,7 @@ static ssize_t text_read(struct sockeye__tftp_source *s)
 	return n;
 }
 
-/* Octets before the window will not be asked for again. */
+/* Bytes before the window will not be asked for again. */
 static void ring_let_go(struct sockeye__tftp_source *s, const struct sockeye__tftp *x)
 {
 	uint64_t una = sockeye__tftp_acknowledged(x);

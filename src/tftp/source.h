@@ -1,9 +1,9 @@
 /*
- * source.h: where a sender's octets come from, as they go on the wire.
+ * source.h: where a sender's bytes come from, as they go on the wire.
  *
  * A file of known size is read where a block is, as often as it is sent. What
  * cannot be read twice (a pipe) or is converted on the way (netascii) goes
- * through a ring that holds the octets of one window.
+ * through a ring that holds the bytes of one window.
  */
 #ifndef SOCKEYE_TFTP_SOURCE_H
 #define SOCKEYE_TFTP_SOURCE_H
@@ -18,7 +18,7 @@
 #include "proto/tftp_transfer.h"
 
 struct sockeye__tftp_source {
-	/* Reads from `offset` on, at most what `iov` has room for: the octets, 0 at
+	/* Reads from `offset` on, at most what `iov` has room for: the bytes, 0 at
 	 * the end, -EAGAIN when there is nothing yet, or -errno. A pipe's knows no
 	 * offset and gets them in order. */
 	ssize_t (*read)(void *arg, uint64_t offset, const struct iovec *iov, int count);
@@ -30,8 +30,8 @@ struct sockeye__tftp_source {
 	/* The rest is the source's own. */
 	uint8_t *ring;
 	size_t cap;
-	uint64_t from, to; /* octets on the wire that are in the ring */
-	uint64_t taken;    /* octets read */
+	uint64_t from, to; /* bytes on the wire that are in the ring */
+	uint64_t taken;    /* bytes read */
 	bool ended;
 	struct sockeye__netascii text;
 };
@@ -49,7 +49,7 @@ int sockeye__tftp_source_fill(struct sockeye__tftp_source *s, struct sockeye__tf
 bool sockeye__tftp_source_hungry(const struct sockeye__tftp_source *s,
 				 const struct sockeye__tftp *x);
 
-/* Copies octets of the window from `offset` on into iov[], all of them: 0,
+/* Copies bytes of the window from `offset` on into iov[], all of them: 0,
  * -ENODATA when the file has become shorter, or -errno. */
 int sockeye__tftp_source_copy(struct sockeye__tftp_source *s, uint64_t offset,
 			      const struct iovec *iov, int count);

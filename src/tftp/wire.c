@@ -10,7 +10,7 @@
 
 union control {
 	struct cmsghdr align;
-	char octets[SOCKEYE__CONTROL_MAX + CMSG_SPACE(sizeof(int))];
+	char bytes[SOCKEYE__CONTROL_MAX + CMSG_SPACE(sizeof(int))];
 };
 
 /* --- receiving --- */
@@ -54,7 +54,7 @@ int sockeye__tftp_wire_recv_many(int fd, struct sockeye__tftp_inbox *out)
 	int n;
 
 	for (int i = 0; i < SOCKEYE__TFTP_INBOX; i++) {
-		iov[i] = (struct iovec){out->octets[i], SOCKEYE__TFTP_WIRE_BYTES};
+		iov[i] = (struct iovec){out->bytes[i], SOCKEYE__TFTP_WIRE_BYTES};
 		m[i].msg_hdr = room_for(&out->from[i], &iov[i], &controls[i]);
 	}
 	n = recvmmsg(fd, m, SOCKEYE__TFTP_INBOX, MSG_DONTWAIT, NULL);
@@ -213,12 +213,12 @@ int sockeye__tftp_wire_packet(struct sockeye__tftp_wire *w, const void *packet, 
 }
 
 void sockeye__tftp_wire_reject(int fd, const struct sockeye_sockaddr *stranger,
-			       const uint8_t *octets, size_t len)
+			       const uint8_t *bytes, size_t len)
 {
 	struct sockeye__tftp_wire wire = {.fd = fd, .to = {.peer = *stranger}};
 	uint8_t error[64];
 
-	if (len < 2 || sockeye__tftp_get16(octets) == SOCKEYE__TFTP_ERROR)
+	if (len < 2 || sockeye__tftp_get16(bytes) == SOCKEYE__TFTP_ERROR)
 		return;
 	len = sockeye__tftp_error_encode(error, sizeof error, SOCKEYE__TFTP_UNKNOWN_TID,
 					 "unknown transfer ID");
@@ -227,7 +227,7 @@ void sockeye__tftp_wire_reject(int fd, const struct sockeye_sockaddr *stranger,
 
 /* Datagrams of one size, of which the last may be shorter. */
 struct train {
-	uint8_t *octets;
+	uint8_t *bytes;
 	size_t len, segment;
 	unsigned count;
 };
@@ -236,7 +236,7 @@ struct train {
 static int train_send_whole(struct sockeye__tftp_wire *w, const struct train *t)
 {
 	union control control;
-	struct iovec iov = {t->octets, t->len};
+	struct iovec iov = {t->bytes, t->len};
 	struct mmsghdr m = {.msg_hdr = {.msg_iov = &iov, .msg_iovlen = 1}};
 	ssize_t n;
 
@@ -256,7 +256,7 @@ static int train_send_each(struct sockeye__tftp_wire *w, const struct train *t)
 	for (unsigned i = 0; i < t->count; i++) {
 		size_t at = i * t->segment, len = t->len - at;
 
-		iov[i] = (struct iovec){t->octets + at, len < t->segment ? len : t->segment};
+		iov[i] = (struct iovec){t->bytes + at, len < t->segment ? len : t->segment};
 		m[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov[i], .msg_iovlen = 1}};
 		address(w, &m[i].msg_hdr, &control); /* the same each time */
 	}
@@ -296,7 +296,7 @@ static int train_build(const struct sockeye__tftp *x, const struct sockeye__tftp
 		       struct sockeye__tftp_source *source, uint8_t *scratch, struct train *out)
 {
 	struct iovec payload[SOCKEYE__TFTP_BURST_MAX];
-	uint64_t left = send->octets;
+	uint64_t left = send->bytes;
 	uint8_t *at = scratch;
 
 	for (uint32_t i = 0; i < send->count; i++) {
@@ -308,7 +308,7 @@ static int train_build(const struct sockeye__tftp *x, const struct sockeye__tftp
 		left -= len;
 	}
 	*out = (struct train){
-	    .octets = scratch,
+	    .bytes = scratch,
 	    .len = (size_t)(at - scratch),
 	    .segment = (size_t)SOCKEYE__TFTP_HEADER + x->blksize,
 	    .count = send->count,

@@ -61,7 +61,7 @@ uint32_t sockeye__tftp_wire_room(int fd, uint16_t blksize, uint16_t window);
 uint32_t sockeye__tftp_wire_cost(uint16_t blksize);
 
 /* Receives a datagram, or several of one peer behind each other, each of
- * *out_segment octets but the last. The octets, -EAGAIN, or -errno. */
+ * *out_segment bytes but the last. The bytes, -EAGAIN, or -errno. */
 ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 				struct sockeye_dgram *out, size_t *out_segment);
 
@@ -70,7 +70,7 @@ ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 struct sockeye__tftp_inbox {
 	struct sockeye_dgram from[SOCKEYE__TFTP_INBOX];
 	size_t len[SOCKEYE__TFTP_INBOX];
-	uint8_t octets[SOCKEYE__TFTP_INBOX][SOCKEYE__TFTP_WIRE_BYTES];
+	uint8_t bytes[SOCKEYE__TFTP_INBOX][SOCKEYE__TFTP_WIRE_BYTES];
 };
 
 /* Receives what waits, as far as there is room: how many, -EAGAIN, or -errno. */
@@ -92,7 +92,7 @@ int sockeye__tftp_wire_packet(struct sockeye__tftp_wire *w, const void *packet, 
 /* Tells whoever sent this from elsewhere that it is no part of a transfer here
  * (RFC 1350 4). An ERROR is never answered. */
 void sockeye__tftp_wire_reject(int fd, const struct sockeye_sockaddr *stranger,
-			       const uint8_t *octets, size_t len);
+			       const uint8_t *bytes, size_t len);
 
 /* Sends all that the machine wants to say now. `scratch` is shared by all who
  * are not in this call. 0, what ends the transfer, or what the source said

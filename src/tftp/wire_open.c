@@ -10,7 +10,7 @@
 #include "proto/addr_internal.h"
 
 #define PORT_TRIES     64  /* of a range before all of it is tried in order */
-#define BLOCK_OVERHEAD 832 /* octets the kernel counts for a datagram beside its payload */
+#define BLOCK_OVERHEAD 832 /* bytes the kernel counts for a datagram beside its payload */
 #define IPV4_OVERHEAD  (20 + 8 + SOCKEYE__TFTP_HEADER) /* RFC 791, 768 */
 #define IPV6_OVERHEAD  (40 + 8 + SOCKEYE__TFTP_HEADER) /* RFC 8200 */
 
@@ -127,7 +127,7 @@ int sockeye__tftp_wire_connect(struct sockeye__tftp_wire *w)
 	return twin_open(w->fd);
 }
 
-/* Sets a buffer to `want` octets, beyond the system's limit where we may, and
+/* Sets a buffer to `want` bytes, beyond the system's limit where we may, and
  * returns what it is. The kernel doubles what it is told (socket(7)). */
 static uint32_t buffer_grow(int fd, int option, int force, uint64_t want)
 {

@@ -40,7 +40,7 @@ def readable(fd, timeout):
 
 
 def read_exactly(fd, count):
-    """Reads `count` octets of a descriptor, or up to its end."""
+    """Reads `count` bytes of a descriptor, or up to its end."""
     fd, data = getattr(fd, "fileno", lambda: fd)(), bytearray()
     while len(data) < count:
         assert readable(fd, WAIT_S), f"only {bytes(data[:1000])} within {WAIT_S} s"

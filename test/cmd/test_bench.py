@@ -140,13 +140,13 @@ def test_counts(serve):
     assert latency["p99.99"] <= latency["max"] and latency["min"] <= latency["mean"]
     assert set(result["errors"].values()) == {0}
     assert result["messages_per_s"] == pytest.approx(1000 / result["seconds"])
-    assert result["octets_per_s"] == pytest.approx(64 * result["messages_per_s"])
+    assert result["bytes_per_s"] == pytest.approx(64 * result["messages_per_s"])
 
 
 def test_words(serve):
     done = bench(serve(echo).url, "-c", 2, "-n", 100)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "2 connections, 64 octets" in done.stdout
+    assert "2 connections, 64 bytes" in done.stdout
     assert "100 in" in done.stdout and "p99.9" in done.stdout and "generator" in done.stdout
 
 
@@ -218,15 +218,15 @@ def flip(at):
     return change
 
 
-def test_one_wrong_octet(serve):
+def test_one_wrong_byte(serve):
     server = serve(lambda server, conn: echo(server, conn, flip(17)))
     code, result = bench_json(server.url, "-c", 3, "-n", 1000)
     assert code == 8
-    assert result["error"] == "MISMATCH" and "from octet 17:" in result["detail"]
+    assert result["error"] == "MISMATCH" and "from byte 17:" in result["detail"]
     assert (result["errors"]["mismatch"], result["messages"]) == (3, 0)
 
 
-def test_one_wrong_octet_of_a_datagram(serve):
+def test_one_wrong_byte_of_a_datagram(serve):
     def wrong(server, sock):
         for i in range(1 << 30):
             data, peer = sock.recvfrom(1 << 17)
@@ -235,7 +235,7 @@ def test_one_wrong_octet_of_a_datagram(serve):
     code, result = bench_json(serve(wrong, kind=socket.SOCK_DGRAM).url, "-n", 100)
     assert code == 8
     assert (result["errors"]["mismatch"], result["messages"]) == (1, 99)
-    assert "from octet 33:" in result["detail"]
+    assert "from byte 33:" in result["detail"]
 
 
 @pytest.mark.parametrize("change", [lambda data: data + b"!", lambda data: data[:-1]],
@@ -279,7 +279,7 @@ def test_sources_are_ipv4(url):
 
 
 def test_answers_to_each_other(serve):
-    """Two connections get each other's answers: every octet was sent, on the
+    """Two connections get each other's answers: every byte was sent, on the
     wrong one."""
     waiting = []
 
@@ -330,7 +330,7 @@ def quit_after(count, reset=False):
             conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
         else:
             conn.shutdown(socket.SHUT_WR)
-            while conn.recv(65536):  # a close with octets unread would be a reset
+            while conn.recv(65536):  # a close with bytes unread would be a reset
                 pass
         server.socket.close()
     return handle

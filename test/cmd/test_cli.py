@@ -74,7 +74,7 @@ def test_common_options_are_everywhere(run, command):
     (["connect", "--per", "word", "udp://a:1"], "connect: --per takes line, read, all, or a size"),
     (["connect", "--per", "line", "a:1"], "connect: --per is for messages"),
     (["connect", "--oob", "x", "udp://a:1"], "connect: --oob is for streams"),
-    (["connect", "--oob", "", "a:1"], "connect: --oob needs at least one octet"),
+    (["connect", "--oob", "", "a:1"], "connect: --oob needs at least one byte"),
     (["connect", "--no-shutdown", "udp://a:1"], "connect: --no-shutdown is for connections"),
     (["connect", "--unconnected", "a:1"], "connect: --unconnected is for datagrams"),
     (["connect", "--reconnect", "none@1", "a:1"], "connect: --reconnect is for datagrams"),

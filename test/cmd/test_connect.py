@@ -1,4 +1,4 @@
-"""sockeye connect on streams: ends, waits, octets, terminals, urgent data, JSON."""
+"""sockeye connect on streams: ends, waits, bytes, terminals, urgent data, JSON."""
 import contextlib
 import fcntl
 import hashlib
@@ -81,7 +81,7 @@ def test_idle_timeout(program, listening):
         assert b"Timer expired" in started.end(5)
 
 
-def test_idle_timeout_begins_again_with_each_octet(program, listening):
+def test_idle_timeout_begins_again_with_each_byte(program, listening):
     with connected(program, listening(), "--timeout", "1s") as (started, conn):
         for _ in range(4):
             conn.sendall(b"x")
@@ -130,7 +130,7 @@ def test_what_waits_when_the_reset_comes_is_passed_on(program, listening):
 
 
 def unread(conn):
-    """Octets sent and not yet acknowledged (SIOCOUTQ)."""
+    """Bytes sent and not yet acknowledged (SIOCOUTQ)."""
     import fcntl
     return struct.unpack("i", fcntl.ioctl(conn.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
 
@@ -180,7 +180,7 @@ def test_input_taken_before_the_reader_left_is_sent(program, listening):
                                          (socket.AF_UNIX, socket.SOCK_SEQPACKET)])
 @pytest.mark.parametrize("way", ["reader", "count"])
 def test_leaving_before_the_peer_has_ended_is_no_reset(program, listening, family, kind, way):
-    """Closing with octets unread would be one, and may cost it ours."""
+    """Closing with bytes unread would be one, and may cost it ours."""
     server = listening(kind, family)
     started = program("connect", *["-n", "1"] * (way == "count"), server.url)
     with server.accept()[0] as conn:
@@ -221,28 +221,28 @@ def test_input_that_cannot_be_read(program, listening):
     os.close(folder)
 
 
-# --- octets ---
+# --- bytes ---
 
-def test_every_octet_passes_unchanged(run, echo):
+def test_every_byte_passes_unchanged(run, echo):
     data = bytes(range(256)) * 300
     result = run("connect", echo("tcp://127.0.0.1:0"), input=data)
     assert (result.returncode, result.stdout) == (0, data)
 
 
 @pytest.mark.parametrize("data", [b"Q\n", b"R\nK\n", b"~.\n", b"\x1d\nquit\n", b"\xff\xf4"])
-def test_no_octet_is_a_command(run, echo, data):
+def test_no_byte_is_a_command(run, echo, data):
     assert run("connect", echo("tcp://127.0.0.1:0"), input=data).stdout == data
 
 
-def test_first_octet_is_shown_as_soon_as_it_comes(program, listening):
+def test_first_byte_is_shown_as_soon_as_it_comes(program, listening):
     with connected(program, listening()) as (started, conn):
-        for octet in (b"a", b"\n", b"\0"):
-            conn.sendall(octet)
-            assert read_exactly(started.stdout, 1) == octet
+        for byte in (b"a", b"\n", b"\0"):
+            conn.sendall(byte)
+            assert read_exactly(started.stdout, 1) == byte
 
 
 def test_much_both_ways_in_bounded_memory(program, echo):
-    """64 MiB; --stats tells the octets, /proc the memory."""
+    """64 MiB; --stats tells the bytes, /proc the memory."""
     blocks, block = 64, os.urandom(1 << 20)
     started = program("connect", "--stats", echo("tcp://127.0.0.1:0"))
 
@@ -264,7 +264,7 @@ def test_much_both_ways_in_bounded_memory(program, echo):
     thread.join()
     said = started.end().decode()
     assert digest.digest() == hashlib.sha256(block * blocks).digest()
-    assert re.search(rf"sent {got} octets .* received {got} octets", said)
+    assert re.search(rf"sent {got} bytes .* received {got} bytes", said)
     assert "ASAN_OPTIONS" in os.environ or peak < 4096  # KiB
 
 
@@ -350,9 +350,9 @@ def test_terminal_gets_a_character_that_comes_in_pieces(program, listening):
     with Terminal() as tty:
         with connected(program, listening(), stdout=tty.theirs) as (_, conn):
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for octet in "€é\r\nx".encode():
-                conn.sendall(bytes([octet]))
-                until(lambda: unread(conn) == 0, "the octet has arrived")
+            for byte in "€é\r\nx".encode():
+                conn.sendall(bytes([byte]))
+                until(lambda: unread(conn) == 0, "the byte has arrived")
             assert read_exactly(tty.ours, 8) == "€é\r\nx".encode()
 
 
@@ -436,11 +436,11 @@ def test_color_on_a_terminal(program, echo, env, colored):
         assert (b"\x1b[" in os.read(tty.ours, 1000)) == colored
 
 
-def test_peek_leaves_the_octets(program, listening):
+def test_peek_leaves_the_bytes(program, listening):
     with connected(program, listening(), "--peek", "3", stdin=subprocess.DEVNULL) as (started, conn):
         conn.sendall(b"abcdef")
     assert read_all(started.stdout) == b"abcdef"
-    assert started.end() == b"sockeye: peek at 3 octets: abc\n"
+    assert started.end() == b"sockeye: peek at 3 bytes: abc\n"
 
 
 def test_urgent_data_is_sent(program, listening):
@@ -454,7 +454,7 @@ def test_urgent_data_is_sent(program, listening):
 
 
 def test_much_urgent_data_is_sent_whole(program, listening):
-    """More than the socket takes at once; the last octet is the urgent one."""
+    """More than the socket takes at once; the last byte is the urgent one."""
     server = listening()
     server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     text = "u" * 100_000 + "!"
@@ -479,11 +479,11 @@ def test_urgent_data_is_received_with_its_position(program, listening):
         assert read_exactly(started.stdout, 5) == b"12345"
         conn.send(b"!", socket.MSG_OOB)
         assert os.read(started.stderr.fileno(), 1000) == (
-            b"sockeye: urgent octet 0x21 '!' after 5 octets\n")
+            b"sockeye: urgent byte 0x21 '!' after 5 bytes\n")
         conn.sendall(b"678")
         conn.send(b"90?", socket.MSG_OOB)
     assert read_all(started.stdout) == b"67890"
-    assert started.end() == b"sockeye: urgent octet 0x3f '?' after 10 octets\n"
+    assert started.end() == b"sockeye: urgent byte 0x3f '?' after 10 bytes\n"
 
 
 def test_linger0_resets(program, listening):
@@ -526,7 +526,7 @@ def test_json_is_a_document_a_line(program, listening):
     assert (second[-1]["data_base64"], second[-1]["offset"]) == ("/wA=", 3)
     assert (third[-1]["data"], third[-1]["offset"]) == ("!", 5)
     assert [e["event"] for e in rest] == ["eof", "end"]
-    assert (rest[1]["sent_octets"], rest[1]["received_octets"], rest[1]["exit"]) == (3, 5, 0)
+    assert (rest[1]["sent_bytes"], rest[1]["received_bytes"], rest[1]["exit"]) == (3, 5, 0)
     assert started.end() == b""
 
 
@@ -538,7 +538,7 @@ def test_json_of_a_full_buffer(program, listening):
         thread.start()
         assert not thread.join(QUIET_S)
         started.close_input()
-        reader = read_until_octets(started, len(data))
+        reader = read_until_bytes(started, len(data))
         thread.join()
     assert "".join(e["data"] for e in reader).encode() == data
 
@@ -580,7 +580,7 @@ def blocked_write(pipe):
     return int.from_bytes(waiting, "little") > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) - 4096
 
 
-def read_until_octets(started, count):
+def read_until_bytes(started, count):
     found, text = [], b""
     while sum(e["length"] for e in found) < count:
         text += os.read(started.stdout.fileno(), 65536)

@@ -115,7 +115,7 @@ def test_truncation_tells_the_true_length(run, udp):
     Answering(udp, lambda data: [b"123456789"])
     result = run("connect", "--buffer", "4", "-m", "x", udp.url)
     assert (result.returncode, result.stdout) == (0, b"1234")
-    assert b"a datagram of 9 octets, cut to 4" in result.stderr
+    assert b"a datagram of 9 bytes, cut to 4" in result.stderr
     result = run("connect", "--json", "--buffer", "4", "-m", "x", udp.url)
     [found] = [e for e in events(result.stdout) if e["event"] == "datagram"]
     assert (found["length"], found["truncated"], found["data"]) == (9, True, "1234")
@@ -218,7 +218,7 @@ def test_answer_from_another_port(run, udp, listening):
     assert b"--unconnected" in result.stderr
     result = run("connect", "--unconnected", "-m", "x", udp.url)
     assert (result.returncode, result.stdout) == (0, b"x")
-    assert result.stderr.decode() == f"sockeye: from {other.url[6:]}: a datagram of 1 octets\n"
+    assert result.stderr.decode() == f"sockeye: from {other.url[6:]}: a datagram of 1 bytes\n"
 
 
 def test_json_tells_who_answered(run, udp, listening):
@@ -443,13 +443,13 @@ def test_hex_of_datagrams(run, udp):
 def test_peek_at_a_datagram(run, udp):
     Answering(udp)
     result = run("connect", "--peek", "2", "-m", "abc", udp.url)
-    assert (result.stdout, result.stderr) == (b"abc", b"sockeye: peek at 2 octets: ab\n")
+    assert (result.stdout, result.stderr) == (b"abc", b"sockeye: peek at 2 bytes: ab\n")
 
 
 def test_stats(run, udp):
     Answering(udp)
     result = run("connect", "--stats", "-m", "abc", "-m", "d", udp.url)
-    assert re.fullmatch(r"sockeye: sent 2 messages \(4 octets\), received 2 \(4 octets\) in \S+ s\n",
+    assert re.fullmatch(r"sockeye: sent 2 messages \(4 bytes\), received 2 \(4 bytes\) in \S+ s\n",
                         result.stderr.decode())
 
 

@@ -137,7 +137,7 @@ def test_words_of_the_server_are_escaped(server, get):
         with server.answer(server.request(), error(2, text)):
             assert client.wait(WAIT_S) == 8
         said = read_all(client.stderr) + read_all(client.stdout)
-        assert all(octet == 10 or 32 <= octet < 127 for octet in said), said
+        assert all(byte == 10 or 32 <= byte < 127 for byte in said), said
         assert said.count(b"\n") == 1 and b"access violation" in said
     assert json.loads(said)["peer_text"].startswith(r"\e[2J")
 
@@ -168,7 +168,7 @@ def test_size_that_was_promised(server, get, tmp_path, promised):
         peer.expect(ack(0))
         peer.say(data(1, b"1234"))
         assert peer.hear()[1] == ERROR
-        assert b"4 octets came, %d were promised" % promised in client.end(8)
+        assert b"4 bytes came, %d were promised" % promised in client.end(8)
     assert names(tmp_path) == []
 
 
@@ -219,8 +219,8 @@ def test_verbose_tells_of_losses(server, get):
         peer.say(data(2, CONTENT[100:200]))
         until(lambda: peer.hear() == ack(4), "the end")
         said = client.end().decode()
-    assert "sockeye: f: nothing came after 0 octets, sent again\n" in said
-    assert "sockeye: f: a block was lost after 100 octets, asked for again\n" in said
+    assert "sockeye: f: nothing came after 0 bytes, sent again\n" in said
+    assert "sockeye: f: a block was lost after 100 bytes, asked for again\n" in said
     assert re.search(r"timeouts=[1-9]\d* gaps=[1-9]", said)
 
 
@@ -490,7 +490,7 @@ def test_the_server_goes(server, get, tmp_path):
         peer.expect(ack(1))
     with Peer() as waker:  # the next ACK finds nobody
         waker.sendto(b"", server.getsockname())
-        assert b"Connection refused (the server left after 512 octets)" in client.end(4)
+        assert b"Connection refused (the server left after 512 bytes)" in client.end(4)
     assert names(tmp_path) == []
 
 
@@ -515,7 +515,7 @@ def test_silence_in_the_middle(server, get, tmp_path):
     client = get("--timeout", "50ms", "--retries", "2", server.url())
     with server.answer(server.request(), data(1, CONTENT[:512])) as peer:
         peer.expect(ack(1))
-        assert b"silence after 512 octets" in client.end(5)
+        assert b"silence after 512 bytes" in client.end(5)
     assert names(tmp_path) == []
 
 
@@ -567,7 +567,7 @@ def test_addresses_that_cannot_be_bound(run, server, args, code, why):
     assert done.returncode == code and why.replace("PORT", port) in done.stderr.decode()
     [event] = events(run("get", "--json", *(arg.replace("PORT", port) for arg in args),
                          server.url()).stdout)
-    assert (event["exit"], event["step"]) == (code, "bind") and "octets" not in event
+    assert (event["exit"], event["step"]) == (code, "bind") and "bytes" not in event
 
 
 def test_broadcast(get):
@@ -721,13 +721,13 @@ def test_json(server, get):
         send(peer, CONTENT[:250], 100)
         client.end()
         [event] = events(read_all(client.stdout))
-        assert event.pop("octets_per_s") == pytest.approx(250 / event.pop("seconds"))
+        assert event.pop("bytes_per_s") == pytest.approx(250 / event.pop("seconds"))
         assert event.pop("peer") == "127.0.0.1:%d" % peer.getsockname()[1]
     assert event == {
         "event": "transfer", "op": "get", "address": server.url("x"), "file": "here", "error": None,
-        "mode": "octet", "octets": 250, "exit": 0, "options": {"blksize": 100, "tsize": 250},
+        "mode": "octet", "bytes": 250, "exit": 0, "options": {"blksize": 100, "tsize": 250},
         "without_options": False, "blksize": 100, "windowsize": 1, "blocks": 3, "resent": 0,
-        "wasted_octets": 0, "timeouts": 0, "gaps": 0, "ignored": 0}
+        "wasted_bytes": 0, "timeouts": 0, "gaps": 0, "ignored": 0}
 
 
 def test_json_of_failures(server, get, run):

@@ -1,5 +1,5 @@
 """The half-close matrix: client and server, the other direction quiet, filled
-with back-pressure or done, ten octets one by one and then the end, inwards and
+with back-pressure or done, ten bytes one by one and then the end, inwards and
 outwards. After "14 complaints about 11 implementations of netcat" (wh0,
 nc-warts), where no netcat reaches more than 16 of the 24 cells."""
 import contextlib
@@ -12,7 +12,7 @@ import pytest
 from conftest import QUIET_S, connect_to, read_all, read_exactly
 
 FILL = b"0" * 65536
-each_stage = pytest.mark.parametrize("stage", ["octets", "end"])
+each_stage = pytest.mark.parametrize("stage", ["bytes", "end"])
 each_other = pytest.mark.parametrize("other", ["quiet", "filled", "done"])
 each_way = pytest.mark.parametrize("way", ["in", "out"])
 
@@ -47,9 +47,9 @@ def fill(fd):
 
 def inwards(started, conn, stage):
     for i in range(10):
-        octet = bytes([65 + i])
-        conn.send(octet)
-        assert read_exactly(started.stdout, 1) == octet
+        byte = bytes([65 + i])
+        conn.send(byte)
+        assert read_exactly(started.stdout, 1) == byte
     if stage == "end":
         conn.shutdown(socket.SHUT_WR)
         assert read_all(started.stdout) == b""
@@ -57,9 +57,9 @@ def inwards(started, conn, stage):
 
 def outwards(started, conn, stage):
     for i in range(10):
-        octet = bytes([65 + i])
-        started.stdin.write(octet)
-        assert conn.recv(2) == octet
+        byte = bytes([65 + i])
+        started.stdin.write(byte)
+        assert conn.recv(2) == byte
     if stage == "end":
         started.close_input()
         assert conn.recv(1) == b""
@@ -87,7 +87,7 @@ def test_matrix(pair, stage, way, other):
     started, conn = pair
     make_other(started, conn, way, other)
     {"in": inwards, "out": outwards}[way](started, conn, stage)
-    if stage == "octets":
+    if stage == "bytes":
         return
     if other == "done":
         started.end()  # both directions have ended
@@ -153,6 +153,6 @@ def test_pipes_that_cannot_be_opened_again(program, listening):
     conn, _ = server.accept()
     with conn:
         fill(started.stdin.fileno())
-        inwards(started, conn, "octets")
+        inwards(started, conn, "bytes")
         started.terminate()
-        started.end(130)  # before the close, which resets it with octets unread
+        started.end(130)  # before the close, which resets it with bytes unread

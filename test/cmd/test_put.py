@@ -311,5 +311,5 @@ def test_json(server, put):
         receive(peer)
         client.end()
     [event] = events(read_all(client.stdout))
-    assert (event["event"], event["op"], event["file"], event["octets"], event["blocks"]) == (
+    assert (event["event"], event["op"], event["file"], event["bytes"], event["blocks"]) == (
         "transfer", "put", "f", len(CONTENT), 3)

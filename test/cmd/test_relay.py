@@ -100,7 +100,7 @@ def test_without_rules_nothing_changes(relay, target, host):
             assert client.recv(70000) == answer
     counts = counters(started)
     assert counts["up"] == counts["down"] == {
-        "in": len(sizes), "in_octets": sum(sizes), "out": len(sizes), "out_octets": sum(sizes),
+        "in": len(sizes), "in_bytes": sum(sizes), "out": len(sizes), "out_bytes": sum(sizes),
         "dropped": 0, "duplicated": 0, "reordered": 0, "corrupted": 0, "lost": 0}
     assert (counts["flows"], counts["strangers"]) == (1, 0)
 
@@ -177,7 +177,7 @@ def test_segments_are_packets(relay, target):
         assert [client.recv(2000) for _ in range(19)] == [bytes([i]) * 1000 for i in range(1, 20)]
         assert not readable(client, 0) and not readable(sock, 0)
     counts = counters(started)
-    assert (counts["up"]["in"], counts["up"]["out"], counts["up"]["out_octets"]) == (10, 8, 750)
+    assert (counts["up"]["in"], counts["up"]["out"], counts["up"]["out_bytes"]) == (10, 8, 750)
     assert (counts["down"]["in"], counts["down"]["out"], counts["down"]["lost"]) == (20, 19, 0)
 
 
@@ -206,7 +206,7 @@ def test_packets_of_one_size_may_leave_together(relay, target):
     assert came == counts["out"] == 13 + counts["duplicated"] and counts["duplicated"] > 3
     assert messages < came
     assert sorted(set(data)) == sorted({i for i, size in enumerate(sizes) if size})
-    assert len(data) == counts["out_octets"]
+    assert len(data) == counts["out_bytes"]
 
 
 def test_packets_longer_than_the_link_takes(netns, relay, target):
@@ -463,7 +463,7 @@ def test_corrupt_turns_one_bit(relay, target):
             sent = bytes(size)
             client.send(sent)
             came, peer = sock.recvfrom(1000)
-            assert len(came) == size and sum(octet.bit_count() for octet in came) == 1
+            assert len(came) == size and sum(byte.bit_count() for byte in came) == 1
         client.send(b"")
         assert sock.recv(10) == b""
     assert counters(started)["up"]["corrupted"] == 3
@@ -765,8 +765,8 @@ def test_words(ready, target):
     assert said.startswith(f"sockeye: relaying {own} to {url}, seed 5\n")
     assert f"sockeye: flow 1: of 127.0.0.1:{client_name[1]}\n" in said
     assert f"sockeye: flow 1: the target's port {port} is " in said
-    assert "sockeye: flow 1 up 2: dropped by number, 1 octets\n" in said
-    assert "sockeye: up: 2 in, 1 out, 15 octets, 1 dropped, 0 duplicated" in said
+    assert "sockeye: flow 1 up 2: dropped by number, 1 bytes\n" in said
+    assert "sockeye: up: 2 in, 1 out, 15 bytes, 1 dropped, 0 duplicated" in said
     assert "\33" not in said
 
 

@@ -208,8 +208,8 @@ def test_an_upload_at_the_end(serve):
     assert (server.root / "up").read_bytes() == b"whole"
 
 
-def checksum(octets):
-    total = sum(struct.unpack(f"!{len(octets) // 2}H", octets))
+def checksum(bytes):
+    total = sum(struct.unpack(f"!{len(bytes) // 2}H", bytes))
     while total >> 16:
         total = (total & 0xffff) + (total >> 16)
     return ~total & 0xffff

@@ -125,9 +125,9 @@ def test_memory_of_an_idle_connection(model):
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     try:
         assert server.start(cpu=None)
-        octets = idle.slope(server.pid, server.port, many // 4, many)
-        print(f"{model}: {octets:.0f} octets of an idle connection")
-        assert 0 <= octets <= 512
+        each = idle.slope(server.pid, server.port, many // 4, many)
+        print(f"{model}: {each:.0f} bytes of an idle connection")
+        assert 0 <= each <= 512
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         server.stop()

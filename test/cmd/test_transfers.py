@@ -12,8 +12,8 @@ from conftest import ROOT, SOCKEYE, WAIT_S, events, read_events
 SIZES = [0, 1, 511, 512, 513, 16383, 16384, 16385, 1 << 20]
 
 
-def octets(count):
-    return hashlib.shake_256(b"octets").digest(count)
+def content(count):
+    return hashlib.shake_256(b"bytes").digest(count)
 
 
 @pytest.fixture
@@ -36,11 +36,11 @@ def serve(ready, tmp_path):
 def test_there_and_back(serve, run, tmp_path, args, single):
     url = serve(*["--single-port"] * single)
     for size in SIZES:
-        (tmp_path / "f").write_bytes(octets(size))
+        (tmp_path / "f").write_bytes(content(size))
         assert run("put", "-q", *args, "f", f"{url}/in/{size}", cwd=tmp_path).returncode == 0
-        assert (tmp_path / "root" / "in" / f"{size}").read_bytes() == octets(size)
+        assert (tmp_path / "root" / "in" / f"{size}").read_bytes() == content(size)
         assert run("get", "-q", *args, f"{url}/in/{size}", cwd=tmp_path).returncode == 0
-        assert (tmp_path / f"{size}").read_bytes() == octets(size)
+        assert (tmp_path / f"{size}").read_bytes() == content(size)
 
 
 def members(heading):
@@ -52,7 +52,7 @@ def members(heading):
 @pytest.mark.parametrize("op, name, code", [("get", "there", 0), ("get", "none", 8), ("put", "in", 0),
                                             ("put", "no/in", 8)])
 def test_both_ends_say_the_same_in_the_same_words(ready, run, tmp_path, op, name, code):
-    (tmp_path / "there").write_bytes(octets(1000))
+    (tmp_path / "there").write_bytes(content(1000))
     server, [url] = ready("serve", "tftp", "udp://127.0.0.1:0", "--root", tmp_path, "--upload",
                           "--log", "json", stdout=subprocess.DEVNULL)
     url = f"{url.replace('udp:', 'tftp:')}/{name};mode=netascii"
@@ -66,15 +66,15 @@ def test_both_ends_say_the_same_in_the_same_words(ready, run, tmp_path, op, name
     both = set(ours) & set(theirs)
     assert both <= common and both >= ({"code"} if code else common - {"code", "peer_text", "text",
                                                                       "error"})
-    for key in both & {"op", "mode", "octets", "options", "blksize", "windowsize", "blocks", "code"}:
+    for key in both & {"op", "mode", "bytes", "options", "blksize", "windowsize", "blocks", "code"}:
         assert ours[key] == theirs[key], key
 
 
 def test_pipes(serve, run):
     url = serve()
     for size in SIZES:
-        assert run("put", "-q", "-", f"{url}/x", input=octets(size)).returncode == 0
-        assert run("get", "-qo", "-", f"{url}/x").stdout == octets(size)
+        assert run("put", "-q", "-", f"{url}/x", input=content(size)).returncode == 0
+        assert run("get", "-qo", "-", f"{url}/x").stdout == content(size)
 
 
 def test_netascii(serve, run, tmp_path):
@@ -89,7 +89,7 @@ def test_many_at_once(serve, run, tmp_path):
     url = serve()
     names = [f"f{i}" for i in range(300)]
     for name in names:
-        (tmp_path / name).write_bytes(octets(len(name) * 997))
+        (tmp_path / name).write_bytes(content(len(name) * 997))
     done = run("put", "--json", "-j", "100", *names, f"{url}/d/", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     done = run("get", "--json", "-j", "100", "-o", "back/", *(f"{url}/d/{name}" for name in names),
@@ -100,7 +100,7 @@ def test_many_at_once(serve, run, tmp_path):
                cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     for name in names:
-        assert (tmp_path / "back" / name).read_bytes() == octets(len(name) * 997)
+        assert (tmp_path / "back" / name).read_bytes() == content(len(name) * 997)
 
 
 def test_a_bad_network(serve, ready, run, tmp_path):
@@ -109,7 +109,7 @@ def test_a_bad_network(serve, ready, run, tmp_path):
     bad = ready("relay", "udp://127.0.0.1:0", url.replace("tftp:", "udp:"), "--drop", "3%",
                 "--duplicate", "3%", "--reorder", "3%", "--seed", "7",
                 stdout=subprocess.DEVNULL)[1][0].replace("udp:", "tftp:")
-    (tmp_path / "f").write_bytes(octets(1 << 20))
+    (tmp_path / "f").write_bytes(content(1 << 20))
 
     def once(i):
         args = ["--blksize", "1000", "--window", str(1 + i % 16)]
@@ -121,12 +121,12 @@ def test_a_bad_network(serve, ready, run, tmp_path):
         for i, (put, get, said) in enumerate(pool.map(once, range(12))):
             assert (put, get) == (0, 0), said
             for folder in (tmp_path, tmp_path / "root"):
-                assert (folder / f"f{i}").read_bytes() == octets(1 << 20)
+                assert (folder / f"f{i}").read_bytes() == content(1 << 20)
 
 
 def test_probe(serve, run, tmp_path):
     url = serve("--window-max", "8", "--refuse", "utimeout")
-    (tmp_path / "root" / "f").write_bytes(octets(1000))
+    (tmp_path / "root" / "f").write_bytes(content(1000))
     [event] = events(run("get", "--probe", "--json", f"{url}/f").stdout)
     granted = {name: option["granted"] for name, option in event["options"].items()}
     assert event["size"] == 1000 and event["together"]

@@ -184,7 +184,7 @@ def test_unix_pair(client, server, tmp_path):
             assert printed == url
             for text in ["hello server", "", "x" * 100000]:
                 assert run("unix_pair", client, "client", *where(url, client), text) == \
-                    (0, f"Server got {len(text)} octets\n", "")
+                    (0, f"Server got {len(text)} bytes\n", "")
 
 
 def test_unix_pair_leaves_a_live_server_alone(tmp_path):
@@ -262,7 +262,7 @@ def test_line_reader(flavour, kind):
 
 @each_flavour
 def test_line_reader_deadline(flavour):
-    """Octets that come one by one do not put the deadline of a line off."""
+    """Bytes that come one by one do not put the deadline of a line off."""
     done = threading.Event()
 
     def drip(client):

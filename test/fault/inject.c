@@ -3,7 +3,7 @@
  * LD_PRELOAD; a sanitizer's runtime goes before it.
  *
  *     INJECT="recv 3 104"    the third recv(2) of all processes: ECONNRESET
- *     INJECT="send 1 0"      the first send(2) takes one octet
+ *     INJECT="send 1 0"      the first send(2) takes one byte
  *     INJECT="fork 0 11"     every fork(2): EAGAIN
  *     INJECT_COUNTS=FILE     how often each was called, a text, written as it is
  *     INJECT_NOFILE=N        what getrlimit(2) says of descriptors
@@ -241,11 +241,11 @@ EXPORT void *realloc(void *p, size_t n)
 
 EXPORT void *reallocarray(void *p, size_t n, size_t size)
 {
-	size_t octets;
+	size_t bytes;
 
-	if (__builtin_mul_overflow(n, size, &octets))
+	if (__builtin_mul_overflow(n, size, &bytes))
 		return errno = ENOMEM, NULL;
-	return realloc(p, octets);
+	return realloc(p, bytes);
 }
 
 EXPORT void *aligned_alloc(size_t alignment, size_t n)

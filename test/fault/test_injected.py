@@ -1,5 +1,5 @@
 """Each call of each function fails once, with each error it may give, while
-clients are served: no crash, no hang, never a wrong octet, and what one call
+clients are served: no crash, no hang, never a wrong byte, and what one call
 costs is one client at most, or a clear message."""
 import errno
 import pathlib

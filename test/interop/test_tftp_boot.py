@@ -16,7 +16,7 @@ import zlib
 import pytest
 
 from theirs import listens, running
-from tftp_theirs import PEERS, octets
+from tftp_theirs import PEERS, content
 
 NAME, ADDRESS, PREFIX6 = "boot0", "10.9.8.1", "fd00:9:8:7"
 BOOT_S = 100
@@ -51,7 +51,7 @@ def lan(netns):
 
 @pytest.fixture(scope="module")
 def blob():
-    return octets(4 << 20)
+    return content(4 << 20)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_uefi_and_grub(serve, lan, root, blob, tmp_path):
 @pytest.mark.skipif(not U_BOOT.exists(), reason="no U-Boot unpacked")
 @pytest.mark.parametrize("block, window", [(512, 1), (1468, 16), (1468, 64), (1468, 3)])
 def test_u_boot(serve, lan, tmp_path, block, window):
-    data = octets(3 << 20)
+    data = content(3 << 20)
     (tmp_path / "file").write_bytes(data)
     server = serve("tftp", f"udp://{ADDRESS}:69", "--root", tmp_path)
     with Console("-bios", U_BOOT, "-device", "e1000,netdev=lan,romfile=") as console:

@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from serving import SOCKEYE, WAIT_S, same
-from tftp_theirs import (BIG, SIZES, arrives, get, need, octets, peers, put, relayed, serving,
+from tftp_theirs import (BIG, SIZES, arrives, get, need, content, peers, put, relayed, serving,
                          text, transfer)
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="their servers want root")
@@ -47,10 +47,10 @@ def told(done):
 @pytest.mark.parametrize("server", SERVERS)
 def test_get(netns, tmp_path, root, server, options):
     for size in SIZES:
-        public(root / f"{size}", octets(size))
+        public(root / f"{size}", content(size))
     with serving(server, root) as port:
         for size in SIZES:
-            same(get("sockeye", port, f"{size}", tmp_path / f"{size}", **options), octets(size))
+            same(get("sockeye", port, f"{size}", tmp_path / f"{size}", **options), content(size))
 
 
 @pytest.mark.parametrize("options", ASKED)
@@ -58,9 +58,9 @@ def test_get(netns, tmp_path, root, server, options):
 def test_put(netns, tmp_path, root, server, options):
     with serving(server, root) as port:
         for size in SIZES:
-            (tmp_path / "said").write_bytes(octets(size))
+            (tmp_path / "said").write_bytes(content(size))
             put("sockeye", port, tmp_path / "said", f"{size}", **options)
-            arrives(root / f"{size}", octets(size))
+            arrives(root / f"{size}", content(size))
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -89,7 +89,7 @@ def test_put_lines(netns, tmp_path, root, server):
                                                ("64-64", {"blksize": 64, "window": 64}))
     if (name == "8") != (param.values[0] == "atftpd")])
 def test_more_blocks_than_numbers(netns, tmp_path, root, server, options):
-    data = octets(PAST_65535 * options["blksize"] + 3)
+    data = content(PAST_65535 * options["blksize"] + 3)
     public(root / "file", data)
     with serving(server, root) as port:
         same(get("sockeye", port, "file", tmp_path / "got", **options), data)
@@ -100,7 +100,7 @@ def test_more_blocks_than_numbers(netns, tmp_path, root, server, options):
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_32_mebibytes(netns, tmp_path, root, server):
-    data = octets(BIG)
+    data = content(BIG)
     public(root / "file", data)
     with serving(server, root) as port:
         same(get("sockeye", port, "file", tmp_path / "got"), data)
@@ -118,7 +118,7 @@ GRANTED = {
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_what_they_grant(netns, tmp_path, root, server):
-    public(root / "file", octets(5000))
+    public(root / "file", content(5000))
     with serving(server, root) as port:
         probed = told(subprocess.run([SOCKEYE, "get", "--probe", "--json",
                                       f"tftp://127.0.0.1:{port}/file"],
@@ -138,7 +138,7 @@ def test_what_they_grant(netns, tmp_path, root, server):
 @pytest.mark.parametrize("server", peers("atftpd"))
 def test_options_that_are_refused(netns, tmp_path, root, server):
     """Blocks too short for atftpd's OACK: an error, and then it works without."""
-    data = octets(5000)
+    data = content(5000)
     public(root / "file", data)
     with serving(server, root) as port:
         done = told(transfer("sockeye", "get", port, "file", tmp_path / "got", json=True,
@@ -150,17 +150,17 @@ def test_options_that_are_refused(netns, tmp_path, root, server):
 @pytest.mark.parametrize("server", SERVERS)
 def test_several_and_standard_output(netns, tmp_path, root, server):
     for i in range(10):
-        public(root / f"{i}", octets(50_000 + i))
+        public(root / f"{i}", content(50_000 + i))
     with serving(server, root) as port:
         urls = [f"tftp://127.0.0.1:{port}/{i}" for i in range(10)]
         done = subprocess.run([SOCKEYE, "get", "-j", "4", *urls], cwd=tmp_path, check=True,
                               timeout=WAIT_S, capture_output=True)
         assert done.stdout == b""
         for i in range(10):
-            same((tmp_path / f"{i}").read_bytes(), octets(50_000 + i))
+            same((tmp_path / f"{i}").read_bytes(), content(50_000 + i))
         done = subprocess.run([SOCKEYE, "get", "-o", "-", urls[3]], check=True, timeout=WAIT_S,
                               capture_output=True)
-        same(done.stdout, octets(50_003))
+        same(done.stdout, content(50_003))
 
 
 # Losses that the server's own timer has to repair, of a second and more, are few.
@@ -176,7 +176,7 @@ def test_several_and_standard_output(netns, tmp_path, root, server):
         ("tftpd-hpa", "put", 1, ["--drop", "2%", "--duplicate", "1%", "--reorder", "1%"]),
         ("dnsmasq", "get", 1, ["--drop-block", "16", "--drop-ack", "3,196"]))])
 def test_over_a_bad_network(netns, tmp_path, root, server, direction, window, rules):
-    data = octets(100_000)
+    data = content(100_000)
     public(root / "file", data)
     with serving(server, root) as own, relayed(own, *rules, "--seed", "1") as port:
         options = {"blksize": 512, "window": window, "wait_s": BAD_S}

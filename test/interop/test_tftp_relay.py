@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from serving import SOCKEYE, WAIT_S, same
-from tftp_theirs import PORT, arrives, get, octets, peers, put, serving
+from tftp_theirs import PORT, arrives, get, content, peers, put, serving
 
 SIZE = 512 * 40 + 7
 RULES = {
@@ -47,10 +47,10 @@ def relay(*rules):
 def test_get(netns, tmp_path, server, client, rules):
     root = tmp_path / "root"
     root.mkdir()
-    (root / "file").write_bytes(octets(SIZE))
+    (root / "file").write_bytes(content(SIZE))
     with serving(server, root), relay(*RULES[rules]) as port:
         for i in range(1 if rules == "once" else 3):
-            same(get(client, port, "file", tmp_path / f"got{i}"), octets(SIZE))
+            same(get(client, port, "file", tmp_path / f"got{i}"), content(SIZE))
 
 
 @pytest.mark.parametrize("rules", ["nothing", "order"])
@@ -60,10 +60,10 @@ def test_put(netns, tmp_path, server, client, rules):
     root = tmp_path / "root"
     root.mkdir()
     root.chmod(0o777)
-    (tmp_path / "file").write_bytes(octets(SIZE))
+    (tmp_path / "file").write_bytes(content(SIZE))
     with serving(server, root), relay(*RULES[rules]) as port:
         put(client, port, tmp_path / "file", "new")
-        arrives(root / "new", octets(SIZE))
+        arrives(root / "new", content(SIZE))
 
 
 @pytest.mark.parametrize("server", peers("atftpd"))
@@ -72,8 +72,8 @@ def test_windows(netns, tmp_path, server, client):
     """Blocks in windows, from a server that never sends two in one call."""
     root = tmp_path / "root"
     root.mkdir()
-    (root / "file").write_bytes(octets(1 << 20))
+    (root / "file").write_bytes(content(1 << 20))
     with serving(server, root), relay("--delay", "2ms") as port:
         for blksize, window in ((8192, 4), (1428, 16), (512, 64)):
             same(get(client, port, "file", tmp_path / f"got{window}", blksize=blksize,
-                     windowsize=window), octets(1 << 20))
+                     windowsize=window), content(1 << 20))

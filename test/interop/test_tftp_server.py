@@ -12,7 +12,7 @@ import subprocess
 import pytest
 
 from serving import WAIT_S, Process, Server, parse, same, until
-from tftp_theirs import (BIG, SIZES, command_of, get, have, need, netascii, octets, peers, put,
+from tftp_theirs import (BIG, SIZES, command_of, get, have, need, netascii, content, peers, put,
                          relayed, text, transfer)
 
 BAD_S = 60  # on a bad network
@@ -57,7 +57,7 @@ class Shared:
 def shared(tmp_path_factory):
     started = Shared(tmp_path_factory.mktemp("tftp"), "--upload")
     for size in SIZES:
-        (started.root / f"{size}").write_bytes(octets(size))
+        (started.root / f"{size}").write_bytes(content(size))
     with started.server:
         yield started
 
@@ -66,7 +66,7 @@ def shared(tmp_path_factory):
 def test_get(shared, tmp_path, client, options):
     before = len(shared.server.log())
     for size in SIZES:
-        same(get(client, shared.port, f"{size}", tmp_path / f"{size}", **options), octets(size))
+        same(get(client, shared.port, f"{size}", tmp_path / f"{size}", **options), content(size))
     granted = "".join(f".* {name}={options[name]}" for name in ("blksize", "windowsize")
                       if name in options)
     until(lambda: len(re.findall(rf"transfer .* get .*{granted} .* done",
@@ -77,9 +77,9 @@ def test_get(shared, tmp_path, client, options):
 def test_put(shared, tmp_path, client, options):
     for size in SIZES:
         name = shared.name()
-        (tmp_path / name).write_bytes(octets(size))
+        (tmp_path / name).write_bytes(content(size))
         put(client, shared.port, tmp_path / name, name, **options)
-        same((shared.root / name).read_bytes(), octets(size))
+        same((shared.root / name).read_bytes(), content(size))
 
 
 # --- netascii ---
@@ -114,7 +114,7 @@ def test_lines_on_the_wire(shared, tmp_path):
     pytest.param("atftp", {"blksize": 8, "windowsize": 64}, id="atftp-64", marks=need("atftp")),
     pytest.param("busybox", {"blksize": 64}, id="busybox", marks=need("busybox"))])
 def test_more_blocks_than_numbers(shared, tmp_path, client, options):
-    data = octets(PAST_65535 * options["blksize"] + 3)
+    data = content(PAST_65535 * options["blksize"] + 3)
     same(get(client, shared.port, shared.file(data), tmp_path / "got", **options), data)
     back = shared.name()
     put(client, shared.port, tmp_path / "got", back, **options)
@@ -128,7 +128,7 @@ def test_more_blocks_than_numbers(shared, tmp_path, client, options):
                  marks=need("atftp")),
     pytest.param("curl", {"blksize": 65464}, id="curl-65464", marks=need("curl"))])
 def test_32_mebibytes(shared, tmp_path, client, options):
-    data = octets(BIG)
+    data = content(BIG)
     same(get(client, shared.port, shared.file(data), tmp_path / "got", **options), data)
     back = shared.name()
     put(client, shared.port, tmp_path / "got", back, **options)
@@ -184,7 +184,7 @@ LOSSY = ["--drop", "2%", "--duplicate", "1%", "--reorder", "1%", "--seed", "1"]
     pytest.param("busybox", {}, "get", marks=need("busybox")),
     pytest.param("busybox", {}, "put", marks=need("busybox"))])
 def test_over_a_bad_network(shared, tmp_path, client, options, direction):
-    data = octets(100_000)
+    data = content(100_000)
     with relayed(shared.port, *LOSSY) as port:
         if direction == "get":
             same(get(client, port, shared.file(data), tmp_path / "got", wait_s=BAD_S, **options),
@@ -200,7 +200,7 @@ def test_over_a_bad_network(shared, tmp_path, client, options, direction):
 def test_one_that_acknowledges_no_third_time(shared, tmp_path):
     """atftp answers one repeated block with its ACK and none after it, until nothing
     has come for 5 s: both ACKs of block 4 are lost."""
-    data = octets(5000)
+    data = content(5000)
     with relayed(shared.port, "--drop-nth-up", "5,6") as port:
         same(get("atftp", port, shared.file(data), tmp_path / "got", wait_s=BAD_S), data)
 
@@ -227,7 +227,7 @@ def test_one_that_resends_on_a_duplicate_ack(tmp_path):
     """atftp stopped, until two ACKs of one block wait for it: it sends the next block
     twice, but not all that follow."""
     server, said = Shared(tmp_path, "--upload"), tmp_path / "said"
-    said.write_bytes(octets(200_000))
+    said.write_bytes(content(200_000))
     command = command_of("atftp", "put", server.port, "name", said, blksize=8)
     with server.server, subprocess.Popen(command, stdout=subprocess.DEVNULL) as client:
         process = Process(client.pid)
@@ -249,7 +249,7 @@ def test_one_that_resends_on_a_duplicate_ack(tmp_path):
 @pytest.mark.parametrize("client", ALL)
 def test_through_a_single_port(tmp_path, client):
     single = Shared(tmp_path, "--upload", "--single-port")
-    data = octets(100_000)
+    data = content(100_000)
     with single.server:
         same(get(client, single.port, single.file(data), tmp_path / "got"), data)
         put(client, single.port, tmp_path / "got", "back")
@@ -258,19 +258,19 @@ def test_through_a_single_port(tmp_path, client):
 
 @pytest.mark.parametrize("client", peers("tftp-hpa", "curl", "busybox"))
 def test_over_ipv6(serve, tmp_path, client):
-    (tmp_path / "file").write_bytes(octets(5000))
+    (tmp_path / "file").write_bytes(content(5000))
     server = serve("tftp", "udp://[::1]:0", "--root", tmp_path)
     port = parse(server.address)[1][1]
-    same(get(client, port, "file", tmp_path / "got", host="::1"), octets(5000))
+    same(get(client, port, "file", tmp_path / "got", host="::1"), content(5000))
 
 
 def test_all_at_once(shared, tmp_path):
     """40 clients of every kind, each with a file of its own size."""
     clients = [client for client in OPTIONS if have(client) for _ in range(10)]
-    names = {i: shared.file(octets(20_000 + i)) for i in range(len(clients))}
+    names = {i: shared.file(content(20_000 + i)) for i in range(len(clients))}
 
     def one(i):
-        same(get(clients[i], shared.port, names[i], tmp_path / names[i]), octets(20_000 + i))
+        same(get(clients[i], shared.port, names[i], tmp_path / names[i]), content(20_000 + i))
 
     with concurrent.futures.ThreadPoolExecutor(len(clients)) as pool:
         list(pool.map(one, names))
@@ -278,7 +278,7 @@ def test_all_at_once(shared, tmp_path):
 
 def test_python_sockets(shared):
     """Lockstep as RFC 1350 has it, packet by packet."""
-    data, got = octets(1200), b""
+    data, got = content(1200), b""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.settimeout(WAIT_S)
         s.sendto(b"\0\1" + shared.file(data).encode() + b"\0octet\0", ("127.0.0.1", shared.port))

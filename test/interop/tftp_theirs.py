@@ -39,7 +39,7 @@ def peers(*names):
     return [pytest.param(name, marks=need(name)) for name in names]
 
 
-def octets(size):
+def content(size):
     """The same for every run, and different everywhere."""
     return random.Random(size).randbytes(size)
 
@@ -128,7 +128,7 @@ def put(client, port, local, remote, **options):
 def arrives(path, data):
     """They acknowledge the last block before they have written it, and atftpd writes the
     CR of a CR LF before it takes it back."""
-    until(lambda: path.stat().st_size == len(data), f"{len(data)} octets in {path}")
+    until(lambda: path.stat().st_size == len(data), f"{len(data)} bytes in {path}")
     with contextlib.suppress(AssertionError):
         until(lambda: path.read_bytes() == data, "the right ones", 5)
     same(path.read_bytes(), data)

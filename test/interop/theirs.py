@@ -56,7 +56,7 @@ def said_to(command, data):
 
 
 def answer_of(command, data, length):
-    """The first octets that a client prints, which may say nothing more after
+    """The first bytes that a client prints, which may say nothing more after
     its input has ended, or never leave: its input stays open until then."""
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL) as process:

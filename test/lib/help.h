@@ -72,7 +72,7 @@ bool is_nonblocking(int fd);
 bool is_cloexec(int fd);
 
 /* Fills both directions of nothing: writes to fd until it would block. The
- * octets that went in. */
+ * bytes that went in. */
 size_t stuff(int fd);
 
 /* SIGALRM every half millisecond, without SA_RESTART, until calm(). The count so far. */

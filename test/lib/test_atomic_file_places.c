@@ -192,7 +192,7 @@ static void test_late_error(void **state)
 
 static void full(void)
 {
-	static char octets[65536];
+	static char bytes[65536];
 	struct sockeye__newfile f;
 	ssize_t n;
 
@@ -200,7 +200,7 @@ static void full(void)
 	for (size_t i = 0; i < COUNT(ways); i++) {
 		file_write(tree.fd, "f", "old");
 		assert_int_equal(new_open(&f, "f", SOCKEYE__NEWFILE_REPLACE | ways[i]), 0);
-		while ((n = write(f.fd, octets, sizeof octets)) > 0)
+		while ((n = write(f.fd, bytes, sizeof bytes)) > 0)
 			;
 		assert_int_equal(errno, ENOSPC);
 		sockeye__newfile_discard(&f);

@@ -44,11 +44,11 @@ static void test_readn(void **state)
 		assert_int_equal(sockeye_readn(fds[0], buf, 4, 0, &done), 0);
 		assert_int_equal(done, 4);
 		assert_memory_equal(buf, "abcd", 4);
-		/* the time is up with two of eight octets here */
+		/* the time is up with two of eight bytes here */
 		assert_int_equal(sockeye_readn(fds[0], buf, 8, MS(20), &done), -ETIMEDOUT);
 		assert_int_equal(done, 2);
 		assert_memory_equal(buf, "ef", 2);
-		/* the peer ends with one of eight octets here */
+		/* the peer ends with one of eight bytes here */
 		assert_int_equal(write(fds[1], "g", 1), 1);
 		close(fds[1]);
 		assert_int_equal(sockeye_readn(fds[0], buf, 8, MS(LONG_MS), &done), SOCKEYE_E_EOF);
@@ -141,7 +141,7 @@ static void test_writen_deadline_in_a_nearly_full_pipe(void **state)
 struct mover {
 	int fd;
 	bool reads;
-	unsigned char *octets;
+	unsigned char *bytes;
 };
 
 enum { PAGE = 4096, PAGES = 32 };
@@ -151,8 +151,8 @@ static void *mover_run(void *arg)
 	struct mover *m = arg;
 
 	for (size_t done = 0; done < PAGE * PAGES; poll(NULL, 0, 1)) {
-		ssize_t n = m->reads ? read(m->fd, m->octets + done, PAGE)
-				     : write(m->fd, m->octets + done, PAGE);
+		ssize_t n = m->reads ? read(m->fd, m->bytes + done, PAGE)
+				     : write(m->fd, m->bytes + done, PAGE);
 
 		if (n <= 0)
 			break;
@@ -181,7 +181,7 @@ static pthread_t mover_start(struct mover *m, int kind, int own_fd)
 }
 
 /* Signals interrupt every call, on blocking and non-blocking descriptors, with
- * and without deadlines, and no octet is lost or doubled. */
+ * and without deadlines, and no byte is lost or doubled. */
 static void test_storm(void **state)
 {
 	static unsigned char sent[PAGE * PAGES], got[PAGE * PAGES];
@@ -193,7 +193,7 @@ static void test_storm(void **state)
 		for (int variant = 0; variant < 8; variant++) {
 			bool we_read = variant & 1;
 			uint64_t deadline_ns = variant & 2 ? MS(LONG_MS) : 0;
-			struct mover m = {.reads = !we_read, .octets = we_read ? sent : got};
+			struct mover m = {.reads = !we_read, .bytes = we_read ? sent : got};
 			pthread_t thread;
 			size_t done;
 			int fds[2], own, err;

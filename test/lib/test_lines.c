@@ -47,7 +47,7 @@ static const struct {
     ROW("\n\n", 1, LINE(""), LINE("")),
 };
 
-/* Feeds a row in pieces of `piece` octets, each written when it is asked for. */
+/* Feeds a row in pieces of `piece` bytes, each written when it is asked for. */
 static void run(size_t row, size_t piece)
 {
 	char buf[64];

@@ -1,4 +1,4 @@
-/* test_tftp_file.c: the octets of files that are being sent. */
+/* test_tftp_file.c: the bytes of files that are being sent. */
 #include "tree.h"
 
 #include <sys/stat.h>
@@ -31,29 +31,29 @@ static uint32_t chance(uint32_t *seed, uint32_t below)
 	return (*seed >> 8) % below;
 }
 
-/* What the octet at `offset` of file `number` is. */
-static uint8_t octet(unsigned number, uint64_t offset)
+/* What the byte at `offset` of file `number` is. */
+static uint8_t byte(unsigned number, uint64_t offset)
 {
 	uint64_t x = (offset + 1) * 0x9e3779b97f4a7c15 + number;
 
 	return (uint8_t)(x >> 56 ^ x >> 13);
 }
 
-static void octets_write(int fd, unsigned number, uint64_t offset, size_t len)
+static void bytes_write(int fd, unsigned number, uint64_t offset, size_t len)
 {
 	uint8_t *buf = malloc(len);
 
 	assert_non_null(buf);
 	for (size_t i = 0; i < len; i++)
-		buf[i] = octet(number, offset + i);
+		buf[i] = byte(number, offset + i);
 	assert_int_equal(pwrite(fd, buf, len, (off_t)offset), len);
 	free(buf);
 }
 
-static bool octets_are(unsigned number, uint64_t offset, const uint8_t *buf, size_t len)
+static bool bytes_are(unsigned number, uint64_t offset, const uint8_t *buf, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		if (buf[i] != octet(number, offset + i))
+		if (buf[i] != byte(number, offset + i))
 			return false;
 	return true;
 }
@@ -69,7 +69,7 @@ static struct sockeye__tftp_file *file_of(unsigned number, size_t len)
 	fd = openat(tree.fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	assert_return_code(fd, errno);
 	if (len > 0)
-		octets_write(fd, number, 0, len);
+		bytes_write(fd, number, 0, len);
 	assert_return_code(fstat(fd, &st), errno);
 	file = sockeye__tftp_files_adopt(&files, fd, &st);
 	assert_non_null(file);
@@ -95,7 +95,7 @@ static void test_any_place(void **state)
 
 			buf[want] = 0x55;
 			assert_int_equal(sockeye__tftp_file_read(&files, file, at, buf, len), want);
-			assert_true(octets_are(i, at, buf, want));
+			assert_true(bytes_are(i, at, buf, want));
 			assert_int_equal(buf[want], 0x55);
 		}
 		assert_int_equal(sockeye__tftp_file_read(&files, file, UINT64_MAX - 10, buf, 512),
@@ -127,7 +127,7 @@ static void test_windows(void **state)
 			size_t part = want - done < (ssize_t)block ? (size_t)(want - done) : block;
 
 			assert_true(
-			    octets_are(0, at + (size_t)done, buf + (size_t)i * 1500 + 4, part));
+			    bytes_are(0, at + (size_t)done, buf + (size_t)i * 1500 + 4, part));
 			done += (ssize_t)part;
 		}
 	}
@@ -167,7 +167,7 @@ static void test_many_transfers(void **state)
 		for (unsigned i = 0; i < COUNT_OF; i++) {
 			assert_int_equal(
 			    sockeye__tftp_file_read(&files, many[i], block * 512, buf, 512), 512);
-			assert_true(octets_are(i, block * 512, buf, 512));
+			assert_true(bytes_are(i, block * 512, buf, 512));
 		}
 	/* those without a chunk read once a block, those with one more seldom */
 	assert_true(files.preads - preads < (uint64_t)BLOCKS * COUNT_OF * 9 / 10);
@@ -219,7 +219,7 @@ static void test_cut_and_grown(void **state)
 	assert_int_equal(sockeye__tftp_file_read(&files, file, 2 * CHUNK, buf, sizeof buf), 100);
 	assert_int_equal(sockeye__tftp_file_read(&files, file, 2 * CHUNK + 512, buf, 512), 0);
 	assert_int_equal(sockeye__tftp_file_read(&files, file, CHUNK, buf, sizeof buf), sizeof buf);
-	assert_true(octets_are(0, CHUNK, buf, sizeof buf));
+	assert_true(bytes_are(0, CHUNK, buf, sizeof buf));
 	assert_return_code(truncate(path, 10 * CHUNK), errno);
 	assert_int_equal(sockeye__tftp_file_size(file), 3 * CHUNK);
 	assert_int_equal(sockeye__tftp_file_read(&files, file, 3 * CHUNK - 10, buf, 512), 10);
@@ -239,15 +239,15 @@ static void test_beyond_4_gib(void **state)
 
 	(void)state;
 	assert_return_code(fd, errno);
-	octets_write(fd, 9, at, 5000);
+	bytes_write(fd, 9, at, 5000);
 	assert_return_code(fstat(fd, &st), errno);
 	file = sockeye__tftp_files_adopt(&files, fd, &st);
 	assert_non_null(file);
 	assert_int_equal(sockeye__tftp_file_size(file), at + 5000);
 	assert_int_equal(sockeye__tftp_file_read(&files, file, at, buf, 512), 512);
-	assert_true(octets_are(9, at, buf, 512));
+	assert_true(bytes_are(9, at, buf, 512));
 	assert_int_equal(sockeye__tftp_file_read(&files, file, at, buf, sizeof buf), 5000);
-	assert_true(octets_are(9, at, buf, 5000));
+	assert_true(bytes_are(9, at, buf, 5000));
 	sockeye__tftp_files_release(&files, file);
 }
 

@@ -9,7 +9,7 @@
 
 /* An input that gives what it has in pieces, or nothing for now. */
 struct input {
-	uint8_t octets[INPUT_MAX];
+	uint8_t bytes[INPUT_MAX];
 	size_t len, at;
 	size_t piece_max; /* 0: a file */
 	uint32_t random;
@@ -31,7 +31,7 @@ static ssize_t input_read(void *arg, uint64_t offset, const struct iovec *iov, i
 		return -EAGAIN;
 	for (int i = 0; i < count; i++)
 		for (size_t k = 0; k < iov[i].iov_len && done < most && at < in->len; k++, done++)
-			((uint8_t *)iov[i].iov_base)[k] = in->octets[at++];
+			((uint8_t *)iov[i].iov_base)[k] = in->bytes[at++];
 	in->at = at;
 	return (ssize_t)done;
 }
@@ -43,11 +43,11 @@ static void input_fill(struct input *in, size_t len, size_t piece_max, uint32_t 
 
 	*in = (struct input){.len = len, .piece_max = piece_max, .random = seed};
 	for (size_t i = 0; i < len; i++)
-		in->octets[i] = (uint8_t)some[random_next(&seed) % (sizeof some - 1)];
+		in->bytes[i] = (uint8_t)some[random_next(&seed) % (sizeof some - 1)];
 }
 
 struct output {
-	uint8_t octets[INPUT_MAX];
+	uint8_t bytes[INPUT_MAX];
 	uint64_t len;
 };
 
@@ -56,8 +56,8 @@ static int output_write(void *arg, uint64_t offset, const struct iovec *iov, int
 	struct output *out = arg;
 
 	for (int i = 0; i < count; i++) {
-		assert_true(offset + iov[i].iov_len <= sizeof out->octets);
-		memcpy(out->octets + offset, iov[i].iov_base, iov[i].iov_len);
+		assert_true(offset + iov[i].iov_len <= sizeof out->bytes);
+		memcpy(out->bytes + offset, iov[i].iov_base, iov[i].iov_len);
 		offset += iov[i].iov_len;
 	}
 	out->len = offset > out->len ? offset : out->len;
@@ -95,8 +95,8 @@ static void check_transfer(struct input *in, bool netascii, uint16_t blksize, ui
 
 		assert_int_equal(sockeye__tftp_source_fill(&source, &x), 0);
 		while (sockeye__tftp_next(&x, now, 1, &send)) {
-			struct iovec iov = {block, (size_t)send.octets};
-			struct sockeye__tftp_got got = {.data = {{block, (size_t)send.octets}},
+			struct iovec iov = {block, (size_t)send.bytes};
+			struct sockeye__tftp_got got = {.data = {{block, (size_t)send.bytes}},
 							.count = 1};
 
 			assert_int_equal(sockeye__tftp_source_copy(&source, send.offset, &iov, 1),
@@ -118,7 +118,7 @@ static void check_transfer(struct input *in, bool netascii, uint16_t blksize, ui
 	assert_int_equal(x.result, SOCKEYE__TFTP_DONE);
 	assert_int_equal(sockeye__tftp_sink_end(&sink), 0);
 	assert_int_equal(out.len, in->len);
-	assert_memory_equal(out.octets, in->octets, in->len);
+	assert_memory_equal(out.bytes, in->bytes, in->len);
 	sockeye__tftp_source_close(&source);
 	free(block);
 }
@@ -174,8 +174,8 @@ static void test_sink_writes_a_file(void **state)
 		assert_int_equal(sockeye__tftp_sink_put(&sink, &got), 0);
 	}
 	assert_int_equal(sockeye__tftp_sink_end(&sink), 0);
-	assert_int_equal(sink.octets, 8 + 12 * SOCKEYE__TFTP_SINK_PIECES);
-	assert_int_equal(lseek(sink.fd, 0, SEEK_END), (off_t)sink.octets);
+	assert_int_equal(sink.bytes, 8 + 12 * SOCKEYE__TFTP_SINK_PIECES);
+	assert_int_equal(lseek(sink.fd, 0, SEEK_END), (off_t)sink.bytes);
 	assert_int_equal(pread(sink.fd, text, 12, 0), 12);
 	assert_memory_equal(text, "one two one ", 12);
 	close(sink.fd);

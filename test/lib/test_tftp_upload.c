@@ -332,7 +332,7 @@ static void test_announced_size(void **state)
 
 static void full(void)
 {
-	static char octets[65536];
+	static char bytes[65536];
 	struct sockeye__newfile f;
 	ssize_t n;
 
@@ -342,7 +342,7 @@ static void full(void)
 	assert_int_equal(put_sized("file", 256 * 1024), -ENOSPC);
 	assert_int_equal(put_sized("file", 128 * 1024), 0);
 	assert_int_equal(sockeye__tftp_store_put(&store, "file", NULL, &f), 0);
-	while ((n = write(f.fd, octets, sizeof octets)) > 0)
+	while ((n = write(f.fd, bytes, sizeof bytes)) > 0)
 		;
 	assert_int_equal(errno, ENOSPC);
 	sockeye__newfile_discard(&f);

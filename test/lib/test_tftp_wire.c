@@ -5,9 +5,9 @@
 #include "net/net.h"
 #include "tftp/wire.h"
 
-#define FILE_OCTETS 100000u
+#define FILE_BYTES 100000u
 
-static uint8_t file[FILE_OCTETS];
+static uint8_t file[FILE_BYTES];
 
 static ssize_t file_read(void *arg, uint64_t offset, const struct iovec *iov, int count)
 {
@@ -51,11 +51,11 @@ static void check_window(const char *host, uint16_t blksize, uint16_t window, bo
 {
 	struct ends e = ends_open(host);
 	struct sockeye__tftp_source source = {
-	    .read = file_read, .has_size = true, .size = FILE_OCTETS};
+	    .read = file_read, .has_size = true, .size = FILE_BYTES};
 	struct sockeye__tftp_config config = {.server = true, .sends = true};
 	struct sockeye__tftp x;
 	static uint8_t scratch[SOCKEYE__TFTP_WIRE_BYTES], in[SOCKEYE__TFTP_WIRE_BYTES];
-	uint32_t block = 0, last = FILE_OCTETS / blksize + 1, end;
+	uint32_t block = 0, last = FILE_BYTES / blksize + 1, end;
 	uint8_t ack[4];
 	bool from_source;
 
@@ -87,7 +87,7 @@ static void check_window(const char *host, uint16_t blksize, uint16_t window, bo
 				continue;
 			assert_int_equal(sockeye__tftp_get16(in + at), SOCKEYE__TFTP_DATA);
 			assert_int_equal(sockeye__tftp_get16(in + at + 2), ++block);
-			assert_int_equal(len - 4, block == last ? FILE_OCTETS % blksize : blksize);
+			assert_int_equal(len - 4, block == last ? FILE_BYTES % blksize : blksize);
 			assert_memory_equal(in + at + 4, file + (block - 1) * blksize, len - 4);
 		}
 	}
@@ -158,7 +158,7 @@ static void test_largest_block_without_fragments(void **state)
 	struct sockeye_sockaddr v4 = name_of("127.0.0.1", 69), v6 = name_of("::1", 69);
 
 	(void)state;
-	/* loopback's packets have 65536 octets, more than a block can have */
+	/* loopback's packets have 65536 bytes, more than a block can have */
 	assert_int_equal(sockeye__tftp_wire_blksize(&v4), 65464);
 	assert_int_equal(sockeye__tftp_wire_blksize(&v6), 65464);
 }

@@ -103,7 +103,7 @@ def read_n(s, n):
     got = bytearray()
     while len(got) < n:
         part = s.recv(min(n - len(got), 1 << 18))
-        assert part, f"the end after {len(got)} of {n} octets"
+        assert part, f"the end after {len(got)} of {n} bytes"
         got += part
     return bytes(got)
 
@@ -126,11 +126,11 @@ def send_and_end(s, data):
 
 
 def same(got, wanted):
-    """Insists on equal octets, and says where they part without printing them."""
+    """Insists on equal bytes, and says where they part without printing them."""
     if got != wanted:
         at = next((i for i, (a, b) in enumerate(zip(got, wanted)) if a != b),
                   min(len(got), len(wanted)))
-        raise AssertionError(f"{len(got)} octets, not {len(wanted)}, and they differ at {at}: "
+        raise AssertionError(f"{len(got)} bytes, not {len(wanted)}, and they differ at {at}: "
                              f"{bytes(got[at:at + 16])} instead of {bytes(wanted[at:at + 16])}")
 
 

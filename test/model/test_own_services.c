@@ -21,7 +21,7 @@
 #define WAIT_MS  10000
 #define TICK_NS  (20 * SOCKEYE_NS_PER_MS)
 #define TICKS    5
-#define MESSAGE  50000 /* octets; no model has to hold more than 64 KiB that a session leaves */
+#define MESSAGE  50000 /* bytes; no model has to hold more than 64 KiB that a session leaves */
 #define MESSAGES 5
 #define REST     30000
 
@@ -67,7 +67,7 @@ static void flood_turn(void *state, const void *config, struct sockeye_turn *t)
 }
 
 /* Takes nothing before it has seen a whole message, and answers its first and
- * last octet; what is left at the end is answered with an 'R' before. */
+ * last byte; what is left at the end is answered with an 'R' before. */
 static void gather_turn(void *state, const void *config, struct sockeye_turn *t)
 {
 	size_t len = t->in_len < MESSAGE ? t->in_len : MESSAGE;
@@ -87,7 +87,7 @@ static void gather_turn(void *state, const void *config, struct sockeye_turn *t)
 	t->more = t->in_len - len >= MESSAGE || (t->in_end && !t->close);
 }
 
-/* Echo, an octet a turn, and the room is used by turns with the input. */
+/* Echo, a byte a turn, and the room is used by turns with the input. */
 static void sip_turn(void *state, const void *config, struct sockeye_turn *t)
 {
 	(void)state, (void)config;
@@ -123,7 +123,7 @@ static const struct sockeye_service sip = {.name = "sip", .turn = sip_turn};
 struct server {
 	pid_t pid;
 	int ready_rd, ready_wr, stop_rd, stop_wr;
-	int closed_rd, closed_wr; /* an octet for each connection that closed */
+	int closed_rd, closed_wr; /* a byte for each connection that closed */
 	char address[SOCKEYE_ADDR_TEXT_MAX];
 };
 
@@ -328,7 +328,7 @@ static void input_that_is_left_comes_again(void **state)
 	assert_int_equal(server_stop(&s).closed_end, 1);
 }
 
-static void input_is_taken_by_the_octet(void **state)
+static void input_is_taken_by_the_byte(void **state)
 {
 	static uint8_t data[20000], back[sizeof data];
 	struct server s;
@@ -370,7 +370,7 @@ int main(void)
 	    {"deadlines come whatever the client does", deadlines_come_whatever_the_client_does},
 	    {"limits hold beside deadlines", limits_hold_beside_deadlines},
 	    {"input that is left comes again", input_that_is_left_comes_again},
-	    {"input is taken by the octet", input_is_taken_by_the_octet},
+	    {"input is taken by the byte", input_is_taken_by_the_byte},
 	    {"input that is never taken ends it", input_that_is_never_taken_ends_it},
 	};
 	static char names[8 * LEN(tests)][80];

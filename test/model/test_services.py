@@ -1,4 +1,4 @@
-"""Every service in every model over every kind of socket gives the same octets."""
+"""Every service in every model over every kind of socket gives the same bytes."""
 import calendar
 import contextlib
 import os
@@ -16,7 +16,7 @@ from serving import read_all, read_n, reset, same, send_and_end, until
 STREAMS = ["tcp", "unix", "unix-seqpacket"]
 DATAGRAMS = ["udp", "unix-dgram"]
 FROM_1900_S = 2208988800  # to 1970, RFC 868
-EVERY_OCTET = bytes(range(256))
+EVERY_BYTE = bytes(range(256))
 UPPERED = bytes(c - 32 if ord("a") <= c <= ord("z") else c for c in range(256))
 RING = bytes(range(32, 127))
 DAYTIMES = {"smtp": "%a, %d %b %Y %H:%M:%S +0000", "ctime": "%a %b %d %H:%M:%S %Y"}
@@ -98,7 +98,7 @@ def test_echo_of_records(start, model):
 
 
 def test_an_empty_record_is_not_the_end(start, model):
-    """recv(2) gives 0 octets for both."""
+    """recv(2) gives 0 bytes for both."""
     server = start("unix-seqpacket", "echo", model=model)
     with server.connect() as client:
         for _ in range(3):
@@ -132,7 +132,7 @@ def test_echo_of_datagrams(start, scheme, model):
 def test_upper_touches_ascii_letters_alone(start, scheme, model):
     server = start(scheme, "upper", model=model, env={**os.environ, "LC_ALL": "tr_TR.UTF-8"})
     with server.connect() as client:
-        client.send(EVERY_OCTET)
+        client.send(EVERY_BYTE)
         assert client.recv(1024) == UPPERED
         client.send("straße ıi é".encode())
         assert client.recv(1024) == "STRAßE ıI é".encode()
@@ -140,7 +140,7 @@ def test_upper_touches_ascii_letters_alone(start, scheme, model):
 
 @pytest.mark.parametrize("scheme", ["tcp", "unix"])
 def test_upper_of_a_mebibyte(start, scheme, model):
-    data = EVERY_OCTET * 4096
+    data = EVERY_BYTE * 4096
     same(start(scheme, "upper", model=model).ask(data), UPPERED * 4096)
 
 

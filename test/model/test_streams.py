@@ -246,7 +246,7 @@ def test_silent_clients_are_closed(serve, model):
     assert (counted["closed_idle"], counted["closed_error"]) == (len(clients), 0)
 
 
-def test_idle_timeout_starts_anew_with_each_octet(serve, model):
+def test_idle_timeout_starts_anew_with_each_byte(serve, model):
     server = serve(*ECHO, "--idle-timeout", "400ms", model=model)
     with server.connect() as client:
         started = time.monotonic()
@@ -274,7 +274,7 @@ def drip_and_take(client):
 
 @pytest.mark.parametrize("meanwhile", [None, drip, drip_and_take])
 def test_longest_time(serve, meanwhile, model):
-    """--max-time ends silent clients and those who drip octets alike."""
+    """--max-time ends silent clients and those who drip bytes alike."""
     server = serve(*ECHO, "-v", "--max-time", "300ms", "--idle-timeout", "250ms" if meanwhile
                    else "10s", model=model)
     started = time.monotonic()

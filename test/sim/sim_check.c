@@ -172,7 +172,7 @@ void sim_check_end(struct sim *s)
 	if (s->aborted || failed || !server->exists)
 		return;
 	if (s->written != s->size)
-		sim_wrong(s, "%" PRIu64 " octets of %" PRIu64, s->written, s->size);
+		sim_wrong(s, "%" PRIu64 " bytes of %" PRIu64, s->written, s->size);
 	if (s->tids == 1 && !s->dribbled)
 		check_amount(s);
 }

@@ -26,7 +26,7 @@ void sim_wrong(struct sim *s, const char *format, ...)
 	va_end(args);
 }
 
-static uint8_t octet_at(const struct sim *s, uint64_t offset)
+static uint8_t byte_at(const struct sim *s, uint64_t offset)
 {
 	return (uint8_t)((offset * 0x9e37 + s->seed) >> 3 ^ offset);
 }
@@ -63,16 +63,16 @@ static void put_blocks(struct sim *s, enum end from, const struct sockeye__tftp_
 	struct peer *p = &s->peer[from];
 	uint8_t header[SOCKEYE__TFTP_HEADER], body[PACKET_MAX];
 
-	if (send->octets > (uint64_t)send->count * p->x.blksize ||
-	    send->offset + send->octets > p->x.s.available)
-		sim_wrong(s, "%s sends octets it has not got", sim_ends[from]);
+	if (send->bytes > (uint64_t)send->count * p->x.blksize ||
+	    send->offset + send->bytes > p->x.s.available)
+		sim_wrong(s, "%s sends bytes it has not got", sim_ends[from]);
 	for (uint32_t i = 0; i < send->count; i++) {
 		uint64_t offset = (uint64_t)i * p->x.blksize;
-		uint64_t len = send->octets - offset;
+		uint64_t len = send->bytes - offset;
 
 		len = len < p->x.blksize ? len : p->x.blksize;
 		for (uint64_t k = 0; k < len; k++)
-			body[k] = octet_at(s, send->offset + offset + k);
+			body[k] = byte_at(s, send->offset + offset + k);
 		sockeye__tftp_data_encode(header, sockeye__tftp_number(&p->x, send->block + i));
 		put(s, from, header, sizeof header, body, len);
 		p->blocks++;
@@ -107,14 +107,13 @@ static void got(struct sim *s, enum end end, const struct sockeye__tftp_got *g)
 {
 	for (unsigned i = 0; i < g->count; i++)
 		for (size_t k = 0; k < g->data[i].len; k++)
-			if (s->written >= s->size ||
-			    g->data[i].at[k] != octet_at(s, s->written++)) {
-				sim_wrong(s, "%s got a wrong octet before %" PRIu64, sim_ends[end],
+			if (s->written >= s->size || g->data[i].at[k] != byte_at(s, s->written++)) {
+				sim_wrong(s, "%s got a wrong byte before %" PRIu64, sim_ends[end],
 					  s->written);
 				return;
 			}
 	if (g->end && s->written != s->size)
-		sim_wrong(s, "%s ends after %" PRIu64 " octets of %" PRIu64, sim_ends[end],
+		sim_wrong(s, "%s ends after %" PRIu64 " bytes of %" PRIu64, sim_ends[end],
 			  s->written, s->size);
 }
 
@@ -160,7 +159,7 @@ static void client_start(struct sim *s)
 
 	config_common(s, &c, CLIENT);
 	c.options = s->asked;
-	c.request = (struct sockeye__octets){s->request, s->request_len};
+	c.request = (struct sockeye__bytes){s->request, s->request_len};
 	c.memory_len = memory_pick(s, &s->asked);
 	start(s, CLIENT, &c);
 }

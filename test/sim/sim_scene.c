@@ -33,8 +33,7 @@ static void options_pick(struct sim *s)
 	if (chance(s, 200)) /* an option or two the server has never heard of */
 		s->policy.refused = (unsigned)pick(s, 1u << SOCKEYE__TFTP_OPTIONS) &
 				    ~SOCKEYE__TFTP_BIT(SOCKEYE__TFTP_BLKSIZE);
-	if (s->size < 100000 &&
-	    chance(s, 50)) { /* all of them; its blocks are of 512 octets then */
+	if (s->size < 100000 && chance(s, 50)) { /* all of them; its blocks are of 512 bytes then */
 		s->policy.refused = ~0u;
 	}
 }
@@ -56,7 +55,7 @@ static void request_make(struct sim *s)
 	len = sockeye__tftp_request_encode(
 	    s->request, sizeof s->request,
 	    s->sender == CLIENT ? SOCKEYE__TFTP_WRQ : SOCKEYE__TFTP_RRQ,
-	    (struct sockeye__octets){name, sizeof name - 1}, SOCKEYE__TFTP_OCTET);
+	    (struct sockeye__bytes){name, sizeof name - 1}, SOCKEYE__TFTP_OCTET);
 	assert(len > 0);
 	more = sockeye__tftp_options_encode(s->request + len, sizeof s->request - (size_t)len,
 					    &s->asked);

@@ -5,7 +5,7 @@
  *   tftp_sim [--runs N] [--first SEED]     many transfers, one for each seed
  *   tftp_sim --seed N [--trace]            that one again, told packet by packet
  *
- * What has to hold (sim_check.c): every octet is the right one; nobody sends
+ * What has to hold (sim_check.c): every byte is the right one; nobody sends
  * more than the faults of the network explain; giving up is legal only behind a
  * silence; and once the network has healed, the transfer comes to its end.
  */
@@ -45,7 +45,7 @@ static bool run(uint64_t seed, struct totals *t)
 {
 	sim_scene(&sim, seed);
 	if (sim.trace)
-		printf("%s sends %" PRIu64 " octets\n", sim_ends[sim.sender], sim.size);
+		printf("%s sends %" PRIu64 " bytes\n", sim_ends[sim.sender], sim.size);
 	sim_run(&sim);
 	count(t);
 	if (sim.failure[0] == '\0')

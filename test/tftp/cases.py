@@ -13,10 +13,10 @@ def case(*_numbers):
 
 CASES = {
     # requests
-    1: "an empty file is DATA 1 without octets",
-    2: "511 octets are one block",
-    3: "512 octets are a full block and an empty one",
-    4: "513 octets are two blocks",
+    1: "an empty file is DATA 1 without bytes",
+    2: "511 bytes are one block",
+    3: "512 bytes are a full block and an empty one",
+    4: "513 bytes are two blocks",
     5: "no such file: ERROR 1, from a port of its own",
     6: "the mode in any letter case",
     7: "mode mail is refused",
@@ -24,11 +24,11 @@ CASES = {
     9: "a request that ends too soon is refused, nothing behind it is read",
     10: "no mode: refused",
     11: "no name: refused",
-    12: "datagrams of less than four octets are not answered",
+    12: "datagrams of less than four bytes are not answered",
     13: "unknown opcodes harm nobody",
     14: "packets of no transfer are not answered, an ERROR never",
-    15: "a request of 512 octets, and of more",
-    17: "octets 0xFF behind the name",
+    15: "a request of 512 bytes, and of more",
+    17: "bytes 0xFF behind the name",
     18: "names with control characters are escaped in the log",
     19: "backslashes and letter case of Windows' boot loaders",
     20: "//a, a//b, ./a",
@@ -39,7 +39,7 @@ CASES = {
     # options
     26: "unknown options only: no OACK",
     27: "option names in any letter case",
-    28: "the OACK to the octet",
+    28: "the OACK to the byte",
     29: "nothing in the OACK that was not asked",
     30: "blksize 8",
     31: "blksize below 8 is no option",

@@ -19,7 +19,7 @@ import subprocess
 import pytest
 
 from shared import SOCKEYE, WAIT_S, netns, program, read_all, run, until  # noqa: F401
-from wire import Desk, Peer, data, oack, octets, pairs, receive, rrq, send, wrq, ack
+from wire import Desk, Peer, data, oack, pattern, pairs, receive, rrq, send, wrq, ack
 
 
 SANITIZED = b"san.so" in subprocess.run(["ldd", SOCKEYE], capture_output=True, check=False).stdout
@@ -76,14 +76,14 @@ class Server:
         if options:
             peer.gets(oack(options))
             kw["first"] = ack(0)
-        granted = {octets(k): octets(v) for k, v in pairs(options)}
+        granted = {pattern(k): pattern(v) for k, v in pairs(options)}
         return receive_granted(peer, granted, **kw)
 
     def put(self, name, content, options="", mode="octet", peer=None, **kw):
         peer = peer or self.peer()
         peer.asks(wrq(name, options, mode))
         peer.gets(oack(options) if options else ack(0))
-        granted = {octets(k): octets(v) for k, v in pairs(options)}
+        granted = {pattern(k): pattern(v) for k, v in pairs(options)}
         return send(peer, content, int(granted.get(b"blksize", 512)),
                     int(granted.get(b"windowsize", 1)), **kw)
 

@@ -65,12 +65,12 @@ def test_stranger(file, packet, where):
         peer.says(ack(number))
         peer.gets(block(number + 1))
     peer.says(ack(9))
-    assert server.transfer()["octets"] == len(TEXT)
+    assert server.transfer()["bytes"] == len(TEXT)
 
 
 @case(81)
 @pytest.mark.parametrize("packet", [error(0, "end it"), error(5), error(8), b"", b"\0", b"\0\5"],
-                         ids=["ERROR 0", "ERROR 5", "ERROR 8", "empty", "one octet", "cut ERROR"])
+                         ids=["ERROR 0", "ERROR 5", "ERROR 8", "empty", "one byte", "cut ERROR"])
 def test_strangers_error(file, packet):
     """Neither ends the transfer nor is answered."""
     server = file()
@@ -361,8 +361,8 @@ def test_new_request_of_a_peer_with_a_transfer(file, single, started):
     assert packet == data(1, b"the other")
     peer.says(ack(1))
     peer.silent(0.3)
-    assert server.transfer(file="g")["octets"] == 9
-    assert server.transfer(file="f")["octets"] < len(TEXT)
+    assert server.transfer(file="g")["bytes"] == 9
+    assert server.transfer(file="f")["bytes"] < len(TEXT)
 
 
 @case(90)

@@ -73,7 +73,7 @@ def test_get(port, get):
 @case(147)
 @pytest.mark.parametrize("size", [0, 511, 512, 513, 5000])
 def test_get_from_a_server_that_knows_no_options(port, get, size):
-    """DATA 1 at once: 512 octets, lockstep (RFC 2347)."""
+    """DATA 1 at once: 512 bytes, lockstep (RFC 2347)."""
     client = get(port.url())
     peer = port.gets(RRQ)[1]
     assert send(peer, TEXT[:size]).acks == list(range(1, size // 512 + 2))
@@ -132,7 +132,7 @@ def test_blksize_above_what_was_asked(port, get, tmp_path, asked, answer):
 
 
 def test_blocks_longer_than_agreed_on(port, get, tmp_path):
-    """And those of a server that knows no options and sends more than 512 octets."""
+    """And those of a server that knows no options and sends more than 512 bytes."""
     client = get(port.url(), "--blksize", "8", "--window", "1")
     request, peer = port.gets(RRQ)
     peer.says(data(1, b"x" * 513), data(1, b"x" * 60_000))
@@ -545,7 +545,7 @@ def test_put(port, put):
 @case(107, 147)
 @pytest.mark.parametrize("size", [0, 511, 512, 513, 5000])
 def test_put_to_a_server_that_knows_no_options(port, put, size):
-    """ACK 0 at once: 512 octets, lockstep."""
+    """ACK 0 at once: 512 bytes, lockstep."""
     client = put(port.url(), TEXT[:size])
     peer = port.gets(WRQ)[1]
     peer.says(ack(0))
@@ -590,7 +590,7 @@ def test_netascii(port, get, put, how):
 
 
 @case(116)
-def test_netascii_promises_no_size_of_octets(port, put):
+def test_netascii_promises_no_size_of_bytes(port, put):
     """tsize would be that of the file, which is not what goes over the wire."""
     client = put(port.url(), b"\n" * 100, "--netascii")
     request, peer = port.gets(WRQ)

@@ -11,7 +11,7 @@ import pytest
 
 from cases import case
 from shared import until
-from wire import (ACCESS, DISK_FULL, EXISTS, ILLEGAL, NOT_FOUND, ack, data, error, oack, octets,
+from wire import (ACCESS, DISK_FULL, EXISTS, ILLEGAL, NOT_FOUND, ack, data, error, oack, pattern,
                   rrq, send, wrq)
 
 CLONE_NEWNS = 0x00020000
@@ -70,8 +70,8 @@ def test_dots_in_names(serve, root):
     """Two dots inside a name are no way up."""
     server = serve("--upload")
     for name in ("backup..2024.bin", "..data", "data..", "..."):
-        server.put_file(name, octets(name))
-        assert server.get(name).content == octets(name)
+        server.put_file(name, pattern(name))
+        assert server.get(name).content == pattern(name)
     server.put_file("a/x", b"x")
     server.put("..new..", b"new")
     assert (root / "..new..").read_bytes() == b"new"
@@ -367,10 +367,10 @@ def test_two_uploads_to_one_name(serve, root, options):
         peer.asks(wrq("f"))
         answers[peer] = peer.hears()
     for number in range(1, 6):
-        for peer, octet in ((one, b"1"), (two, b"2")):
+        for peer, byte in ((one, b"1"), (two, b"2")):
             if answers[peer][1] == 5:
                 continue
-            peer.says(data(number, octet * (512 if number < 5 else 100)))
+            peer.says(data(number, byte * (512 if number < 5 else 100)))
             answers[peer] = peer.hears()
     content = (root / "f").read_bytes()
     assert content in (b"1" * 2148, b"2" * 2148)

@@ -13,7 +13,7 @@ import pytest
 
 from cases import case
 from shared import until
-from wire import ack, data, error, oack, octets, receive, rrq, wrq
+from wire import ack, data, error, oack, pattern, receive, rrq, wrq
 
 TEXT = bytes(i * 13 % 251 for i in range(1 << 20))
 
@@ -24,7 +24,7 @@ class Crowd:
     def __init__(self, server, count, name, options, blksize, window, sources=("127.0.0.1",)):
         self.server, self.window, self.blksize = server, window, blksize
         self.poll, self.clients, self.repeats, self.strange = select.epoll(), {}, 0, 0
-        self.ack = [octets(ack(n)) for n in range(65536)]
+        self.ack = [pattern(ack(n)) for n in range(65536)]
         for i in range(count):
             sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 18)
@@ -135,7 +135,7 @@ def test_flood(serve, many_files, options):
         assert server.grown_by(kib) < 60_000
         until(lambda: server.descriptors() <= before + 2, "all given up")
         got = sum(map(drained, flood))
-    # 20 octets come back for each octet that may be forged, at most.
+    # 20 bytes come back for each byte that may be forged, at most.
     assert got < 20 * len(packet) * len(flood)
     assert patient(server, there) == TEXT[:4096]
 
@@ -153,7 +153,7 @@ def patient(server, there):
 
 
 def drained(sock):
-    """How many octets wait at a socket."""
+    """How many bytes wait at a socket."""
     got = 0
     sock.setblocking(False)
     with contextlib.suppress(BlockingIOError):

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from cases import case
-from wire import (ILLEGAL, ack, data, decode, error, free_range, oack, octets, readable, request,
+from wire import (ILLEGAL, ack, data, decode, error, free_range, oack, pattern, readable, request,
                   rrq, strings, wrq)
 
 TEXT = bytes(i * 7 % 256 for i in range(8192))
@@ -173,7 +173,7 @@ def test_last_ack_lost(file):
         peer.says(data(1, b"all"))
         peer.gets_again(ack(1))
     assert (server.root / "new").read_bytes() == b"all"
-    assert server.transfer(file="new")["octets"] == 3
+    assert server.transfer(file="new")["bytes"] == 3
 
 
 @case(70)
@@ -187,12 +187,12 @@ def test_last_ack_never_comes(serve, size):
     peer.gets(data(1, TEXT[:size]))
     peer.gets_again(data(1, TEXT[:size]))
     event = server.transfer()
-    assert (event["result"], event["octets"]) == ("done", size)
+    assert (event["result"], event["bytes"]) == ("done", size)
     assert event["text"] != "done"
 
 
 def wrapped(size):
-    """A file of `size` octets, in which no two blocks of eight near each other are equal."""
+    """A file of `size` bytes, in which no two blocks of eight near each other are equal."""
     return (NUMBERED * (size // len(NUMBERED) + 1))[:size]
 
 
@@ -230,7 +230,7 @@ def test_where_numbers_start_again(serve, rollover, size):
 
 @case(75)
 def test_file_past_4_gib(serve):
-    """Offsets and sizes: octets are where they belong."""
+    """Offsets and sizes: bytes are where they belong."""
     server, blocks = serve(), (4 << 30) // 65464 + 5
     marks = {block: b"block %d" % block
              for block in (0, (2 << 30) // 65464 + 1, (4 << 30) // 65464 + 1, blocks - 1)}
@@ -298,7 +298,7 @@ def test_strays_inside_a_transfer(file, stray):
     peer.says(ack(8))
     peer.gets(data(9))
     peer.says(ack(9))
-    assert server.transfer()["octets"] == 8192
+    assert server.transfer()["bytes"] == 8192
 
 
 @case(80)
@@ -321,7 +321,7 @@ def test_upload_request_in_the_middle(file, options, where):
     peer.says(data(3, b"end"))
     peer.gets(ack(3))
     assert (server.root / "new").read_bytes() == TEXT[:1024] + b"end"
-    assert server.transfer()["octets"] == 1027
+    assert server.transfer()["bytes"] == 1027
 
 
 def test_slow_writer(file):
@@ -344,7 +344,7 @@ def test_slow_writer(file):
 
 
 def test_data_longer_than_agreed_on(file):
-    """More octets than a block has are none of ours."""
+    """More bytes than a block has are none of ours."""
     server = file("--upload")
     peer = server.peer()
     peer.asks(wrq("new", "blksize=8"))
@@ -372,7 +372,7 @@ def test_default_blksize_when_none_is_agreed_on(serve):
 
 
 def test_errors_are_short(file):
-    """The text ends where it ends: no octets of anybody's memory behind it (dnsmasq
+    """The text ends where it ends: no bytes of anybody's memory behind it (dnsmasq
     once sent some). And it is smaller than the request, or nearly."""
     server = file()
     for name in ("x", "nosuch/" * 20, "y" * 200):
@@ -381,7 +381,7 @@ def test_errors_are_short(file):
         packet = peer.hears()
         got = decode(packet)
         assert got.opcode == 5 and got.payload.isascii() and len(packet) < 100
-        assert octets(name[:100]) not in packet or len(name) < 3
+        assert pattern(name[:100]) not in packet or len(name) < 3
 
 
 def test_request_in_a_row_from_one_port(file):
@@ -411,7 +411,7 @@ def test_another_request_from_the_port_of_a_transfer(file):
     peer.had.append(block(1))
     assert peer.hears()[4:] == b"the other"
     peer.says(ack(1))
-    assert server.transfer(file="g")["octets"] == 9
+    assert server.transfer(file="g")["bytes"] == 9
 
 
 def halfway(server):
@@ -452,7 +452,7 @@ def test_forged_requests(file):
             packet, source = peer.sock.recvfrom(1 << 16)
         assert packet == block(number + 1)
     peer.says(ack(len(TEXT) // 512 + 1))
-    assert server.transfer(file="f", result="done")["octets"] == len(TEXT)
+    assert server.transfer(file="f", result="done")["bytes"] == len(TEXT)
 
 
 def test_forged_requests_do_not_stop_repeats(file):

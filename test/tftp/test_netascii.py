@@ -17,7 +17,7 @@ def test_down(serve, file, wire):
     server = serve()
     server.put_file("f", file)
     assert server.get("f", mode="netascii").content == wire
-    assert server.get("f").content == file  # octet is octets
+    assert server.get("f").content == file  # mode octet means bytes
 
 
 @case(112, 113)

@@ -1,4 +1,4 @@
-"""What a server grants, to the octet, and what it leaves out (RFC 2347, 2348, 2349,
+"""What a server grants, to the byte, and what it leaves out (RFC 2347, 2348, 2349,
 7440, and what tftp-hpa has beside them)."""
 import subprocess
 import time
@@ -28,7 +28,7 @@ def granted(server, asked, name="f", mode="octet"):
 
 @pytest.fixture
 def file(serve):
-    """A server with options, which has the file "f" of 2048 octets."""
+    """A server with options, which has the file "f" of 2048 bytes."""
     def start(*options, **kw):
         server = serve(*options, **kw)
         server.put_file("f", bytes(range(256)) * 8)
@@ -73,7 +73,7 @@ def test_granted(file, asked, answer):
 
 
 @case(28)
-def test_oack_to_the_octet(file):
+def test_oack_to_the_byte(file):
     """Nothing behind it: Cisco's switches and U-Boot refuse that (uftpd#43)."""
     peer = file().peer()
     peer.asks(rrq("f", "blksize=1432"))
@@ -91,7 +91,7 @@ def test_largest_blksize_of_the_server(file):
 
 @case(35)
 def test_blksize_of_the_mtu(file, netns):
-    """No fragments: 20 or 40 octets of IP, 8 of UDP, 4 of TFTP."""
+    """No fragments: 20 or 40 bytes of IP, 8 of UDP, 4 of TFTP."""
     subprocess.run(["ip", "link", "set", "lo", "mtu", "1500"], check=True)
     for url, most in (("udp://127.0.0.1:0", 1468), ("udp://[::1]:0", 1448)):
         server = file("--blksize-max", "mtu", url=url)
@@ -256,7 +256,7 @@ def test_lost_oack(file):
     peer.says(ack(2))
     peer.gets(data(3))
     peer.says(ack(3))
-    assert server.transfer()["octets"] == 2048
+    assert server.transfer()["bytes"] == 2048
 
 
 @case(54)
@@ -316,7 +316,7 @@ def test_request_again(file, options, single):
         peer.says(ack(number))
         assert peer.hears()[:4] == data(number + 1)
     peer.says(ack(blocks))
-    assert server.transfer()["octets"] == 2048
+    assert server.transfer()["bytes"] == 2048
     peer.quiet(0.3)
     assert len(server.transfers()) == 1
 
@@ -334,4 +334,4 @@ def test_upload_request_again(file):
     peer.quiet(0.5)
     peer.says(data(1, b"abc"))
     peer.gets(ack(1))
-    assert server.transfer()["octets"] == 3
+    assert server.transfer()["bytes"] == 3

@@ -21,7 +21,7 @@ def test_sizes(serve, size, blocks):
         peer.says(ack(number))
         at += length
     peer.quiet()
-    assert server.transfer()["octets"] == size
+    assert server.transfer()["bytes"] == size
 
 
 @case(5)
@@ -144,7 +144,7 @@ def test_long_requests(serve, size):
 
 
 @case(17)
-def test_high_octets_behind_the_name(serve):
+def test_high_bytes_behind_the_name(serve):
     """Some PXE ROMs send them (netbootxyz/netboot.xyz#1198)."""
     server = serve()
     server.put_file("pxe.0", b"boot")

@@ -12,7 +12,7 @@ TEXT = bytes(i * 31 % 251 for i in range(1 << 20))
 
 @pytest.fixture
 def down(serve):
-    """A server that sends the first octets of TEXT as "f", and a peer that has its OACK."""
+    """A server that sends the first bytes of TEXT as "f", and a peer that has its OACK."""
     def start(size, options, *more):
         server = serve(*more)
         server.put_file("f", TEXT[:size])
@@ -50,7 +50,7 @@ def test_three_acks(down):
     peer.gets(block(9), block(10, total=9 * 512 + 100))
     peer.says(ack(10))
     peer.quiet()
-    assert server.transfer()["octets"] == 9 * 512 + 100
+    assert server.transfer()["bytes"] == 9 * 512 + 100
 
 
 @case(94)
@@ -185,7 +185,7 @@ def test_doubles_in_a_window(up):
     peer.says(data(9, b"x"), data(9, b"x"))
     peer.gets(ack(9))
     assert (server.root / "new").read_bytes() == TEXT[:8 * 512] + b"x"
-    assert server.transfer()["octets"] == 8 * 512 + 1
+    assert server.transfer()["bytes"] == 8 * 512 + 1
 
 
 @case(102)

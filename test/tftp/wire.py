@@ -1,4 +1,4 @@
-"""TFTP packet by packet, from outside: octets that go to the program and octets
+"""TFTP packet by packet, from outside: bytes that go to the program and bytes
 that come from it, and nothing of the program's own code.
 
     peer = Peer(("127.0.0.1", 6969))
@@ -28,15 +28,15 @@ SOL_UDP, UDP_SEGMENT, SO_RCVBUFFORCE = 17, 103, 33
 NOT_DEFINED, NOT_FOUND, ACCESS, DISK_FULL, ILLEGAL, UNKNOWN_TID, EXISTS, NO_USER, REFUSED = range(9)
 
 
-# --- packets as octets ---
+# --- packets as bytes ---
 
-def octets(text):
+def pattern(text):
     return text.encode() if isinstance(text, str) else text
 
 
 def strings(*texts):
     """Each with its NUL."""
-    return b"".join(octets(text) + b"\0" for text in texts)
+    return b"".join(pattern(text) + b"\0" for text in texts)
 
 
 def pairs(options):
@@ -77,7 +77,7 @@ def oack(options):
 class Packet(NamedTuple):
     opcode: int
     number: int = 0       # DATA, ACK: block; ERROR: code
-    payload: bytes = b""  # DATA: octets; ERROR: text
+    payload: bytes = b""  # DATA: bytes; ERROR: text
     name: bytes = b""
     mode: bytes = b""
     options: dict = {}
@@ -245,7 +245,7 @@ def receive(peer, blksize=512, window=1, *, first=None, lose=(), storm=False, ro
     """Receives a file as RFC 7440 has it and keeps nothing that is out of order.
     `first`: the packet that begins it, if none has yet. `lose`: blocks that are
     lost the first time. With storm every block ahead of a gap is answered. `sink` gets
-    the octets of each block, or the first `head` of them, and its length; what it is
+    the bytes of each block, or the first `head` of them, and its length; what it is
     given is there only while it runs."""
     lose, parts, packets, acks, waits = set(lose), [], 0, 0, 0
     following, in_window, asked, silent = 1, 0, 0, 0

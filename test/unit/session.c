@@ -42,7 +42,7 @@ size_t dice_pick(struct dice *d, size_t lo, size_t hi)
 	return lo + (size_t)(roll / 2 % span);
 }
 
-/* Lets something new arrive: octets, the end, or both; when the service has
+/* Lets something new arrive: bytes, the end, or both; when the service has
  * more to say of its own, perhaps nothing. */
 static void driver_arrive(struct driver *d)
 {

@@ -100,14 +100,14 @@ static void numbers_survive_upper(void **state)
 {
 	const uint64_t numbers[] = {
 	    0, 1, 127, 128, 0x61, 0x61616161616161, 123456789, (UINT64_C(1) << 56) - 1};
-	uint8_t octets[SOCKEYE__BENCH_NUMBER];
+	uint8_t bytes[SOCKEYE__BENCH_NUMBER];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
-		sockeye__bench_number_put(octets, numbers[i]);
+		sockeye__bench_number_put(bytes, numbers[i]);
 		for (int j = 0; j < SOCKEYE__BENCH_NUMBER; j++)
-			assert_true(octets[j] >= 0x80);
-		assert_true(sockeye__bench_number_get(octets) == numbers[i]);
+			assert_true(bytes[j] >= 0x80);
+		assert_true(sockeye__bench_number_get(bytes) == numbers[i]);
 	}
 }
 

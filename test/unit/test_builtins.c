@@ -51,7 +51,7 @@ static void test_find_unknown(void **state)
 		assert_null(sockeye_builtin_find(names[i]));
 }
 
-/* The same octets come back however the input was cut. */
+/* The same bytes come back however the input was cut. */
 static void test_cuts(void **state)
 {
 	static uint8_t in[20000];

@@ -11,7 +11,7 @@
 
 #define PERIOD (95 * 74)
 
-/* The octet at `pos`, reckoned apart from the service's table. */
+/* The byte at `pos`, reckoned apart from the service's table. */
 static uint8_t pattern(size_t pos)
 {
 	size_t line = pos / 74, column = pos % 74;

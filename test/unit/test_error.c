@@ -124,8 +124,8 @@ static const struct {
      "bind udp://*:7: Address already in use; another process has that port: ss -ulnp shows which"},
     {{"accept", "tcp://*:7", -EMFILE, ""},
      "accept tcp://*:7: Too many open files; raise the limit of descriptors: ulimit -n"},
-    {{"parse address", "unix:aa", SOCKEYE_E_PATH_TOO_LONG, "108 octets, at most 107"},
-     "parse address unix:aa: socket path too long (108 octets, at most 107); "
+    {{"parse address", "unix:aa", SOCKEYE_E_PATH_TOO_LONG, "108 bytes, at most 107"},
+     "parse address unix:aa: socket path too long (108 bytes, at most 107); "
      "use a shorter path, or an abstract name: unix:@NAME"},
     /* what is escaped already stays, what is not is */
     {{"read", "a\\n\x1b[1m", -EIO, "\a\xc3\xbc"},

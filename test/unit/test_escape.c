@@ -41,7 +41,7 @@ static const struct {
     {BYTES("\xf0\x8f\xbf\xbf"), "\\xf0\\x8f\\xbf\\xbf"},
     {BYTES("\xed\xa0\x80"), "\\xed\\xa0\\x80"},                   /* a surrogate */
     {BYTES("\xf4\x90\x80\x80"), "\\xf4\\x90\\x80\\x80"},          /* over U+10FFFF */
-    {BYTES("\xf8\x88\x80\x80\x80"), "\\xf8\\x88\\x80\\x80\\x80"}, /* five octets */
+    {BYTES("\xf8\x88\x80\x80\x80"), "\\xf8\\x88\\x80\\x80\\x80"}, /* five bytes */
     {BYTES("\xe2\x80\xae"), "\\xe2\\x80\\xae"},                   /* U+202E, right to left */
     {BYTES("\xe2\x80\xa8"), "\\xe2\\x80\\xa8"},                   /* U+2028, a new line */
     {BYTES("\xe2\x81\xa6"), "\\xe2\\x81\\xa6"},                   /* U+2066, isolate */
@@ -60,14 +60,14 @@ static void test_rows(void **state)
 	}
 }
 
-static void test_every_octet_is_safe_alone(void **state)
+static void test_every_byte_is_safe_alone(void **state)
 {
 	char buf[8];
 
 	(void)state;
 	for (unsigned c = 0; c < 256; c++) {
-		uint8_t octet = (uint8_t)c;
-		size_t len = sockeye_escape(&octet, 1, buf, sizeof buf);
+		uint8_t byte = (uint8_t)c;
+		size_t len = sockeye_escape(&byte, 1, buf, sizeof buf);
 
 		assert_in_range(len, 1, 4);
 		for (size_t i = 0; i < len; i++)
@@ -123,7 +123,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rows),
-	    cmocka_unit_test(test_every_octet_is_safe_alone),
+	    cmocka_unit_test(test_every_byte_is_safe_alone),
 	    cmocka_unit_test(test_cut),
 	    cmocka_unit_test(test_again),
 	};

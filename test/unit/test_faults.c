@@ -170,10 +170,10 @@ static void always_is_always(void **state)
 
 		assert_true(v.twice);
 		assert_in_range(v.hold, 1, SOCKEYE__RELAY_HOLD_MAX);
-		assert_in_range(v.octet, 0, 2);
+		assert_in_range(v.byte, 0, 2);
 		assert_int_equal(__builtin_popcount(v.bit), 1);
 		holds[v.hold]++;
-		bits[v.octet * 8 + (unsigned)__builtin_ctz(v.bit)]++;
+		bits[v.byte * 8 + (unsigned)__builtin_ctz(v.bit)]++;
 	}
 	for (unsigned i = 1; i <= SOCKEYE__RELAY_HOLD_MAX; i++)
 		assert_in_range(holds[i], 2000, 3000);
@@ -261,8 +261,8 @@ static void blocks_are_lost_once(void **state)
 	assert_int_equal(sockeye__relay_ranges_add("2,65535", 0, 65535, &rules.drop_data), 0);
 	assert_int_equal(sockeye__relay_ranges_add("0,3", 0, 65535, &rules.drop_ack), 0);
 	sockeye__relay_stream_init(&s, 1, 1, SOCKEYE__RELAY_UP, &once);
-#define FATE(octets, is) \
-	assert_int_equal(judge(&rules, &s, octets, sizeof(octets) - 1).fate, SOCKEYE__RELAY_##is)
+#define FATE(bytes, is) \
+	assert_int_equal(judge(&rules, &s, bytes, sizeof(bytes) - 1).fate, SOCKEYE__RELAY_##is)
 	FATE("\0\3\0\1abc", PASSED);
 	FATE("\0\3\0\2abc", DROPPED_DATA);
 	FATE("\0\3\0\2abc", PASSED);
@@ -339,7 +339,7 @@ static void rate_is_kept(void **state)
 static void texts(void **state)
 {
 	static const struct {
-		const char *octets;
+		const char *bytes;
 		size_t len;
 		const char *text;
 	} rows[] = {
@@ -358,8 +358,8 @@ static void texts(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(rows); i++) {
-		size_t len = sockeye__relay_packet_text((const uint8_t *)rows[i].octets,
-							rows[i].len, buf, sizeof(buf));
+		size_t len = sockeye__relay_packet_text((const uint8_t *)rows[i].bytes, rows[i].len,
+							buf, sizeof(buf));
 
 		assert_string_equal(buf, rows[i].text);
 		assert_int_equal(len, strlen(buf));

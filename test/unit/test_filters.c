@@ -1,4 +1,4 @@
-/* test_display.c: what a terminal and a dump get, however the octets were cut. */
+/* test_display.c: what a terminal and a dump get, however the bytes were cut. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ static const struct row safe_rows[] = {
     {BYTES("\xe2\r\n\xf4\x90\x80\x80"), "\\xe2\r\n\\xf4\\x90\\x80\\x80"},
 };
 
-/* Each row whole, octet by octet, and cut at every place. */
+/* Each row whole, byte by byte, and cut at every place. */
 static void check_safe(const struct row *row, size_t first, size_t step)
 {
 	struct sockeye__safe safe = {0};

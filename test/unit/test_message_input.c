@@ -44,7 +44,7 @@ static void expect(struct sockeye__messages *m, const char *const **want)
 	}
 }
 
-/* Writes the input `step` octets at a time and takes what is whole each time. */
+/* Writes the input `step` bytes at a time and takes what is whole each time. */
 static void check(size_t row, size_t step)
 {
 	const char *in = rows[row].in, *const *want = rows[row].out;

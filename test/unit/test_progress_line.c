@@ -18,7 +18,7 @@
 static void test_quantities(void **state)
 {
 	static const struct {
-		uint64_t octets;
+		uint64_t bytes;
 		const char *text, *rate;
 	} rows[] = {
 	    {0, "0 B", "0 B/s"},
@@ -38,8 +38,8 @@ static void test_quantities(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		assert_string_equal(sockeye__octets_text(rows[i].octets, text), rows[i].text);
-		assert_string_equal(sockeye__rate_text((double)rows[i].octets, text), rows[i].rate);
+		assert_string_equal(sockeye__bytes_text(rows[i].bytes, text), rows[i].text);
+		assert_string_equal(sockeye__rate_text((double)rows[i].bytes, text), rows[i].rate);
 	}
 }
 
@@ -63,24 +63,24 @@ static void test_rate(void **state)
 static void test_rate_forgets(void **state)
 {
 	struct sockeye__meter m = {0};
-	uint64_t octets = 0, now = 1;
+	uint64_t bytes = 0, now = 1;
 
 	(void)state;
 	for (int i = 0; i < 100; i++, now += 100 * SOCKEYE_NS_PER_MS)
-		sockeye__meter_add(&m, now, octets += 1000);
+		sockeye__meter_add(&m, now, bytes += 1000);
 	assert_true(sockeye__meter_rate(&m) == 10000);
 	for (int i = 0; i < 50; i++, now += 100 * SOCKEYE_NS_PER_MS)
-		sockeye__meter_add(&m, now, octets);
+		sockeye__meter_add(&m, now, bytes);
 	assert_true(sockeye__meter_rate(&m) == 0);
 	assert_true(m.count <= SOCKEYE__METER_SAMPLES);
 }
 
-static const char *line(const char *name, uint64_t octets, uint64_t size, double rate,
+static const char *line(const char *name, uint64_t bytes, uint64_t size, double rate,
 			unsigned width)
 {
 	static char buf[512];
 	struct sockeye__meter_view v = {
-	    .name = name, .octets = octets, .size = size, .rate = rate, .width = width};
+	    .name = name, .bytes = bytes, .size = size, .rate = rate, .width = width};
 	size_t len = sockeye__meter_line(&v, buf, sizeof buf);
 
 	assert_int_equal(len, strlen(buf));
@@ -130,7 +130,7 @@ static void test_every_width(void **state)
 	}
 }
 
-/* Characters of several octets count once and are not cut. */
+/* Characters of several bytes count once and are not cut. */
 static void test_characters(void **state)
 {
 	(void)state;
@@ -141,7 +141,7 @@ static void test_characters(void **state)
 
 static void test_color(void **state)
 {
-	struct sockeye__meter_view v = {.name = "f", .octets = 1, .size = 2, .width = 60};
+	struct sockeye__meter_view v = {.name = "f", .bytes = 1, .size = 2, .width = 60};
 	char plain[512], colored[512];
 
 	(void)state;

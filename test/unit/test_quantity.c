@@ -1,4 +1,4 @@
-/* test_quantity.c: sizes and times, to the last octet and nanosecond. */
+/* test_quantity.c: sizes and times, to the last byte and nanosecond. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

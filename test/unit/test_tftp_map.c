@@ -88,7 +88,7 @@ static void test_rules(void **state)
 	    {"rgi a x", "AbA", "xbx 1"},
 	    {"r a x", "A", "A 0"},
 	    {"ri a x", "A", "x 1"},
-	    {"ri \xe4 x", "\xc4", "\xc4 0"}, /* octets have no case */
+	    {"ri \xe4 x", "\xc4", "\xc4 0"}, /* bytes have no case */
 
 	    {"r a b\nr b c", "a", "c 2"},
 	    {"re a b\nr b c", "a", "b 1"},
@@ -137,11 +137,11 @@ static void test_rules(void **state)
 	    {"\t r \t a \t b \t ", "a", "b 1"},
 	    {"\"r\" \"\" \"x\"", "a", "xa 1"},
 
-	    {"r a.b x", "a\nb", "x 1"},          /* a dot is any octet */
+	    {"r a.b x", "a\nb", "x 1"},          /* a dot is any byte */
 	    {"a~ ^a$ no", "a\n", "DENIED no 1"}, /* $ is the end */
 	    {"r ^.$ x", "\xc3\xa4", "\xc3\xa4 0"},
 	    {"r a\\Kb x", "ab", "ax 1"},
-	    {"r (?=b)a?b+ x", "cxab", "cxax 1"}, /* missed by PCRE2's first octet */
+	    {"r (?=b)a?b+ x", "cxab", "cxax 1"}, /* missed by PCRE2's first byte */
 	};
 
 	(void)state;
@@ -349,7 +349,7 @@ static void test_bounds(void **state)
 			    "ERROR pattern takes too long for this name 1");
 	assert_string_equal(mapped("a ^(a|(?R)b)+$", "::1", false, aaa),
 			    "ERROR pattern cannot be matched 1");
-	/* costly, and again and again: every octet begins a match that takes long */
+	/* costly, and again and again: every byte begins a match that takes long */
 	for (int i = 0; i < 40; i++)
 		at += sprintf(at, "a .{0,9}.{0,9}.{0,9}%cx!\n", "ab"[i % 2]);
 	assert_true(
@@ -427,7 +427,7 @@ static void test_request(void **state)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct sockeye__tftp_map *map = rows[i].rules ? map_of(rows[i].rules) : NULL;
 		struct sockeye__tftp_mapped out;
-		struct sockeye__octets name = {(const uint8_t *)rows[i].name, strlen(rows[i].name)};
+		struct sockeye__bytes name = {(const uint8_t *)rows[i].name, strlen(rows[i].name)};
 
 		*steps = '\0';
 		assert_int_equal(sockeye__tftp_map_request(map, &rows[i].names, &client, false,

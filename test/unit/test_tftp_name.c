@@ -15,7 +15,7 @@
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 
-/* Input of its exact size, so that ASan sees one octet too many. */
+/* Input of its exact size, so that ASan sees one byte too many. */
 static ssize_t clean(const char *name, size_t len, struct sockeye__tftp_name_rules rules, char *out,
 		     size_t cap)
 {
@@ -24,7 +24,7 @@ static ssize_t clean(const char *name, size_t len, struct sockeye__tftp_name_rul
 
 	assert_non_null(copy);
 	memcpy(copy, name, len);
-	n = sockeye__tftp_name_clean((struct sockeye__octets){copy, len}, &rules, out, cap);
+	n = sockeye__tftp_name_clean((struct sockeye__bytes){copy, len}, &rules, out, cap);
 	free(copy);
 	return n;
 }
@@ -68,7 +68,7 @@ static void test_names(void **state)
 	    {".", NULL, {0}},
 	    {"./", NULL, {0}},
 	    {"/././/.", NULL, {0}},
-	    {"%2e%2e/x", "%2e%2e/x", {0}}, /* no URL: an octet stands for itself */
+	    {"%2e%2e/x", "%2e%2e/x", {0}}, /* no URL: a byte stands for itself */
 	    {"a b\n\x1b", "a b\n\x1b", {0}},
 
 	    {"Boot\\x64\\wdsnbp.com", "Boot\\x64\\wdsnbp.com", {0}},

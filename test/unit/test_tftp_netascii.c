@@ -37,7 +37,7 @@ static const struct row lenient[] = {
     {TEXT("a\nb"), TEXT("a\nb")},
 };
 
-/* Input in pieces of in_step, output in pieces of out_step octets. */
+/* Input in pieces of in_step, output in pieces of out_step bytes. */
 static size_t encode(const struct row *row, size_t in_step, size_t out_step, uint8_t *wire)
 {
 	struct sockeye__netascii s = {0};

@@ -1,5 +1,5 @@
 /*
- * test_tftp_options.c: what is asked, granted and checked, to the octet.
+ * test_tftp_options.c: what is asked, granted and checked, to the byte.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -168,7 +168,7 @@ static void test_oack(void **state)
 			if (packet[k] == '=' || packet[k] == ' ')
 				packet[k] = '\0';
 		assert_int_equal(sockeye__tftp_oack_check(
-				     &asked, (struct sockeye__octets){(uint8_t *)packet, len}, &o),
+				     &asked, (struct sockeye__bytes){(uint8_t *)packet, len}, &o),
 				 rows[i].err);
 		assert_string_equal(text_of(&o), rows[i].in_force);
 	}
@@ -182,12 +182,12 @@ static void test_garbage_behind_oack(void **state)
 
 	(void)state;
 	assert_int_equal(sockeye__tftp_oack_check(
-			     &asked, (struct sockeye__octets){packet, sizeof packet - 1}, &o),
+			     &asked, (struct sockeye__bytes){packet, sizeof packet - 1}, &o),
 			 0);
 	assert_int_equal(sockeye__tftp_blksize(&o), 1432);
 }
 
-static void test_encoded_to_the_octet(void **state)
+static void test_encoded_to_the_byte(void **state)
 {
 	struct sockeye__tftp_options o = script_options("windowsize=4 blksize=1432"), all;
 	uint8_t buf[SOCKEYE__TFTP_OACK_MAX];
@@ -223,7 +223,7 @@ int main(void)
 	    cmocka_unit_test(test_granted),
 	    cmocka_unit_test(test_oack),
 	    cmocka_unit_test(test_garbage_behind_oack),
-	    cmocka_unit_test(test_encoded_to_the_octet),
+	    cmocka_unit_test(test_encoded_to_the_byte),
 	    cmocka_unit_test(test_defaults),
 	};
 

@@ -1,5 +1,5 @@
 /*
- * test_tftp_packet.c: every packet, whole, cut at every octet, and back again.
+ * test_tftp_packet.c: every packet, whole, cut at every byte, and back again.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,7 +31,7 @@ static const struct request {
     {TEXT("\0\1f\0mail\0"), -EPROTONOSUPPORT, "f", SOCKEYE__TFTP_OCTET, 0},
     {TEXT("\0\1f\0binary\0"), -EPROTONOSUPPORT, "f", SOCKEYE__TFTP_OCTET, 0},
     {TEXT("\0\1f\0\0"), -EPROTONOSUPPORT, "f", SOCKEYE__TFTP_OCTET, 0},
-    {TEXT("\0\1f\0octets\0"), -EPROTONOSUPPORT, "f", SOCKEYE__TFTP_OCTET, 0},
+    {TEXT("\0\1f\0bytes\0"), -EPROTONOSUPPORT, "f", SOCKEYE__TFTP_OCTET, 0},
     {TEXT("\0\1f\xff\xff\0octet\0"), 0, "f\xff\xff", SOCKEYE__TFTP_OCTET, 0},
     {TEXT("\0\1%n\x1b[2J\n\0octet\0"), 0, "%n\x1b[2J\n", SOCKEYE__TFTP_OCTET, 0},
     {TEXT("\0\1f\0octet\0blksize\0001432\0"), 0, "f", SOCKEYE__TFTP_OCTET, 1},
@@ -116,7 +116,7 @@ static void test_small_packets(void **state)
 /* Whatever was encoded is decoded, and from no shorter packet. */
 static void test_request_again(void **state)
 {
-	const struct sockeye__octets name = {(const uint8_t *)"pxelinux.0", 10};
+	const struct sockeye__bytes name = {(const uint8_t *)"pxelinux.0", 10};
 	uint8_t buf[32];
 
 	(void)state;

@@ -39,16 +39,16 @@ static void test_lockstep(void **state)
 	(void)state;
 	script_turn(s, "DATA 1 8", "ACK 1");
 	script_turn(s, "DATA 1 8", "ACK 1");
-	assert_int_equal(s->octets, 8);
+	assert_int_equal(s->bytes, 8);
 	script_turn(s, "DATA 3 8", ""); /* not yet */
 	script_turn(s, "DATA 0 8", "");
 	script_turn(s, "DATA 2 9", ""); /* longer than agreed on */
 	script_turn(s, "DATA 2 8", "ACK 2");
 	script_turn(s, "DATA 3 7", "ACK 3");
-	assert_int_equal(s->octets, 23);
+	assert_int_equal(s->bytes, 23);
 	script_turn(s, "DATA 4 7", "");
 	script_turn(s, "DATA 3 7", "ACK 3");
-	assert_int_equal(s->octets, 23);
+	assert_int_equal(s->bytes, 23);
 }
 
 static void test_windows(void **state)
@@ -66,7 +66,7 @@ static void test_windows(void **state)
 	script_turn(s, "DATA 8 8", "ACK 8");
 	script_turn(s, "DATA 9 0", "ACK 9"); /* a window of full blocks, and the end */
 	assert_true(s->got.end);
-	assert_int_equal(s->octets, 64);
+	assert_int_equal(s->bytes, 64);
 	assert_int_equal(s->x.count.gaps, 0);
 }
 
@@ -82,7 +82,7 @@ static void test_reordered(void **state)
 	script_turn(s, "DATA 2 8", "");
 	assert_int_equal(s->got.count, 2);
 	script_turn(s, "DATA 4 8", "ACK 4");
-	assert_int_equal(s->octets, 32);
+	assert_int_equal(s->bytes, 32);
 	assert_int_equal(s->x.count.gaps, 0);
 }
 
@@ -100,7 +100,7 @@ static void test_gap(void **state)
 	script_turn(s, "DATA 7 8", "");
 	script_turn(s, "DATA 8 8", "");
 	script_turn(s, "DATA 2 8", "");
-	assert_int_equal(s->octets, 64);
+	assert_int_equal(s->bytes, 64);
 	script_turn(s, "DATA 9 8", "ACK 9"); /* eight after the last ACK */
 	assert_int_equal(s->x.count.gaps, 1);
 }
@@ -128,7 +128,7 @@ static void test_gap_before_the_end(void **state)
 	script_turn(s, "DATA 4 8", ""); /* behind the end */
 	script_turn(s, "DATA 2 8", "ACK 3");
 	assert_true(s->got.end);
-	assert_int_equal(s->octets, 18);
+	assert_int_equal(s->bytes, 18);
 }
 
 /* One block ahead and then nothing: it waits a little, for what is late. */
@@ -162,7 +162,7 @@ static void test_no_memory(void **state)
 	script_turn(s, "DATA 3 8", "ACK 1");
 	script_turn(s, "DATA 4 8", "");
 	script_turn(s, "DATA 2 8", "");
-	assert_int_equal(s->octets, 16);
+	assert_int_equal(s->bytes, 16);
 	script_turn(s, "DATA 3 8", "");
 	script_turn(s, "DATA 4 8", "");
 	script_turn(s, "DATA 5 8", "ACK 5");
@@ -183,7 +183,7 @@ static void test_window_again(void **state)
 		script_wait(s, 20);
 		script_says(s, "");
 	}
-	assert_int_equal(s->octets, 32);
+	assert_int_equal(s->bytes, 32);
 	script_turn(s, "DATA 5 8", "");
 	script_turn(s, "DATA 4 8", ""); /* late: the sender has gone on */
 }
@@ -307,7 +307,7 @@ static void test_rollover(void **state)
 				;
 		}
 		assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
-		assert_int_equal(s->octets, (last - 1) * 8 + 3);
+		assert_int_equal(s->bytes, (last - 1) * 8 + 3);
 	}
 }
 
@@ -326,7 +326,7 @@ static void test_largest_window(void **state)
 		while (sockeye__tftp_next(&s->x, s->now_ns, 1, &send))
 			;
 	}
-	assert_int_equal(s->octets, 65535 * 8);
+	assert_int_equal(s->bytes, 65535 * 8);
 }
 
 /* With what sockeye__tftp_memory() says there is room for a whole window, and

@@ -12,9 +12,9 @@
 #include "tftp_script.h"
 
 /* A server that has had its ACK 0 after a round trip of 10 ms. */
-static struct script *sending(const char *options, uint64_t octets)
+static struct script *sending(const char *options, uint64_t bytes)
 {
-	struct script *s = script_start(true, true, options, octets);
+	struct script *s = script_start(true, true, options, bytes);
 
 	script_says(s, "OACK");
 	script_wait(s, 10);
@@ -25,7 +25,7 @@ static struct script *sending(const char *options, uint64_t octets)
 static void test_sizes(void **state)
 {
 	static const struct {
-		uint64_t octets;
+		uint64_t bytes;
 		const char *said;
 		uint64_t last_len;
 	} rows[] = {
@@ -35,18 +35,18 @@ static void test_sizes(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct script *s = sending("blksize=8 windowsize=4", rows[i].octets);
+		struct script *s = sending("blksize=8 windowsize=4", rows[i].bytes);
 		struct sockeye__tftp_send send = {0};
-		uint64_t octets = 0, len = 0;
+		uint64_t bytes = 0, len = 0;
 
 		while (sockeye__tftp_next(&s->x, s->now_ns, 1, &send)) {
-			assert_int_equal(send.offset, octets);
-			octets += len = send.octets;
+			assert_int_equal(send.offset, bytes);
+			bytes += len = send.bytes;
 		}
-		assert_int_equal(octets, rows[i].octets < 32 ? rows[i].octets : 32);
+		assert_int_equal(bytes, rows[i].bytes < 32 ? rows[i].bytes : 32);
 		assert_int_equal(len, rows[i].last_len);
 
-		s = sending("blksize=8 windowsize=4", rows[i].octets);
+		s = sending("blksize=8 windowsize=4", rows[i].bytes);
 		script_says(s, rows[i].said);
 	}
 }
@@ -307,7 +307,7 @@ static void test_rollover(void **state)
 {
 	static const struct {
 		const char *options;
-		uint64_t octets;
+		uint64_t bytes;
 	} rows[] = {
 	    {"blksize=8", 65541 * 8 + 5},
 	    {"blksize=8", 65535 * 8},
@@ -320,30 +320,30 @@ static void test_rollover(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-		struct script *s = sending(rows[i].options, rows[i].octets);
+		struct script *s = sending(rows[i].options, rows[i].bytes);
 		struct sockeye__tftp_send send;
-		uint64_t block = 0, octets = 0;
+		uint64_t block = 0, bytes = 0;
 		char ack[16];
 
 		while (s->x.result == SOCKEYE__TFTP_RUNNING) {
 			while (sockeye__tftp_next(&s->x, s->now_ns, 64, &send)) {
 				assert_int_equal(send.block, block + 1);
 				block += send.count;
-				octets += send.octets;
+				bytes += send.bytes;
 			}
 			snprintf(ack, sizeof ack, "ACK %u", sockeye__tftp_number(&s->x, block));
 			script_gets(s, ack);
 		}
 		assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
-		assert_int_equal(octets, rows[i].octets);
-		assert_int_equal(block, rows[i].octets / 8 + 1);
+		assert_int_equal(bytes, rows[i].bytes);
+		assert_int_equal(block, rows[i].bytes / 8 + 1);
 	}
 }
 
 /* Past 4 GiB: offsets and sizes. */
 static void test_large(void **state)
 {
-	uint64_t size = UINT64_C(5) << 30, octets = 0;
+	uint64_t size = UINT64_C(5) << 30, bytes = 0;
 	struct script *s =
 	    script_start_with((struct sockeye__tftp_config){.server = true, .sends = true},
 			      "blksize=65464 windowsize=64", size);
@@ -357,14 +357,14 @@ static void test_large(void **state)
 		uint64_t block = 0;
 
 		while (sockeye__tftp_next(&s->x, s->now_ns, 64, &send)) {
-			assert_int_equal(send.offset, octets);
-			octets += send.octets;
+			assert_int_equal(send.offset, bytes);
+			bytes += send.bytes;
 			block = send.block + send.count - 1;
 		}
 		snprintf(ack, sizeof ack, "ACK %u", sockeye__tftp_number(&s->x, block));
 		script_gets(s, ack);
 	}
-	assert_true(octets == size);
+	assert_true(bytes == size);
 }
 
 int main(void)

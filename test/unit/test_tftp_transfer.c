@@ -58,7 +58,7 @@ static void test_server_writes(void **state)
 	script_turn(s, "DATA 1 8", "ACK 1");
 	script_turn(s, "DATA 2 3", "ACK 2");
 	assert_true(s->got.end);
-	assert_int_equal(s->octets, 11);
+	assert_int_equal(s->bytes, 11);
 
 	s = script_start(true, false, "", 0);
 	script_says(s, "ACK 0");
@@ -86,7 +86,7 @@ static void test_client_reads(void **state)
 	script_wait(s, 14000);
 	assert_true(s->x.over);
 	script_turn(s, "DATA 2 3", "");
-	assert_int_equal(s->octets, 11);
+	assert_int_equal(s->bytes, 11);
 }
 
 /* A server that has never heard of options. */
@@ -101,7 +101,7 @@ static void test_client_reads_from_old(void **state)
 	assert_int_equal(s->x.blksize, 512);
 	script_turn(s, "DATA 2 512", "ACK 2");
 	script_turn(s, "DATA 3 0", "ACK 3");
-	assert_int_equal(s->octets, 1024);
+	assert_int_equal(s->bytes, 1024);
 }
 
 static void test_client_writes(void **state)
@@ -117,7 +117,7 @@ static void test_client_writes(void **state)
 
 	s = script_start(false, true, "blksize=8", 9);
 	script_says(s, "request");
-	script_turn(s, "ACK 0", "DATA 1"); /* 512 octets: no options */
+	script_turn(s, "ACK 0", "DATA 1"); /* 512 bytes: no options */
 	assert_int_equal(s->x.blksize, 512);
 	script_turn(s, "ACK 1", "");
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);

@@ -25,8 +25,8 @@ static const struct {
 static void check(int64_t real_ns, uint32_t want)
 {
 	const struct sockeye_service *service = sockeye_builtin_find("time");
-	const uint8_t octets[] = {(uint8_t)(want >> 24), (uint8_t)(want >> 16),
-				  (uint8_t)(want >> 8), (uint8_t)want};
+	const uint8_t bytes[] = {(uint8_t)(want >> 24), (uint8_t)(want >> 16), (uint8_t)(want >> 8),
+				 (uint8_t)want};
 	struct session s = {.service = service, .now.real_ns = real_ns, .dice = {.seed = 868}};
 	struct session_out out = session_run(&s, "typed ahead", 11);
 	uint8_t room[1024];
@@ -35,12 +35,12 @@ static void check(int64_t real_ns, uint32_t want)
 	assert_null(out.broken);
 	assert_int_equal(out.turns, 1);
 	assert_int_equal(out.len, 4);
-	assert_memory_equal(out.ptr, octets, 4);
+	assert_memory_equal(out.ptr, bytes, 4);
 	free(out.ptr);
 	service->datagram(NULL, &a);
 	assert_true(a.send);
 	assert_int_equal(a.out_len, 4);
-	assert_memory_equal(a.out, octets, 4);
+	assert_memory_equal(a.out, bytes, 4);
 }
 
 static void test_seconds(void **state)

@@ -1,4 +1,4 @@
-/* test_upper.c: upper changes the 26 letters of ASCII and no other octet. */
+/* test_upper.c: upper changes the 26 letters of ASCII and no other byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,8 +17,8 @@ static uint8_t upper_of(uint8_t c)
 	return at ? (uint8_t) "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[at - lower] : c;
 }
 
-/* Every octet at every place of the vector loop and of what is left over. */
-static void test_every_octet(void **state)
+/* Every byte at every place of the vector loop and of what is left over. */
+static void test_every_byte(void **state)
 {
 	const struct sockeye_service *upper = sockeye_builtin_find("upper");
 	uint8_t in[67], want[67];
@@ -80,7 +80,7 @@ static void test_datagram(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_every_octet),
+	    cmocka_unit_test(test_every_byte),
 	    cmocka_unit_test(test_utf8_untouched),
 	    cmocka_unit_test(test_datagram),
 	};

@@ -18,7 +18,7 @@
 static const uint8_t request[] = "\0\1f\0octet";
 
 /* "a=b c=d" as pairs of strings. */
-static struct sockeye__octets pairs_make(const char *text, uint8_t *buf, size_t cap)
+static struct sockeye__bytes pairs_make(const char *text, uint8_t *buf, size_t cap)
 {
 	size_t len = strlen(text) + (*text != '\0');
 
@@ -27,7 +27,7 @@ static struct sockeye__octets pairs_make(const char *text, uint8_t *buf, size_t 
 	for (size_t i = 0; i < len; i++)
 		if (buf[i] == '=' || buf[i] == ' ')
 			buf[i] = '\0';
-	return (struct sockeye__octets){buf, len};
+	return (struct sockeye__bytes){buf, len};
 }
 
 struct sockeye__tftp_options script_options(const char *text)
@@ -38,28 +38,28 @@ struct sockeye__tftp_options script_options(const char *text)
 }
 
 struct script *script_start_with(struct sockeye__tftp_config config, const char *options,
-				 uint64_t octets)
+				 uint64_t bytes)
 {
 	static struct script s;
 
 	s = (struct script){.now_ns = START_NS};
 	config.options = script_options(options);
 	if (!config.server)
-		config.request = (struct sockeye__octets){request, sizeof request};
+		config.request = (struct sockeye__bytes){request, sizeof request};
 	if (config.memory == NULL) {
 		config.memory = s.memory;
 		config.memory_len = sizeof s.memory;
 	}
 	sockeye__tftp_init(&s.x, &config, s.now_ns);
 	if (config.sends)
-		sockeye__tftp_available(&s.x, octets, true);
+		sockeye__tftp_available(&s.x, bytes, true);
 	return &s;
 }
 
-struct script *script_start(bool server, bool sends, const char *options, uint64_t octets)
+struct script *script_start(bool server, bool sends, const char *options, uint64_t bytes)
 {
 	return script_start_with((struct sockeye__tftp_config){.server = server, .sends = sends},
-				 options, octets);
+				 options, bytes);
 }
 
 void script_wait(struct script *s, double ms)
@@ -104,12 +104,12 @@ static size_t packet_make(const char *text, uint8_t *p, size_t cap)
 static void got_check(struct script *s)
 {
 	for (unsigned i = 0; i < s->got.count; i++)
-		for (size_t k = 0; k < s->got.data[i].len; k++, s->octets++) {
-			uint64_t block = s->octets / s->x.blksize + 1;
+		for (size_t k = 0; k < s->got.data[i].len; k++, s->bytes++) {
+			uint64_t block = s->bytes / s->x.blksize + 1;
 			unsigned number = sockeye__tftp_number(&s->x, block);
 
 			if (s->got.data[i].at[k] !=
-			    (uint8_t)(number % 251 + s->octets % s->x.blksize))
+			    (uint8_t)(number % 251 + s->bytes % s->x.blksize))
 				s->wrong = true;
 		}
 }
@@ -139,7 +139,7 @@ static size_t say(const struct script *s, const struct sockeye__tftp_send *send,
 	if (p.opcode == SOCKEYE__TFTP_OACK)
 		return (size_t)snprintf(out, cap, "OACK");
 	if (p.opcode == SOCKEYE__TFTP_ACK) {
-		assert_int_equal(send->packet.len, 4); /* uftpd 2.16: not an octet more */
+		assert_int_equal(send->packet.len, 4); /* uftpd 2.16: not a byte more */
 		return (size_t)snprintf(out, cap, "ACK %u", p.number);
 	}
 	assert_int_equal(p.opcode, SOCKEYE__TFTP_ERROR);

@@ -14,20 +14,20 @@ struct script {
 	struct sockeye__tftp x;
 	struct sockeye__tftp_got got; /* of the last datagram */
 	uint64_t now_ns;
-	uint64_t octets; /* handed over in all */
-	bool wrong;      /* one of them was not the right one */
+	uint64_t bytes; /* handed over in all */
+	bool wrong;     /* one of them was not the right one */
 	uint8_t memory[SCRIPT_MEMORY];
 };
 
 /* Options as text: "blksize=8 windowsize=4". */
 struct sockeye__tftp_options script_options(const char *text);
 
-/* A sender has `octets` of its file. */
-struct script *script_start(bool server, bool sends, const char *options, uint64_t octets);
+/* A sender has `bytes` of its file. */
+struct script *script_start(bool server, bool sends, const char *options, uint64_t bytes);
 
 /* The same with a configuration. */
 struct script *script_start_with(struct sockeye__tftp_config config, const char *options,
-				 uint64_t octets);
+				 uint64_t bytes);
 
 void script_wait(struct script *s, double ms); /* the timer is asked too */
 void script_gets(struct script *s, const char *packet);

@@ -16,9 +16,9 @@ struct loop {
 	const struct sockeye__tftp_client *client;
 	const struct sockeye__tftp_job *jobs;
 	size_t count;
-	size_t next;     /* the job that begins next */
-	size_t ended;    /* jobs whose end was told */
-	uint64_t octets; /* of these */
+	size_t next;    /* the job that begins next */
+	size_t ended;   /* jobs whose end was told */
+	uint64_t bytes; /* of these */
 	uint64_t sizes;
 	bool unsized; /* the size of one of them was not known */
 	struct sockeye__tftp_run *runs[LIVE_MAX];
@@ -32,7 +32,7 @@ struct loop {
 static void end_tell(struct loop *l, struct sockeye__tftp_run *r)
 {
 	l->ended++;
-	l->octets += r->end.octets;
+	l->bytes += r->end.bytes;
 	if (l->client->on_end)
 		l->client->on_end(l->client->arg, &r->end);
 }
@@ -111,7 +111,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static void status_tell(struct loop *l, uint64_t now_ns)
 {
 	struct sockeye__tftp_status s = {
-	    .ended = l->ended, .octets = l->octets, .size = l->octets, .now_ns = now_ns};
+	    .ended = l->ended, .bytes = l->bytes, .size = l->bytes, .now_ns = now_ns};
 	bool unsized = false;
 
 	if (!l->client->on_status || now_ns < l->status_ns)
@@ -125,7 +125,7 @@ static void status_tell(struct loop *l, uint64_t now_ns)
 			continue;
 		if (s.running++ == 0)
 			s.first = r->end.job;
-		s.octets += sockeye__tftp_run_octets(r);
+		s.bytes += sockeye__tftp_run_bytes(r);
 		s.size += size;
 		unsized = unsized || size == 0;
 	}

@@ -17,7 +17,7 @@
 
 #define SOCKEYE__TFTP_NAMES_MAX    8 /* addresses of one server that are tried */
 #define SOCKEYE__TFTP_PARALLEL_MAX 256
-#define SOCKEYE__TFTP_TEXT_MAX     256 /* octets kept of a server's ERROR */
+#define SOCKEYE__TFTP_TEXT_MAX     256 /* bytes kept of a server's ERROR */
 
 enum sockeye__tftp_way {
 	SOCKEYE__TFTP_GET,
@@ -49,12 +49,12 @@ struct sockeye__tftp_end {
 	int code;        /* of an ERROR, either way; -1 none */
 	bool peer_error; /* it was the server's, which said: */
 	size_t text_len;
-	uint8_t text[SOCKEYE__TFTP_TEXT_MAX]; /* a stranger's octets */
+	uint8_t text[SOCKEYE__TFTP_TEXT_MAX]; /* a stranger's bytes */
 	bool plain;                           /* it was asked again, without options */
 	bool reader_left;                     /* nobody reads standard output any more */
 	struct sockeye__tftp_options options; /* in force */
 	uint16_t blksize, window;
-	uint64_t octets; /* of the file */
+	uint64_t bytes; /* of the file */
 	uint64_t ns;
 	struct sockeye__tftp_counters count;
 };
@@ -62,7 +62,7 @@ struct sockeye__tftp_end {
 struct sockeye__tftp_status {
 	size_t ended, running; /* jobs */
 	size_t first;          /* of those that run */
-	uint64_t octets;       /* of all files so far */
+	uint64_t bytes;        /* of all files so far */
 	uint64_t size;         /* of all that have begun; 0 when one is unknown */
 	uint64_t now_ns;
 };
@@ -81,8 +81,8 @@ struct sockeye__tftp_note {
 	const struct sockeye_sockaddr *peer;
 	const struct sockeye__tftp_options *options;
 	int code; /* of an ERROR, -1 none, with its text */
-	struct sockeye__octets text;
-	uint64_t octets; /* of the file so far */
+	struct sockeye__bytes text;
+	uint64_t bytes; /* of the file so far */
 };
 
 /* Zero is the sensible default of all but stop_fd. */

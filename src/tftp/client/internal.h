@@ -2,7 +2,7 @@
  * internal.h: what the files of the client share.
  *
  * client.c       the loop over all that run
- * transfer.c   one of them: packets and octets
+ * transfer.c   one of them: packets and bytes
  * request.c   its request: which address, options, socket
  * notes.c  what is said of it meanwhile
  * outcome.c   what is said of it in the end
@@ -63,8 +63,8 @@ void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fd
 void sockeye__tftp_run_stop(struct sockeye__tftp_run *r, uint64_t now_ns);
 void sockeye__tftp_run_close(struct sockeye__tftp_run *r);
 
-/* Octets of the file that have passed, and that there will be (0: unknown). */
-uint64_t sockeye__tftp_run_octets(const struct sockeye__tftp_run *r);
+/* Bytes of the file that have passed, and that there will be (0: unknown). */
+uint64_t sockeye__tftp_run_bytes(const struct sockeye__tftp_run *r);
 uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r);
 
 /* --- request.c --- */

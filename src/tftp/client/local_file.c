@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define SAFE_PIECE 4096 /* octets made safe for a terminal at once */
+#define SAFE_PIECE 4096 /* bytes made safe for a terminal at once */
 
 static void file_init(struct sockeye__tftp_local *f)
 {

@@ -15,7 +15,7 @@
 #include "tftp/sink.h"
 #include "tftp/source.h"
 
-/* Waiting octets of a stream beyond which the network is read no more. */
+/* Waiting bytes of a stream beyond which the network is read no more. */
 #define SOCKEYE__TFTP_LOCAL_FULL (1U << 20)
 
 /* Its place must not change while it is open. */

@@ -17,7 +17,7 @@ void sockeye__tftp_run_note(const struct sockeye__tftp_run *r, enum sockeye__tft
 	    .peer = peer,
 	    .options = kind == SOCKEYE__TFTP_NOTE_ASK ? &r->asked : &r->x.options,
 	    .code = -1,
-	    .octets = sockeye__tftp_run_octets(r),
+	    .bytes = sockeye__tftp_run_bytes(r),
 	};
 
 	if (got != NULL && r->x.result == SOCKEYE__TFTP_PEER_ERROR) {

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define TEXT_SHOWN 80 /* octets of a server's ERROR */
+#define TEXT_SHOWN 80 /* bytes of a server's ERROR */
 
 static const char *op_of(const struct sockeye__tftp_run *r)
 {
@@ -28,7 +28,7 @@ static void sum_up(struct sockeye__tftp_run *r, uint64_t now_ns)
 	end->options = r->x.options;
 	end->blksize = r->x.blksize;
 	end->window = r->x.window;
-	end->octets = sockeye__tftp_run_octets(r);
+	end->bytes = sockeye__tftp_run_bytes(r);
 	end->ns = now_ns - r->begun_ns;
 	end->count = r->x.count;
 	r->told = true;
@@ -59,8 +59,8 @@ static void timed_out(struct sockeye__tftp_run *r, uint64_t now_ns)
 	}
 	sockeye_sockaddr_print(&r->stranger, name, sizeof name);
 	if (r->known)
-		snprintf(detail, sizeof detail, "silence after %" PRIu64 " octets",
-			 sockeye__tftp_run_octets(r));
+		snprintf(detail, sizeof detail, "silence after %" PRIu64 " bytes",
+			 sockeye__tftp_run_bytes(r));
 	else if (r->strangers > 0)
 		snprintf(detail, sizeof detail, "but %s answered; --any-source takes that", name);
 	else
@@ -132,8 +132,8 @@ static void wrong_size(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	char detail[sizeof r->end.fail.detail];
 
-	snprintf(detail, sizeof detail, "%" PRIu64 " octets came, %" PRIu64 " were promised",
-		 r->x.r.octets, sockeye__tftp_run_size(r));
+	snprintf(detail, sizeof detail, "%" PRIu64 " bytes came, %" PRIu64 " were promised",
+		 r->x.r.bytes, sockeye__tftp_run_size(r));
 	sockeye__tftp_run_fail(r, NULL, NULL, -EPROTO, detail, now_ns);
 }
 

@@ -17,12 +17,12 @@ static bool is_put(const struct sockeye__tftp_run *r)
 	return r->job->way == SOCKEYE__TFTP_PUT;
 }
 
-uint64_t sockeye__tftp_run_octets(const struct sockeye__tftp_run *r)
+uint64_t sockeye__tftp_run_bytes(const struct sockeye__tftp_run *r)
 {
 	uint64_t sent;
 
 	if (!is_put(r))
-		return r->sink.octets;
+		return r->sink.bytes;
 	if (!r->source_open)
 		return 0;
 	if (!r->source.has_size || r->source.netascii)
@@ -133,8 +133,8 @@ static void server_gone(struct sockeye__tftp_run *r, uint64_t now_ns)
 		r->over = true;
 		return;
 	}
-	snprintf(detail, sizeof detail, "the server left after %" PRIu64 " octets",
-		 sockeye__tftp_run_octets(r));
+	snprintf(detail, sizeof detail, "the server left after %" PRIu64 " bytes",
+		 sockeye__tftp_run_bytes(r));
 	sockeye__tftp_run_fail(r, NULL, NULL, -ECONNREFUSED, detail, now_ns);
 }
 
@@ -331,7 +331,7 @@ static void datagrams(struct sockeye__tftp_run *r, const struct sockeye_dgram *d
 
 /* Before their memory is used again. The ACK has left: while this is written,
  * the next window is on its way. */
-static void octets_write(struct sockeye__tftp_run *r, uint64_t now_ns)
+static void bytes_write(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	int err = r->over ? 0 : sockeye__tftp_sink_flush(&r->sink);
 
@@ -363,7 +363,7 @@ static void hear(struct sockeye__tftp_run *r)
 		datagrams(r, &d, (size_t)n, segment, now_ns);
 		if (!r->over && !r->blocked)
 			speak(r, now_ns);
-		octets_write(r, now_ns);
+		bytes_write(r, now_ns);
 		if (!r->over && !r->blocked)
 			sockeye__tftp_run_finish(r, now_ns);
 	}

@@ -96,8 +96,8 @@ struct sockeye__tftp_serving {
 	const char *text; /* how it ended, where the machine does not know; NULL */
 	int err;
 	bool netascii;
-	uint16_t request_len, name_at; /* in octets[]: the request, then the file's name */
-	uint8_t octets[];
+	uint16_t request_len, name_at; /* in bytes[]: the request, then the file's name */
+	uint8_t bytes[];
 };
 
 struct sockeye__tftp_worker {
@@ -136,7 +136,7 @@ struct sockeye__tftp_worker {
 
 /* --- request.c --- */
 void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
-			   const struct sockeye_dgram *from, const uint8_t *octets, size_t len);
+			   const struct sockeye_dgram *from, const uint8_t *bytes, size_t len);
 
 /* --- transfer.c --- */
 
@@ -144,7 +144,7 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 void sockeye__tftp_serving_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
 				 const struct sockeye__tftp_config *config);
 void sockeye__tftp_serving_datagram(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
-				    const uint8_t *octets, size_t len, size_t segment);
+				    const uint8_t *bytes, size_t len, size_t segment);
 /* Its own socket is readable, or has an error. */
 void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
 void sockeye__tftp_serving_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);

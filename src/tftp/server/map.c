@@ -6,9 +6,9 @@
 
 #include "tftp/server/map_internal.h"
 
-/* PCRE2 counts the steps of a match anew at each octet where one may begin, so
+/* PCRE2 counts the steps of a match anew at each byte where one may begin, so
  * MATCH_TOTAL is shared among these: some 50 ms, for at most COSTLY_MAX matches
- * of a request. All others end within MATCH_CHEAP for each octet. */
+ * of a request. All others end within MATCH_CHEAP for each byte. */
 #define MATCH_CHEAP 1000
 #define MATCH_TOTAL 4000000
 #define COSTLY_MAX  4
@@ -340,7 +340,7 @@ int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
 	return apply(map, client, upload, NULL, out);
 }
 
-static int clean(struct sockeye__octets name, const struct sockeye__tftp_name_rules *rules,
+static int clean(struct sockeye__bytes name, const struct sockeye__tftp_name_rules *rules,
 		 struct sockeye__tftp_mapped *out)
 {
 	char cleaned[sizeof out->name];
@@ -365,7 +365,7 @@ static bool has_up(const char *name)
 int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 			      const struct sockeye__tftp_name_rules *rules,
 			      const struct sockeye_sockaddr *client, bool upload,
-			      struct sockeye__octets name,
+			      struct sockeye__bytes name,
 			      const struct sockeye__tftp_map_watch *watch,
 			      struct sockeye__tftp_mapped *out)
 {
@@ -381,6 +381,6 @@ int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 		return err;
 	if (has_up(out->name))
 		return fail(out, 0, -EACCES);
-	name = (struct sockeye__octets){(const uint8_t *)out->name, strlen(out->name)};
+	name = (struct sockeye__bytes){(const uint8_t *)out->name, strlen(out->name)};
 	return clean(name, &as_meant, out);
 }

@@ -14,7 +14,7 @@
 
 #define SHOWN 20
 
-/* The last octets of what was read, made fit to be shown. */
+/* The last bytes of what was read, made fit to be shown. */
 struct shown {
 	char text[4 * SHOWN + 1];
 };
@@ -76,7 +76,7 @@ static int flags_parse(const struct sockeye__rules_lines *lines, struct sockeye_
 }
 
 /* Whether a pattern may begin with a look ahead: up to PCRE2 10.44, what it then
- * knows of the first octet and of the last makes it miss matches
+ * knows of the first byte and of the last makes it miss matches
  * (github.com/PCRE2Project/pcre2/pull/444), and a rule to deny is passed by. */
 static bool may_look_ahead(struct sockeye__rules_word word)
 {
@@ -88,7 +88,7 @@ static bool may_look_ahead(struct sockeye__rules_word word)
 static int pattern_compile(const struct sockeye__rules_lines *lines,
 			   struct sockeye__rules_word word, struct sockeye__map_rule *rule)
 {
-	/* Names are octets; a dot is any of them, and a $ not before a LF: who
+	/* Names are bytes; a dot is any of them, and a $ not before a LF: who
 	 * writes a rule to keep something out does not think of either. NEVER_UTF
 	 * is against (*UTF) in a pattern. */
 	uint32_t options = PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;

@@ -1,4 +1,4 @@
-/* open_files.c: the files that are being sent, and their octets (open_files.h). */
+/* open_files.c: the files that are being sent, and their bytes (open_files.h). */
 #include "tftp/server/open_files.h"
 
 #include <assert.h>
@@ -61,7 +61,7 @@ void sockeye__tftp_files_fini(struct sockeye__tftp_files *files)
 {
 	assert(files->count == 0);
 	for (size_t i = 0; i < SOCKEYE__TFTP_CHUNKS; i++)
-		free(files->chunks[i].octets);
+		free(files->chunks[i].bytes);
 	*files = (struct sockeye__tftp_files){0};
 }
 
@@ -128,7 +128,7 @@ uint64_t sockeye__tftp_file_size(const struct sockeye__tftp_file *file)
 
 /* --- reading --- */
 
-/* Reads `len` octets, less only at the end of the file: file systems over a
+/* Reads `len` bytes, less only at the end of the file: file systems over a
  * network give less for other reasons. */
 static ssize_t read_whole(struct sockeye__tftp_files *files, int fd, uint64_t offset, void *buf,
 			  size_t len)
@@ -188,11 +188,11 @@ static int chunk_fill(struct sockeye__tftp_files *files, struct sockeye__tftp_ch
 	size_t len = left < SOCKEYE__TFTP_CHUNK ? (size_t)left : SOCKEYE__TFTP_CHUNK;
 
 	c->file = NULL;
-	if (c->octets == NULL)
-		c->octets = malloc(SOCKEYE__TFTP_CHUNK);
-	if (c->octets == NULL)
+	if (c->bytes == NULL)
+		c->bytes = malloc(SOCKEYE__TFTP_CHUNK);
+	if (c->bytes == NULL)
 		return -ENOMEM;
-	if (read_whole(files, file->fd, start, c->octets, len) < (ssize_t)len)
+	if (read_whole(files, file->fd, start, c->bytes, len) < (ssize_t)len)
 		return -ENODATA;
 	c->file = file;
 	c->number = number;
@@ -201,7 +201,7 @@ static int chunk_fill(struct sockeye__tftp_files *files, struct sockeye__tftp_ch
 	return 0;
 }
 
-/* Octets of one chunk, all of them within the file's size. */
+/* Bytes of one chunk, all of them within the file's size. */
 static ssize_t chunk_read(struct sockeye__tftp_files *files, const struct sockeye__tftp_file *file,
 			  uint64_t offset, void *buf, size_t len)
 {
@@ -215,7 +215,7 @@ static ssize_t chunk_read(struct sockeye__tftp_files *files, const struct sockey
 	if (c == NULL || (!hit && chunk_fill(files, c, file, number) < 0))
 		return read_whole(files, file->fd, offset, buf, len);
 	assert(len <= c->len - from);
-	memcpy(buf, c->octets + from, len);
+	memcpy(buf, c->bytes + from, len);
 	c->used = files->reads;
 	if (from + len > c->read_to)
 		c->read_to = from + (uint32_t)len;
@@ -237,7 +237,7 @@ static ssize_t small_read(struct sockeye__tftp_files *files, const struct sockey
 	return more < 0 ? more : n + more;
 }
 
-/* Octets from `offset` on into what iov[] has behind its first `skip`. */
+/* Bytes from `offset` on into what iov[] has behind its first `skip`. */
 static ssize_t each_read(struct sockeye__tftp_files *files, const struct sockeye__tftp_file *file,
 			 uint64_t offset, const struct iovec *iov, int count, size_t skip,
 			 bool small)

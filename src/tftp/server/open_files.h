@@ -1,6 +1,6 @@
 /*
  * open_files.h: the files that are being sent, each open once however many
- * transfers send it, and their octets.
+ * transfers send it, and their bytes.
  *
  * A lockstep transfer reads little at a time; that is served from chunks which
  * were read at once. There is a fixed number of them, filled when first needed.
@@ -16,7 +16,7 @@
 
 #define SOCKEYE__TFTP_CHUNK   (32 * 1024)
 #define SOCKEYE__TFTP_CHUNKS  64
-#define SOCKEYE__TFTP_SMALL   4096 /* octets; a larger read is its own system call */
+#define SOCKEYE__TFTP_SMALL   4096 /* bytes; a larger read is its own system call */
 #define SOCKEYE__TFTP_BUCKETS 256
 
 struct sockeye__tftp_file;
@@ -28,7 +28,7 @@ struct sockeye__tftp_chunk {
 	uint64_t used; /* when last, in reads */
 	uint32_t len;
 	uint32_t read_to; /* how far somebody has got */
-	uint8_t *octets;  /* NULL until first used */
+	uint8_t *bytes;   /* NULL until first used */
 };
 
 struct sockeye__tftp_files {
@@ -60,10 +60,10 @@ struct sockeye__tftp_file *sockeye__tftp_files_share(struct sockeye__tftp_file *
 void sockeye__tftp_files_release(struct sockeye__tftp_files *files,
 				 struct sockeye__tftp_file *file);
 
-/* Octets it had when it was opened. More are never read, though it grows. */
+/* Bytes it had when it was opened. More are never read, though it grows. */
 uint64_t sockeye__tftp_file_size(const struct sockeye__tftp_file *file);
 
-/* Reads into iov[] from `offset` on. How many octets: all there is room for,
+/* Reads into iov[] from `offset` on. How many bytes: all there is room for,
  * less at the end, and when the file has been cut meanwhile; or -errno. `count`
  * is at most IOV_MAX. */
 ssize_t sockeye__tftp_file_readv(struct sockeye__tftp_files *files,

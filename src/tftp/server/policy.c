@@ -29,7 +29,7 @@ enum {
 struct rule {
 	unsigned line;
 	unsigned has;    /* of the above */
-	uint8_t net[16]; /* whom it is for: net_len of 4 or 16 octets, 0 for all */
+	uint8_t net[16]; /* whom it is for: net_len of 4 or 16 bytes, 0 for all */
 	uint8_t net_len, net_bits;
 	const char *glob; /* NAME; in the text */
 	struct sockeye__tftp_terms terms;
@@ -427,14 +427,14 @@ unsigned sockeye__tftp_policy_terms(const struct sockeye__tftp_rules *rules,
 				    const struct sockeye__tftp_terms *defaults,
 				    struct sockeye__tftp_terms *out)
 {
-	uint8_t octets[16];
-	size_t len = sockeye__rules_client(client, octets);
+	uint8_t bytes[16];
+	size_t len = sockeye__rules_client(client, bytes);
 
 	*out = *defaults;
 	for (size_t i = 0; rules != NULL && i < rules->count; i++) {
 		const struct rule *rule = &rules->rules[i];
 
-		if (!is_for(rule, octets, len) ||
+		if (!is_for(rule, bytes, len) ||
 		    (rule->glob != NULL && fnmatch(rule->glob, name, 0) != 0))
 			continue;
 		terms_set(rule, out);

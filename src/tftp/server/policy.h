@@ -40,7 +40,7 @@ unsigned sockeye__tftp_policy_terms(const struct sockeye__tftp_rules *rules,
 				    const struct sockeye__tftp_terms *defaults,
 				    struct sockeye__tftp_terms *out);
 
-/* Octets of a block, or "mtu" (then *out_blksize is 0): 0 or a negative code. For
+/* Bytes of a block, or "mtu" (then *out_blksize is 0): 0 or a negative code. For
  * --blksize and --blksize-max too. */
 int sockeye__tftp_blksize_parse(const char *text, size_t len, uint16_t *out_blksize, bool *out_mtu);
 

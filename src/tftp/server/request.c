@@ -13,19 +13,19 @@
 
 #include "net/net.h"
 
-#define REQUEST_MAX   4096              /* octets; RFC 2347 has 512, and they are kept */
+#define REQUEST_MAX   4096              /* bytes; RFC 2347 has 512, and they are kept */
 #define CATCH_UP      4                 /* packets of a peer's transfer before its request */
 #define PATIENCE_NS   SOCKEYE_NS_PER_S  /* so long a repeated request is a late one */
 #define HUSH_NS       (PATIENCE_NS / 2) /* and so long the transfer before repeats nothing */
-#define TEXT_WINDOW   (256u << 10)      /* octets of a window that is converted */
-#define TEXT_MEMORY   (64u << 20) /* octets of a worker for them; then windows are one block */
-#define UPLOAD_MEMORY (64u << 20) /* octets of a worker for blocks ahead of a gap */
+#define TEXT_WINDOW   (256u << 10)      /* bytes of a window that is converted */
+#define TEXT_MEMORY   (64u << 20)       /* bytes of a worker for them; then windows are one block */
+#define UPLOAD_MEMORY (64u << 20)       /* bytes of a worker for blocks ahead of a gap */
 
 struct request {
 	struct sockeye__tftp_worker *w;
 	struct sockeye__tftp_site *site;
 	const struct sockeye_dgram *from;
-	const uint8_t *octets;
+	const uint8_t *bytes;
 	size_t len;
 	struct sockeye__tftp_packet packet;
 	bool upload;
@@ -220,8 +220,8 @@ static struct sockeye__tftp_serving *serving_new(const struct request *r)
 	s->site = r->site;
 	s->netascii = r->packet.mode == SOCKEYE__TFTP_NETASCII;
 	s->request_len = s->name_at = (uint16_t)r->len;
-	memcpy(s->octets, r->octets, r->len);
-	memcpy(s->octets + r->len, r->name, name_len);
+	memcpy(s->bytes, r->bytes, r->len);
+	memcpy(s->bytes + r->len, r->name, name_len);
 	return s;
 }
 
@@ -374,10 +374,10 @@ static bool repeats(struct request *r)
 
 	if (s == NULL)
 		return false;
-	same = s->request_len == r->len && memcmp(s->octets, r->octets, r->len) == 0;
+	same = s->request_len == r->len && memcmp(s->bytes, r->bytes, r->len) == 0;
 	if (same && (!s->x.confirmed || r->w->now_ns - s->x.progress_ns < PATIENCE_NS) &&
 	    s->x.result == SOCKEYE__TFTP_RUNNING) {
-		sockeye__tftp_serving_datagram(r->w, s, r->octets, r->len, r->len);
+		sockeye__tftp_serving_datagram(r->w, s, r->bytes, r->len, r->len);
 		return true;
 	}
 	if (s->x.result == SOCKEYE__TFTP_DONE) /* its last ACK is only repeated */
@@ -403,10 +403,10 @@ static void catch_up(const struct request *r)
 }
 
 void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
-			   const struct sockeye_dgram *from, const uint8_t *octets, size_t len)
+			   const struct sockeye_dgram *from, const uint8_t *bytes, size_t len)
 {
-	struct request r = {.w = w, .site = site, .from = from, .octets = octets, .len = len};
-	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(octets) : 0;
+	struct request r = {.w = w, .site = site, .from = from, .bytes = bytes, .len = len};
+	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(bytes) : 0;
 	int err;
 
 	sockeye__count(&w->w->counters->datagrams_in, 1);
@@ -417,7 +417,7 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 	if (from->group && !w->server->config.broadcast)
 		return;
 	catch_up(&r);
-	err = sockeye__tftp_decode(r.octets, len, &r.packet);
+	err = sockeye__tftp_decode(r.bytes, len, &r.packet);
 	r.upload = opcode == SOCKEYE__TFTP_WRQ;
 	if ((err == 0 && repeats(&r)) || w->stopping || !sockeye__tftp_rate_take(w, &from->peer))
 		return;

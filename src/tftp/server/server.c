@@ -272,18 +272,18 @@ static void site_errors(struct sockeye__tftp_worker *w, const struct sockeye__tf
 static void site_packet(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site, int i)
 {
 	const struct sockeye_dgram *from = &w->inbox.from[i];
-	const uint8_t *octets = w->inbox.octets[i];
+	const uint8_t *bytes = w->inbox.bytes[i];
 	size_t len = w->inbox.len[i];
-	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(octets) : 0;
+	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(bytes) : 0;
 	bool request = opcode == SOCKEYE__TFTP_RRQ || opcode == SOCKEYE__TFTP_WRQ;
 	struct sockeye__tftp_serving *s = NULL;
 
 	if (!request && w->server->config.single_port)
 		s = sockeye__tftp_peers_find(w, &from->peer);
 	if (s != NULL)
-		sockeye__tftp_serving_datagram(w, s, octets, len, len);
+		sockeye__tftp_serving_datagram(w, s, bytes, len, len);
 	else
-		sockeye__tftp_request(w, site, from, octets, len);
+		sockeye__tftp_request(w, site, from, bytes, len);
 }
 
 /* The root was removed and is there again, but not for this worker, whose sandbox

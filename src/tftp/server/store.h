@@ -20,7 +20,7 @@ struct sockeye__tftp_store_config {
 	bool upload;         /* files that do not exist may be made, */
 	bool overwrite;      /* those that do may be replaced, */
 	bool create;         /* and missing folders on the way be made, too */
-	uint64_t upload_max; /* octets; 0: no limit of ours */
+	uint64_t upload_max; /* bytes; 0: no limit of ours */
 	mode_t umask;
 	bool umask_given; /* else the process's own counts */
 };
@@ -73,7 +73,7 @@ int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, con
 			    struct sockeye__newfile *out);
 
 /* Puts the folder before the name that is called like the client's address, where
- * the root has one and `cap` octets hold both. */
+ * the root has one and `cap` bytes hold both. */
 void sockeye__tftp_store_own(struct sockeye__tftp_store *s, const struct sockeye_sockaddr *client,
 			     char *name, size_t cap);
 

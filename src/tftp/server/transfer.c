@@ -36,13 +36,13 @@ static bool is_done(const struct sockeye__tftp_serving *s)
 	       (s->x.result == SOCKEYE__TFTP_DONE || s->x.result == SOCKEYE__TFTP_LAST_ACK_MISSING);
 }
 
-/* Octets of the file the peer has, or we have. */
+/* Bytes of the file the peer has, or we have. */
 static uint64_t moved(const struct sockeye__tftp_serving *s)
 {
 	uint64_t sent = sockeye__tftp_acknowledged(&s->x);
 
 	if (uploads(s))
-		return s->upload->sink.octets;
+		return s->upload->sink.bytes;
 	if (is_done(s) && s->source.has_size)
 		return s->source.size;
 	return sent < s->x.s.available ? sent : s->x.s.available;
@@ -73,8 +73,8 @@ static void report(const struct sockeye__tftp_worker *w, const struct sockeye__t
 	    .peer = &s->wire.to.peer,
 	    .upload = uploads(s),
 	    .netascii = s->netascii,
-	    .name = (const char *)s->octets + s->name_at,
-	    .octets = moved(s),
+	    .name = (const char *)s->bytes + s->name_at,
+	    .bytes = moved(s),
 	    .elapsed_ns = w->now_ns - s->begun_ns,
 	    .options = s->x.options,
 	    .count = s->x.count,
@@ -95,7 +95,7 @@ static void report(const struct sockeye__tftp_worker *w, const struct sockeye__t
 	count(w, s, probe);
 	if (c->on_transfer == NULL)
 		return;
-	(void)sockeye__tftp_decode(s->octets, s->request_len, &request);
+	(void)sockeye__tftp_decode(s->bytes, s->request_len, &request);
 	r.asked = request.name;
 	if (error)
 		r.peer_text = got->text;
@@ -265,12 +265,12 @@ static void commit(struct sockeye__tftp_serving *s)
 }
 
 static void take(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
-		 const uint8_t *octets, size_t len, struct sockeye__tftp_got *got)
+		 const uint8_t *bytes, size_t len, struct sockeye__tftp_got *got)
 {
 	int err;
 
 	sockeye__count(&w->w->counters->datagrams_in, 1);
-	sockeye__tftp_datagram(&s->x, w->now_ns, octets, len, got);
+	sockeye__tftp_datagram(&s->x, w->now_ns, bytes, len, got);
 	if (!uploads(s) || s->upload->committed || s->text != NULL)
 		return;
 	err = sockeye__tftp_sink_put(&s->upload->sink, got);
@@ -281,7 +281,7 @@ static void take(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s
 }
 
 void sockeye__tftp_serving_datagram(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
-				    const uint8_t *octets, size_t len, size_t segment)
+				    const uint8_t *bytes, size_t len, size_t segment)
 {
 	struct sockeye__tftp_got got = {0};
 	size_t at = 0;
@@ -289,7 +289,7 @@ void sockeye__tftp_serving_datagram(struct sockeye__tftp_worker *w, struct socke
 	do {
 		size_t piece = len - at < segment ? len - at : segment;
 
-		take(w, s, octets + at, piece, &got);
+		take(w, s, bytes + at, piece, &got);
 		at += piece;
 	} while (at < len && !s->x.over);
 	if (uploads(s) && s->text == NULL) {
