@@ -160,7 +160,7 @@ static int map_test(const struct serve *s, const struct sockeye_sockaddr *client
 	const struct serve_tftp *t = &s->tftp;
 	const struct sockeye__tftp_name_rules names = serve_tftp_names(t);
 	const struct sockeye__tftp_map_watch watch = {show_step, (void *)(uintptr_t)s};
-	const struct sockeye__bytes asked = {(const uint8_t *)t->map_test, strlen(t->map_test)};
+	const struct sockeye__span asked = {(const uint8_t *)t->map_test, strlen(t->map_test)};
 	struct sockeye__tftp_map *map;
 	struct sockeye_fail fail;
 

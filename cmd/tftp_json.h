@@ -14,8 +14,8 @@
 
 struct tftp_facts {
 	bool netascii;
-	int code;                        /* of the ERROR that ended it, either way; -1 none */
-	struct sockeye__bytes peer_text; /* what the peer's said */
+	int code;                       /* of the ERROR that ended it, either way; -1 none */
+	struct sockeye__span peer_text; /* what the peer's said */
 
 	/* How it went, also when it failed. */
 	const struct sockeye__tftp_counters *count;  /* NULL: nothing has begun */

@@ -63,7 +63,7 @@ static void count(void *arg, const struct sockeye__tftp_map_step *step)
 	steps->count++;
 }
 
-static void ask(const struct sockeye__tftp_map *map, unsigned flags, struct sockeye__bytes name)
+static void ask(const struct sockeye__tftp_map *map, unsigned flags, struct sockeye__span name)
 {
 	const struct sockeye__tftp_name_rules rules = {flags & 4, flags & 8, flags & 16};
 	struct sockeye_sockaddr client = {.len = sizeof client.u.in};
@@ -111,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (sockeye__tftp_map_parse(text, len, &map, &error) < 0)
 		check_refused(&error, text, len);
 	free(text); /* the map has its own */
-	ask(map, data[0], (struct sockeye__bytes){data + 1, (size_t)(lf - data - 1)});
+	ask(map, data[0], (struct sockeye__span){data + 1, (size_t)(lf - data - 1)});
 	sockeye__tftp_map_free(map);
 	return 0;
 }

@@ -46,19 +46,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	};
 	if (policy.blksize_max != 0 && policy.blksize_max < SOCKEYE__TFTP_BLKSIZE_MIN)
 		policy.blksize_max = SOCKEYE__TFTP_BLKSIZE_MIN;
-	asked = sockeye__tftp_options_parse((struct sockeye__bytes){data + 7, size - 7});
+	asked = sockeye__tftp_options_parse((struct sockeye__span){data + 7, size - 7});
 	granted = sockeye__tftp_options_negotiate(&asked, &policy, data[6] & 1,
 						  data[6] & 2 ? &file : NULL);
 	require((granted.has & ~asked.has) == 0, "granted what was not asked");
 	require((granted.has & policy.refused) == 0, "granted what is refused");
 	len = sockeye__tftp_options_encode(buf, sizeof buf - 2, &granted);
 	require(len >= 0, "the OACK does not fit");
-	require(
-	    sockeye__tftp_oack_check(&asked, (struct sockeye__bytes){buf, (size_t)len}, &seen) == 0,
-	    "the client refuses it");
+	require(sockeye__tftp_oack_check(&asked, (struct sockeye__span){buf, (size_t)len}, &seen) ==
+		    0,
+		"the client refuses it");
 	same(&granted, &seen);
 	/* And a client takes any pairs for an OACK without harm. */
-	if (sockeye__tftp_oack_check(&asked, (struct sockeye__bytes){data + 7, size - 7}, &seen) ==
+	if (sockeye__tftp_oack_check(&asked, (struct sockeye__span){data + 7, size - 7}, &seen) ==
 	    0) {
 		require(sockeye__tftp_blksize(&seen) >= SOCKEYE__TFTP_BLKSIZE_MIN,
 			"too small blocks");

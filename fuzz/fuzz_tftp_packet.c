@@ -20,7 +20,7 @@ static void require(bool holds, const char *what)
 	abort();
 }
 
-static void inside(struct sockeye__bytes part, const uint8_t *data, size_t size)
+static void inside(struct sockeye__span part, const uint8_t *data, size_t size)
 {
 	if (part.len > 0)
 		require(part.at >= data && part.at + part.len <= data + size, "outside the packet");

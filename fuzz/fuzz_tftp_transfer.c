@@ -93,7 +93,7 @@ static void start(struct end *e, const uint8_t *data)
 	c.check_size = data[0] & 32;
 	c.size_max = data[0] & 64 ? 500 : 0;
 	c.numbers = 256;
-	c.request = (struct sockeye__bytes){request, sizeof request};
+	c.request = (struct sockeye__span){request, sizeof request};
 	c.memory_len = data[0] & 4 ? sockeye__tftp_memory(blksize, window) : data[2];
 	e->memory = malloc(c.memory_len + 1); /* just so much, for ASan */
 	c.memory = e->memory;

@@ -206,7 +206,7 @@ uint64_t sockeye__relay_due(const struct sockeye__relay_rules *rules,
 
 /* --- words --- */
 
-static int text_of_bytes(char *buf, size_t cap, const char *what, const struct sockeye__bytes *o)
+static int text_of_bytes(char *buf, size_t cap, const char *what, const struct sockeye__span *o)
 {
 	char shown[4 * NAME_SHOWN + 1];
 	bool cut = o->len > NAME_SHOWN;

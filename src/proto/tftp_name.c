@@ -33,7 +33,7 @@ static ssize_t component_end(const char *out, size_t len)
 	return slash ? slash - out : 0;
 }
 
-ssize_t sockeye__tftp_name_clean(struct sockeye__bytes name,
+ssize_t sockeye__tftp_name_clean(struct sockeye__span name,
 				 const struct sockeye__tftp_name_rules *rules, char *out,
 				 size_t cap)
 {

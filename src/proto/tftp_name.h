@@ -23,7 +23,7 @@ struct sockeye__tftp_name_rules {
  * Returns the length without the NUL, -EINVAL for a name with nothing in it or
  * with a NUL, -EACCES for one that leads above its beginning, -ENAMETOOLONG. out[]
  * is undefined on failure and may not overlap the name. */
-ssize_t sockeye__tftp_name_clean(struct sockeye__bytes name,
+ssize_t sockeye__tftp_name_clean(struct sockeye__span name,
 				 const struct sockeye__tftp_name_rules *rules, char *out,
 				 size_t cap);
 

@@ -68,7 +68,7 @@ uint64_t sockeye__tftp_timeout_ns(const struct sockeye__tftp_options *o)
 }
 
 /* SOCKEYE__TFTP_OPTIONS when there is none of that name. */
-static enum sockeye__tftp_option option_find(struct sockeye__bytes name)
+static enum sockeye__tftp_option option_find(struct sockeye__span name)
 {
 	int i;
 
@@ -82,7 +82,7 @@ static enum sockeye__tftp_option option_find(struct sockeye__bytes name)
 int sockeye__tftp_option_named(const char *name, size_t len)
 {
 	enum sockeye__tftp_option i =
-	    option_find((struct sockeye__bytes){(const uint8_t *)name, len});
+	    option_find((struct sockeye__span){(const uint8_t *)name, len});
 
 	return i == SOCKEYE__TFTP_OPTIONS ? -EINVAL : (int)i;
 }
@@ -93,7 +93,7 @@ const char *sockeye__tftp_option_name(enum sockeye__tftp_option option)
 }
 
 /* Digits and nothing else; what is too large for 64 bits is UINT64_MAX. */
-static bool value_parse(struct sockeye__bytes text, uint64_t *out)
+static bool value_parse(struct sockeye__span text, uint64_t *out)
 {
 	uint64_t v = 0;
 
@@ -108,7 +108,7 @@ static bool value_parse(struct sockeye__bytes text, uint64_t *out)
 	return text.len > 0;
 }
 
-struct sockeye__tftp_options sockeye__tftp_options_parse(struct sockeye__bytes pairs)
+struct sockeye__tftp_options sockeye__tftp_options_parse(struct sockeye__span pairs)
 {
 	struct sockeye__tftp_options o = {0};
 	struct sockeye__tftp_pair pair;
@@ -205,7 +205,7 @@ static bool answer_fits(enum sockeye__tftp_option i, uint64_t asked, uint64_t v)
 	return options[i].answer == ANY || v == asked || (options[i].answer == LOWER && v < asked);
 }
 
-int sockeye__tftp_oack_check(const struct sockeye__tftp_options *asked, struct sockeye__bytes pairs,
+int sockeye__tftp_oack_check(const struct sockeye__tftp_options *asked, struct sockeye__span pairs,
 			     struct sockeye__tftp_options *out)
 {
 	struct sockeye__tftp_options o = {0};

@@ -72,7 +72,7 @@ uint64_t sockeye__tftp_timeout_ns(const struct sockeye__tftp_options *o); /* 0: 
 
 /* The options of a request that have a value with a meaning; the first of each
  * name counts. Names in any letter case. */
-struct sockeye__tftp_options sockeye__tftp_options_parse(struct sockeye__bytes pairs);
+struct sockeye__tftp_options sockeye__tftp_options_parse(struct sockeye__span pairs);
 
 /* What a server grants. `size`: what there is to read, NULL where the length on
  * the wire is not known; for an upload what was asked is echoed. */
@@ -87,7 +87,7 @@ ssize_t sockeye__tftp_options_encode(uint8_t *buf, size_t cap,
 
 /* 0, or -EPROTO when the server grants what was not asked, or more than that,
  * or what is no value: the transfer then ends with ERROR 8 (RFC 2347). */
-int sockeye__tftp_oack_check(const struct sockeye__tftp_options *asked, struct sockeye__bytes pairs,
+int sockeye__tftp_oack_check(const struct sockeye__tftp_options *asked, struct sockeye__span pairs,
 			     struct sockeye__tftp_options *out);
 
 #endif

@@ -16,21 +16,21 @@ static const char *const modes[] = {
 #define MODES (sizeof modes / sizeof *modes)
 
 /* Takes what is before the next NUL, and the NUL, off `rest`. */
-static bool string_take(struct sockeye__bytes *rest, struct sockeye__bytes *out)
+static bool string_take(struct sockeye__span *rest, struct sockeye__span *out)
 {
 	const uint8_t *end = rest->len > 0 ? memchr(rest->at, '\0', rest->len) : NULL;
 
 	if (end == NULL)
 		return false;
-	*out = (struct sockeye__bytes){rest->at, (size_t)(end - rest->at)};
+	*out = (struct sockeye__span){rest->at, (size_t)(end - rest->at)};
 	rest->at += out->len + 1;
 	rest->len -= out->len + 1;
 	return true;
 }
 
-bool sockeye__tftp_pair_next(struct sockeye__bytes *rest, struct sockeye__tftp_pair *out)
+bool sockeye__tftp_pair_next(struct sockeye__span *rest, struct sockeye__tftp_pair *out)
 {
-	struct sockeye__bytes left = *rest;
+	struct sockeye__span left = *rest;
 	struct sockeye__tftp_pair pair;
 
 	if (!string_take(&left, &pair.name) || pair.name.len == 0 ||
@@ -43,7 +43,7 @@ bool sockeye__tftp_pair_next(struct sockeye__bytes *rest, struct sockeye__tftp_p
 
 /* Letter case is of no matter (RFC 1350 1). "mail" is unknown (RFC 1123
  * 4.2.2.1). */
-static int mode_find(struct sockeye__bytes name, enum sockeye__tftp_mode *out)
+static int mode_find(struct sockeye__span name, enum sockeye__tftp_mode *out)
 {
 	for (size_t i = 0; i < MODES; i++)
 		if (strlen(modes[i]) == name.len &&
@@ -54,10 +54,10 @@ static int mode_find(struct sockeye__bytes name, enum sockeye__tftp_mode *out)
 	return -EPROTONOSUPPORT;
 }
 
-static int request_decode(struct sockeye__bytes rest, struct sockeye__tftp_packet *out)
+static int request_decode(struct sockeye__span rest, struct sockeye__tftp_packet *out)
 {
 	struct sockeye__tftp_packet p = {.opcode = out->opcode};
-	struct sockeye__bytes mode;
+	struct sockeye__span mode;
 	int err;
 
 	if (!string_take(&rest, &p.name) || p.name.len == 0 || !string_take(&rest, &mode))
@@ -68,7 +68,7 @@ static int request_decode(struct sockeye__bytes rest, struct sockeye__tftp_packe
 	return err;
 }
 
-static void text_decode(struct sockeye__bytes rest, struct sockeye__bytes *out)
+static void text_decode(struct sockeye__span rest, struct sockeye__span *out)
 {
 	if (!string_take(&rest, out))
 		*out = rest;
@@ -76,7 +76,7 @@ static void text_decode(struct sockeye__bytes rest, struct sockeye__bytes *out)
 
 int sockeye__tftp_decode(const void *packet, size_t len, struct sockeye__tftp_packet *out)
 {
-	struct sockeye__bytes rest = {packet, len};
+	struct sockeye__span rest = {packet, len};
 	struct sockeye__tftp_packet p = {0};
 	int err = 0;
 
@@ -133,7 +133,7 @@ size_t sockeye__tftp_error_encode(uint8_t *buf, size_t cap, uint16_t code, const
 }
 
 ssize_t sockeye__tftp_request_encode(uint8_t *buf, size_t cap, enum sockeye__tftp_opcode opcode,
-				     struct sockeye__bytes name, enum sockeye__tftp_mode mode)
+				     struct sockeye__span name, enum sockeye__tftp_mode mode)
 {
 	size_t mode_len = strlen(modes[mode]) + 1, len = 2 + name.len + 1 + mode_len;
 

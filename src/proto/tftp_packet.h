@@ -41,23 +41,23 @@ enum sockeye__tftp_mode {
 };
 
 /* A part of a packet. */
-struct sockeye__bytes {
+struct sockeye__span {
 	const uint8_t *at;
 	size_t len;
 };
 
 struct sockeye__tftp_packet {
 	enum sockeye__tftp_opcode opcode;
-	uint16_t number;               /* DATA, ACK: block; ERROR: code */
-	struct sockeye__bytes payload; /* DATA */
-	struct sockeye__bytes text;    /* ERROR: without its NUL; a stranger's bytes */
-	struct sockeye__bytes name;    /* RRQ, WRQ: not empty, no NUL; a stranger's bytes */
-	enum sockeye__tftp_mode mode;  /* RRQ, WRQ */
-	struct sockeye__bytes options; /* RRQ, WRQ, OACK: for sockeye__tftp_pair_next */
+	uint16_t number;              /* DATA, ACK: block; ERROR: code */
+	struct sockeye__span payload; /* DATA */
+	struct sockeye__span text;    /* ERROR: without its NUL; a stranger's bytes */
+	struct sockeye__span name;    /* RRQ, WRQ: not empty, no NUL; a stranger's bytes */
+	enum sockeye__tftp_mode mode; /* RRQ, WRQ */
+	struct sockeye__span options; /* RRQ, WRQ, OACK: for sockeye__tftp_pair_next */
 };
 
 struct sockeye__tftp_pair {
-	struct sockeye__bytes name, value;
+	struct sockeye__span name, value;
 };
 
 /* 0, or what is wrong: -EBADMSG (too short, not terminated, no name),
@@ -69,7 +69,7 @@ int sockeye__tftp_decode(const void *packet, size_t len, struct sockeye__tftp_pa
 /* Takes the first option off `rest`. False when there is none: garbage behind
  * the last pair, and a name without a value, are the end (Apple's Open
  * Firmware and Tivoli's PXE send such). */
-bool sockeye__tftp_pair_next(struct sockeye__bytes *rest, struct sockeye__tftp_pair *out);
+bool sockeye__tftp_pair_next(struct sockeye__span *rest, struct sockeye__tftp_pair *out);
 
 /* The header of a DATA, and the whole of an ACK. */
 void sockeye__tftp_data_encode(uint8_t out[SOCKEYE__TFTP_HEADER], uint16_t block);
@@ -81,7 +81,7 @@ size_t sockeye__tftp_error_encode(uint8_t *buf, size_t cap, uint16_t code, const
 /* Name without NUL, mode; the options are appended to it by
  * sockeye__tftp_options_encode. */
 ssize_t sockeye__tftp_request_encode(uint8_t *buf, size_t cap, enum sockeye__tftp_opcode opcode,
-				     struct sockeye__bytes name, enum sockeye__tftp_mode mode);
+				     struct sockeye__span name, enum sockeye__tftp_mode mode);
 
 static inline uint16_t sockeye__tftp_get16(const uint8_t *p)
 {

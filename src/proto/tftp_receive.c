@@ -166,13 +166,13 @@ void sockeye__tftp_receiver_repeat(struct sockeye__tftp *x, uint64_t now_ns)
 static void hand_over(struct sockeye__tftp *x, const uint8_t *at, size_t len,
 		      struct sockeye__tftp_got *out)
 {
-	struct sockeye__bytes *run = out->count > 0 ? &out->data[out->count - 1] : NULL;
+	struct sockeye__span *run = out->count > 0 ? &out->data[out->count - 1] : NULL;
 
 	if (run != NULL && run->at + run->len == at) {
 		run->len += len;
 	} else {
 		assert(out->count < sizeof out->data / sizeof *out->data);
-		out->data[out->count++] = (struct sockeye__bytes){at, len};
+		out->data[out->count++] = (struct sockeye__span){at, len};
 	}
 	x->r.bytes += len;
 	x->r.next++;

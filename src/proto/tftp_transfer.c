@@ -380,7 +380,7 @@ void sockeye__tftp_timer(struct sockeye__tftp *x, uint64_t now_ns)
 		x->say = SOCKEYE__SAY_ACK;
 }
 
-static struct sockeye__bytes offer_encode(struct sockeye__tftp *x)
+static struct sockeye__span offer_encode(struct sockeye__tftp *x)
 {
 	ssize_t len;
 
@@ -389,10 +389,10 @@ static struct sockeye__bytes offer_encode(struct sockeye__tftp *x)
 	sockeye__tftp_put16(x->packet, SOCKEYE__TFTP_OACK);
 	len = sockeye__tftp_options_encode(x->packet + 2, sizeof x->packet - 2, &x->options);
 	assert(len > 0);
-	return (struct sockeye__bytes){x->packet, 2 + (size_t)len};
+	return (struct sockeye__span){x->packet, 2 + (size_t)len};
 }
 
-static struct sockeye__bytes control_encode(struct sockeye__tftp *x)
+static struct sockeye__span control_encode(struct sockeye__tftp *x)
 {
 	size_t len = SOCKEYE__TFTP_HEADER;
 
@@ -403,7 +403,7 @@ static struct sockeye__bytes control_encode(struct sockeye__tftp *x)
 	else
 		len = sockeye__tftp_error_encode(x->packet, sizeof x->packet, x->error_code,
 						 x->error_text);
-	return (struct sockeye__bytes){x->packet, len};
+	return (struct sockeye__span){x->packet, len};
 }
 
 bool sockeye__tftp_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,

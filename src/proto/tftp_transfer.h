@@ -51,7 +51,7 @@ struct sockeye__tftp_config {
 	bool server;
 	bool sends;                           /* DATA goes out, ACKs come in */
 	struct sockeye__tftp_options options; /* asked by a client, granted by a server */
-	struct sockeye__bytes request;        /* a client's first packet; it must stay */
+	struct sockeye__span request;         /* a client's first packet; it must stay */
 
 	uint64_t rto_first_ns; /* 1 s; the negotiated timeout overrides it */
 	uint64_t rto_min_ns;   /* 4 ms */
@@ -152,17 +152,17 @@ struct sockeye__tftp {
 
 /* What a datagram brought. Valid while the datagram is, and until the next call. */
 struct sockeye__tftp_got {
-	struct sockeye__bytes data[3]; /* bytes of the file (netascii as on the wire), in order */
+	struct sockeye__span data[3]; /* bytes of the file (netascii as on the wire), in order */
 	unsigned count;
 	bool end;      /* and that was all: put it in its place before next() says so */
 	uint16_t code; /* SOCKEYE__TFTP_PEER_ERROR */
-	struct sockeye__bytes text;
+	struct sockeye__span text;
 };
 
 /* What to send: a packet, or `count` DATA whose payloads are the bytes from
  * `offset` on, each of x->blksize but the last, which ends at s.available. */
 struct sockeye__tftp_send {
-	struct sockeye__bytes packet;
+	struct sockeye__span packet;
 	uint64_t block;
 	uint32_t count;
 	uint64_t offset;

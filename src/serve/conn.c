@@ -70,10 +70,10 @@ enum sockeye__due sockeye__conn_due(struct sockeye__clocks *k, struct sockeye__c
 	return SOCKEYE__DUE_LATER;
 }
 
-bool sockeye__bytes_grow(struct sockeye__bytes **b, const void *data, size_t len)
+bool sockeye__queue_grow(struct sockeye__queue **b, const void *data, size_t len)
 {
 	size_t have = *b != NULL ? (*b)->len : 0;
-	struct sockeye__bytes *grown = *b;
+	struct sockeye__queue *grown = *b;
 
 	if (grown == NULL || grown->cap - have < len) {
 		/* Exact at first: most of it is never added to. Then by half. */

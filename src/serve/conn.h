@@ -17,7 +17,7 @@
 #define SOCKEYE__HOT static inline __attribute__((always_inline))
 
 /* Bytes that wait, in memory that exists only while they do: data[at..len). */
-struct sockeye__bytes {
+struct sockeye__queue {
 	size_t at, len, cap;
 	uint8_t data[];
 };
@@ -27,8 +27,8 @@ struct sockeye__conn {
 	struct sockeye__visit v;
 	bool more;                   /* the session has more to say once its output has left */
 	bool close;                  /* it wants to be closed then */
-	struct sockeye__bytes *out;  /* what the peer has not taken, or NULL */
-	struct sockeye__bytes *in;   /* what the session has not taken, or NULL */
+	struct sockeye__queue *out;  /* what the peer has not taken, or NULL */
+	struct sockeye__queue *in;   /* what the session has not taken, or NULL */
 	uint64_t born_ns, active_ns; /* kept when a limit needs them */
 	uint64_t deadline_ns;        /* of the session; 0 none */
 };
@@ -60,14 +60,14 @@ int sockeye__conn_time(struct sockeye__clocks *k, struct sockeye__conn *c);
 
 /* Adds a copy of data behind what *b holds already (NULL: nothing). False when
  * memory is short, *b is as before then. */
-bool sockeye__bytes_grow(struct sockeye__bytes **b, const void *data, size_t len);
+bool sockeye__queue_grow(struct sockeye__queue **b, const void *data, size_t len);
 
-static inline bool sockeye__bytes_add(struct sockeye__bytes **b, const void *data, size_t len)
+static inline bool sockeye__queue_add(struct sockeye__queue **b, const void *data, size_t len)
 {
-	return len == 0 || sockeye__bytes_grow(b, data, len);
+	return len == 0 || sockeye__queue_grow(b, data, len);
 }
 
-static inline void sockeye__bytes_drop(struct sockeye__bytes **b)
+static inline void sockeye__queue_drop(struct sockeye__queue **b)
 {
 	if (*b == NULL)
 		return;
@@ -75,7 +75,7 @@ static inline void sockeye__bytes_drop(struct sockeye__bytes **b)
 	*b = NULL;
 }
 
-static inline size_t sockeye__bytes_left(const struct sockeye__bytes *b)
+static inline size_t sockeye__queue_left(const struct sockeye__queue *b)
 {
 	return b != NULL ? b->len - b->at : 0;
 }

@@ -56,8 +56,8 @@ static void conn_close(struct loop *l, struct conn *c, enum sockeye__end end)
 {
 	sockeye__timers_clear(&l->clocks.timers, &c->c.timer);
 	sockeye__dismiss(l->w, &c->c.v, end); /* close(2) takes it out of the epoll set */
-	sockeye__bytes_drop(&c->c.out);
-	sockeye__bytes_drop(&c->c.in);
+	sockeye__queue_drop(&c->c.out);
+	sockeye__queue_drop(&c->c.in);
 	free(c);
 }
 
@@ -84,7 +84,7 @@ SOCKEYE__HOT ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *ou
  * peer has not taken stops its input. */
 SOCKEYE__HOT void conn_rest(struct loop *l, struct conn *c)
 {
-	bool full = c->c.in != NULL && sockeye__bytes_left(c->c.in) >= SOCKEYE_INPUT_MAX;
+	bool full = c->c.in != NULL && sockeye__queue_left(c->c.in) >= SOCKEYE_INPUT_MAX;
 	uint32_t events = 0;
 
 	if (c->c.out == NULL && !c->c.v.in_end && !full)
@@ -116,7 +116,7 @@ static bool conn_say(struct loop *l, struct conn *c, const struct sockeye_turn *
 			conn_close(l, c, sockeye__end_of((int)n));
 			return false;
 		}
-		if (!sockeye__bytes_add(&c->c.out, t->out + n, t->out_len - (size_t)n)) {
+		if (!sockeye__queue_add(&c->c.out, t->out + n, t->out_len - (size_t)n)) {
 			conn_close(l, c, SOCKEYE__END_ERROR);
 			return false;
 		}
@@ -153,7 +153,7 @@ static void conn_turns(struct loop *l, struct conn *c, uint8_t *in, size_t len)
 	}
 	if (again) /* it had its share of turns: the others first */
 		c->c.more = true;
-	if (sockeye__bytes_add(&c->c.in, in, len))
+	if (sockeye__queue_add(&c->c.in, in, len))
 		conn_rest(l, c);
 	else
 		conn_close(l, c, SOCKEYE__END_ERROR);
@@ -162,11 +162,11 @@ static void conn_turns(struct loop *l, struct conn *c, uint8_t *in, size_t len)
 /* Puts what the session left over at the start of the loop's buffer. */
 static size_t conn_leftover(struct loop *l, struct conn *c)
 {
-	size_t len = sockeye__bytes_left(c->c.in);
+	size_t len = sockeye__queue_left(c->c.in);
 
 	if (len > 0)
 		memcpy(l->buf, c->c.in->data + c->c.in->at, len);
-	sockeye__bytes_drop(&c->c.in);
+	sockeye__queue_drop(&c->c.in);
 	return len;
 }
 
@@ -200,7 +200,7 @@ static void conn_read(struct loop *l, struct conn *c)
 /* The peer takes output again: first what waits, then what the session has. */
 static void conn_flush(struct loop *l, struct conn *c)
 {
-	struct sockeye__bytes *out = c->c.out;
+	struct sockeye__queue *out = c->c.out;
 
 	if (out != NULL) {
 		ssize_t n = conn_send(l, c, out->data + out->at, out->len - out->at);
@@ -212,7 +212,7 @@ static void conn_flush(struct loop *l, struct conn *c)
 		out->at += (size_t)n;
 		if (out->at < out->len)
 			return;
-		sockeye__bytes_drop(&c->c.out);
+		sockeye__queue_drop(&c->c.out);
 		if (c->c.close) {
 			conn_close(l, c, SOCKEYE__END_DONE);
 			return;

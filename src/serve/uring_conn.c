@@ -168,7 +168,7 @@ static void conn_say(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 		return;
 	}
 	if (fresh) {
-		if (!sockeye__bytes_add(&c->c.out, out, t->out_len)) {
+		if (!sockeye__queue_add(&c->c.out, out, t->out_len)) {
 			conn_close(l, c, SOCKEYE__END_ERROR);
 			return;
 		}
@@ -220,7 +220,7 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 /* All output has left: turns for what came meanwhile. */
 static void conn_sent_all(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	sockeye__bytes_drop(&c->c.out);
+	sockeye__queue_drop(&c->c.out);
 	if (c->chunk_len == 0)
 		sockeye__uring_chunk_drop(l, c);
 	if (c->c.close)
@@ -240,7 +240,7 @@ static void conn_sent_some(struct sockeye__uring *l, struct sockeye__uring_conn 
 	uint32_t len = c->sent_len - n;
 
 	if (!sockeye__uring_hold(l, c)) {
-		if ((in_ring && !sockeye__bytes_add(&c->c.out, rest, len)) ||
+		if ((in_ring && !sockeye__queue_add(&c->c.out, rest, len)) ||
 		    !sockeye__uring_input_own(l, c)) {
 			conn_close(l, c, SOCKEYE__END_ERROR);
 			return;
@@ -433,7 +433,7 @@ static void conn_free(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	sockeye__uring_unhold(l, c);
 	sockeye__uring_input_drop(l, c);
-	sockeye__bytes_drop(&c->c.out);
+	sockeye__queue_drop(&c->c.out);
 	sockeye__dismiss(l->w, &c->c.v, (enum sockeye__end)c->end);
 	free(c);
 }

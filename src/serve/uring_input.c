@@ -38,7 +38,7 @@ static bool queue_own(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 	while (c->queue_first >= 0) {
 		int32_t id = queue_take(l, c);
 
-		kept = kept && sockeye__bytes_add(&c->c.in, sockeye__uring_buffer(l, id),
+		kept = kept && sockeye__queue_add(&c->c.in, sockeye__uring_buffer(l, id),
 						  l->queued[id].len);
 		sockeye__uring_buffer_give(l, id);
 	}
@@ -50,17 +50,17 @@ void sockeye__uring_chunk_drop(struct sockeye__uring *l, struct sockeye__uring_c
 	if (c->buffer >= 0)
 		sockeye__uring_buffer_give(l, c->buffer);
 	c->buffer = -1;
-	sockeye__bytes_drop(&c->own);
+	sockeye__queue_drop(&c->own);
 	c->chunk_len = 0;
 }
 
 bool sockeye__uring_chunk_own(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	struct sockeye__bytes *own = NULL;
+	struct sockeye__queue *own = NULL;
 
 	if (c->buffer < 0)
 		return true;
-	if (!sockeye__bytes_add(&own, c->chunk, c->chunk_len))
+	if (!sockeye__queue_add(&own, c->chunk, c->chunk_len))
 		return false;
 	sockeye__uring_buffer_give(l, c->buffer);
 	c->buffer = -1;
@@ -72,15 +72,15 @@ bool sockeye__uring_chunk_own(struct sockeye__uring *l, struct sockeye__uring_co
 /* What is left of the chunk and all that waits behind it, as one chunk. */
 static bool chunk_join(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	struct sockeye__bytes *all = NULL;
+	struct sockeye__queue *all = NULL;
 
-	if (!queue_own(l, c) || !sockeye__bytes_add(&all, c->chunk, c->chunk_len))
+	if (!queue_own(l, c) || !sockeye__queue_add(&all, c->chunk, c->chunk_len))
 		return false;
-	if (!sockeye__bytes_add(&all, c->c.in->data, c->c.in->len)) {
-		sockeye__bytes_drop(&all);
+	if (!sockeye__queue_add(&all, c->c.in->data, c->c.in->len)) {
+		sockeye__queue_drop(&all);
 		return false;
 	}
-	sockeye__bytes_drop(&c->c.in);
+	sockeye__queue_drop(&c->c.in);
 	sockeye__uring_chunk_drop(l, c);
 	c->c.in = all;
 	return true;
@@ -141,7 +141,7 @@ bool sockeye__uring_input_wait(struct sockeye__uring *l, struct sockeye__uring_c
 	if (id >= 0 && c->c.in == NULL && (!c->sending || hold(l, c, 1))) {
 		queue_add(l, c, id, n);
 	} else {
-		kept = queue_own(l, c) && sockeye__bytes_add(&c->c.in, data, n);
+		kept = queue_own(l, c) && sockeye__queue_add(&c->c.in, data, n);
 		if (id >= 0)
 			sockeye__uring_buffer_give(l, id);
 	}
@@ -153,6 +153,6 @@ void sockeye__uring_input_drop(struct sockeye__uring *l, struct sockeye__uring_c
 	while (c->queue_first >= 0)
 		sockeye__uring_buffer_give(l, queue_take(l, c));
 	sockeye__uring_chunk_drop(l, c);
-	sockeye__bytes_drop(&c->c.in);
+	sockeye__queue_drop(&c->c.in);
 	c->behind = 0;
 }

@@ -38,7 +38,7 @@ struct sockeye__uring_conn {
 	uint8_t *chunk;
 	uint32_t chunk_len;
 	int32_t buffer; /* -1: none */
-	struct sockeye__bytes *own;
+	struct sockeye__queue *own;
 
 	/* Input behind the chunk: first c.in, then a queue of ring buffers. */
 	uint32_t behind;                 /* bytes of it all */

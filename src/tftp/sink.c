@@ -83,7 +83,7 @@ int sockeye__tftp_sink_put(struct sockeye__tftp_sink *s, const struct sockeye__t
 	int err = 0;
 
 	for (unsigned i = 0; i < got->count && err == 0; i++) {
-		const struct sockeye__bytes *data = &got->data[i];
+		const struct sockeye__span *data = &got->data[i];
 
 		if (data->len > 0)
 			err = s->netascii ? text_put(s, data->at, data->len)

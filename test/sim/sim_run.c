@@ -159,7 +159,7 @@ static void client_start(struct sim *s)
 
 	config_common(s, &c, CLIENT);
 	c.options = s->asked;
-	c.request = (struct sockeye__bytes){s->request, s->request_len};
+	c.request = (struct sockeye__span){s->request, s->request_len};
 	c.memory_len = memory_pick(s, &s->asked);
 	start(s, CLIENT, &c);
 }

@@ -55,7 +55,7 @@ static void request_make(struct sim *s)
 	len = sockeye__tftp_request_encode(
 	    s->request, sizeof s->request,
 	    s->sender == CLIENT ? SOCKEYE__TFTP_WRQ : SOCKEYE__TFTP_RRQ,
-	    (struct sockeye__bytes){name, sizeof name - 1}, SOCKEYE__TFTP_OCTET);
+	    (struct sockeye__span){name, sizeof name - 1}, SOCKEYE__TFTP_OCTET);
 	assert(len > 0);
 	more = sockeye__tftp_options_encode(s->request + len, sizeof s->request - (size_t)len,
 					    &s->asked);

@@ -427,7 +427,7 @@ static void test_request(void **state)
 	for (size_t i = 0; i < COUNT(rows); i++) {
 		struct sockeye__tftp_map *map = rows[i].rules ? map_of(rows[i].rules) : NULL;
 		struct sockeye__tftp_mapped out;
-		struct sockeye__bytes name = {(const uint8_t *)rows[i].name, strlen(rows[i].name)};
+		struct sockeye__span name = {(const uint8_t *)rows[i].name, strlen(rows[i].name)};
 
 		*steps = '\0';
 		assert_int_equal(sockeye__tftp_map_request(map, &rows[i].names, &client, false,

@@ -24,7 +24,7 @@ static ssize_t clean(const char *name, size_t len, struct sockeye__tftp_name_rul
 
 	assert_non_null(copy);
 	memcpy(copy, name, len);
-	n = sockeye__tftp_name_clean((struct sockeye__bytes){copy, len}, &rules, out, cap);
+	n = sockeye__tftp_name_clean((struct sockeye__span){copy, len}, &rules, out, cap);
 	free(copy);
 	return n;
 }

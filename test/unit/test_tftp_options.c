@@ -168,7 +168,7 @@ static void test_oack(void **state)
 			if (packet[k] == '=' || packet[k] == ' ')
 				packet[k] = '\0';
 		assert_int_equal(sockeye__tftp_oack_check(
-				     &asked, (struct sockeye__bytes){(uint8_t *)packet, len}, &o),
+				     &asked, (struct sockeye__span){(uint8_t *)packet, len}, &o),
 				 rows[i].err);
 		assert_string_equal(text_of(&o), rows[i].in_force);
 	}
@@ -181,9 +181,9 @@ static void test_garbage_behind_oack(void **state)
 	static const uint8_t packet[] = "blksize\0001432\0\0\0\xffgarbage";
 
 	(void)state;
-	assert_int_equal(sockeye__tftp_oack_check(
-			     &asked, (struct sockeye__bytes){packet, sizeof packet - 1}, &o),
-			 0);
+	assert_int_equal(
+	    sockeye__tftp_oack_check(&asked, (struct sockeye__span){packet, sizeof packet - 1}, &o),
+	    0);
 	assert_int_equal(sockeye__tftp_blksize(&o), 1432);
 }
 

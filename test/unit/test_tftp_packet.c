@@ -116,7 +116,7 @@ static void test_small_packets(void **state)
 /* Whatever was encoded is decoded, and from no shorter packet. */
 static void test_request_again(void **state)
 {
-	const struct sockeye__bytes name = {(const uint8_t *)"pxelinux.0", 10};
+	const struct sockeye__span name = {(const uint8_t *)"pxelinux.0", 10};
 	uint8_t buf[32];
 
 	(void)state;

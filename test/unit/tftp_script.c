@@ -18,7 +18,7 @@
 static const uint8_t request[] = "\0\1f\0octet";
 
 /* "a=b c=d" as pairs of strings. */
-static struct sockeye__bytes pairs_make(const char *text, uint8_t *buf, size_t cap)
+static struct sockeye__span pairs_make(const char *text, uint8_t *buf, size_t cap)
 {
 	size_t len = strlen(text) + (*text != '\0');
 
@@ -27,7 +27,7 @@ static struct sockeye__bytes pairs_make(const char *text, uint8_t *buf, size_t c
 	for (size_t i = 0; i < len; i++)
 		if (buf[i] == '=' || buf[i] == ' ')
 			buf[i] = '\0';
-	return (struct sockeye__bytes){buf, len};
+	return (struct sockeye__span){buf, len};
 }
 
 struct sockeye__tftp_options script_options(const char *text)
@@ -45,7 +45,7 @@ struct script *script_start_with(struct sockeye__tftp_config config, const char 
 	s = (struct script){.now_ns = START_NS};
 	config.options = script_options(options);
 	if (!config.server)
-		config.request = (struct sockeye__bytes){request, sizeof request};
+		config.request = (struct sockeye__span){request, sizeof request};
 	if (config.memory == NULL) {
 		config.memory = s.memory;
 		config.memory_len = sizeof s.memory;

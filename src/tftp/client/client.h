@@ -81,7 +81,7 @@ struct sockeye__tftp_note {
 	const struct sockeye_sockaddr *peer;
 	const struct sockeye__tftp_options *options;
 	int code; /* of an ERROR, -1 none, with its text */
-	struct sockeye__bytes text;
+	struct sockeye__span text;
 	uint64_t bytes; /* of the file so far */
 };
 

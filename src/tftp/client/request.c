@@ -193,7 +193,7 @@ static struct sockeye__tftp_options options_choose(const struct sockeye__tftp_ru
 static ssize_t request_encode(struct sockeye__tftp_run *r)
 {
 	const struct sockeye_addr *addr = r->job->addr;
-	struct sockeye__bytes name = {(const uint8_t *)addr->file, strlen(addr->file)};
+	struct sockeye__span name = {(const uint8_t *)addr->file, strlen(addr->file)};
 	bool put = r->job->way == SOCKEYE__TFTP_PUT;
 	ssize_t len, more;
 

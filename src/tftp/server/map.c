@@ -340,7 +340,7 @@ int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
 	return apply(map, client, upload, NULL, out);
 }
 
-static int clean(struct sockeye__bytes name, const struct sockeye__tftp_name_rules *rules,
+static int clean(struct sockeye__span name, const struct sockeye__tftp_name_rules *rules,
 		 struct sockeye__tftp_mapped *out)
 {
 	char cleaned[sizeof out->name];
@@ -365,7 +365,7 @@ static bool has_up(const char *name)
 int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 			      const struct sockeye__tftp_name_rules *rules,
 			      const struct sockeye_sockaddr *client, bool upload,
-			      struct sockeye__bytes name,
+			      struct sockeye__span name,
 			      const struct sockeye__tftp_map_watch *watch,
 			      struct sockeye__tftp_mapped *out)
 {
@@ -381,6 +381,6 @@ int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 		return err;
 	if (has_up(out->name))
 		return fail(out, 0, -EACCES);
-	name = (struct sockeye__bytes){(const uint8_t *)out->name, strlen(out->name)};
+	name = (struct sockeye__span){(const uint8_t *)out->name, strlen(out->name)};
 	return clean(name, &as_meant, out);
 }

@@ -78,7 +78,7 @@ int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
 int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 			      const struct sockeye__tftp_name_rules *rules,
 			      const struct sockeye_sockaddr *client, bool upload,
-			      struct sockeye__bytes name,
+			      struct sockeye__span name,
 			      const struct sockeye__tftp_map_watch *watch,
 			      struct sockeye__tftp_mapped *out);
 

@@ -29,9 +29,9 @@ struct sockeye__tftp_report {
 	const struct sockeye_sockaddr *peer;
 	bool upload;
 	bool netascii;
-	const char *name;            /* of the file, a stranger's bytes */
-	struct sockeye__bytes asked; /* as it was asked for: the same bytes or others */
-	uint64_t bytes;              /* of the file: sent and acknowledged, or received */
+	const char *name;           /* of the file, a stranger's bytes */
+	struct sockeye__span asked; /* as it was asked for: the same bytes or others */
+	uint64_t bytes;             /* of the file: sent and acknowledged, or received */
 	uint64_t elapsed_ns;
 	struct sockeye__tftp_options options; /* granted */
 	struct sockeye__tftp_counters count;
@@ -39,11 +39,11 @@ struct sockeye__tftp_report {
 	bool refused;   /* no transfer came of it */
 	bool confirmed; /* the client exists: its address is not forged */
 	bool done;
-	bool probe;                      /* the client wanted to know the size only (UEFI) */
-	const char *text;                /* how it ended */
-	struct sockeye__bytes peer_text; /* what the peer's ERROR said, its bytes */
-	int code;                        /* of an ERROR, either way; -1 none */
-	int err;                         /* of ours behind it; 0 none */
+	bool probe;                     /* the client wanted to know the size only (UEFI) */
+	const char *text;               /* how it ended */
+	struct sockeye__span peer_text; /* what the peer's ERROR said, its bytes */
+	int code;                       /* of an ERROR, either way; -1 none */
+	int err;                        /* of ours behind it; 0 none */
 };
 
 /* Zero is the sensible default of everything but the store's root. */
