@@ -1,7 +1,8 @@
 /*
  * internal.h: what the files of the TFTP server share.
  *
- * server.c    open and close; a worker: its loop, its sockets, signals
+ * server.c    open and close; the service's row
+ * worker.c    the loop of one worker: its sockets, signals, timers
  * request.c   from a request to a transfer, or to an ERROR
  * transfer.c   a transfer's life
  * ports.c     the sockets of transfers
@@ -133,6 +134,17 @@ struct sockeye__tftp_worker {
 
 /* How a transfer ends whose peer went on to the next. */
 #define SOCKEYE__TFTP_SUPERSEDED "the client began another one"
+
+/* --- server.c --- */
+
+/* Replaces the rules by what their files say now; on failure the old ones stay.
+ * 0, or a negative code with *fail. */
+int sockeye__tftp_server_rules_read(struct sockeye__tftp_server *server, struct sockeye_fail *fail);
+
+/* --- worker.c --- */
+
+/* Serves until the server stops and the last transfer has ended. */
+void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tftp_server *server);
 
 /* --- request.c --- */
 void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,

@@ -1,32 +1,14 @@
-/* server.c: the TFTP server, and the loop of one of its workers (server.h). */
+/* server.c: opens and closes a TFTP server; its row among the services (server.h). */
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/signalfd.h>
-#include <sys/timerfd.h>
-#include <unistd.h>
-
-#include <sockeye/time.h>
 
 #include "net/net.h"
 #include "tftp/server/internal.h"
 
-#define EVENTS        256
-#define REQUEST_TURNS 4 /* full inboxes of one socket before the others have their turn */
-#define PER_SOURCE    2048
-/* Requests that may wait: of a rack that boots at once. */
-#define QUEUE_BLKSIZE 512
-#define QUEUE_BLOCKS  2048
+#define PER_SOURCE 2048
 
-/* --- before there are workers --- */
-
-static int rules_read(struct sockeye__tftp_server *s, struct sockeye_fail *fail)
+int sockeye__tftp_server_rules_read(struct sockeye__tftp_server *s, struct sockeye_fail *fail)
 {
 	const struct sockeye__tftp_server_config *c = &s->config;
 	struct sockeye__tftp_map *map;
@@ -61,7 +43,7 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 	if (err < 0 && fail != NULL)
 		fail->op = "open root folder";
 	if (err == 0)
-		err = rules_read(s, fail);
+		err = sockeye__tftp_server_rules_read(s, fail);
 	if (err < 0) {
 		sockeye__tftp_server_close(s);
 		return err;
@@ -102,7 +84,7 @@ static void rules_reload(const void *config)
 {
 	struct sockeye_fail fail;
 
-	(void)rules_read(own(config), &fail);
+	(void)sockeye__tftp_server_rules_read(own(config), &fail);
 }
 
 static void worker_died(const void *config, unsigned worker)
@@ -114,351 +96,9 @@ static void worker_died(const void *config, unsigned worker)
 	sockeye__sources_forget(s->sources, worker);
 }
 
-/* --- a worker --- */
-
-static int watch(const struct sockeye__tftp_worker *w, int fd, enum sockeye__tftp_watch *what)
-{
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = what};
-
-	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
-}
-
-static int site_open(struct sockeye__tftp_worker *w, size_t i)
-{
-	struct sockeye__tftp_site *site = &w->sites[w->site_count++];
-
-	site->watch = SOCKEYE__WATCH_SITE;
-	site->fd = sockeye__site_fd(w->w, i);
-	site->name = w->w->server->sites[i].listener.name;
-	(void)sockeye__tftp_wire_room(site->fd, QUEUE_BLKSIZE, QUEUE_BLOCKS);
-	if (w->server->config.single_port)
-		(void)sockeye_dgram_want_errors(site->fd);
-	return watch(w, site->fd, &site->watch);
-}
-
-static int worker_open(struct sockeye__tftp_worker *w)
-{
-	const struct sockeye__server *server = w->w->server;
-	sigset_t hup;
-	int err = sockeye__tftp_peers_open(w);
-
-	if (err < 0)
-		return err;
-	sigemptyset(&hup);
-	sigaddset(&hup, SIGHUP);
-	w->signals = signalfd(-1, &hup, SFD_CLOEXEC | SFD_NONBLOCK);
-	w->epoll = epoll_create1(EPOLL_CLOEXEC);
-	w->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	w->sites = calloc(server->all_count - server->site_count, sizeof *w->sites);
-	if (w->epoll < 0 || w->signals < 0 || w->timer_fd < 0 || w->sites == NULL)
-		return w->sites == NULL ? -ENOMEM : -errno;
-	w->watch_stop = SOCKEYE__WATCH_STOP;
-	w->watch_signals = SOCKEYE__WATCH_SIGNALS;
-	w->watch_timer = SOCKEYE__WATCH_TIMER;
-	err = watch(w, server->stop_rd, &w->watch_stop);
-	if (err == 0)
-		err = watch(w, w->signals, &w->watch_signals);
-	if (err == 0)
-		err = watch(w, w->timer_fd, &w->watch_timer);
-	for (size_t i = server->site_count; i < server->all_count && err == 0; i++)
-		err = site_open(w, i);
-	return err;
-}
-
-/* What every worker finds in the same way, one of them says. */
-__attribute__((format(printf, 4, 5))) static void say(const struct sockeye__tftp_worker *w,
-						      enum sockeye_event_kind kind, int err,
-						      const char *fmt, ...)
-{
-	char text[768];
-	va_list args;
-
-	if (w->w->index != sockeye__resident_first(w->w->server))
-		return;
-	va_start(args, fmt);
-	vsnprintf(text, sizeof text, fmt, args);
-	va_end(args);
-	sockeye__event(
-	    w->w->server->opts,
-	    &(struct sockeye_event){.kind = kind, .service = "tftp", .text = text, .err = err});
-}
-
-/* What was opened before privileges were dropped may be out of reach now. Of the
- * root clients are told "Permission denied", and nobody why. */
-static void rights_check(const struct sockeye__tftp_worker *w)
-{
-	const struct sockeye__tftp_server_config *c = &w->server->config;
-	const char *const rules[] = {c->map_path, c->policy_path};
-	unsigned user = geteuid();
-
-	if (faccessat(w->server->store.root, ".", X_OK, AT_EACCESS) < 0 && errno == EACCES)
-		say(w, SOCKEYE_EVENT_WARNING, -EACCES,
-		    "every request will be refused: user %u has no x permission on the root "
-		    "folder %s",
-		    user, c->store.root);
-	for (size_t i = 0; i < 2; i++)
-		if (rules[i] != NULL && faccessat(AT_FDCWD, rules[i], R_OK, AT_EACCESS) < 0 &&
-		    errno == EACCES)
-			say(w, SOCKEYE_EVENT_WARNING, -EACCES,
-			    "SIGHUP will not help: user %u may not read %s", user, rules[i]);
-}
-
-/* Not to be confined is one thing where the kernel cannot, and another here. */
-static bool confine(const struct sockeye__tftp_worker *w)
-{
-	int err = sockeye__tftp_sandbox(w->server);
-
-	if (err < 0 && err != -EOPNOTSUPP)
-		say(w, SOCKEYE_EVENT_WARNING, err,
-		    "workers are not confined to the root folder by Landlock");
-	return err == 0;
-}
-
-static void reload(struct sockeye__tftp_worker *w)
-{
-	struct signalfd_siginfo si;
-	struct sockeye_fail fail;
-	char text[640];
-	size_t map, policy;
-
-	while (read(w->signals, &si, sizeof si) == (ssize_t)sizeof si)
-		;
-	if (rules_read(w->server, &fail) < 0) {
-		sockeye_fail_text(&fail, text, sizeof text);
-		say(w, SOCKEYE_EVENT_WARNING, 0, "the old rules stay: %s", text);
-		return;
-	}
-	map = sockeye__tftp_map_count(w->server->map);
-	policy = sockeye__tftp_policy_count(w->server->policy);
-	say(w, SOCKEYE_EVENT_NOTICE, 0, "rules read again: %zu map rule%s, %zu policy rule%s", map,
-	    &"s"[map == 1], policy, &"s"[policy == 1]);
-}
-
-/* Supervisors kill who has not left by the end of the grace: a little before. */
-static uint64_t grace_ns(const struct sockeye__server *server)
-{
-	uint64_t ms = server->opts->grace_ms != 0 ? server->opts->grace_ms : SOCKEYE__GRACE_MS;
-
-	return ms * SOCKEYE_NS_PER_MS - ms * SOCKEYE_NS_PER_MS / 8;
-}
-
-/* No new transfers. Where they have ports of their own, nothing more is looked
- * for at the sites; else their packets still come there. */
-static void stop(struct sockeye__tftp_worker *w)
-{
-	w->stopping = true;
-	w->stop_ns = w->now_ns + grace_ns(w->w->server);
-	epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->w->server->stop_rd, NULL);
-	for (size_t i = 0; i < w->site_count && !w->server->config.single_port; i++)
-		epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->sites[i].fd, NULL);
-	while (w->dallying.first != NULL)
-		sockeye__tftp_serving_drop(w, w->dallying.first, NULL);
-}
-
-/* In single-port mode: what ICMP said about one of the transfers. */
-static void site_errors(struct sockeye__tftp_worker *w, const struct sockeye__tftp_site *site)
-{
-	struct sockeye_dgram_error e;
-
-	while (sockeye_dgram_error_recv(site->fd, &e) == 0) {
-		struct sockeye__tftp_serving *s = sockeye__tftp_peers_find(w, &e.peer);
-
-		if (s != NULL && e.err == -ECONNREFUSED)
-			sockeye__tftp_serving_refused(w, s, e.err);
-	}
-}
-
-/* What comes to a site is a request, or in single-port mode any packet. */
-static void site_packet(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site, int i)
-{
-	const struct sockeye_dgram *from = &w->inbox.from[i];
-	const uint8_t *bytes = w->inbox.bytes[i];
-	size_t len = w->inbox.len[i];
-	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(bytes) : 0;
-	bool request = opcode == SOCKEYE__TFTP_RRQ || opcode == SOCKEYE__TFTP_WRQ;
-	struct sockeye__tftp_serving *s = NULL;
-
-	if (!request && w->server->config.single_port)
-		s = sockeye__tftp_peers_find(w, &from->peer);
-	if (s != NULL)
-		sockeye__tftp_serving_datagram(w, s, bytes, len, len);
-	else
-		sockeye__tftp_request(w, site, from, bytes, len);
-}
-
-/* The root was removed and is there again, but not for this worker, whose sandbox
- * has the old one. Another one shall have the requests that wait. */
-static bool leaves(struct sockeye__tftp_worker *w)
-{
-	if (w->server->store.confined && w->count == 0 && !w->stopping)
-		w->leaves = sockeye__tftp_store_replaced(&w->server->store);
-	return w->leaves;
-}
-
-/* Requests that had come before the first of them was looked at may share what
- * the store finds for a name: a rack that boots asks for the same file. */
-static void site_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site)
-{
-	int n = SOCKEYE__TFTP_INBOX;
-
-	if (leaves(w))
-		return;
-	for (int turn = 0; turn < REQUEST_TURNS && n == SOCKEYE__TFTP_INBOX; turn++) {
-		n = sockeye__tftp_wire_recv_many(site->fd, &w->inbox);
-		/* What is in the error queue wakes us until it is taken. */
-		if (n < 0 && (n != -EAGAIN || turn == 0))
-			site_errors(w, site);
-		if (n <= 0)
-			return;
-		sockeye__tftp_store_share(&w->server->store, true);
-		for (int i = 0; i < n; i++)
-			site_packet(w, site, i);
-		sockeye__tftp_store_share(&w->server->store, false);
-	}
-}
-
-/* Timers are looked at behind every batch of events anyhow. */
-static void timer_fired(struct sockeye__tftp_worker *w)
-{
-	uint64_t times;
-
-	(void)!read(w->timer_fd, &times, sizeof times);
-	w->timer_ns = 0;
-}
-
-static void event(struct sockeye__tftp_worker *w, void *what)
-{
-	struct sockeye__tftp_port *port;
-
-	switch (*(enum sockeye__tftp_watch *)what) {
-	case SOCKEYE__WATCH_STOP:
-		stop(w);
-		break;
-	case SOCKEYE__WATCH_SIGNALS:
-		reload(w);
-		break;
-	case SOCKEYE__WATCH_SITE:
-		site_ready(w, what);
-		break;
-	case SOCKEYE__WATCH_PORT:
-		port = what;
-		if (port->user != NULL)
-			sockeye__tftp_serving_ready(w, port->user);
-		else if (port->fd >= 0)
-			sockeye__tftp_port_strangers(w, port);
-		break;
-	case SOCKEYE__WATCH_STRANGERS:
-		port =
-		    (void *)((char *)what - offsetof(struct sockeye__tftp_port, watch_strangers));
-		if (port->fd >= 0)
-			sockeye__tftp_port_strangers(w, port);
-		break;
-	case SOCKEYE__WATCH_TIMER:
-		timer_fired(w);
-		break;
-	}
-}
-
-static void timers_run(struct sockeye__tftp_worker *w)
-{
-	struct sockeye__timer *t;
-
-	while ((t = sockeye__timers_first(&w->timers)) != NULL && t->at_ns <= w->now_ns) {
-		struct sockeye__tftp_serving *s =
-		    (void *)((char *)t - offsetof(struct sockeye__tftp_serving, timer));
-
-		sockeye__timers_clear(&w->timers, t);
-		sockeye__tftp_serving_timer(w, s);
-	}
-}
-
-static void dead_free(struct sockeye__tftp_worker *w)
-{
-	while (w->dead != NULL) {
-		struct sockeye__tftp_serving *s = w->dead;
-
-		w->dead = s->next;
-		sockeye__tftp_serving_free(w, s);
-	}
-}
-
-/* Of two times, each 0 for never. */
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return b == 0 || (a != 0 && a < b) ? a : b;
-}
-
-/* The timer is set to what comes first, but never later: with each block a
- * deadline moves on, and one that fires in vain now and then is cheaper than a
- * time-out that is armed for every wait. */
-static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events[EVENTS])
-{
-	const struct sockeye__timer *t = sockeye__timers_first(&w->timers);
-	uint64_t at = earlier(t != NULL ? t->at_ns : 0, w->stop_ns);
-
-	at = earlier(at, sockeye__tftp_ports_due_ns(w));
-	if (at != 0 && (w->timer_ns == 0 || at < w->timer_ns)) {
-		struct itimerspec when = {
-		    .it_value = {(time_t)(at / SOCKEYE_NS_PER_S), (long)(at % SOCKEYE_NS_PER_S)},
-		};
-
-		(void)timerfd_settime(w->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
-		w->timer_ns = at;
-	}
-	return epoll_wait(w->epoll, events, EVENTS, -1);
-}
-
-static void loop(struct sockeye__tftp_worker *w)
-{
-	struct epoll_event events[EVENTS];
-
-	while (!(w->stopping || w->leaves) || w->count > 0) {
-		int n = wait_events(w, events);
-
-		if (n < 0 && errno != EINTR) {
-			sockeye__warn(w->w, "waiting failed", -errno);
-			_exit(1);
-		}
-		w->now_ns = sockeye_now().mono_ns;
-		for (int i = 0; i < n; i++)
-			event(w, events[i].data.ptr);
-		timers_run(w);
-		if (w->stop_ns != 0 && w->now_ns >= w->stop_ns) {
-			w->stop_ns = 0;
-			sockeye__tftp_peers_each(w, sockeye__tftp_serving_stop);
-		}
-		dead_free(w);
-		sockeye__tftp_ports_tidy(w);
-	}
-}
-
 static void run(struct sockeye__worker *worker, const void *config)
 {
-	struct sockeye__tftp_worker *w = calloc(1, sizeof *w);
-	int err;
-
-	if (w == NULL)
-		_exit(1);
-	w->w = worker;
-	w->server = own(config);
-	err = worker_open(w);
-	if (err < 0) {
-		sockeye__warn(worker, "a TFTP worker cannot start", err);
-		_exit(1);
-	}
-	sockeye__tftp_store_refresh(&w->server->store);
-	rights_check(w);
-	w->server->store.confined = confine(w);
-	loop(w);
-	w->stopping = true;
-	sockeye__tftp_ports_tidy(w);
-	sockeye__timers_fini(&w->timers);
-	free(w->buckets);
-	free(w->sites);
-	close(w->epoll);
-	close(w->signals);
-	close(w->timer_fd);
-	free(w);
+	sockeye__tftp_worker_run(worker, own(config));
 }
 
 static const struct sockeye__resident resident = {
