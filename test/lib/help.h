@@ -20,9 +20,10 @@
 
 #include <sockeye.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define MS(n)        (sockeye_deadline_ms(n))
-#define LONG_MS      20000 /* a deadline that only a hang reaches */
+#include "../rows.h"
+
+#define MS(n)   (sockeye_deadline_ms(n))
+#define LONG_MS 20000 /* a deadline that only a hang reaches */
 
 /* Parses, with the process id for a '#', so that abstract names are this
  * process's own; a bad address is a failure of the test. */

@@ -12,7 +12,7 @@ static void test_descriptor_and_peer(void **state)
 						"unix-seqpacket:@sockeye-test-#"};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(addresses); i++)
+	FOR_ROWS(i, addresses, "%s", addresses[i])
 		for (int nonblocking = 0; nonblocking < 2; nonblocking++) {
 			struct sockeye_listener l = listener_on(addresses[i]);
 			int client = connected_to(&l);

@@ -19,7 +19,7 @@ static void test_every_scheme(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(addresses); i++)
+	FOR_ROWS(i, addresses, "%s", addresses[i])
 		for (int nonblocking = 0; nonblocking < 2; nonblocking++) {
 			struct sockeye_listener l = listener_on(addresses[i]);
 			struct attempts a = {0};
@@ -80,7 +80,7 @@ static void test_failures(void **state)
 	size_t fds = fds_open();
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].address) {
 		struct sockeye_addr addr = addr_of("%s", rows[i].address);
 		struct sockeye_fail why = {0};
 		char text[SOCKEYE_ADDR_TEXT_MAX];
@@ -107,7 +107,7 @@ static void test_hints(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].address) {
 		struct sockeye_addr addr = addr_of("%s", rows[i].address);
 		struct sockeye_fail why = {0};
 
@@ -121,7 +121,7 @@ static void test_refused(void **state)
 	static const char *const hosts[] = {"127.0.0.1", "::1"};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(hosts); i++) {
+	FOR_ROWS(i, hosts, "%s", hosts[i]) {
 		struct sockeye_sockaddr name = dead_name(hosts[i]);
 		struct sockeye_addr addr;
 		struct sockeye_fail why = {0};
@@ -219,7 +219,7 @@ static void test_bind(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s from %s", rows[i].server, rows[i].bind) {
 		struct sockeye_listener l = listener_on(rows[i].server);
 		struct sockeye_sockaddr local;
 		struct sockeye_addr addr;
@@ -289,7 +289,7 @@ static void test_bad_bind(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].bind) {
 		struct sockeye_addr addr = addr_of("tcp://127.0.0.1:9");
 
 		strcpy(addr.opts.bind, rows[i].bind);
@@ -360,7 +360,7 @@ static void test_sctp_and_mptcp(void **state)
 	} rows[] = {{"sctp", "SCTP"}, {"mptcp", "MPTCP"}};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].scheme) {
 		struct sockeye_addr addr = addr_of("%s://127.0.0.1:0", rows[i].scheme);
 		struct sockeye_fail why = {0};
 		struct sockeye_listener l;

@@ -34,12 +34,12 @@ static void test_lengths(void **state)
 
 	(void)state;
 	memset(big, 'x', sizeof big);
-	for (size_t s = 0; s < COUNT(servers); s++) {
+	FOR_ROWS(s, servers, "%s", servers[s]) {
 		struct sockeye_listener l = listener_on(servers[s]);
 		int client = connected_to(&l);
 		struct sockeye_dgram d;
 
-		for (size_t i = 0; i < COUNT(lens); i++) {
+		FOR_ROWS(i, lens, "%zu bytes", lens[i]) {
 			assert_int_equal(sockeye_dgram_send(client, big, lens[i], NULL), 0);
 			memset(got, 0, sizeof got);
 			memset(&d, 0xff, sizeof d);
@@ -71,7 +71,7 @@ static void test_too_long(void **state)
 static void test_truncation(void **state)
 {
 	(void)state;
-	for (size_t s = 0; s < COUNT(servers); s++) {
+	FOR_ROWS(s, servers, "%s", servers[s]) {
 		struct sockeye_listener l = listener_on(servers[s]);
 		int client = connected_to(&l);
 		struct sockeye_dgram d;
@@ -127,7 +127,7 @@ static void test_answer_from_the_address_asked(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s asked at %s", rows[i].server, rows[i].ask) {
 		struct sockeye_listener l = listener_on(rows[i].server);
 		struct sockeye_sockaddr asked =
 		    name_of(rows[i].ask, sockeye_sockaddr_port(&l.name));
@@ -235,7 +235,7 @@ static void test_refused_when_connected(void **state)
 	static const char *const hosts[] = {"udp://127.0.0.1:0", "udp://[::1]:0"};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(hosts); i++) {
+	FOR_ROWS(i, hosts, "%s", hosts[i]) {
 		struct sockeye_listener l = listener_on(hosts[i]);
 		struct sockeye_dgram d;
 		int fd = connected_to(&l);
@@ -262,7 +262,7 @@ static void test_refused_when_unconnected(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s to %s", rows[i].own, rows[i].dead) {
 		struct sockeye_sockaddr own, dead;
 		struct sockeye_dgram_error e;
 		struct sockeye_dgram d;

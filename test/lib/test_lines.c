@@ -90,7 +90,7 @@ static void run(size_t row, size_t piece)
 static void test_rows(void **state)
 {
 	(void)state;
-	for (size_t row = 0; row < COUNT(rows); row++)
+	FOR_ROWS(row, rows, "%.*s", (int)rows[row].in_len, rows[row].in)
 		for (size_t piece = 1; piece <= 40; piece++)
 			run(row, piece);
 }

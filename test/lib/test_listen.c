@@ -32,7 +32,7 @@ static void test_port_of_choice(void **state)
 						"tcp://127.0.0.2:0", "tcp://[::1%lo]:0"};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(addresses); i++)
+	FOR_ROWS(i, addresses, "%s", addresses[i])
 		for (int nonblocking = 0; nonblocking < 2; nonblocking++) {
 			struct sockeye_listen_opts opts = {.nonblocking = nonblocking};
 			struct sockeye_addr addr = addr_of("%s", addresses[i]);
@@ -67,7 +67,7 @@ static void test_wildcard(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].address) {
 		struct sockeye_listener l[4];
 		uint16_t port;
 
@@ -102,7 +102,7 @@ static void test_in_use(void **state)
 	static const char *const schemes[] = {"tcp", "udp"};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(schemes); i++) {
+	FOR_ROWS(i, schemes, "%s", schemes[i]) {
 		char address[64];
 		struct sockeye_listener first, second = {.fd = 77};
 		struct sockeye_fail why = {0};
@@ -128,7 +128,7 @@ static void test_reuseport(void **state)
 	const struct sockeye_listen_opts share = {.reuseport = true};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(schemes); i++) {
+	FOR_ROWS(i, schemes, "%s", schemes[i]) {
 		struct sockeye_addr addr = addr_of("%s://127.0.0.1:0", schemes[i]), same;
 		struct sockeye_listener first, other;
 		struct sockeye_fail why = {0};
@@ -224,7 +224,7 @@ static void test_backlog(void **state)
 	struct sockeye_listener l;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].address) {
 		opts.backlog = rows[i].opt;
 		assert_int_equal(listen_to(rows[i].address, &opts, &l, 1, NULL), 1);
 		assert_int_equal(backlog_of(&l), rows[i].want);
@@ -287,7 +287,7 @@ static void test_failures(void **state)
 	size_t fds = fds_open();
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].address) {
 		struct sockeye_listener l = {.fd = 77};
 		struct sockeye_fail why = {0};
 
@@ -333,7 +333,7 @@ static void test_inherited(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(addresses); i++) {
+	FOR_ROWS(i, addresses, "%s", addresses[i]) {
 		struct sockeye_listener given = listener_on(addresses[i]), l;
 		struct sockeye_addr addr = {.scheme = SOCKEYE_FD, .fd = given.fd};
 		const struct sockeye_listen_opts opts = {.nonblocking = true};

@@ -140,7 +140,7 @@ static void check(const struct row *row)
 static void test_rows(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++)
+	FOR_ROWS(i, rows, "%s", rows[i].host)
 		check(&rows[i]);
 }
 
@@ -149,7 +149,7 @@ static void test_names(void **state)
 	(void)state;
 	if (!own_hosts)
 		skip();
-	for (size_t i = 0; i < COUNT(names); i++)
+	FOR_ROWS(i, names, "%s", names[i].host)
 		check(&names[i]);
 }
 
@@ -173,7 +173,7 @@ static void test_details(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(hints); i++) {
+	FOR_ROWS(i, hints, "%s", hints[i].row.host) {
 		struct sockeye_addr addr = addr_from(&hints[i].row);
 		struct sockeye_sockaddr found;
 		struct sockeye_fail why;

@@ -54,7 +54,7 @@ static void test_print(void **state)
 	char text[SOCKEYE_ADDR_TEXT_MAX];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].want) {
 		size_t len = sockeye_sockaddr_print(&rows[i].name, text, sizeof text);
 
 		assert_string_equal(text, rows[i].want);
@@ -73,7 +73,7 @@ static void test_print_cut(void **state)
 					   unix_of("/run/x.sock", 12), unix_of("\0abc", 4)};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(names); i++) {
+	FOR_ROWS(i, names, "family %d", names[i].u.sa.sa_family) {
 		char whole[64], cut[64];
 		size_t len = sockeye_sockaddr_print(&names[i], whole, sizeof whole);
 
@@ -99,7 +99,7 @@ static void test_url_round_trip(void **state)
 					       SOCKEYE_UNIX, SOCKEYE_UNIX, SOCKEYE_UNIX};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(names); i++) {
+	FOR_ROWS(i, names, "family %d", names[i].u.sa.sa_family) {
 		struct sockeye_sockaddr back;
 		struct sockeye_addr addr;
 		char text[SOCKEYE_ADDR_TEXT_MAX];
@@ -136,7 +136,7 @@ static void test_equal(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].want ? "equal" : "different") {
 		assert_int_equal(sockeye_sockaddr_equal(&rows[i].a, &rows[i].b), rows[i].want);
 		assert_int_equal(sockeye_sockaddr_equal(&rows[i].b, &rows[i].a), rows[i].want);
 	}

@@ -18,9 +18,8 @@ static int path_make(void **state)
 
 static int path_remove(void **state)
 {
-	(void)state;
 	dir_remove();
-	return 0;
+	return row_report(state);
 }
 
 static int listen_at(const char *scheme, const char *options, struct sockeye_listener *out,
@@ -54,7 +53,7 @@ static int raw_server(int type)
 static void test_served_and_removed(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(schemes); i++) {
+	FOR_ROWS(i, schemes, "%s", schemes[i]) {
 		struct sockeye_listener l;
 		int client;
 
@@ -71,8 +70,8 @@ static void test_served_and_removed(void **state)
 static void test_stale_is_replaced(void **state)
 {
 	(void)state;
-	for (size_t was = 0; was < COUNT(types); was++)
-		for (size_t is = 0; is < COUNT(schemes); is++) {
+	FOR_ROWS(was, types, "type %d", types[was])
+		FOR_ROWS(is, schemes, "%s", schemes[is]) {
 			struct sockeye_listener l;
 
 			close(raw_server(types[was]));
@@ -87,8 +86,8 @@ static void test_stale_is_replaced(void **state)
 static void test_live_is_not(void **state)
 {
 	(void)state;
-	for (size_t was = 0; was < COUNT(types); was++)
-		for (size_t is = 0; is < COUNT(schemes); is++) {
+	FOR_ROWS(was, types, "type %d", types[was])
+		FOR_ROWS(is, schemes, "%s", schemes[is]) {
 			int fd = raw_server(types[was]);
 			struct sockeye_listener l = {.fd = 77};
 			struct sockeye_fail why = {0};
@@ -177,8 +176,8 @@ static void test_mode(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++)
-		for (size_t s = 0; s < COUNT(schemes); s++) {
+	FOR_ROWS(i, rows, "umask %03o, %s", rows[i].umask, rows[i].options)
+		FOR_ROWS(s, schemes, "%s", schemes[s]) {
 			mode_t before = umask(rows[i].umask);
 			struct sockeye_listener l;
 			struct stat st;
@@ -237,7 +236,7 @@ static void test_longest_path(void **state)
 static void test_abstract(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(schemes); i++) {
+	FOR_ROWS(i, schemes, "%s", schemes[i]) {
 		struct sockeye_addr addr = addr_of("%s:@#%%00test", schemes[i]);
 		struct sockeye_listener l, second;
 		char want[32];

@@ -11,11 +11,11 @@
 
 #include <sockeye/addr.h>
 
+#include "../rows.h"
 #include "same_addr.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define A50          "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-#define A100         A50 A50
+#define A50  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A100 A50 A50
 
 /* The text, what is printed again ("" the same), and what was understood. */
 static const struct {
@@ -182,7 +182,7 @@ static void test_valid(void **state)
 	char printed[1024];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(valid); i++) {
+	FOR_ROWS(i, valid, "%s", valid[i].text) {
 		const char *want = valid[i].printed[0] ? valid[i].printed : valid[i].text;
 		struct sockeye_addr addr, again;
 		struct sockeye_fail why = {0};
@@ -358,7 +358,7 @@ static const struct {
 static void test_invalid(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(invalid); i++) {
+	FOR_ROWS(i, invalid, "%s", invalid[i].text) {
 		struct sockeye_addr addr, before;
 		struct sockeye_fail why = {0};
 		int err;
@@ -450,7 +450,7 @@ static void test_port(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].text) {
 		uint16_t port = 4711;
 
 		assert_int_equal(sockeye_port_parse(rows[i].text, &port), rows[i].err);
@@ -479,7 +479,7 @@ static void test_schemes(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].name) {
 		assert_string_equal(sockeye_scheme_name(rows[i].scheme), rows[i].name);
 		assert_int_equal(sockeye_scheme_is_stream(rows[i].scheme), rows[i].stream);
 		assert_int_equal(sockeye_scheme_is_unix(rows[i].scheme), rows[i].is_unix);

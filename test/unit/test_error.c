@@ -11,7 +11,7 @@
 
 #include <sockeye/error.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#include "../rows.h"
 
 static const struct {
 	int err;
@@ -59,7 +59,7 @@ static const struct {
 static void test_rows(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].name) {
 		assert_string_equal(sockeye_error_name(rows[i].err), rows[i].name);
 		assert_string_equal(sockeye_error_text(rows[i].err), rows[i].text);
 		assert_int_equal(sockeye_error_exit(rows[i].err), rows[i].exit);
@@ -79,7 +79,7 @@ static void test_own_codes(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(own); i++) {
+	FOR_ROWS(i, own, "%s", own[i].name) {
 		assert_true(own[i].err < -4095);
 		assert_string_equal(sockeye_error_name(own[i].err), own[i].name);
 		assert_true(sockeye_error_exit(own[i].err) > 1);
@@ -137,7 +137,7 @@ static void test_fail_text(void **state)
 	char buf[512];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(lines); i++) {
+	FOR_ROWS(i, lines, "%s", lines[i].text) {
 		assert_int_equal(sockeye_fail_text(&lines[i].fail, buf, sizeof buf),
 				 strlen(lines[i].text));
 		assert_string_equal(buf, lines[i].text);

@@ -10,10 +10,10 @@
 
 #include <sockeye/text.h>
 
+#include "../rows.h"
 #include "base/out.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define BYTES(text)  text, sizeof(text) - 1
+#define BYTES(text) text, sizeof(text) - 1
 
 static const struct {
 	const char *in;
@@ -53,7 +53,7 @@ static void test_rows(void **state)
 	char buf[64];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].out) {
 		assert_int_equal(sockeye_escape(rows[i].in, rows[i].len, buf, sizeof buf),
 				 strlen(rows[i].out));
 		assert_string_equal(buf, rows[i].out);
@@ -110,7 +110,7 @@ static void test_again(void **state)
 	char once[64], twice[64];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].out) {
 		struct sockeye__out out = sockeye__out_to(twice, sizeof twice);
 		size_t len = sockeye_escape(rows[i].in, rows[i].len, once, sizeof once);
 

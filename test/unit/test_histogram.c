@@ -7,10 +7,10 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "../rows.h"
 #include "base/histogram.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define SAMPLES      1000000
+#define SAMPLES 1000000
 
 static struct sockeye__hist hist, other;
 
@@ -124,7 +124,7 @@ static void test_random(void **state)
 	qsort(values, SAMPLES, sizeof *values, by_value);
 	assert_int_equal(hist.count, SAMPLES);
 	assert_true(hist.min == values[0] && hist.max == values[SAMPLES - 1]);
-	for (size_t i = 0; i < COUNT(percents); i++)
+	FOR_ROWS(i, percents, "%g %%", percents[i])
 		assert_close(sockeye__hist_percentile(&hist, percents[i]),
 			     exact(values, SAMPLES, percents[i]));
 	assert_true(sockeye__hist_mean(&hist) > sum / SAMPLES * 0.999999);

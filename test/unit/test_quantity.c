@@ -8,8 +8,9 @@
 
 #include <sockeye/text.h>
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define UNTOUCHED    UINT64_C(0xfeedfacefeedface)
+#include "../rows.h"
+
+#define UNTOUCHED UINT64_C(0xfeedfacefeedface)
 
 struct row {
 	const char *text;
@@ -121,29 +122,26 @@ static const struct row times[] = {
     {"infinity", -EINVAL, 0},
 };
 
-static void check(const struct row *rows, size_t count, int (*parse)(const char *, uint64_t *))
+static void check(const struct row *row, int (*parse)(const char *, uint64_t *))
 {
-	for (size_t i = 0; i < count; i++) {
-		uint64_t value = UNTOUCHED;
-		int err = parse(rows[i].text, &value);
+	uint64_t value = UNTOUCHED;
 
-		if (err != rows[i].err)
-			fail_msg("\"%s\" gives %d, not %d", rows[i].text, err, rows[i].err);
-		if (value != (err < 0 ? UNTOUCHED : rows[i].value))
-			fail_msg("\"%s\" is %ju", rows[i].text, (uintmax_t)value);
-	}
+	assert_int_equal(parse(row->text, &value), row->err);
+	assert_int_equal(value, row->err < 0 ? UNTOUCHED : row->value);
 }
 
 static void test_sizes(void **state)
 {
 	(void)state;
-	check(sizes, COUNT(sizes), sockeye_size_parse);
+	FOR_ROWS(i, sizes, "%s", sizes[i].text)
+		check(&sizes[i], sockeye_size_parse);
 }
 
 static void test_times(void **state)
 {
 	(void)state;
-	check(times, COUNT(times), sockeye_duration_parse);
+	FOR_ROWS(i, times, "%s", times[i].text)
+		check(&times[i], sockeye_duration_parse);
 }
 
 int main(void)

@@ -11,9 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../rows.h"
 #include "proto/tftp_name.h"
-
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 
 /* Input of its exact size, so that ASan sees one byte too many. */
 static ssize_t clean(const char *name, size_t len, struct sockeye__tftp_name_rules rules, char *out,
@@ -98,7 +97,7 @@ static void test_names(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].name) {
 		char out[64];
 		ssize_t len = clean(rows[i].name, strlen(rows[i].name), rows[i].rules, out, 64);
 
@@ -122,7 +121,7 @@ static void test_above(void **state)
 	char out[64];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(names); i++)
+	FOR_ROWS(i, names, "%s", names[i])
 		assert_int_equal(clean(names[i], strlen(names[i]), rules, out, sizeof out),
 				 -EACCES);
 }

@@ -8,10 +8,10 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "../rows.h"
 #include "proto/tftp_netascii.h"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-#define TEXT(s)  s, sizeof s - 1
+#define TEXT(s) s, sizeof s - 1
 
 static const struct row {
 	const char *file;
@@ -76,7 +76,7 @@ static void test_both_ways(void **state)
 	uint8_t buf[64];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++)
+	FOR_ROWS(i, rows, "%s", rows[i].file)
 		for (size_t step = 1; step < 9; step++) {
 			for (size_t out = 1; out < 9; out++) {
 				assert_int_equal(encode(&rows[i], step, out, buf),
@@ -93,7 +93,7 @@ static void test_lenient(void **state)
 	uint8_t buf[64];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(lenient); i++)
+	FOR_ROWS(i, lenient, "%s", lenient[i].wire)
 		for (size_t step = 1; step < 9; step++) {
 			assert_int_equal(decode(&lenient[i], step, buf), lenient[i].file_len);
 			assert_memory_equal(buf, lenient[i].file, lenient[i].file_len);

@@ -10,9 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../rows.h"
 #include "tftp_script.h"
-
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 
 /* "a=b c=d", or "" */
 static const char *text_of(const struct sockeye__tftp_options *o)
@@ -75,7 +74,7 @@ static void test_asked(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].asked) {
 		struct sockeye__tftp_options o = script_options(rows[i].asked);
 
 		assert_string_equal(text_of(&o), rows[i].understood);
@@ -121,7 +120,7 @@ static void test_granted(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].asked) {
 		struct sockeye__tftp_options asked = script_options(rows[i].asked);
 		struct sockeye__tftp_options o = sockeye__tftp_options_negotiate(
 		    &asked, &rows[i].policy, rows[i].upload, rows[i].size);
@@ -158,7 +157,7 @@ static void test_oack(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s, granted %s", rows[i].asked, rows[i].answer) {
 		struct sockeye__tftp_options asked = script_options(rows[i].asked), o = {0};
 		char packet[256];
 		size_t len = strlen(rows[i].answer) + (*rows[i].answer != '\0');

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../rows.h"
 #include "proto/tftp_packet.h"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-#define TEXT(s)  s, sizeof s - 1
+#define TEXT(s) s, sizeof s - 1
 
 /* What a request holds, or an error. */
 static const struct request {
@@ -59,7 +59,7 @@ static int decode(const char *packet, size_t len, struct sockeye__tftp_packet *p
 static void test_requests(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(requests); i++) {
+	FOR_ROWS(i, requests, "%zu bytes, file %s", requests[i].len, requests[i].packet + 2) {
 		const struct request *r = &requests[i];
 		struct sockeye__tftp_packet p = {0};
 		struct sockeye__tftp_pair pair;
@@ -101,7 +101,8 @@ static void test_small_packets(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "opcode %d, %zu bytes", rows[i].len > 1 ? rows[i].packet[1] : -1,
+		 rows[i].len) {
 		struct sockeye__tftp_packet p = {0};
 		void *copy;
 

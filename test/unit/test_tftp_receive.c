@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "../rows.h"
 #include "tftp_script.h"
 
 /* A client that had its OACK after a round trip of 10 ms, with room for `slots`
@@ -265,7 +266,7 @@ static void test_sizes(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	FOR_ROWS(i, rows, "%s, %u bytes", rows[i].options, rows[i].len) {
 		struct script *s =
 		    receiving_with((struct sockeye__tftp_config){.size_max = rows[i].size_max,
 								 .check_size = rows[i].check},

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
+#include "../rows.h"
 #include "tftp_script.h"
 
 /* A server that has had its ACK 0 after a round trip of 10 ms. */
@@ -34,7 +35,7 @@ static void test_sizes(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	FOR_ROWS(i, rows, "%ju bytes", (uintmax_t)rows[i].bytes) {
 		struct script *s = sending("blksize=8 windowsize=4", rows[i].bytes);
 		struct sockeye__tftp_send send = {0};
 		uint64_t bytes = 0, len = 0;
@@ -319,7 +320,7 @@ static void test_rollover(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	FOR_ROWS(i, rows, "%s, %ju bytes", rows[i].options, (uintmax_t)rows[i].bytes) {
 		struct script *s = sending(rows[i].options, rows[i].bytes);
 		struct sockeye__tftp_send send;
 		uint64_t block = 0, bytes = 0;

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "../rows.h"
 #include "tftp_script.h"
 
 static void test_server_reads_without_options(void **state)
@@ -131,7 +132,7 @@ static void test_bad_oacks(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+	FOR_ROWS(i, bad, "%s", bad[i]) {
 		struct script *s = script_start(false, i % 2 == 0, "blksize=16 windowsize=4", 100);
 
 		script_says(s, "request");
@@ -207,7 +208,7 @@ static void test_nonsense(void **state)
 	(void)state;
 	script_says(s, "DATA 1");
 	script_turn(s, "ACK 1", "DATA 2");
-	for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++)
+	FOR_ROWS(i, nonsense, "%s", nonsense[i])
 		script_turn(s, nonsense[i], "");
 	for (size_t len = 0; len < 4; len++) {
 		sockeye__tftp_datagram(&s->x, s->now_ns, "\0\4\0", len, &s->got);
@@ -397,7 +398,7 @@ static void test_numbers(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+	FOR_ROWS(i, rows, "%s, block %ju", rows[i].options, (uintmax_t)rows[i].block) {
 		struct script *s = script_start(true, true, rows[i].options, 0);
 
 		assert_int_equal(sockeye__tftp_number(&s->x, rows[i].block), rows[i].number);
