@@ -6,7 +6,9 @@
  * request.c   from a request to a transfer, or to an ERROR
  * transfer.c   a transfer's life
  * ports.c     the sockets of transfers
- * peers.c     the transfers of a worker by their peers
+ * peers.c     the transfers of a worker: found by their peers, and in rows
+ * slots.c     how many transfers and requests there may be
+ * admit.c     which transfer is dropped when there is no slot for a new one
  * sandbox.c   what a worker may still touch
  */
 #ifndef SOCKEYE_TFTP_SERVER_INTERNAL_H
@@ -192,10 +194,9 @@ int sockeye__tftp_peers_open(struct sockeye__tftp_worker *w);
 /* Of several the latest, of which at most one is not confirmed. */
 struct sockeye__tftp_serving *sockeye__tftp_peers_find(const struct sockeye__tftp_worker *w,
 						       const struct sockeye_sockaddr *peer);
+/* The next one of the same peer; NULL none. */
+struct sockeye__tftp_serving *sockeye__tftp_peers_next(const struct sockeye__tftp_serving *s);
 void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
-/* Ends the others of its peer. */
-void sockeye__tftp_peers_supersede(struct sockeye__tftp_worker *w,
-				   const struct sockeye__tftp_serving *s);
 void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
 /* Calls it for each transfer, which it may end. */
 void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
@@ -206,15 +207,25 @@ void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
 void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_serving *s);
 void sockeye__tftp_row_leave(struct sockeye__tftp_serving *s);
 
-/* A place among the transfers of all workers, and of the source's: false when
- * there is none. Then others go that can: they only dally, or nobody has
- * confirmed that they are not forged. */
-bool sockeye__tftp_admit(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
-void sockeye__tftp_dismiss(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+/* --- slots.c --- */
 
-/* One more request of a source that nobody has confirmed: false over its rate. */
+/* Takes a slot among the transfers of all workers, and one of the source's. 0,
+ * -ENOSPC (all are taken), or -EDQUOT (all of this source are). */
+int sockeye__tftp_slot_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+void sockeye__tftp_slot_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+
+/* Counts one more request of an unconfirmed source: false over its rate. */
 bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 void sockeye__tftp_rate_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+
+/* Whether the limits of one source count both addresses together. */
+bool sockeye__tftp_same_source(const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b);
+
+/* --- admit.c --- */
+
+/* Takes a slot for a new transfer; false when there is none. When all are taken,
+ * drops a transfer that only repeats its last ACK, or the oldest unconfirmed one. */
+bool sockeye__tftp_admit(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 
 /* --- sandbox.c --- */
 

@@ -345,7 +345,7 @@ static void serve(struct request *r)
 		err = begin(r, s);
 		if (err == 0)
 			return;
-		sockeye__tftp_dismiss(r->w, &r->from->peer);
+		sockeye__tftp_slot_give(r->w, &r->from->peer);
 	}
 	sockeye__tftp_serving_free(r->w, s);
 	if (err == -EADDRINUSE) {

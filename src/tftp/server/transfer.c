@@ -151,7 +151,7 @@ static void finish(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving 
 	sockeye__tftp_row_leave(s);
 	sockeye__timers_clear(&w->timers, &s->timer);
 	sockeye__tftp_peers_remove(w, s);
-	sockeye__tftp_dismiss(w, &s->wire.to.peer);
+	sockeye__tftp_slot_give(w, &s->wire.to.peer);
 	descriptors_close(w, s);
 	s->closed = true;
 	s->next = w->dead;
@@ -164,6 +164,20 @@ void sockeye__tftp_serving_drop(struct sockeye__tftp_worker *w, struct sockeye__
 	if (!s->reported)
 		s->text = text;
 	finish(w, s, NULL);
+}
+
+/* Ends the other transfers of its peer. */
+static void supersede_others(struct sockeye__tftp_worker *w, const struct sockeye__tftp_serving *s)
+{
+	struct sockeye__tftp_serving *other = sockeye__tftp_peers_find(w, &s->wire.to.peer);
+
+	while (other != NULL) {
+		struct sockeye__tftp_serving *next = sockeye__tftp_peers_next(other);
+
+		if (other != s)
+			sockeye__tftp_serving_drop(w, other, SOCKEYE__TFTP_SUPERSEDED);
+		other = next;
+	}
 }
 
 /* --- on its way --- */
@@ -221,7 +235,7 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s
 		s->rated = false;
 		sockeye__tftp_rate_give(w, &s->wire.to.peer);
 		sockeye__tftp_row_leave(s);
-		sockeye__tftp_peers_supersede(w, s);
+		supersede_others(w, s);
 	}
 	if (s->port != NULL)
 		socket_settle(w, s);
