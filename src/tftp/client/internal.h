@@ -53,6 +53,11 @@ struct sockeye__tftp_run {
 	struct sockeye__tftp_end end;
 };
 
+static inline bool sockeye__tftp_run_is_put(const struct sockeye__tftp_run *r)
+{
+	return r->job->way == SOCKEYE__TFTP_PUT;
+}
+
 /* --- transfer.c --- */
 
 /* Zeroed but for the first four. It may be over at once. */
@@ -63,10 +68,6 @@ void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fd
 void sockeye__tftp_run_stop(struct sockeye__tftp_run *r, uint64_t now_ns);
 void sockeye__tftp_run_close(struct sockeye__tftp_run *r);
 
-/* Bytes of the file that have passed, and that there will be (0: unknown). */
-uint64_t sockeye__tftp_run_bytes(const struct sockeye__tftp_run *r);
-uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r);
-
 /* --- request.c --- */
 
 /* Opens a socket for the address that is tried now and prepares the request. 0 or
@@ -74,6 +75,10 @@ uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r);
 int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns, struct sockeye_fail *fail);
 
 /* --- notes.c --- */
+
+/* Bytes of the file that have passed, and that there will be (0: unknown). */
+uint64_t sockeye__tftp_run_bytes(const struct sockeye__tftp_run *r);
+uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r);
 
 /* `got` is what an answer brought, NULL for all else. */
 void sockeye__tftp_run_note(const struct sockeye__tftp_run *r, enum sockeye__tftp_note_kind kind,

@@ -1,6 +1,27 @@
 /* notes.c: what happens to a transfer of the client (internal.h). */
 #include "tftp/client/internal.h"
 
+uint64_t sockeye__tftp_run_bytes(const struct sockeye__tftp_run *r)
+{
+	uint64_t sent;
+
+	if (!sockeye__tftp_run_is_put(r))
+		return r->sink.bytes;
+	if (!r->source_open)
+		return 0;
+	if (!r->source.has_size || r->source.netascii)
+		return r->source.taken;
+	sent = sockeye__tftp_acknowledged(&r->x);
+	return sent < r->source.size ? sent : r->source.size;
+}
+
+uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r)
+{
+	if (sockeye__tftp_run_is_put(r))
+		return r->source.has_size ? r->source.size : 0;
+	return r->x.options.value[SOCKEYE__TFTP_TSIZE];
+}
+
 static void tell(const struct sockeye__tftp_run *r, const struct sockeye__tftp_note *n)
 {
 	if (r->client->on_note)

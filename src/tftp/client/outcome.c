@@ -96,7 +96,7 @@ static const char *hint_find(const struct sockeye__tftp_run *r, bool silent)
 {
 	for (size_t i = 0; i < sizeof hints / sizeof hints[0] && r->x.offering; i++)
 		if (hints[i].code == r->end.code && (silent || hints[i].anyway) &&
-		    hints[i].put == (r->job->way == SOCKEYE__TFTP_PUT))
+		    hints[i].put == sockeye__tftp_run_is_put(r))
 			return hints[i].text;
 	return NULL;
 }

@@ -12,32 +12,6 @@
 #define RECEIVES_MAX  64 /* of one before the others have their turn */
 #define STRANGERS_MAX 64 /* that are told they are wrong */
 
-static bool is_put(const struct sockeye__tftp_run *r)
-{
-	return r->job->way == SOCKEYE__TFTP_PUT;
-}
-
-uint64_t sockeye__tftp_run_bytes(const struct sockeye__tftp_run *r)
-{
-	uint64_t sent;
-
-	if (!is_put(r))
-		return r->sink.bytes;
-	if (!r->source_open)
-		return 0;
-	if (!r->source.has_size || r->source.netascii)
-		return r->source.taken;
-	sent = sockeye__tftp_acknowledged(&r->x);
-	return sent < r->source.size ? sent : r->source.size;
-}
-
-uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r)
-{
-	if (is_put(r))
-		return r->source.has_size ? r->source.size : 0;
-	return r->x.options.value[SOCKEYE__TFTP_TSIZE];
-}
-
 /* --- sending --- */
 
 static void ask(struct sockeye__tftp_run *r, uint64_t now_ns);
@@ -56,18 +30,19 @@ static void give_up(struct sockeye__tftp_run *r, uint16_t code, const char *text
 static void local_failed(struct sockeye__tftp_run *r, const char *op, int err, uint64_t now_ns)
 {
 	bool full = err == -ENOSPC || err == -EDQUOT || err == -EFBIG;
-	const char *path = r->job->path ? r->job->path
-			   : is_put(r)  ? "standard input"
-					: "standard output";
+	const char *path = r->job->path                  ? r->job->path
+			   : sockeye__tftp_run_is_put(r) ? "standard input"
+							 : "standard output";
 	const char *detail = NULL;
 
-	r->end.reader_left = !is_put(r) && (err == -EPIPE || err == -ECONNRESET);
+	r->end.reader_left = !sockeye__tftp_run_is_put(r) && (err == -EPIPE || err == -ECONNRESET);
 	give_up(r, full ? SOCKEYE__TFTP_DISK_FULL : SOCKEYE__TFTP_UNDEFINED,
 		full ? "disk full" : "client's file failed", now_ns);
 	if (err == -ENODATA)
 		detail = "it has become shorter";
 	else if (err == -ENXIO) /* of another kind; fifo(7) */
-		detail = is_put(r) ? "only files and FIFOs are sent" : "nobody reads that FIFO";
+		detail = sockeye__tftp_run_is_put(r) ? "only files and FIFOs are sent"
+						     : "nobody reads that FIFO";
 	err = r->end.reader_left ? 0 : err == -ENODATA ? -EIO : err;
 	sockeye__tftp_run_fail(r, op, path, err, detail, now_ns);
 }
@@ -142,7 +117,7 @@ static int source_ready(struct sockeye__tftp_run *r)
 {
 	int err = 0;
 
-	if (!is_put(r) || r->x.offering || r->x.over)
+	if (!sockeye__tftp_run_is_put(r) || r->x.offering || r->x.over)
 		return 0;
 	if (!r->source_open)
 		err = sockeye__tftp_source_open(&r->source, r->x.blksize, r->x.window);
@@ -379,9 +354,9 @@ void sockeye__tftp_run_begin(struct sockeye__tftp_run *r, uint64_t now_ns)
 	r->begun_ns = now_ns;
 	r->wire.fd = -1;
 	r->file.fd = -1;
-	if (is_put(r) && job->path)
+	if (sockeye__tftp_run_is_put(r) && job->path)
 		err = sockeye__tftp_local_open(&r->file, job->path, &r->source);
-	else if (is_put(r))
+	else if (sockeye__tftp_run_is_put(r))
 		sockeye__tftp_local_open_at(&r->file, job->fd, &r->source);
 	else if (job->way == SOCKEYE__TFTP_GET && job->path)
 		err = sockeye__tftp_local_create(&r->file, job->path, &r->sink);
@@ -443,7 +418,7 @@ void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fd
 	if (fds[SOCKEYE__RUN_LOCAL].revents && r->file.awaited) {
 		r->file.awaited = false;
 		ask(r, now_ns);
-	} else if (fds[SOCKEYE__RUN_LOCAL].revents && is_put(r)) {
+	} else if (fds[SOCKEYE__RUN_LOCAL].revents && sockeye__tftp_run_is_put(r)) {
 		speak(r, now_ns);
 	} else if (fds[SOCKEYE__RUN_LOCAL].revents) {
 		output_turn(r, now_ns);
