@@ -30,7 +30,7 @@ static int dir_open(int dir_fd)
 	return sockeye__fd_above_stdio(fcntl(dir_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
 }
 
-static int temp_name(struct sockeye__newfile *f)
+static int temp_name(struct sockeye__atomic_file *f)
 {
 	uint64_t number;
 
@@ -42,7 +42,7 @@ static int temp_name(struct sockeye__newfile *f)
 
 /* --- a file without a name --- */
 
-static int link_as(const struct sockeye__newfile *f, const char *name)
+static int link_as(const struct sockeye__atomic_file *f, const char *name)
 {
 	char path[32];
 	int done;
@@ -56,7 +56,7 @@ static int link_as(const struct sockeye__newfile *f, const char *name)
 /* Which way this process can link it: the first needs a kernel since 6.10 or a
  * capability, the second /proc. Told by a link to ".", which is refused
  * because it exists only after the file has been found. */
-static bool can_link(struct sockeye__newfile *f)
+static bool can_link(struct sockeye__atomic_file *f)
 {
 	f->by_proc = false;
 	if (link_as(f, ".") == -EEXIST)
@@ -70,7 +70,7 @@ static bool cannot_be_unnamed(int err)
 	return err == -EOPNOTSUPP || err == -EISDIR || err == -EINVAL; /* open(2), O_TMPFILE */
 }
 
-static int unnamed_open(struct sockeye__newfile *f, mode_t mode)
+static int unnamed_open(struct sockeye__atomic_file *f, mode_t mode)
 {
 	f->fd =
 	    sockeye__fd_above_stdio(openat(f->dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, mode));
@@ -85,7 +85,7 @@ static int unnamed_open(struct sockeye__newfile *f, mode_t mode)
 
 /* --- a file with a temporary name --- */
 
-static int named_open(struct sockeye__newfile *f, mode_t mode)
+static int named_open(struct sockeye__atomic_file *f, mode_t mode)
 {
 	int err = -EEXIST;
 
@@ -115,7 +115,7 @@ static int kind_error(mode_t mode)
 }
 
 /* For writing though nothing is written: whose file is read-only wants it kept. */
-static int target_open(const struct sockeye__newfile *f)
+static int target_open(const struct sockeye__atomic_file *f)
 {
 	const int flags = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	int fd = openat(f->dir, f->name, O_WRONLY | flags);
@@ -125,7 +125,7 @@ static int target_open(const struct sockeye__newfile *f)
 	return fd < 0 ? -errno : fd;
 }
 
-static bool has_name(const struct sockeye__newfile *f, int fd)
+static bool has_name(const struct sockeye__atomic_file *f, int fd)
 {
 	struct stat held, now;
 
@@ -135,7 +135,7 @@ static bool has_name(const struct sockeye__newfile *f, int fd)
 
 /* Opens and locks what is to be replaced. 0, 1 when it changed meanwhile, or
  * -errno. */
-static int target_hold(struct sockeye__newfile *f)
+static int target_hold(struct sockeye__atomic_file *f)
 {
 	int fd = target_open(f), err = 0;
 
@@ -155,7 +155,7 @@ static int target_hold(struct sockeye__newfile *f)
 	return 0;
 }
 
-static int target_find(struct sockeye__newfile *f, enum sockeye__newfile_how how)
+static int target_find(struct sockeye__atomic_file *f, enum sockeye__atomic_file_how how)
 {
 	struct stat st;
 	int err = 1;
@@ -163,7 +163,7 @@ static int target_find(struct sockeye__newfile *f, enum sockeye__newfile_how how
 	for (int tries = 0; err == 1 && tries < TRIES; tries++) {
 		if (fstatat(f->dir, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return errno == ENOENT ? 0 : -errno;
-		if (how == SOCKEYE__NEWFILE_ONLY)
+		if (how == SOCKEYE__ATOMIC_FILE_ONLY)
 			return -EEXIST;
 		err = kind_error(st.st_mode);
 		if (err == 0)
@@ -174,7 +174,7 @@ static int target_find(struct sockeye__newfile *f, enum sockeye__newfile_how how
 
 /* As if the old file had been written to. First the owner: chown(2) may take
  * bits off. */
-static int take_over(const struct sockeye__newfile *f)
+static int take_over(const struct sockeye__atomic_file *f)
 {
 	struct stat old;
 
@@ -200,13 +200,13 @@ static int name_check(const char *name)
 	return 0;
 }
 
-static int file_open(struct sockeye__newfile *f, mode_t mode, int how)
+static int file_open(struct sockeye__atomic_file *f, mode_t mode, int how)
 {
-	int err = target_find(f, how & SOCKEYE__NEWFILE_HOW);
+	int err = target_find(f, how & SOCKEYE__ATOMIC_FILE_HOW);
 
 	if (err < 0)
 		return err;
-	err = how & SOCKEYE__NEWFILE_NAMED ? -EOPNOTSUPP : unnamed_open(f, mode);
+	err = how & SOCKEYE__ATOMIC_FILE_NAMED ? -EOPNOTSUPP : unnamed_open(f, mode);
 	if (cannot_be_unnamed(err))
 		err = named_open(f, mode);
 	if (err == 0 && f->replaces)
@@ -214,28 +214,28 @@ static int file_open(struct sockeye__newfile *f, mode_t mode, int how)
 	return err;
 }
 
-int sockeye__newfile_open(struct sockeye__newfile *f, int dir_fd, const char *name, mode_t mode,
-			  enum sockeye__newfile_how how)
+int sockeye__atomic_file_open(struct sockeye__atomic_file *f, int dir_fd, const char *name,
+			      mode_t mode, enum sockeye__atomic_file_how how)
 {
 	int err = name_check(name), dir;
 
-	*f = (struct sockeye__newfile){0};
+	*f = (struct sockeye__atomic_file){0};
 	if (err < 0)
 		return err;
 	dir = dir_open(dir_fd);
 	if (dir < 0)
 		return dir;
-	*f = (struct sockeye__newfile){.fd = -1, .is_open = true, .held = -1, .dir = dir};
+	*f = (struct sockeye__atomic_file){.fd = -1, .is_open = true, .held = -1, .dir = dir};
 	memcpy(f->name, name, strlen(name) + 1);
 	err = file_open(f, mode, (int)how);
 	if (err < 0)
-		sockeye__newfile_discard(f);
+		sockeye__atomic_file_discard(f);
 	return err;
 }
 
 /* Some file systems report what could not be written at close(2) only, and any
  * descriptor's will do: while the file has no name yet it is not too late. */
-static int late_error(const struct sockeye__newfile *f)
+static int late_error(const struct sockeye__atomic_file *f)
 {
 	int fd = fcntl(f->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 
@@ -243,7 +243,7 @@ static int late_error(const struct sockeye__newfile *f)
 }
 
 /* Gives it the name, which nothing may have. */
-static int put_new(struct sockeye__newfile *f)
+static int put_new(struct sockeye__atomic_file *f)
 {
 	if (f->temp[0] == '\0')
 		return link_as(f, f->name);
@@ -257,7 +257,7 @@ static int put_new(struct sockeye__newfile *f)
 }
 
 /* link(2) replaces nothing, so that it takes a name to rename from. */
-static int need_temp(struct sockeye__newfile *f)
+static int need_temp(struct sockeye__atomic_file *f)
 {
 	int err = f->temp[0] == '\0' ? -EEXIST : 0;
 
@@ -271,7 +271,7 @@ static int need_temp(struct sockeye__newfile *f)
 	return err;
 }
 
-static int put_over(struct sockeye__newfile *f)
+static int put_over(struct sockeye__atomic_file *f)
 {
 	struct stat st;
 	int err;
@@ -289,7 +289,7 @@ static int put_over(struct sockeye__newfile *f)
 	return 0;
 }
 
-int sockeye__newfile_commit(struct sockeye__newfile *f)
+int sockeye__atomic_file_commit(struct sockeye__atomic_file *f)
 {
 	int err;
 
@@ -298,12 +298,12 @@ int sockeye__newfile_commit(struct sockeye__newfile *f)
 	if (err == 0)
 		err = f->replaces ? put_over(f) : put_new(f);
 	if (err == 0)
-		sockeye__made_keep(&f->made);
-	sockeye__newfile_discard(f);
+		sockeye__made_folders_keep(&f->made);
+	sockeye__atomic_file_discard(f);
 	return err;
 }
 
-void sockeye__newfile_discard(struct sockeye__newfile *f)
+void sockeye__atomic_file_discard(struct sockeye__atomic_file *f)
 {
 	if (!f->is_open)
 		return;
@@ -314,6 +314,6 @@ void sockeye__newfile_discard(struct sockeye__newfile *f)
 	if (f->held >= 0)
 		close(f->held);
 	close(f->dir); /* which may be what holds the last of those that were made */
-	sockeye__made_undo(&f->made);
-	*f = (struct sockeye__newfile){0};
+	sockeye__made_folders_undo(&f->made);
+	*f = (struct sockeye__atomic_file){0};
 }

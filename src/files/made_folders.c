@@ -12,13 +12,13 @@
 
 #define FOLDER (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) /* O_PATH has no locks */
 
-int sockeye__made_add(struct sockeye__made *m, int dir, const char *name)
+int sockeye__made_folders_add(struct sockeye__made_folders *m, int dir, const char *name)
 {
 	size_t len = strlen(name) + 1;
 	char *names;
 	int kept = m->dir;
 
-	if (m->count == SOCKEYE__MADE_MAX)
+	if (m->count == SOCKEYE__MADE_FOLDERS_MAX)
 		return -ENAMETOOLONG;
 	if (m->count == 0)
 		kept = fcntl(dir, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -38,20 +38,20 @@ int sockeye__made_add(struct sockeye__made *m, int dir, const char *name)
 	return 0;
 }
 
-void sockeye__made_keep(struct sockeye__made *m)
+void sockeye__made_folders_keep(struct sockeye__made_folders *m)
 {
 	if (m->count == 0)
 		return;
 	close(m->dir);
 	free(m->names);
-	*m = (struct sockeye__made){0};
+	*m = (struct sockeye__made_folders){0};
 }
 
 /* Never through "..": somebody may have moved one of them. */
-void sockeye__made_undo(struct sockeye__made *m)
+void sockeye__made_folders_undo(struct sockeye__made_folders *m)
 {
-	int dirs[SOCKEYE__MADE_MAX + 1] = {m->dir};
-	const char *names[SOCKEYE__MADE_MAX], *name = m->names;
+	int dirs[SOCKEYE__MADE_FOLDERS_MAX + 1] = {m->dir};
+	const char *names[SOCKEYE__MADE_FOLDERS_MAX], *name = m->names;
 	size_t depth = 0;
 	bool goes = true;
 
@@ -69,10 +69,10 @@ void sockeye__made_undo(struct sockeye__made *m)
 		       unlinkat(dirs[depth - 1], names[depth - 1], AT_REMOVEDIR) == 0;
 		close(dirs[depth]);
 	}
-	sockeye__made_keep(m);
+	sockeye__made_folders_keep(m);
 }
 
-int sockeye__made_hold(int dir)
+int sockeye__made_folders_hold(int dir)
 {
 	int fd = openat(dir, ".", FOLDER), err = 0;
 	struct stat st;

@@ -11,9 +11,9 @@
 
 #include <stddef.h>
 
-#define SOCKEYE__MADE_MAX 256 /* folders, which are all open for as long as they go */
+#define SOCKEYE__MADE_FOLDERS_MAX 256 /* folders, which are all open for as long as they go */
 
-struct sockeye__made {
+struct sockeye__made_folders {
 	size_t count;
 	int dir;     /* O_PATH, where the first of them is */
 	size_t len;  /* of names: each ends with its NUL */
@@ -22,18 +22,18 @@ struct sockeye__made {
 
 /* Notes that the folder `name` was made in `dir`, which is the last that was
  * noted, if any was. 0 or -errno. */
-int sockeye__made_add(struct sockeye__made *m, int dir, const char *name);
+int sockeye__made_folders_add(struct sockeye__made_folders *m, int dir, const char *name);
 
 /* They stay; forgets them. Legal when zeroed. */
-void sockeye__made_keep(struct sockeye__made *m);
+void sockeye__made_folders_keep(struct sockeye__made_folders *m);
 
 /* Removes the deepest first, up to one that is held or not empty. Legal when
  * zeroed. */
-void sockeye__made_undo(struct sockeye__made *m);
+void sockeye__made_folders_undo(struct sockeye__made_folders *m);
 
 /* Holds the folder `dir`: a descriptor in its stead, which holds it for as long
  * as it or a duplicate is open, or `dir` itself where folders cannot be held.
  * -ENOENT: it has gone, -EAGAIN: it may be about to go; then `dir` is closed. */
-int sockeye__made_hold(int dir);
+int sockeye__made_folders_hold(int dir);
 
 #endif

@@ -233,7 +233,7 @@ static int hand_open(int root, const char *path, int flags)
 	return fd;
 }
 
-int sockeye__beneath_open(int root, const char *path, int flags, bool *by_hand)
+int sockeye__open_beneath(int root, const char *path, int flags, bool *by_hand)
 {
 	int fd;
 

@@ -15,6 +15,6 @@
  *
  * The kernel does it (openat2(2)); where it does not, *by_hand becomes true and
  * it is done here, from then on and for whoever sets it. */
-int sockeye__beneath_open(int root, const char *path, int flags, bool *by_hand);
+int sockeye__open_beneath(int root, const char *path, int flags, bool *by_hand);
 
 #endif

@@ -8,7 +8,7 @@
 #include "files/atomic_file.h"
 
 /* Every test runs with and without O_TMPFILE. */
-static const int ways[] = {0, SOCKEYE__NEWFILE_NAMED};
+static const int ways[] = {0, SOCKEYE__ATOMIC_FILE_NAMED};
 
 static struct tree tree;
 
@@ -26,9 +26,10 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int new_open(struct sockeye__newfile *f, const char *name, int how)
+static int new_open(struct sockeye__atomic_file *f, const char *name, int how)
 {
-	return sockeye__newfile_open(f, tree.fd, name, 0666, (enum sockeye__newfile_how)how);
+	return sockeye__atomic_file_open(f, tree.fd, name, 0666,
+					 (enum sockeye__atomic_file_how)how);
 }
 
 static void put(int fd, const char *text)
@@ -42,7 +43,7 @@ static void test_appears_at_commit(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(ways); i++) {
-		struct sockeye__newfile f;
+		struct sockeye__atomic_file f;
 
 		assert_int_equal(new_open(&f, "new", ways[i]), 0);
 		assert_true(f.fd > 2 && is_cloexec(f.fd) && is_cloexec(f.dir));
@@ -50,7 +51,7 @@ static void test_appears_at_commit(void **state)
 		assert_int_equal(tree_entries(&tree), ways[i] == 0 ? 0 : 1);
 		put(f.fd, "all of it");
 		assert_false(name_exists(tree.fd, "new"));
-		assert_int_equal(sockeye__newfile_commit(&f), 0);
+		assert_int_equal(sockeye__atomic_file_commit(&f), 0);
 		assert_string_equal(file_text(tree.fd, "new"), "all of it");
 		assert_int_equal(tree_entries(&tree), 1);
 		assert_int_equal(fds_open(), before);
@@ -64,15 +65,15 @@ static void test_discarded_leaves_nothing(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(ways); i++) {
-		struct sockeye__newfile f;
+		struct sockeye__atomic_file f;
 
 		assert_int_equal(new_open(&f, "new", ways[i]), 0);
 		put(f.fd, "half");
-		sockeye__newfile_discard(&f);
+		sockeye__atomic_file_discard(&f);
 		assert_int_equal(tree_entries(&tree), 0);
-		sockeye__newfile_discard(&f);
+		sockeye__atomic_file_discard(&f);
 	}
-	sockeye__newfile_discard(&(struct sockeye__newfile){0});
+	sockeye__atomic_file_discard(&(struct sockeye__atomic_file){0});
 	assert_int_equal(fds_open(), before);
 }
 
@@ -84,9 +85,9 @@ static void test_killed_leaves_nothing(void **state)
 	(void)state;
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		struct sockeye__newfile f;
+		struct sockeye__atomic_file f;
 
-		if (new_open(&f, "new", SOCKEYE__NEWFILE_ONLY) == 0 && write(f.fd, "x", 1) == 1)
+		if (new_open(&f, "new", SOCKEYE__ATOMIC_FILE_ONLY) == 0 && write(f.fd, "x", 1) == 1)
 			kill(getpid(), SIGKILL);
 		_exit(1);
 	}
@@ -99,17 +100,18 @@ static void test_what_exists_is_not_replaced(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(ways); i++) {
-		struct sockeye__newfile f;
+		struct sockeye__atomic_file f;
 
 		file_write(tree.fd, "old", "old");
 		assert_int_equal(new_open(&f, "old", ways[i]), -EEXIST);
-		sockeye__newfile_discard(&f);
+		sockeye__atomic_file_discard(&f);
 		/* what comes meanwhile is not either, replaceable or not */
-		for (int how = SOCKEYE__NEWFILE_ONLY; how <= SOCKEYE__NEWFILE_REPLACE; how++) {
+		for (int how = SOCKEYE__ATOMIC_FILE_ONLY; how <= SOCKEYE__ATOMIC_FILE_REPLACE;
+		     how++) {
 			assert_int_equal(new_open(&f, "late", how | ways[i]), 0);
 			put(f.fd, "mine");
 			file_write(tree.fd, "late", "another's");
-			assert_int_equal(sockeye__newfile_commit(&f), -EEXIST);
+			assert_int_equal(sockeye__atomic_file_commit(&f), -EEXIST);
 			assert_string_equal(file_text(tree.fd, "late"), "another's");
 			assert_int_equal(tree_entries(&tree), 2);
 			unlinkat(tree.fd, "late", 0);
@@ -125,7 +127,7 @@ static void test_replaces(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(ways); i++) {
-		struct sockeye__newfile f;
+		struct sockeye__atomic_file f;
 		struct stat st;
 		int reader;
 
@@ -134,11 +136,11 @@ static void test_replaces(void **state)
 		if (geteuid() == 0)
 			assert_return_code(fchownat(tree.fd, "f", 1234, 5678, 0), errno);
 		reader = openat(tree.fd, "f", O_RDONLY | O_CLOEXEC);
-		assert_int_equal(new_open(&f, "f", SOCKEYE__NEWFILE_REPLACE | ways[i]), 0);
+		assert_int_equal(new_open(&f, "f", SOCKEYE__ATOMIC_FILE_REPLACE | ways[i]), 0);
 		assert_true(f.replaces);
 		put(f.fd, "the new");
 		assert_string_equal(file_text(tree.fd, "f"), "old");
-		assert_int_equal(sockeye__newfile_commit(&f), 0);
+		assert_int_equal(sockeye__atomic_file_commit(&f), 0);
 		assert_string_equal(file_text(tree.fd, "f"), "the new");
 		assert_int_equal(mode_of(tree.fd, "f"), 0640);
 		assert_int_equal(tree_entries(&tree), 1);
@@ -157,12 +159,12 @@ static void test_discarded_replacement_keeps_the_old(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(ways); i++) {
-		struct sockeye__newfile f;
+		struct sockeye__atomic_file f;
 
 		file_write(tree.fd, "f", "old");
-		assert_int_equal(new_open(&f, "f", SOCKEYE__NEWFILE_REPLACE | ways[i]), 0);
+		assert_int_equal(new_open(&f, "f", SOCKEYE__ATOMIC_FILE_REPLACE | ways[i]), 0);
 		put(f.fd, "half of the n");
-		sockeye__newfile_discard(&f);
+		sockeye__atomic_file_discard(&f);
 		assert_string_equal(file_text(tree.fd, "f"), "old");
 		assert_int_equal(tree_entries(&tree), 1);
 		tree_clear(&tree);
@@ -175,20 +177,20 @@ static void test_one_replacement_at_a_time(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(ways); i++) {
-		const int how = SOCKEYE__NEWFILE_REPLACE | ways[i];
-		struct sockeye__newfile first, second;
+		const int how = SOCKEYE__ATOMIC_FILE_REPLACE | ways[i];
+		struct sockeye__atomic_file first, second;
 
 		file_write(tree.fd, "f", "old");
 		assert_int_equal(new_open(&first, "f", how), 0);
 		assert_int_equal(new_open(&second, "f", how), -EBUSY);
 		put(first.fd, "1st");
-		assert_int_equal(sockeye__newfile_commit(&first), 0);
+		assert_int_equal(sockeye__atomic_file_commit(&first), 0);
 		assert_int_equal(new_open(&second, "f", how),
 				 0); /* then it is the next one's turn */
-		sockeye__newfile_discard(&second);
+		sockeye__atomic_file_discard(&second);
 		assert_int_equal(new_open(&second, "f", how), 0);
 		assert_string_equal(file_text(tree.fd, "f"), "1st");
-		sockeye__newfile_discard(&second);
+		sockeye__atomic_file_discard(&second);
 		assert_int_equal(fds_open(), before);
 		tree_clear(&tree);
 	}
@@ -199,27 +201,27 @@ static void test_replaced_meanwhile(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(ways); i++) {
-		const int how = SOCKEYE__NEWFILE_REPLACE | ways[i];
-		struct sockeye__newfile f;
+		const int how = SOCKEYE__ATOMIC_FILE_REPLACE | ways[i];
+		struct sockeye__atomic_file f;
 
 		file_write(tree.fd, "f", "old");
 		assert_int_equal(new_open(&f, "f", how), 0);
 		file_write(tree.fd, "other", "another's");
 		assert_return_code(renameat(tree.fd, "other", tree.fd, "f"), errno);
-		assert_int_equal(sockeye__newfile_commit(&f), -EBUSY);
+		assert_int_equal(sockeye__atomic_file_commit(&f), -EBUSY);
 		assert_string_equal(file_text(tree.fd, "f"), "another's");
 		assert_int_equal(tree_entries(&tree), 1);
 
 		assert_int_equal(new_open(&f, "f", how), 0);
 		unlinkat(tree.fd, "f", 0);
 		put(f.fd, "mine");
-		assert_int_equal(sockeye__newfile_commit(&f), 0);
+		assert_int_equal(sockeye__atomic_file_commit(&f), 0);
 		assert_string_equal(file_text(tree.fd, "f"), "mine");
 
 		assert_int_equal(new_open(&f, "f", how), 0);
 		unlinkat(tree.fd, "f", 0);
 		link_make(tree.fd, "f", "elsewhere");
-		assert_int_equal(sockeye__newfile_commit(&f), -EBUSY);
+		assert_int_equal(sockeye__atomic_file_commit(&f), -EBUSY);
 		assert_false(name_exists(tree.fd, "elsewhere"));
 		tree_clear(&tree);
 	}
@@ -232,7 +234,7 @@ static void test_what_is_no_file(void **state)
 		int err;
 	} others[] = {
 	    {"link", -ELOOP}, {"dangling", -ELOOP}, {"folder", -EISDIR}, {"pipe", -ENXIO}};
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 	size_t before = fds_open();
 
 	(void)state;
@@ -242,9 +244,9 @@ static void test_what_is_no_file(void **state)
 	folder_make(tree.fd, "folder");
 	assert_return_code(mkfifoat(tree.fd, "pipe", 0666), errno);
 	for (size_t i = 0; i < COUNT(others); i++) {
-		assert_int_equal(new_open(&f, others[i].name, SOCKEYE__NEWFILE_REPLACE),
+		assert_int_equal(new_open(&f, others[i].name, SOCKEYE__ATOMIC_FILE_REPLACE),
 				 others[i].err);
-		assert_int_equal(new_open(&f, others[i].name, SOCKEYE__NEWFILE_ONLY), -EEXIST);
+		assert_int_equal(new_open(&f, others[i].name, SOCKEYE__ATOMIC_FILE_ONLY), -EEXIST);
 	}
 	assert_string_equal(file_text(tree.fd, "target"), "old");
 	assert_int_equal(tree_entries(&tree), 5);
@@ -256,18 +258,18 @@ static void test_names(void **state)
 {
 	static const char *const bad[] = {"", ".", "..", "a/b", "/", "a/"};
 	char name[NAME_MAX + 2];
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(bad); i++)
-		assert_int_equal(new_open(&f, bad[i], SOCKEYE__NEWFILE_ONLY), -EINVAL);
+		assert_int_equal(new_open(&f, bad[i], SOCKEYE__ATOMIC_FILE_ONLY), -EINVAL);
 	memset(name, 'n', sizeof name);
 	name[NAME_MAX + 1] = '\0';
-	assert_int_equal(new_open(&f, name, SOCKEYE__NEWFILE_ONLY), -ENAMETOOLONG);
+	assert_int_equal(new_open(&f, name, SOCKEYE__ATOMIC_FILE_ONLY), -ENAMETOOLONG);
 	name[NAME_MAX] = '\0';
 	for (size_t i = 0; i < COUNT(ways); i++) {
 		assert_int_equal(new_open(&f, name, ways[i]), 0);
-		assert_int_equal(sockeye__newfile_commit(&f), 0);
+		assert_int_equal(sockeye__atomic_file_commit(&f), 0);
 		tree_clear(&tree);
 	}
 }
@@ -278,10 +280,10 @@ static void test_mode_and_umask(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(ways); i++) {
-		struct sockeye__newfile f;
+		struct sockeye__atomic_file f;
 
 		assert_int_equal(new_open(&f, "f", ways[i]), 0);
-		assert_int_equal(sockeye__newfile_commit(&f), 0);
+		assert_int_equal(sockeye__atomic_file_commit(&f), 0);
 		assert_int_equal(mode_of(tree.fd, "f"), 0640);
 		tree_clear(&tree);
 	}
@@ -290,12 +292,12 @@ static void test_mode_and_umask(void **state)
 
 static void in_current_folder(void)
 {
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 
 	assert_return_code(chdir(tree.path), errno);
-	assert_int_equal(sockeye__newfile_open(&f, AT_FDCWD, "here", 0666, SOCKEYE__NEWFILE_ONLY),
-			 0);
-	assert_int_equal(sockeye__newfile_commit(&f), 0);
+	assert_int_equal(
+	    sockeye__atomic_file_open(&f, AT_FDCWD, "here", 0666, SOCKEYE__ATOMIC_FILE_ONLY), 0);
+	assert_int_equal(sockeye__atomic_file_commit(&f), 0);
 	assert_true(name_exists(tree.fd, "here"));
 }
 
@@ -308,13 +310,13 @@ static void test_current_folder(void **state)
 
 static void without_standard(void)
 {
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 
 	close(0);
 	close(1);
-	assert_int_equal(new_open(&f, "f", SOCKEYE__NEWFILE_ONLY), 0);
+	assert_int_equal(new_open(&f, "f", SOCKEYE__ATOMIC_FILE_ONLY), 0);
 	assert_true(f.fd > 2 && f.dir > 2);
-	sockeye__newfile_discard(&f);
+	sockeye__atomic_file_discard(&f);
 }
 
 static void test_never_a_standard_descriptor(void **state)
@@ -325,21 +327,21 @@ static void test_never_a_standard_descriptor(void **state)
 
 static void test_removed_folder(void **state)
 {
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(ways); i++) {
-		const enum sockeye__newfile_how how = (enum sockeye__newfile_how)ways[i];
+		const enum sockeye__atomic_file_how how = (enum sockeye__atomic_file_how)ways[i];
 		int own, err;
 
 		folder_make(tree.fd, "d");
 		own = openat(tree.fd, "d", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (ways[i] == 0) /* a named one keeps its folder in use */
-			assert_int_equal(sockeye__newfile_open(&f, own, "f", 0666, how), 0);
+			assert_int_equal(sockeye__atomic_file_open(&f, own, "f", 0666, how), 0);
 		assert_return_code(unlinkat(tree.fd, "d", AT_REMOVEDIR), errno);
 		if (ways[i] == 0)
-			assert_int_equal(sockeye__newfile_commit(&f), -ENOENT);
-		err = sockeye__newfile_open(&f, own, "f", 0666, how);
+			assert_int_equal(sockeye__atomic_file_commit(&f), -ENOENT);
+		err = sockeye__atomic_file_open(&f, own, "f", 0666, how);
 		assert_true(err == -ENOENT || err == -EPERM); /* the latter from ext4 */
 		close(own);
 	}
@@ -354,9 +356,10 @@ static void writer(int number)
 	char text[32];
 
 	for (int i = 0; i < ROUNDS; i++) {
-		struct sockeye__newfile f;
-		int err = new_open(
-		    &f, "f", SOCKEYE__NEWFILE_REPLACE | ways[(size_t)(i + number) % COUNT(ways)]);
+		struct sockeye__atomic_file f;
+		int err = new_open(&f, "f",
+				   SOCKEYE__ATOMIC_FILE_REPLACE |
+				       ways[(size_t)(i + number) % COUNT(ways)]);
 
 		if (err == -EBUSY)
 			continue;
@@ -366,7 +369,7 @@ static void writer(int number)
 		if (write(f.fd, text, sizeof text / 2) < 0 ||
 		    write(f.fd, text, sizeof text / 2) < 0)
 			_exit(2);
-		err = sockeye__newfile_commit(&f);
+		err = sockeye__atomic_file_commit(&f);
 		if (err < 0 && err != -EEXIST && err != -EBUSY)
 			_exit(3);
 	}

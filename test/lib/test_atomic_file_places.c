@@ -13,7 +13,7 @@
 #include "files/atomic_file.h"
 
 /* Every test runs with and without O_TMPFILE. */
-static const int ways[] = {0, SOCKEYE__NEWFILE_NAMED};
+static const int ways[] = {0, SOCKEYE__ATOMIC_FILE_NAMED};
 
 static struct tree tree;
 
@@ -31,9 +31,10 @@ static int teardown(void **state)
 	return 0;
 }
 
-static int new_open(struct sockeye__newfile *f, const char *name, int how)
+static int new_open(struct sockeye__atomic_file *f, const char *name, int how)
 {
-	return sockeye__newfile_open(f, tree.fd, name, 0666, (enum sockeye__newfile_how)how);
+	return sockeye__atomic_file_open(f, tree.fd, name, 0666,
+					 (enum sockeye__atomic_file_how)how);
 }
 
 static void put(int fd, const char *text)
@@ -51,14 +52,14 @@ static bool proc_hidden(void)
 /* With or without AT_EMPTY_PATH, as root or not: a file is made. */
 static void without_proc(void)
 {
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 
 	if (!proc_hidden())
 		_exit(CHILD_SKIPS);
 	for (int who = 0; who < 2; who++) {
-		assert_int_equal(new_open(&f, "f", SOCKEYE__NEWFILE_ONLY), 0);
+		assert_int_equal(new_open(&f, "f", SOCKEYE__ATOMIC_FILE_ONLY), 0);
 		put(f.fd, "whole");
-		assert_int_equal(sockeye__newfile_commit(&f), 0);
+		assert_int_equal(sockeye__atomic_file_commit(&f), 0);
 		assert_string_equal(file_text(tree.fd, "f"), "whole");
 		assert_int_equal(tree_entries(&tree), 1);
 		tree_clear(&tree);
@@ -75,19 +76,19 @@ static void test_without_proc(void **state)
 /* All that can be done with one, in this process. */
 static void all_done(bool named)
 {
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 
-	for (int how = SOCKEYE__NEWFILE_ONLY; how <= SOCKEYE__NEWFILE_REPLACE; how++) {
+	for (int how = SOCKEYE__ATOMIC_FILE_ONLY; how <= SOCKEYE__ATOMIC_FILE_REPLACE; how++) {
 		assert_int_equal(new_open(&f, "f", how), 0);
 		assert_int_equal(f.temp[0] != '\0', named);
-		put(f.fd, how == SOCKEYE__NEWFILE_ONLY ? "one" : "two");
-		assert_int_equal(sockeye__newfile_commit(&f), 0);
+		put(f.fd, how == SOCKEYE__ATOMIC_FILE_ONLY ? "one" : "two");
+		assert_int_equal(sockeye__atomic_file_commit(&f), 0);
 		assert_int_equal(tree_entries(&tree), 1);
 	}
 	assert_string_equal(file_text(tree.fd, "f"), "two");
-	assert_int_equal(new_open(&f, "late", SOCKEYE__NEWFILE_REPLACE), 0);
+	assert_int_equal(new_open(&f, "late", SOCKEYE__ATOMIC_FILE_REPLACE), 0);
 	file_write(tree.fd, "late", "another's");
-	assert_int_equal(sockeye__newfile_commit(&f), -EEXIST);
+	assert_int_equal(sockeye__atomic_file_commit(&f), -EEXIST);
 	assert_string_equal(file_text(tree.fd, "late"), "another's");
 	assert_int_equal(tree_entries(&tree), 2);
 }
@@ -173,12 +174,12 @@ static void test_under_landlock(void **state)
 static void late(void)
 {
 	for (size_t i = 0; i < COUNT(ways); i++) {
-		struct sockeye__newfile f;
+		struct sockeye__atomic_file f;
 
 		file_write(tree.fd, "f", "old");
-		assert_int_equal(new_open(&f, "f", SOCKEYE__NEWFILE_REPLACE | ways[i]), 0);
+		assert_int_equal(new_open(&f, "f", SOCKEYE__ATOMIC_FILE_REPLACE | ways[i]), 0);
 		close(f.fd);
-		assert_int_equal(sockeye__newfile_commit(&f), -EBADF);
+		assert_int_equal(sockeye__atomic_file_commit(&f), -EBADF);
 		assert_string_equal(file_text(tree.fd, "f"), "old");
 		assert_int_equal(tree_entries(&tree), 1);
 	}
@@ -193,17 +194,17 @@ static void test_late_error(void **state)
 static void full(void)
 {
 	static char bytes[65536];
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 	ssize_t n;
 
 	tree_mount(&tree, "tmpfs", "size=256k");
 	for (size_t i = 0; i < COUNT(ways); i++) {
 		file_write(tree.fd, "f", "old");
-		assert_int_equal(new_open(&f, "f", SOCKEYE__NEWFILE_REPLACE | ways[i]), 0);
+		assert_int_equal(new_open(&f, "f", SOCKEYE__ATOMIC_FILE_REPLACE | ways[i]), 0);
 		while ((n = write(f.fd, bytes, sizeof bytes)) > 0)
 			;
 		assert_int_equal(errno, ENOSPC);
-		sockeye__newfile_discard(&f);
+		sockeye__atomic_file_discard(&f);
 		assert_string_equal(file_text(tree.fd, "f"), "old");
 		assert_int_equal(tree_entries(&tree), 1);
 		file_write(tree.fd, "more", "there is room again");

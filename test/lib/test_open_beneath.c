@@ -99,7 +99,7 @@ static int teardown(void **state)
 
 static int open_by(bool by_hand, const char *path, int flags)
 {
-	return sockeye__beneath_open(root, path, flags, &by_hand);
+	return sockeye__open_beneath(root, path, flags, &by_hand);
 }
 
 static const struct {
@@ -220,9 +220,9 @@ static void test_magic_links(void **state)
 	for (int i = 0; i < 2; i++) {
 		bool by_hand = i;
 
-		assert_true(sockeye__beneath_open(own, "exe", O_RDONLY, &by_hand) < 0);
-		assert_true(sockeye__beneath_open(own, "root/etc/passwd", O_RDONLY, &by_hand) < 0);
-		assert_true(sockeye__beneath_open(own, "cwd/x", O_RDONLY, &by_hand) < 0);
+		assert_true(sockeye__open_beneath(own, "exe", O_RDONLY, &by_hand) < 0);
+		assert_true(sockeye__open_beneath(own, "root/etc/passwd", O_RDONLY, &by_hand) < 0);
+		assert_true(sockeye__open_beneath(own, "cwd/x", O_RDONLY, &by_hand) < 0);
 	}
 	close(own);
 }
@@ -408,10 +408,10 @@ static void denied(int err)
 	int fd;
 
 	deny(SYS_openat2, err, 0, 0);
-	fd = sockeye__beneath_open(root, "dir/../in", O_RDONLY, &by_hand);
+	fd = sockeye__open_beneath(root, "dir/../in", O_RDONLY, &by_hand);
 	assert_true(fd >= 0);
 	assert_true(by_hand);
-	assert_int_equal(sockeye__beneath_open(root, "out", O_RDONLY, &by_hand), -EXDEV);
+	assert_int_equal(sockeye__open_beneath(root, "out", O_RDONLY, &by_hand), -EXDEV);
 }
 
 static void without_call(void)

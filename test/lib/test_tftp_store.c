@@ -78,13 +78,13 @@ static const char *text_got(const char *name)
 
 static int put_text(const char *name, const char *text)
 {
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 	int err = sockeye__tftp_store_put(&store, name, NULL, &f);
 
 	if (err < 0)
 		return err;
 	assert_int_equal(write(f.fd, text, strlen(text)), strlen(text));
-	return sockeye__newfile_commit(&f);
+	return sockeye__atomic_file_commit(&f);
 }
 
 static void test_no_root(void **state)
@@ -382,7 +382,7 @@ static void no_descriptors(void)
 {
 	const struct rlimit none = {3, 3};
 	struct sockeye__tftp_file *file;
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 	const char *text;
 
 	reopen(true, false, false);

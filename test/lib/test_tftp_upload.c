@@ -62,22 +62,22 @@ static const char *text_got(const char *name)
 
 static int put_text(const char *name, const char *text)
 {
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 	int err = sockeye__tftp_store_put(&store, name, NULL, &f);
 
 	if (err < 0)
 		return err;
 	assert_int_equal(write(f.fd, text, strlen(text)), strlen(text));
-	return sockeye__newfile_commit(&f);
+	return sockeye__atomic_file_commit(&f);
 }
 
 static int put_sized(const char *name, uint64_t size)
 {
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 	int err = sockeye__tftp_store_put(&store, name, &size, &f);
 
 	if (err == 0)
-		sockeye__newfile_discard(&f);
+		sockeye__atomic_file_discard(&f);
 	return err;
 }
 
@@ -117,7 +117,7 @@ static void test_new_files_only(void **state)
 
 static void test_overwrite(void **state)
 {
-	struct sockeye__newfile first, second;
+	struct sockeye__atomic_file first, second;
 
 	(void)state;
 	reopen(true, true, false);
@@ -131,7 +131,7 @@ static void test_overwrite(void **state)
 	assert_int_equal(put_text("pipe", "x"), -ENXIO);
 	assert_int_equal(sockeye__tftp_store_put(&store, "file", NULL, &first), 0);
 	assert_int_equal(sockeye__tftp_store_put(&store, "file", NULL, &second), -EBUSY);
-	sockeye__newfile_discard(&first);
+	sockeye__atomic_file_discard(&first);
 	assert_string_equal(file_text(tree.fd, "file"), "new");
 }
 
@@ -168,9 +168,9 @@ static void test_not_through_links(void **state)
 }
 
 /* Begins an upload, and makes sure that it may. */
-static struct sockeye__newfile begun(const char *name)
+static struct sockeye__atomic_file begun(const char *name)
 {
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 
 	assert_int_equal(sockeye__tftp_store_put(&store, name, NULL, &f), 0);
 	return f;
@@ -178,7 +178,7 @@ static struct sockeye__newfile begun(const char *name)
 
 static void test_folders_of_failed_uploads(void **state)
 {
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 	char name[300] = "";
 	size_t before;
 
@@ -187,7 +187,7 @@ static void test_folders_of_failed_uploads(void **state)
 	before = fds_open();
 	f = begun("a/./b//c/file");
 	assert_true(name_exists(tree.fd, "a/b/c"));
-	sockeye__newfile_discard(&f);
+	sockeye__atomic_file_discard(&f);
 	assert_int_equal(tree_entries(&tree), 0);
 	assert_int_equal(put_text("made/../new", "x"), -EXDEV);
 	memset(name, 'x', sizeof name - 1);
@@ -198,18 +198,18 @@ static void test_folders_of_failed_uploads(void **state)
 	/* what was there stays, empty or not */
 	folder_make(tree.fd, "old");
 	f = begun("old/a/file");
-	sockeye__newfile_discard(&f);
+	sockeye__atomic_file_discard(&f);
 	assert_true(name_exists(tree.fd, "old"));
 	assert_false(name_exists(tree.fd, "old/a"));
 	f = begun("old/a/b/file");
 	file_write(tree.fd, "old/a/other", "x");
-	sockeye__newfile_discard(&f);
+	sockeye__atomic_file_discard(&f);
 	assert_true(name_exists(tree.fd, "old/a/other"));
 	assert_false(name_exists(tree.fd, "old/a/b"));
 	/* and so does what the new name is of */
 	f = begun("c/file");
 	file_write(tree.fd, "c/file", "x");
-	assert_int_equal(sockeye__newfile_commit(&f), -EEXIST);
+	assert_int_equal(sockeye__atomic_file_commit(&f), -EEXIST);
 	assert_string_equal(file_text(tree.fd, "c/file"), "x");
 	assert_int_equal(fds_open(), before);
 }
@@ -217,31 +217,31 @@ static void test_folders_of_failed_uploads(void **state)
 /* Another upload is in there, of which there is nothing to see yet. */
 static void test_folders_of_two_uploads(void **state)
 {
-	struct sockeye__newfile first, second;
+	struct sockeye__atomic_file first, second;
 
 	(void)state;
 	reopen(true, false, true);
 	for (int deeper = 0; deeper < 2; deeper++) {
 		first = begun(deeper ? "a/b/first" : "a/first");
 		second = begun("a/second");
-		sockeye__newfile_discard(&first);
+		sockeye__atomic_file_discard(&first);
 		assert_false(name_exists(tree.fd, "a/b"));
-		assert_int_equal(sockeye__newfile_commit(&second), 0);
+		assert_int_equal(sockeye__atomic_file_commit(&second), 0);
 		assert_true(name_exists(tree.fd, "a/second"));
 		tree_clear(&tree);
 	}
 	first = begun("a/first");
 	second = begun("a/b/second"); /* in what is the first one's */
-	sockeye__newfile_discard(&first);
+	sockeye__atomic_file_discard(&first);
 	assert_true(name_exists(tree.fd, "a/b"));
-	sockeye__newfile_discard(&second);
+	sockeye__atomic_file_discard(&second);
 	assert_false(name_exists(tree.fd, "a/b"));
 }
 
 /* In another process, as two workers are. */
 static void test_folders_of_many_uploads(void **state)
 {
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 	pid_t parent = getpid(), child;
 
 	(void)state;
@@ -251,7 +251,7 @@ static void test_folders_of_many_uploads(void **state)
 	if (child == 0) {
 		while (getppid() == parent)
 			if (sockeye__tftp_store_put(&store, "a/b/broken", NULL, &f) == 0)
-				sockeye__newfile_discard(&f);
+				sockeye__atomic_file_discard(&f);
 		_exit(0);
 	}
 	for (int i = 0; i < 400; i++) {
@@ -260,7 +260,7 @@ static void test_folders_of_many_uploads(void **state)
 		if (err == -EAGAIN) /* the other was interrupted while it removes them */
 			continue;
 		assert_int_equal(err, 0);
-		assert_int_equal(sockeye__newfile_commit(&f), 0);
+		assert_int_equal(sockeye__atomic_file_commit(&f), 0);
 		assert_return_code(unlinkat(tree.fd, "a/b/whole", 0), errno);
 		(void)unlinkat(tree.fd, "a/b", AT_REMOVEDIR);
 		(void)unlinkat(tree.fd, "a", AT_REMOVEDIR);
@@ -333,7 +333,7 @@ static void test_announced_size(void **state)
 static void full(void)
 {
 	static char bytes[65536];
-	struct sockeye__newfile f;
+	struct sockeye__atomic_file f;
 	ssize_t n;
 
 	tree_mount(&tree, "tmpfs", "size=256k");
@@ -345,7 +345,7 @@ static void full(void)
 	while ((n = write(f.fd, bytes, sizeof bytes)) > 0)
 		;
 	assert_int_equal(errno, ENOSPC);
-	sockeye__newfile_discard(&f);
+	sockeye__atomic_file_discard(&f);
 	assert_string_equal(file_text(tree.fd, "file"), "old");
 	assert_int_equal(tree_entries(&tree), 1);
 	assert_int_equal(put_sized("file", 128 * 1024), 0);

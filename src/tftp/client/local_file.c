@@ -154,7 +154,7 @@ static int new_create(struct sockeye__tftp_local *f, char *path,
 		if (dir < 0)
 			return -errno;
 	}
-	err = sockeye__newfile_open(&f->newfile, dir, name, 0666, SOCKEYE__NEWFILE_REPLACE);
+	err = sockeye__atomic_file_open(&f->newfile, dir, name, 0666, SOCKEYE__ATOMIC_FILE_REPLACE);
 	if (dir >= 0)
 		close(dir);
 	if (err == 0)
@@ -271,13 +271,13 @@ int sockeye__tftp_local_open(struct sockeye__tftp_local *f, const char *path,
 
 int sockeye__tftp_local_commit(struct sockeye__tftp_local *f)
 {
-	return f->newfile.is_open ? sockeye__newfile_commit(&f->newfile) : 0;
+	return f->newfile.is_open ? sockeye__atomic_file_commit(&f->newfile) : 0;
 }
 
 void sockeye__tftp_local_close(struct sockeye__tftp_local *f)
 {
 	sockeye__local_close(&f->stream, false);
-	sockeye__newfile_discard(&f->newfile);
+	sockeye__atomic_file_discard(&f->newfile);
 	free(f->buf);
 	if (f->fd > STDERR_FILENO)
 		close(f->fd);

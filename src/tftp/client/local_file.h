@@ -22,7 +22,7 @@
 struct sockeye__tftp_local {
 	int fd;        /* to read in place, or a stream's that was opened here; -1 none */
 	uint64_t base; /* where reading begins */
-	struct sockeye__newfile newfile;
+	struct sockeye__atomic_file newfile;
 	struct sockeye__local stream; /* of kind NONE for files */
 	bool awaited;                 /* a stream that has not been ready once yet */
 	struct sockeye__safe safe;    /* what a terminal is shown */

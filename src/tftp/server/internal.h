@@ -65,7 +65,7 @@ struct sockeye__tftp_port {
 };
 
 struct sockeye__tftp_upload { /* what only these have */
-	struct sockeye__newfile file;
+	struct sockeye__atomic_file file;
 	struct sockeye__tftp_sink sink;
 	uint8_t *memory;
 	size_t memory_len;

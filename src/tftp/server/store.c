@@ -72,10 +72,10 @@ void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s)
 
 static int open_below(struct sockeye__tftp_store *s, const char *name, int flags)
 {
-	int fd = sockeye__beneath_open(s->root, name, flags, &s->by_hand);
+	int fd = sockeye__open_beneath(s->root, name, flags, &s->by_hand);
 
 	if (fd == -ENOENT && root_is_back(s))
-		fd = sockeye__beneath_open(s->root, name, flags, &s->by_hand);
+		fd = sockeye__open_beneath(s->root, name, flags, &s->by_hand);
 	return fd;
 }
 
@@ -199,17 +199,17 @@ void sockeye__tftp_store_release(struct sockeye__tftp_store *s, struct sockeye__
 
 /* Makes a folder, which is noted in *made: 0, also when it is there by now. */
 static int folder_make(const struct sockeye__tftp_store *s, int dir, const char *name,
-		       struct sockeye__made *made)
+		       struct sockeye__made_folders *made)
 {
 	int fd, err;
 
 	if (mkdirat(dir, name, ACCESSPERMS & ~s->config.umask) < 0) {
 		if (errno != EEXIST)
 			return -errno;
-		sockeye__made_keep(made);
+		sockeye__made_folders_keep(made);
 		return 0;
 	}
-	err = sockeye__made_add(made, dir, name);
+	err = sockeye__made_folders_add(made, dir, name);
 	if (err < 0)
 		unlinkat(dir, name, AT_REMOVEDIR);
 	if (err < 0 || !s->config.umask_given)
@@ -250,7 +250,7 @@ static int room_check(int dir, const uint64_t *size)
 
 /* The folder `name` in `dir`, made if need be; `dir` is closed. */
 static int folder_enter(const struct sockeye__tftp_store *s, int dir, const char *name,
-			const uint64_t *size, struct sockeye__made *made)
+			const uint64_t *size, struct sockeye__made_folders *made)
 {
 	int fd = strcmp(name, "..") == 0 ? -EXDEV : folder_open(dir, name), err;
 
@@ -260,7 +260,7 @@ static int folder_enter(const struct sockeye__tftp_store *s, int dir, const char
 			err = folder_make(s, dir, name, made);
 		fd = err < 0 ? err : folder_open(dir, name);
 	} else if (fd >= 0 && strcmp(name, ".") != 0) {
-		sockeye__made_keep(made); /* it is others', and so is what it is in */
+		sockeye__made_folders_keep(made); /* it is others', and so is what it is in */
 	}
 	close(dir);
 	return fd;
@@ -270,7 +270,7 @@ static int folder_enter(const struct sockeye__tftp_store *s, int dir, const char
  * and no ".." among them; the last component goes to out_last. Where uploads
  * make folders, it is held. */
 static int parent_open(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
-		       char out_last[NAME_MAX + 1], struct sockeye__made *made)
+		       char out_last[NAME_MAX + 1], struct sockeye__made_folders *made)
 {
 	int dir = name[0] == '/' ? -EXDEV : open_below(s, ".", FOLDER);
 	bool below = false;
@@ -285,7 +285,7 @@ static int parent_open(struct sockeye__tftp_store *s, const char *name, const ui
 		memcpy(out_last, name, len);
 		out_last[len] = '\0';
 		if (slashes == 0)
-			return s->config.create && below ? sockeye__made_hold(dir) : dir;
+			return s->config.create && below ? sockeye__made_folders_hold(dir) : dir;
 		dir = folder_enter(s, dir, out_last, size, made);
 		name += len + slashes;
 		below = true;
@@ -296,7 +296,7 @@ static int parent_open(struct sockeye__tftp_store *s, const char *name, const ui
 /* The same, however often a folder goes away just then. What was made is noted
  * on success only. */
 static int parent_hold(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
-		       char out_last[NAME_MAX + 1], struct sockeye__made *made)
+		       char out_last[NAME_MAX + 1], struct sockeye__made_folders *made)
 {
 	int dir = -EAGAIN;
 
@@ -304,31 +304,31 @@ static int parent_hold(struct sockeye__tftp_store *s, const char *name, const ui
 	     i++) {
 		dir = parent_open(s, name, size, out_last, made);
 		if (dir < 0)
-			sockeye__made_undo(made);
+			sockeye__made_folders_undo(made);
 	}
 	return dir;
 }
 
 static int file_new(const struct sockeye__tftp_store *s, int dir, const char *name,
-		    struct sockeye__newfile *f)
+		    struct sockeye__atomic_file *f)
 {
 	const mode_t mode = DEFFILEMODE & ~s->config.umask;
-	int err = sockeye__newfile_open(f, dir, name, mode,
-					s->config.overwrite ? SOCKEYE__NEWFILE_REPLACE
-							    : SOCKEYE__NEWFILE_ONLY);
+	int err = sockeye__atomic_file_open(f, dir, name, mode,
+					    s->config.overwrite ? SOCKEYE__ATOMIC_FILE_REPLACE
+								: SOCKEYE__ATOMIC_FILE_ONLY);
 
 	if (err == 0 && s->config.umask_given && !f->replaces && fchmod(f->fd, mode) < 0) {
 		err = -errno;
-		sockeye__newfile_discard(f);
+		sockeye__atomic_file_discard(f);
 	}
 	return err;
 }
 
 int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
-			    struct sockeye__newfile *out)
+			    struct sockeye__atomic_file *out)
 {
-	struct sockeye__newfile f;
-	struct sockeye__made made = {0};
+	struct sockeye__atomic_file f;
+	struct sockeye__made_folders made = {0};
 	char last[NAME_MAX + 1];
 	int err, dir;
 
@@ -345,7 +345,7 @@ int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, con
 		err = file_new(s, dir, last, &f);
 	close(dir);
 	if (err < 0) {
-		sockeye__made_undo(&made);
+		sockeye__made_folders_undo(&made);
 		return err;
 	}
 	f.made = made;

@@ -68,9 +68,9 @@ void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on);
  * nobody else is about to put a file there. `size` is what the peer announced,
  * or NULL. Links are followed nowhere in `name`. -EROFS: no uploads; -EFBIG,
  * -ENOSPC: the announced size is over the limit, or what is free; more by
- * sockeye__newfile_open(). */
+ * sockeye__atomic_file_open(). */
 int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
-			    struct sockeye__newfile *out);
+			    struct sockeye__atomic_file *out);
 
 /* Puts the folder before the name that is called like the client's address, where
  * the root has one and `cap` bytes hold both. */

@@ -114,7 +114,7 @@ static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tf
 		sockeye__tftp_store_release(&w->server->store, s->file);
 	s->file = NULL;
 	if (s->upload != NULL)
-		sockeye__newfile_discard(&s->upload->file);
+		sockeye__atomic_file_discard(&s->upload->file);
 	if (s->port != NULL)
 		sockeye__tftp_port_leave(
 		    w, s->port, was_heard(s) && !s->tuned && !s->settled && !s->wire.joined);
@@ -271,7 +271,7 @@ static void commit(struct sockeye__tftp_serving *s)
 	int err = sockeye__tftp_sink_end(&u->sink);
 
 	if (err == 0)
-		err = sockeye__newfile_commit(&u->file);
+		err = sockeye__atomic_file_commit(&u->file);
 	if (err < 0)
 		abort_for(s, err);
 	else
