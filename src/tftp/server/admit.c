@@ -10,7 +10,7 @@
 static bool row_cut(struct sockeye__tftp_worker *w, const struct sockeye__tftp_row *row,
 		    const struct sockeye_sockaddr *source)
 {
-	struct sockeye__tftp_serving *s = row->first;
+	struct sockeye__tftp_transfer *s = row->first;
 
 	for (int i = 0;
 	     source != NULL && s != NULL && !sockeye__tftp_same_source(&s->wire.to.peer, source);
@@ -19,7 +19,7 @@ static bool row_cut(struct sockeye__tftp_worker *w, const struct sockeye__tftp_r
 			return false;
 	if (s == NULL)
 		return false;
-	sockeye__tftp_serving_drop(w, s, "another one needed its place");
+	sockeye__tftp_transfer_drop(w, s, "another one needed its place");
 	return true;
 }
 

@@ -55,12 +55,12 @@ struct sockeye__tftp_site {
 struct sockeye__tftp_port {
 	enum sockeye__tftp_watch watch;
 	enum sockeye__tftp_watch watch_strangers;
-	int fd;                             /* -1 once it is closed */
-	int strangers;                      /* for their packets, once fd is connected; -1 none */
-	struct sockeye__tftp_serving *user; /* whose it is now */
-	struct sockeye__peer local, peer;   /* the last one's */
-	uint64_t served;                    /* the ports of that peer's host, as a set */
-	uint64_t idle_ns;                   /* since when it is nobody's */
+	int fd;                              /* -1 once it is closed */
+	int strangers;                       /* for their packets, once fd is connected; -1 none */
+	struct sockeye__tftp_transfer *user; /* whose it is now */
+	struct sockeye__peer local, peer;    /* the last one's */
+	uint64_t served;                     /* the ports of that peer's host, as a set */
+	uint64_t idle_ns;                    /* since when it is nobody's */
 	struct sockeye__tftp_port *prev, *next;
 };
 
@@ -74,10 +74,10 @@ struct sockeye__tftp_upload { /* what only these have */
 
 /* Transfers that can go when their place is needed, the oldest first. */
 struct sockeye__tftp_row {
-	struct sockeye__tftp_serving *first, *last;
+	struct sockeye__tftp_transfer *first, *last;
 };
 
-struct sockeye__tftp_serving {
+struct sockeye__tftp_transfer {
 	struct sockeye__tftp_port *port; /* NULL: it uses its site's socket */
 	bool tuned;
 	bool rated; /* it has a place of its source's rate until it is confirmed */
@@ -91,9 +91,9 @@ struct sockeye__tftp_serving {
 	struct sockeye__tftp_files *files;
 	struct sockeye__tftp_file *file;
 	struct sockeye__tftp_upload *upload;
-	struct sockeye__tftp_serving *next; /* of the same bucket, or to be freed */
-	struct sockeye__tftp_row *row;      /* it stands in; NULL none */
-	struct sockeye__tftp_serving *row_prev, *row_next;
+	struct sockeye__tftp_transfer *next; /* of the same bucket, or to be freed */
+	struct sockeye__tftp_row *row;       /* it stands in; NULL none */
+	struct sockeye__tftp_transfer *row_prev, *row_next;
 	struct sockeye__tftp_site *site;
 	uint64_t begun_ns;
 	const char *text; /* how it ended, where the machine does not know; NULL */
@@ -118,8 +118,8 @@ struct sockeye__tftp_worker {
 	uint64_t upload_bytes; /* memory of uploads, bounded */
 	uint64_t text_bytes;   /* and of texts that are converted */
 	struct sockeye__timers timers;
-	struct sockeye__tftp_serving **buckets;
-	struct sockeye__tftp_serving *dead;
+	struct sockeye__tftp_transfer **buckets;
+	struct sockeye__tftp_transfer *dead;
 	struct sockeye__tftp_row unconfirmed; /* whose peers may not exist */
 	struct sockeye__tftp_row dallying;    /* uploads that only repeat an ACK */
 	struct {
@@ -155,23 +155,24 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 /* --- transfer.c --- */
 
 /* Takes over what is open in `s`; the first packets leave. */
-void sockeye__tftp_serving_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
-				 const struct sockeye__tftp_config *config);
-void sockeye__tftp_serving_datagram(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
-				    const uint8_t *bytes, size_t len, size_t segment);
+void sockeye__tftp_transfer_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
+				  const struct sockeye__tftp_config *config);
+void sockeye__tftp_transfer_datagram(struct sockeye__tftp_worker *w,
+				     struct sockeye__tftp_transfer *s, const uint8_t *bytes,
+				     size_t len, size_t segment);
 /* Its own socket is readable, or has an error. */
-void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
-void sockeye__tftp_serving_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+void sockeye__tftp_transfer_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s);
+void sockeye__tftp_transfer_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s);
 /* ICMP said that nobody is there. */
-void sockeye__tftp_serving_refused(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
-				   int err);
+void sockeye__tftp_transfer_refused(struct sockeye__tftp_worker *w,
+				    struct sockeye__tftp_transfer *s, int err);
 /* Ends it with an ERROR: the server stops. */
-void sockeye__tftp_serving_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+void sockeye__tftp_transfer_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s);
 /* Ends it without a word to the peer. */
-void sockeye__tftp_serving_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
-				const char *text);
+void sockeye__tftp_transfer_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
+				 const char *text);
 /* Closes what a transfer has open; it need not have begun. */
-void sockeye__tftp_serving_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+void sockeye__tftp_transfer_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s);
 
 /* --- ports.c --- */
 
@@ -192,20 +193,20 @@ void sockeye__tftp_ports_tidy(struct sockeye__tftp_worker *w);
 /* --- peers.c --- */
 int sockeye__tftp_peers_open(struct sockeye__tftp_worker *w);
 /* Of several the latest, of which at most one is not confirmed. */
-struct sockeye__tftp_serving *sockeye__tftp_peers_find(const struct sockeye__tftp_worker *w,
-						       const struct sockeye_sockaddr *peer);
+struct sockeye__tftp_transfer *sockeye__tftp_peers_find(const struct sockeye__tftp_worker *w,
+							const struct sockeye_sockaddr *peer);
 /* The next one of the same peer; NULL none. */
-struct sockeye__tftp_serving *sockeye__tftp_peers_next(const struct sockeye__tftp_serving *s);
-void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
-void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s);
+struct sockeye__tftp_transfer *sockeye__tftp_peers_next(const struct sockeye__tftp_transfer *s);
+void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s);
+void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s);
 /* Calls it for each transfer, which it may end. */
 void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
 			      void (*call)(struct sockeye__tftp_worker *w,
-					   struct sockeye__tftp_serving *s));
+					   struct sockeye__tftp_transfer *s));
 
 /* Puts it last in a row; the one it stood in before, if any, it leaves. */
-void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_serving *s);
-void sockeye__tftp_row_leave(struct sockeye__tftp_serving *s);
+void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_transfer *s);
+void sockeye__tftp_row_leave(struct sockeye__tftp_transfer *s);
 
 /* --- slots.c --- */
 

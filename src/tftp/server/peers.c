@@ -10,8 +10,8 @@
 #define BUCKETS 4096 /* a power of two */
 
 /* An IPv4 address alone, or as mapped into IPv6: the same peer. */
-static struct sockeye__tftp_serving **bucket(const struct sockeye__tftp_worker *w,
-					     const struct sockeye_sockaddr *peer)
+static struct sockeye__tftp_transfer **bucket(const struct sockeye__tftp_worker *w,
+					      const struct sockeye_sockaddr *peer)
 {
 	struct sockeye_sockaddr name = sockeye__sockaddr_unmapped(peer);
 	bool v6 = name.u.sa.sa_family == AF_INET6;
@@ -29,32 +29,32 @@ int sockeye__tftp_peers_open(struct sockeye__tftp_worker *w)
 	/* Nobody can choose ports that share a bucket. */
 	if (getrandom(&w->seed, sizeof w->seed, 0) != (ssize_t)sizeof w->seed)
 		return -errno;
-	w->buckets = calloc(BUCKETS, sizeof(struct sockeye__tftp_serving *));
+	w->buckets = calloc(BUCKETS, sizeof(struct sockeye__tftp_transfer *));
 	return w->buckets != NULL ? 0 : -ENOMEM;
 }
 
-struct sockeye__tftp_serving *sockeye__tftp_peers_find(const struct sockeye__tftp_worker *w,
-						       const struct sockeye_sockaddr *peer)
+struct sockeye__tftp_transfer *sockeye__tftp_peers_find(const struct sockeye__tftp_worker *w,
+							const struct sockeye_sockaddr *peer)
 {
-	struct sockeye__tftp_serving *s = *bucket(w, peer);
+	struct sockeye__tftp_transfer *s = *bucket(w, peer);
 
 	while (s != NULL && !sockeye_sockaddr_equal(&s->wire.to.peer, peer))
 		s = s->next;
 	return s;
 }
 
-void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s)
 {
-	struct sockeye__tftp_serving **at = bucket(w, &s->wire.to.peer);
+	struct sockeye__tftp_transfer **at = bucket(w, &s->wire.to.peer);
 
 	s->next = *at;
 	*at = s;
 	w->count++;
 }
 
-void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s)
 {
-	struct sockeye__tftp_serving **at = bucket(w, &s->wire.to.peer);
+	struct sockeye__tftp_transfer **at = bucket(w, &s->wire.to.peer);
 
 	while (*at != s)
 		at = &(*at)->next;
@@ -62,9 +62,9 @@ void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__
 	w->count--;
 }
 
-struct sockeye__tftp_serving *sockeye__tftp_peers_next(const struct sockeye__tftp_serving *s)
+struct sockeye__tftp_transfer *sockeye__tftp_peers_next(const struct sockeye__tftp_transfer *s)
 {
-	struct sockeye__tftp_serving *other = s->next;
+	struct sockeye__tftp_transfer *other = s->next;
 
 	while (other != NULL && !sockeye_sockaddr_equal(&other->wire.to.peer, &s->wire.to.peer))
 		other = other->next;
@@ -73,10 +73,10 @@ struct sockeye__tftp_serving *sockeye__tftp_peers_next(const struct sockeye__tft
 
 void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
 			      void (*call)(struct sockeye__tftp_worker *w,
-					   struct sockeye__tftp_serving *s))
+					   struct sockeye__tftp_transfer *s))
 {
 	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct sockeye__tftp_serving *s = w->buckets[i], *next; s != NULL; s = next) {
+		for (struct sockeye__tftp_transfer *s = w->buckets[i], *next; s != NULL; s = next) {
 			next = s->next; /* which an end changes */
 			call(w, s);
 		}
@@ -84,7 +84,7 @@ void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
 
 /* --- rows --- */
 
-void sockeye__tftp_row_leave(struct sockeye__tftp_serving *s)
+void sockeye__tftp_row_leave(struct sockeye__tftp_transfer *s)
 {
 	struct sockeye__tftp_row *row = s->row;
 
@@ -95,7 +95,7 @@ void sockeye__tftp_row_leave(struct sockeye__tftp_serving *s)
 	s->row = NULL;
 }
 
-void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_serving *s)
+void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_transfer *s)
 {
 	sockeye__tftp_row_leave(s);
 	s->row = row;

@@ -209,10 +209,10 @@ static void window_fit(struct request *r, int fd)
 
 /* --- yes --- */
 
-static struct sockeye__tftp_serving *serving_new(const struct request *r)
+static struct sockeye__tftp_transfer *transfer_new(const struct request *r)
 {
 	size_t name_len = strlen(r->name) + 1;
-	struct sockeye__tftp_serving *s = calloc(1, sizeof *s + r->len + name_len);
+	struct sockeye__tftp_transfer *s = calloc(1, sizeof *s + r->len + name_len);
 
 	if (s == NULL)
 		return NULL;
@@ -227,12 +227,12 @@ static struct sockeye__tftp_serving *serving_new(const struct request *r)
 
 static ssize_t file_read(void *arg, uint64_t offset, const struct iovec *iov, int count)
 {
-	struct sockeye__tftp_serving *s = arg;
+	struct sockeye__tftp_transfer *s = arg;
 
 	return sockeye__tftp_file_readv(s->files, s->file, offset, iov, count);
 }
 
-static int download_open(struct request *r, struct sockeye__tftp_serving *s)
+static int download_open(struct request *r, struct sockeye__tftp_transfer *s)
 {
 	int err = sockeye__tftp_store_get(&r->w->server->store, r->name, &s->file);
 
@@ -249,7 +249,7 @@ static int download_open(struct request *r, struct sockeye__tftp_serving *s)
 	return 0;
 }
 
-static int upload_open(struct request *r, struct sockeye__tftp_serving *s)
+static int upload_open(struct request *r, struct sockeye__tftp_transfer *s)
 {
 	bool has = sockeye__tftp_has(&r->asked, SOCKEYE__TFTP_TSIZE);
 	const uint64_t *size = has ? &r->asked.value[SOCKEYE__TFTP_TSIZE] : NULL;
@@ -290,7 +290,7 @@ static void upload_memory(struct sockeye__tftp_worker *w, struct sockeye__tftp_u
 	config->memory_len = len;
 }
 
-static int begin(struct request *r, struct sockeye__tftp_serving *s)
+static int begin(struct request *r, struct sockeye__tftp_transfer *s)
 {
 	struct sockeye__tftp_server *server = r->w->server;
 	uint64_t size = s->source.size;
@@ -321,13 +321,13 @@ static int begin(struct request *r, struct sockeye__tftp_serving *s)
 		return err;
 	if (r->upload && s->port != NULL)
 		sockeye__tftp_wire_join(&s->wire);
-	sockeye__tftp_serving_begin(r->w, s, &config);
+	sockeye__tftp_transfer_begin(r->w, s, &config);
 	return 0;
 }
 
 static void serve(struct request *r)
 {
-	struct sockeye__tftp_serving *s = serving_new(r);
+	struct sockeye__tftp_transfer *s = transfer_new(r);
 	int err;
 
 	if (s == NULL) {
@@ -338,7 +338,7 @@ static void serve(struct request *r)
 	err = r->upload ? upload_open(r, s) : download_open(r, s);
 	if (err == 0 && !sockeye__tftp_admit(r->w, &r->from->peer)) {
 		refuse(r, SOCKEYE__TFTP_UNDEFINED, "too many transfers", 0);
-		sockeye__tftp_serving_free(r->w, s);
+		sockeye__tftp_transfer_free(r->w, s);
 		return;
 	}
 	if (err == 0) {
@@ -347,7 +347,7 @@ static void serve(struct request *r)
 			return;
 		sockeye__tftp_slot_give(r->w, &r->from->peer);
 	}
-	sockeye__tftp_serving_free(r->w, s);
+	sockeye__tftp_transfer_free(r->w, s);
 	if (err == -EADDRINUSE) {
 		stay_silent(r);
 		return;
@@ -369,7 +369,7 @@ static void serve(struct request *r)
  * one is confirmed; on one port for all nobody could tell which is meant. */
 static bool repeats(struct request *r)
 {
-	struct sockeye__tftp_serving *s = sockeye__tftp_peers_find(r->w, &r->from->peer);
+	struct sockeye__tftp_transfer *s = sockeye__tftp_peers_find(r->w, &r->from->peer);
 	bool same;
 
 	if (s == NULL)
@@ -377,14 +377,14 @@ static bool repeats(struct request *r)
 	same = s->request_len == r->len && memcmp(s->bytes, r->bytes, r->len) == 0;
 	if (same && (!s->x.confirmed || r->w->now_ns - s->x.progress_ns < PATIENCE_NS) &&
 	    s->x.result == SOCKEYE__TFTP_RUNNING) {
-		sockeye__tftp_serving_datagram(r->w, s, r->bytes, r->len, r->len);
+		sockeye__tftp_transfer_datagram(r->w, s, r->bytes, r->len, r->len);
 		return true;
 	}
 	if (s->x.result == SOCKEYE__TFTP_DONE) /* its last ACK is only repeated */
-		sockeye__tftp_serving_drop(r->w, s, NULL);
+		sockeye__tftp_transfer_drop(r->w, s, NULL);
 	else if (s->port == NULL || !s->x.confirmed ||
 		 r->w->now_ns - s->x.progress_ns >= PATIENCE_NS)
-		sockeye__tftp_serving_drop(r->w, s, SOCKEYE__TFTP_SUPERSEDED);
+		sockeye__tftp_transfer_drop(r->w, s, SOCKEYE__TFTP_SUPERSEDED);
 	else if (s->x.deadline_ns < s->x.progress_ns + HUSH_NS) /* only its peer wakes it */
 		s->x.deadline_ns = s->x.progress_ns + HUSH_NS;
 	return false;
@@ -394,12 +394,12 @@ static bool repeats(struct request *r)
  * the last ACK of its transfer, or the ERROR of a probe. */
 static void catch_up(const struct request *r)
 {
-	struct sockeye__tftp_serving *s = sockeye__tftp_peers_find(r->w, &r->from->peer);
+	struct sockeye__tftp_transfer *s = sockeye__tftp_peers_find(r->w, &r->from->peer);
 
 	if (s == NULL || s->port == NULL)
 		return;
 	for (int i = 0; i < CATCH_UP && !s->closed; i++)
-		sockeye__tftp_serving_ready(r->w, s);
+		sockeye__tftp_transfer_ready(r->w, s);
 }
 
 void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,

@@ -9,7 +9,7 @@
 #define RECEIVES_MAX  16 /* of one transfer before the others have their turn */
 #define STOP_DALLY_NS SOCKEYE_NS_PER_S /* so long a server that stops repeats a last ACK */
 
-static bool uploads(const struct sockeye__tftp_serving *s)
+static bool uploads(const struct sockeye__tftp_transfer *s)
 {
 	return s->upload != NULL;
 }
@@ -30,14 +30,14 @@ static const char *const ends[] = {
     [SOCKEYE__TFTP_GONE] = "the client's port is closed",
 };
 
-static bool is_done(const struct sockeye__tftp_serving *s)
+static bool is_done(const struct sockeye__tftp_transfer *s)
 {
 	return s->text == NULL &&
 	       (s->x.result == SOCKEYE__TFTP_DONE || s->x.result == SOCKEYE__TFTP_LAST_ACK_MISSING);
 }
 
 /* Bytes of the file the peer has, or we have. */
-static uint64_t moved(const struct sockeye__tftp_serving *s)
+static uint64_t moved(const struct sockeye__tftp_transfer *s)
 {
 	uint64_t sent = sockeye__tftp_acknowledged(&s->x);
 
@@ -48,7 +48,7 @@ static uint64_t moved(const struct sockeye__tftp_serving *s)
 	return sent < s->x.s.available ? sent : s->x.s.available;
 }
 
-static void count(const struct sockeye__tftp_worker *w, const struct sockeye__tftp_serving *s,
+static void count(const struct sockeye__tftp_worker *w, const struct sockeye__tftp_transfer *s,
 		  bool probe)
 {
 	struct sockeye_counters *c = w->w->counters;
@@ -62,7 +62,7 @@ static void count(const struct sockeye__tftp_worker *w, const struct sockeye__tf
 	sockeye__count(uploads(s) ? &c->bytes_in : &c->bytes_out, moved(s));
 }
 
-static void report(const struct sockeye__tftp_worker *w, const struct sockeye__tftp_serving *s,
+static void report(const struct sockeye__tftp_worker *w, const struct sockeye__tftp_transfer *s,
 		   const struct sockeye__tftp_got *got)
 {
 	const struct sockeye__tftp_server_config *c = &w->server->config;
@@ -103,12 +103,12 @@ static void report(const struct sockeye__tftp_worker *w, const struct sockeye__t
 }
 
 /* Else the address may be forged, and nobody asks for more from there. */
-static bool was_heard(const struct sockeye__tftp_serving *s)
+static bool was_heard(const struct sockeye__tftp_transfer *s)
 {
 	return s->x.confirmed || s->x.result == SOCKEYE__TFTP_PEER_ERROR;
 }
 
-static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s)
 {
 	if (s->file != NULL)
 		sockeye__tftp_store_release(&w->server->store, s->file);
@@ -122,7 +122,7 @@ static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tf
 	s->wire.fd = -1;
 }
 
-void sockeye__tftp_serving_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+void sockeye__tftp_transfer_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s)
 {
 	descriptors_close(w, s);
 	w->text_bytes -= s->source.cap;
@@ -135,7 +135,7 @@ void sockeye__tftp_serving_free(struct sockeye__tftp_worker *w, struct sockeye__
 	free(s);
 }
 
-static void report_once(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+static void report_once(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
 			const struct sockeye__tftp_got *got)
 {
 	if (!s->reported)
@@ -144,7 +144,7 @@ static void report_once(struct sockeye__tftp_worker *w, struct sockeye__tftp_ser
 }
 
 /* Closes all but its memory: whoever called may still look at it. */
-static void finish(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+static void finish(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
 		   const struct sockeye__tftp_got *got)
 {
 	report_once(w, s, got);
@@ -158,8 +158,8 @@ static void finish(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving 
 	w->dead = s;
 }
 
-void sockeye__tftp_serving_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
-				const char *text)
+void sockeye__tftp_transfer_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
+				 const char *text)
 {
 	if (!s->reported)
 		s->text = text;
@@ -167,22 +167,22 @@ void sockeye__tftp_serving_drop(struct sockeye__tftp_worker *w, struct sockeye__
 }
 
 /* Ends the other transfers of its peer. */
-static void supersede_others(struct sockeye__tftp_worker *w, const struct sockeye__tftp_serving *s)
+static void supersede_others(struct sockeye__tftp_worker *w, const struct sockeye__tftp_transfer *s)
 {
-	struct sockeye__tftp_serving *other = sockeye__tftp_peers_find(w, &s->wire.to.peer);
+	struct sockeye__tftp_transfer *other = sockeye__tftp_peers_find(w, &s->wire.to.peer);
 
 	while (other != NULL) {
-		struct sockeye__tftp_serving *next = sockeye__tftp_peers_next(other);
+		struct sockeye__tftp_transfer *next = sockeye__tftp_peers_next(other);
 
 		if (other != s)
-			sockeye__tftp_serving_drop(w, other, SOCKEYE__TFTP_SUPERSEDED);
+			sockeye__tftp_transfer_drop(w, other, SOCKEYE__TFTP_SUPERSEDED);
 		other = next;
 	}
 }
 
 /* --- on its way --- */
 
-static void abort_for(struct sockeye__tftp_serving *s, int err)
+static void abort_for(struct sockeye__tftp_transfer *s, int err)
 {
 	const char *text;
 	uint16_t code = sockeye__tftp_store_error(err, &text);
@@ -194,7 +194,7 @@ static void abort_for(struct sockeye__tftp_serving *s, int err)
 
 /* Sets the timer anew only when it would fire too late: an early one looks and
  * sets itself again, which is cheaper than a heap in every turn. */
-static int timer_keep(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+static int timer_keep(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s)
 {
 	uint64_t at = s->x.deadline_ns;
 
@@ -205,7 +205,7 @@ static int timer_keep(struct sockeye__tftp_worker *w, struct sockeye__tftp_servi
 
 /* What a short transfer can do without: system calls for its socket. The first
  * packet of a path on which something gets lost tells what its links take. */
-static void socket_settle(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+static void socket_settle(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s)
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &s->port->watch_strangers};
 
@@ -222,7 +222,7 @@ static void socket_settle(struct sockeye__tftp_worker *w, struct sockeye__tftp_s
 }
 
 /* Sends what is to be sent, and ends what is over. */
-static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
 		 const struct sockeye__tftp_got *got)
 {
 	bool from_source = false;
@@ -247,7 +247,7 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s
 					       &from_source);
 	}
 	if (err < 0 && !s->x.over) {
-		sockeye__tftp_serving_refused(w, s, err);
+		sockeye__tftp_transfer_refused(w, s, err);
 		return;
 	}
 	if (s->x.result == SOCKEYE__TFTP_DONE && !s->x.over) {
@@ -261,11 +261,11 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s
 	if (s->x.over)
 		finish(w, s, got);
 	else if (timer_keep(w, s) < 0)
-		sockeye__tftp_serving_drop(w, s, "out of memory");
+		sockeye__tftp_transfer_drop(w, s, "out of memory");
 }
 
 /* The upload is whole: under its name, before the peer is told so. */
-static void commit(struct sockeye__tftp_serving *s)
+static void commit(struct sockeye__tftp_transfer *s)
 {
 	struct sockeye__tftp_upload *u = s->upload;
 	int err = sockeye__tftp_sink_end(&u->sink);
@@ -278,7 +278,7 @@ static void commit(struct sockeye__tftp_serving *s)
 		u->committed = true;
 }
 
-static void take(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
+static void take(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
 		 const uint8_t *bytes, size_t len, struct sockeye__tftp_got *got)
 {
 	int err;
@@ -294,8 +294,9 @@ static void take(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s
 		commit(s);
 }
 
-void sockeye__tftp_serving_datagram(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
-				    const uint8_t *bytes, size_t len, size_t segment)
+void sockeye__tftp_transfer_datagram(struct sockeye__tftp_worker *w,
+				     struct sockeye__tftp_transfer *s, const uint8_t *bytes,
+				     size_t len, size_t segment)
 {
 	struct sockeye__tftp_got got = {0};
 	size_t at = 0;
@@ -315,7 +316,7 @@ void sockeye__tftp_serving_datagram(struct sockeye__tftp_worker *w, struct socke
 	turn(w, s, &got);
 }
 
-void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+void sockeye__tftp_transfer_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s)
 {
 	int rounds = uploads(s) ? RECEIVES_MAX : 1;
 
@@ -332,24 +333,24 @@ void sockeye__tftp_serving_ready(struct sockeye__tftp_worker *w, struct sockeye_
 			if (err == 0 && s->wire.connected && n != -EAGAIN && n != -EMSGSIZE)
 				err = (int)n;
 			if (err < 0)
-				sockeye__tftp_serving_refused(w, s, err);
+				sockeye__tftp_transfer_refused(w, s, err);
 			return;
 		}
 		if (sockeye_sockaddr_equal(&from, &s->wire.to.peer))
-			sockeye__tftp_serving_datagram(w, s, w->in, (size_t)n, segment);
+			sockeye__tftp_transfer_datagram(w, s, w->in, (size_t)n, segment);
 		else
 			sockeye__tftp_wire_reject(s->wire.fd, &from, w->in, (size_t)n);
 	}
 }
 
-void sockeye__tftp_serving_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+void sockeye__tftp_transfer_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s)
 {
 	if (s->x.deadline_ns != 0 && s->x.deadline_ns <= w->now_ns)
 		sockeye__tftp_timer(&s->x, w->now_ns);
 	turn(w, s, NULL);
 }
 
-void sockeye__tftp_serving_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s)
+void sockeye__tftp_transfer_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s)
 {
 	if (!s->reported)
 		s->text = "the server stops";
@@ -357,13 +358,13 @@ void sockeye__tftp_serving_stop(struct sockeye__tftp_worker *w, struct sockeye__
 	turn(w, s, NULL);
 }
 
-void sockeye__tftp_serving_refused(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
-				   int err)
+void sockeye__tftp_transfer_refused(struct sockeye__tftp_worker *w,
+				    struct sockeye__tftp_transfer *s, int err)
 {
 	/* A route that is away for a moment may come back. */
 	if (err == -EHOSTUNREACH || err == -ENETUNREACH || err == -ENETDOWN) {
 		if (timer_keep(w, s) < 0)
-			sockeye__tftp_serving_drop(w, s, "out of memory");
+			sockeye__tftp_transfer_drop(w, s, "out of memory");
 		return;
 	}
 	if (err != -ECONNREFUSED) {
@@ -374,8 +375,8 @@ void sockeye__tftp_serving_refused(struct sockeye__tftp_worker *w, struct sockey
 	finish(w, s, NULL);
 }
 
-void sockeye__tftp_serving_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_serving *s,
-				 const struct sockeye__tftp_config *config)
+void sockeye__tftp_transfer_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
+				  const struct sockeye__tftp_config *config)
 {
 	s->begun_ns = w->now_ns;
 	sockeye__tftp_init(&s->x, config, w->now_ns);

@@ -156,7 +156,7 @@ static void stop(struct sockeye__tftp_worker *w)
 	for (size_t i = 0; i < w->site_count && !w->server->config.single_port; i++)
 		epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->sites[i].fd, NULL);
 	while (w->dallying.first != NULL)
-		sockeye__tftp_serving_drop(w, w->dallying.first, NULL);
+		sockeye__tftp_transfer_drop(w, w->dallying.first, NULL);
 }
 
 /* In single-port mode: what ICMP said about one of the transfers. */
@@ -165,10 +165,10 @@ static void site_errors(struct sockeye__tftp_worker *w, const struct sockeye__tf
 	struct sockeye_dgram_error e;
 
 	while (sockeye_dgram_error_recv(site->fd, &e) == 0) {
-		struct sockeye__tftp_serving *s = sockeye__tftp_peers_find(w, &e.peer);
+		struct sockeye__tftp_transfer *s = sockeye__tftp_peers_find(w, &e.peer);
 
 		if (s != NULL && e.err == -ECONNREFUSED)
-			sockeye__tftp_serving_refused(w, s, e.err);
+			sockeye__tftp_transfer_refused(w, s, e.err);
 	}
 }
 
@@ -180,12 +180,12 @@ static void site_packet(struct sockeye__tftp_worker *w, struct sockeye__tftp_sit
 	size_t len = w->inbox.len[i];
 	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(bytes) : 0;
 	bool request = opcode == SOCKEYE__TFTP_RRQ || opcode == SOCKEYE__TFTP_WRQ;
-	struct sockeye__tftp_serving *s = NULL;
+	struct sockeye__tftp_transfer *s = NULL;
 
 	if (!request && w->server->config.single_port)
 		s = sockeye__tftp_peers_find(w, &from->peer);
 	if (s != NULL)
-		sockeye__tftp_serving_datagram(w, s, bytes, len, len);
+		sockeye__tftp_transfer_datagram(w, s, bytes, len, len);
 	else
 		sockeye__tftp_request(w, site, from, bytes, len);
 }
@@ -247,7 +247,7 @@ static void event(struct sockeye__tftp_worker *w, void *what)
 	case SOCKEYE__WATCH_PORT:
 		port = what;
 		if (port->user != NULL)
-			sockeye__tftp_serving_ready(w, port->user);
+			sockeye__tftp_transfer_ready(w, port->user);
 		else if (port->fd >= 0)
 			sockeye__tftp_port_strangers(w, port);
 		break;
@@ -268,21 +268,21 @@ static void timers_run(struct sockeye__tftp_worker *w)
 	struct sockeye__timer *t;
 
 	while ((t = sockeye__timers_first(&w->timers)) != NULL && t->at_ns <= w->now_ns) {
-		struct sockeye__tftp_serving *s =
-		    (void *)((char *)t - offsetof(struct sockeye__tftp_serving, timer));
+		struct sockeye__tftp_transfer *s =
+		    (void *)((char *)t - offsetof(struct sockeye__tftp_transfer, timer));
 
 		sockeye__timers_clear(&w->timers, t);
-		sockeye__tftp_serving_timer(w, s);
+		sockeye__tftp_transfer_timer(w, s);
 	}
 }
 
 static void dead_free(struct sockeye__tftp_worker *w)
 {
 	while (w->dead != NULL) {
-		struct sockeye__tftp_serving *s = w->dead;
+		struct sockeye__tftp_transfer *s = w->dead;
 
 		w->dead = s->next;
-		sockeye__tftp_serving_free(w, s);
+		sockeye__tftp_transfer_free(w, s);
 	}
 }
 
@@ -329,7 +329,7 @@ static void loop(struct sockeye__tftp_worker *w)
 		timers_run(w);
 		if (w->stop_ns != 0 && w->now_ns >= w->stop_ns) {
 			w->stop_ns = 0;
-			sockeye__tftp_peers_each(w, sockeye__tftp_serving_stop);
+			sockeye__tftp_peers_each(w, sockeye__tftp_transfer_stop);
 		}
 		dead_free(w);
 		sockeye__tftp_ports_tidy(w);
