@@ -5,10 +5,10 @@
 
 #include "tftp/server/open_files.h"
 
-#define CHUNK SOCKEYE__TFTP_CHUNK
+#define CHUNK SOCKEYE__TFTP_CHUNK_BYTES
 
 static struct tree tree;
-static struct sockeye__tftp_files files;
+static struct sockeye__tftp_open_files files;
 
 static int setup(void **state)
 {
@@ -20,7 +20,7 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	(void)state;
-	sockeye__tftp_files_fini(&files);
+	sockeye__tftp_open_files_fini(&files);
 	tree_remove(&tree);
 	return 0;
 }
@@ -58,10 +58,10 @@ static bool bytes_are(unsigned number, uint64_t offset, const uint8_t *buf, size
 	return true;
 }
 
-static struct sockeye__tftp_file *file_of(unsigned number, size_t len)
+static struct sockeye__tftp_open_file *file_of(unsigned number, size_t len)
 {
 	char name[16];
-	struct sockeye__tftp_file *file;
+	struct sockeye__tftp_open_file *file;
 	struct stat st;
 	int fd;
 
@@ -71,9 +71,9 @@ static struct sockeye__tftp_file *file_of(unsigned number, size_t len)
 	if (len > 0)
 		bytes_write(fd, number, 0, len);
 	assert_return_code(fstat(fd, &st), errno);
-	file = sockeye__tftp_files_adopt(&files, fd, &st);
+	file = sockeye__tftp_open_files_adopt(&files, fd, &st);
 	assert_non_null(file);
-	assert_int_equal(sockeye__tftp_file_size(file), len);
+	assert_int_equal(sockeye__tftp_open_file_size(file), len);
 	return file;
 }
 
@@ -85,7 +85,7 @@ static void test_any_place(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < COUNT(sizes); i++) {
-		struct sockeye__tftp_file *file = file_of(i, sizes[i]);
+		struct sockeye__tftp_open_file *file = file_of(i, sizes[i]);
 
 		for (int round = 0; round < 3000; round++) {
 			uint64_t at = chance(&seed, (uint32_t)sizes[i] + 600);
@@ -94,13 +94,14 @@ static void test_any_place(void **state)
 			size_t want = len < left ? len : left;
 
 			buf[want] = 0x55;
-			assert_int_equal(sockeye__tftp_file_read(&files, file, at, buf, len), want);
+			assert_int_equal(sockeye__tftp_open_file_read(&files, file, at, buf, len),
+					 want);
 			assert_true(bytes_are(i, at, buf, want));
 			assert_int_equal(buf[want], 0x55);
 		}
-		assert_int_equal(sockeye__tftp_file_read(&files, file, UINT64_MAX - 10, buf, 512),
-				 0);
-		sockeye__tftp_files_release(&files, file);
+		assert_int_equal(
+		    sockeye__tftp_open_file_read(&files, file, UINT64_MAX - 10, buf, 512), 0);
+		sockeye__tftp_open_files_release(&files, file);
 	}
 }
 
@@ -108,7 +109,7 @@ static void test_any_place(void **state)
 static void test_windows(void **state)
 {
 	const size_t size = 100000;
-	struct sockeye__tftp_file *file = file_of(0, size);
+	struct sockeye__tftp_open_file *file = file_of(0, size);
 	static uint8_t buf[64 * 1500];
 	struct iovec iov[64];
 	uint32_t seed = 2;
@@ -122,7 +123,7 @@ static void test_windows(void **state)
 
 		for (int i = 0; i < count; i++)
 			iov[i] = (struct iovec){buf + (size_t)i * 1500 + 4, block};
-		assert_int_equal(sockeye__tftp_file_readv(&files, file, at, iov, count), want);
+		assert_int_equal(sockeye__tftp_open_file_readv(&files, file, at, iov, count), want);
 		for (int i = 0; i < count && done < want; i++) {
 			size_t part = want - done < (ssize_t)block ? (size_t)(want - done) : block;
 
@@ -131,32 +132,32 @@ static void test_windows(void **state)
 			done += (ssize_t)part;
 		}
 	}
-	sockeye__tftp_files_release(&files, file);
+	sockeye__tftp_open_files_release(&files, file);
 }
 
 static void test_lockstep_reads_in_chunks(void **state)
 {
 	const size_t size = 4 * SOCKEYE__TFTP_CHUNKS * CHUNK;
-	struct sockeye__tftp_file *file = file_of(0, size);
+	struct sockeye__tftp_open_file *file = file_of(0, size);
 	uint64_t before = files.preads;
 	uint8_t buf[1428];
 
 	(void)state;
 	for (size_t at = 0; at <= size; at += 512)
-		sockeye__tftp_file_read(&files, file, at, buf, 512);
+		sockeye__tftp_open_file_read(&files, file, at, buf, 512);
 	assert_in_range(files.preads - before, size / CHUNK, size / CHUNK + 1);
 	before = files.preads;
 	for (size_t at = 0; at <= size; at += sizeof buf)
-		sockeye__tftp_file_read(&files, file, at, buf, sizeof buf);
+		sockeye__tftp_open_file_read(&files, file, at, buf, sizeof buf);
 	assert_in_range(files.preads - before, size / CHUNK, size / CHUNK + 1);
-	sockeye__tftp_files_release(&files, file);
+	sockeye__tftp_open_files_release(&files, file);
 }
 
 /* More transfers than chunks: none reads a whole chunk for each block. */
 static void test_many_transfers(void **state)
 {
 	enum { COUNT_OF = 4 * SOCKEYE__TFTP_CHUNKS, SIZE = 2 * CHUNK + 512, BLOCKS = SIZE / 512 };
-	static struct sockeye__tftp_file *many[COUNT_OF];
+	static struct sockeye__tftp_open_file *many[COUNT_OF];
 	uint64_t preads = files.preads;
 	uint8_t buf[512];
 
@@ -166,13 +167,14 @@ static void test_many_transfers(void **state)
 	for (size_t block = 0; block < BLOCKS; block++)
 		for (unsigned i = 0; i < COUNT_OF; i++) {
 			assert_int_equal(
-			    sockeye__tftp_file_read(&files, many[i], block * 512, buf, 512), 512);
+			    sockeye__tftp_open_file_read(&files, many[i], block * 512, buf, 512),
+			    512);
 			assert_true(bytes_are(i, block * 512, buf, 512));
 		}
 	/* those without a chunk read once a block, those with one more seldom */
 	assert_true(files.preads - preads < (uint64_t)BLOCKS * COUNT_OF * 9 / 10);
 	for (unsigned i = 0; i < COUNT_OF; i++)
-		sockeye__tftp_files_release(&files, many[i]);
+		sockeye__tftp_open_files_release(&files, many[i]);
 	assert_int_equal(files.count, 0);
 	for (size_t i = 0; i < SOCKEYE__TFTP_CHUNKS; i++)
 		assert_null(files.chunks[i].file);
@@ -182,58 +184,60 @@ static void test_many_transfers(void **state)
 static void test_stopped_transfers(void **state)
 {
 	enum { COUNT_OF = 4 * SOCKEYE__TFTP_CHUNKS };
-	static struct sockeye__tftp_file *many[COUNT_OF];
-	struct sockeye__tftp_file *file;
+	static struct sockeye__tftp_open_file *many[COUNT_OF];
+	struct sockeye__tftp_open_file *file;
 	uint64_t before;
 	uint8_t buf[512];
 
 	(void)state;
 	for (unsigned i = 0; i < COUNT_OF; i++) {
 		many[i] = file_of(i + 1, 1024);
-		sockeye__tftp_file_read(&files, many[i], 0, buf, 512);
+		sockeye__tftp_open_file_read(&files, many[i], 0, buf, 512);
 	}
 	file = file_of(0, CHUNK);
 	for (int round = 0; round < 1000; round++)
 		for (size_t at = 0; at < CHUNK; at += 512)
-			sockeye__tftp_file_read(&files, file, at, buf, 512);
+			sockeye__tftp_open_file_read(&files, file, at, buf, 512);
 	before = files.preads;
 	for (size_t at = 0; at < CHUNK; at += 512)
-		sockeye__tftp_file_read(&files, file, at, buf, 512);
+		sockeye__tftp_open_file_read(&files, file, at, buf, 512);
 	assert_int_equal(files.preads, before);
-	sockeye__tftp_files_release(&files, file);
+	sockeye__tftp_open_files_release(&files, file);
 	for (unsigned i = 0; i < COUNT_OF; i++)
-		sockeye__tftp_files_release(&files, many[i]);
+		sockeye__tftp_open_files_release(&files, many[i]);
 }
 
 static void test_cut_and_grown(void **state)
 {
 	static uint8_t buf[16 * 1024];
-	struct sockeye__tftp_file *file = file_of(0, 3 * CHUNK);
+	struct sockeye__tftp_open_file *file = file_of(0, 3 * CHUNK);
 	char path[96];
 
 	(void)state;
 	snprintf(path, sizeof path, "%s/f0", tree.path);
-	assert_int_equal(sockeye__tftp_file_read(&files, file, 0, buf, 512), 512);
+	assert_int_equal(sockeye__tftp_open_file_read(&files, file, 0, buf, 512), 512);
 	assert_return_code(truncate(path, 2 * CHUNK + 100), errno);
-	assert_int_equal(sockeye__tftp_file_read(&files, file, 2 * CHUNK, buf, 512), 100);
-	assert_int_equal(sockeye__tftp_file_read(&files, file, 2 * CHUNK, buf, sizeof buf), 100);
-	assert_int_equal(sockeye__tftp_file_read(&files, file, 2 * CHUNK + 512, buf, 512), 0);
-	assert_int_equal(sockeye__tftp_file_read(&files, file, CHUNK, buf, sizeof buf), sizeof buf);
+	assert_int_equal(sockeye__tftp_open_file_read(&files, file, 2 * CHUNK, buf, 512), 100);
+	assert_int_equal(sockeye__tftp_open_file_read(&files, file, 2 * CHUNK, buf, sizeof buf),
+			 100);
+	assert_int_equal(sockeye__tftp_open_file_read(&files, file, 2 * CHUNK + 512, buf, 512), 0);
+	assert_int_equal(sockeye__tftp_open_file_read(&files, file, CHUNK, buf, sizeof buf),
+			 sizeof buf);
 	assert_true(bytes_are(0, CHUNK, buf, sizeof buf));
 	assert_return_code(truncate(path, 10 * CHUNK), errno);
-	assert_int_equal(sockeye__tftp_file_size(file), 3 * CHUNK);
-	assert_int_equal(sockeye__tftp_file_read(&files, file, 3 * CHUNK - 10, buf, 512), 10);
-	assert_int_equal(sockeye__tftp_file_read(&files, file, 3 * CHUNK - 10, buf, sizeof buf),
-			 10);
-	assert_int_equal(sockeye__tftp_file_read(&files, file, 3 * CHUNK, buf, 512), 0);
-	sockeye__tftp_files_release(&files, file);
+	assert_int_equal(sockeye__tftp_open_file_size(file), 3 * CHUNK);
+	assert_int_equal(sockeye__tftp_open_file_read(&files, file, 3 * CHUNK - 10, buf, 512), 10);
+	assert_int_equal(
+	    sockeye__tftp_open_file_read(&files, file, 3 * CHUNK - 10, buf, sizeof buf), 10);
+	assert_int_equal(sockeye__tftp_open_file_read(&files, file, 3 * CHUNK, buf, 512), 0);
+	sockeye__tftp_open_files_release(&files, file);
 }
 
 static void test_beyond_4_gib(void **state)
 {
 	const uint64_t at = 5ULL * 1024 * 1024 * 1024 - 100;
 	static uint8_t buf[16 * 1024];
-	struct sockeye__tftp_file *file;
+	struct sockeye__tftp_open_file *file;
 	struct stat st;
 	int fd = openat(tree.fd, "big", O_RDWR | O_CREAT | O_CLOEXEC, 0666);
 
@@ -241,27 +245,27 @@ static void test_beyond_4_gib(void **state)
 	assert_return_code(fd, errno);
 	bytes_write(fd, 9, at, 5000);
 	assert_return_code(fstat(fd, &st), errno);
-	file = sockeye__tftp_files_adopt(&files, fd, &st);
+	file = sockeye__tftp_open_files_adopt(&files, fd, &st);
 	assert_non_null(file);
-	assert_int_equal(sockeye__tftp_file_size(file), at + 5000);
-	assert_int_equal(sockeye__tftp_file_read(&files, file, at, buf, 512), 512);
+	assert_int_equal(sockeye__tftp_open_file_size(file), at + 5000);
+	assert_int_equal(sockeye__tftp_open_file_read(&files, file, at, buf, 512), 512);
 	assert_true(bytes_are(9, at, buf, 512));
-	assert_int_equal(sockeye__tftp_file_read(&files, file, at, buf, sizeof buf), 5000);
+	assert_int_equal(sockeye__tftp_open_file_read(&files, file, at, buf, sizeof buf), 5000);
 	assert_true(bytes_are(9, at, buf, 5000));
-	sockeye__tftp_files_release(&files, file);
+	sockeye__tftp_open_files_release(&files, file);
 }
 
 static void test_read_error(void **state)
 {
 	int fd = open(tree.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st = {.st_size = 100000};
-	struct sockeye__tftp_file *file = sockeye__tftp_files_adopt(&files, fd, &st);
+	struct sockeye__tftp_open_file *file = sockeye__tftp_open_files_adopt(&files, fd, &st);
 	static uint8_t buf[16 * 1024];
 
 	(void)state;
-	assert_int_equal(sockeye__tftp_file_read(&files, file, 0, buf, 512), -EISDIR);
-	assert_int_equal(sockeye__tftp_file_read(&files, file, 0, buf, sizeof buf), -EISDIR);
-	sockeye__tftp_files_release(&files, file);
+	assert_int_equal(sockeye__tftp_open_file_read(&files, file, 0, buf, 512), -EISDIR);
+	assert_int_equal(sockeye__tftp_open_file_read(&files, file, 0, buf, sizeof buf), -EISDIR);
+	sockeye__tftp_open_files_release(&files, file);
 }
 
 int main(void)

@@ -52,7 +52,7 @@ static void reopen(bool upload, bool overwrite, bool create)
 /* The code of TFTP that a get is answered with, -1 when there is a file. */
 static int got(const char *name)
 {
-	struct sockeye__tftp_file *file;
+	struct sockeye__tftp_open_file *file;
 	const char *text;
 	int err = sockeye__tftp_store_get(&store, name, &file);
 
@@ -65,11 +65,11 @@ static int got(const char *name)
 static const char *text_got(const char *name)
 {
 	static char text[64];
-	struct sockeye__tftp_file *file;
+	struct sockeye__tftp_open_file *file;
 	ssize_t n;
 
 	assert_int_equal(sockeye__tftp_store_get(&store, name, &file), 0);
-	n = sockeye__tftp_file_read(&store.files, file, 0, text, sizeof text - 1);
+	n = sockeye__tftp_open_file_read(&store.files, file, 0, text, sizeof text - 1);
 	assert_true(n >= 0);
 	text[n] = '\0';
 	sockeye__tftp_store_release(&store, file);
@@ -230,7 +230,7 @@ static void test_unreadable(void **state)
 /* A file that is not quite new is open once for all. */
 static void test_shared(void **state)
 {
-	struct sockeye__tftp_file *first, *second;
+	struct sockeye__tftp_open_file *first, *second;
 	uint64_t start = now_ms();
 	size_t before = fds_open();
 
@@ -263,13 +263,13 @@ static void test_shared(void **state)
  * same size and within one tick of the clock as well. */
 static void changes(void)
 {
-	struct sockeye__tftp_file *before;
+	struct sockeye__tftp_open_file *before;
 	char text[32];
 
 	file_write(tree.fd, "file", "0000");
 	for (int i = 1; i < 500; i++) {
 		assert_int_equal(sockeye__tftp_store_get(&store, "file", &before), 0);
-		sockeye__tftp_file_read(&store.files, before, 0, text, 4);
+		sockeye__tftp_open_file_read(&store.files, before, 0, text, 4);
 		snprintf(text, sizeof text, "%04d", i);
 		file_write(tree.fd, "file", text);
 		assert_string_equal(text_got("file"), text);
@@ -300,7 +300,7 @@ static void test_changed_within_a_tick(void **state)
 
 static void test_renamed_over(void **state)
 {
-	struct sockeye__tftp_file *old;
+	struct sockeye__tftp_open_file *old;
 	char text[16] = "";
 
 	(void)state;
@@ -308,7 +308,7 @@ static void test_renamed_over(void **state)
 	assert_int_equal(sockeye__tftp_store_get(&store, "file", &old), 0);
 	file_write(tree.fd, "new", "new");
 	assert_return_code(renameat(tree.fd, "new", tree.fd, "file"), errno);
-	assert_int_equal(sockeye__tftp_file_read(&store.files, old, 4, text, 15), 4);
+	assert_int_equal(sockeye__tftp_open_file_read(&store.files, old, 4, text, 15), 4);
 	assert_string_equal(text, "text");
 	assert_string_equal(text_got("file"), "new");
 	sockeye__tftp_store_release(&store, old);
@@ -318,7 +318,7 @@ static void test_renamed_over(void **state)
  * for none that comes later. */
 static void test_looked_up_once(void **state)
 {
-	struct sockeye__tftp_file *files[3];
+	struct sockeye__tftp_open_file *files[3];
 	size_t before = fds_open();
 
 	(void)state;
@@ -381,7 +381,7 @@ static void test_root_goes_and_comes(void **state)
 static void no_descriptors(void)
 {
 	const struct rlimit none = {3, 3};
-	struct sockeye__tftp_file *file;
+	struct sockeye__tftp_open_file *file;
 	struct sockeye__atomic_file f;
 	const char *text;
 

@@ -49,11 +49,11 @@ static void reopen(bool upload, bool overwrite, bool create)
 static const char *text_got(const char *name)
 {
 	static char text[64];
-	struct sockeye__tftp_file *file;
+	struct sockeye__tftp_open_file *file;
 	ssize_t n;
 
 	assert_int_equal(sockeye__tftp_store_get(&store, name, &file), 0);
-	n = sockeye__tftp_file_read(&store.files, file, 0, text, sizeof text - 1);
+	n = sockeye__tftp_open_file_read(&store.files, file, 0, text, sizeof text - 1);
 	assert_true(n >= 0);
 	text[n] = '\0';
 	sockeye__tftp_store_release(&store, file);

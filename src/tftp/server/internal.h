@@ -88,8 +88,8 @@ struct sockeye__tftp_transfer {
 	struct sockeye__tftp x;
 	struct sockeye__tftp_wire wire;
 	struct sockeye__tftp_source source; /* of a download */
-	struct sockeye__tftp_files *files;
-	struct sockeye__tftp_file *file;
+	struct sockeye__tftp_open_files *files;
+	struct sockeye__tftp_open_file *file;
 	struct sockeye__tftp_upload *upload;
 	struct sockeye__tftp_transfer *next; /* of the same bucket, or to be freed */
 	struct sockeye__tftp_row *row;       /* it stands in; NULL none */

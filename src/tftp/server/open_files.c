@@ -14,8 +14,8 @@
 #define TICK_NS (20 * 1000 * 1000)           /* the kernel's time of files is no coarser */
 #define SEC_NS  (1000 * 1000 * 1000)
 
-struct sockeye__tftp_file {
-	struct sockeye__tftp_file *next; /* in its bucket */
+struct sockeye__tftp_open_file {
+	struct sockeye__tftp_open_file *next; /* in its bucket */
 	int fd;
 	unsigned users;
 	bool shared; /* may be found */
@@ -27,9 +27,9 @@ struct sockeye__tftp_file {
 
 /* --- which files are open --- */
 
-static struct sockeye__tftp_file **bucket(struct sockeye__tftp_files *files, ino_t ino)
+static struct sockeye__tftp_open_file **bucket(struct sockeye__tftp_open_files *files, ino_t ino)
 {
-	return &files->buckets[(ino ^ ino >> 8) % SOCKEYE__TFTP_BUCKETS];
+	return &files->buckets[(ino ^ ino >> 8) % SOCKEYE__TFTP_FILE_BUCKETS];
 }
 
 static bool same_time(const struct timespec *a, const struct timespec *b)
@@ -37,7 +37,7 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
-static bool unchanged(const struct sockeye__tftp_file *file, const struct stat *st)
+static bool unchanged(const struct sockeye__tftp_open_file *file, const struct stat *st)
 {
 	return file->ino == st->st_ino && file->dev == st->st_dev &&
 	       file->size == (uint64_t)st->st_size && same_time(&file->mtime, &st->st_mtim) &&
@@ -57,38 +57,40 @@ static bool settled(const struct stat *st)
 	return now.tv_sec > st->st_ctim.tv_sec;
 }
 
-void sockeye__tftp_files_fini(struct sockeye__tftp_files *files)
+void sockeye__tftp_open_files_fini(struct sockeye__tftp_open_files *files)
 {
 	assert(files->count == 0);
 	for (size_t i = 0; i < SOCKEYE__TFTP_CHUNKS; i++)
 		free(files->chunks[i].bytes);
-	*files = (struct sockeye__tftp_files){0};
+	*files = (struct sockeye__tftp_open_files){0};
 }
 
-struct sockeye__tftp_file *sockeye__tftp_files_find(struct sockeye__tftp_files *files,
-						    const struct stat *st)
+struct sockeye__tftp_open_file *
+sockeye__tftp_open_files_find(struct sockeye__tftp_open_files *files, const struct stat *st)
 {
-	for (struct sockeye__tftp_file *file = *bucket(files, st->st_ino); file; file = file->next)
+	for (struct sockeye__tftp_open_file *file = *bucket(files, st->st_ino); file;
+	     file = file->next)
 		if (file->shared && unchanged(file, st))
-			return sockeye__tftp_files_share(file);
+			return sockeye__tftp_open_files_share(file);
 	return NULL;
 }
 
-struct sockeye__tftp_file *sockeye__tftp_files_share(struct sockeye__tftp_file *file)
+struct sockeye__tftp_open_file *sockeye__tftp_open_files_share(struct sockeye__tftp_open_file *file)
 {
 	file->users++;
 	return file;
 }
 
-struct sockeye__tftp_file *sockeye__tftp_files_adopt(struct sockeye__tftp_files *files, int fd,
-						     const struct stat *st)
+struct sockeye__tftp_open_file *
+sockeye__tftp_open_files_adopt(struct sockeye__tftp_open_files *files, int fd,
+			       const struct stat *st)
 {
-	struct sockeye__tftp_file **where = bucket(files, st->st_ino);
-	struct sockeye__tftp_file *file = malloc(sizeof *file);
+	struct sockeye__tftp_open_file **where = bucket(files, st->st_ino);
+	struct sockeye__tftp_open_file *file = malloc(sizeof *file);
 
 	if (file == NULL)
 		return NULL;
-	*file = (struct sockeye__tftp_file){
+	*file = (struct sockeye__tftp_open_file){
 	    .next = *where,
 	    .fd = fd,
 	    .users = 1,
@@ -104,9 +106,10 @@ struct sockeye__tftp_file *sockeye__tftp_files_adopt(struct sockeye__tftp_files 
 	return file;
 }
 
-void sockeye__tftp_files_release(struct sockeye__tftp_files *files, struct sockeye__tftp_file *file)
+void sockeye__tftp_open_files_release(struct sockeye__tftp_open_files *files,
+				      struct sockeye__tftp_open_file *file)
 {
-	struct sockeye__tftp_file **where = bucket(files, file->ino);
+	struct sockeye__tftp_open_file **where = bucket(files, file->ino);
 
 	if (--file->users > 0)
 		return;
@@ -121,7 +124,7 @@ void sockeye__tftp_files_release(struct sockeye__tftp_files *files, struct socke
 	free(file);
 }
 
-uint64_t sockeye__tftp_file_size(const struct sockeye__tftp_file *file)
+uint64_t sockeye__tftp_open_file_size(const struct sockeye__tftp_open_file *file)
 {
 	return file->size;
 }
@@ -130,8 +133,8 @@ uint64_t sockeye__tftp_file_size(const struct sockeye__tftp_file *file)
 
 /* Reads `len` bytes, less only at the end of the file: file systems over a
  * network give less for other reasons. */
-static ssize_t read_whole(struct sockeye__tftp_files *files, int fd, uint64_t offset, void *buf,
-			  size_t len)
+static ssize_t read_whole(struct sockeye__tftp_open_files *files, int fd, uint64_t offset,
+			  void *buf, size_t len)
 {
 	size_t got = 0;
 
@@ -153,14 +156,15 @@ static ssize_t read_whole(struct sockeye__tftp_files *files, int fd, uint64_t of
 /* Whether another chunk may take the place: nobody's, read to its end, or left
  * alone for long. So when more transfers run than there are places, those that
  * have none read little by little, and not a chunk for each block. */
-static bool is_free(const struct sockeye__tftp_files *files, const struct sockeye__tftp_chunk *c)
+static bool is_free(const struct sockeye__tftp_open_files *files,
+		    const struct sockeye__tftp_chunk *c)
 {
 	return c->file == NULL || c->read_to == c->len || files->reads - c->used > STALE;
 }
 
 /* The chunk, or a place for it, or NULL; *out_hit tells which. */
-static struct sockeye__tftp_chunk *chunk_find(struct sockeye__tftp_files *files,
-					      const struct sockeye__tftp_file *file,
+static struct sockeye__tftp_chunk *chunk_find(struct sockeye__tftp_open_files *files,
+					      const struct sockeye__tftp_open_file *file,
 					      uint64_t number, bool *out_hit)
 {
 	uint64_t hash = ((uint64_t)(uintptr_t)file / sizeof *file + number) * 0x9e3779b97f4a7c15;
@@ -181,15 +185,15 @@ static struct sockeye__tftp_chunk *chunk_find(struct sockeye__tftp_files *files,
 }
 
 /* Of a file that was cut nothing is kept: it may grow again. */
-static int chunk_fill(struct sockeye__tftp_files *files, struct sockeye__tftp_chunk *c,
-		      const struct sockeye__tftp_file *file, uint64_t number)
+static int chunk_fill(struct sockeye__tftp_open_files *files, struct sockeye__tftp_chunk *c,
+		      const struct sockeye__tftp_open_file *file, uint64_t number)
 {
-	uint64_t start = number * SOCKEYE__TFTP_CHUNK, left = file->size - start;
-	size_t len = left < SOCKEYE__TFTP_CHUNK ? (size_t)left : SOCKEYE__TFTP_CHUNK;
+	uint64_t start = number * SOCKEYE__TFTP_CHUNK_BYTES, left = file->size - start;
+	size_t len = left < SOCKEYE__TFTP_CHUNK_BYTES ? (size_t)left : SOCKEYE__TFTP_CHUNK_BYTES;
 
 	c->file = NULL;
 	if (c->bytes == NULL)
-		c->bytes = malloc(SOCKEYE__TFTP_CHUNK);
+		c->bytes = malloc(SOCKEYE__TFTP_CHUNK_BYTES);
 	if (c->bytes == NULL)
 		return -ENOMEM;
 	if (read_whole(files, file->fd, start, c->bytes, len) < (ssize_t)len)
@@ -202,11 +206,12 @@ static int chunk_fill(struct sockeye__tftp_files *files, struct sockeye__tftp_ch
 }
 
 /* Bytes of one chunk, all of them within the file's size. */
-static ssize_t chunk_read(struct sockeye__tftp_files *files, const struct sockeye__tftp_file *file,
-			  uint64_t offset, void *buf, size_t len)
+static ssize_t chunk_read(struct sockeye__tftp_open_files *files,
+			  const struct sockeye__tftp_open_file *file, uint64_t offset, void *buf,
+			  size_t len)
 {
-	uint64_t number = offset / SOCKEYE__TFTP_CHUNK;
-	uint32_t from = (uint32_t)(offset % SOCKEYE__TFTP_CHUNK);
+	uint64_t number = offset / SOCKEYE__TFTP_CHUNK_BYTES;
+	uint32_t from = (uint32_t)(offset % SOCKEYE__TFTP_CHUNK_BYTES);
 	struct sockeye__tftp_chunk *c;
 	bool hit;
 
@@ -222,10 +227,11 @@ static ssize_t chunk_read(struct sockeye__tftp_files *files, const struct sockey
 	return (ssize_t)len;
 }
 
-static ssize_t small_read(struct sockeye__tftp_files *files, const struct sockeye__tftp_file *file,
-			  uint64_t offset, void *buf, size_t len)
+static ssize_t small_read(struct sockeye__tftp_open_files *files,
+			  const struct sockeye__tftp_open_file *file, uint64_t offset, void *buf,
+			  size_t len)
 {
-	size_t first = SOCKEYE__TFTP_CHUNK - (size_t)(offset % SOCKEYE__TFTP_CHUNK);
+	size_t first = SOCKEYE__TFTP_CHUNK_BYTES - (size_t)(offset % SOCKEYE__TFTP_CHUNK_BYTES);
 	ssize_t n, more;
 
 	if (len <= first)
@@ -238,9 +244,9 @@ static ssize_t small_read(struct sockeye__tftp_files *files, const struct sockey
 }
 
 /* Bytes from `offset` on into what iov[] has behind its first `skip`. */
-static ssize_t each_read(struct sockeye__tftp_files *files, const struct sockeye__tftp_file *file,
-			 uint64_t offset, const struct iovec *iov, int count, size_t skip,
-			 bool small)
+static ssize_t each_read(struct sockeye__tftp_open_files *files,
+			 const struct sockeye__tftp_open_file *file, uint64_t offset,
+			 const struct iovec *iov, int count, size_t skip, bool small)
 {
 	ssize_t total = 0;
 
@@ -266,8 +272,9 @@ static ssize_t each_read(struct sockeye__tftp_files *files, const struct sockeye
 	return total;
 }
 
-static ssize_t large_read(struct sockeye__tftp_files *files, const struct sockeye__tftp_file *file,
-			  uint64_t offset, const struct iovec *iov, int count, size_t room)
+static ssize_t large_read(struct sockeye__tftp_open_files *files,
+			  const struct sockeye__tftp_open_file *file, uint64_t offset,
+			  const struct iovec *iov, int count, size_t room)
 {
 	uint64_t left = file->size - offset;
 	ssize_t n, more;
@@ -286,9 +293,9 @@ static ssize_t large_read(struct sockeye__tftp_files *files, const struct sockey
 	return more < 0 ? more : n + more;
 }
 
-ssize_t sockeye__tftp_file_readv(struct sockeye__tftp_files *files,
-				 const struct sockeye__tftp_file *file, uint64_t offset,
-				 const struct iovec *iov, int count)
+ssize_t sockeye__tftp_open_file_readv(struct sockeye__tftp_open_files *files,
+				      const struct sockeye__tftp_open_file *file, uint64_t offset,
+				      const struct iovec *iov, int count)
 {
 	size_t room = 0;
 
@@ -296,16 +303,16 @@ ssize_t sockeye__tftp_file_readv(struct sockeye__tftp_files *files,
 		return 0;
 	for (int i = 0; i < count; i++)
 		room += iov[i].iov_len;
-	if (room <= SOCKEYE__TFTP_SMALL)
+	if (room <= SOCKEYE__TFTP_SMALL_READ)
 		return each_read(files, file, offset, iov, count, 0, true);
 	return large_read(files, file, offset, iov, count, room);
 }
 
-ssize_t sockeye__tftp_file_read(struct sockeye__tftp_files *files,
-				const struct sockeye__tftp_file *file, uint64_t offset, void *buf,
-				size_t len)
+ssize_t sockeye__tftp_open_file_read(struct sockeye__tftp_open_files *files,
+				     const struct sockeye__tftp_open_file *file, uint64_t offset,
+				     void *buf, size_t len)
 {
 	const struct iovec iov = {buf, len};
 
-	return sockeye__tftp_file_readv(files, file, offset, &iov, 1);
+	return sockeye__tftp_open_file_readv(files, file, offset, &iov, 1);
 }

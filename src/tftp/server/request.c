@@ -229,7 +229,7 @@ static ssize_t file_read(void *arg, uint64_t offset, const struct iovec *iov, in
 {
 	struct sockeye__tftp_transfer *s = arg;
 
-	return sockeye__tftp_file_readv(s->files, s->file, offset, iov, count);
+	return sockeye__tftp_open_file_readv(s->files, s->file, offset, iov, count);
 }
 
 static int download_open(struct request *r, struct sockeye__tftp_transfer *s)
@@ -243,7 +243,7 @@ static int download_open(struct request *r, struct sockeye__tftp_transfer *s)
 	    .read = file_read,
 	    .arg = s,
 	    .has_size = true,
-	    .size = sockeye__tftp_file_size(s->file),
+	    .size = sockeye__tftp_open_file_size(s->file),
 	    .netascii = s->netascii,
 	};
 	return 0;

@@ -34,7 +34,7 @@ void sockeye__tftp_store_close(struct sockeye__tftp_store *s)
 {
 	if (!s->is_open)
 		return;
-	sockeye__tftp_files_fini(&s->files);
+	sockeye__tftp_open_files_fini(&s->files);
 	close(s->root);
 	s->is_open = false;
 }
@@ -134,21 +134,21 @@ static int regular_open(struct sockeye__tftp_store *s, const char *name, int fla
 /* To open a device or a pipe can do things by itself, so what it is, is looked
  * at first. What comes between is another file at most: O_NONBLOCK. */
 static int file_open(struct sockeye__tftp_store *s, const char *name,
-		     struct sockeye__tftp_file **out_file)
+		     struct sockeye__tftp_open_file **out_file)
 {
-	struct sockeye__tftp_file *file;
+	struct sockeye__tftp_open_file *file;
 	struct stat st;
 	int fd = regular_open(s, name, O_PATH, &st);
 
 	if (fd < 0)
 		return fd;
-	file = sockeye__tftp_files_find(&s->files, &st);
+	file = sockeye__tftp_open_files_find(&s->files, &st);
 	close(fd);
 	if (file == NULL) {
 		fd = regular_open(s, name, O_RDONLY | O_NONBLOCK | O_NOCTTY, &st);
 		if (fd < 0)
 			return fd;
-		file = sockeye__tftp_files_adopt(&s->files, fd, &st);
+		file = sockeye__tftp_open_files_adopt(&s->files, fd, &st);
 		if (file == NULL) {
 			close(fd);
 			return -ENOMEM;
@@ -161,7 +161,7 @@ static int file_open(struct sockeye__tftp_store *s, const char *name,
 static void last_forget(struct sockeye__tftp_store *s)
 {
 	if (s->last != NULL)
-		sockeye__tftp_files_release(&s->files, s->last);
+		sockeye__tftp_open_files_release(&s->files, s->last);
 	s->last = NULL;
 }
 
@@ -172,27 +172,28 @@ void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on)
 }
 
 int sockeye__tftp_store_get(struct sockeye__tftp_store *s, const char *name,
-			    struct sockeye__tftp_file **out_file)
+			    struct sockeye__tftp_open_file **out_file)
 {
 	size_t len = strlen(name);
 	int err;
 
 	if (s->last != NULL && strcmp(s->last_name, name) == 0) {
-		*out_file = sockeye__tftp_files_share(s->last);
+		*out_file = sockeye__tftp_open_files_share(s->last);
 		return 0;
 	}
 	err = file_open(s, name, out_file);
 	if (err < 0 || !s->shares || len >= sizeof s->last_name)
 		return err;
 	last_forget(s);
-	s->last = sockeye__tftp_files_share(*out_file);
+	s->last = sockeye__tftp_open_files_share(*out_file);
 	memcpy(s->last_name, name, len + 1);
 	return 0;
 }
 
-void sockeye__tftp_store_release(struct sockeye__tftp_store *s, struct sockeye__tftp_file *file)
+void sockeye__tftp_store_release(struct sockeye__tftp_store *s,
+				 struct sockeye__tftp_open_file *file)
 {
-	sockeye__tftp_files_release(&s->files, file);
+	sockeye__tftp_open_files_release(&s->files, file);
 }
 
 /* --- to receive --- */

@@ -31,10 +31,10 @@ struct sockeye__tftp_store {
 	bool is_open;
 	bool confined; /* this process cannot reach another root in the place of this one */
 	bool by_hand;  /* names are resolved by us, not by the kernel (open_beneath.h) */
-	struct sockeye__tftp_files files;
-	bool shares;                     /* names are looked up once (sockeye__tftp_store_share) */
-	struct sockeye__tftp_file *last; /* what the last name led to; NULL */
-	char last_name[128];             /* longer ones are looked up each time */
+	struct sockeye__tftp_open_files files;
+	bool shares; /* names are looked up once (sockeye__tftp_store_share) */
+	struct sockeye__tftp_open_file *last; /* what the last name led to; NULL */
+	char last_name[128];                  /* longer ones are looked up each time */
 };
 
 /* 0 or -errno with *fail filled in. */
@@ -56,8 +56,9 @@ void sockeye__tftp_store_close(struct sockeye__tftp_store *s);
  * a link that leads out, be there something or not; -EISDIR and -ENXIO are what
  * is no regular file, and never waited for. */
 int sockeye__tftp_store_get(struct sockeye__tftp_store *s, const char *name,
-			    struct sockeye__tftp_file **out_file);
-void sockeye__tftp_store_release(struct sockeye__tftp_store *s, struct sockeye__tftp_file *file);
+			    struct sockeye__tftp_open_file **out_file);
+void sockeye__tftp_store_release(struct sockeye__tftp_store *s,
+				 struct sockeye__tftp_open_file *file);
 
 /* For as long as it is on, a name that is asked for several times in a row is
  * looked up once: for requests that came at the same time. */
