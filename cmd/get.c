@@ -72,7 +72,8 @@ static int place(struct transfers *t, const struct opts *o, const char *folder,
 		snprintf(file->path, sizeof(file->path), "%s", o->output);
 		return CLI_GO;
 	}
-	if (sockeye__tftp_place_here(folder, file->addr.file, file->path, sizeof(file->path)) < 0)
+	if (sockeye__tftp_default_name_local(folder, file->addr.file, file->path,
+					     sizeof(file->path)) < 0)
 		return cli_usage(common, t->command, "no name for \"%s\" here: use -o FILE",
 				 file->addr.file);
 	if (is_twice(t, file))

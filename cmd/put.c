@@ -16,8 +16,8 @@ static int place(struct transfers *t, const char *path, bool is_folder, struct t
 	const struct cli_common *common = &t->o->common;
 	char name[sizeof(file->addr.file)], *to = file->addr.file;
 	bool from_stdin = strcmp(path, "-") == 0;
-	int len =
-	    sockeye__tftp_place_there(to, is_folder, from_stdin ? "" : path, name, sizeof(name));
+	int len = sockeye__tftp_default_name_remote(to, is_folder, from_stdin ? "" : path, name,
+						    sizeof(name));
 
 	if (len < 0 && from_stdin)
 		return cli_usage(common, t->command,

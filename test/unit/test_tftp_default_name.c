@@ -31,7 +31,8 @@ static void test_here(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		int len = sockeye__tftp_place_here(rows[i].folder, rows[i].file, name, sizeof name);
+		int len = sockeye__tftp_default_name_local(rows[i].folder, rows[i].file, name,
+							   sizeof name);
 
 		if (!rows[i].name) {
 			assert_int_equal(len, -EINVAL);
@@ -62,8 +63,8 @@ static void test_there(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		int len = sockeye__tftp_place_there(rows[i].file, rows[i].is_folder, rows[i].path,
-						    name, sizeof name);
+		int len = sockeye__tftp_default_name_remote(rows[i].file, rows[i].is_folder,
+							    rows[i].path, name, sizeof name);
 
 		if (!rows[i].name) {
 			assert_int_equal(len, -EINVAL);
@@ -79,13 +80,14 @@ static void test_too_long(void **state)
 	char name[8];
 
 	(void)state;
-	assert_int_equal(sockeye__tftp_place_here("", "1234567", name, sizeof name), 7);
-	assert_int_equal(sockeye__tftp_place_here("", "12345678", name, sizeof name),
+	assert_int_equal(sockeye__tftp_default_name_local("", "1234567", name, sizeof name), 7);
+	assert_int_equal(sockeye__tftp_default_name_local("", "12345678", name, sizeof name),
 			 -ENAMETOOLONG);
-	assert_int_equal(sockeye__tftp_place_there("123", true, "4567", name, sizeof name),
+	assert_int_equal(sockeye__tftp_default_name_remote("123", true, "4567", name, sizeof name),
 			 -ENAMETOOLONG);
-	assert_int_equal(sockeye__tftp_place_there("12345678", false, "", name, sizeof name),
-			 -ENAMETOOLONG);
+	assert_int_equal(
+	    sockeye__tftp_default_name_remote("12345678", false, "", name, sizeof name),
+	    -ENAMETOOLONG);
 }
 
 int main(void)

@@ -23,13 +23,13 @@ static int join(const char *folder, const char *slash, const char *base, char *b
 	return (size_t)len < cap ? len : -ENAMETOOLONG;
 }
 
-int sockeye__tftp_place_here(const char *folder, const char *file, char *buf, size_t cap)
+int sockeye__tftp_default_name_local(const char *folder, const char *file, char *buf, size_t cap)
 {
 	return join(folder, "", base_of(file), buf, cap);
 }
 
-int sockeye__tftp_place_there(const char *file, bool is_folder, const char *path, char *buf,
-			      size_t cap)
+int sockeye__tftp_default_name_remote(const char *file, bool is_folder, const char *path, char *buf,
+				      size_t cap)
 {
 	size_t len = strlen(file);
 	bool ends = len == 0 || file[len - 1] == '/';

@@ -41,7 +41,7 @@ struct sockeye__tftp_run {
 	unsigned strangers;               /* packets of others */
 	struct sockeye_sockaddr stranger; /* the first of them */
 
-	struct sockeye__tftp_local file;
+	struct sockeye__tftp_local_file file;
 	struct sockeye__tftp_source source;
 	struct sockeye__tftp_sink sink;
 	bool source_open;

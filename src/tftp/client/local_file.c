@@ -12,14 +12,14 @@
 
 #define SAFE_PIECE 4096 /* bytes made safe for a terminal at once */
 
-static void file_init(struct sockeye__tftp_local *f)
+static void file_init(struct sockeye__tftp_local_file *f)
 {
-	*f = (struct sockeye__tftp_local){.fd = -1, .stream.fd = -1};
+	*f = (struct sockeye__tftp_local_file){.fd = -1, .stream.fd = -1};
 }
 
 /* --- writing to a stream --- */
 
-static int room_make(struct sockeye__tftp_local *f, size_t more)
+static int room_make(struct sockeye__tftp_local_file *f, size_t more)
 {
 	size_t cap = f->cap ? f->cap : 4096;
 	uint8_t *buf;
@@ -39,7 +39,7 @@ static int room_make(struct sockeye__tftp_local *f, size_t more)
 	return 0;
 }
 
-static int wait_in_line(struct sockeye__tftp_local *f, const uint8_t *data, size_t len)
+static int wait_in_line(struct sockeye__tftp_local_file *f, const uint8_t *data, size_t len)
 {
 	int err = len > 0 ? room_make(f, len) : 0;
 
@@ -50,7 +50,7 @@ static int wait_in_line(struct sockeye__tftp_local *f, const uint8_t *data, size
 }
 
 /* What a terminal could act on is escaped. */
-static int show(struct sockeye__tftp_local *f, const uint8_t *data, size_t len)
+static int show(struct sockeye__tftp_local_file *f, const uint8_t *data, size_t len)
 {
 	uint8_t room[SOCKEYE__SAFE_FACTOR * SAFE_PIECE + SOCKEYE__FILTER_SLACK];
 	int err = 0;
@@ -65,7 +65,7 @@ static int show(struct sockeye__tftp_local *f, const uint8_t *data, size_t len)
 	return err;
 }
 
-static int stream_put(struct sockeye__tftp_local *f, const uint8_t *data, size_t len)
+static int stream_put(struct sockeye__tftp_local_file *f, const uint8_t *data, size_t len)
 {
 	if (f->stream.tty)
 		return show(f, data, len);
@@ -92,7 +92,7 @@ static int stream_write(void *arg, uint64_t offset, const struct iovec *iov, int
 	return err;
 }
 
-int sockeye__tftp_local_drain(struct sockeye__tftp_local *f)
+int sockeye__tftp_local_file_drain(struct sockeye__tftp_local_file *f)
 {
 	while (f->len > 0) {
 		ssize_t n = sockeye__local_write(&f->stream, f->buf + f->start, f->len);
@@ -108,7 +108,7 @@ int sockeye__tftp_local_drain(struct sockeye__tftp_local *f)
 	return 0;
 }
 
-int sockeye__tftp_local_end(struct sockeye__tftp_local *f)
+int sockeye__tftp_local_file_end(struct sockeye__tftp_local_file *f)
 {
 	uint8_t held[SOCKEYE__FILTER_SLACK];
 
@@ -119,8 +119,8 @@ int sockeye__tftp_local_end(struct sockeye__tftp_local *f)
 
 /* --- opening to write --- */
 
-void sockeye__tftp_local_create_at(struct sockeye__tftp_local *f, int fd,
-				   struct sockeye__tftp_sink *out_sink)
+void sockeye__tftp_local_file_create_at(struct sockeye__tftp_local_file *f, int fd,
+					struct sockeye__tftp_sink *out_sink)
 {
 	file_init(f);
 	sockeye__local_open(&f->stream, fd, true);
@@ -128,20 +128,20 @@ void sockeye__tftp_local_create_at(struct sockeye__tftp_local *f, int fd,
 }
 
 /* A device or FIFO that is there already. */
-static int special_create(struct sockeye__tftp_local *f, const char *path,
+static int special_create(struct sockeye__tftp_local_file *f, const char *path,
 			  struct sockeye__tftp_sink *out_sink)
 {
 	int fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
 	if (fd < 0)
 		return -errno;
-	sockeye__tftp_local_create_at(f, fd, out_sink);
+	sockeye__tftp_local_file_create_at(f, fd, out_sink);
 	f->fd = fd;
 	return 0;
 }
 
 /* Splits the path; 0 or -errno. */
-static int new_create(struct sockeye__tftp_local *f, char *path,
+static int new_create(struct sockeye__tftp_local_file *f, char *path,
 		      struct sockeye__tftp_sink *out_sink)
 {
 	char *slash = strrchr(path, '/');
@@ -162,8 +162,8 @@ static int new_create(struct sockeye__tftp_local *f, char *path,
 	return err;
 }
 
-int sockeye__tftp_local_create(struct sockeye__tftp_local *f, const char *path,
-			       struct sockeye__tftp_sink *out_sink)
+int sockeye__tftp_local_file_create(struct sockeye__tftp_local_file *f, const char *path,
+				    struct sockeye__tftp_sink *out_sink)
 {
 	struct stat st;
 	char *real;
@@ -186,7 +186,7 @@ int sockeye__tftp_local_create(struct sockeye__tftp_local *f, const char *path,
 
 static ssize_t in_place_read(void *arg, uint64_t offset, const struct iovec *iov, int count)
 {
-	const struct sockeye__tftp_local *f = arg;
+	const struct sockeye__tftp_local_file *f = arg;
 	ssize_t n;
 
 	do
@@ -197,15 +197,15 @@ static ssize_t in_place_read(void *arg, uint64_t offset, const struct iovec *iov
 
 static ssize_t stream_read(void *arg, uint64_t offset, const struct iovec *iov, int count)
 {
-	struct sockeye__tftp_local *f = arg;
+	struct sockeye__tftp_local_file *f = arg;
 
 	(void)offset;
 	(void)count;
 	return sockeye__local_read(&f->stream, iov[0].iov_base, iov[0].iov_len);
 }
 
-static int regular_open(struct sockeye__tftp_local *f, int fd, const struct stat *st, off_t base,
-			struct sockeye__tftp_source *out_source)
+static int regular_open(struct sockeye__tftp_local_file *f, int fd, const struct stat *st,
+			off_t base, struct sockeye__tftp_source *out_source)
 {
 	uint64_t size = (uint64_t)(st->st_size > base ? st->st_size - base : 0);
 
@@ -216,7 +216,7 @@ static int regular_open(struct sockeye__tftp_local *f, int fd, const struct stat
 	return 0;
 }
 
-static void stream_open(struct sockeye__tftp_local *f, int fd,
+static void stream_open(struct sockeye__tftp_local_file *f, int fd,
 			struct sockeye__tftp_source *out_source)
 {
 	sockeye__local_open(&f->stream, fd, false);
@@ -224,8 +224,8 @@ static void stream_open(struct sockeye__tftp_local *f, int fd,
 	*out_source = (struct sockeye__tftp_source){.read = stream_read, .arg = f};
 }
 
-void sockeye__tftp_local_open_at(struct sockeye__tftp_local *f, int fd,
-				 struct sockeye__tftp_source *out_source)
+void sockeye__tftp_local_file_open_at(struct sockeye__tftp_local_file *f, int fd,
+				      struct sockeye__tftp_source *out_source)
 {
 	off_t base = lseek(fd, 0, SEEK_CUR);
 	struct stat st;
@@ -241,8 +241,8 @@ void sockeye__tftp_local_open_at(struct sockeye__tftp_local *f, int fd,
 		stream_open(f, fd, out_source);
 }
 
-int sockeye__tftp_local_open(struct sockeye__tftp_local *f, const char *path,
-			     struct sockeye__tftp_source *out_source)
+int sockeye__tftp_local_file_open(struct sockeye__tftp_local_file *f, const char *path,
+				  struct sockeye__tftp_source *out_source)
 {
 	/* a FIFO nobody writes to yet does not stop us here */
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -269,12 +269,12 @@ int sockeye__tftp_local_open(struct sockeye__tftp_local *f, const char *path,
 
 /* --- the end --- */
 
-int sockeye__tftp_local_commit(struct sockeye__tftp_local *f)
+int sockeye__tftp_local_file_commit(struct sockeye__tftp_local_file *f)
 {
 	return f->newfile.is_open ? sockeye__atomic_file_commit(&f->newfile) : 0;
 }
 
-void sockeye__tftp_local_close(struct sockeye__tftp_local *f)
+void sockeye__tftp_local_file_close(struct sockeye__tftp_local_file *f)
 {
 	sockeye__local_close(&f->stream, false);
 	sockeye__atomic_file_discard(&f->newfile);

@@ -183,9 +183,9 @@ static void taken(struct sockeye__tftp_run *r, const struct sockeye__tftp_got *g
 	if (err == 0 && got->end)
 		err = sockeye__tftp_sink_end(&r->sink);
 	if (err == 0 && got->end)
-		err = sockeye__tftp_local_end(&r->file);
+		err = sockeye__tftp_local_file_end(&r->file);
 	if (err == 0 && got->end)
-		err = sockeye__tftp_local_commit(&r->file);
+		err = sockeye__tftp_local_file_commit(&r->file);
 	if (err < 0)
 		local_failed(r, "write", err, now_ns);
 }
@@ -312,7 +312,7 @@ static void bytes_write(struct sockeye__tftp_run *r, uint64_t now_ns)
 
 	if (err < 0)
 		local_failed(r, "write", err, now_ns);
-	if (r->file.len > SOCKEYE__TFTP_LOCAL_FULL && r->x.result == SOCKEYE__TFTP_RUNNING)
+	if (r->file.len > SOCKEYE__TFTP_LOCAL_FILE_FULL && r->x.result == SOCKEYE__TFTP_RUNNING)
 		r->blocked = true;
 }
 
@@ -355,13 +355,13 @@ void sockeye__tftp_run_begin(struct sockeye__tftp_run *r, uint64_t now_ns)
 	r->wire.fd = -1;
 	r->file.fd = -1;
 	if (sockeye__tftp_run_is_put(r) && job->path)
-		err = sockeye__tftp_local_open(&r->file, job->path, &r->source);
+		err = sockeye__tftp_local_file_open(&r->file, job->path, &r->source);
 	else if (sockeye__tftp_run_is_put(r))
-		sockeye__tftp_local_open_at(&r->file, job->fd, &r->source);
+		sockeye__tftp_local_file_open_at(&r->file, job->fd, &r->source);
 	else if (job->way == SOCKEYE__TFTP_GET && job->path)
-		err = sockeye__tftp_local_create(&r->file, job->path, &r->sink);
+		err = sockeye__tftp_local_file_create(&r->file, job->path, &r->sink);
 	else if (job->way == SOCKEYE__TFTP_GET)
-		sockeye__tftp_local_create_at(&r->file, job->fd, &r->sink);
+		sockeye__tftp_local_file_create_at(&r->file, job->fd, &r->sink);
 	r->source.netascii = r->sink.netascii = job->addr->netascii;
 	if (err < 0)
 		local_failed(r, "open", err, now_ns);
@@ -389,7 +389,7 @@ uint64_t sockeye__tftp_run_deadline(const struct sockeye__tftp_run *r)
 
 static void output_turn(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
-	int err = sockeye__tftp_local_drain(&r->file);
+	int err = sockeye__tftp_local_file_drain(&r->file);
 
 	if (err < 0)
 		local_failed(r, "write", err, now_ns);
@@ -449,7 +449,7 @@ void sockeye__tftp_run_close(struct sockeye__tftp_run *r)
 {
 	wire_close(r);
 	sockeye__tftp_source_close(&r->source);
-	sockeye__tftp_local_close(&r->file);
+	sockeye__tftp_local_file_close(&r->file);
 	free(r->memory);
 	r->memory = NULL;
 }
