@@ -11,6 +11,7 @@
 #include <sockeye/time.h>
 
 #include "base/chance.h"
+#include "base/number.h"
 
 #define QUANTITY_MAX        INT64_MAX
 #define FRACTION_DIGITS_MAX 18 /* 10^18 fits into 64 bits */
@@ -50,31 +51,12 @@ static const struct unit chances[] = {
     {NULL, 0},
 };
 
-struct digits {
-	const char *at;
-	size_t len;
-};
-
-static struct digits digits_take(const char **text)
+static struct sockeye__slice digits_take(const char **text)
 {
-	struct digits d = {*text, strspn(*text, "0123456789")};
+	struct sockeye__slice d = {*text, strspn(*text, "0123456789")};
 
 	*text += d.len;
 	return d;
-}
-
-/* 0 or -ERANGE */
-static int digits_value(struct digits d, uint64_t *out_value)
-{
-	uint64_t v = 0;
-
-	for (size_t i = 0; i < d.len; i++) {
-		if (__builtin_mul_overflow(v, UINT64_C(10), &v) ||
-		    __builtin_add_overflow(v, (uint64_t)(d.at[i] - '0'), &v))
-			return -ERANGE;
-	}
-	*out_value = v;
-	return 0;
 }
 
 static uint64_t common_divisor(uint64_t a, uint64_t b)
@@ -89,7 +71,7 @@ static uint64_t common_divisor(uint64_t a, uint64_t b)
 }
 
 /* 0.DIGITS of factor, which must be a whole number: 0 or -EINVAL. */
-static int fraction_value(struct digits d, uint64_t factor, uint64_t *out_value)
+static int fraction_value(struct sockeye__slice d, uint64_t factor, uint64_t *out_value)
 {
 	uint64_t fraction = 0, scale = 1, common;
 
@@ -99,7 +81,7 @@ static int fraction_value(struct digits d, uint64_t factor, uint64_t *out_value)
 		return -EINVAL;
 	for (size_t i = 0; i < d.len; i++)
 		scale *= 10;
-	(void)digits_value(d, &fraction);
+	(void)sockeye__number_parse(d, 10, UINT64_MAX, &fraction);
 
 	/* fraction * factor / scale, cancelled first so that nothing overflows */
 	common = common_divisor(factor, scale);
@@ -121,7 +103,7 @@ static const struct unit *unit_find(const struct unit *units, const char *name, 
 static int quantity_parse(const char *text, const struct unit *units, char tail,
 			  uint64_t *out_value)
 {
-	struct digits whole = digits_take(&text), fraction = {0};
+	struct sockeye__slice whole = digits_take(&text), fraction = {0};
 	const struct unit *unit;
 	uint64_t v, part = 0;
 	size_t len;
@@ -140,8 +122,9 @@ static int quantity_parse(const char *text, const struct unit *units, char tail,
 	unit = unit_find(units, text, len);
 	if (unit == NULL || fraction_value(fraction, unit->factor, &part) < 0)
 		return -EINVAL;
-	if (digits_value(whole, &v) < 0 || __builtin_mul_overflow(v, unit->factor, &v) ||
-	    __builtin_add_overflow(v, part, &v) || v > QUANTITY_MAX)
+	if (sockeye__number_parse(whole, 10, QUANTITY_MAX, &v) < 0 ||
+	    __builtin_mul_overflow(v, unit->factor, &v) || __builtin_add_overflow(v, part, &v) ||
+	    v > QUANTITY_MAX)
 		return -ERANGE;
 	*out_value = v;
 	return 0;

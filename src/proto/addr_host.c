@@ -10,6 +10,7 @@
 
 #include <sockeye/addr.h>
 
+#include "base/number.h"
 #include "proto/addr_internal.h"
 
 static bool is_digit(char c)
@@ -51,33 +52,11 @@ static struct sockeye__slice behind(struct sockeye__slice s, size_t i)
 	return (struct sockeye__slice){s.at + i + 1, s.len - i - 1};
 }
 
-int sockeye__number_parse(struct sockeye__slice text, unsigned base, uint64_t max,
-			  uint64_t *out_value)
-{
-	uint64_t v = 0;
-	bool huge = false;
-
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned digit = (unsigned)(text.at[i] - '0');
-
-		if (!is_digit(text.at[i]) || digit >= base)
-			return -EINVAL;
-		huge = huge || v * base + digit > max;
-		v = huge ? 0 : v * base + digit;
-	}
-	if (text.len == 0)
-		return -EINVAL;
-	if (huge)
-		return -ERANGE;
-	*out_value = v;
-	return 0;
-}
-
 int sockeye_port_parse(const char *text, uint16_t *out_port)
 {
 	uint64_t v;
-	int err =
-	    sockeye__number_parse((struct sockeye__slice){text, strlen(text)}, 10, UINT16_MAX, &v);
+	struct sockeye__slice digits = {text, strlen(text)};
+	int err = sockeye__number_parse(digits, 10, UINT16_MAX, &v);
 
 	if (err == 0)
 		*out_port = (uint16_t)v;

@@ -12,7 +12,9 @@
 #include <sockeye/addr.h>
 #include <sockeye/text.h>
 
+#include "base/number.h"
 #include "proto/addr_internal.h"
+#include "proto/percent.h"
 
 enum option_kind {
 	FLAG,   /* bool */

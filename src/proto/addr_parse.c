@@ -4,31 +4,17 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/types.h>
 
 #include <sockeye/addr.h>
 #include <sockeye/text.h>
 
+#include "base/number.h"
 #include "proto/addr_internal.h"
+#include "proto/percent.h"
 
 #define ESCAPES "a percent sign is written %%25, a control character %%XX"
-
-int sockeye__addr_fail(const struct sockeye__reader *r, int err, const char *detail, ...)
-{
-	va_list args;
-
-	if (r->why == NULL)
-		return err;
-	*r->why = (struct sockeye_fail){.op = "parse address", .err = err};
-	sockeye_escape(r->text, strlen(r->text), r->why->address, sizeof r->why->address);
-	va_start(args, detail);
-	vsnprintf(r->why->detail, sizeof r->why->detail, detail, args);
-	va_end(args);
-	return err;
-}
 
 static char lower(char c)
 {

@@ -8,6 +8,7 @@
 #include <sockeye/addr.h>
 
 #include "proto/addr_internal.h"
+#include "proto/percent.h"
 
 static void unix_print(struct sockeye__out *out, const struct sockeye_addr *addr)
 {

@@ -1,13 +1,12 @@
 /*
- * percent.c: bytes as %XX (RFC 3986 2.1).
+ * percent.c: bytes as %XX in text (percent.h).
  */
+#include "proto/percent.h"
+
 #include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/types.h>
-
-#include "proto/addr_internal.h"
 
 static int hex_value(char c)
 {

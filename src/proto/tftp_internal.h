@@ -2,13 +2,19 @@
  * tftp_internal.h: what the files of the transfer share.
  *
  * tftp_transfer.c   both ends and directions: offers, errors, timers
+ * tftp_common.c     what the other three call: numbers, the end, the deadline
  * tftp_send.c       DATA out, ACK in
  * tftp_receive.c    DATA in, ACK out
  */
 #ifndef SOCKEYE_PROTO_TFTP_INTERNAL_H
 #define SOCKEYE_PROTO_TFTP_INTERNAL_H
 
+#include <sockeye/time.h>
+
 #include "proto/tftp_transfer.h"
+
+#define SOCKEYE__TFTP_SILENCE_NS   (30 * SOCKEYE_NS_PER_S)
+#define SOCKEYE__TFTP_TIMEOUTS_MIN 5 /* of a negotiated length, before giving up */
 
 /* The one control packet that can be due: the newest replaces what was. */
 enum sockeye__tftp_say {
@@ -21,6 +27,12 @@ enum sockeye__tftp_say {
 /* How many blocks after `from` the nearest block of that number is;
  * UINT32_MAX when none has it. */
 uint32_t sockeye__tftp_ahead(const struct sockeye__tftp *x, uint64_t from, uint16_t number);
+
+/* A peer of a server that may not exist. */
+bool sockeye__tftp_is_stranger(const struct sockeye__tftp *x);
+
+/* How long the transfer lives without progress. */
+uint64_t sockeye__tftp_silence(const struct sockeye__tftp *x);
 
 /* The timer, armed anew. */
 void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns);

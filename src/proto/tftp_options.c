@@ -10,6 +10,7 @@
 
 #include <sockeye/time.h>
 
+#include "base/number.h"
 #include "proto/tftp_options.h"
 
 #define VALUE_TEXT_MAX 21 /* 2^64 - 1 and its NUL */
@@ -92,20 +93,16 @@ const char *sockeye__tftp_option_name(enum sockeye__tftp_option option)
 	return options[option].name;
 }
 
-/* Digits and nothing else; what is too large for 64 bits is UINT64_MAX. */
+/* False if the text is not a number. A number above 64 bits reads as UINT64_MAX,
+ * which every option's maximum then rejects or lowers. */
 static bool value_parse(struct sockeye__span text, uint64_t *out)
 {
-	uint64_t v = 0;
+	struct sockeye__slice digits = {(const char *)text.at, text.len};
+	int err = sockeye__number_parse(digits, 10, UINT64_MAX, out);
 
-	for (size_t i = 0; i < text.len; i++) {
-		if (text.at[i] < '0' || text.at[i] > '9')
-			return false;
-		if (__builtin_mul_overflow(v, UINT64_C(10), &v) ||
-		    __builtin_add_overflow(v, (uint64_t)(text.at[i] - '0'), &v))
-			v = UINT64_MAX;
-	}
-	*out = v;
-	return text.len > 0;
+	if (err == -ERANGE)
+		*out = UINT64_MAX;
+	return err != -EINVAL;
 }
 
 struct sockeye__tftp_options sockeye__tftp_options_parse(struct sockeye__span pairs)

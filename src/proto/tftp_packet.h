@@ -12,6 +12,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/slice.h"
+
 #define SOCKEYE__TFTP_HEADER 4 /* bytes before the payload of a DATA */
 
 enum sockeye__tftp_opcode {
@@ -38,12 +40,6 @@ enum sockeye__tftp_code {
 enum sockeye__tftp_mode {
 	SOCKEYE__TFTP_OCTET,
 	SOCKEYE__TFTP_NETASCII,
-};
-
-/* A part of a packet. */
-struct sockeye__span {
-	const uint8_t *at;
-	size_t len;
 };
 
 struct sockeye__tftp_packet {

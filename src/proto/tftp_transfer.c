@@ -11,7 +11,6 @@
 
 #define NUMBERS      65536u
 #define SLOW_LINE_NS UINT64_C(8000) /* for a byte: a megabit a second */
-#define TIMEOUTS_MIN 5              /* of a negotiated length, before giving up */
 #define STRANGER_MAX 5
 #define RTO_FIRST_NS SOCKEYE_NS_PER_S
 #define RTO_MIN_NS   (4 * SOCKEYE_NS_PER_MS)
@@ -19,30 +18,6 @@
  * in atftp starts anew with each block that comes again: one that has lost the
  * ACK of it and the only other it sends would wait for ever. */
 #define RTO_MAX_NS (7 * SOCKEYE_NS_PER_S)
-#define SILENCE_NS (30 * SOCKEYE_NS_PER_S)
-
-uint16_t sockeye__tftp_number(const struct sockeye__tftp *x, uint64_t block)
-{
-	uint64_t numbers = x->config.numbers;
-
-	/* To 0, or to 1 where that was agreed on. */
-	if (x->options.value[SOCKEYE__TFTP_ROLLOVER] == 0)
-		return (uint16_t)(block % numbers);
-	return (uint16_t)(block == 0 ? 0 : (block - 1) % (numbers - 1) + 1);
-}
-
-uint32_t sockeye__tftp_ahead(const struct sockeye__tftp *x, uint64_t from, uint16_t number)
-{
-	bool to_one = x->options.value[SOCKEYE__TFTP_ROLLOVER] == 1;
-	uint32_t period = x->config.numbers - (to_one ? 1 : 0);
-	uint16_t own = sockeye__tftp_number(x, from);
-
-	if (number >= x->config.numbers || (to_one && number == 0 && from > 0))
-		return UINT32_MAX;
-	if (to_one && from == 0)
-		return number;
-	return (number + period - own) % period;
-}
 
 size_t sockeye__tftp_memory(uint16_t blksize, uint16_t window)
 {
@@ -90,8 +65,8 @@ static void options_apply(struct sockeye__tftp *x, const struct sockeye__tftp_op
 			  otherwise(timeout_ns, c->rto_max_ns));
 	if (smoothed_ns != 0)
 		sockeye__rtt_sample(&x->rtt, smoothed_ns);
-	if (x->config.silence_ns < TIMEOUTS_MIN * timeout_ns)
-		x->config.silence_ns = TIMEOUTS_MIN * timeout_ns;
+	if (x->config.silence_ns < SOCKEYE__TFTP_TIMEOUTS_MIN * timeout_ns)
+		x->config.silence_ns = SOCKEYE__TFTP_TIMEOUTS_MIN * timeout_ns;
 	if (c->sends)
 		sockeye__tftp_sender_init(x);
 	else
@@ -109,7 +84,7 @@ void sockeye__tftp_init(struct sockeye__tftp *x, const struct sockeye__tftp_conf
 	c->rto_first_ns = otherwise(c->rto_first_ns, RTO_FIRST_NS);
 	c->rto_min_ns = otherwise(c->rto_min_ns, RTO_MIN_NS);
 	c->rto_max_ns = otherwise(c->rto_max_ns, RTO_MAX_NS);
-	c->silence_ns = otherwise(c->silence_ns, SILENCE_NS);
+	c->silence_ns = otherwise(c->silence_ns, SOCKEYE__TFTP_SILENCE_NS);
 	c->dally_ns = otherwise(c->dally_ns, 2 * c->rto_max_ns);
 	c->stranger_max = c->stranger_max != 0 ? c->stranger_max : STRANGER_MAX;
 	c->numbers = c->numbers != 0 ? c->numbers : NUMBERS;
@@ -122,65 +97,11 @@ void sockeye__tftp_init(struct sockeye__tftp *x, const struct sockeye__tftp_conf
 		x->say = SOCKEYE__SAY_ACK;
 }
 
-void sockeye__tftp_finish(struct sockeye__tftp *x, enum sockeye__tftp_result result)
-{
-	x->result = result;
-	x->over = true;
-	x->say = SOCKEYE__SAY_NOTHING;
-	x->deadline_ns = 0;
-}
-
-void sockeye__tftp_refuse(struct sockeye__tftp *x, enum sockeye__tftp_result result, uint16_t code,
-			  const char *text)
-{
-	sockeye__tftp_finish(x, result);
-	x->say = SOCKEYE__SAY_ERROR;
-	x->error_code = code;
-	x->error_text = text;
-}
-
 void sockeye__tftp_abort(struct sockeye__tftp *x, uint16_t code, const char *text)
 {
 	/* A last ACK that has not left yet is not too late. */
 	if (!x->over && (x->result == SOCKEYE__TFTP_RUNNING || x->say == SOCKEYE__SAY_ACK))
 		sockeye__tftp_refuse(x, SOCKEYE__TFTP_ABORTED, code, text);
-}
-
-/* A peer of a server that may not exist. */
-static bool is_stranger(const struct sockeye__tftp *x)
-{
-	return x->config.server && !x->confirmed;
-}
-
-/* A stranger's time-out of 255 s would hold a place for twenty minutes. */
-static uint64_t silence(const struct sockeye__tftp *x)
-{
-	uint64_t ns = x->config.silence_ns;
-
-	return is_stranger(x) && ns > SILENCE_NS ? SILENCE_NS : ns;
-}
-
-void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns)
-{
-	uint64_t ns;
-
-	/* SplitMix64's step; jitter needs no better. */
-	x->random = x->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-	ns = sockeye__rtt_timeout(&x->rtt, x->random >> 32);
-	/* Peers ask for 10 ms to lose little by a loss, not to get a window of 4 MiB
-	 * a hundred times a second when they are silent. */
-	for (unsigned i = TIMEOUTS_MIN; i < x->rtt.backoff && ns < x->config.rto_max_ns / 2; i++)
-		ns *= 2;
-	x->deadline_ns = now_ns + ns;
-	if (is_stranger(x) && x->deadline_ns > x->progress_ns + silence(x))
-		x->deadline_ns = x->progress_ns + silence(x);
-}
-
-void sockeye__tftp_progress(struct sockeye__tftp *x, uint64_t now_ns)
-{
-	x->progress_ns = now_ns;
-	x->confirmed = true;
-	x->unheard = 0;
 }
 
 /* The peer took the offer, by its first packet. */
@@ -334,8 +255,8 @@ void sockeye__tftp_datagram(struct sockeye__tftp *x, uint64_t now_ns, const void
 /* Nothing new for too long, or a peer that may not exist was told enough. */
 static bool give_up(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	if (now_ns - x->progress_ns < silence(x) &&
-	    (!is_stranger(x) || x->unheard < x->config.stranger_max))
+	if (now_ns - x->progress_ns < sockeye__tftp_silence(x) &&
+	    (!sockeye__tftp_is_stranger(x) || x->unheard < x->config.stranger_max))
 		return false;
 	sockeye__tftp_finish(x, x->config.sends && sockeye__tftp_sender_all_sent(x)
 				    ? SOCKEYE__TFTP_LAST_ACK_MISSING

@@ -6,8 +6,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "base/number.h"
 #include "net/net.h"
-#include "proto/addr_internal.h"
 
 #define PORT_TRIES     64  /* of a range before all of it is tried in order */
 #define BLOCK_OVERHEAD 832 /* bytes the kernel counts for a datagram beside its payload */

@@ -14,7 +14,7 @@ RUN_S_MAX = 60
 
 def build(folder):
     sources = [*(folder / "test" / "sim").glob("*.c"), *(folder / "src" / "proto").glob("tftp_*.c"),
-               folder / "src" / "proto" / "rtt.c"]
+               folder / "src" / "proto" / "rtt.c", folder / "src" / "base" / "number.c"]
     program = folder / "tftp_sim"
     subprocess.run([*os.environ.get("CC", "cc").split(), "-std=c17", "-D_GNU_SOURCE", "-O1",
                     f"-I{folder}/src", f"-I{folder}/include", "-o", program, *sources], check=True)

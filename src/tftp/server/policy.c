@@ -13,7 +13,7 @@
 
 #include <sockeye/text.h>
 
-#include "proto/addr_internal.h"
+#include "base/number.h"
 
 #define WORDS 8
 
