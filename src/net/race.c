@@ -14,6 +14,7 @@
 
 #include <sockeye/time.h>
 
+#include "base/deadline.h"
 #include "net/net.h"
 
 #define ATTEMPT_DELAY_MS 250 /* RFC 8305 5 and 8: "recommended" */
@@ -252,11 +253,6 @@ static int attempts_wait(struct race *r, uint64_t until_ns)
 	return result;
 }
 
-static uint64_t earlier(uint64_t a_ns, uint64_t b_ns)
-{
-	return a_ns == 0 || (b_ns != 0 && b_ns < a_ns) ? b_ns : a_ns;
-}
-
 static int race_run(struct race *r, const struct sockeye_sockaddr *names, size_t count)
 {
 	const uint64_t deadline_ns = r->opts->deadline_ns;
@@ -273,8 +269,9 @@ static int race_run(struct race *r, const struct sockeye_sockaddr *names, size_t
 			fd = attempt_start(r, &names[r->tried]);
 			next_ns = now_ns + delay_ms * SOCKEYE_NS_PER_MS;
 		} else {
-			fd = attempts_wait(r, r->tried < count ? earlier(next_ns, deadline_ns)
-							       : deadline_ns);
+			fd = attempts_wait(r, r->tried < count
+						  ? sockeye__earlier(next_ns, deadline_ns)
+						  : deadline_ns);
 		}
 		if (fd >= 0)
 			return fd;

@@ -5,6 +5,7 @@
 #ifndef SOCKEYE_TALK_INTERNAL_H
 #define SOCKEYE_TALK_INTERNAL_H
 
+#include "base/deadline.h"
 #include "talk/messages.h"
 
 #define SOCKEYE__TALK_AT_ONCE 1 /* a deadline that has passed */
@@ -60,12 +61,6 @@ bool sockeye__talk_answered(const struct sockeye__talk_run *t);
 /* When silence has lasted long enough. */
 uint64_t sockeye__talk_silence_ns(const struct sockeye__talk_run *t);
 bool sockeye__talk_silent(const struct sockeye__talk_run *t);
-
-/* The earlier of two deadlines, of which 0 is none. */
-static inline uint64_t sockeye__talk_earlier(uint64_t a, uint64_t b)
-{
-	return a == 0 || (b != 0 && b < a) ? b : a;
-}
 
 /* --- messages_receive.c --- */
 

@@ -92,9 +92,9 @@ static uint64_t deadline(const struct sockeye__talk_run *t)
 	bool done = sockeye__messages_done(&t->input) && !t->o->listening &&
 		    (!t->o->records || t->o->wait_all);
 
-	at = sockeye__talk_earlier(at, sockeye__talk_send_ns(t));
+	at = sockeye__earlier(at, sockeye__talk_send_ns(t));
 	if (done && !sockeye__talk_silent(t))
-		at = sockeye__talk_earlier(at, sockeye__talk_silence_ns(t));
+		at = sockeye__earlier(at, sockeye__talk_silence_ns(t));
 	return at;
 }
 

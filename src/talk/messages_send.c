@@ -76,9 +76,9 @@ uint64_t sockeye__talk_send_ns(const struct sockeye__talk_run *t)
 	uint64_t at = t->pause_until_ns > t->now_ns ? t->pause_until_ns : 0;
 
 	if (sockeye__messages_next(&t->input, &data, &len) && window_full(t, len))
-		at = sockeye__talk_earlier(at, t->moved_ns + LULL_NS);
+		at = sockeye__earlier(at, t->moved_ns + LULL_NS);
 	if (must_wait(t))
-		at = sockeye__talk_earlier(at, sockeye__talk_silence_ns(t));
+		at = sockeye__earlier(at, sockeye__talk_silence_ns(t));
 	return at;
 }
 

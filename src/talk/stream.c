@@ -9,6 +9,7 @@
 #include <sockeye/stream.h>
 #include <sockeye/time.h>
 
+#include "base/deadline.h"
 #include "net/net.h"
 #include "console/standard_io.h"
 
@@ -378,11 +379,6 @@ static uint64_t idle_deadline(const struct pump *p)
 	return p->o->idle_ns ? p->moved_ns + p->o->idle_ns : 0;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
 static void check_time(struct pump *p)
 {
 	uint64_t idle = idle_deadline(p);
@@ -413,7 +409,8 @@ static void run(struct pump *p)
 		to_peer(p); /* which may begin the wait */
 		wait = p->leaving ? 0 : p->wait_until_ns;
 		prepare(p, fds);
-		n = poll(fds, POLLED, sockeye__poll_ms(earlier(wait, idle_deadline(p)), p->now_ns));
+		n = poll(fds, POLLED,
+			 sockeye__poll_ms(sockeye__earlier(wait, idle_deadline(p)), p->now_ns));
 		p->now_ns = sockeye_now().mono_ns;
 		if (n > 0)
 			turn(p, fds);

@@ -7,6 +7,7 @@
 
 #include <sockeye/time.h>
 
+#include "base/deadline.h"
 #include "tftp/client/internal.h"
 
 #define STATUS_NS (100 * SOCKEYE_NS_PER_MS)
@@ -103,11 +104,6 @@ static int begin_more(struct loop *l, uint64_t now_ns)
 	return err;
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return a == 0 || (b != 0 && b < a) ? b : a;
-}
-
 static void status_tell(struct loop *l, uint64_t now_ns)
 {
 	struct sockeye__tftp_status s = {
@@ -144,7 +140,7 @@ static int wait(struct loop *l, uint64_t now_ns)
 	l->fds[0] = (struct pollfd){l->client->stop_fd, POLLIN, 0};
 	for (size_t i = 0; i < l->live; i++, count += SOCKEYE__RUN_FDS) {
 		sockeye__tftp_run_watch(l->runs[i], &l->fds[count]);
-		deadline = earlier(deadline, sockeye__tftp_run_deadline(l->runs[i]));
+		deadline = sockeye__earlier(deadline, sockeye__tftp_run_deadline(l->runs[i]));
 	}
 	ns = deadline > now_ns ? deadline - now_ns : 0;
 	left = (struct timespec){(time_t)(ns / SOCKEYE_NS_PER_S), (long)(ns % SOCKEYE_NS_PER_S)};

@@ -12,6 +12,7 @@
 
 #include <sockeye/time.h>
 
+#include "base/deadline.h"
 #include "tftp/server/internal.h"
 
 #define EVENTS        256
@@ -286,21 +287,15 @@ static void dead_free(struct sockeye__tftp_worker *w)
 	}
 }
 
-/* Of two times, each 0 for never. */
-static uint64_t earlier(uint64_t a, uint64_t b)
-{
-	return b == 0 || (a != 0 && a < b) ? a : b;
-}
-
 /* The timer is set to what comes first, but never later: with each block a
  * deadline moves on, and one that fires in vain now and then is cheaper than a
  * time-out that is armed for every wait. */
 static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events[EVENTS])
 {
 	const struct sockeye__timer *t = sockeye__timers_first(&w->timers);
-	uint64_t at = earlier(t != NULL ? t->at_ns : 0, w->stop_ns);
+	uint64_t at = sockeye__earlier(t != NULL ? t->at_ns : 0, w->stop_ns);
 
-	at = earlier(at, sockeye__tftp_ports_due_ns(w));
+	at = sockeye__earlier(at, sockeye__tftp_ports_due_ns(w));
 	if (at != 0 && (w->timer_ns == 0 || at < w->timer_ns)) {
 		struct itimerspec when = {
 		    .it_value = {(time_t)(at / SOCKEYE_NS_PER_S), (long)(at % SOCKEYE_NS_PER_S)},
