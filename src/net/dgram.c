@@ -155,6 +155,12 @@ void sockeye__dgram_cut(struct msghdr *msg, void *control, uint16_t size)
 	control_put(msg, IPPROTO_UDP, UDP_SEGMENT, &size, sizeof size);
 }
 
+bool sockeye__dgram_cut_refused(int err)
+{
+	return err == -EINVAL || err == -EMSGSIZE || err == -EIO || err == -EOPNOTSUPP ||
+	       err == -ENOPROTOOPT;
+}
+
 /* Whether poll(2) would not wait although there is nothing to receive: what is
  * in the error queue shows as POLLERR until it is taken. */
 static bool only_error(int fd)

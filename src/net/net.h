@@ -168,4 +168,9 @@ size_t sockeye__dgram_segment(struct msghdr *msg, size_t len);
  * `control`, behind those that are in msg. */
 void sockeye__dgram_cut(struct msghdr *msg, void *control, uint16_t size);
 
+/* Whether `err`, a negative errno of sending such a message, means that the kernel
+ * cannot cut it: a segment does not fit the link, the route or its device cannot
+ * (IPsec, checksums), or the kernel is too old. */
+bool sockeye__dgram_cut_refused(int err);
+
 #endif

@@ -99,14 +99,6 @@ static void send_apart(struct sockeye__relay_run *run, struct sockeye__relay_flo
 	}
 }
 
-/* What the kernel says of segments that are longer than the link takes, and
- * where it has none. */
-static bool refuses_segments(int err)
-{
-	return err == EINVAL || err == EMSGSIZE || err == EIO || err == EOPNOTSUPP ||
-	       err == ENOPROTOOPT;
-}
-
 /* A message could not be sent. */
 static void send_failed(struct sockeye__relay_run *run, unsigned i, int err)
 {
@@ -114,7 +106,7 @@ static void send_failed(struct sockeye__relay_run *run, unsigned i, int err)
 	struct sockeye__relay_parcel *p = &o->parcels[i];
 	struct msghdr msg = o->msgs[i].msg_hdr;
 
-	if (p->count == 1 || !refuses_segments(err)) {
+	if (p->count == 1 || !sockeye__dgram_cut_refused(-err)) {
 		run->counts->way[o->way].lost += p->count;
 		return;
 	}

@@ -270,21 +270,13 @@ static int train_send_each(struct sockeye__tftp_wire *w, const struct train *t)
 	return 0;
 }
 
-/* The kernel refuses to cut where a segment does not fit the link, where the
- * route or its device cannot (IPsec, checksums), or where it is too old. */
-static bool refuses_segments(int err)
-{
-	return err == -EINVAL || err == -EMSGSIZE || err == -EIO || err == -EOPNOTSUPP ||
-	       err == -ENOPROTOOPT;
-}
-
 static int train_send(struct sockeye__tftp_wire *w, const struct train *t)
 {
 	w->sent += t->count;
 	if (t->count > 1 && !w->no_segments) {
 		int err = train_send_whole(w, t);
 
-		if (!refuses_segments(err))
+		if (!sockeye__dgram_cut_refused(err))
 			return send_verdict(err);
 		w->no_segments = true;
 	}
