@@ -396,6 +396,7 @@ static int prepare(struct sockeye__bench_run *run)
 {
 	size_t room = run->stream ? SOCKEYE__BENCH_STREAM
 				  : (size_t)SOCKEYE__BENCH_BATCH * SOCKEYE__BENCH_DGRAM;
+	size_t pattern = run->opts.size + SOCKEYE__BENCH_VARIETY;
 	struct epoll_event ev = {.events = EPOLLIN};
 	int err = sockeye__bench_limit(run->opts.connections, run->fail);
 
@@ -405,9 +406,12 @@ static int prepare(struct sockeye__bench_run *run)
 	run->slots =
 	    calloc((size_t)run->opts.connections * run->opts.in_flight, sizeof(*run->slots));
 	run->room = malloc(room);
-	if (run->conns == NULL || run->slots == NULL || run->room == NULL ||
-	    sockeye__bench_pattern(run) < 0)
+	run->sent = malloc(pattern);
+	run->expected = malloc(pattern);
+	if (run->conns == NULL || run->slots == NULL || run->room == NULL || run->sent == NULL ||
+	    run->expected == NULL)
 		return sockeye__fail_set(run->fail, "bench", "", -ENOMEM);
+	sockeye__bench_pattern(run);
 	run->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (run->epoll < 0 || (run->opts.stop_fd > 0 &&
 			       epoll_ctl(run->epoll, EPOLL_CTL_ADD, run->opts.stop_fd, &ev) < 0))

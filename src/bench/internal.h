@@ -136,8 +136,9 @@ void sockeye__bench_dgram_expire(struct sockeye__bench_run *run, struct sockeye_
 
 /* --- pattern.c --- */
 
-/* Makes the pattern: 0 or -ENOMEM. */
-int sockeye__bench_pattern(struct sockeye__bench_run *run);
+/* Fills run->sent and run->expected, of opts.size + SOCKEYE__BENCH_VARIETY bytes
+ * each. */
+void sockeye__bench_pattern(struct sockeye__bench_run *run);
 
 /* Where in the pattern message `number` of connection `index` begins. */
 size_t sockeye__bench_offset(const struct sockeye__bench_run *run, uint32_t index, uint64_t number);
