@@ -6,7 +6,7 @@
  * towards two for many; epoll_ctl is called only when a peer stops reading.
  * A connection owns memory for bytes only while a peer has not taken them.
  */
-#include "serve/server.h"
+#include "serve/models.h"
 #include "serve/conn.h"
 #include "net/net.h"
 

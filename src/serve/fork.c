@@ -2,7 +2,7 @@
  * fork.c: a process for each connection, as inetd has it. The worker accepts,
  * its children serve; a crash costs one client.
  */
-#include "serve/server.h"
+#include "serve/models.h"
 
 #include <errno.h>
 #include <signal.h>

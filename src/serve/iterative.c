@@ -3,7 +3,7 @@
  * and, for one client at a time, the quickest to answer; a client that says
  * nothing stops all others until --idle-timeout.
  */
-#include "serve/server.h"
+#include "serve/models.h"
 
 #include <errno.h>
 

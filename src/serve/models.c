@@ -4,12 +4,17 @@
 #include <string.h>
 
 static const struct sockeye__model *const table[] = {
-    &sockeye__model_iterative, &sockeye__model_fork,  &sockeye__model_prefork,
-    &sockeye__model_thread,    &sockeye__model_event, &sockeye__model_uring,
+#define MODEL_ROW(name) &sockeye__model_##name,
+    SOCKEYE__MODELS(MODEL_ROW)
+#undef MODEL_ROW
 };
 
-const char *const sockeye_models[] = {"iterative", "fork",  "prefork", "thread",
-				      "event",     "uring", NULL};
+const char *const sockeye_models[] = {
+#define MODEL_NAME(name) #name,
+    SOCKEYE__MODELS(MODEL_NAME)
+#undef MODEL_NAME
+	NULL,
+};
 
 const struct sockeye__model *sockeye__model_find(const char *name)
 {

@@ -2,7 +2,7 @@
  * prefork.c: a fixed set of processes, each serving one client after another.
  * They share the listeners, so a client waits only while all are busy.
  */
-#include "serve/server.h"
+#include "serve/models.h"
 
 static void run(struct sockeye__worker *w)
 {

@@ -86,9 +86,6 @@ struct sockeye__resident {
 	void (*died)(const void *config, unsigned worker);
 };
 
-extern const struct sockeye__model sockeye__model_iterative, sockeye__model_fork,
-    sockeye__model_prefork, sockeye__model_thread, sockeye__model_event, sockeye__model_uring;
-
 struct sockeye__server {
 	const struct sockeye_serve_opts *opts;
 	const struct sockeye__model *model;

@@ -1,7 +1,7 @@
 /*
  * thread.c: a thread for each connection, in one process.
  */
-#include "serve/server.h"
+#include "serve/models.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -11,6 +11,7 @@
  * (uring_conn.c), and no slow peer can keep the buffers of the others
  * (uring_input.c).
  */
+#include "serve/models.h"
 #include "serve/uring_internal.h"
 #include "net/net.h"
 
