@@ -14,14 +14,11 @@
 #define LOOPBACK_PORT 7000 /* the well-known ports from here on, without privilege */
 
 static const char *const log_forms[] = {"text", "json", NULL};
-static const char *const daytime_forms[] = {"smtp", "ctime", NULL};
-static const char *const model_names[] = {"iterative", "fork",  "prefork", "thread",
-					  "event",     "uring", NULL};
 
 const struct cli_option serve_options[] = {
     {NULL, .help = "How connections are served"},
     {"model", 'm', "MODEL", CLI_CHOICE, offsetof(struct serve, model),
-     "who moves the bytes: see below", .choices = model_names},
+     "how connections are served (event): see --list", .choices = sockeye_models},
     {"workers", 'w', "N", CLI_UINT, offsetof(struct serve, workers),
      "processes of prefork (8), event, uring and tftp (one per processor)", .min = 1, .max = 256},
     {"max-connections", 'c', "N", CLI_UINT, offsetof(struct serve, connections_max),
@@ -53,15 +50,6 @@ const struct cli_option serve_options[] = {
      .choices = log_forms},
     {"show-messages", 's', NULL, CLI_FLAG, offsetof(struct serve, show_messages),
      "log what is received, escaped, with its sender"},
-    {NULL, .help = "Services"},
-    {"text", 't', "TEXT", CLI_TEXT, offsetof(struct serve, text),
-     "reply: the answer (Server got message)"},
-    {"once", 0, NULL, CLI_FLAG, offsetof(struct serve, once),
-     "reply: close a stream after one answer"},
-    {"format", 0, "FORM", CLI_CHOICE, offsetof(struct serve, daytime), "daytime: smtp or ctime",
-     .choices = daytime_forms},
-    {"length", 0, "N", CLI_UINT, offsetof(struct serve, length),
-     "chargen: bytes of each datagram (varying, 0 to 512)", .min = 1, .max = 512},
     {NULL},
 };
 
@@ -77,9 +65,7 @@ static void list_service(const struct serve *s, const struct sockeye_service *se
 
 static int list(const struct serve *s)
 {
-	for (size_t i = 0; sockeye_builtins[i] != NULL; i++)
-		list_service(s, sockeye_builtins[i]);
-	list_service(s, serve_service_find("tftp"));
+	serve_services_each(s, list_service);
 	for (size_t i = 0; sockeye_models[i] != NULL; i++) {
 		const char *summary = sockeye_model_summary(sockeye_models[i]);
 
@@ -111,7 +97,8 @@ static int site_add(struct serve *s, const struct sockeye_service *service, cons
 	return SOCKEYE_EXIT_DONE;
 }
 
-/* TCP and UDP on both loopback addresses, at 7000 + the well-known port. */
+/* TCP and UDP on both loopback addresses, at 7000 + the well-known port. A feature
+ * has no streams. */
 static int site_add_defaults(struct serve *s, const struct sockeye_service *service)
 {
 	static const struct {
@@ -128,7 +115,7 @@ static int site_add_defaults(struct serve *s, const struct sockeye_service *serv
 		char address[64];
 		int code;
 
-		if (service->resident != NULL && strncmp(forms[i].where, "udp", 3) != 0)
+		if (serve_feature_of(service) != NULL && strncmp(forms[i].where, "udp", 3) != 0)
 			continue;
 		snprintf(address, sizeof address, "%s:%u", forms[i].where,
 			 LOOPBACK_PORT + service->port);
@@ -173,11 +160,12 @@ static int sites_read(struct serve *s, const struct cli_operands *operands)
 			return cli_usage(&s->common, &serve_command,
 					 "unknown service '%.40s'; sockeye serve --list shows them",
 					 shown(operands->v[i]).text);
-		if (named == NULL && service->resident != NULL && strchr("/.", *operands->v[i]))
-			return cli_usage(&s->common, &serve_command,
-					 "the folder to serve stands behind --root: --root %s",
-					 shown(operands->v[i]).text);
 		if (named == NULL) {
+			const struct serve_feature *feature = serve_feature_of(service);
+
+			code = feature != NULL ? feature->address_check(s, operands->v[i]) : CLI_GO;
+			if (code != CLI_GO)
+				return code;
 			code = site_add(s, service, operands->v[i], false);
 			has_address = true;
 			continue;
@@ -246,7 +234,7 @@ static void on_event(void *arg, const struct sockeye_event *event)
 static int serve(struct serve *s)
 {
 	const struct sockeye_serve_opts opts = {
-	    .model = s->model != SERVE_NOT_GIVEN ? model_names[s->model] : NULL,
+	    .model = s->model != SERVE_NOT_GIVEN ? sockeye_models[s->model] : NULL,
 	    .workers = s->workers,
 	    .connections_max = s->connections_max,
 	    .per_source_max = s->per_source_max,
@@ -274,28 +262,19 @@ static int cmd_serve(int argc, char **argv)
 	struct cli_operands operands;
 	int code;
 
-	s.model = s.daytime = s.tftp.unique_root = SERVE_NOT_GIVEN;
+	s.model = s.tftp.unique_root = SERVE_NOT_GIVEN;
 	code = cli_parse(&serve_command, argc, argv, &s, &operands);
 	if (code != CLI_GO)
 		return code;
 	if (s.list)
 		return list(&s);
-	if (s.tftp.map_test != NULL)
-		return serve_tftp_map_test(&s);
+	for (size_t i = 0; serve_features[i] != NULL && code == CLI_GO; i++)
+		code = serve_features[i]->query(&s);
+	if (code != CLI_GO)
+		return code;
 	code = cli_ready_fd(&s.common, &serve_command, s.ready_given, &s.ready_fd);
 	if (code != CLI_GO)
 		return code;
-	s.config = (struct sockeye_builtin_config){
-	    .text = s.text,
-	    .text_len = s.text != NULL ? strlen(s.text) : 0,
-	    .once = s.once,
-	    .daytime = s.daytime == SERVE_NOT_GIVEN ? SOCKEYE_DAYTIME_SMTP
-						    : (enum sockeye_daytime_format)s.daytime,
-	    .datagram_len = (uint16_t)s.length,
-	};
-	if (s.config.text_len > SOCKEYE_ROOM_MIN - 2)
-		return cli_usage(&s.common, &serve_command, "--text is longer than %d bytes",
-				 SOCKEYE_ROOM_MIN - 2);
 	s.log = (struct log){.json = s.log_form == 1 || s.common.json,
 			     .quiet = s.common.quiet,
 			     .verbose = s.common.verbose > 0};
@@ -303,8 +282,9 @@ static int cmd_serve(int argc, char **argv)
 	if (code != SOCKEYE_EXIT_DONE)
 		return code;
 	code = serve_effects_check(&s);
-	if (code == CLI_GO)
-		code = serve_tftp_open(&s);
+	for (size_t i = 0; serve_features[i] != NULL && code == CLI_GO; i++)
+		if (serve_has(&s, serve_features[i]->service))
+			code = serve_features[i]->open(&s);
 	return code == CLI_GO ? serve(&s) : code;
 }
 
@@ -314,9 +294,9 @@ const struct cli_command serve_command = {
     .operands = "[SERVICE [ADDRESS]...]...",
     .operands_max = -1,
     .options = serve_options,
-    .more_options = serve_tftp_options,
+    .table = serve_service_table,
     .run = cmd_serve,
     .about = "Without operands: every service, TCP and UDP, on 127.0.0.1 and ::1 at 7000 + its\n"
-	     "well-known port. Models: iterative fork prefork thread event uring.\n"
+	     "well-known port. --list shows the services and models.\n"
 	     "SIGTERM or SIGINT stops, a second one at once; SIGUSR1 logs counters.",
 };

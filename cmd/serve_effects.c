@@ -1,158 +1,158 @@
-/* serve_effects.c: options of sockeye serve that would do nothing are told. */
+/* serve_effects.c: warns of options of sockeye serve that have no effect. */
 #include "commands.h"
 #include "cli/report.h"
 #include "serve.h"
 
+#include <stdio.h>
 #include <string.h>
-
-#include "tftp/server/server.h"
 
 /* What there is for an option to have an effect on. */
 enum {
-	BUILTIN = 1 << 0,  /* any service but tftp */
+	BUILTIN = 1 << 0,  /* a built-in service */
 	STREAM = 1 << 1,   /* one of them on streams */
 	DATAGRAM = 1 << 2, /* one on datagrams */
-	REPLY = 1 << 3,
-	REPLY_STREAM = 1 << 4,
-	DAYTIME = 1 << 5,
-	CHARGEN_DATAGRAM = 1 << 6,
-	TFTP = 1 << 7,
-	TFTP_UPLOAD = 1 << 8,
-	TFTP_PORTS = 1 << 9, /* transfers have their own */
+	FEATURE = 1 << 3,  /* a service that is not a built-in one */
 };
 
-/* An option has an effect where there is one of these; else why not. Those of
- * serve_options that have no row always have one, those of TFTP need TFTP. */
-static const struct effect {
-	const char *option;
-	unsigned on;
-	const char *why;
-} effects[] = {
+/* Options of serve_options that have no row always have an effect. */
+static const struct serve_effect effects[] = {
     {"model", BUILTIN, "tftp has a loop of its own"},
     {"max-connections", STREAM, "nothing here has connections"},
-    {"max-per-source", STREAM | TFTP, "nothing here has connections"},
+    {"max-per-source", STREAM | FEATURE, "nothing here has connections"},
     {"idle-timeout", STREAM, "nothing here has connections"},
     {"max-time", STREAM, "nothing here has connections"},
     {"backlog", STREAM, "nothing here has connections"},
     {"rate", DATAGRAM, "nothing here answers datagrams"},
     {"show-messages", BUILTIN, "tftp logs transfers"},
-    {"text", REPLY, "it is for reply"},
-    {"once", REPLY_STREAM, "it is for reply on streams"},
-    {"format", DAYTIME, "it is for daytime"},
-    {"length", CHARGEN_DATAGRAM, "it is for chargen on datagrams"},
-    {"max-upload", TFTP_UPLOAD, "it needs --upload, --overwrite or --create"},
-    {"umask", TFTP_UPLOAD, "it needs --upload, --overwrite or --create"},
-    {"port-range", TFTP_PORTS, "with --single-port transfers have no ports of their own"},
-    {"map-client", 0, "it needs --map-test"},
-    {"map-put", 0, "it needs --map-test"},
+    {NULL},
 };
 
-static unsigned site_has(const struct sockeye_site *site)
+static bool is_stream(const struct sockeye_site *site)
 {
-	const struct sockeye_service *service = site->service;
-	enum sockeye_scheme scheme = site->addr.scheme;
-	bool any = scheme == SOCKEYE_FD; /* nobody has looked what it is */
-	bool stream = any || sockeye_scheme_is_stream(scheme);
-	bool datagram = any || !stream;
-	unsigned has = BUILTIN;
+	return site->addr.scheme == SOCKEYE_FD || sockeye_scheme_is_stream(site->addr.scheme);
+}
 
-	if (service == &sockeye__tftp_service)
-		return TFTP;
-	has |= stream ? STREAM : 0;
-	has |= datagram ? DATAGRAM : 0;
-	if (strcmp(service->name, "reply") == 0)
-		has |= REPLY | (stream ? REPLY_STREAM : 0);
-	if (strcmp(service->name, "daytime") == 0)
-		has |= DAYTIME;
-	if (strcmp(service->name, "chargen") == 0)
-		has |= datagram ? CHARGEN_DATAGRAM : 0;
-	return has;
+static bool is_datagram(const struct sockeye_site *site)
+{
+	return site->addr.scheme == SOCKEYE_FD || !sockeye_scheme_is_stream(site->addr.scheme);
 }
 
 static unsigned served(const struct serve *s)
 {
-	const struct serve_tftp *t = &s->tftp;
 	unsigned has = 0;
 
-	for (size_t i = 0; i < s->site_count; i++)
-		has |= site_has(&s->sites[i]);
-	if ((has & TFTP) && (t->upload || t->overwrite || t->create))
-		has |= TFTP_UPLOAD;
-	if ((has & TFTP) && !t->single_port)
-		has |= TFTP_PORTS;
+	for (size_t i = 0; i < s->site_count; i++) {
+		const struct sockeye_site *site = &s->sites[i];
+
+		if (serve_feature_of(site->service) != NULL)
+			has |= FEATURE;
+		else
+			has |= BUILTIN | (is_stream(site) ? STREAM : 0) |
+			       (is_datagram(site) ? DATAGRAM : 0);
+	}
 	return has;
 }
 
-/* Nothing that can be given is zero but a choice. */
-static bool is_given(const struct serve *s, const struct cli_option *o)
-{
-	const void *field = (const char *)s + o->offset;
-
-	switch (o->kind) {
-	case CLI_FLAG:
-		return *(const bool *)field;
-	case CLI_TEXT:
-		return *(const char *const *)field != NULL;
-	case CLI_LIST:
-		return ((const struct cli_list *)field)->count > 0;
-	case CLI_CHOICE:
-		return *(const unsigned *)field != SERVE_NOT_GIVEN;
-	case CLI_COUNT:
-	case CLI_UINT:
-		return *(const uint32_t *)field != 0;
-	case CLI_SIZE:
-	case CLI_TIME:
-		return *(const uint64_t *)field != 0;
-	}
-	return false;
-}
-
-/* Only what reply answers may be nothing. */
 static bool is_empty(const struct serve *s, const struct cli_option *o)
 {
-	const void *field = (const char *)s + o->offset;
+	const char *const *field = (const void *)((const char *)s + o->offset);
 
-	return o->kind == CLI_TEXT && **(const char *const *)field == '\0' &&
-	       strcmp(o->name, "text") != 0;
+	return o->kind == CLI_TEXT && **field == '\0';
 }
 
-static const struct effect *effect_of(const char *option)
+static int mistake(const struct serve *s, const struct cli_option *o, const char *why)
 {
-	for (size_t i = 0; i < sizeof effects / sizeof *effects; i++)
-		if (strcmp(effects[i].option, option) == 0)
-			return &effects[i];
-	return NULL;
+	return cli_usage(&s->common, &serve_command, "--%s has no effect: %s", o->name, why);
 }
 
-/* What has no effect is told; that goes on, but for what can only be a mistake. */
-static int options_check(const struct serve *s, const struct cli_option *options, unsigned has,
-			 const char *why)
+static void warning(const struct serve *s, const struct cli_option *o, const char *why)
 {
-	for (const struct cli_option *o = options; o->name != NULL || o->help != NULL; o++) {
-		const struct effect *e;
+	report_say(&s->common, "warning: --%s has no effect: %s", o->name, why);
+}
 
-		if (o->name == NULL || !is_given(s, o))
-			continue;
-		if (is_empty(s, o))
-			return cli_usage_value(&s->common, &serve_command, o->name, o->value, "");
-		e = effect_of(o->name);
-		if ((e != NULL && e->on == 0) || (why != NULL && !s->named))
-			return cli_usage(&s->common, &serve_command, "--%s has no effect: %s",
-					 o->name, why != NULL ? why : e->why);
-		if (why != NULL || (e != NULL && !(has & e->on)))
-			report_say(&s->common, "warning: --%s has no effect: %s", o->name,
-				   why != NULL ? why : e->why);
-	}
+/* Checks an option that was given against a table of effects. */
+static int effect_check(const struct serve *s, const struct cli_option *o,
+			const struct serve_effect *e, unsigned has)
+{
+	if (is_empty(s, o))
+		return cli_usage_value(&s->common, &serve_command, o->name, o->value, "");
+	while (e->option != NULL && strcmp(e->option, o->name) != 0)
+		e++;
+	if (e->option != NULL && e->needs == 0)
+		return mistake(s, o, e->why);
+	if (e->option != NULL && !(has & e->needs))
+		warning(s, o, e->why);
 	return CLI_GO;
+}
+
+/* An option of a built-in service. */
+static void service_option_check(const struct serve *s, const struct cli_option *o,
+				 const struct sockeye_service *service,
+				 const struct sockeye_option *option)
+{
+	char why[80];
+
+	for (size_t i = 0; i < s->site_count; i++) {
+		const struct sockeye_site *site = &s->sites[i];
+
+		if (site->service == service && (!option->streams_only || is_stream(site)) &&
+		    (!option->datagrams_only || is_datagram(site)))
+			return;
+	}
+	snprintf(why, sizeof why, "it is for %s%s", service->name,
+		 option->streams_only     ? " on streams"
+		 : option->datagrams_only ? " on datagrams"
+					  : "");
+	warning(s, o, why);
+}
+
+/* An option of a feature. Without operands only built-in services are served, so
+ * that it can only be a mistake. */
+static int feature_option_check(const struct serve *s, const struct cli_option *o,
+				const struct serve_feature *feature)
+{
+	char why[80];
+
+	if (serve_has(s, feature->service))
+		return effect_check(s, o, feature->effects, feature->has(s));
+	if (is_empty(s, o))
+		return cli_usage_value(&s->common, &serve_command, o->name, o->value, "");
+	snprintf(why, sizeof why, "%s is not served here, only where it is named",
+		 feature->service->name);
+	for (const struct serve_effect *e = feature->effects; e->option != NULL; e++)
+		if (strcmp(e->option, o->name) == 0 && e->needs == 0)
+			return mistake(s, o, why);
+	if (!s->named)
+		return mistake(s, o, why);
+	warning(s, o, why);
+	return CLI_GO;
+}
+
+static bool has_row(const struct cli_option *table, const struct cli_option *row)
+{
+	for (; table->name != NULL || table->help != NULL; table++)
+		if (table == row)
+			return true;
+	return false;
 }
 
 int serve_effects_check(const struct serve *s)
 {
-	unsigned has = served(s);
-	int code = options_check(s, serve_options, has, NULL);
+	const unsigned has = served(s);
+	int code = CLI_GO;
 
-	if (code != CLI_GO)
-		return code;
-	return options_check(s, serve_tftp_options, has,
-			     has & TFTP ? NULL : "tftp is not served here, only where it is named");
+	for (size_t i = 0; i < s->common.given_count && code == CLI_GO; i++) {
+		const struct cli_option *o = s->common.given[i];
+		const struct sockeye_option *option;
+		const struct sockeye_service *service = serve_option_service(o, &option);
+
+		if (service != NULL)
+			service_option_check(s, o, service, option);
+		else if (has_row(serve_options, o))
+			code = effect_check(s, o, effects, has);
+		for (size_t f = 0; serve_features[f] != NULL && service == NULL; f++)
+			if (has_row(serve_features[f]->options, o))
+				code = feature_option_check(s, o, serve_features[f]);
+	}
+	return code;
 }

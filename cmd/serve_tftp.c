@@ -14,7 +14,7 @@
 
 static const char *const unique_roots[] = {"ip", NULL};
 
-const struct cli_option serve_tftp_options[] = {
+static const struct cli_option options[] = {
     {NULL, .help = "TFTP: files"},
     {"root", 0, "DIR", CLI_TEXT, OFFSET(root), "the folder that is served, and nothing outside it"},
     {"upload", 0, NULL, CLI_FLAG, OFFSET(upload), "take files that do not exist yet"},
@@ -59,12 +59,6 @@ const struct cli_option serve_tftp_options[] = {
      .max = 1000000},
     {NULL},
 };
-
-const struct sockeye_service *serve_service_find(const char *name)
-{
-	return strcmp(name, sockeye__tftp_service.name) == 0 ? &sockeye__tftp_service
-							     : sockeye_builtin_find(name);
-}
 
 static int usage(const struct serve *s, const char *option, const char *value, const char *wanted)
 {
@@ -185,29 +179,76 @@ static int scheme_usage(const struct serve *s, const struct sockeye_addr *addr)
 			 wanted, given);
 }
 
-int serve_tftp_open(struct serve *s)
+static int tftp_open(struct serve *s)
 {
 	struct sockeye__tftp_server_config config;
-	struct sockeye__tftp_server *server = NULL;
+	struct sockeye__tftp_server *server;
 	struct sockeye_fail fail;
 	int code;
 
-	for (size_t i = 0; i < s->site_count; i++) {
-		if (s->sites[i].service != &sockeye__tftp_service)
-			continue;
-		if (s->sites[i].addr.scheme != SOCKEYE_UDP && s->sites[i].addr.scheme != SOCKEYE_FD)
+	for (size_t i = 0; i < s->site_count; i++)
+		if (s->sites[i].service == &sockeye__tftp_service &&
+		    s->sites[i].addr.scheme != SOCKEYE_UDP && s->sites[i].addr.scheme != SOCKEYE_FD)
 			return scheme_usage(s, &s->sites[i].addr);
-		if (s->tftp.root == NULL)
-			return cli_usage(&s->common, &serve_command,
-					 "tftp needs --root DIR, the folder it serves");
-		if (server == NULL) {
-			code = config_read(s, &config);
-			if (code != CLI_GO)
-				return code;
-			if (sockeye__tftp_server_open(&server, &config, &fail) < 0)
-				return report_fail(&s->common, &fail);
-		}
-		s->sites[i].config = server;
-	}
+	if (s->tftp.root == NULL)
+		return cli_usage(&s->common, &serve_command,
+				 "tftp needs --root DIR, the folder it serves");
+	code = config_read(s, &config);
+	if (code != CLI_GO)
+		return code;
+	if (sockeye__tftp_server_open(&server, &config, &fail) < 0)
+		return report_fail(&s->common, &fail);
+	for (size_t i = 0; i < s->site_count; i++)
+		if (s->sites[i].service == &sockeye__tftp_service)
+			s->sites[i].config = server;
 	return CLI_GO;
 }
+
+/* in.tftpd takes the folder as an operand. */
+static int address_check(const struct serve *s, const char *operand)
+{
+	char shown[96];
+
+	if (*operand != '/' && *operand != '.')
+		return CLI_GO;
+	sockeye_escape(operand, strlen(operand), shown, sizeof shown);
+	return cli_usage(&s->common, &serve_command,
+			 "the folder to serve stands behind --root: --root %s", shown);
+}
+
+static int query(const struct serve *s)
+{
+	return s->tftp.map_test != NULL ? serve_tftp_map_test(s) : CLI_GO;
+}
+
+enum {
+	UPLOAD = 1 << 0,
+	PORTS = 1 << 1, /* transfers have their own */
+};
+
+static const struct serve_effect effects[] = {
+    {"max-upload", UPLOAD, "it needs --upload, --overwrite or --create"},
+    {"umask", UPLOAD, "it needs --upload, --overwrite or --create"},
+    {"port-range", PORTS, "with --single-port transfers have no ports of their own"},
+    {"map-client", 0, "it needs --map-test"},
+    {"map-put", 0, "it needs --map-test"},
+    {NULL},
+};
+
+static unsigned has(const struct serve *s)
+{
+	const struct serve_tftp *t = &s->tftp;
+
+	return (t->upload || t->overwrite || t->create ? UPLOAD : 0) |
+	       (!t->single_port ? PORTS : 0);
+}
+
+const struct serve_feature serve_tftp = {
+    .service = &sockeye__tftp_service,
+    .options = options,
+    .effects = effects,
+    .has = has,
+    .query = query,
+    .address_check = address_check,
+    .open = tftp_open,
+};

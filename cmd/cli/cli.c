@@ -1,6 +1,7 @@
 /* cli.c: reading a command line by its table. */
 #include "cli/cli.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -15,13 +16,12 @@
 
 #include "cli/report.h"
 
-#define OPTIONS_MAX 64  /* of one subcommand, the common ones included */
-#define LONG_BASE   256 /* getopt values of options: above every letter */
-#define OPERAND     1   /* what getopt returns for an operand under "-" */
+#define LONG_BASE 256 /* getopt values of options: above every letter */
+#define OPERAND   1   /* what getopt returns for an operand under "-" */
 
 static const char *const color_words[] = {"auto", "always", "never", NULL};
 
-const struct cli_option cli_common_options[] = {
+static const struct cli_option common_options[] = {
     {.help = "Common:"},
     {"json", 0, NULL, CLI_FLAG, offsetof(struct cli_common, json),
      .help = "one JSON document a line on standard output, errors included"},
@@ -35,13 +35,29 @@ const struct cli_option cli_common_options[] = {
     {NULL},
 };
 
-/* The rows of both tables, and getopt's view of them. */
+size_t cli_tables(const struct cli_command *command, const struct cli_option *out[CLI_TABLES_MAX])
+{
+	const struct cli_option *table;
+	size_t n = 0;
+
+	out[n++] = command->options;
+	if (command->more_options != NULL)
+		out[n++] = command->more_options;
+	for (size_t i = 0; command->table != NULL && (table = command->table(i)) != NULL; i++) {
+		assert(n + 1 < CLI_TABLES_MAX);
+		out[n++] = table;
+	}
+	out[n++] = common_options;
+	return n;
+}
+
+/* The rows of all tables, and getopt's view of them. */
 struct table {
 	const struct cli_command *command;
-	const struct cli_option *rows[OPTIONS_MAX];
+	const struct cli_option *rows[CLI_OPTIONS_MAX];
 	size_t count;
-	struct option longs[OPTIONS_MAX + 1];
-	char shorts[2 * OPTIONS_MAX + 3];
+	struct option longs[CLI_OPTIONS_MAX + 1];
+	char shorts[2 * CLI_OPTIONS_MAX + 3];
 };
 
 static void table_add_letter(struct table *t, const struct cli_option *o)
@@ -59,7 +75,7 @@ static void table_add(struct table *t, const struct cli_option *options)
 	for (const struct cli_option *o = options; o && (o->name || o->help); o++) {
 		if (!o->name)
 			continue;
-		if (t->count == OPTIONS_MAX)
+		if (t->count == CLI_OPTIONS_MAX)
 			abort(); /* our own table is too long */
 		t->longs[t->count] = (struct option){
 		    .name = o->name,
@@ -186,6 +202,8 @@ static int store(const struct cli_option *o, const char *text, void *opts)
 		++*(unsigned *)field;
 		return 0;
 	case CLI_TEXT:
+		if (o->max > 0 && strlen(text) > o->max)
+			return -ERANGE;
 		*(const char **)field = text;
 		return 0;
 	case CLI_LIST:
@@ -231,6 +249,8 @@ static int complain(const struct table *t, const struct cli_common *common,
 		for (unsigned i = 0; o->choices[i] && len < sizeof(wanted); i++)
 			len += (size_t)snprintf(wanted + len, sizeof(wanted) - len, "%s%s",
 						i ? ", " : "one of ", o->choices[i]);
+	} else if (o->kind == CLI_TEXT) {
+		snprintf(wanted, sizeof(wanted), "at most %ju bytes", (uintmax_t)o->max);
 	} else if (err == -ERANGE) {
 		range_text(o, wanted, sizeof(wanted));
 	} else {
@@ -241,7 +261,7 @@ static int complain(const struct table *t, const struct cli_common *common,
 
 static int unknown_long(const struct table *t, const struct cli_common *common, const char *word)
 {
-	const char *names[OPTIONS_MAX], *near;
+	const char *names[CLI_OPTIONS_MAX], *near;
 	char name[64];
 	size_t len = strcspn(word, "="), alike = 0;
 
@@ -298,17 +318,31 @@ static int check_operands(const struct cli_common *common, const struct cli_comm
 	return CLI_GO;
 }
 
+bool cli_is_given(const struct cli_common *common, const struct cli_option *option)
+{
+	for (size_t i = 0; i < common->given_count; i++)
+		if (common->given[i] == option)
+			return true;
+	return false;
+}
+
+static void note_given(struct cli_common *common, const struct cli_option *option)
+{
+	if (!cli_is_given(common, option))
+		common->given[common->given_count++] = option;
+}
+
 int cli_parse(const struct cli_command *command, int argc, char **argv, void *opts,
 	      struct cli_operands *out_operands)
 {
 	struct cli_common *common = opts, ahead;
 	struct table t = {.command = command, .shorts = "-:"}; /* operands in order; ':' */
 	struct cli_operands found = {.v = argv + 1};
+	const struct cli_option *tables[CLI_TABLES_MAX];
 	int c, err;
 
-	table_add(&t, command->options);
-	table_add(&t, command->more_options);
-	table_add(&t, cli_common_options);
+	for (size_t i = 0, n = cli_tables(command, tables); i < n; i++)
+		table_add(&t, tables[i]);
 	ahead = json_ahead(common, argc, argv);
 	opterr = 0;
 	optind = 0; /* glibc: start afresh */
@@ -325,6 +359,7 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 		err = store(o, optarg, opts);
 		if (err < 0)
 			return complain(&t, &ahead, o, optarg, err);
+		note_given(common, o);
 		if (common->help) {
 			cli_help(command, stdout);
 			return SOCKEYE_EXIT_DONE;

@@ -60,11 +60,14 @@ struct cli_option {
 	enum cli_kind kind;
 	size_t offset;              /* of the field in the subcommand's struct */
 	const char *help;           /* a phrase; --help wraps it */
-	uint64_t min, max;          /* CLI_UINT, CLI_SIZE, CLI_TIME; max 0: no limit of its own */
+	uint64_t min, max;          /* CLI_UINT, CLI_SIZE, CLI_TIME; CLI_TEXT: max bytes.
+				     * max 0: no limit */
 	const char *const *choices; /* CLI_CHOICE, ended by NULL */
 };
 
 enum cli_color { CLI_COLOR_AUTO, CLI_COLOR_ALWAYS, CLI_COLOR_NEVER };
+
+#define CLI_OPTIONS_MAX 128 /* of one subcommand, the common ones included */
 
 /* Must be the first member of every subcommand's struct. */
 struct cli_common {
@@ -73,6 +76,9 @@ struct cli_common {
 	bool help;
 	unsigned verbose;
 	unsigned color; /* enum cli_color */
+	/* The rows of the options that the command line has, each once. */
+	const struct cli_option *given[CLI_OPTIONS_MAX];
+	size_t given_count;
 };
 
 struct cli_command {
@@ -82,6 +88,9 @@ struct cli_command {
 	int operands_min, operands_max; /* max < 0: any number */
 	const struct cli_option *options;
 	const struct cli_option *more_options; /* shared with another subcommand; may be NULL */
+	/* Table i of those that are put together at run time, NULL after the last. May
+	 * be NULL. */
+	const struct cli_option *(*table)(size_t i);
 	int (*run)(int argc, char **argv); /* argv[0] is the subcommand; returns the exit code */
 	const char *about;                 /* more for --help, behind the options; may be NULL */
 };
@@ -98,6 +107,9 @@ struct cli_operands {
  * a line that says what is wrong. */
 int cli_parse(const struct cli_command *command, int argc, char **argv, void *opts,
 	      struct cli_operands *out_operands);
+
+/* Whether the command line has the option of this row. */
+bool cli_is_given(const struct cli_common *common, const struct cli_option *option);
 
 /* Says what is wrong with the command line (one line, with a pointer to
  * --help) and returns 2. */
@@ -117,7 +129,11 @@ int cli_ready_fd(const struct cli_common *common, const struct cli_command *comm
 
 /* Below: for main.c and the other cli files. */
 
-extern const struct cli_option cli_common_options[];
+#define CLI_TABLES_MAX 16
+
+/* The tables of a subcommand in the order of --help, the common one last.
+ * Returns how many there are. */
+size_t cli_tables(const struct cli_command *command, const struct cli_option *out[CLI_TABLES_MAX]);
 
 void cli_help(const struct cli_command *command, FILE *out);
 int cli_completion(const char *shell, const struct cli_command *const *commands);

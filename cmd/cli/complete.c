@@ -7,10 +7,9 @@ typedef void visit(const struct cli_option *o);
 
 static void each_option(const struct cli_command *command, visit *f)
 {
-	const struct cli_option *tables[] = {command->options, command->more_options,
-					     cli_common_options};
+	const struct cli_option *tables[CLI_TABLES_MAX];
 
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0, n = cli_tables(command, tables); i < n; i++)
 		for (const struct cli_option *o = tables[i]; o && (o->name || o->help); o++)
 			if (o->name)
 				f(o);

@@ -55,11 +55,12 @@ static void print_options(const struct cli_option *options, FILE *out)
 
 void cli_help(const struct cli_command *command, FILE *out)
 {
+	const struct cli_option *tables[CLI_TABLES_MAX];
+
 	fprintf(out, "usage: sockeye %s [OPTION]... %s\n%s\n", command->name, command->operands,
 		command->summary);
-	print_options(command->options, out);
-	print_options(command->more_options, out);
-	print_options(cli_common_options, out);
+	for (size_t i = 0, n = cli_tables(command, tables); i < n; i++)
+		print_options(tables[i], out);
 	if (command->about)
 		fprintf(out, "\n%s\n", command->about);
 	fprintf(out, "\nAddresses: sockeye-address(7). More: sockeye-%s(1).\n", command->name);

@@ -73,6 +73,29 @@ struct sockeye_answer {
 	size_t out_len;
 };
 
+/* What an option of a service takes, and the type of its field in the config. */
+enum sockeye_option_kind {
+	SOCKEYE_OPTION_FLAG,   /* no value; bool */
+	SOCKEYE_OPTION_NUMBER, /* min to max; uint32_t */
+	SOCKEYE_OPTION_TEXT,   /* at most max bytes, NUL-terminated; const char * */
+	SOCKEYE_OPTION_CHOICE, /* one of choices; unsigned, its index */
+};
+
+/* An option of a service. A program makes a command line of these rows, as
+ * sockeye serve does, or a form, or a file. */
+struct sockeye_option {
+	const char *name;  /* long, without "--"; NULL ends a table */
+	char letter;       /* short, 0 none */
+	const char *value; /* what help calls the value: "TEXT"; NULL for a flag */
+	const char *help;  /* a phrase */
+	enum sockeye_option_kind kind;
+	size_t offset;              /* of its field in the service's config */
+	uint32_t min, max;          /* NUMBER, TEXT; max 0: no maximum */
+	const char *const *choices; /* CHOICE, ended by NULL */
+	bool streams_only;          /* it changes nothing for datagrams */
+	bool datagrams_only;        /* it changes nothing for streams */
+};
+
 struct sockeye_service {
 	const char *name;
 	const char *summary; /* one line for --list */
@@ -90,6 +113,9 @@ struct sockeye_service {
 	/* A datagram's answer. NULL: no datagrams. */
 	void (*datagram)(const void *config, struct sockeye_answer *a);
 
+	/* Its options, ended by a row without a name; NULL: none. */
+	const struct sockeye_option *options;
+
 	/* NULL, but for services of the program's own that are more than sessions
 	 * and bring a loop that moves their bytes (TFTP). */
 	const struct sockeye__resident *resident;
@@ -103,12 +129,12 @@ enum sockeye_daytime_format {
 
 /* The options of the built-in services; zero is the default of each. */
 struct sockeye_builtin_config {
-	const char *text; /* reply: the answer; NULL is "Server got message" */
-	size_t text_len;  /* bytes of text, at most SOCKEYE_ROOM_MIN - 2 */
-	bool once;        /* reply: close a stream after the first answer */
-	enum sockeye_daytime_format daytime;
-	uint16_t datagram_len; /* chargen: bytes of each datagram, 0-512, 0 picks by turns
-				* of the clock as RFC 864 has it ("random, 0 to 512") */
+	const char *text;      /* reply: the reply; NULL: "Server got message" */
+	size_t text_len;       /* bytes of text, at most SOCKEYE_ROOM_MIN - 2; 0: up to its NUL */
+	bool once;             /* reply: close a stream after the first reply */
+	unsigned daytime;      /* enum sockeye_daytime_format */
+	uint32_t datagram_len; /* chargen: bytes of each datagram, 1 to 512; 0: a varying length,
+				* from 0 to 512 (RFC 864) */
 };
 
 /* The built-in services, ended by NULL: echo discard chargen daytime time

@@ -4,8 +4,10 @@
 #include "service/service.h"
 
 const struct sockeye_service *const sockeye_builtins[] = {
-    &sockeye__echo, &sockeye__discard, &sockeye__chargen, &sockeye__daytime,
-    &sockeye__time, &sockeye__upper,   &sockeye__reply,   NULL,
+#define BUILTIN_ROW(name) &sockeye__##name,
+    SOCKEYE__BUILTINS(BUILTIN_ROW)
+#undef BUILTIN_ROW
+	NULL,
 };
 
 const struct sockeye_service *sockeye_builtin_find(const char *name)

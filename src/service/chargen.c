@@ -79,6 +79,13 @@ static void chargen_datagram(const void *config, struct sockeye_answer *a)
 	a->out_len = len;
 }
 
+static const struct sockeye_option options[] = {
+    {"length", 0, "N", "bytes of each datagram, 1 to 512 (default: varies from 0 to 512)",
+     SOCKEYE_OPTION_NUMBER, offsetof(struct sockeye_builtin_config, datagram_len), .min = 1,
+     .max = DATAGRAM_MAX, .datagrams_only = true},
+    {NULL},
+};
+
 const struct sockeye_service sockeye__chargen = {
     .name = "chargen",
     .summary = "an endless pattern of characters (RFC 864)",
@@ -89,4 +96,5 @@ const struct sockeye_service sockeye__chargen = {
     .amplifies = true,
     .turn = chargen_turn,
     .datagram = chargen_datagram,
+    .options = options,
 };

@@ -80,6 +80,15 @@ static void daytime_datagram(const void *config, struct sockeye_answer *a)
 	a->out_len = daytime_line(a->room, config, a->now);
 }
 
+/* In the order of enum sockeye_daytime_format. */
+static const char *const formats[] = {"smtp", "ctime", NULL};
+
+static const struct sockeye_option options[] = {
+    {"format", 0, "FORM", "how the date is written: smtp (RFC 5322) or ctime",
+     SOCKEYE_OPTION_CHOICE, offsetof(struct sockeye_builtin_config, daytime), .choices = formats},
+    {NULL},
+};
+
 const struct sockeye_service sockeye__daytime = {
     .name = "daytime",
     .summary = "the date and time as text (RFC 867)",
@@ -89,4 +98,5 @@ const struct sockeye_service sockeye__daytime = {
     .amplifies = true,
     .turn = daytime_turn,
     .datagram = daytime_datagram,
+    .options = options,
 };

@@ -26,7 +26,7 @@ static struct text text_of(const void *config)
 
 	if (c && c->text) {
 		text.ptr = c->text;
-		text.len = c->text_len;
+		text.len = c->text_len > 0 ? c->text_len : strlen(c->text);
 		text.add_lf = text.len == 0 || text.ptr[text.len - 1] != '\n';
 	}
 	assert(text.len <= SOCKEYE_ROOM_MIN - 2);
@@ -107,6 +107,14 @@ static void reply_datagram(const void *config, struct sockeye_answer *a)
 	a->out_len = text.len;
 }
 
+static const struct sockeye_option options[] = {
+    {"text", 't', "TEXT", "the reply (default: Server got message)", SOCKEYE_OPTION_TEXT,
+     offsetof(struct sockeye_builtin_config, text), .max = SOCKEYE_ROOM_MIN - 2},
+    {"once", 0, NULL, "close a stream after one reply", SOCKEYE_OPTION_FLAG,
+     offsetof(struct sockeye_builtin_config, once), .streams_only = true},
+    {NULL},
+};
+
 const struct sockeye_service sockeye__reply = {
     .name = "reply",
     .summary = "answers each line or datagram with a fixed text",
@@ -115,4 +123,5 @@ const struct sockeye_service sockeye__reply = {
     .amplifies = true,
     .turn = reply_turn,
     .datagram = reply_datagram,
+    .options = options,
 };

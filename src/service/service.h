@@ -1,17 +1,24 @@
 /*
- * service.h: the built-in services, one file each; builtins.c has the table.
+ * service.h: the built-in services, one file each. This list is the only one:
+ * builtins.c makes its table of it.
  */
 #ifndef SOCKEYE_SERVICE_SERVICE_H
 #define SOCKEYE_SERVICE_SERVICE_H
 
 #include <sockeye/service.h>
 
-extern const struct sockeye_service sockeye__echo;
-extern const struct sockeye_service sockeye__discard;
-extern const struct sockeye_service sockeye__chargen;
-extern const struct sockeye_service sockeye__daytime;
-extern const struct sockeye_service sockeye__time;
-extern const struct sockeye_service sockeye__upper;
-extern const struct sockeye_service sockeye__reply;
+/* X(name): defined in name.c as sockeye__name. */
+#define SOCKEYE__BUILTINS(X) \
+	X(echo) \
+	X(discard) \
+	X(chargen) \
+	X(daytime) \
+	X(time) \
+	X(upper) \
+	X(reply)
+
+#define SOCKEYE__BUILTIN_DECLARE(name) extern const struct sockeye_service sockeye__##name;
+SOCKEYE__BUILTINS(SOCKEYE__BUILTIN_DECLARE)
+#undef SOCKEYE__BUILTIN_DECLARE
 
 #endif
