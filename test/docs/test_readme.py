@@ -1,4 +1,5 @@
-"""What README.md shows happens: its console blocks are run, its C is built."""
+"""README.md is true: its console blocks run beside the demo and print what they show, its commands
+in the tables run, its figures are in docs/BENCHMARKS.md, and its C compiles."""
 import itertools
 import os
 import pathlib
@@ -9,18 +10,34 @@ import pytest
 
 import mdoc
 
-SOCKEYE = pathlib.Path(os.environ.get("SOCKEYE", mdoc.ROOT / "build" / "sockeye"))
+SOCKEYE = pathlib.Path(os.environ.get("SOCKEYE", mdoc.ROOT / "build" / "sockeye")).resolve()
+BUILD = pathlib.Path(os.environ.get("SOCKEYE_BUILD", mdoc.ROOT / "build")).resolve()
 TEXT = (mdoc.ROOT / "README.md").read_text()
-# The well-known ports of the demo, in a network nobody else is in.
+# A network namespace per test: the demo uses fixed ports.
 NAMESPACE = ["unshare", "--net", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+WAIT_S = 60
+
+
+def can_unshare():
+    return subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode == 0
+
+
+needs_namespace = pytest.mark.skipif(not can_unshare(), reason="cannot create network namespaces")
 
 
 def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", TEXT, re.M | re.S)
 
 
+def rows(heading):
+    """The rows of the table whose first column has this heading: lists of cells."""
+    table = re.search(rf"^\| {heading} \|.*\n\|[- |:]*\n((?:\|.*\n)+)", TEXT, re.M)
+    return [[cell.strip() for cell in line.strip("|").split(" | ")]
+            for line in table[1].splitlines()]
+
+
 def like(line):
-    """A pattern of a line in which numbers, units and names of days may differ."""
+    """A pattern for the line, in which numbers, units, months and days may differ."""
     tokens = []
     for token in line.split(" "):
         varies = re.search(r"\d", token) or re.fullmatch(
@@ -29,53 +46,119 @@ def like(line):
     return " ".join(tokens)
 
 
-def can_unshare():
-    return subprocess.run([*NAMESPACE, "true"], check=False, capture_output=True).returncode == 0
-
-
 def terminal_output(argv, folder):
-    """What a program writes to a terminal."""
+    """Runs a program on a terminal and returns its output."""
     ours, theirs = os.openpty()
     with subprocess.Popen(argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=theirs,
                           stderr=theirs) as process:
         os.close(theirs)
-        said = b""
+        output = b""
         try:
             while piece := os.read(ours, 4096):
-                said += piece
-        except OSError:  # EIO: nobody has the other end any more
+                output += piece
+        except OSError:  # EIO: every process has closed the terminal
             pass
         os.close(ours)
         process.wait(timeout=30)
-    return said.decode().replace("\r\n", "\n")
+    return output.decode().replace("\r\n", "\n")
 
 
-@pytest.mark.skipif(not can_unshare(), reason="no network namespaces here")
-@pytest.mark.parametrize("block", blocks("console"), ids=lambda block: block.split()[2])
+def beside_the_demo(commands, folder):
+    """Runs shell commands in a folder where `make demo` runs; returns their output."""
+    (folder / "build").mkdir()
+    (folder / "build" / "sockeye").symlink_to(SOCKEYE)
+    script = f"""
+        ip link set lo up
+        {mdoc.ROOT}/scripts/demo build/sockeye >demo.out 2>&1 & demo=$!
+        until build/sockeye get -qo .got tftp://127.0.0.1:7069/hello.txt 2>.why; do sleep 0.05; done
+        disown
+        PATH=$PWD/build:$PATH
+        {commands}
+        kill $demo
+    """
+    return terminal_output([*NAMESPACE, "bash", "-c", script], folder)
+
+
+def runnable(command):
+    """README's `make` commands, as the test runs them: it has a build already."""
+    return {"make demo": f"make -C {mdoc.ROOT} -n demo >/dev/null",
+            "make install": f"meson install -C {BUILD} --no-rebuild --quiet --destdir $PWD/root",
+            }.get(command, command)
+
+
+@needs_namespace
+@pytest.mark.parametrize("block", blocks("console"), ids=lambda block: block.split("\n")[0][2:30])
 def test_console_block(block, tmp_path):
     commands, expected = [], []
     for line in block.splitlines():
         (commands if line.startswith("$ ") else expected).append(line.removeprefix("$ "))
-    script = f"""
-        ip link set lo up
-        PATH={SOCKEYE.parent}:$PATH
-        sockeye serve --ready-fd 9 9>ready >served 2>&1 & served=$!
-        while ! [ -s ready ]; do sleep 0.01; done
-        disown
-        {chr(10).join(commands)}
-        kill $served
-    """
-    said = terminal_output([*NAMESPACE, "bash", "-c", script], tmp_path)
-    # What runs in the background may speak, and listen, a little earlier or later.
-    got = sorted(line for line in said.splitlines() if line and not line.endswith("trying again"))
+    output = beside_the_demo("\n".join(map(runnable, commands)), tmp_path)
+    # Processes in the background may print, and listen, a little earlier or later.
+    got = sorted(line for line in output.splitlines() if line and not line.endswith("trying again"))
     for line, pattern in itertools.zip_longest(got, map(like, sorted(expected)), fillvalue=""):
-        assert re.fullmatch(pattern, line), f"{line!r} is not like {pattern!r} in\n{said}"
+        assert re.fullmatch(pattern, line), f"{line!r} is not like {pattern!r} in\n{output}"
+
+
+def commands_to_use():
+    for _, use in rows("instead of"):
+        yield from re.findall(r"`(sockeye [^`]*)`", use)
+
+
+@needs_namespace
+@pytest.mark.parametrize("command", commands_to_use())
+def test_command_to_use(command, tmp_path):
+    if command.split()[1] in ("serve", "listen"):
+        run = f"{command} --ready-fd 3 3>ready & until [ -s ready ]; do sleep 0.05; done; kill $!"
+    else:
+        run = f"echo hello | {command} && touch ready"
+    output = beside_the_demo(f"timeout {WAIT_S} sh -c {mdoc.shlex.quote(run)}", tmp_path)
+    assert (tmp_path / "ready").exists(), output
+
+
+@needs_namespace
+def test_every_command_of_the_demo_runs(tmp_path):
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build" / "sockeye").write_text("#!/bin/sh\n")
+    (tmp_path / "build" / "sockeye").chmod(0o755)
+    printed = subprocess.run([mdoc.ROOT / "scripts" / "demo", "build/sockeye"], cwd=tmp_path,
+                             text=True, check=True, capture_output=True).stdout
+    commands = re.findall(r"^  (\S.*)", printed, re.M)
+    assert commands[0] == f'export PATH="{tmp_path}/build:$PATH"'
+    assert len(commands) > 5
+    run = tmp_path / "run"
+    run.mkdir()
+    script = "".join(f"({command}) </dev/null >>out 2>&1 || echo 'failed: {command[:20]}'\n"
+                     for command in commands[1:])
+    assert beside_the_demo(script, run) == ""
+
+
+def test_figures_are_those_of_the_benchmarks():
+    """Each figure is a cell in a row of the program that it belongs to."""
+    measured = {}
+    for line in (mdoc.ROOT / "docs" / "BENCHMARKS.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        name = re.sub(r" ~$| (event|fork|-k -e)( ~)?$", "", cells[0])
+        measured.setdefault(name, set()).update(cells[1:])
+    found = rows("measured")
+    for _, ours, others in found:
+        figures = [("sockeye", ours.split()[0]), *re.findall(r"([a-z-]+) ([\d,.]*\d)", others)]
+        assert len(figures) >= 2
+        for name, figure in figures:
+            assert figure in measured[name], f"{name}: {figure}"
+    assert len(found) >= 4
+
+
+def test_first_screen_has_it_all():
+    """Forty lines name what it replaces, what to type, and measured figures."""
+    first = "\n".join(TEXT.splitlines()[:40])
+    for word in ("make demo", "export PATH", "sockeye get", "nc ", "ncat", "socat", "xinetd",
+                 "tftpd", "atftp", "sockperf", "MiB/s", "docs/BENCHMARKS.md"):
+        assert word in first
 
 
 @pytest.mark.parametrize("source", blocks("c"), ids=lambda source: "shout")
 def test_c_block_builds(source, tmp_path):
     (tmp_path / "program.c").write_text(source)
-    build = pathlib.Path(os.environ["SOCKEYE_BUILD"])
     subprocess.run(["gcc", "-std=c17", "-Wall", "-Wextra", "-Werror", f"-I{mdoc.ROOT}/include",
-                    tmp_path / "program.c", "-o", tmp_path / "program", f"-L{build}/src",
+                    tmp_path / "program.c", "-o", tmp_path / "program", f"-L{BUILD}/src",
                     "-lsockeye"], check=True)
