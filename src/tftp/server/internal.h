@@ -77,13 +77,25 @@ struct sockeye__tftp_row {
 	struct sockeye__tftp_transfer *first, *last;
 };
 
+/* The life of a transfer, in this order; the second and third may be left out. */
+enum sockeye__tftp_phase {
+	/* The client's address may be forged. The transfer is in the row of the
+	 * unconfirmed ones and holds a slot of its source's request rate. */
+	SOCKEYE__TFTP_UNCONFIRMED,
+	SOCKEYE__TFTP_CONFIRMED,
+	/* An upload that is done and reported. It only repeats its last ACK
+	 * (RFC 1350 6), in the row of those that do. */
+	SOCKEYE__TFTP_DALLYING,
+	/* Reported, and out of all lists but that of the dead. The memory is freed
+	 * after the batch of events, which may still refer to it. */
+	SOCKEYE__TFTP_CLOSED,
+};
+
 struct sockeye__tftp_transfer {
+	enum sockeye__tftp_phase phase;
 	struct sockeye__tftp_port *port; /* NULL: it uses its site's socket */
-	bool tuned;
-	bool rated; /* it has a place of its source's rate until it is confirmed */
-	bool reported;
-	bool settled;
-	bool closed; /* the memory goes once nobody looks at it any more */
+	bool mtu_discovered;             /* its socket follows the path's MTU */
+	bool connect_tried;              /* its socket is connected, if that was possible */
 	struct sockeye__timer timer;
 	struct sockeye__tftp x;
 	struct sockeye__tftp_wire wire;

@@ -334,7 +334,6 @@ static void serve(struct request *r)
 		refuse_for(r, -ENOMEM);
 		return;
 	}
-	s->rated = true;
 	err = r->upload ? upload_open(r, s) : download_open(r, s);
 	if (err == 0 && !sockeye__tftp_admit(r->w, &r->from->peer)) {
 		refuse(r, SOCKEYE__TFTP_UNDEFINED, "too many transfers", 0);
@@ -398,7 +397,7 @@ static void catch_up(const struct request *r)
 
 	if (s == NULL || s->port == NULL)
 		return;
-	for (int i = 0; i < CATCH_UP && !s->closed; i++)
+	for (int i = 0; i < CATCH_UP && s->phase != SOCKEYE__TFTP_CLOSED; i++)
 		sockeye__tftp_transfer_ready(r->w, s);
 }
 

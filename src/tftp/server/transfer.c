@@ -116,8 +116,9 @@ static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tf
 	if (s->upload != NULL)
 		sockeye__atomic_file_discard(&s->upload->file);
 	if (s->port != NULL)
-		sockeye__tftp_port_leave(
-		    w, s->port, was_heard(s) && !s->tuned && !s->settled && !s->wire.joined);
+		sockeye__tftp_port_leave(w, s->port,
+					 was_heard(s) && !s->mtu_discovered && !s->connect_tried &&
+					     !s->wire.joined);
 	s->port = NULL;
 	s->wire.fd = -1;
 }
@@ -135,25 +136,23 @@ void sockeye__tftp_transfer_free(struct sockeye__tftp_worker *w, struct sockeye_
 	free(s);
 }
 
-static void report_once(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
-			const struct sockeye__tftp_got *got)
+static bool is_reported(const struct sockeye__tftp_transfer *s)
 {
-	if (!s->reported)
-		report(w, s, got);
-	s->reported = true;
+	return s->phase >= SOCKEYE__TFTP_DALLYING;
 }
 
 /* Closes all but its memory: whoever called may still look at it. */
 static void finish(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
 		   const struct sockeye__tftp_got *got)
 {
-	report_once(w, s, got);
+	if (!is_reported(s))
+		report(w, s, got);
 	sockeye__tftp_row_leave(s);
 	sockeye__timers_clear(&w->timers, &s->timer);
 	sockeye__tftp_peers_remove(w, s);
 	sockeye__tftp_slot_give(w, &s->wire.to.peer);
 	descriptors_close(w, s);
-	s->closed = true;
+	s->phase = SOCKEYE__TFTP_CLOSED;
 	s->next = w->dead;
 	w->dead = s;
 }
@@ -161,7 +160,7 @@ static void finish(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer
 void sockeye__tftp_transfer_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
 				 const char *text)
 {
-	if (!s->reported)
+	if (!is_reported(s))
 		s->text = text;
 	finish(w, s, NULL);
 }
@@ -209,16 +208,30 @@ static void socket_settle(struct sockeye__tftp_worker *w, struct sockeye__tftp_t
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &s->port->watch_strangers};
 
-	if (!s->tuned && s->x.count.timeouts > 0) {
-		s->tuned = true;
+	if (!s->mtu_discovered && s->x.count.timeouts > 0) {
+		s->mtu_discovered = true;
 		sockeye__tftp_wire_tune(s->wire.fd, &s->wire.to.peer);
 	}
-	if (s->settled || s->x.count.blocks < LONG_BLOCKS)
+	if (s->connect_tried || s->x.count.blocks < LONG_BLOCKS)
 		return;
-	s->settled = true;
+	s->connect_tried = true;
 	s->port->strangers = sockeye__tftp_wire_connect(&s->wire);
 	if (s->port->strangers >= 0)
 		(void)epoll_ctl(w->epoll, EPOLL_CTL_ADD, s->port->strangers, &ev);
+}
+
+/* The client's last block is acknowledged: the transfer stays for a while to
+ * repeat that ACK (RFC 1350 6). */
+static void dally(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
+		  const struct sockeye__tftp_got *got)
+{
+	if (s->phase == SOCKEYE__TFTP_CONFIRMED) {
+		report(w, s, got);
+		sockeye__tftp_row_join(&w->dallying, s);
+		s->phase = SOCKEYE__TFTP_DALLYING;
+	}
+	if (w->stopping && s->x.deadline_ns > w->now_ns + STOP_DALLY_NS)
+		s->x.deadline_ns = w->now_ns + STOP_DALLY_NS;
 }
 
 /* Sends what is to be sent, and ends what is over. */
@@ -231,8 +244,8 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 
 	if (err < 0)
 		abort_for(s, err);
-	if (s->rated && s->x.confirmed) {
-		s->rated = false;
+	if (s->phase == SOCKEYE__TFTP_UNCONFIRMED && s->x.confirmed) {
+		s->phase = SOCKEYE__TFTP_CONFIRMED;
 		sockeye__tftp_rate_give(w, &s->wire.to.peer);
 		sockeye__tftp_row_leave(s);
 		supersede_others(w, s);
@@ -250,14 +263,8 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 		sockeye__tftp_transfer_refused(w, s, err);
 		return;
 	}
-	if (s->x.result == SOCKEYE__TFTP_DONE && !s->x.over) {
-		report_once(w, s, got);
-		/* it stays for a while to repeat its last ACK (RFC 1350 6) */
-		if (s->row != &w->dallying)
-			sockeye__tftp_row_join(&w->dallying, s);
-		if (w->stopping && s->x.deadline_ns > w->now_ns + STOP_DALLY_NS)
-			s->x.deadline_ns = w->now_ns + STOP_DALLY_NS;
-	}
+	if (s->x.result == SOCKEYE__TFTP_DONE && !s->x.over)
+		dally(w, s, got);
 	if (s->x.over)
 		finish(w, s, got);
 	else if (timer_keep(w, s) < 0)
@@ -320,7 +327,7 @@ void sockeye__tftp_transfer_ready(struct sockeye__tftp_worker *w, struct sockeye
 {
 	int rounds = uploads(s) ? RECEIVES_MAX : 1;
 
-	for (int i = 0; i < rounds && !s->closed; i++) {
+	for (int i = 0; i < rounds && s->phase != SOCKEYE__TFTP_CLOSED; i++) {
 		struct sockeye_sockaddr from;
 		size_t segment;
 		ssize_t n = sockeye__tftp_wire_recv_own(&s->wire, w->in, &from, &segment);
@@ -352,7 +359,7 @@ void sockeye__tftp_transfer_timer(struct sockeye__tftp_worker *w, struct sockeye
 
 void sockeye__tftp_transfer_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s)
 {
-	if (!s->reported)
+	if (!is_reported(s))
 		s->text = "the server stops";
 	sockeye__tftp_abort(&s->x, SOCKEYE__TFTP_UNDEFINED, "the server stops");
 	turn(w, s, NULL);
