@@ -39,9 +39,9 @@ static void end_tell(struct loop *l, struct sockeye__tftp_run *r)
 }
 
 /* After each time a run could come to its end. */
-static void look(struct loop *l, struct sockeye__tftp_run *r, bool was_told)
+static void look(struct loop *l, struct sockeye__tftp_run *r, bool was_ended)
 {
-	if (r->told && !was_told)
+	if (sockeye__tftp_run_ended(r) && !was_ended)
 		end_tell(l, r);
 }
 
@@ -67,7 +67,7 @@ static void reap(struct loop *l)
 	for (size_t i = 0; i < l->live;) {
 		struct sockeye__tftp_run *r = l->runs[i];
 
-		if (!r->over) {
+		if (r->phase != SOCKEYE__RUN_OVER) {
 			i++;
 			continue;
 		}
@@ -117,7 +117,7 @@ static void status_tell(struct loop *l, uint64_t now_ns)
 		const struct sockeye__tftp_run *r = l->runs[i];
 		uint64_t size = sockeye__tftp_run_size(r);
 
-		if (r->told)
+		if (sockeye__tftp_run_ended(r))
 			continue;
 		if (s.running++ == 0)
 			s.first = r->end.job;
@@ -156,10 +156,10 @@ static void stop(struct loop *l, uint64_t now_ns)
 	l->stopped = l->ended < l->count;
 	l->count = l->next;
 	for (size_t i = 0; i < l->live; i++) {
-		bool was_told = l->runs[i]->told;
+		bool was_ended = sockeye__tftp_run_ended(l->runs[i]);
 
 		sockeye__tftp_run_stop(l->runs[i], now_ns);
-		look(l, l->runs[i], was_told);
+		look(l, l->runs[i], was_ended);
 	}
 	reap(l);
 }
@@ -178,10 +178,10 @@ static int turn(struct loop *l)
 	}
 	for (size_t i = 0; i < l->live; i++) {
 		struct sockeye__tftp_run *r = l->runs[i];
-		bool was_told = r->told;
+		bool was_ended = sockeye__tftp_run_ended(r);
 
 		sockeye__tftp_run_turn(r, &l->fds[1 + SOCKEYE__RUN_FDS * i], now_ns);
-		look(l, r, was_told);
+		look(l, r, was_ended);
 	}
 	reap(l);
 	status_tell(l, now_ns);

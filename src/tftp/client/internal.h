@@ -19,25 +19,35 @@
 
 enum { SOCKEYE__RUN_NET, SOCKEYE__RUN_LOCAL, SOCKEYE__RUN_FDS };
 
+/* The life of a run, in this order. Asking another address, or the same one
+ * without options, goes back to SOCKEYE__RUN_ASKING. */
+enum sockeye__tftp_run_phase {
+	SOCKEYE__RUN_IDLE,         /* no request has been sent */
+	SOCKEYE__RUN_ASKING,       /* the server's port is not known yet */
+	SOCKEYE__RUN_TRANSFERRING, /* its first answer named the port (RFC 1350 4) */
+	SOCKEYE__RUN_DALLYING,     /* `end` is filled in; only the last ACK is repeated */
+	SOCKEYE__RUN_OVER,         /* `end` is filled in; nothing more happens */
+};
+
 /* A job that runs. */
 struct sockeye__tftp_run {
 	const struct sockeye__tftp_client *client;
 	const struct sockeye__tftp_job *job;
+	enum sockeye__tftp_run_phase phase;
 	uint8_t *buf, *scratch; /* SOCKEYE__TFTP_WIRE_BYTES each, shared by all runs */
 
 	size_t name;               /* which of the server's addresses is asked */
 	struct sockeye_fail first; /* what was wrong with the first of them */
 	unsigned asked_times;
-	bool plain;       /* without options, after it was refused with them */
-	uint64_t next_ns; /* when the next address is asked, if this one is silent */
+	bool without_options; /* after the server refused a request with options */
+	uint64_t next_ns;     /* when the next address is asked, if this one is silent */
 	struct sockeye__tftp_wire wire;
 	struct sockeye__tftp_options asked;
 	uint8_t request[SOCKEYE__TFTP_REQUEST_MAX];
 	struct sockeye__tftp x;
 	uint8_t *memory;
-	bool known;                       /* the server's port, by its first answer */
-	int soft_err;                     /* what ICMP said that may pass */
-	bool refused;                     /* and that its port is gone */
+	int soft_err;                     /* what ICMP reported that may pass; 0 none */
+	bool port_closed;                 /* ICMP reported the server's port as closed */
 	unsigned strangers;               /* packets of others */
 	struct sockeye_sockaddr stranger; /* the first of them */
 
@@ -45,10 +55,7 @@ struct sockeye__tftp_run {
 	struct sockeye__tftp_source source;
 	struct sockeye__tftp_sink sink;
 	bool source_open;
-	bool asks;    /* the request has left */
 	bool blocked; /* a stream takes no more: the server has to wait */
-	bool over;    /* nothing more happens */
-	bool told;    /* `end` is what there is to say */
 	uint64_t begun_ns;
 	struct sockeye__tftp_end end;
 };
@@ -56,6 +63,12 @@ struct sockeye__tftp_run {
 static inline bool sockeye__tftp_run_is_put(const struct sockeye__tftp_run *r)
 {
 	return r->job->way == SOCKEYE__TFTP_PUT;
+}
+
+/* Whether `end` is filled in. */
+static inline bool sockeye__tftp_run_ended(const struct sockeye__tftp_run *r)
+{
+	return r->phase >= SOCKEYE__RUN_DALLYING;
 }
 
 /* --- transfer.c --- */

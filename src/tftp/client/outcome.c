@@ -18,20 +18,20 @@ static const char *op_of(const struct sockeye__tftp_run *r)
 	return ops[r->job->way];
 }
 
-static void sum_up(struct sockeye__tftp_run *r, uint64_t now_ns)
+static void sum_up(struct sockeye__tftp_run *r, enum sockeye__tftp_run_phase phase, uint64_t now_ns)
 {
 	struct sockeye__tftp_end *end = &r->end;
 
 	if (!end->peer_error)
 		end->code = r->x.error_text != NULL ? r->x.error_code : -1;
-	end->plain = r->plain;
+	end->plain = r->without_options;
 	end->options = r->x.options;
 	end->blksize = r->x.blksize;
 	end->window = r->x.window;
 	end->bytes = sockeye__tftp_run_bytes(r);
 	end->ns = now_ns - r->begun_ns;
 	end->count = r->x.count;
-	r->told = true;
+	r->phase = phase;
 }
 
 void sockeye__tftp_run_fail(struct sockeye__tftp_run *r, const char *op, const char *address,
@@ -44,8 +44,7 @@ void sockeye__tftp_run_fail(struct sockeye__tftp_run *r, const char *op, const c
 		 address && *address ? address : r->job->address);
 	if (detail)
 		snprintf(fail->detail, sizeof fail->detail, "%s", detail);
-	sum_up(r, now_ns);
-	r->over = true;
+	sum_up(r, SOCKEYE__RUN_OVER, now_ns);
 }
 
 static void timed_out(struct sockeye__tftp_run *r, uint64_t now_ns)
@@ -58,7 +57,7 @@ static void timed_out(struct sockeye__tftp_run *r, uint64_t now_ns)
 		return;
 	}
 	sockeye_sockaddr_print(&r->stranger, name, sizeof name);
-	if (r->known)
+	if (r->phase == SOCKEYE__RUN_TRANSFERRING)
 		snprintf(detail, sizeof detail, "silence after %" PRIu64 " bytes",
 			 sockeye__tftp_run_bytes(r));
 	else if (r->strangers > 0)
@@ -143,10 +142,10 @@ void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	const char *detail = NULL;
 
-	if (r->told || r->x.result == SOCKEYE__TFTP_RUNNING || r->file.len > 0) {
-		r->over = r->over || (r->told && r->x.over);
+	if (r->phase == SOCKEYE__RUN_DALLYING && r->x.over)
+		r->phase = SOCKEYE__RUN_OVER;
+	if (sockeye__tftp_run_ended(r) || r->x.result == SOCKEYE__TFTP_RUNNING || r->file.len > 0)
 		return;
-	}
 	switch (r->x.result) {
 	case SOCKEYE__TFTP_TIMED_OUT:
 		timed_out(r, now_ns);
@@ -171,8 +170,7 @@ void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns)
 		detail = "file too large";
 		break;
 	default: /* done, or a probe's abort */
-		sum_up(r, now_ns);
-		r->over = r->x.over;
+		sum_up(r, r->x.over ? SOCKEYE__RUN_OVER : SOCKEYE__RUN_DALLYING, now_ns);
 		return;
 	}
 	sockeye__tftp_run_fail(r, NULL, NULL, -EPROTO, detail, now_ns);

@@ -173,7 +173,7 @@ static struct sockeye__tftp_options options_choose(const struct sockeye__tftp_ru
 
 	if (r->job->way == SOCKEYE__TFTP_PROBE)
 		return r->job->ask;
-	if (c->no_options || r->plain)
+	if (c->no_options || r->without_options)
 		return o;
 	blksize = blksize_choose(c, &r->wire.to.peer);
 	window = window_choose(r, blksize);
@@ -269,7 +269,6 @@ int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns, struct s
 
 	if (err < 0)
 		return err;
-	r->known = false;
 	r->next_ns = r->name + 1 < r->job->name_count ? now_ns + OTHERS_NS : UINT64_MAX;
 	r->soft_err = 0;
 	r->asked = options_choose(r);
@@ -279,6 +278,6 @@ int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns, struct s
 	config = config_make(r, (size_t)len);
 	memory_make(r, &config);
 	sockeye__tftp_init(&r->x, &config, now_ns);
-	r->asks = true;
+	r->phase = SOCKEYE__RUN_ASKING;
 	return 0;
 }

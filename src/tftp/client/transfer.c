@@ -12,6 +12,17 @@
 #define RECEIVES_MAX  64 /* of one before the others have their turn */
 #define STRANGERS_MAX 64 /* that are told they are wrong */
 
+/* The server's. */
+static bool port_known(const struct sockeye__tftp_run *r)
+{
+	return r->phase >= SOCKEYE__RUN_TRANSFERRING;
+}
+
+static bool is_over(const struct sockeye__tftp_run *r)
+{
+	return r->phase == SOCKEYE__RUN_OVER;
+}
+
 /* --- sending --- */
 
 static void ask(struct sockeye__tftp_run *r, uint64_t now_ns);
@@ -21,7 +32,7 @@ static void give_up(struct sockeye__tftp_run *r, uint16_t code, const char *text
 {
 	bool of_source;
 
-	if (!r->asks)
+	if (r->phase == SOCKEYE__RUN_IDLE)
 		return;
 	sockeye__tftp_abort(&r->x, code, text);
 	(void)sockeye__tftp_wire_flush(&r->wire, &r->x, &r->source, now_ns, r->scratch, &of_source);
@@ -71,7 +82,7 @@ static void wire_close(struct sockeye__tftp_run *r)
 	if (r->wire.fd >= 0)
 		close(r->wire.fd);
 	r->wire.fd = -1;
-	r->asks = r->refused = false;
+	r->port_closed = false;
 }
 
 /* RFC 1122 4.2.3.9: of a path that worked, only a port that is gone is final. */
@@ -79,15 +90,11 @@ static void net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns)
 {
 	struct sockeye_fail fail = {.err = err};
 
-	if (r->known) {
+	if (port_known(r)) {
 		if (err == -ECONNREFUSED)
-			r->refused = true;
+			r->port_closed = true;
 		else
 			r->soft_err = err;
-		return;
-	}
-	if (r->told) {
-		r->over = true;
 		return;
 	}
 	if (err == -EACCES) /* udp(7) */
@@ -104,8 +111,8 @@ static void server_gone(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	char detail[64];
 
-	if (r->told) {
-		r->over = true;
+	if (sockeye__tftp_run_ended(r)) {
+		r->phase = SOCKEYE__RUN_OVER;
 		return;
 	}
 	snprintf(detail, sizeof detail, "the server left after %" PRIu64 " bytes",
@@ -151,6 +158,7 @@ static void ask(struct sockeye__tftp_run *r, uint64_t now_ns)
 	r->asked_times++;
 	do {
 		wire_close(r);
+		r->phase = SOCKEYE__RUN_IDLE;
 		err = sockeye__tftp_run_ask(r, now_ns, &fail);
 	} while (err < 0 && next_name(r, &fail));
 	if (err < 0) {
@@ -166,7 +174,7 @@ static bool silent_left(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	bool silent = r->x.result == SOCKEYE__TFTP_TIMED_OUT || now_ns >= r->next_ns;
 
-	if (r->known || !silent || !next_name(r, &(struct sockeye_fail){.err = -ETIMEDOUT}))
+	if (port_known(r) || !silent || !next_name(r, &(struct sockeye_fail){.err = -ETIMEDOUT}))
 		return false;
 	ask(r, now_ns);
 	return true;
@@ -209,7 +217,7 @@ static bool asks_without(struct sockeye__tftp_run *r, uint16_t code, uint64_t no
 	if (code != SOCKEYE__TFTP_OPTION_REFUSED && code != SOCKEYE__TFTP_UNDEFINED &&
 	    code != SOCKEYE__TFTP_ILLEGAL)
 		return false;
-	r->plain = true;
+	r->without_options = true;
 	ask(r, now_ns);
 	return true;
 }
@@ -218,9 +226,9 @@ static bool asks_without(struct sockeye__tftp_run *r, uint16_t code, uint64_t no
 static void learn(struct sockeye__tftp_run *r, const struct sockeye_dgram *d,
 		  const struct sockeye__tftp_got *got)
 {
-	if (r->known || (r->x.offering && !r->x.over))
+	if (port_known(r) || (r->x.offering && !r->x.over))
 		return;
-	r->known = true;
+	r->phase = SOCKEYE__RUN_TRANSFERRING;
 	r->wire.to.peer = d->peer;
 	r->end.answered = true;
 	r->end.peer = d->peer;
@@ -241,7 +249,7 @@ static void packet(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, c
 			return;
 		error_keep(r, &got);
 	}
-	if (r->job->way == SOCKEYE__TFTP_PROBE && r->known) {
+	if (r->job->way == SOCKEYE__TFTP_PROBE && port_known(r)) {
 		/* as UEFI has it after its size probe */
 		give_up(r,
 			r->x.options.has ? SOCKEYE__TFTP_OPTION_REFUSED : SOCKEYE__TFTP_UNDEFINED,
@@ -268,9 +276,9 @@ static bool is_server(const struct sockeye__tftp_run *r, const struct sockeye_so
 {
 	struct sockeye_sockaddr asked = r->wire.to.peer;
 
-	if (!r->known && r->client->any_source)
+	if (!port_known(r) && r->client->any_source)
 		return true;
-	if (!r->known && asked.u.sa.sa_family == peer->u.sa.sa_family)
+	if (!port_known(r) && asked.u.sa.sa_family == peer->u.sa.sa_family)
 		open_ends(&asked, peer);
 	return sockeye_sockaddr_equal(&asked, peer);
 }
@@ -299,7 +307,7 @@ static void datagrams(struct sockeye__tftp_run *r, const struct sockeye_dgram *d
 			stranger(r, &d->peer, r->buf + at, piece);
 		else
 			packet(r, d, r->buf + at, piece, now_ns);
-		if (r->over || x->over || r->blocked || r->asked_times != times || segment == 0)
+		if (is_over(r) || x->over || r->blocked || r->asked_times != times || segment == 0)
 			break;
 	}
 }
@@ -308,7 +316,7 @@ static void datagrams(struct sockeye__tftp_run *r, const struct sockeye_dgram *d
  * the next window is on its way. */
 static void bytes_write(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
-	int err = r->over ? 0 : sockeye__tftp_sink_flush(&r->sink);
+	int err = is_over(r) ? 0 : sockeye__tftp_sink_flush(&r->sink);
 
 	if (err < 0)
 		local_failed(r, "write", err, now_ns);
@@ -318,14 +326,14 @@ static void bytes_write(struct sockeye__tftp_run *r, uint64_t now_ns)
 
 static void hear(struct sockeye__tftp_run *r)
 {
-	for (int i = 0; i < RECEIVES_MAX && !r->over && !r->blocked; i++) {
+	for (int i = 0; i < RECEIVES_MAX && !is_over(r) && !r->blocked; i++) {
 		struct sockeye_dgram d;
 		size_t segment;
 		ssize_t n = sockeye__tftp_wire_recv(r->wire.fd, r->buf, &d, &segment);
 		uint64_t now_ns = sockeye_now().mono_ns;
 		int err;
 
-		if (n == -EAGAIN && r->refused)
+		if (n == -EAGAIN && r->port_closed)
 			server_gone(r, now_ns);
 		if (n == -EAGAIN)
 			return;
@@ -336,10 +344,10 @@ static void hear(struct sockeye__tftp_run *r)
 			continue;
 		}
 		datagrams(r, &d, (size_t)n, segment, now_ns);
-		if (!r->over && !r->blocked)
+		if (!is_over(r) && !r->blocked)
 			speak(r, now_ns);
 		bytes_write(r, now_ns);
-		if (!r->over && !r->blocked)
+		if (!is_over(r) && !r->blocked)
 			sockeye__tftp_run_finish(r, now_ns);
 	}
 }
@@ -382,9 +390,9 @@ void sockeye__tftp_run_watch(const struct sockeye__tftp_run *r, struct pollfd *f
 
 uint64_t sockeye__tftp_run_deadline(const struct sockeye__tftp_run *r)
 {
-	if (r->blocked || !r->asks)
+	if (r->blocked || r->phase == SOCKEYE__RUN_IDLE)
 		return 0;
-	return r->known || r->x.deadline_ns < r->next_ns ? r->x.deadline_ns : r->next_ns;
+	return port_known(r) || r->x.deadline_ns < r->next_ns ? r->x.deadline_ns : r->next_ns;
 }
 
 static void output_turn(struct sockeye__tftp_run *r, uint64_t now_ns)
@@ -404,7 +412,7 @@ static void timer(struct sockeye__tftp_run *r, uint64_t now_ns)
 	sockeye__tftp_timer(&r->x, now_ns);
 	if (silent_left(r, now_ns))
 		return;
-	if (!r->told)
+	if (!sockeye__tftp_run_ended(r))
 		sockeye__tftp_run_note_news(r, &before);
 	speak(r, now_ns);
 }
@@ -423,22 +431,22 @@ void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fd
 	} else if (fds[SOCKEYE__RUN_LOCAL].revents) {
 		output_turn(r, now_ns);
 	}
-	if (!r->over && !r->blocked && (fds[SOCKEYE__RUN_NET].revents || was_blocked))
+	if (!is_over(r) && !r->blocked && (fds[SOCKEYE__RUN_NET].revents || was_blocked))
 		hear(r);
-	if (r->over || r->blocked || !r->asks)
+	if (is_over(r) || r->blocked || r->phase == SOCKEYE__RUN_IDLE)
 		return;
 	if (sockeye__tftp_run_deadline(r) != 0 && now_ns >= sockeye__tftp_run_deadline(r))
 		timer(r, now_ns);
-	if (r->refused && !r->over)
+	if (r->port_closed && !is_over(r))
 		hear(r);
-	if (!r->over)
+	if (!is_over(r))
 		sockeye__tftp_run_finish(r, now_ns);
 }
 
 void sockeye__tftp_run_stop(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
-	if (r->told) {
-		r->over = true;
+	if (sockeye__tftp_run_ended(r)) {
+		r->phase = SOCKEYE__RUN_OVER;
 		return;
 	}
 	give_up(r, SOCKEYE__TFTP_UNDEFINED, "interrupted", now_ns);
