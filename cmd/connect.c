@@ -1,4 +1,4 @@
-/* connect.c: sockeye connect. */
+/* connect.c: the connect subcommand. */
 #include "commands.h"
 #include "cli/report.h"
 #include "talk.h"
@@ -21,9 +21,9 @@
 #define PAUSE_DEFAULT_NS SOCKEYE_NS_PER_S
 
 struct opts {
-	struct session_opts s;
+	struct talk_opts talk;
 	struct cli_list reconnects;
-	struct target *targets; /* of reconnects, read */
+	struct target *targets; /* the parsed values of reconnects */
 	const char *bind;
 	bool dontroute, unconnected;
 	uint32_t retries;
@@ -31,40 +31,43 @@ struct opts {
 };
 
 static const struct cli_option options[] = {
-    {.help = "How it connects:"},
+    {.help = "Connecting:"},
     {"bind", 'b', "HOST[:PORT]", CLI_TEXT, offsetof(struct opts, bind),
-     "the local address; of a UNIX socket its path or @name"},
+     "bind the socket to this local address; a UNIX socket takes a path or @NAME"},
     {"connect-timeout", 0, "TIME", CLI_TIME, offsetof(struct opts, connect_ns),
-     "give up when no address answered in so long", .min = 1000000},
+     "give up if no address accepts within TIME (default: the kernel limit)", .min = 1000000},
     {"retry", 'r', "N", CLI_UINT, offsetof(struct opts, retries),
-     "try N more times when connecting fails"},
-    {"retry-pause", 0, "TIME", CLI_TIME, offsetof(struct opts, pause_ns), "between two tries (1s)"},
+     "retry up to N times if connecting fails (default 0)"},
+    {"retry-pause", 0, "TIME", CLI_TIME, offsetof(struct opts, pause_ns),
+     "wait TIME before each retry (default 1s)"},
     {"dontroute", 0, NULL, CLI_FLAG, offsetof(struct opts, dontroute),
-     "only to directly connected networks"},
+     "reach directly connected networks only, without a gateway"},
     {"unconnected", 'u', NULL, CLI_FLAG, offsetof(struct opts, unconnected),
-     "datagrams: take answers from any address, and say from which"},
+     "accept datagrams from any address and print the sender of each"},
     {"reconnect", 0, "ADDR@N", CLI_LIST, offsetof(struct opts, reconnects),
-     "datagrams: after N messages associate the same socket with ADDR, or with none "
+     "after N datagrams, connect the same socket to ADDR, or disconnect it if ADDR is none "
      "(repeatable)"},
-    {"count", 'n', "N", CLI_UINT, offsetof(struct opts, s.count),
-     "leave after N messages received; on a stream, N lines", .min = 1},
+    {"count", 'n', "N", CLI_UINT, offsetof(struct opts, talk.count),
+     "exit after receiving N messages or, on a stream, N lines (default: no limit)", .min = 1},
     {NULL},
 };
 
+/* Copies the options that belong to the address into it. Returns NULL, or the
+ * reason why the options do not fit the address or each other. */
 static const char *options_apply(const struct opts *o, struct sockeye_addr *addr)
 {
-	bool datagrams = session_kind_of(addr) == SESSION_DATAGRAMS;
+	bool datagrams = talk_kind_of(addr) == TALK_DATAGRAMS;
 
-	if (o->bind && strlen(o->bind) >= sizeof(addr->opts.bind))
+	if (o->bind && strlen(o->bind) >= sizeof addr->opts.bind)
 		return "--bind is too long";
 	if (o->bind)
-		snprintf(addr->opts.bind, sizeof(addr->opts.bind), "%s", o->bind);
+		snprintf(addr->opts.bind, sizeof addr->opts.bind, "%s", o->bind);
 	if (o->dontroute)
 		addr->opts.dontroute = true;
 	if (addr->scheme == SOCKEYE_FD && (o->bind || o->dontroute))
-		return "fd: is connected: --bind and --dontroute come too late";
+		return "--bind and --dontroute have no effect on fd:, which is connected already";
 	if (sockeye_scheme_is_unix(addr->scheme) && o->dontroute)
-		return "--dontroute is for Internet addresses";
+		return "--dontroute is for IP addresses";
 	if (!o->retries && o->pause_ns != PAUSE_NOT_GIVEN)
 		return "--retry-pause needs --retry";
 	if (!datagrams && o->unconnected)
@@ -76,12 +79,12 @@ static const char *options_apply(const struct opts *o, struct sockeye_addr *addr
 	return NULL;
 }
 
-static void tell_attempt(void *arg, const struct sockeye_sockaddr *name, int err)
+static void report_attempt(void *arg, const struct sockeye_sockaddr *name, int err)
 {
 	const struct cli_common *common = arg;
 	char text[512];
 
-	sockeye_sockaddr_print(name, text, sizeof(text));
+	sockeye_sockaddr_print(name, text, sizeof text);
 	report_verbose(common, "tried %s: %s", text,
 		       err < 0 ? sockeye_error_text(err) : "connected");
 	if (common->json)
@@ -99,9 +102,10 @@ static void pause_ns(uint64_t ns)
 		;
 }
 
-/* The path that binding is going to make, NULL when there is none or when
- * somebody else's file is there: binding will fail then. */
-static const char *own_path(const struct sockeye_addr *addr)
+/* The socket file that bind(2) will create and that we remove at the end. NULL
+ * if the address has no local path, or if a file exists there already: that file
+ * is not ours, and binding will fail. */
+static const char *path_to_create(const struct sockeye_addr *addr)
 {
 	const char *path = addr->opts.bind;
 	struct stat st;
@@ -117,8 +121,9 @@ static void path_remove(const char *path)
 		unlink(path);
 }
 
-/* Whether trying again cannot help. What lacks now may be there later. */
-static bool is_lasting(int err)
+/* Whether the same error would end every retry. A missing file or a full table
+ * may be different next time. */
+static bool is_permanent(int err)
 {
 	switch (sockeye_error_exit(err)) {
 	case SOCKEYE_EXIT_USAGE:
@@ -132,16 +137,17 @@ static bool is_lasting(int err)
 	}
 }
 
-/* The descriptor, or a negative code with *fail filled in. */
+/* Connects, with retries. Returns the descriptor, or a negative code with *fail
+ * filled in. */
 static int dial(struct opts *o, const struct sockeye_addr *addr, const char *path,
 		struct sockeye_fail *fail)
 {
-	const struct cli_common *common = &o->s.common;
+	const struct cli_common *common = &o->talk.common;
 	struct sockeye_connect_opts how = {
-	    /* a descriptor we inherited is others', too */
+	    /* O_NONBLOCK on an inherited descriptor would also affect its other owners. */
 	    .nonblocking = addr->scheme != SOCKEYE_FD,
-	    .on_attempt = tell_attempt,
-	    .arg = &o->s.common,
+	    .on_attempt = report_attempt,
+	    .arg = &o->talk.common,
 	};
 	char text[768];
 
@@ -152,23 +158,23 @@ static int dial(struct opts *o, const struct sockeye_addr *addr, const char *pat
 		fd = sockeye_connect(addr, &how, fail);
 		if (fd < 0)
 			path_remove(path);
-		if (fd >= 0 || i == o->retries || is_lasting(fd))
+		if (fd >= 0 || i == o->retries || is_permanent(fd))
 			return fd;
-		sockeye_fail_text(fail, text, sizeof(text));
+		sockeye_fail_text(fail, text, sizeof text);
 		report_say(common, "%s; trying again", text);
 		pause_ns(o->pause_ns == PAUSE_NOT_GIVEN ? PAUSE_DEFAULT_NS : o->pause_ns);
 	}
 }
 
-/* What --reconnect says, before its address is looked up. */
+/* One value of --reconnect, before its address is resolved. */
 struct target {
 	uint64_t after;
 	bool none;
 	struct sockeye_addr addr;
 };
 
-/* Cuts ADDR@N. 0 or -EINVAL. */
-static int target_cut(const char *text, char *name, size_t cap, uint64_t *out_after)
+/* Splits ADDR@N. Returns 0, or -EINVAL if there is no @N or ADDR does not fit. */
+static int target_split(const char *text, char *name, size_t cap, uint64_t *out_after)
 {
 	const char *at = strrchr(text, '@');
 	char *end;
@@ -184,13 +190,14 @@ static int target_cut(const char *text, char *name, size_t cap, uint64_t *out_af
 	return 0;
 }
 
-/* CLI_GO or the exit code. */
-static int target_read(const struct cli_common *common, const char *text, struct target *out)
+/* Parses one value of --reconnect. Returns CLI_GO, or the exit code after
+ * reporting what is wrong. */
+static int target_parse(const struct cli_common *common, const char *text, struct target *out)
 {
 	char name[SOCKEYE_ADDR_TEXT_MAX];
 	struct sockeye_fail fail;
 
-	if (target_cut(text, name, sizeof(name), &out->after) < 0)
+	if (target_split(text, name, sizeof name, &out->after) < 0)
 		return cli_usage(common, &connect_command,
 				 "--reconnect takes ADDRESS@N or none@N, not '%s'", text);
 	out->none = strcmp(name, "none") == 0;
@@ -198,12 +205,13 @@ static int target_read(const struct cli_common *common, const char *text, struct
 		return CLI_GO;
 	if (sockeye_addr_parse(name, &out->addr, &fail) < 0)
 		return report_fail(common, &fail);
-	if (out->addr.scheme == SOCKEYE_FD || session_kind_of(&out->addr) != SESSION_DATAGRAMS)
-		return cli_usage(common, &connect_command, "--reconnect %s: no datagrams", name);
+	if (out->addr.scheme == SOCKEYE_FD || talk_kind_of(&out->addr) != TALK_DATAGRAMS)
+		return cli_usage(common, &connect_command, "--reconnect %s: not a datagram address",
+				 name);
 	return CLI_GO;
 }
 
-/* The family that an address names, AF_UNSPEC when a lookup decides. */
+/* The address family, or AF_UNSPEC if only name resolution can tell. */
 static int family_of(const struct sockeye_addr *addr)
 {
 	struct in_addr ipv4;
@@ -216,12 +224,12 @@ static int family_of(const struct sockeye_addr *addr)
 									       : AF_UNSPEC;
 }
 
-/* Looks the target up, in the family that the socket has: CLI_GO or the exit
- * code. */
+/* Resolves the target to an address of the socket's family. Returns CLI_GO, or
+ * the exit code after reporting what is wrong. */
 static int target_resolve(const struct cli_common *common, struct target *t, int fd,
 			  struct sockeye__switch *out)
 {
-	int family = family_of(&t->addr), has;
+	int family = family_of(&t->addr), socket_family;
 	char name[SOCKEYE_ADDR_TEXT_MAX];
 	struct sockeye_sockaddr local;
 	struct sockeye_fail fail;
@@ -229,46 +237,49 @@ static int target_resolve(const struct cli_common *common, struct target *t, int
 	*out = (struct sockeye__switch){.after = t->after, .none = t->none};
 	if (t->none)
 		return CLI_GO;
-	has = sockeye_local_name(fd, &local) == 0 ? local.u.sa.sa_family : family;
-	sockeye_addr_print(&t->addr, name, sizeof(name));
-	if (family == AF_UNSPEC && has != AF_UNIX)
-		t->addr.family = has == AF_INET6 ? 6 : 4;
-	else if (family != has)
-		return cli_usage(common, &connect_command, "--reconnect %s: the socket is %s", name,
-				 has == AF_UNIX    ? "a UNIX one"
-				 : has == AF_INET6 ? "an IPv6 one"
-						   : "an IPv4 one");
+	socket_family = sockeye_local_name(fd, &local) == 0 ? local.u.sa.sa_family : family;
+	sockeye_addr_print(&t->addr, name, sizeof name);
+	if (family == AF_UNSPEC && socket_family != AF_UNIX)
+		t->addr.family = socket_family == AF_INET6 ? 6 : 4;
+	else if (family != socket_family)
+		return cli_usage(common, &connect_command,
+				 "--reconnect %s: the socket uses %s addresses", name,
+				 socket_family == AF_UNIX    ? "UNIX"
+				 : socket_family == AF_INET6 ? "IPv6"
+							     : "IPv4");
 	return sockeye_resolve(&t->addr, false, &out->peer, 1, &fail) < 0
 		   ? report_fail(common, &fail)
 		   : CLI_GO;
 }
 
-static int talk(struct opts *o, const struct sockeye_addr *addr, const char *address, int fd)
+/* Runs the session over the connected socket. Returns the exit code. */
+static int session_run(struct opts *o, const struct sockeye_addr *addr, const char *address, int fd)
 {
 	struct sockeye__switch switches[CLI_LIST_MAX];
 	int code = CLI_GO;
-	struct session s = {
-	    .o = &o->s,
+	struct talk talk = {
+	    .o = &o->talk,
 	    .address = address,
-	    .kind = session_kind_of(addr),
+	    .kind = talk_kind_of(addr),
 	    .in_fd = STDIN_FILENO,
 	    .stop_fd = stop_open(),
-	    .count_max = o->s.count,
+	    .count_max = o->talk.count,
 	    .unconnected = o->unconnected,
 	    .switches = switches,
 	    .switch_count = o->reconnects.count,
 	};
 
 	for (size_t i = 0; i < o->reconnects.count && code == CLI_GO; i++)
-		code = target_resolve(&o->s.common, &o->targets[i], fd, &switches[i]);
+		code = target_resolve(&o->talk.common, &o->targets[i], fd, &switches[i]);
 	if (code != CLI_GO)
 		return code;
-	session_tell_names(&o->s, "connected", fd);
-	return session_run(&s, &fd, 1);
+	talk_report_names(&o->talk, "connected", fd);
+	return talk_run(&talk, &fd, 1);
 }
 
-/* Reads what stands on the command line: CLI_GO or the exit code. */
-static int opts_read(struct opts *o, int argc, char **argv, struct sockeye_addr *out_addr)
+/* Parses the command line and checks the options against each other. Returns
+ * CLI_GO, or the exit code after reporting what is wrong. */
+static int opts_parse(struct opts *o, int argc, char **argv, struct sockeye_addr *out_addr)
 {
 	struct cli_operands operands;
 	struct sockeye_fail fail;
@@ -278,58 +289,62 @@ static int opts_read(struct opts *o, int argc, char **argv, struct sockeye_addr 
 	if (code != CLI_GO)
 		return code;
 	if (sockeye_addr_parse(operands.v[0], out_addr, &fail) < 0)
-		return report_fail(&o->s.common, &fail);
+		return report_fail(&o->talk.common, &fail);
 	wrong = options_apply(o, out_addr);
 	if (wrong)
-		return cli_usage(&o->s.common, &connect_command, "%s", wrong);
+		return cli_usage(&o->talk.common, &connect_command, "%s", wrong);
 	for (size_t i = 0; i < o->reconnects.count && code == CLI_GO; i++)
-		code = target_read(&o->s.common, o->reconnects.v[i], &o->targets[i]);
+		code = target_parse(&o->talk.common, o->reconnects.v[i], &o->targets[i]);
 	for (size_t i = 1; i < o->reconnects.count && code == CLI_GO; i++)
 		if (o->targets[i].after < o->targets[i - 1].after)
-			code = cli_usage(&o->s.common, &connect_command,
-					 "--reconnect %s comes after one with a greater number",
-					 o->reconnects.v[i]);
-	return code == CLI_GO ? session_check(&o->s, &connect_command, out_addr) : code;
+			code =
+			    cli_usage(&o->talk.common, &connect_command,
+				      "--reconnect %s: its number is smaller than the one before; "
+				      "give them in ascending order",
+				      o->reconnects.v[i]);
+	return code == CLI_GO ? talk_check(&o->talk, &connect_command, out_addr) : code;
 }
 
 static int cmd_connect(int argc, char **argv)
 {
 	static struct target targets[CLI_LIST_MAX];
-	struct opts o = {.s = SESSION_DEFAULTS, .targets = targets, .pause_ns = PAUSE_NOT_GIVEN};
+	struct opts o = {.talk = TALK_DEFAULTS, .targets = targets, .pause_ns = PAUSE_NOT_GIVEN};
 	char address[SOCKEYE_ADDR_TEXT_MAX];
 	struct sockeye_addr addr;
 	struct sockeye_fail fail;
 	const char *path;
-	int code = opts_read(&o, argc, argv, &addr), fd;
+	int code = opts_parse(&o, argc, argv, &addr), fd;
 
 	if (code != CLI_GO)
 		return code;
-	sockeye_addr_print(&addr, address, sizeof(address));
-	path = own_path(&addr);
-	/* Answers may come faster than they are shown; more than the kernel
-	 * allows does no harm. */
-	if (session_kind_of(&addr) == SESSION_DATAGRAMS && addr.opts.rcvbuf == 0)
+	sockeye_addr_print(&addr, address, sizeof address);
+	path = path_to_create(&addr);
+	/* Replies may arrive faster than we print them. The kernel silently caps
+	 * the size at its own limit. */
+	if (talk_kind_of(&addr) == TALK_DATAGRAMS && addr.opts.rcvbuf == 0)
 		addr.opts.rcvbuf = 1 << 20;
-	stop_catch(&o.s.common, "connect", address, path);
+	stop_catch(&o.talk.common, "connect", address, path);
 	fd = dial(&o, &addr, path, &fail);
 	if (fd < 0)
-		return report_fail(&o.s.common, &fail);
-	code = talk(&o, &addr, address, fd);
-	session_close(&o.s, fd);
+		return report_fail(&o.talk.common, &fail);
+	code = session_run(&o, &addr, address, fd);
+	talk_close(&o.talk, fd);
 	path_remove(path);
 	return code;
 }
 
 const struct cli_command connect_command = {
     .name = "connect",
-    .summary = "connect to an address: standard input out, what comes to standard output",
+    .summary = "connect to an address and exchange data with standard input and output",
     .operands = "ADDRESS",
     .operands_min = 1,
     .operands_max = 1,
     .options = options,
-    .more_options = session_options,
+    .more_options = talk_options,
     .run = cmd_connect,
-    .about = "A bare host:port is tcp. No byte of the input is ever a command.\n"
-	     "Exit: 0 done, 3 not found, 4 refused, 5 timed out or no answer, 6 network,\n"
-	     "7 reset or closed early, 9 local, 130 interrupted.",
+    .about = "A bare HOST:PORT means tcp. The input is sent unchanged; no character in it is\n"
+	     "an escape or a command.\n"
+	     "Exit status: 0 done, 3 name not found, 4 connection refused, 5 timeout or no\n"
+	     "reply, 6 network error, 7 reset or closed early, 9 local error,\n"
+	     "130 interrupted.",
 };

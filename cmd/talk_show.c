@@ -1,4 +1,4 @@
-/* talk_show.c: what passes, as bytes, text, dump or JSON (talk_show.h). */
+/* talk_show.c: data and events as bytes, text, hex dump or JSON (talk_show.h). */
 #include "talk_show.h"
 
 #include <arpa/inet.h>
@@ -16,10 +16,10 @@
 #include "cli/report.h"
 
 #define NAME_MAX_BYTES 512
-#define SAMPLE_BYTES   64 /* of data, within a line of words */
+#define SAMPLE_BYTES   64 /* of data quoted in a message */
 
-/* One document as a line in room; dropped when it does not fit, which only a
- * lack of memory makes happen. */
+/* Writes the document as one line to room and drops the reference. Returns its
+ * length, or 0 if there was no memory for the document. */
 static size_t put_json(json_t *event, uint8_t *room, size_t cap)
 {
 	size_t len =
@@ -40,8 +40,8 @@ static json_t *event_new(const char *name)
 	struct tm tm;
 
 	gmtime_r(&seconds, &tm);
-	strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-	snprintf(stamp, sizeof(stamp), "%s.%06dZ", text,
+	strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(stamp, sizeof stamp, "%s.%06dZ", text,
 		 (int)(now % (int64_t)SOCKEYE_NS_PER_S / 1000));
 	return json_pack("{ss ss}", "event", name, "time", stamp);
 }
@@ -52,7 +52,7 @@ static void set_name(json_t *event, const char *key, const struct sockeye_sockad
 
 	if (name->len == 0)
 		return;
-	sockeye_sockaddr_print(name, text, sizeof(text));
+	sockeye_sockaddr_print(name, text, sizeof text);
 	json_object_set_new(event, key, report_string(text));
 }
 
@@ -63,7 +63,7 @@ static void set_number(json_t *event, const char *key, uint64_t value)
 
 static size_t json_encode(void *arg, const uint8_t *in, size_t len, uint8_t *room)
 {
-	struct show *show = arg;
+	struct talk_show *show = arg;
 	json_t *event = event_new("data");
 
 	set_number(event, "offset", show->offset);
@@ -73,9 +73,9 @@ static size_t json_encode(void *arg, const uint8_t *in, size_t len, uint8_t *roo
 	return put_json(event, room, SOCKEYE__TALK_FACTOR * len + SOCKEYE__FILTER_SLACK);
 }
 
-void show_init(struct show *show, const struct session_opts *o, const char *address)
+void talk_show_init(struct talk_show *show, const struct talk_opts *o, const char *address)
 {
-	*show = (struct show){
+	*show = (struct talk_show){
 	    .o = o,
 	    .address = address,
 	    .safe = !o->raw && !o->common.json && isatty(STDOUT_FILENO),
@@ -83,7 +83,7 @@ void show_init(struct show *show, const struct session_opts *o, const char *addr
 	};
 }
 
-const struct sockeye__filter *show_filter(struct show *show)
+const struct sockeye__filter *talk_show_filter(struct talk_show *show)
 {
 	if (show->o->common.json)
 		show->filter =
@@ -96,7 +96,7 @@ const struct sockeye__filter *show_filter(struct show *show)
 	return &show->filter;
 }
 
-/* "12:34:56.123456", local time. */
+/* Local time as "12:34:56.123456". */
 static void clock_text(char *buf, size_t cap)
 {
 	int64_t now = sockeye_now().real_ns;
@@ -109,17 +109,17 @@ static void clock_text(char *buf, size_t cap)
 	snprintf(buf + n, cap - n, ".%06d", (int)(now % (int64_t)SOCKEYE_NS_PER_S / 1000));
 }
 
-void show_moved(void *arg, enum sockeye__side side, const uint8_t *data, size_t len)
+void talk_show_dump(void *arg, enum sockeye__side side, const uint8_t *data, size_t len)
 {
 	static const char *const marks[2] = {">", "<"};
 	static const char *const colored[2] = {"\033[32m>\033[0m", "\033[36m<\033[0m"};
-	struct show *show = arg;
+	struct talk_show *show = arg;
 	char when[32], line[SOCKEYE__HEX_LINE_MAX];
 	size_t done = 0;
 
 	if (!show->o->hex)
 		return;
-	clock_text(when, sizeof(when));
+	clock_text(when, sizeof when);
 	do {
 		size_t n = len - done < SOCKEYE__HEX_WIDTH ? len - done : SOCKEYE__HEX_WIDTH;
 		size_t width = sockeye__hex_line(line, show->offsets[side], data + done, n);
@@ -131,9 +131,9 @@ void show_moved(void *arg, enum sockeye__side side, const uint8_t *data, size_t 
 	} while (done < len);
 }
 
-void show_sent(void *arg, const uint8_t *data, size_t len)
+void talk_show_sent(void *arg, const uint8_t *data, size_t len)
 {
-	show_moved(arg, SOCKEYE__SENT, data, len);
+	talk_show_dump(arg, SOCKEYE__SENT, data, len);
 }
 
 static size_t note_json(const struct sockeye__note *note, uint8_t *room)
@@ -153,16 +153,16 @@ static size_t note_json(const struct sockeye__note *note, uint8_t *room)
 	return put_json(event, room, SOCKEYE__NOTE_ROOM);
 }
 
-size_t show_note(void *arg, const struct sockeye__note *note, uint8_t *room)
+size_t talk_show_note(void *arg, const struct sockeye__note *note, uint8_t *room)
 {
-	struct show *show = arg;
+	struct talk_show *show = arg;
 	const struct cli_common *common = &show->o->common;
 	size_t len = note->len < SAMPLE_BYTES ? note->len : SAMPLE_BYTES;
 	char sample[4 * SAMPLE_BYTES + 1];
 
 	if (common->json)
 		return note_json(note, room);
-	sockeye_escape(note->data, len, sample, sizeof(sample));
+	sockeye_escape(note->data, len, sample, sizeof sample);
 	if (note->kind == SOCKEYE__NOTE_URGENT)
 		report_say(common, "urgent byte 0x%02x '%s' after %llu bytes", note->data[0],
 			   sample, (unsigned long long)note->position);
@@ -170,13 +170,14 @@ size_t show_note(void *arg, const struct sockeye__note *note, uint8_t *room)
 		report_say(common, "peek at %zu bytes: %s%s", note->len, sample,
 			   len < note->len ? "..." : "");
 	else if (show->input_tty)
-		report_say(common, "%s has ended; end the input (Ctrl-D) to leave", show->address);
+		report_say(common, "%s closed its side; press Ctrl-D to end the input and exit",
+			   show->address);
 	else
-		report_verbose(common, "%s has ended", show->address);
+		report_verbose(common, "%s closed its side", show->address);
 	return 0;
 }
 
-static size_t message_json(const struct show *show, const struct sockeye_dgram *dgram,
+static size_t message_json(const struct talk_show *show, const struct sockeye_dgram *dgram,
 			   const uint8_t *data, uint8_t *room)
 {
 	json_t *event = event_new(show->records ? "record" : "datagram");
@@ -189,8 +190,9 @@ static size_t message_json(const struct show *show, const struct sockeye_dgram *
 	return put_json(event, room, SOCKEYE__TALK_FACTOR * dgram->len + SOCKEYE__FILTER_SLACK);
 }
 
-/* What a pipe cannot show: who sent it, that it was empty, or cut. */
-static void message_words(const struct show *show, const struct sockeye_dgram *dgram)
+/* Reports on standard error what standard output cannot show: the sender, and
+ * that a message is empty or truncated. */
+static void message_report(const struct talk_show *show, const struct sockeye_dgram *dgram)
 {
 	const char *what = show->records ? "record" : "datagram";
 	char name[NAME_MAX_BYTES], cut[64] = "";
@@ -198,28 +200,28 @@ static void message_words(const struct show *show, const struct sockeye_dgram *d
 	if (!show->senders && dgram->true_len > 0 && !dgram->truncated && !show->o->common.verbose)
 		return;
 	if (dgram->peer.len > 0)
-		sockeye_sockaddr_print(&dgram->peer, name, sizeof(name));
+		sockeye_sockaddr_print(&dgram->peer, name, sizeof name);
 	else
-		snprintf(name, sizeof(name), "%s", show->address);
+		snprintf(name, sizeof name, "%s", show->address);
 	if (dgram->truncated)
-		snprintf(cut, sizeof(cut), ", cut to %zu (--buffer)", dgram->len);
+		snprintf(cut, sizeof cut, ", truncated to %zu bytes (--buffer)", dgram->len);
 	if (dgram->true_len == 0)
-		report_say(&show->o->common, "from %s: an empty %s", name, what);
+		report_say(&show->o->common, "from %s: empty %s", name, what);
 	else
-		report_say(&show->o->common, "from %s: a %s of %zu bytes%s", name, what,
-			   dgram->true_len, cut);
+		report_say(&show->o->common, "from %s: %zu-byte %s%s", name, dgram->true_len, what,
+			   cut);
 }
 
-size_t show_message(void *arg, const struct sockeye_dgram *dgram, const uint8_t *data,
-		    uint8_t *room)
+size_t talk_show_message(void *arg, const struct sockeye_dgram *dgram, const uint8_t *data,
+			 uint8_t *room)
 {
-	struct show *show = arg;
+	struct talk_show *show = arg;
 	size_t n;
 
-	show_moved(show, SOCKEYE__RECEIVED, data, dgram->len);
+	talk_show_dump(show, SOCKEYE__RECEIVED, data, dgram->len);
 	if (show->o->common.json)
 		return message_json(show, dgram, data, room);
-	message_words(show, dgram);
+	message_report(show, dgram);
 	if (!show->safe) {
 		memcpy(room, data, dgram->len);
 		return dgram->len;
@@ -227,11 +229,11 @@ size_t show_message(void *arg, const struct sockeye_dgram *dgram, const uint8_t 
 	n = sockeye__safe_encode(&show->text, data, dgram->len, room);
 	n += sockeye__safe_end(&show->text, room + n);
 	if (n > 0 && room[n - 1] != '\n')
-		room[n++] = '\n'; /* the next one begins on a line of its own */
+		room[n++] = '\n'; /* start the next message on a new line */
 	return n;
 }
 
-/* A host without its port, which an ICMP message's sender has not. */
+/* The host alone: the sender of an ICMP message has no port. "" if unknown. */
 static void host_text(const struct sockeye_sockaddr *name, char *buf, socklen_t cap)
 {
 	const void *host = name->u.sa.sa_family == AF_INET ? (const void *)&name->u.in.sin_addr
@@ -241,7 +243,7 @@ static void host_text(const struct sockeye_sockaddr *name, char *buf, socklen_t 
 		buf[0] = '\0';
 }
 
-static size_t error_json(const struct show *show, const struct sockeye_dgram_error *error,
+static size_t error_json(const struct talk_show *show, const struct sockeye_dgram_error *error,
 			 uint8_t *room)
 {
 	json_t *event = event_new("undelivered");
@@ -256,45 +258,48 @@ static size_t error_json(const struct show *show, const struct sockeye_dgram_err
 	if (error->from_icmp) {
 		set_number(event, "icmp_type", error->icmp_type);
 		set_number(event, "icmp_code", error->icmp_code);
-		host_text(&error->offender, offender, sizeof(offender));
+		host_text(&error->offender, offender, sizeof offender);
 		json_object_set_new(event, "offender", json_string(offender));
 	}
 	return put_json(event, room, SOCKEYE__NOTE_ROOM);
 }
 
-enum sockeye_scheme show_scheme(const struct sockeye_sockaddr *name)
+enum sockeye_scheme talk_show_scheme(const struct sockeye_sockaddr *name)
 {
 	return name->u.sa.sa_family == AF_UNIX ? SOCKEYE_UNIX_DGRAM : SOCKEYE_UDP;
 }
 
-size_t show_error(void *arg, const struct sockeye_dgram_error *error, uint8_t *room)
+size_t talk_show_error(void *arg, const struct sockeye_dgram_error *error, uint8_t *room)
 {
-	struct show *show = arg;
+	struct talk_show *show = arg;
 	char name[NAME_MAX_BYTES], offender[INET6_ADDRSTRLEN], icmp[96];
 
 	if (show->o->common.json)
 		return error_json(show, error, room);
-	host_text(&error->offender, offender, sizeof(offender));
-	snprintf(icmp, sizeof(icmp), "ICMP type %u code %u%s%s", error->icmp_type, error->icmp_code,
+	host_text(&error->offender, offender, sizeof offender);
+	snprintf(icmp, sizeof icmp, "ICMP type %u code %u%s%s", error->icmp_type, error->icmp_code,
 		 offender[0] ? " from " : "", offender);
 	if (error->peer.len > 0)
-		sockeye_sockaddr_print_url(&error->peer, show_scheme(&error->peer), name,
-					   sizeof(name));
+		sockeye_sockaddr_print_url(&error->peer, talk_show_scheme(&error->peer), name,
+					   sizeof name);
 	else
-		snprintf(name, sizeof(name), "%s", show->address);
+		snprintf(name, sizeof name, "%s", show->address);
 	report_error(&show->o->common, "send", name, error->err, error->from_icmp ? icmp : NULL);
 	return 0;
 }
 
-size_t show_switch(void *arg, const struct sockeye__switch *to, uint8_t *room)
+size_t talk_show_switch(void *arg, const struct sockeye__switch *to, uint8_t *room)
 {
-	struct show *show = arg;
+	struct talk_show *show = arg;
 	char name[NAME_MAX_BYTES] = "none";
 	json_t *event;
 
 	if (!to->none)
-		sockeye_sockaddr_print(&to->peer, name, sizeof(name));
-	report_verbose(&show->o->common, "the socket is now associated with %s", name);
+		sockeye_sockaddr_print(&to->peer, name, sizeof name);
+	if (to->none)
+		report_verbose(&show->o->common, "the socket is now disconnected");
+	else
+		report_verbose(&show->o->common, "the socket is now connected to %s", name);
 	if (!show->o->common.json)
 		return 0;
 	event = event_new("reconnected");

@@ -8,35 +8,36 @@
 #include "talk.h"
 #include "console/filters.h"
 
-struct show {
-	const struct session_opts *o;
-	const char *address; /* whom it is with */
-	bool safe;           /* the output is a terminal: no control sequences */
-	bool input_tty;      /* somebody types what is sent */
-	bool records;        /* messages are records of a connection */
-	bool senders;        /* say who sent each datagram */
-	bool color;          /* of the dump */
+struct talk_show {
+	const struct talk_opts *o;
+	const char *address; /* the peer, for messages */
+	bool safe;           /* standard output is a terminal: escape control sequences */
+	bool input_tty;      /* standard input is a terminal */
+	bool records;        /* messages are records of a connection, not datagrams */
+	bool senders;        /* print the sender of each datagram */
+	bool color;          /* in the dump */
 	uint64_t offsets[2]; /* in the dump, by enum sockeye__side */
-	uint64_t offset;     /* in JSON */
+	uint64_t offset;     /* in JSON: received bytes */
 	struct sockeye__safe text;
 	struct sockeye__filter filter;
 };
 
-/* What the scheme of a datagram's peer is. */
-enum sockeye_scheme show_scheme(const struct sockeye_sockaddr *name);
+/* The URL scheme of a datagram's peer. */
+enum sockeye_scheme talk_show_scheme(const struct sockeye_sockaddr *name);
 
-void show_init(struct show *show, const struct session_opts *o, const char *address);
+void talk_show_init(struct talk_show *show, const struct talk_opts *o, const char *address);
 
-/* What received bytes go through to standard output, NULL for nothing. */
-const struct sockeye__filter *show_filter(struct show *show);
+/* The filter between a stream and standard output, NULL for none. */
+const struct sockeye__filter *talk_show_filter(struct talk_show *show);
 
-/* Callbacks of the pump and of talk; arg is the struct show. */
-void show_moved(void *arg, enum sockeye__side side, const uint8_t *data, size_t len);
-void show_sent(void *arg, const uint8_t *data, size_t len);
-size_t show_note(void *arg, const struct sockeye__note *note, uint8_t *room);
-size_t show_message(void *arg, const struct sockeye_dgram *dgram, const uint8_t *data,
-		    uint8_t *room);
-size_t show_error(void *arg, const struct sockeye_dgram_error *error, uint8_t *room);
-size_t show_switch(void *arg, const struct sockeye__switch *to, uint8_t *room);
+/* Callbacks for struct sockeye__pump_opts and struct sockeye__talk_opts. arg is the
+ * struct talk_show. Those with `room` return the length of the text they put there. */
+void talk_show_dump(void *arg, enum sockeye__side side, const uint8_t *data, size_t len);
+void talk_show_sent(void *arg, const uint8_t *data, size_t len);
+size_t talk_show_note(void *arg, const struct sockeye__note *note, uint8_t *room);
+size_t talk_show_message(void *arg, const struct sockeye_dgram *dgram, const uint8_t *data,
+			 uint8_t *room);
+size_t talk_show_error(void *arg, const struct sockeye_dgram_error *error, uint8_t *room);
+size_t talk_show_switch(void *arg, const struct sockeye__switch *to, uint8_t *room);
 
 #endif

@@ -78,9 +78,9 @@ def test_common_options_are_everywhere(run, command):
     (["connect", "--no-shutdown", "udp://a:1"], "connect: --no-shutdown is for connections"),
     (["connect", "--unconnected", "a:1"], "connect: --unconnected is for datagrams"),
     (["connect", "--reconnect", "none@1", "a:1"], "connect: --reconnect is for datagrams"),
-    (["connect", "-4", "-6", "a:1"], "connect: -4 and -6 leave no address"),
-    (["connect", "-4", "tcp6://a:1"], "connect: the address is of the other family"),
-    (["connect", "-4", "unix:/x"], "connect: -4 and -6 are for Internet addresses"),
+    (["connect", "-4", "-6", "a:1"], "connect: -4 and -6 exclude each other"),
+    (["connect", "-4", "tcp6://a:1"], "connect: -4 does not fit an IPv6 address"),
+    (["connect", "-4", "unix:/x"], "connect: -4 and -6 are for IP addresses"),
     (["connect", "--bind", "x" * 200, "a:1"], "connect: --bind is too long"),
     (["listen", "--backlog", "0", "a:1"], "listen: --backlog takes 1 to 65535, not '0'"),
 ])

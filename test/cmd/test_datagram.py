@@ -108,14 +108,14 @@ def test_empty_datagram_is_shown_and_is_not_the_end(run, udp):
     Answering(udp, lambda data: [b"", b"after"])
     result = run("connect", "--wait-after-eof", "300ms", "-m", "x", udp.url)
     assert (result.returncode, result.stdout) == (0, b"after")
-    assert result.stderr.decode() == f"sockeye: from {udp.url[6:]}: an empty datagram\n"
+    assert result.stderr.decode() == f"sockeye: from {udp.url[6:]}: empty datagram\n"
 
 
 def test_truncation_tells_the_true_length(run, udp):
     Answering(udp, lambda data: [b"123456789"])
     result = run("connect", "--buffer", "4", "-m", "x", udp.url)
     assert (result.returncode, result.stdout) == (0, b"1234")
-    assert b"a datagram of 9 bytes, cut to 4" in result.stderr
+    assert b"9-byte datagram, truncated to 4 bytes" in result.stderr
     result = run("connect", "--json", "--buffer", "4", "-m", "x", udp.url)
     [found] = [e for e in events(result.stdout) if e["event"] == "datagram"]
     assert (found["length"], found["truncated"], found["data"]) == (9, True, "1234")
@@ -133,20 +133,20 @@ def test_silence(run, udp):
     begun = time.monotonic()
     result = run("connect", "--wait-after-eof", "200ms", "-m", "x", udp.url)
     assert (result.returncode, result.stdout) == (5, b"")
-    assert b"no answer" in result.stderr
+    assert b"no reply" in result.stderr
     assert 0.2 <= time.monotonic() - begun < WAIT_S
 
 
 def test_silence_of_a_unix_socket_is_not_about_ports(run, listening):
     server = listening(socket.SOCK_DGRAM, socket.AF_UNIX)
     result = run("connect", "-w", "50ms", "-m", "x", server.url)
-    assert (result.returncode, b"no answer" in result.stderr, b"port" in result.stderr) == (
+    assert (result.returncode, b"no reply" in result.stderr, b"port" in result.stderr) == (
         5, True, False)
 
 
 def test_input_that_is_too_long_for_a_message(run, udp):
     result = run("connect", udp.url, input=b"x" * 300_000)
-    assert (result.returncode, b"256Ki would be one message" in result.stderr) == (6, True), result
+    assert (result.returncode, b"would be longer than 256Ki" in result.stderr) == (6, True), result
 
 
 def test_silence_is_bounded_by_default(run, udp):
@@ -218,7 +218,7 @@ def test_answer_from_another_port(run, udp, listening):
     assert b"--unconnected" in result.stderr
     result = run("connect", "--unconnected", "-m", "x", udp.url)
     assert (result.returncode, result.stdout) == (0, b"x")
-    assert result.stderr.decode() == f"sockeye: from {other.url[6:]}: a datagram of 1 bytes\n"
+    assert result.stderr.decode() == f"sockeye: from {other.url[6:]}: 1-byte datagram\n"
 
 
 def test_json_tells_who_answered(run, udp, listening):
@@ -264,7 +264,7 @@ def test_reconnect(run, listening):
                  *["-m", "a", "-m", "b", "-m", "c", "-m", "d"], first.url)
     assert (result.returncode, result.stdout) == (0, b"1a1b2c1d")
     assert [server.got for server in servers] == [[b"a", b"b", b"d"], [b"c"]]
-    assert result.stderr.count(b"is now associated with") == 2
+    assert result.stderr.count(b"is now connected to") == 2
 
 
 def test_reconnect_waits_for_what_is_on_its_way(run, listening):
@@ -304,12 +304,12 @@ def test_reconnect_that_makes_no_sense(run, udp, wrong):
 def test_reconnect_to_another_family(run, udp, wrong):
     result = run("connect", "--reconnect", f"{wrong}@1", "-m", "x", udp.url)
     assert (result.returncode, wrong.encode() in result.stderr) == (2, True), result.stderr
-    assert b"datagrams" in result.stderr or b"the socket is an IPv4 one" in result.stderr
+    assert b"not a datagram address" in result.stderr or b"the socket uses IPv4" in result.stderr
 
 
 def test_reconnect_in_the_wrong_order(run, udp):
     result = run("connect", "--reconnect", f"{udp.url}@2", "--reconnect", "none@1", "-m", "x", udp.url)
-    assert (result.returncode, b"none@1 comes after" in result.stderr) == (2, True)
+    assert (result.returncode, b"--reconnect none@1: its number is smaller" in result.stderr) == (2, True)
 
 
 def test_reconnect_that_fails_names_its_own_address(run, udp):
@@ -395,7 +395,7 @@ def test_records_keep_their_boundaries_and_end(program, listening):
         conn.send(b"")
         conn.send(b"after an empty one")
     assert read_all(started.stdout) == b"answerafter an empty one"
-    assert b"an empty record" in started.end()
+    assert b"empty record" in started.end()
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])

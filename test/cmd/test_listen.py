@@ -326,7 +326,7 @@ def test_datagrams_of_all_and_answers_to_the_last(ready):
         first.send(b"still listening")
         assert read_exactly(started.stdout, 15) == b"still listening"
     started.terminate()
-    assert started.end(130).count(b"a datagram of") == 3
+    assert started.end(130).count(b"-byte datagram") == 3
 
 
 def test_input_waits_for_somebody_to_send_it_to(ready):
