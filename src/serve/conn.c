@@ -49,7 +49,7 @@ int sockeye__conn_time(struct sockeye__clocks *k, struct sockeye__conn *c)
 		due = sooner(due, c->active_ns + k->idle_ns);
 	if (k->time_ns != 0)
 		due = sooner(due, c->born_ns + k->time_ns);
-	if (due == 0 || (c->timer.place != 0 && c->timer.at_ns <= due))
+	if (due == 0 || (c->timer.index != 0 && c->timer.at_ns <= due))
 		return 0;
 	return sockeye__timers_set(&k->timers, &c->timer, due);
 }

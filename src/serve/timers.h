@@ -1,6 +1,6 @@
 /*
- * timers.h: deadlines in a binary heap. A timer lives in what it is for; the
- * heap holds a pointer to it, and only while it is set.
+ * timers.h: deadlines in a binary heap. The timer is a member of the object
+ * whose deadline it is; the heap points to it while it is set.
  */
 #ifndef SOCKEYE_SERVE_TIMERS_H
 #define SOCKEYE_SERVE_TIMERS_H
@@ -10,7 +10,7 @@
 
 struct sockeye__timer {
 	uint64_t at_ns;
-	uint32_t place; /* in the heap, from 1; 0: not set */
+	uint32_t index; /* in the heap, from 1; 0: not set */
 };
 
 struct sockeye__timers {
@@ -20,10 +20,14 @@ struct sockeye__timers {
 
 /* Sets or moves a timer. 0 or -ENOMEM. */
 int sockeye__timers_set(struct sockeye__timers *ts, struct sockeye__timer *t, uint64_t at_ns);
-/* Takes it out; nothing happens when it is not set. */
+/* Clears a timer; does nothing if it is not set. */
 void sockeye__timers_clear(struct sockeye__timers *ts, struct sockeye__timer *t);
-/* The earliest timer, NULL when there is none. */
+/* Returns the earliest timer, or NULL if none is set. */
 struct sockeye__timer *sockeye__timers_first(const struct sockeye__timers *ts);
 void sockeye__timers_fini(struct sockeye__timers *ts);
+
+/* Asserts that the timer, if it is set, is in the heap and in order with the
+ * timers next to it. */
+void sockeye__timers_check(const struct sockeye__timers *ts, const struct sockeye__timer *t);
 
 #endif

@@ -197,7 +197,7 @@ static int timer_keep(struct sockeye__tftp_worker *w, struct sockeye__tftp_trans
 {
 	uint64_t at = s->x.deadline_ns;
 
-	if (at == 0 || (s->timer.place != 0 && s->timer.at_ns <= at))
+	if (at == 0 || (s->timer.index != 0 && s->timer.at_ns <= at))
 		return 0;
 	return sockeye__timers_set(&w->timers, &s->timer, at);
 }
