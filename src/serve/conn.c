@@ -39,16 +39,25 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a == 0 || b < a ? b : a;
 }
 
-/* Activity moves a deadline only back, so the timer stays where it is and is
- * set again when it goes off too early: no heap work on the way of a message. */
-int sockeye__conn_time(struct sockeye__clocks *k, struct sockeye__conn *c)
+/* When the timer has to expire at the latest; 0: never. */
+static uint64_t due_ns(const struct sockeye__clocks *k, const struct sockeye__conn *c,
+		       uint64_t deadline_ns)
 {
-	uint64_t due = c->deadline_ns;
+	uint64_t due = deadline_ns;
 
 	if (k->idle_ns != 0)
 		due = sooner(due, c->active_ns + k->idle_ns);
 	if (k->time_ns != 0)
-		due = sooner(due, c->born_ns + k->time_ns);
+		due = sooner(due, c->opened_ns + k->time_ns);
+	return due;
+}
+
+/* Activity only postpones the idle limit. The timer therefore stays where it is
+ * and is set again when it expires too early: messages cost no heap operation. */
+int sockeye__conn_timer_set(struct sockeye__clocks *k, struct sockeye__conn *c)
+{
+	uint64_t due = due_ns(k, c, c->deadline_ns);
+
 	if (due == 0 || (c->timer.index != 0 && c->timer.at_ns <= due))
 		return 0;
 	return sockeye__timers_set(&k->timers, &c->timer, due);
@@ -59,33 +68,50 @@ enum sockeye__due sockeye__conn_due(struct sockeye__clocks *k, struct sockeye__c
 	uint64_t now = k->now.mono_ns;
 
 	sockeye__timers_clear(&k->timers, &c->timer);
-	if (k->time_ns != 0 && now >= c->born_ns + k->time_ns)
+	if (k->time_ns != 0 && now >= c->opened_ns + k->time_ns)
 		return SOCKEYE__DUE_TIME;
 	if (k->idle_ns != 0 && now >= c->active_ns + k->idle_ns)
 		return SOCKEYE__DUE_IDLE;
 	if (c->deadline_ns != 0 && now >= c->deadline_ns) {
-		c->deadline_ns = 0; /* it says again if it wants another */
+		c->deadline_ns = 0; /* the session asks again if it wants another */
 		return SOCKEYE__DUE_TURN;
 	}
-	return SOCKEYE__DUE_LATER;
+	return SOCKEYE__DUE_NOTHING;
 }
 
-bool sockeye__queue_grow(struct sockeye__queue **b, const void *data, size_t len)
+static void queue_check(const struct sockeye__queue *q)
 {
-	size_t have = *b != NULL ? (*b)->len : 0;
-	struct sockeye__queue *grown = *b;
+	assert(q == NULL || (q->at < q->len && q->len <= q->cap));
+}
+
+void sockeye__conn_check(const struct sockeye__clocks *k, const struct sockeye__conn *c,
+			 bool with_deadline)
+{
+	uint64_t due = due_ns(k, c, with_deadline ? c->deadline_ns : 0);
+
+	assert(c->visit.fd >= 0);
+	queue_check(c->out); /* memory is held only while bytes wait in it */
+	queue_check(c->in);
+	sockeye__timers_check(&k->timers, &c->timer);
+	assert(due == 0 || (c->timer.index != 0 && c->timer.at_ns <= due));
+}
+
+bool sockeye__queue_grow(struct sockeye__queue **q, const void *data, size_t len)
+{
+	size_t have = *q != NULL ? (*q)->len : 0;
+	struct sockeye__queue *grown = *q;
 
 	if (grown == NULL || grown->cap - have < len) {
-		/* Exact at first: most of it is never added to. Then by half. */
+		/* Exact at first, because most queues are never added to; then by half. */
 		size_t cap = have + len + have / 2;
 
 		grown = realloc(grown, sizeof *grown + cap);
 		if (grown == NULL)
 			return false;
-		if (*b == NULL)
+		if (*q == NULL)
 			grown->at = 0;
 		grown->cap = cap;
-		*b = grown;
+		*q = grown;
 	}
 	memcpy(grown->data + have, data, len);
 	grown->len = have + len;

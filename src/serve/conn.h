@@ -1,8 +1,9 @@
 /*
- * conn.h: a connection as the loops (event, uring) keep it, and its clocks.
+ * conn.h: what the event and uring models keep of a connection, and the time
+ * limits of a worker's connections.
  *
- * While nothing waits, this struct and the service's state are all the memory
- * a connection has.
+ * While no bytes wait, a connection takes no more memory than its struct and the
+ * service's state.
  */
 #ifndef SOCKEYE_SERVE_CONN_H
 #define SOCKEYE_SERVE_CONN_H
@@ -12,72 +13,98 @@
 
 #include <stdlib.h>
 
-/* On the way of every message: a call, with its registers saved, would be a
- * twentieth of it. */
+/* For functions that run once per message: a call, with the registers it saves,
+ * would add a twentieth to the cost of the message. */
 #define SOCKEYE__HOT static inline __attribute__((always_inline))
 
-/* Bytes that wait, in memory that exists only while they do: data[at..len). */
+/* Bytes that wait: data[at..len). NULL stands for an empty queue. */
 struct sockeye__queue {
 	size_t at, len, cap;
 	uint8_t data[];
 };
 
-struct sockeye__conn {
-	struct sockeye__timer timer; /* first, so that a timer is its connection */
-	struct sockeye__visit v;
-	bool more;                   /* the session has more to say once its output has left */
-	bool close;                  /* it wants to be closed then */
-	struct sockeye__queue *out;  /* what the peer has not taken, or NULL */
-	struct sockeye__queue *in;   /* what the session has not taken, or NULL */
-	uint64_t born_ns, active_ns; /* kept when a limit needs them */
-	uint64_t deadline_ns;        /* of the session; 0 none */
+/* What follows once the session's output has been sent. */
+enum sockeye__after_output {
+	SOCKEYE__AFTER_WAIT,  /* wait for input or for the session's deadline */
+	SOCKEYE__AFTER_TURN,  /* the session has more to do: give it another turn */
+	SOCKEYE__AFTER_CLOSE, /* close the connection */
 };
 
-/* The limits of all connections of a worker. */
+struct sockeye__conn {
+	struct sockeye__timer timer; /* first, so that a timer is its connection */
+	struct sockeye__visit visit;
+	uint8_t after_output;          /* enum sockeye__after_output */
+	struct sockeye__queue *out;    /* output that the peer has not taken yet */
+	struct sockeye__queue *in;     /* input that the session has not taken yet */
+	uint64_t opened_ns, active_ns; /* active_ns: when a byte last arrived or was sent */
+	uint64_t deadline_ns;          /* the session's; 0: none */
+};
+
+/* The limits and timers of a worker's connections. */
 struct sockeye__clocks {
-	bool needed; /* something needs the time in every turn */
+	bool needed; /* read the time in every turn of the loop */
 	uint64_t idle_ns, time_ns;
 	struct sockeye_now now;
 	struct sockeye__timers timers;
 };
 
-enum sockeye__due { SOCKEYE__DUE_IDLE, SOCKEYE__DUE_TIME, SOCKEYE__DUE_TURN, SOCKEYE__DUE_LATER };
+/* Why a timer expired. */
+enum sockeye__due {
+	SOCKEYE__DUE_IDLE,    /* the connection was idle for too long */
+	SOCKEYE__DUE_TIME,    /* the connection was open for too long */
+	SOCKEYE__DUE_TURN,    /* the session's deadline has passed */
+	SOCKEYE__DUE_NOTHING, /* bytes have moved since the timer was set: set it again */
+};
 
 void sockeye__clocks_init(struct sockeye__clocks *k, const struct sockeye__server *server);
 
-/* Milliseconds until the earliest timer, or until also_ns when that is sooner
- * (0: none); -1 when nothing is due. */
+/* Returns the milliseconds until the earliest timer expires or, if that is
+ * sooner, until also_ns (0: none). Returns -1 if neither is set. */
 int sockeye__clocks_wait_ms(const struct sockeye__clocks *k, uint64_t also_ns);
 
-/* The connection whose timer has gone off, or NULL. */
+/* Returns a connection whose timer has expired, or NULL. */
 struct sockeye__conn *sockeye__clocks_expired(const struct sockeye__clocks *k);
 
-/* Why its timer went off; the timer is cleared. */
+/* Clears the connection's timer and returns why it expired. */
 enum sockeye__due sockeye__conn_due(struct sockeye__clocks *k, struct sockeye__conn *c);
 
-/* Sees to it that the timer goes off in time: 0 or -ENOMEM. */
-int sockeye__conn_time(struct sockeye__clocks *k, struct sockeye__conn *c);
+/* Sets the timer for the connection's limits and its session's deadline: 0 or
+ * -ENOMEM. */
+int sockeye__conn_timer_set(struct sockeye__clocks *k, struct sockeye__conn *c);
 
-/* Adds a copy of data behind what *b holds already (NULL: nothing). False when
- * memory is short, *b is as before then. */
-bool sockeye__queue_grow(struct sockeye__queue **b, const void *data, size_t len);
+/* Asserts what holds between two steps in either model. with_deadline: the timer
+ * must be set for the session's deadline too. */
+void sockeye__conn_check(const struct sockeye__clocks *k, const struct sockeye__conn *c,
+			 bool with_deadline);
 
-static inline bool sockeye__queue_add(struct sockeye__queue **b, const void *data, size_t len)
+/* What the session's answer to a turn asks for. */
+static inline uint8_t sockeye__after_output(const struct sockeye_turn *t)
 {
-	return len == 0 || sockeye__queue_grow(b, data, len);
+	return t->close  ? SOCKEYE__AFTER_CLOSE
+	       : t->more ? SOCKEYE__AFTER_TURN
+			 : SOCKEYE__AFTER_WAIT;
 }
 
-static inline void sockeye__queue_drop(struct sockeye__queue **b)
+/* Appends a copy of data to the queue. Returns false if memory is short; *q is
+ * then as before. */
+bool sockeye__queue_grow(struct sockeye__queue **q, const void *data, size_t len);
+
+static inline bool sockeye__queue_add(struct sockeye__queue **q, const void *data, size_t len)
 {
-	if (*b == NULL)
+	return len == 0 || sockeye__queue_grow(q, data, len);
+}
+
+static inline void sockeye__queue_drop(struct sockeye__queue **q)
+{
+	if (*q == NULL)
 		return;
-	free(*b);
-	*b = NULL;
+	free(*q);
+	*q = NULL;
 }
 
-static inline size_t sockeye__queue_left(const struct sockeye__queue *b)
+static inline size_t sockeye__queue_left(const struct sockeye__queue *q)
 {
-	return b != NULL ? b->len - b->at : 0;
+	return q != NULL ? q->len - q->at : 0;
 }
 
 #endif

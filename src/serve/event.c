@@ -1,12 +1,14 @@
 /*
- * event.c: many connections in one process, by epoll(7).
+ * event.c: many connections in one process, with epoll(7).
  *
- * The way of a message: epoll_wait, recv into the loop's one buffer, a turn of
- * the session, send from that same buffer. Three system calls for one client,
- * towards two for many; epoll_ctl is called only when a peer stops reading.
- * A connection owns memory for bytes only while a peer has not taken them.
+ * A message takes this path: epoll_wait, recv into the loop's only buffer, a
+ * turn of the session, send from the same buffer. That is three system calls
+ * with one client and close to two with many; epoll_ctl is called only when a
+ * peer stops reading. A connection owns memory for bytes only until the peer
+ * has taken them.
  */
 #include "serve/models.h"
+#include "base/invariant.h"
 #include "serve/conn.h"
 #include "net/net.h"
 
@@ -17,81 +19,109 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EVENTS         256   /* connections served before the queues are looked at again */
-#define ACCEPTS        16    /* connections taken at once, so that the open ones wait little */
-#define BACKLOG_MAX    65535 /* as much as --backlog allows */
-#define TURNS          16    /* turns of a session that always has more to say, likewise */
+#define EVENTS_MAX     256   /* connections served before the listeners are looked at again */
+#define ACCEPTS_MAX    16    /* connections accepted at once: the open ones must not wait long */
+#define BACKLOG_MAX    65535 /* the largest --backlog */
+#define TURNS_MAX      16    /* turns at once of a session that always has more output */
 #define ANSWER_BATCHES 4
 #define BUFFER_BYTES   SOCKEYE__RECORD_BYTES /* one record must fit */
 
-/* What is in an event's data: a connection, or an odd number. */
+/* An event's data is a pointer to a connection or one of these odd numbers. */
 #define TAG_STOP         UINT64_C(1)
 #define TAG_SITE(i)      ((uint64_t)(i)*2 + 3)
 #define TAG_SITE_OF(tag) (((tag)-3) / 2)
 
 struct conn {
-	struct sockeye__conn c;
+	struct sockeye__conn base;
 	uint32_t watched; /* what epoll reports: EPOLLIN, EPOLLOUT, both or neither */
 	_Alignas(8) uint8_t state[];
 };
 
 struct loop {
-	struct sockeye__worker *w;
+	struct sockeye__worker *worker;
 	struct sockeye_counters *counters;
-	bool shows; /* show_messages */
-	int ep;
-	bool watching; /* the listeners are in the epoll set */
+	bool show_messages;
+	int epoll;
+	bool listeners_watched; /* they are in the epoll set */
 	bool stopping;
-	uint64_t resume_ns; /* no accepting before; 0 no pause */
+	uint64_t resume_ns; /* accept nothing before; 0: no pause */
 	struct sockeye__clocks clocks;
 	struct sockeye__answerer *answerer;
 	struct sockeye_turn turn;
-	uint8_t *buf;
+	uint8_t *buffer;
 	uint8_t room[SOCKEYE__ROOM_BYTES];
 };
 
 /* --- one connection --- */
 
+/* Whether the session has left over so much input that it gets no more. */
+static bool is_full(const struct conn *c)
+{
+	return sockeye__queue_left(c->base.in) >= SOCKEYE_INPUT_MAX;
+}
+
+/* What must hold between two steps of a connection. */
+static void conn_check(const struct loop *l, const struct conn *c)
+{
+	const struct sockeye__conn *base = &c->base;
+	bool reads = base->out == NULL && !base->visit.in_end && !is_full(c);
+	bool writes = base->out != NULL || base->after_output == SOCKEYE__AFTER_TURN;
+
+	sockeye__conn_check(&l->clocks, base, true);
+	/* A session that wants to close is open only for its last output. */
+	assert(base->after_output != SOCKEYE__AFTER_CLOSE || base->out != NULL);
+	/* Input is read when the peer takes output and the session takes input. */
+	assert(((c->watched & EPOLLIN) != 0) == reads);
+	assert(((c->watched & EPOLLOUT) != 0) == writes);
+	/* An event or a deadline will continue or end the connection. */
+	assert(c->watched != 0 || base->deadline_ns != 0);
+	/* Left-over input is offered as a whole, so the queue starts at its first byte. */
+	assert(base->in == NULL || base->in->at == 0);
+}
+
 static void conn_close(struct loop *l, struct conn *c, enum sockeye__end end)
 {
-	sockeye__timers_clear(&l->clocks.timers, &c->c.timer);
-	sockeye__dismiss(l->w, &c->c.v, end); /* close(2) takes it out of the epoll set */
-	sockeye__queue_drop(&c->c.out);
-	sockeye__queue_drop(&c->c.in);
+	sockeye__timers_clear(&l->clocks.timers, &c->base.timer);
+	/* Its close(2) takes the descriptor out of the epoll set. */
+	sockeye__dismiss(l->worker, &c->base.visit, end);
+	sockeye__queue_drop(&c->base.out);
+	sockeye__queue_drop(&c->base.in);
 	free(c);
 }
 
-/* The socket is watched level-triggered: whatever it was, epoll says again. */
-static bool not_now(int err)
+/* Whether the call can succeed later. epoll reports when: the socket is watched
+ * level-triggered. */
+static bool would_block(int err)
 {
 	return err == EAGAIN || err == EWOULDBLOCK || err == EINTR;
 }
 
-/* Sends what the peer takes now: bytes, 0 when it takes none, or -errno. */
+/* Sends as much as the peer takes now. Returns the bytes sent, which may be 0,
+ * or -errno. */
 SOCKEYE__HOT ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *out, size_t len)
 {
-	ssize_t n = send(c->c.v.fd, out, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n = send(c->base.visit.fd, out, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (n < 0)
-		return not_now(errno) ? 0 : -errno;
-	c->c.active_ns = l->clocks.now.mono_ns;
-	c->c.v.bytes_out += (uint64_t)n;
+		return would_block(errno) ? 0 : -errno;
+	c->base.active_ns = l->clocks.now.mono_ns;
+	c->base.visit.bytes_out += (uint64_t)n;
 	sockeye__count(&l->counters->bytes_out, (uint64_t)n);
 	return n;
 }
 
-/* The session has done what it can: watch for what it needs next. What the
- * peer has not taken stops its input. */
-SOCKEYE__HOT void conn_rest(struct loop *l, struct conn *c)
+/* Ends a step: watches for the event that continues the connection, or closes
+ * it if there can be none. While output waits, no input is read. */
+SOCKEYE__HOT void conn_watch(struct loop *l, struct conn *c)
 {
-	bool full = c->c.in != NULL && sockeye__queue_left(c->c.in) >= SOCKEYE_INPUT_MAX;
+	bool full = c->base.in != NULL && is_full(c);
 	uint32_t events = 0;
 
-	if (c->c.out == NULL && !c->c.v.in_end && !full)
+	if (c->base.out == NULL && !c->base.visit.in_end && !full)
 		events = EPOLLIN;
-	if (c->c.out != NULL || c->c.more)
+	if (c->base.out != NULL || c->base.after_output == SOCKEYE__AFTER_TURN)
 		events |= EPOLLOUT;
-	if (events == 0 && c->c.deadline_ns == 0) { /* nothing can ever happen again */
+	if (events == 0 && c->base.deadline_ns == 0) {
 		conn_close(l, c, full ? SOCKEYE__END_ERROR : SOCKEYE__END_DONE);
 		return;
 	}
@@ -99,15 +129,18 @@ SOCKEYE__HOT void conn_rest(struct loop *l, struct conn *c)
 		struct epoll_event ev = {.events = events, .data.ptr = c};
 
 		c->watched = events;
-		(void)epoll_ctl(l->ep, EPOLL_CTL_MOD, c->c.v.fd, &ev);
+		(void)epoll_ctl(l->epoll, EPOLL_CTL_MOD, c->base.visit.fd, &ev);
 	}
-	if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
+	if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0) {
 		conn_close(l, c, SOCKEYE__END_ERROR);
+		return;
+	}
+	sockeye__invariant(conn_check(l, c));
 }
 
-/* Sends the output of a turn. False when the connection is closed; what the
- * peer has not taken waits. */
-static bool conn_say(struct loop *l, struct conn *c, const struct sockeye_turn *t)
+/* Sends the output of a turn and queues what the peer does not take. Returns
+ * false if the connection is closed. */
+SOCKEYE__HOT bool conn_output(struct loop *l, struct conn *c, const struct sockeye_turn *t)
 {
 	if (t->out_len > 0) {
 		ssize_t n = conn_send(l, c, t->out, t->out_len);
@@ -116,91 +149,92 @@ static bool conn_say(struct loop *l, struct conn *c, const struct sockeye_turn *
 			conn_close(l, c, sockeye__end_of((int)n));
 			return false;
 		}
-		if (!sockeye__queue_add(&c->c.out, t->out + n, t->out_len - (size_t)n)) {
+		if (!sockeye__queue_add(&c->base.out, t->out + n, t->out_len - (size_t)n)) {
 			conn_close(l, c, SOCKEYE__END_ERROR);
 			return false;
 		}
 	}
-	if (t->close && c->c.out == NULL) {
+	if (t->close && c->base.out == NULL) {
 		conn_close(l, c, SOCKEYE__END_DONE);
 		return false;
 	}
-	c->c.more = t->more;
-	c->c.close = t->close;
-	c->c.deadline_ns = t->deadline_ns;
+	c->base.after_output = sockeye__after_output(t);
+	c->base.deadline_ns = t->deadline_ns;
 	return true;
 }
 
-/* Turns of the session on in[0..len), in the loop's buffer, until it has no
- * more to say or the peer takes no more. */
+/* Gives the session turns on in[0..len), which is in the loop's buffer, until
+ * it has no more output or the peer takes no more. */
 static void conn_turns(struct loop *l, struct conn *c, uint8_t *in, size_t len)
 {
 	struct sockeye_turn *t = &l->turn;
 	bool again = true;
 
-	for (int turns = 0; again && turns < TURNS; turns++) {
+	for (int turns = 0; again && turns < TURNS_MAX; turns++) {
 		t->in = in;
 		t->in_len = len;
-		t->in_end = c->c.v.in_end;
-		t->whole = c->c.v.site->whole;
-		sockeye__turn(c->c.v.site, c->state, t);
+		t->in_end = c->base.visit.in_end;
+		t->whole = c->base.visit.site->whole;
+		sockeye__turn(c->base.visit.site, c->state, t);
 		in += t->in_taken;
 		len -= t->in_taken;
-		if (!conn_say(l, c, t))
+		if (!conn_output(l, c, t))
 			return;
-		again = c->c.out == NULL &&
-			(c->c.more || (len > 0 && (t->in_taken > 0 || t->out_len > 0)));
+		again = c->base.out == NULL &&
+			(t->more || (len > 0 && (t->in_taken > 0 || t->out_len > 0)));
 	}
-	if (again) /* it had its share of turns: the others first */
-		c->c.more = true;
-	if (sockeye__queue_add(&c->c.in, in, len))
-		conn_rest(l, c);
+	if (again) /* it has had its share of turns: serve the others first */
+		c->base.after_output = SOCKEYE__AFTER_TURN;
+	if (sockeye__queue_add(&c->base.in, in, len))
+		conn_watch(l, c);
 	else
 		conn_close(l, c, SOCKEYE__END_ERROR);
 }
 
-/* Puts what the session left over at the start of the loop's buffer. */
+/* Moves the input that the session left over to the start of the loop's buffer
+ * and returns its length. */
 static size_t conn_leftover(struct loop *l, struct conn *c)
 {
-	size_t len = sockeye__queue_left(c->c.in);
+	size_t len = sockeye__queue_left(c->base.in);
 
 	if (len > 0)
-		memcpy(l->buf, c->c.in->data + c->c.in->at, len);
-	sockeye__queue_drop(&c->c.in);
+		memcpy(l->buffer, c->base.in->data + c->base.in->at, len);
+	sockeye__queue_drop(&c->base.in);
 	return len;
 }
 
 static void conn_read(struct loop *l, struct conn *c)
 {
-	size_t kept = c->c.in != NULL ? conn_leftover(l, c) : 0;
-	size_t room = BUFFER_BYTES - kept;
-	ssize_t n = recv(c->c.v.fd, l->buf + kept, room, sockeye__record_flags(c->c.v.site));
+	size_t len = c->base.in != NULL ? conn_leftover(l, c) : 0;
+	size_t room = BUFFER_BYTES - len;
+	ssize_t n = recv(c->base.visit.fd, l->buffer + len, room,
+			 sockeye__record_flags(c->base.visit.site));
 
 	if (n > (ssize_t)room) {
-		conn_close(l, c, sockeye__end_of(sockeye__record_cut(l->w)));
+		conn_close(l, c, sockeye__end_of(sockeye__record_cut(l->worker)));
 		return;
 	}
-	if (n < 0 && !not_now(errno)) {
+	if (n < 0 && !would_block(errno)) {
 		conn_close(l, c, sockeye__end_of(-errno));
 		return;
 	}
 	if (n == 0)
-		c->c.v.in_end = !sockeye__record_empty(c->c.v.site, c->c.v.fd);
+		c->base.visit.in_end = !sockeye__record_empty(c->base.visit.site, c->base.visit.fd);
 	if (n > 0) {
-		c->c.active_ns = l->clocks.now.mono_ns;
-		c->c.v.bytes_in += (uint64_t)n;
+		c->base.active_ns = l->clocks.now.mono_ns;
+		c->base.visit.bytes_in += (uint64_t)n;
 		sockeye__count(&l->counters->bytes_in, (uint64_t)n);
-		if (l->shows)
-			sockeye__visit_show(l->w, &c->c.v, l->buf + kept, (size_t)n);
-		kept += (size_t)n;
+		if (l->show_messages)
+			sockeye__visit_show(l->worker, &c->base.visit, l->buffer + len, (size_t)n);
+		len += (size_t)n;
 	}
-	conn_turns(l, c, l->buf, kept);
+	conn_turns(l, c, l->buffer, len);
 }
 
-/* The peer takes output again: first what waits, then what the session has. */
+/* The peer takes output again: sends what waits, then gives the session turns. */
 static void conn_flush(struct loop *l, struct conn *c)
 {
-	struct sockeye__queue *out = c->c.out;
+	struct sockeye__queue *out = c->base.out;
 
 	if (out != NULL) {
 		ssize_t n = conn_send(l, c, out->data + out->at, out->len - out->at);
@@ -210,23 +244,25 @@ static void conn_flush(struct loop *l, struct conn *c)
 			return;
 		}
 		out->at += (size_t)n;
-		if (out->at < out->len)
+		if (out->at < out->len) {
+			sockeye__invariant(conn_check(l, c));
 			return;
-		sockeye__queue_drop(&c->c.out);
-		if (c->c.close) {
+		}
+		sockeye__queue_drop(&c->base.out);
+		if (c->base.after_output == SOCKEYE__AFTER_CLOSE) {
 			conn_close(l, c, SOCKEYE__END_DONE);
 			return;
 		}
 	}
-	if (c->c.more || c->c.in != NULL)
-		conn_turns(l, c, l->buf, conn_leftover(l, c));
+	if (c->base.after_output == SOCKEYE__AFTER_TURN || c->base.in != NULL)
+		conn_turns(l, c, l->buffer, conn_leftover(l, c));
 	else
-		conn_rest(l, c);
+		conn_watch(l, c);
 }
 
 static void conn_ready(struct loop *l, struct conn *c, uint32_t events)
 {
-	if (c->watched == 0) /* only a reset is reported now */
+	if (c->watched == 0) /* epoll then reports only a reset */
 		conn_close(l, c, SOCKEYE__END_RESET);
 	else if ((c->watched & EPOLLIN) && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
 		conn_read(l, c);
@@ -234,9 +270,20 @@ static void conn_ready(struct loop *l, struct conn *c, uint32_t events)
 		conn_flush(l, c);
 }
 
+static void conn_deadline(struct loop *l, struct conn *c)
+{
+	if (c->base.out == NULL) {
+		conn_turns(l, c, l->buffer, conn_leftover(l, c));
+		return;
+	}
+	if (c->base.after_output == SOCKEYE__AFTER_WAIT)
+		c->base.after_output = SOCKEYE__AFTER_TURN;
+	conn_watch(l, c);
+}
+
 static void conn_expired(struct loop *l, struct conn *c)
 {
-	switch (sockeye__conn_due(&l->clocks, &c->c)) {
+	switch (sockeye__conn_due(&l->clocks, &c->base)) {
 	case SOCKEYE__DUE_IDLE:
 		conn_close(l, c, SOCKEYE__END_IDLE);
 		break;
@@ -244,15 +291,10 @@ static void conn_expired(struct loop *l, struct conn *c)
 		conn_close(l, c, SOCKEYE__END_TIME);
 		break;
 	case SOCKEYE__DUE_TURN:
-		c->c.more = true; /* once its output has left */
-		if (c->c.out == NULL)
-			conn_turns(l, c, l->buf, conn_leftover(l, c));
-		else
-			conn_rest(l, c);
+		conn_deadline(l, c);
 		break;
-	case SOCKEYE__DUE_LATER:
-		if (sockeye__conn_time(&l->clocks, &c->c) < 0)
-			conn_close(l, c, SOCKEYE__END_ERROR);
+	case SOCKEYE__DUE_NOTHING:
+		conn_watch(l, c);
 		break;
 	}
 }
@@ -262,19 +304,20 @@ static void conn_open(struct loop *l, const struct sockeye__visit *v)
 	struct conn *c = calloc(1, sizeof *c + v->site->service->state_size);
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
 
-	if (c == NULL || epoll_ctl(l->ep, EPOLL_CTL_ADD, v->fd, &ev) < 0) {
+	if (c == NULL || epoll_ctl(l->epoll, EPOLL_CTL_ADD, v->fd, &ev) < 0) {
 		free(c);
-		sockeye__turn_away(l->w, v, "no memory for a connection; it was closed", -ENOMEM);
+		sockeye__turn_away(l->worker, v, "no memory for a connection; it was closed",
+				   -ENOMEM);
 		return;
 	}
-	c->c.v = *v;
+	c->base.visit = *v;
 	c->watched = EPOLLIN;
-	c->c.born_ns = c->c.active_ns = l->clocks.now.mono_ns;
+	c->base.opened_ns = c->base.active_ns = l->clocks.now.mono_ns;
 	if (v->site->service->speaks_first)
-		conn_turns(l, c, l->buf, 0);
-	else if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
-		conn_close(l, c, SOCKEYE__END_ERROR);
-} /* NOLINT(clang-analyzer-unix.Malloc): the epoll set has it now */
+		conn_turns(l, c, l->buffer, 0);
+	else
+		conn_watch(l, c);
+} /* NOLINT(clang-analyzer-unix.Malloc): the epoll set refers to it */
 
 /* --- the loop --- */
 
@@ -282,24 +325,24 @@ static bool watch(struct loop *l, int fd, uint32_t events, uint64_t tag)
 {
 	struct epoll_event ev = {.events = events, .data.u64 = tag};
 
-	return epoll_ctl(l->ep, EPOLL_CTL_ADD, fd, &ev) == 0;
+	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) == 0;
 }
 
 static void listeners_unwatch(struct loop *l)
 {
-	const struct sockeye__server *server = l->w->server;
+	const struct sockeye__server *server = l->worker->server;
 
 	for (size_t i = 0; i < server->site_count; i++)
 		if (server->sites[i].stream)
-			epoll_ctl(l->ep, EPOLL_CTL_DEL, sockeye__site_fd(l->w, i), NULL);
-	l->watching = false;
+			epoll_ctl(l->epoll, EPOLL_CTL_DEL, sockeye__site_fd(l->worker, i), NULL);
+	l->listeners_watched = false;
 }
 
-/* All of them or, when memory is short, none for a while. One client wakes one
- * worker where workers share a listener. */
+/* Watches all listeners or, if memory is short, none for a while. Where workers
+ * share a listener, EPOLLEXCLUSIVE makes a client wake only one of them. */
 static void listeners_watch(struct loop *l)
 {
-	const struct sockeye__server *server = l->w->server;
+	const struct sockeye__server *server = l->worker->server;
 	bool watched = true;
 
 	for (size_t i = 0; i < server->site_count && watched; i++) {
@@ -307,21 +350,21 @@ static void listeners_watch(struct loop *l)
 
 		if (server->sites[i].stream)
 			watched =
-			    watch(l, sockeye__site_fd(l->w, i),
+			    watch(l, sockeye__site_fd(l->worker, i),
 				  EPOLLIN | (shared ? (uint32_t)EPOLLEXCLUSIVE : 0), TAG_SITE(i));
 	}
-	l->watching = true;
+	l->listeners_watched = true;
 	if (!watched) {
-		sockeye__warn_rarely(l->w, "cannot watch for clients; trying again", -errno);
+		sockeye__warn_rarely(l->worker, "cannot watch for clients; trying again", -errno);
 		listeners_unwatch(l);
 		l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
 	}
 }
 
-/* Watches the listeners exactly when a client could be taken. */
+/* Watches the listeners if and only if a client could be accepted. */
 static void listeners_settle(struct loop *l)
 {
-	bool want = !l->stopping && l->w->conns < l->w->conns_max;
+	bool want = !l->stopping && l->worker->conns < l->worker->conns_max;
 
 	if (l->resume_ns != 0) {
 		if (sockeye_now().mono_ns < l->resume_ns)
@@ -329,49 +372,49 @@ static void listeners_settle(struct loop *l)
 		else
 			l->resume_ns = 0;
 	}
-	if (want && !l->watching)
+	if (want && !l->listeners_watched)
 		listeners_watch(l);
-	else if (!want && l->watching)
+	else if (!want && l->listeners_watched)
 		listeners_unwatch(l);
 }
 
 static void clients_take(struct loop *l, size_t i, int max)
 {
-	for (int n = 0; n < max && l->w->conns < l->w->conns_max; n++) {
+	for (int n = 0; n < max && l->worker->conns < l->worker->conns_max; n++) {
 		struct sockeye_sockaddr peer;
 		struct sockeye__visit v;
-		int fd = sockeye_accept(sockeye__site_fd(l->w, i), true, 0, &peer);
+		int fd = sockeye_accept(sockeye__site_fd(l->worker, i), true, 0, &peer);
 
 		if (fd >= 0) {
-			if (sockeye__admit(l->w, &l->w->server->sites[i], fd, &peer, &v))
+			if (sockeye__admit(l->worker, &l->worker->server->sites[i], fd, &peer, &v))
 				conn_open(l, &v);
 			continue;
 		}
-		if (!l->stopping && sockeye__accept_starved(l->w, fd))
+		if (!l->stopping && sockeye__accept_starved(l->worker, fd))
 			l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
 		break;
 	}
 }
 
-/* Those who connected before the stop are still served; then the listeners
- * refuse. */
+/* Serves the clients that connected before the stop; after that the listeners
+ * refuse new ones. */
 static void stop(struct loop *l)
 {
 	l->stopping = true;
-	for (size_t i = 0; i < l->w->server->site_count; i++) {
-		int fd = sockeye__site_fd(l->w, i);
+	for (size_t i = 0; i < l->worker->server->site_count; i++) {
+		int fd = sockeye__site_fd(l->worker, i);
 
-		if (l->w->server->sites[i].stream) {
+		if (l->worker->server->sites[i].stream) {
 			clients_take(l, i, BACKLOG_MAX);
 			shutdown(fd, SHUT_RD);
 		} else {
 			for (int n = 0; n < SOCKEYE__LAST_BATCHES; n++)
 				if (!sockeye__answer(l->answerer, i))
 					break;
-			epoll_ctl(l->ep, EPOLL_CTL_DEL, fd, NULL);
+			epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
 		}
 	}
-	epoll_ctl(l->ep, EPOLL_CTL_DEL, l->w->server->stop_rd, NULL);
+	epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->worker->server->stop_rd, NULL);
 }
 
 static void dispatch(struct loop *l, const struct epoll_event *ev)
@@ -387,8 +430,8 @@ static void dispatch(struct loop *l, const struct epoll_event *ev)
 		return;
 	}
 	i = TAG_SITE_OF(ev->data.u64);
-	if (l->w->server->sites[i].stream)
-		clients_take(l, i, ACCEPTS);
+	if (l->worker->server->sites[i].stream)
+		clients_take(l, i, ACCEPTS_MAX);
 	else
 		for (int n = 0; n < ANSWER_BATCHES && sockeye__answer(l->answerer, i); n++)
 			;
@@ -396,17 +439,17 @@ static void dispatch(struct loop *l, const struct epoll_event *ev)
 
 static void loop_turn(struct loop *l)
 {
-	struct epoll_event evs[EVENTS];
+	struct epoll_event evs[EVENTS_MAX];
 	struct sockeye__conn *c;
 	bool timed = l->clocks.needed || l->resume_ns != 0;
-	int n = epoll_wait(l->ep, evs, EVENTS,
+	int n = epoll_wait(l->epoll, evs, EVENTS_MAX,
 			   timed ? sockeye__clocks_wait_ms(&l->clocks, l->resume_ns) : -1);
 
 	if (l->clocks.needed)
 		l->turn.now = l->clocks.now = sockeye_now();
 	for (int i = 0; i < n; i++)
 		dispatch(l, &evs[i]);
-	for (int i = 0; l->clocks.needed && i < EVENTS; i++) {
+	for (int i = 0; l->clocks.needed && i < EVENTS_MAX; i++) {
 		c = sockeye__clocks_expired(&l->clocks);
 		if (c == NULL)
 			break;
@@ -415,16 +458,17 @@ static void loop_turn(struct loop *l)
 	listeners_settle(l);
 }
 
-/* 0 or -errno. */
+/* Returns 0 or -errno. */
 static int loop_open(struct loop *l)
 {
-	const struct sockeye__server *server = l->w->server;
+	const struct sockeye__server *server = l->worker->server;
 
-	l->ep = epoll_create1(EPOLL_CLOEXEC);
-	if (l->ep < 0)
+	l->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (l->epoll < 0)
 		return -errno;
-	l->buf = aligned_alloc(4096, BUFFER_BYTES); /* copies run faster to a page's start */
-	if (l->buf == NULL)
+	/* Copies to the start of a page are faster. */
+	l->buffer = aligned_alloc(4096, BUFFER_BYTES);
+	if (l->buffer == NULL)
 		return -ENOMEM;
 	sockeye__clocks_init(&l->clocks, server);
 	l->turn.room = l->room;
@@ -434,9 +478,9 @@ static int loop_open(struct loop *l)
 	for (size_t i = 0; i < server->site_count; i++) {
 		if (server->sites[i].stream)
 			continue;
-		if (l->answerer == NULL && (l->answerer = sockeye__answerer_new(l->w)) == NULL)
+		if (l->answerer == NULL && (l->answerer = sockeye__answerer_new(l->worker)) == NULL)
 			return -ENOMEM;
-		if (!watch(l, sockeye__site_fd(l->w, i), EPOLLIN, TAG_SITE(i)))
+		if (!watch(l, sockeye__site_fd(l->worker, i), EPOLLIN, TAG_SITE(i)))
 			return -errno;
 	}
 	listeners_watch(l);
@@ -452,9 +496,9 @@ static void run(struct sockeye__worker *w)
 		sockeye__cannot_start(w, -ENOMEM);
 		return;
 	}
-	l->w = w;
+	l->worker = w;
 	l->counters = w->counters;
-	l->shows = w->server->opts->show_messages;
+	l->show_messages = w->server->opts->show_messages;
 	err = loop_open(l);
 	if (err < 0)
 		sockeye__cannot_start(w, err);
@@ -462,7 +506,7 @@ static void run(struct sockeye__worker *w)
 		loop_turn(l);
 	sockeye__answerer_free(l->answerer);
 	sockeye__timers_fini(&l->clocks.timers);
-	free(l->buf);
+	free(l->buffer);
 	free(l);
 }
 

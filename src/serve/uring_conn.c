@@ -54,11 +54,11 @@ static void conn_close(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 		return;
 	c->ending = true;
 	c->end = (uint8_t)end;
-	sockeye__timers_clear(&l->clocks.timers, &c->c.timer);
+	sockeye__timers_clear(&l->clocks.timers, &c->base.timer);
 	if (light(l, c)) /* its output must leave first */
 		conn_later(l, c);
 	else if (c->ops > 0)
-		shutdown(c->c.v.fd, c->sending ? SHUT_RDWR : SHUT_RD);
+		shutdown(c->base.visit.fd, c->sending ? SHUT_RDWR : SHUT_RD);
 	conn_done(l, c);
 }
 
@@ -66,14 +66,14 @@ static void conn_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c
 {
 	struct io_uring_sqe *sqe;
 
-	if (c->receiving || c->starved || c->ending || c->c.v.in_end ||
+	if (c->receiving || c->starved || c->ending || c->base.visit.in_end ||
 	    c->chunk_len + c->behind >= SOCKEYE_INPUT_MAX)
 		return;
 	sqe = sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_RECEIVE));
-	if (c->c.v.site->whole) { /* a record may be longer than a buffer of the ring */
-		io_uring_prep_poll_add(sqe, c->c.v.fd, POLLIN);
+	if (c->base.visit.site->whole) { /* a record may be longer than a buffer of the ring */
+		io_uring_prep_poll_add(sqe, c->base.visit.fd, POLLIN);
 	} else {
-		io_uring_prep_recv_multishot(sqe, c->c.v.fd, NULL, 0, 0);
+		io_uring_prep_recv_multishot(sqe, c->base.visit.fd, NULL, 0, 0);
 		sqe->flags |= IOSQE_BUFFER_SELECT;
 		sqe->buf_group = SOCKEYE__URING_GROUP;
 	}
@@ -98,7 +98,7 @@ SOCKEYE__HOT struct io_uring_sqe *conn_send(struct sockeye__uring *l, struct soc
 	struct io_uring_sqe *sqe =
 	    sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_SEND));
 
-	io_uring_prep_send(sqe, c->c.v.fd, data, len, MSG_NOSIGNAL | MSG_WAITALL | flags);
+	io_uring_prep_send(sqe, c->base.visit.fd, data, len, MSG_NOSIGNAL | MSG_WAITALL | flags);
 	c->sent = data;
 	c->sent_len = len;
 	return sqe;
@@ -127,7 +127,7 @@ static void conn_send_light(struct sockeye__uring *l, struct sockeye__uring_conn
 /* Waits for input. */
 SOCKEYE__HOT void conn_await(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
+	if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
 	else if (!c->receiving)
 		conn_receive(l, c);
@@ -138,7 +138,8 @@ static void conn_rest(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	bool full = c->chunk_len >= SOCKEYE_INPUT_MAX;
 
-	if (c->c.deadline_ns == 0 && (full || c->c.v.in_end)) /* nothing can ever happen again */
+	if (c->base.deadline_ns == 0 &&
+	    (full || c->base.visit.in_end)) /* nothing can ever happen again */
 		conn_close(l, c, full ? SOCKEYE__END_ERROR : SOCKEYE__END_DONE);
 	else if (!sockeye__uring_chunk_own(l, c))
 		conn_close(l, c, SOCKEYE__END_ERROR);
@@ -156,23 +157,23 @@ static void conn_say(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 	const uint8_t *out = t->out;
 	bool fresh = out >= l->room && out < l->room + sizeof l->room;
 	/* What there is to do afterwards; "or" without branches, for there is none. */
-	uint32_t follows =
-	    c->chunk_len | c->behind | t->more | t->close | c->c.v.in_end | fresh | !c->receiving;
+	uint32_t follows = c->chunk_len | c->behind | t->more | t->close | c->base.visit.in_end |
+			   fresh | !c->receiving;
 
 	sockeye__count(&l->counters->bytes_out, t->out_len);
-	c->c.v.bytes_out += t->out_len;
+	c->base.visit.bytes_out += t->out_len;
 	if (follows == 0 && c->buffer >= 0) {
 		conn_send_light(l, c, out, (uint32_t)t->out_len);
-		if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
+		if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 			conn_close(l, c, SOCKEYE__END_ERROR);
 		return;
 	}
 	if (fresh) {
-		if (!sockeye__queue_add(&c->c.out, out, t->out_len)) {
+		if (!sockeye__queue_add(&c->base.out, out, t->out_len)) {
 			conn_close(l, c, SOCKEYE__END_ERROR);
 			return;
 		}
-		out = c->c.out->data;
+		out = c->base.out->data;
 	}
 	conn_send_tracked(l, c, out, (uint32_t)t->out_len, MSG_DONTWAIT);
 }
@@ -191,14 +192,13 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 		t->in = c->chunk;
 		t->in_len = c->chunk_len;
 		t->in_end = c->end_told =
-		    c->c.v.in_end & (c->behind == 0); /* with the last bytes */
-		t->whole = c->c.v.site->whole;
-		sockeye__turn(c->c.v.site, c->state, t);
+		    c->base.visit.in_end & (c->behind == 0); /* with the last bytes */
+		t->whole = c->base.visit.site->whole;
+		sockeye__turn(c->base.visit.site, c->state, t);
 		c->chunk += t->in_taken;
 		c->chunk_len -= (uint32_t)t->in_taken;
-		c->c.more = t->more;
-		c->c.close = t->close;
-		c->c.deadline_ns = t->deadline_ns;
+		c->base.after_output = sockeye__after_output(t);
+		c->base.deadline_ns = t->deadline_ns;
 		if (t->out_len > 0) {
 			conn_say(l, c, t);
 			return;
@@ -220,12 +220,13 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 /* All output has left: turns for what came meanwhile. */
 static void conn_sent_all(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	sockeye__queue_drop(&c->c.out);
+	sockeye__queue_drop(&c->base.out);
 	if (c->chunk_len == 0)
 		sockeye__uring_chunk_drop(l, c);
-	if (c->c.close)
+	if (c->base.after_output == SOCKEYE__AFTER_CLOSE)
 		conn_close(l, c, SOCKEYE__END_DONE);
-	else if (c->chunk_len > 0 || c->behind > 0 || c->c.more || (c->c.v.in_end && !c->end_told))
+	else if (c->chunk_len > 0 || c->behind > 0 || c->base.after_output == SOCKEYE__AFTER_TURN ||
+		 (c->base.visit.in_end && !c->end_told))
 		conn_turns(l, c);
 	else
 		conn_rest(l, c);
@@ -235,23 +236,23 @@ static void conn_sent_all(struct sockeye__uring *l, struct sockeye__uring_conn *
  * is or, when too many ring buffers wait already, in a copy. */
 static void conn_sent_some(struct sockeye__uring *l, struct sockeye__uring_conn *c, uint32_t n)
 {
-	bool in_ring = c->buffer >= 0 && c->c.out == NULL;
+	bool in_ring = c->buffer >= 0 && c->base.out == NULL;
 	const uint8_t *rest = c->sent + n;
 	uint32_t len = c->sent_len - n;
 
 	if (!sockeye__uring_hold(l, c)) {
-		if ((in_ring && !sockeye__queue_add(&c->c.out, rest, len)) ||
+		if ((in_ring && !sockeye__queue_add(&c->base.out, rest, len)) ||
 		    !sockeye__uring_input_own(l, c)) {
 			conn_close(l, c, SOCKEYE__END_ERROR);
 			return;
 		}
 		if (in_ring)
-			rest = c->c.out->data;
+			rest = c->base.out->data;
 	}
-	c->c.v.bytes_out += len; /* it was taken off when it came back */
+	c->base.visit.bytes_out += len; /* it was taken off when it came back */
 	sockeye__count(&l->counters->bytes_out, len);
 	conn_send_tracked(l, c, rest, len, 0);
-	if (c->queue_len >= QUEUE_MAX || c->c.in != NULL)
+	if (c->queue_len >= QUEUE_MAX || c->base.in != NULL)
 		conn_receive_stop(l, c);
 }
 
@@ -267,9 +268,9 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 		c->buffer = l->lent_before->ids[c->light_at];
 		l->lent_before->ids[c->light_at] = -1;
 	}
-	c->c.v.bytes_out -= c->sent_len - n;
+	c->base.visit.bytes_out -= c->sent_len - n;
 	sockeye__count(&l->counters->bytes_out, (uint64_t)n - c->sent_len);
-	c->c.active_ns = l->clocks.now.mono_ns;
+	c->base.active_ns = l->clocks.now.mono_ns;
 	if (c->ending)
 		conn_done(l, c);
 	else if (res < 0 && res != -EAGAIN && res != -EINTR)
@@ -286,10 +287,10 @@ SOCKEYE__HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_con
 {
 	uint32_t busy = c->chunk_len | c->behind | c->sending | light(l, c);
 
-	c->c.v.bytes_in += n;
+	c->base.visit.bytes_in += n;
 	sockeye__count(&l->counters->bytes_in, n);
 	if (l->shows)
-		sockeye__visit_show(l->w, &c->c.v, data, n);
+		sockeye__visit_show(l->w, &c->base.visit, data, n);
 	if (busy == 0 && id >= 0) {
 		sockeye__uring_chunk_set(l, c, id, n);
 		conn_turns(l, c);
@@ -301,7 +302,7 @@ SOCKEYE__HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_con
 		conn_later(l, c);
 	else if (!c->sending)
 		conn_turns(l, c);
-	else if (c->queue_len >= QUEUE_MAX || c->c.in != NULL)
+	else if (c->queue_len >= QUEUE_MAX || c->base.in != NULL)
 		conn_receive_stop(l, c); /* better that input waits in the kernel */
 }
 
@@ -309,11 +310,11 @@ SOCKEYE__HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_con
 static int record_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	uint8_t *record = sockeye__uring_buffer(l, SOCKEYE__URING_BUFFERS); /* behind the last */
-	ssize_t n = recv(c->c.v.fd, record, SOCKEYE__RECORD_BYTES, MSG_DONTWAIT | MSG_TRUNC);
+	ssize_t n = recv(c->base.visit.fd, record, SOCKEYE__RECORD_BYTES, MSG_DONTWAIT | MSG_TRUNC);
 
 	if (n < 0)
 		return -errno;
-	if (n == 0 && sockeye__record_empty(c->c.v.site, c->c.v.fd))
+	if (n == 0 && sockeye__record_empty(c->base.visit.site, c->base.visit.fd))
 		return -EAGAIN;
 	if (n > SOCKEYE__RECORD_BYTES)
 		return sockeye__record_cut(l->w);
@@ -330,7 +331,7 @@ static void on_receive_end(struct sockeye__uring *l, struct sockeye__uring_conn 
 		l->starved = c;
 		l->chores = true;
 	} else if (res == 0) {
-		c->c.v.in_end = true;
+		c->base.visit.in_end = true;
 		if (light(l, c))
 			conn_later(l, c);
 		else if (!c->sending)
@@ -359,7 +360,7 @@ void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_c
 		conn_done(l, c);
 		return;
 	}
-	c->c.active_ns = l->clocks.now.mono_ns;
+	c->base.active_ns = l->clocks.now.mono_ns;
 	if (buffered)
 		conn_input(l, c, sockeye__uring_buffer(l, id), (uint32_t)res, id);
 	else if (res > 0)
@@ -380,19 +381,19 @@ void sockeye__uring_on_cancel(struct sockeye__uring *l, struct sockeye__uring_co
  * it says may be in flight for ever. */
 static void conn_due(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	if (sockeye__conn_time(&l->clocks, &c->c) < 0)
+	if (sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
 	else if (light(l, c))
 		conn_later(l, c);
 	else if (c->sending)
-		c->c.more = true; /* once that has left */
+		c->base.after_output = SOCKEYE__AFTER_TURN; /* once that has left */
 	else
 		conn_turns(l, c);
 }
 
 void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	switch (sockeye__conn_due(&l->clocks, &c->c)) {
+	switch (sockeye__conn_due(&l->clocks, &c->base)) {
 	case SOCKEYE__DUE_IDLE:
 		conn_close(l, c, SOCKEYE__END_IDLE);
 		break;
@@ -402,8 +403,8 @@ void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring
 	case SOCKEYE__DUE_TURN:
 		conn_due(l, c);
 		break;
-	case SOCKEYE__DUE_LATER:
-		if (sockeye__conn_time(&l->clocks, &c->c) < 0)
+	case SOCKEYE__DUE_NOTHING:
+		if (sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 			conn_close(l, c, SOCKEYE__END_ERROR);
 		break;
 	}
@@ -417,13 +418,13 @@ void sockeye__uring_conn_open(struct sockeye__uring *l, const struct sockeye__vi
 		sockeye__turn_away(l->w, v, "no memory for a connection; it was closed", -ENOMEM);
 		return;
 	}
-	c->c.v = *v;
+	c->base.visit = *v;
 	c->buffer = c->queue_first = -1;
 	c->light_turn = l->turn_count - 1;
-	c->c.born_ns = c->c.active_ns = l->clocks.now.mono_ns;
+	c->base.opened_ns = c->base.active_ns = l->clocks.now.mono_ns;
 	conn_receive(l, c);
 	/* At once, for its first output may be in flight for ever. */
-	if (l->clocks.needed && sockeye__conn_time(&l->clocks, &c->c) < 0)
+	if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
 	else if (v->site->service->speaks_first)
 		conn_turns(l, c);
@@ -433,8 +434,8 @@ static void conn_free(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	sockeye__uring_unhold(l, c);
 	sockeye__uring_input_drop(l, c);
-	sockeye__queue_drop(&c->c.out);
-	sockeye__dismiss(l->w, &c->c.v, (enum sockeye__end)c->end);
+	sockeye__queue_drop(&c->base.out);
+	sockeye__dismiss(l->w, &c->base.visit, (enum sockeye__end)c->end);
 	free(c);
 }
 
@@ -452,7 +453,7 @@ static void conns_resume(struct sockeye__uring *l)
 			conn_later(l, c);
 		} else if (c->ending) {
 			if (c->ops > 0)
-				shutdown(c->c.v.fd, SHUT_RD);
+				shutdown(c->base.visit.fd, SHUT_RD);
 			conn_done(l, c);
 		} else if (!c->sending) {
 			conn_turns(l, c);

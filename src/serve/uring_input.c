@@ -38,7 +38,7 @@ static bool queue_own(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 	while (c->queue_first >= 0) {
 		int32_t id = queue_take(l, c);
 
-		kept = kept && sockeye__queue_add(&c->c.in, sockeye__uring_buffer(l, id),
+		kept = kept && sockeye__queue_add(&c->base.in, sockeye__uring_buffer(l, id),
 						  l->queued[id].len);
 		sockeye__uring_buffer_give(l, id);
 	}
@@ -76,13 +76,13 @@ static bool chunk_join(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 
 	if (!queue_own(l, c) || !sockeye__queue_add(&all, c->chunk, c->chunk_len))
 		return false;
-	if (!sockeye__queue_add(&all, c->c.in->data, c->c.in->len)) {
+	if (!sockeye__queue_add(&all, c->base.in->data, c->base.in->len)) {
 		sockeye__queue_drop(&all);
 		return false;
 	}
-	sockeye__queue_drop(&c->c.in);
+	sockeye__queue_drop(&c->base.in);
 	sockeye__uring_chunk_drop(l, c);
-	c->c.in = all;
+	c->base.in = all;
 	return true;
 }
 
@@ -91,9 +91,9 @@ bool sockeye__uring_chunk_next(struct sockeye__uring *l, struct sockeye__uring_c
 	if (c->chunk_len > 0 && !chunk_join(l, c))
 		return false;
 	sockeye__uring_chunk_drop(l, c);
-	if (c->c.in != NULL) {
-		c->own = c->c.in;
-		c->c.in = NULL;
+	if (c->base.in != NULL) {
+		c->own = c->base.in;
+		c->base.in = NULL;
 		c->chunk = c->own->data;
 		c->chunk_len = (uint32_t)c->own->len;
 		c->behind = c->queue_first >= 0 ? c->behind - c->chunk_len : 0;
@@ -138,10 +138,10 @@ bool sockeye__uring_input_wait(struct sockeye__uring *l, struct sockeye__uring_c
 
 	c->behind += n;
 	/* A send that is tracked may wait for the peer, and all buffers with it. */
-	if (id >= 0 && c->c.in == NULL && (!c->sending || hold(l, c, 1))) {
+	if (id >= 0 && c->base.in == NULL && (!c->sending || hold(l, c, 1))) {
 		queue_add(l, c, id, n);
 	} else {
-		kept = queue_own(l, c) && sockeye__queue_add(&c->c.in, data, n);
+		kept = queue_own(l, c) && sockeye__queue_add(&c->base.in, data, n);
 		if (id >= 0)
 			sockeye__uring_buffer_give(l, id);
 	}
@@ -153,6 +153,6 @@ void sockeye__uring_input_drop(struct sockeye__uring *l, struct sockeye__uring_c
 	while (c->queue_first >= 0)
 		sockeye__uring_buffer_give(l, queue_take(l, c));
 	sockeye__uring_chunk_drop(l, c);
-	sockeye__queue_drop(&c->c.in);
+	sockeye__queue_drop(&c->base.in);
 	c->behind = 0;
 }

@@ -31,7 +31,7 @@ enum sockeye__uring_op {
 #define SOCKEYE__URING_OP_MASK ((UINT64_C(1) << SOCKEYE__URING_OP_BITS) - 1)
 
 struct sockeye__uring_conn {
-	struct sockeye__conn c; /* c.in: input behind the chunk; c.out: output that waits */
+	struct sockeye__conn base;
 
 	/* The chunk of input that the session has before it, and that output in
 	 * flight may point into: in a ring buffer or in memory of its own. */
