@@ -139,6 +139,15 @@ def test_slow_reader_stops_its_own_input(serve, model):
     assert spent < 5
 
 
+def test_small_send_buffer(serve, model):
+    """A kernel that takes a few KiB at a time: the rest of each piece of output
+    waits, is sent in many parts, and arrives in order."""
+    server = serve("echo", "tcp://127.0.0.1:0?sndbuf=4096", "--workers", "1", model=model)
+    data = random.Random(3).randbytes(1 << 20)
+    with server.connect() as client:
+        same(ask_rest(client, data, 0), data)
+
+
 def ask_rest(client, data, sent):
     """Reads everything while sending what is left of data."""
     got = bytearray()
