@@ -101,6 +101,31 @@ static void sip_turn(void *state, const void *config, struct sockeye_turn *t)
 	t->close = t->in_end && t->in_len <= 1;
 }
 
+/* Answers "ding" TICK_NS after its first input. */
+static void alarm_turn(void *state, const void *config, struct sockeye_turn *t)
+{
+	struct ticker *s = state;
+
+	(void)config;
+	t->in_taken = t->in_len;
+	if (s->next_ns == 0 && t->in_len > 0)
+		s->next_ns = t->now.mono_ns + TICK_NS;
+	t->deadline_ns = s->next_ns;
+	if (s->next_ns == 0 || t->now.mono_ns < s->next_ns)
+		return;
+	memcpy(t->room, "ding", 4);
+	t->out = t->room;
+	t->out_len = 4;
+	t->close = true;
+}
+
+/* Takes all input and never asks to close. */
+static void sink_turn(void *state, const void *config, struct sockeye_turn *t)
+{
+	(void)state, (void)config;
+	t->in_taken = t->in_len;
+}
+
 static const struct sockeye_service ticker = {
     .name = "ticker",
     .state_size = sizeof(struct ticker),
@@ -115,6 +140,13 @@ static const struct sockeye_service flood = {
     .speaks_first = true,
     .turn = flood_turn,
 };
+static const struct sockeye_service alarm_clock = {
+    .name = "alarm",
+    .state_size = sizeof(struct ticker),
+    .uses_time = true,
+    .turn = alarm_turn,
+};
+static const struct sockeye_service sink = {.name = "sink", .turn = sink_turn};
 static const struct sockeye_service gather = {.name = "gather", .turn = gather_turn};
 static const struct sockeye_service sip = {.name = "sip", .turn = sip_turn};
 
@@ -276,6 +308,39 @@ static void deadlines_come_whatever_the_client_does(void **state)
 	assert_int_equal(server_stop(&s).closed_end, 2);
 }
 
+/* The session asks for a deadline when a timer for the idle limit is set already. */
+static void deadlines_come_before_later_limits(void **state)
+{
+	struct server s;
+	char said[4];
+	int fd;
+
+	server_start(&s, *state, &alarm_clock, 5000);
+	fd = client_of(&s);
+	assert_int_equal(sockeye_writen(fd, "x", 1, 0, NULL), 0);
+	read_exactly(fd, said, sizeof said);
+	assert_memory_equal(said, "ding", sizeof said);
+	read_end(fd);
+	close(fd);
+	assert_int_equal(server_stop(&s).closed_end, 1);
+}
+
+/* After the end of input a session without a deadline can do nothing more, so
+ * its connection is closed for it. */
+static void connections_end_though_the_session_does_not(void **state)
+{
+	struct server s;
+	int fd;
+
+	server_start(&s, *state, &sink, 0);
+	fd = client_of(&s);
+	assert_int_equal(sockeye_writen(fd, "12345", 5, 0, NULL), 0);
+	assert_int_equal(sockeye_half_close(fd), 0);
+	read_end(fd);
+	close(fd);
+	assert_int_equal(server_stop(&s).closed_end, 1);
+}
+
 /* A service with deadlines is closed by the idle time-out as any other, while
  * what it said is stuck in flight. Its end cannot reach a client either. */
 static void limits_hold_beside_deadlines(void **state)
@@ -368,6 +433,9 @@ int main(void)
 	} tests[] = {
 	    {"deadlines come by themselves", deadlines_come_by_themselves},
 	    {"deadlines come whatever the client does", deadlines_come_whatever_the_client_does},
+	    {"deadlines come before later limits", deadlines_come_before_later_limits},
+	    {"connections end though the session does not",
+	     connections_end_though_the_session_does_not},
 	    {"limits hold beside deadlines", limits_hold_beside_deadlines},
 	    {"input that is left comes again", input_that_is_left_comes_again},
 	    {"input is taken by the byte", input_is_taken_by_the_byte},
