@@ -66,7 +66,7 @@ static int usage(const struct serve *s, const char *option, const char *value, c
 }
 
 /* The words of TFTP's options, for who wrote another one. */
-static int refuse_usage(const struct serve *s, struct sockeye__rules_word wrong)
+static int refuse_usage(const struct serve *s, struct sockeye__slice wrong)
 {
 	char value[40], known[100];
 	size_t len = 0;
@@ -109,7 +109,7 @@ int serve_tftp_terms(const struct serve *s, struct sockeye__tftp_terms *out)
 
 	out->policy.window_max = (uint16_t)t->window_max;
 	for (size_t i = 0; i < t->refuse.count; i++) {
-		struct sockeye__rules_word wrong;
+		struct sockeye__slice wrong;
 		unsigned refused;
 
 		if (sockeye__tftp_refuse_parse(t->refuse.v[i], strlen(t->refuse.v[i]), &refused,

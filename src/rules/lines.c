@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <sockeye/text.h>
+
 #include "net/net.h"
 
 /* -EFBIG when there is more than max bytes: the size of files in /proc says 0. */
@@ -101,6 +103,14 @@ int sockeye__rules_fail(const struct sockeye__rules_lines *lines, const char *fm
 	return -EINVAL;
 }
 
+struct sockeye__rules_shown sockeye__rules_show(struct sockeye__slice text)
+{
+	struct sockeye__rules_shown shown;
+
+	sockeye_escape(text.at, text.len, shown.text, sizeof shown.text);
+	return shown;
+}
+
 static bool is_blank(char c)
 {
 	return c == ' ' || c == '\t';
@@ -108,14 +118,14 @@ static bool is_blank(char c)
 
 /* One word off the line [*at, end), which does not begin with a blank. */
 static int word_next(const struct sockeye__rules_lines *lines, const char **at, const char *end,
-		     struct sockeye__rules_word *out)
+		     struct sockeye__slice *out)
 {
 	bool quoted = **at == '"';
 	const char *start = *at + quoted, *p = start;
 
 	while (p < end && (quoted ? *p != '"' : !is_blank(*p)))
 		p += *p == '\\' && p + 1 < end ? 2 : 1;
-	*out = (struct sockeye__rules_word){start, (size_t)(p - start)};
+	*out = (struct sockeye__slice){start, (size_t)(p - start)};
 	*at = p + quoted;
 	if (quoted && p == end)
 		return sockeye__rules_fail(lines, "a quote is not closed");
@@ -125,7 +135,7 @@ static int word_next(const struct sockeye__rules_lines *lines, const char **at, 
 }
 
 static int words_of(const struct sockeye__rules_lines *lines, const char *at, const char *end,
-		    struct sockeye__rules_word *out_words, size_t max)
+		    struct sockeye__slice *out_words, size_t max)
 {
 	size_t count = 0;
 
@@ -164,7 +174,7 @@ char *sockeye__rules_begin(struct sockeye__rules_lines *lines, const char *text,
 	return copy;
 }
 
-int sockeye__rules_next(struct sockeye__rules_lines *lines, struct sockeye__rules_word *out_words,
+int sockeye__rules_next(struct sockeye__rules_lines *lines, struct sockeye__slice *out_words,
 			size_t max)
 {
 	int count = 0;
@@ -188,21 +198,7 @@ int sockeye__rules_next(struct sockeye__rules_lines *lines, struct sockeye__rule
 	return count;
 }
 
-bool sockeye__rules_word_is(struct sockeye__rules_word word, const char *text)
+bool sockeye__rules_word_is(struct sockeye__slice word, const char *text)
 {
 	return word.len == strlen(text) && memcmp(word.at, text, word.len) == 0;
-}
-
-size_t sockeye__rules_client(const struct sockeye_sockaddr *client, uint8_t out[static 16])
-{
-	struct sockeye_sockaddr name = sockeye__sockaddr_unmapped(client);
-
-	if (name.len >= sizeof name.u.in && name.u.sa.sa_family == AF_INET) {
-		memcpy(out, &name.u.in.sin_addr, 4);
-		return 4;
-	}
-	if (name.len < sizeof name.u.in6 || name.u.sa.sa_family != AF_INET6)
-		return 0;
-	memcpy(out, &name.u.in6.sin6_addr, 16);
-	return 16;
 }

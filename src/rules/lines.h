@@ -1,6 +1,6 @@
 /*
  * lines.h: what the languages of rules have in common: a bounded file, lines of
- * words, what is wrong with a line, and the client a rule is for.
+ * words, what is wrong with a line.
  *
  * Words have blanks between them. A word in "double quotes" may have blanks in
  * it. A backslash takes the meaning that the byte behind it has here (blank,
@@ -15,7 +15,8 @@
 #include <stdint.h>
 
 #include <sockeye/error.h>
-#include <sockeye/sockaddr.h>
+
+#include "base/slice.h"
 
 #define SOCKEYE__RULES_FILE_MAX (1 << 20)
 #define SOCKEYE__RULES_MAX      4096 /* rules in a file */
@@ -31,11 +32,6 @@ struct sockeye__rules_lines {
 	unsigned line;        /* of the words returned last */
 	size_t count;         /* of lines that had words */
 	struct sockeye__rules_error *error;
-};
-
-struct sockeye__rules_word {
-	const char *at; /* into the text, without the quotes */
-	size_t len;
 };
 
 /* The whole of a regular file of at most SOCKEYE__RULES_FILE_MAX bytes, with a
@@ -57,17 +53,19 @@ char *sockeye__rules_begin(struct sockeye__rules_lines *lines, const char *text,
 /* The words of the next line that has any: how many, 0 at the end, or -EINVAL
  * with *lines->error filled in, for more than `max` of them too, and for the
  * line after SOCKEYE__RULES_MAX of them. */
-int sockeye__rules_next(struct sockeye__rules_lines *lines, struct sockeye__rules_word *out_words,
+int sockeye__rules_next(struct sockeye__rules_lines *lines, struct sockeye__slice *out_words,
 			size_t max);
 
 /* Says what is wrong with the line and returns -EINVAL. */
 int sockeye__rules_fail(const struct sockeye__rules_lines *lines, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-bool sockeye__rules_word_is(struct sockeye__rules_word word, const char *text);
+/* Part of a line with its control characters escaped, for a message. */
+struct sockeye__rules_shown {
+	char text[4 * 20 + 1];
+};
+struct sockeye__rules_shown sockeye__rules_show(struct sockeye__slice text);
 
-/* The bytes of a client's address, 4 or 16 of them; 0 for no Internet address.
- * An IPv4-mapped one is IPv4. */
-size_t sockeye__rules_client(const struct sockeye_sockaddr *client, uint8_t out[static 16]);
+bool sockeye__rules_word_is(struct sockeye__slice word, const char *text);
 
 #endif

@@ -1,4 +1,4 @@
-/* test_tftp_place.c: what a file is called at the other end. */
+/* The default name of a file at the other end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,9 +9,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "../rows.h"
 #include "tftp/client/default_name.h"
 
-static void test_here(void **state)
+static void test_local(void **state)
 {
 	static const struct {
 		const char *folder, *file, *name; /* NULL: there is none */
@@ -30,7 +31,7 @@ static void test_here(void **state)
 	char name[64];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+	FOR_ROWS(i, rows, "%s, %s", rows[i].folder, rows[i].file) {
 		int len = sockeye__tftp_default_name_local(rows[i].folder, rows[i].file, name,
 							   sizeof name);
 
@@ -43,7 +44,7 @@ static void test_here(void **state)
 	}
 }
 
-static void test_there(void **state)
+static void test_remote(void **state)
 {
 	static const struct {
 		const char *file;
@@ -62,7 +63,7 @@ static void test_there(void **state)
 	char name[64];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+	FOR_ROWS(i, rows, "%s, %s", rows[i].file, rows[i].path) {
 		int len = sockeye__tftp_default_name_remote(rows[i].file, rows[i].is_folder,
 							    rows[i].path, name, sizeof name);
 
@@ -93,8 +94,8 @@ static void test_too_long(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_here),
-	    cmocka_unit_test(test_there),
+	    cmocka_unit_test(test_local),
+	    cmocka_unit_test(test_remote),
 	    cmocka_unit_test(test_too_long),
 	};
 

@@ -14,9 +14,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "../rows.h"
 #include "tftp/server/map.h"
-
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 
 static struct sockeye_sockaddr client_of(const char *text)
 {
@@ -145,7 +144,7 @@ static void test_rules(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++)
+	FOR_ROWS(i, rows, "%s: %s", rows[i].rules, rows[i].name)
 
 		assert_string_equal(mapped(rows[i].rules, "192.0.2.91", false, rows[i].name),
 				    rows[i].mapped);
@@ -167,7 +166,7 @@ static void test_for_whom(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++)
+	FOR_ROWS(i, rows, "%s, %s", rows[i].client, rows[i].upload ? "put" : "get")
 		assert_string_equal(mapped(rules, rows[i].client, rows[i].upload, "a"),
 				    rows[i].mapped);
 	assert_string_equal(mapped("aG . no", "::1", true, "a"), "a 0");
@@ -243,7 +242,7 @@ static void test_wrong_maps(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].rules) {
 		struct sockeye__tftp_map *map = (struct sockeye__tftp_map *)&rows;
 		struct sockeye__rules_error error = {0};
 
@@ -264,7 +263,7 @@ static void test_slash_at_the_beginning(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++)
+	FOR_ROWS(i, rows, "%s", rows[i])
 		sockeye__tftp_map_free(map_of(rows[i]));
 }
 
@@ -424,7 +423,7 @@ static void test_request(void **state)
 	const struct sockeye__tftp_map_watch watch = {note, steps};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s: %s", rows[i].rules ? rows[i].rules : "no rules", rows[i].name) {
 		struct sockeye__tftp_map *map = rows[i].rules ? map_of(rows[i].rules) : NULL;
 		struct sockeye__tftp_mapped out;
 		struct sockeye__span name = {(const uint8_t *)rows[i].name, strlen(rows[i].name)};

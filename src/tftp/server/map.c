@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "rules/clients.h"
 #include "tftp/server/map_internal.h"
 
 /* PCRE2 counts the steps of a match anew at each byte where one may begin, so
@@ -21,8 +22,7 @@
 struct walk {
 	const struct sockeye__tftp_map *map;
 	unsigned for_whom; /* flags of rules that are for others */
-	uint8_t client[16];
-	size_t client_len;
+	struct sockeye__rules_client client;
 	unsigned steps, costly;
 	const struct sockeye__tftp_map_watch *watch;
 	struct sockeye__tftp_mapped *out; /* has the name as it is now */
@@ -71,8 +71,9 @@ static void put_client(struct piece *to, const struct walk *w)
 {
 	char text[INET6_ADDRSTRLEN] = "";
 
-	if (w->client_len > 0)
-		inet_ntop(w->client_len == 4 ? AF_INET : AF_INET6, w->client, text, sizeof text);
+	if (w->client.len > 0)
+		inet_ntop(w->client.len == 4 ? AF_INET : AF_INET6, w->client.bytes, text,
+			  sizeof text);
 	put(to, text, strlen(text));
 }
 
@@ -81,8 +82,8 @@ static void put_client_hex(struct piece *to, const struct walk *w)
 {
 	char text[3];
 
-	for (size_t i = 0; i < w->client_len; i++) {
-		snprintf(text, sizeof text, "%02X", w->client[i]);
+	for (size_t i = 0; i < w->client.len; i++) {
+		snprintf(text, sizeof text, "%02X", w->client.bytes[i]);
 		put(to, text, 2);
 	}
 }
@@ -102,7 +103,7 @@ static void put_group(struct piece *to, const struct walk *w, unsigned group, bo
 static void put_replacement(struct piece *to, const struct walk *w,
 			    const struct sockeye__map_rule *rule)
 {
-	const struct sockeye__rules_word *word = &rule->replacement;
+	const struct sockeye__slice *word = &rule->replacement;
 
 	to->to_case = 'E';
 	for (size_t i = 0; i < word->len; i++) {
@@ -318,11 +319,11 @@ static int apply(const struct sockeye__tftp_map *map, const struct sockeye_socka
 {
 	struct walk w = {.map = map, .watch = watch, .out = out, .len = strlen(out->name)};
 
-	w.client_len = sockeye__rules_client(client, w.client);
+	w.client = sockeye__rules_client_of(client);
 	w.for_whom = upload ? SOCKEYE__MAP_GETS : SOCKEYE__MAP_PUTS;
-	if (w.client_len != 4)
+	if (w.client.len != 4)
 		w.for_whom |= SOCKEYE__MAP_IPV4;
-	if (w.client_len != 16)
+	if (w.client.len != 16)
 		w.for_whom |= SOCKEYE__MAP_IPV6;
 	return walk(&w);
 }

@@ -29,7 +29,7 @@ struct sockeye__map_rule {
 	unsigned line;
 	unsigned flags;
 	pcre2_code *code;
-	struct sockeye__rules_word source, replacement; /* into the map's text */
+	struct sockeye__slice source, replacement; /* into the map's text */
 };
 
 struct sockeye__tftp_map {

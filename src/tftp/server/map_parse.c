@@ -4,28 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sockeye/text.h>
-
 #include "tftp/server/map_internal.h"
 
 #define GROUPS    10    /* \0 to \9 */
 #define DEPTH_MAX 20000 /* of a match: steps inside of steps, */
 #define HEAP_MAX  2048  /* and the KiB for them */
+#define SHOWN_MAX 20    /* bytes of a pattern in a message */
 
-#define SHOWN 20
-
-/* The last bytes of what was read, made fit to be shown. */
-struct shown {
-	char text[4 * SHOWN + 1];
-};
-
-static struct shown shown(const char *at, size_t len)
+/* The end of what was read, short enough for a message. */
+static struct sockeye__slice tail(const char *at, size_t len)
 {
-	size_t skipped = len > SHOWN ? len - SHOWN : 0;
-	struct shown s;
+	size_t skipped = len > SHOWN_MAX ? len - SHOWN_MAX : 0;
 
-	sockeye_escape(at + skipped, len - skipped, s.text, sizeof s.text);
-	return s;
+	return (struct sockeye__slice){at + skipped, len - skipped};
 }
 
 /* Pairs of flags that make no sense together. */
@@ -53,7 +44,7 @@ static int flags_check(const struct sockeye__rules_lines *lines, unsigned flags)
 	return 0;
 }
 
-static int flags_parse(const struct sockeye__rules_lines *lines, struct sockeye__rules_word word,
+static int flags_parse(const struct sockeye__rules_lines *lines, struct sockeye__slice word,
 		       unsigned *out)
 {
 	unsigned flags = 0;
@@ -65,7 +56,7 @@ static int flags_parse(const struct sockeye__rules_lines *lines, struct sockeye_
 		if (letter == NULL)
 			return sockeye__rules_fail(
 			    lines, "unknown flag '%s' (there are r g i e s a l ~ G P 4 6)",
-			    shown(word.at + i, 1).text);
+			    sockeye__rules_show((struct sockeye__slice){word.at + i, 1}).text);
 		bit = 1u << (letter - SOCKEYE__MAP_LETTERS);
 		if (flags & bit)
 			return sockeye__rules_fail(lines, "flag %c twice", *letter);
@@ -78,15 +69,15 @@ static int flags_parse(const struct sockeye__rules_lines *lines, struct sockeye_
 /* Whether a pattern may begin with a look ahead: up to PCRE2 10.44, what it then
  * knows of the first byte and of the last makes it miss matches
  * (github.com/PCRE2Project/pcre2/pull/444), and a rule to deny is passed by. */
-static bool may_look_ahead(struct sockeye__rules_word word)
+static bool may_look_ahead(struct sockeye__slice word)
 {
 	return memmem(word.at, word.len, "(?=", 3) != NULL ||
 	       memmem(word.at, word.len, "(?*", 3) != NULL ||
 	       memmem(word.at, word.len, "(*", 2) != NULL;
 }
 
-static int pattern_compile(const struct sockeye__rules_lines *lines,
-			   struct sockeye__rules_word word, struct sockeye__map_rule *rule)
+static int pattern_compile(const struct sockeye__rules_lines *lines, struct sockeye__slice word,
+			   struct sockeye__map_rule *rule)
 {
 	/* Names are bytes; a dot is any of them, and a $ not before a LF: who
 	 * writes a rule to keep something out does not think of either. NEVER_UTF
@@ -109,7 +100,7 @@ static int pattern_compile(const struct sockeye__rules_lines *lines,
 	if (at == 0)
 		return sockeye__rules_fail(lines, "pattern: %s", (const char *)why);
 	return sockeye__rules_fail(lines, "pattern: %s (behind '%s')", (const char *)why,
-				   shown(word.at, at).text);
+				   sockeye__rules_show(tail(word.at, at)).text);
 }
 
 /* What may follow a backslash. Punctuation stands for itself. */
@@ -131,14 +122,14 @@ static int escape_check(const struct sockeye__rules_lines *lines,
 		return sockeye__rules_fail(
 		    lines,
 		    "'\\%s' in a replacement (there are \\0 to \\9 \\i \\x \\U \\L \\E \\\\)",
-		    shown(&c, 1).text);
+		    sockeye__rules_show((struct sockeye__slice){&c, 1}).text);
 	return 0;
 }
 
 static int replacement_check(const struct sockeye__rules_lines *lines,
 			     const struct sockeye__map_rule *rule)
 {
-	const struct sockeye__rules_word *word = &rule->replacement;
+	const struct sockeye__slice *word = &rule->replacement;
 	uint32_t groups = 0;
 	int err = 0;
 
@@ -158,7 +149,7 @@ static int replacement_check(const struct sockeye__rules_lines *lines,
 }
 
 /* ^/ and no way around it. */
-static bool wants_slash(struct sockeye__rules_word word)
+static bool wants_slash(struct sockeye__slice word)
 {
 	if (word.len < 2 || memcmp(word.at, "^/", 2) != 0 || memchr(word.at, '|', word.len))
 		return false;
@@ -186,9 +177,8 @@ static int slashes_check(const struct sockeye__tftp_map *map, struct sockeye__ru
 	return 0;
 }
 
-static int rule_parse(const struct sockeye__rules_lines *lines,
-		      const struct sockeye__rules_word *words, int count,
-		      struct sockeye__map_rule *rule)
+static int rule_parse(const struct sockeye__rules_lines *lines, const struct sockeye__slice *words,
+		      int count, struct sockeye__map_rule *rule)
 {
 	const char *end = words[count - 1].at + words[count - 1].len;
 	int err;
@@ -196,7 +186,7 @@ static int rule_parse(const struct sockeye__rules_lines *lines,
 	if (*end == '"')
 		end++;
 	*rule = (struct sockeye__map_rule){.line = lines->line};
-	rule->source = (struct sockeye__rules_word){words[0].at, (size_t)(end - words[0].at)};
+	rule->source = (struct sockeye__slice){words[0].at, (size_t)(end - words[0].at)};
 	err = flags_parse(lines, words[0], &rule->flags);
 	if (err < 0)
 		return err;
@@ -211,7 +201,7 @@ static int rule_parse(const struct sockeye__rules_lines *lines,
 
 static int rules_parse(struct sockeye__tftp_map *map, struct sockeye__rules_lines *lines)
 {
-	struct sockeye__rules_word words[3];
+	struct sockeye__slice words[3];
 	int count, err;
 
 	while ((count = sockeye__rules_next(lines, words, 3)) > 0) {

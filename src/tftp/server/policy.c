@@ -1,7 +1,6 @@
 /* policy.c: reading a policy and asking it (policy.h). */
 #include "tftp/server/policy.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
@@ -11,9 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <sockeye/text.h>
-
 #include "base/number.h"
+#include "rules/clients.h"
 
 #define WORDS 8
 
@@ -28,9 +26,8 @@ enum {
 
 struct rule {
 	unsigned line;
-	unsigned has;    /* of the above */
-	uint8_t net[16]; /* whom it is for: net_len of 4 or 16 bytes, 0 for all */
-	uint8_t net_len, net_bits;
+	unsigned has; /* of the above */
+	struct sockeye__rules_clients clients;
 	const char *glob; /* NAME; in the text */
 	struct sockeye__tftp_terms terms;
 };
@@ -41,23 +38,10 @@ struct sockeye__tftp_rules {
 	size_t count;
 };
 
-/* A word of the file made fit to be shown. */
-struct shown {
-	char text[64];
-};
-
-static struct shown shown(struct sockeye__rules_word word)
-{
-	struct shown s;
-
-	sockeye_escape(word.at, word.len, s.text, sizeof s.text);
-	return s;
-}
-
-static int number_parse(struct sockeye__rules_word word, unsigned min, unsigned max, unsigned *out)
+static int number_parse(struct sockeye__slice word, unsigned min, unsigned max, unsigned *out)
 {
 	uint64_t v;
-	int err = sockeye__number_parse((struct sockeye__slice){word.at, word.len}, 10, max, &v);
+	int err = sockeye__number_parse(word, 10, max, &v);
 
 	if (err < 0 || v < min)
 		return err < 0 ? err : -ERANGE;
@@ -65,70 +49,19 @@ static int number_parse(struct sockeye__rules_word word, unsigned min, unsigned 
 	return 0;
 }
 
-/* Clears the bits behind the prefix; whether all were clear. */
-static bool net_mask(struct rule *rule)
+static int clients_parse(const struct sockeye__rules_lines *lines, struct sockeye__slice word,
+			 struct rule *rule)
 {
-	bool clear = true;
+	char why[SOCKEYE__RULES_WHY_MAX];
 
-	for (unsigned i = 0; i < rule->net_len; i++) {
-		unsigned bits = rule->net_bits > 8 * i ? rule->net_bits - 8 * i : 0;
-		unsigned mask = bits >= 8 ? 0xff : (0xff00u >> bits) & 0xff;
-
-		clear = clear && (rule->net[i] & ~mask) == 0;
-		rule->net[i] = (uint8_t)(rule->net[i] & mask);
-	}
-	return clear;
-}
-
-/* ::ffff:192.0.2.0/120 is 192.0.2.0/24: clients are matched as IPv4. */
-static void net_unmap(struct rule *rule)
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-
-	if (rule->net_len != 16 || rule->net_bits < 96 || memcmp(rule->net, mapped, 12) != 0)
-		return;
-	memmove(rule->net, rule->net + 12, 4);
-	rule->net_len = 4;
-	rule->net_bits = (uint8_t)(rule->net_bits - 96);
-}
-
-static int who_parse(const struct sockeye__rules_lines *lines, struct sockeye__rules_word word,
-		     struct rule *rule)
-{
-	const char *slash = memchr(word.at, '/', word.len);
-	size_t host_len = slash ? (size_t)(slash - word.at) : word.len;
-	char host[INET6_ADDRSTRLEN] = "";
-	unsigned bits;
-
-	if (sockeye__rules_word_is(word, "*"))
-		return 0;
-	if (host_len < sizeof host)
-		memcpy(host, word.at, host_len);
-	if (inet_pton(AF_INET, host, rule->net) == 1)
-		rule->net_len = 4;
-	else if (inet_pton(AF_INET6, host, rule->net) == 1)
-		rule->net_len = 16;
-	else
-		return sockeye__rules_fail(lines, "'%s' is no address, no prefix and no *",
-					   shown(word).text);
-	bits = 8u * rule->net_len;
-	if (slash && number_parse((struct sockeye__rules_word){slash + 1, word.len - host_len - 1},
-				  0, bits, &bits) < 0)
-		return sockeye__rules_fail(lines, "'%s': a prefix has 0 to %u bits",
-					   shown(word).text, bits);
-	rule->net_bits = (uint8_t)bits;
-	if (!net_mask(rule)) {
-		inet_ntop(rule->net_len == 4 ? AF_INET : AF_INET6, rule->net, host, sizeof host);
-		return sockeye__rules_fail(lines, "'%s' has bits behind its prefix: write %s/%u",
-					   shown(word).text, host, bits);
-	}
-	net_unmap(rule);
+	if (sockeye__rules_clients_parse(word, &rule->clients, why) < 0)
+		return sockeye__rules_fail(lines, "%s", why);
 	return 0;
 }
 
 int sockeye__tftp_blksize_parse(const char *text, size_t len, uint16_t *out_blksize, bool *out_mtu)
 {
-	struct sockeye__rules_word word = {text, len};
+	struct sockeye__slice word = {text, len};
 	bool mtu = sockeye__rules_word_is(word, "mtu");
 	unsigned v = 0;
 	int err =
@@ -142,7 +75,7 @@ int sockeye__tftp_blksize_parse(const char *text, size_t len, uint16_t *out_blks
 }
 
 int sockeye__tftp_refuse_parse(const char *text, size_t len, unsigned *out_refused,
-			       struct sockeye__rules_word *out_wrong)
+			       struct sockeye__slice *out_wrong)
 {
 	const char *end = text + len;
 	unsigned refused = 0;
@@ -157,7 +90,7 @@ int sockeye__tftp_refuse_parse(const char *text, size_t len, unsigned *out_refus
 		int option = sockeye__tftp_option_named(text, word_len);
 
 		if (option < 0) {
-			*out_wrong = (struct sockeye__rules_word){text, word_len};
+			*out_wrong = (struct sockeye__slice){text, word_len};
 			return option;
 		}
 		refused |= SOCKEYE__TFTP_BIT((unsigned)option);
@@ -171,7 +104,7 @@ int sockeye__tftp_refuse_parse(const char *text, size_t len, unsigned *out_refus
 
 /* fnmatch(3) takes a [ without its ] for itself, and a rule to deny what it was
  * meant for is passed by. */
-static bool glob_is_whole(struct sockeye__rules_word glob)
+static bool glob_is_whole(struct sockeye__slice glob)
 {
 	bool in_class = false;
 	size_t first = 0; /* a ] here is one of the class */
@@ -192,44 +125,45 @@ static bool glob_is_whole(struct sockeye__rules_word glob)
 	return !in_class;
 }
 
-static int name_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+static int name_set(const struct sockeye__rules_lines *lines, struct sockeye__slice value,
 		    struct rule *rule)
 {
 	if (value.len == 0)
 		return sockeye__rules_fail(lines, "name= without a pattern");
 	if (!glob_is_whole(value))
 		return sockeye__rules_fail(lines, "name=%s: a [ without ], or \\ at its end",
-					   shown(value).text);
+					   sockeye__rules_show(value).text);
 	rule->glob = value.at;
 	return 0;
 }
 
-static int blksize_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+static int blksize_set(const struct sockeye__rules_lines *lines, struct sockeye__slice value,
 		       struct rule *rule)
 {
 	if (sockeye__tftp_blksize_parse(value.at, value.len, &rule->terms.policy.blksize_max,
 					&rule->terms.blksize_mtu) < 0)
-		return sockeye__rules_fail(lines, "blksize=%s: %d to %d, or mtu", shown(value).text,
+		return sockeye__rules_fail(lines, "blksize=%s: %d to %d, or mtu",
+					   sockeye__rules_show(value).text,
 					   SOCKEYE__TFTP_BLKSIZE_MIN, SOCKEYE__TFTP_BLKSIZE_MAX);
 	return 0;
 }
 
-static int window_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+static int window_set(const struct sockeye__rules_lines *lines, struct sockeye__slice value,
 		      struct rule *rule)
 {
 	unsigned v;
 
 	if (number_parse(value, 1, UINT16_MAX, &v) < 0)
-		return sockeye__rules_fail(lines, "window=%s: 1 to %d", shown(value).text,
-					   UINT16_MAX);
+		return sockeye__rules_fail(lines, "window=%s: 1 to %d",
+					   sockeye__rules_show(value).text, UINT16_MAX);
 	rule->terms.policy.window_max = (uint16_t)v;
 	return 0;
 }
 
-static int refuse_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+static int refuse_set(const struct sockeye__rules_lines *lines, struct sockeye__slice value,
 		      struct rule *rule)
 {
-	struct sockeye__rules_word wrong;
+	struct sockeye__slice wrong;
 	char known[100];
 	size_t len = 0;
 
@@ -240,10 +174,10 @@ static int refuse_set(const struct sockeye__rules_lines *lines, struct sockeye__
 		len += (size_t)snprintf(known + len, sizeof known - len, "%s ",
 					sockeye__tftp_option_name(i));
 	return sockeye__rules_fail(lines, "refuse: unknown option '%.20s' (there are %snone)",
-				   shown(wrong).text, known);
+				   sockeye__rules_show(wrong).text, known);
 }
 
-static int deny_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+static int deny_set(const struct sockeye__rules_lines *lines, struct sockeye__slice value,
 		    struct rule *rule)
 {
 	(void)lines;
@@ -252,7 +186,7 @@ static int deny_set(const struct sockeye__rules_lines *lines, struct sockeye__ru
 	return 0;
 }
 
-static int default_set(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+static int default_set(const struct sockeye__rules_lines *lines, struct sockeye__slice value,
 		       struct rule *rule)
 {
 	(void)lines;
@@ -264,7 +198,7 @@ static int default_set(const struct sockeye__rules_lines *lines, struct sockeye_
 static const struct setting {
 	const char *word;
 	unsigned bit;
-	int (*set)(const struct sockeye__rules_lines *lines, struct sockeye__rules_word value,
+	int (*set)(const struct sockeye__rules_lines *lines, struct sockeye__slice value,
 		   struct rule *rule);
 } settings[] = {
     {"name=", NAME, name_set},       {"blksize=", BLKSIZE, blksize_set},
@@ -272,7 +206,7 @@ static const struct setting {
     {"deny", DENY, deny_set},        {"default", DEFAULT, default_set},
 };
 
-static int setting_parse(const struct sockeye__rules_lines *lines, struct sockeye__rules_word word,
+static int setting_parse(const struct sockeye__rules_lines *lines, struct sockeye__slice word,
 			 struct rule *rule)
 {
 	for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
@@ -285,22 +219,21 @@ static int setting_parse(const struct sockeye__rules_lines *lines, struct sockey
 		if (rule->has & s->bit)
 			return sockeye__rules_fail(lines, "%s twice", s->word);
 		rule->has |= s->bit;
-		return s->set(lines, (struct sockeye__rules_word){word.at + len, word.len - len},
-			      rule);
+		return s->set(lines, (struct sockeye__slice){word.at + len, word.len - len}, rule);
 	}
 	return sockeye__rules_fail(
 	    lines, "unknown setting '%s' (there are name= blksize= window= refuse= deny default)",
-	    shown(word).text);
+	    sockeye__rules_show(word).text);
 }
 
-static int rule_parse(const struct sockeye__rules_lines *lines,
-		      const struct sockeye__rules_word *words, int count, struct rule *rule)
+static int rule_parse(const struct sockeye__rules_lines *lines, const struct sockeye__slice *words,
+		      int count, struct rule *rule)
 {
 	unsigned set;
 	int err;
 
 	*rule = (struct rule){.line = lines->line};
-	err = who_parse(lines, words[0], rule);
+	err = clients_parse(lines, words[0], rule);
 	for (int i = 1; i < count && err == 0; i++)
 		err = setting_parse(lines, words[i], rule);
 	if (err < 0)
@@ -317,7 +250,7 @@ static int rule_parse(const struct sockeye__rules_lines *lines,
 }
 
 /* The text is ours and the line has been read: its words can be ended. */
-static void glob_end(struct sockeye__tftp_rules *rules, const struct sockeye__rules_word *words,
+static void glob_end(struct sockeye__tftp_rules *rules, const struct sockeye__slice *words,
 		     int count, const struct rule *rule)
 {
 	for (int i = 1; i < count; i++)
@@ -327,7 +260,7 @@ static void glob_end(struct sockeye__tftp_rules *rules, const struct sockeye__ru
 
 static int rules_parse(struct sockeye__tftp_rules *rules, struct sockeye__rules_lines *lines)
 {
-	struct sockeye__rules_word words[WORDS];
+	struct sockeye__slice words[WORDS];
 	int count, err;
 
 	while ((count = sockeye__rules_next(lines, words, WORDS)) > 0) {
@@ -397,17 +330,6 @@ void sockeye__tftp_policy_free(struct sockeye__tftp_rules *rules)
 	free(rules);
 }
 
-static bool is_for(const struct rule *rule, const uint8_t *client, size_t len)
-{
-	unsigned whole = rule->net_bits / 8, rest = rule->net_bits % 8;
-
-	if (rule->net_len == 0)
-		return true;
-	if (rule->net_len != len || memcmp(rule->net, client, whole) != 0)
-		return false;
-	return rest == 0 || ((rule->net[whole] ^ client[whole]) >> (8 - rest)) == 0;
-}
-
 static void terms_set(const struct rule *rule, struct sockeye__tftp_terms *terms)
 {
 	if (rule->has & BLKSIZE) {
@@ -427,14 +349,13 @@ unsigned sockeye__tftp_policy_terms(const struct sockeye__tftp_rules *rules,
 				    const struct sockeye__tftp_terms *defaults,
 				    struct sockeye__tftp_terms *out)
 {
-	uint8_t bytes[16];
-	size_t len = sockeye__rules_client(client, bytes);
+	struct sockeye__rules_client address = sockeye__rules_client_of(client);
 
 	*out = *defaults;
 	for (size_t i = 0; rules != NULL && i < rules->count; i++) {
 		const struct rule *rule = &rules->rules[i];
 
-		if (!is_for(rule, bytes, len) ||
+		if (!sockeye__rules_clients_match(&rule->clients, 1, &address) ||
 		    (rule->glob != NULL && fnmatch(rule->glob, name, 0) != 0))
 			continue;
 		terms_set(rule, out);

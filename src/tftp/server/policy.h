@@ -47,6 +47,6 @@ int sockeye__tftp_blksize_parse(const char *text, size_t len, uint16_t *out_blks
 /* "tsize,windowsize" as bits of options, or "none": 0, or -EINVAL with the word
  * that is no option. For --refuse too. */
 int sockeye__tftp_refuse_parse(const char *text, size_t len, unsigned *out_refused,
-			       struct sockeye__rules_word *out_wrong);
+			       struct sockeye__slice *out_wrong);
 
 #endif
