@@ -142,7 +142,7 @@ static void say_table(const struct probe *p, const struct sockeye__tftp_job *job
 		if (!sockeye__tftp_has(&p->granted, option))
 			printf("no\n");
 		else if (option == SOCKEYE__TFTP_TSIZE)
-			printf("%" PRIu64 " (%s)\n", value, sockeye__bytes_text(value, size));
+			printf("%" PRIu64 " (%s)\n", value, sockeye__bytes_print(value, size));
 		else
 			printf("%" PRIu64 "\n", value);
 	}

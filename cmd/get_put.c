@@ -167,11 +167,11 @@ static void say_done(const struct transfers *t, const struct transfer *file,
 	}
 	report_say(&t->o->common,
 		   "%s: %s in %.*f s, %s, blksize %u window %u, %" PRIu64 " block%s resent%s", name,
-		   sockeye__bytes_text(end->bytes, bytes),
+		   sockeye__bytes_print(end->bytes, bytes),
 		   seconds < 1     ? 3
 		   : seconds < 100 ? 1
 				   : 0,
-		   seconds, sockeye__rate_text(tftp_bytes_per_s(end->bytes, end->ns), rate),
+		   seconds, sockeye__rate_print(tftp_bytes_per_s(end->bytes, end->ns), rate),
 		   end->blksize, end->window, end->count.resent, end->count.resent == 1 ? "" : "s",
 		   end->plain ? ", without options" : "");
 }

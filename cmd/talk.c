@@ -256,11 +256,13 @@ static int end_report(const struct talk *talk, const struct totals *t)
 }
 
 /* Sets up the filter for --crlf. Returns NULL without that option. */
-static const struct sockeye__filter *
-crlf_filter(const struct talk_opts *o, struct sockeye__crlf *state, struct sockeye__filter *filter)
+static const struct sockeye__filter *crlf_filter(const struct talk_opts *o,
+						 struct sockeye__filter_crlf *state,
+						 struct sockeye__filter *filter)
 {
-	*state = (struct sockeye__crlf){0};
-	*filter = (struct sockeye__filter){SOCKEYE__CRLF_FACTOR, sockeye__crlf_encode, NULL, state};
+	*state = (struct sockeye__filter_crlf){0};
+	*filter = (struct sockeye__filter){SOCKEYE__FILTER_CRLF_FACTOR, sockeye__filter_crlf_encode,
+					   NULL, state};
 	return o->crlf ? filter : NULL;
 }
 
@@ -269,7 +271,7 @@ static int run_stream(struct talk *talk, int fd, struct talk_show *show, struct 
 	const struct talk_opts *o = talk->o;
 	struct sockeye__pump_result r;
 	struct sockeye__filter filter;
-	struct sockeye__crlf crlf;
+	struct sockeye__filter_crlf crlf;
 	size_t first_len;
 	char *first = messages_join(&o->messages, &first_len);
 	const struct sockeye__pump_opts pump = {
@@ -337,7 +339,7 @@ static int run_messages(struct talk *talk, const int *fds, size_t count, struct 
 	bool wait_given = o->wait_ns != TALK_WAIT_NOT_GIVEN;
 	struct sockeye__talk_result r;
 	struct sockeye__filter filter;
-	struct sockeye__crlf crlf;
+	struct sockeye__filter_crlf crlf;
 	struct sockeye__talk_opts opts = {
 	    .in_fd = talk->in_fd,
 	    .out_fd = STDOUT_FILENO,

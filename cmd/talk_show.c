@@ -89,8 +89,9 @@ const struct sockeye__filter *talk_show_filter(struct talk_show *show)
 		show->filter =
 		    (struct sockeye__filter){SOCKEYE__TALK_FACTOR, json_encode, NULL, show};
 	else if (show->safe)
-		show->filter = (struct sockeye__filter){SOCKEYE__SAFE_FACTOR, sockeye__safe_encode,
-							sockeye__safe_end, &show->text};
+		show->filter = (struct sockeye__filter){SOCKEYE__FILTER_SAFE_FACTOR,
+							sockeye__filter_safe_encode,
+							sockeye__filter_safe_end, &show->text};
 	else
 		return NULL;
 	return &show->filter;
@@ -121,8 +122,9 @@ void talk_show_dump(void *arg, enum sockeye__side side, const uint8_t *data, siz
 		return;
 	clock_text(when, sizeof when);
 	do {
-		size_t n = len - done < SOCKEYE__HEX_WIDTH ? len - done : SOCKEYE__HEX_WIDTH;
-		size_t width = sockeye__hex_line(line, show->offsets[side], data + done, n);
+		size_t n =
+		    len - done < SOCKEYE__HEX_LINE_BYTES ? len - done : SOCKEYE__HEX_LINE_BYTES;
+		size_t width = sockeye__hex_line_print(line, show->offsets[side], data + done, n);
 
 		fprintf(stderr, "%s %s %.*s", when, (show->color ? colored : marks)[side],
 			(int)width, line);
@@ -226,8 +228,8 @@ size_t talk_show_message(void *arg, const struct sockeye_dgram *dgram, const uin
 		memcpy(room, data, dgram->len);
 		return dgram->len;
 	}
-	n = sockeye__safe_encode(&show->text, data, dgram->len, room);
-	n += sockeye__safe_end(&show->text, room + n);
+	n = sockeye__filter_safe_encode(&show->text, data, dgram->len, room);
+	n += sockeye__filter_safe_end(&show->text, room + n);
 	if (n > 0 && room[n - 1] != '\n')
 		room[n++] = '\n'; /* start the next message on a new line */
 	return n;

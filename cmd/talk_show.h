@@ -7,6 +7,7 @@
 
 #include "talk.h"
 #include "console/filters.h"
+#include "console/hex_line.h"
 
 struct talk_show {
 	const struct talk_opts *o;
@@ -18,7 +19,7 @@ struct talk_show {
 	bool color;          /* in the dump */
 	uint64_t offsets[2]; /* in the dump, by enum sockeye__side */
 	uint64_t offset;     /* in JSON: received bytes */
-	struct sockeye__safe text;
+	struct sockeye__filter_safe text;
 	struct sockeye__filter filter;
 };
 

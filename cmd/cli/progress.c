@@ -23,7 +23,7 @@ void progress_open(struct progress *p, const struct cli_common *common, uint64_t
 	    .shown = !dumb && !common->quiet && !common->json && isatty(STDERR_FILENO),
 	    .color = report_color(common, STDERR_FILENO),
 	};
-	sockeye__meter_add(&p->meter, now_ns, 0);
+	sockeye__progress_rate_add(&p->meter, now_ns, 0);
 }
 
 static unsigned terminal_width(void)
@@ -38,16 +38,16 @@ void progress_draw(struct progress *p, const char *name, uint64_t bytes, uint64_
 		   uint64_t now_ns)
 {
 	char seen[256], line[1024];
-	struct sockeye__meter_view view = {
+	struct sockeye__progress_line view = {
 	    .name = seen, .bytes = bytes, .size = size, .color = p->color};
 
 	if (!p->shown)
 		return;
 	sockeye_escape(name, strlen(name), seen, sizeof(seen));
-	sockeye__meter_add(&p->meter, now_ns, bytes);
-	view.rate = sockeye__meter_rate(&p->meter);
+	sockeye__progress_rate_add(&p->meter, now_ns, bytes);
+	view.rate = sockeye__progress_rate_per_s(&p->meter);
 	view.width = terminal_width();
-	sockeye__meter_line(&view, line, sizeof(line));
+	sockeye__progress_line_print(&view, line, sizeof(line));
 	fprintf(stderr, ERASE_LINE "%s", line);
 	fflush(stderr);
 	p->drawn = true;

@@ -12,7 +12,7 @@ struct progress {
 	bool shown; /* there is a terminal for it */
 	bool drawn; /* the line is there now */
 	bool color;
-	struct sockeye__meter meter;
+	struct sockeye__progress_rate meter;
 };
 
 /* On standard error, unless that is no terminal, or -q or --json is given. Nothing

@@ -6,33 +6,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-int sockeye__flow_init(struct sockeye__flow *flow, size_t cap, const struct sockeye__filter *filter)
+int sockeye__filtered_queue_init(struct sockeye__filtered_queue *flow, size_t cap,
+				 const struct sockeye__filter *filter)
 {
-	*flow = (struct sockeye__flow){.cap = cap + SOCKEYE__NOTE_ROOM, .filter = filter};
+	*flow = (struct sockeye__filtered_queue){.cap = cap + SOCKEYE__NOTE_ROOM, .filter = filter};
 	flow->buf = malloc(flow->cap);
 	if (filter)
-		flow->raw = malloc(SOCKEYE__FLOW_READ_MAX);
+		flow->raw = malloc(SOCKEYE__FILTERED_QUEUE_READ_MAX);
 	if (flow->buf && (flow->raw || !filter))
 		return 0;
-	sockeye__flow_fini(flow);
+	sockeye__filtered_queue_fini(flow);
 	return -ENOMEM;
 }
 
-void sockeye__flow_fini(struct sockeye__flow *flow)
+void sockeye__filtered_queue_fini(struct sockeye__filtered_queue *flow)
 {
 	free(flow->buf);
 	free(flow->raw);
-	*flow = (struct sockeye__flow){0};
+	*flow = (struct sockeye__filtered_queue){0};
 }
 
-size_t sockeye__flow_waiting(const struct sockeye__flow *flow)
+size_t sockeye__filtered_queue_waiting(const struct sockeye__filtered_queue *flow)
 {
 	return flow->end - flow->start;
 }
 
-void sockeye__flow_took(struct sockeye__flow *flow, size_t len)
+void sockeye__filtered_queue_consume(struct sockeye__filtered_queue *flow, size_t len)
 {
-	assert(len <= sockeye__flow_waiting(flow));
+	assert(len <= sockeye__filtered_queue_waiting(flow));
 	flow->start += len;
 	if (flow->start == flow->end)
 		flow->start = flow->end = 0;
@@ -40,7 +41,7 @@ void sockeye__flow_took(struct sockeye__flow *flow, size_t len)
 
 /* Moves what waits to the front once the back has become short: nobody but the
  * caller of flow_waiting holds a pointer into the buffer, and only until then. */
-static void compact(struct sockeye__flow *flow)
+static void compact(struct sockeye__filtered_queue *flow)
 {
 	if (flow->start == 0 || flow->cap - flow->end > flow->cap / 2)
 		return;
@@ -49,7 +50,7 @@ static void compact(struct sockeye__flow *flow)
 	flow->start = 0;
 }
 
-size_t sockeye__flow_room(struct sockeye__flow *flow, uint8_t **out_where)
+size_t sockeye__filtered_queue_room(struct sockeye__filtered_queue *flow, uint8_t **out_where)
 {
 	size_t free_bytes, room;
 
@@ -61,10 +62,10 @@ size_t sockeye__flow_room(struct sockeye__flow *flow, uint8_t **out_where)
 		return room;
 	*out_where = flow->raw;
 	room /= flow->filter->factor;
-	return room < SOCKEYE__FLOW_READ_MAX ? room : SOCKEYE__FLOW_READ_MAX;
+	return room < SOCKEYE__FILTERED_QUEUE_READ_MAX ? room : SOCKEYE__FILTERED_QUEUE_READ_MAX;
 }
 
-void sockeye__flow_added(struct sockeye__flow *flow, size_t len)
+void sockeye__filtered_queue_add(struct sockeye__filtered_queue *flow, size_t len)
 {
 	const struct sockeye__filter *f = flow->filter;
 
@@ -73,7 +74,7 @@ void sockeye__flow_added(struct sockeye__flow *flow, size_t len)
 	assert(flow->end <= flow->cap);
 }
 
-void sockeye__flow_end(struct sockeye__flow *flow)
+void sockeye__filtered_queue_end(struct sockeye__filtered_queue *flow)
 {
 	const struct sockeye__filter *f = flow->filter;
 
@@ -83,13 +84,13 @@ void sockeye__flow_end(struct sockeye__flow *flow)
 	assert(flow->end <= flow->cap);
 }
 
-uint8_t *sockeye__flow_note_room(struct sockeye__flow *flow)
+uint8_t *sockeye__filtered_queue_note_room(struct sockeye__filtered_queue *flow)
 {
 	compact(flow);
 	return flow->buf + flow->end;
 }
 
-void sockeye__flow_note_added(struct sockeye__flow *flow, size_t len)
+void sockeye__filtered_queue_note_add(struct sockeye__filtered_queue *flow, size_t len)
 {
 	flow->end += len;
 	assert(flow->end <= flow->cap);

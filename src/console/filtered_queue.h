@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SOCKEYE__FLOW_BYTES    (256 * 1024)
-#define SOCKEYE__FLOW_READ_MAX (64 * 1024) /* bytes a filter is given at once */
-#define SOCKEYE__NOTE_ROOM     (32 * 1024) /* kept free for notes, ends and the slack */
+#define SOCKEYE__FILTERED_QUEUE_BYTES    (256 * 1024)
+#define SOCKEYE__FILTERED_QUEUE_READ_MAX (64 * 1024) /* bytes a filter is given at once */
+#define SOCKEYE__NOTE_ROOM               (32 * 1024) /* kept free for notes, ends and the slack */
 
 /* Changes what passes in one direction. encode() writes at most factor * len +
  * SOCKEYE__FILTER_SLACK bytes and may hold some back; end(), which may be
@@ -24,7 +24,7 @@ struct sockeye__filter {
 
 #define SOCKEYE__FILTER_SLACK 1024
 
-struct sockeye__flow {
+struct sockeye__filtered_queue {
 	uint8_t *buf;
 	size_t cap;
 	size_t start, end; /* waiting bytes are buf[start..end) */
@@ -33,24 +33,24 @@ struct sockeye__flow {
 };
 
 /* 0 or -ENOMEM. filter may be NULL and must outlive the flow. */
-int sockeye__flow_init(struct sockeye__flow *flow, size_t cap,
-		       const struct sockeye__filter *filter);
-void sockeye__flow_fini(struct sockeye__flow *flow);
+int sockeye__filtered_queue_init(struct sockeye__filtered_queue *flow, size_t cap,
+				 const struct sockeye__filter *filter);
+void sockeye__filtered_queue_fini(struct sockeye__filtered_queue *flow);
 
 /* Bytes that wait to leave, from buf[start]; and that some have left. */
-size_t sockeye__flow_waiting(const struct sockeye__flow *flow);
-void sockeye__flow_took(struct sockeye__flow *flow, size_t len);
+size_t sockeye__filtered_queue_waiting(const struct sockeye__filtered_queue *flow);
+void sockeye__filtered_queue_consume(struct sockeye__filtered_queue *flow, size_t len);
 
 /* How many bytes of the source can be taken now (0: full) and where to read
  * them to; and that they have come: they pass the filter. */
-size_t sockeye__flow_room(struct sockeye__flow *flow, uint8_t **out_where);
-void sockeye__flow_added(struct sockeye__flow *flow, size_t len);
+size_t sockeye__filtered_queue_room(struct sockeye__filtered_queue *flow, uint8_t **out_where);
+void sockeye__filtered_queue_add(struct sockeye__filtered_queue *flow, size_t len);
 
 /* The source has ended: the filter writes what it held back. */
-void sockeye__flow_end(struct sockeye__flow *flow);
+void sockeye__filtered_queue_end(struct sockeye__filtered_queue *flow);
 
 /* Text that goes past the filter: SOCKEYE__NOTE_ROOM bytes, once a read. */
-uint8_t *sockeye__flow_note_room(struct sockeye__flow *flow);
-void sockeye__flow_note_added(struct sockeye__flow *flow, size_t len);
+uint8_t *sockeye__filtered_queue_note_room(struct sockeye__filtered_queue *flow);
+void sockeye__filtered_queue_note_add(struct sockeye__filtered_queue *flow, size_t len);
 
 #endif

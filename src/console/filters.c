@@ -89,9 +89,9 @@ static size_t put_units(const uint8_t *in, size_t len, uint8_t *room, size_t *ou
 	return taken;
 }
 
-size_t sockeye__safe_encode(void *arg, const uint8_t *in, size_t len, uint8_t *room)
+size_t sockeye__filter_safe_encode(void *arg, const uint8_t *in, size_t len, uint8_t *room)
 {
-	struct sockeye__safe *safe = arg;
+	struct sockeye__filter_safe *safe = arg;
 	size_t total = 0, n, taken;
 
 	/* A held beginning is completed byte by byte; it may also turn out
@@ -113,9 +113,9 @@ size_t sockeye__safe_encode(void *arg, const uint8_t *in, size_t len, uint8_t *r
 	return total;
 }
 
-size_t sockeye__safe_end(void *arg, uint8_t *room)
+size_t sockeye__filter_safe_end(void *arg, uint8_t *room)
 {
-	struct sockeye__safe *safe = arg;
+	struct sockeye__filter_safe *safe = arg;
 	size_t n = 0;
 
 	for (size_t i = 0; i < safe->held_len; i++)
@@ -124,9 +124,9 @@ size_t sockeye__safe_end(void *arg, uint8_t *room)
 	return n;
 }
 
-size_t sockeye__crlf_encode(void *arg, const uint8_t *in, size_t len, uint8_t *room)
+size_t sockeye__filter_crlf_encode(void *arg, const uint8_t *in, size_t len, uint8_t *room)
 {
-	struct sockeye__crlf *crlf = arg;
+	struct sockeye__filter_crlf *crlf = arg;
 	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++) {
@@ -136,28 +136,4 @@ size_t sockeye__crlf_encode(void *arg, const uint8_t *in, size_t len, uint8_t *r
 		crlf->after_cr = in[i] == '\r';
 	}
 	return n;
-}
-
-size_t sockeye__hex_line(char *room, uint64_t offset, const uint8_t *data, size_t len)
-{
-	static const char digits[] = "0123456789abcdef";
-	char *p = room;
-
-	for (int shift = 36; shift >= 0; shift -= 4)
-		*p++ = digits[offset >> shift & 15];
-	*p++ = ' ';
-	for (size_t i = 0; i < SOCKEYE__HEX_WIDTH; i++) {
-		if (i % 8 == 0)
-			*p++ = ' ';
-		*p++ = i < len ? digits[data[i] >> 4] : ' ';
-		*p++ = i < len ? digits[data[i] & 15] : ' ';
-		*p++ = ' ';
-	}
-	*p++ = ' ';
-	*p++ = '|';
-	for (size_t i = 0; i < len; i++)
-		*p++ = data[i] >= ' ' && data[i] < 0x7f ? (char)data[i] : '.';
-	*p++ = '|';
-	*p++ = '\n';
-	return (size_t)(p - room);
 }

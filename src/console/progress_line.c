@@ -18,9 +18,9 @@
 #define COLOR_BAR    "\033[32m"
 #define COLOR_NORMAL "\033[0m"
 
-void sockeye__meter_add(struct sockeye__meter *m, uint64_t now_ns, uint64_t bytes)
+void sockeye__progress_rate_add(struct sockeye__progress_rate *m, uint64_t now_ns, uint64_t bytes)
 {
-	unsigned old = m->count == SOCKEYE__METER_SAMPLES ? 1 : 0;
+	unsigned old = m->count == SOCKEYE__PROGRESS_RATE_SAMPLES ? 1 : 0;
 
 	/* one of before the window is kept: the rate is of the whole of it */
 	while (old + 1 < m->count && now_ns - m->samples[old + 1].ns >= WINDOW_NS)
@@ -31,7 +31,7 @@ void sockeye__meter_add(struct sockeye__meter *m, uint64_t now_ns, uint64_t byte
 	m->samples[m->count++].bytes = bytes;
 }
 
-double sockeye__meter_rate(const struct sockeye__meter *m)
+double sockeye__progress_rate_per_s(const struct sockeye__progress_rate *m)
 {
 	uint64_t bytes, ns;
 
@@ -57,14 +57,14 @@ static const char *scaled(double v, double step, const char *const *units, char 
 	return buf;
 }
 
-const char *sockeye__bytes_text(uint64_t bytes, char buf[SOCKEYE__QUANTITY_MAX])
+const char *sockeye__bytes_print(uint64_t bytes, char buf[SOCKEYE__QUANTITY_MAX])
 {
 	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", NULL};
 
 	return scaled((double)bytes, 1024, units, buf);
 }
 
-const char *sockeye__rate_text(double bytes_per_s, char buf[SOCKEYE__QUANTITY_MAX])
+const char *sockeye__rate_print(double bytes_per_s, char buf[SOCKEYE__QUANTITY_MAX])
 {
 	static const char *const units[] = {"B/s", "kB/s", "MB/s", "GB/s", "TB/s", NULL};
 
@@ -95,7 +95,7 @@ static void name_put(struct sockeye__out *out, const char *name, size_t room)
 	sockeye__out_text(out, whole ? "" : "...");
 }
 
-static void bar_put(struct sockeye__out *out, const struct sockeye__meter_view *v, size_t width)
+static void bar_put(struct sockeye__out *out, const struct sockeye__progress_line *v, size_t width)
 {
 	double part = (double)v->bytes / (double)v->size;
 	size_t full = (size_t)((double)width * (part > 1 ? 1 : part));
@@ -109,13 +109,13 @@ static void bar_put(struct sockeye__out *out, const struct sockeye__meter_view *
 }
 
 /* ", 11 MB/s, 0:04 left" */
-static void pace_print(const struct sockeye__meter_view *v, char *buf, size_t cap)
+static void pace_print(const struct sockeye__progress_line *v, char *buf, size_t cap)
 {
 	char bytes[SOCKEYE__QUANTITY_MAX], rate[SOCKEYE__QUANTITY_MAX];
 	uint64_t left = v->size > v->bytes ? v->size - v->bytes : 0;
 	double seconds = v->rate > 0 ? (double)left / v->rate + 0.999 : LEFT_MAX;
-	int n = snprintf(buf, cap, " %s, %s", sockeye__bytes_text(v->bytes, bytes),
-			 sockeye__rate_text(v->rate, rate));
+	int n = snprintf(buf, cap, " %s, %s", sockeye__bytes_print(v->bytes, bytes),
+			 sockeye__rate_print(v->rate, rate));
 	unsigned s = seconds < LEFT_MAX ? (unsigned)seconds : 0;
 
 	if (v->size == 0 || seconds >= LEFT_MAX)
@@ -127,7 +127,7 @@ static void pace_print(const struct sockeye__meter_view *v, char *buf, size_t ca
 		snprintf(buf + n, cap - (size_t)n, ", %u:%02u left", s / 60, s % 60);
 }
 
-size_t sockeye__meter_line(const struct sockeye__meter_view *v, char *buf, size_t cap)
+size_t sockeye__progress_line_print(const struct sockeye__progress_line *v, char *buf, size_t cap)
 {
 	struct sockeye__out out = sockeye__out_to(buf, cap);
 	char percent[16] = "", pace[96];

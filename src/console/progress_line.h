@@ -9,22 +9,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SOCKEYE__METER_SAMPLES 32
+#define SOCKEYE__PROGRESS_RATE_SAMPLES 32
 
 /* Zero is the beginning. */
-struct sockeye__meter {
+struct sockeye__progress_rate {
 	struct {
 		uint64_t ns, bytes;
-	} samples[SOCKEYE__METER_SAMPLES]; /* of the last seconds, oldest first */
+	} samples[SOCKEYE__PROGRESS_RATE_SAMPLES]; /* of the last seconds, oldest first */
 	unsigned count;
 };
 
-void sockeye__meter_add(struct sockeye__meter *m, uint64_t now_ns, uint64_t bytes);
+void sockeye__progress_rate_add(struct sockeye__progress_rate *m, uint64_t now_ns, uint64_t bytes);
 
 /* Bytes a second over the last three seconds; 0 when there is no telling. */
-double sockeye__meter_rate(const struct sockeye__meter *m);
+double sockeye__progress_rate_per_s(const struct sockeye__progress_rate *m);
 
-struct sockeye__meter_view {
+struct sockeye__progress_line {
 	const char *name;     /* fit to be seen */
 	uint64_t bytes, size; /* size 0: unknown */
 	double rate;
@@ -34,11 +34,11 @@ struct sockeye__meter_view {
 
 /* "vmlinuz  43% [=====>       ] 3.2 MiB, 11.3 MB/s, 0:04 left", by the rules of
  * snprintf. What does not fit is left out: the bar, the name's end, the pace. */
-size_t sockeye__meter_line(const struct sockeye__meter_view *v, char *buf, size_t cap);
+size_t sockeye__progress_line_print(const struct sockeye__progress_line *v, char *buf, size_t cap);
 
 /* "980 B", "42.1 KiB", "3.2 MiB" and "850 B/s", "2.1 MB/s". */
 #define SOCKEYE__QUANTITY_MAX 24
-const char *sockeye__bytes_text(uint64_t bytes, char buf[SOCKEYE__QUANTITY_MAX]);
-const char *sockeye__rate_text(double bytes_per_s, char buf[SOCKEYE__QUANTITY_MAX]);
+const char *sockeye__bytes_print(uint64_t bytes, char buf[SOCKEYE__QUANTITY_MAX]);
+const char *sockeye__rate_print(double bytes_per_s, char buf[SOCKEYE__QUANTITY_MAX]);
 
 #endif

@@ -19,8 +19,8 @@ struct sockeye__talk_run {
 	size_t fd_count;
 	const struct sockeye__talk_opts *o;
 	struct sockeye__messages input;
-	struct sockeye__local dst;
-	struct sockeye__flow in;
+	struct sockeye__standard_io dst;
+	struct sockeye__filtered_queue in;
 	uint8_t *bytes;          /* one message received, or one being sent through the filter */
 	size_t need;             /* room that showing one message may take */
 	int to_fd;               /* where messages leave, -1 not known yet */

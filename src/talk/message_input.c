@@ -14,7 +14,7 @@ int sockeye__messages_init(struct sockeye__messages *m, const char *const *words
 	    .per = per, .size = size, .words = words, .word_count = count};
 	if (count > 0)
 		fd = -1;
-	sockeye__local_open(&m->src, fd, false);
+	sockeye__standard_io_open(&m->src, fd, false);
 	m->ended = fd < 0;
 	m->buf = malloc(SOCKEYE__MESSAGE_MAX);
 	return m->buf ? 0 : -ENOMEM;
@@ -22,7 +22,7 @@ int sockeye__messages_init(struct sockeye__messages *m, const char *const *words
 
 void sockeye__messages_fini(struct sockeye__messages *m)
 {
-	sockeye__local_close(&m->src, false);
+	sockeye__standard_io_close(&m->src, false);
 	free(m->buf);
 	m->buf = NULL;
 }
@@ -88,7 +88,7 @@ int sockeye__messages_read(struct sockeye__messages *m)
 	m->start = 0;
 	if (m->end == max)
 		return -EMSGSIZE;
-	n = sockeye__local_read(&m->src, m->buf + m->end, max - m->end);
+	n = sockeye__standard_io_read(&m->src, m->buf + m->end, max - m->end);
 	if (n < 0)
 		return (int)n;
 	m->end += (size_t)n;

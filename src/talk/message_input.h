@@ -21,7 +21,7 @@ enum sockeye__per {
 #define SOCKEYE__MESSAGE_MAX (256 * 1024) /* above what any socket here sends at once */
 
 struct sockeye__messages {
-	struct sockeye__local src;
+	struct sockeye__standard_io src;
 	enum sockeye__per per;
 	size_t size;              /* of SOCKEYE__PER_SIZE */
 	const char *const *words; /* instead of src */

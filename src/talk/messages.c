@@ -28,7 +28,7 @@ void sockeye__talk_connection_failed(struct sockeye__talk_run *t, const char *op
 
 uint8_t *sockeye__talk_event_room(struct sockeye__talk_run *t)
 {
-	uint8_t *room = sockeye__flow_note_room(&t->in);
+	uint8_t *room = sockeye__filtered_queue_note_room(&t->in);
 
 	return t->in.cap - t->in.end >= SOCKEYE__NOTE_ROOM ? room : NULL;
 }
@@ -47,10 +47,10 @@ static void to_out(struct sockeye__talk_run *t)
 {
 	size_t waiting;
 
-	if (t->dst.kind == SOCKEYE__LOCAL_NONE)
-		sockeye__flow_took(&t->in, sockeye__flow_waiting(&t->in));
-	while ((waiting = sockeye__flow_waiting(&t->in)) > 0) {
-		ssize_t n = sockeye__local_write(&t->dst, t->in.buf + t->in.start, waiting);
+	if (t->dst.kind == SOCKEYE__STANDARD_IO_NONE)
+		sockeye__filtered_queue_consume(&t->in, sockeye__filtered_queue_waiting(&t->in));
+	while ((waiting = sockeye__filtered_queue_waiting(&t->in)) > 0) {
+		ssize_t n = sockeye__standard_io_write(&t->dst, t->in.buf + t->in.start, waiting);
 
 		if (n == -EAGAIN)
 			return;
@@ -60,7 +60,7 @@ static void to_out(struct sockeye__talk_run *t)
 			sockeye__talk_finish(t, SOCKEYE__TALK_OUTPUT, (int)n);
 		if (n < 0)
 			return;
-		sockeye__flow_took(&t->in, (size_t)n);
+		sockeye__filtered_queue_consume(&t->in, (size_t)n);
 	}
 }
 
@@ -79,7 +79,7 @@ static bool is_over(const struct sockeye__talk_run *t)
 {
 	if (t->finished)
 		return true;
-	if (sockeye__flow_waiting(&t->in) > 0)
+	if (sockeye__filtered_queue_waiting(&t->in) > 0)
 		return false;
 	if (t->r.end == SOCKEYE__TALK_COUNT || (t->peer_ended && t->shut))
 		return true;
@@ -103,7 +103,7 @@ static void prepare(const struct sockeye__talk_run *t, struct pollfd *fds)
 	const uint8_t *data;
 	size_t len;
 	bool receiving = !t->peer_ended && sockeye__talk_has_room(t);
-	bool showing = sockeye__flow_waiting(&t->in) > 0;
+	bool showing = sockeye__filtered_queue_waiting(&t->in) > 0;
 	bool reading = t->to_fd >= 0 && !t->input.ended && !t->shut &&
 		       !sockeye__messages_next(&t->input, &data, &len);
 
@@ -194,7 +194,7 @@ static int allocate(struct sockeye__talk_run *t)
 	if (!t->bytes)
 		return -ENOMEM;
 	t->need = SOCKEYE__TALK_FACTOR * t->o->bytes_max + SOCKEYE__NOTE_ROOM;
-	err = sockeye__flow_init(&t->in, 4 * t->need, NULL);
+	err = sockeye__filtered_queue_init(&t->in, 4 * t->need, NULL);
 	if (err < 0)
 		return err;
 	return sockeye__messages_init(&t->input, t->o->words, t->o->word_count, t->o->in_fd,
@@ -220,16 +220,16 @@ int sockeye__talk(const int *fds, size_t count, const struct sockeye__talk_opts 
 		err = prepare_sockets(&t);
 	if (err == 0) {
 		t.moved_ns = t.now_ns;
-		sockeye__local_open(&t.dst, opts->out_fd, true);
+		sockeye__standard_io_open(&t.dst, opts->out_fd, true);
 		run(&t);
 		if (opts->out_lines)
-			sockeye__local_end_line(&t.dst, t.in.buf + t.in.start,
-						sockeye__flow_waiting(&t.in));
-		sockeye__local_close(&t.dst, false);
+			sockeye__standard_io_end_line(&t.dst, t.in.buf + t.in.start,
+						      sockeye__filtered_queue_waiting(&t.in));
+		sockeye__standard_io_close(&t.dst, false);
 		*out = t.r;
 	}
 	sockeye__messages_fini(&t.input);
-	sockeye__flow_fini(&t.in);
+	sockeye__filtered_queue_fini(&t.in);
 	free(t.bytes);
 	return err;
 }

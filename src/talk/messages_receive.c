@@ -25,7 +25,7 @@ void sockeye__talk_error(struct sockeye__talk_run *t, struct sockeye_dgram_error
 		t->r.first_error = error->err;
 	answer_came(t);
 	if (t->o->on_error && room)
-		sockeye__flow_note_added(&t->in, t->o->on_error(t->o->arg, error, room));
+		sockeye__filtered_queue_note_add(&t->in, t->o->on_error(t->o->arg, error, room));
 }
 
 size_t sockeye__talk_errors_take(struct sockeye__talk_run *t, int fd)
@@ -48,8 +48,9 @@ static void note(struct sockeye__talk_run *t, enum sockeye__note_kind kind, size
 	struct sockeye__note n = {kind, t->r.received_bytes, t->bytes, len};
 
 	if (t->o->on_note)
-		sockeye__flow_note_added(
-		    &t->in, t->o->on_note(t->o->arg, &n, sockeye__flow_note_room(&t->in)));
+		sockeye__filtered_queue_note_add(
+		    &t->in,
+		    t->o->on_note(t->o->arg, &n, sockeye__filtered_queue_note_room(&t->in)));
 }
 
 static void take_peek(struct sockeye__talk_run *t, int fd)
@@ -68,8 +69,9 @@ static void message_came(struct sockeye__talk_run *t, int fd, const struct socke
 	t->r.received_bytes += d->true_len;
 	answer_came(t);
 	if (t->o->on_message)
-		sockeye__flow_note_added(&t->in, t->o->on_message(t->o->arg, d, t->bytes,
-								  sockeye__flow_note_room(&t->in)));
+		sockeye__filtered_queue_note_add(
+		    &t->in, t->o->on_message(t->o->arg, d, t->bytes,
+					     sockeye__filtered_queue_note_room(&t->in)));
 	if (t->o->listening && d->peer.len > 0) {
 		t->to_fd = fd;
 		t->to = *d;
@@ -110,7 +112,7 @@ static void receive_failed(struct sockeye__talk_run *t, int err)
 
 bool sockeye__talk_has_room(const struct sockeye__talk_run *t)
 {
-	return t->in.cap - sockeye__flow_waiting(&t->in) >= 2 * t->need;
+	return t->in.cap - sockeye__filtered_queue_waiting(&t->in) >= 2 * t->need;
 }
 
 void sockeye__talk_receive(struct sockeye__talk_run *t, int fd)

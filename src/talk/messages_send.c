@@ -108,7 +108,7 @@ static void switch_peer(struct sockeye__talk_run *t)
 	if (err < 0)
 		socket_failed(t, "connect", err);
 	else if (t->o->on_switch && (room = sockeye__talk_event_room(t)) != NULL)
-		sockeye__flow_note_added(&t->in, t->o->on_switch(t->o->arg, to, room));
+		sockeye__filtered_queue_note_add(&t->in, t->o->on_switch(t->o->arg, to, room));
 }
 
 /* The refusal of an earlier datagram is reported by the next send, which then

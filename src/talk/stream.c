@@ -21,8 +21,8 @@ enum { SRC, SOCK, DST, STOP, POLLED };
 struct pump {
 	int fd;
 	const struct sockeye__pump_opts *o;
-	struct sockeye__local src, dst;
-	struct sockeye__flow out, in; /* towards the peer, from the peer */
+	struct sockeye__standard_io src, dst;
+	struct sockeye__filtered_queue out, in; /* towards the peer, from the peer */
 	const uint8_t *first, *urgent;
 	size_t first_len, urgent_len; /* still to be sent */
 	bool src_open;                /* there may be more to send */
@@ -51,8 +51,8 @@ static void source_close(struct pump *p, bool ended)
 	p->src_open = false;
 	p->first_len = 0;
 	p->r.input_ended = ended;
-	sockeye__flow_end(&p->out);
-	sockeye__local_close(&p->src, !p->o->keep_in);
+	sockeye__filtered_queue_end(&p->out);
+	sockeye__standard_io_close(&p->src, !p->o->keep_in);
 }
 
 static void peer_note(struct pump *p, enum sockeye__note_kind kind, const uint8_t *data, size_t len)
@@ -60,8 +60,9 @@ static void peer_note(struct pump *p, enum sockeye__note_kind kind, const uint8_
 	struct sockeye__note note = {kind, p->r.received, data, len};
 
 	if (p->o->on_note && !p->discard)
-		sockeye__flow_note_added(
-		    &p->in, p->o->on_note(p->o->arg, &note, sockeye__flow_note_room(&p->in)));
+		sockeye__filtered_queue_note_add(
+		    &p->in,
+		    p->o->on_note(p->o->arg, &note, sockeye__filtered_queue_note_room(&p->in)));
 }
 
 /* Nothing more is received; what was is still to be passed on. */
@@ -70,7 +71,7 @@ static void peer_close(struct pump *p, bool ended)
 	if (!p->peer_open)
 		return;
 	p->peer_open = false;
-	sockeye__flow_end(&p->in);
+	sockeye__filtered_queue_end(&p->in);
 	if (ended)
 		peer_note(p, SOCKEYE__NOTE_END, NULL, 0);
 }
@@ -88,7 +89,7 @@ static void leave(struct pump *p, enum sockeye__talk_end end)
 static void sending_failed(struct pump *p, const char *op, int err)
 {
 	source_close(p, false);
-	sockeye__flow_took(&p->out, sockeye__flow_waiting(&p->out));
+	sockeye__filtered_queue_consume(&p->out, sockeye__filtered_queue_waiting(&p->out));
 	p->urgent_len = 0;
 	p->out_done = true;
 	if (err < 0 && p->r.err == 0) {
@@ -102,8 +103,8 @@ static void sending_failed(struct pump *p, const char *op, int err)
  * read on, or it might stop reading us. */
 static void reader_left(struct pump *p)
 {
-	sockeye__flow_took(&p->in, sockeye__flow_waiting(&p->in));
-	sockeye__local_close(&p->dst, !p->o->keep_out);
+	sockeye__filtered_queue_consume(&p->in, sockeye__filtered_queue_waiting(&p->in));
+	sockeye__standard_io_close(&p->dst, !p->o->keep_out);
 	p->discard = true;
 	p->r.end = SOCKEYE__TALK_READER;
 	source_close(p, false);
@@ -112,7 +113,7 @@ static void reader_left(struct pump *p)
 static void from_source(struct pump *p)
 {
 	uint8_t *where;
-	size_t room = sockeye__flow_room(&p->out, &where);
+	size_t room = sockeye__filtered_queue_room(&p->out, &where);
 	ssize_t n;
 
 	if (!p->src_open || room == 0)
@@ -122,13 +123,13 @@ static void from_source(struct pump *p)
 		memcpy(where, p->first, (size_t)n);
 		p->first += n;
 		p->first_len -= (size_t)n;
-	} else if (p->src.kind == SOCKEYE__LOCAL_NONE) {
+	} else if (p->src.kind == SOCKEYE__STANDARD_IO_NONE) {
 		n = 0;
 	} else {
-		n = sockeye__local_read(&p->src, where, room);
+		n = sockeye__standard_io_read(&p->src, where, room);
 	}
 	if (n > 0)
-		sockeye__flow_added(&p->out, (size_t)n);
+		sockeye__filtered_queue_add(&p->out, (size_t)n);
 	else if (n == 0)
 		source_close(p, true);
 	else if (n != -EAGAIN)
@@ -185,7 +186,7 @@ static void urgent_to_peer(struct pump *p)
 
 static size_t to_send(const struct pump *p)
 {
-	return p->urgent_len + sockeye__flow_waiting(&p->out);
+	return p->urgent_len + sockeye__filtered_queue_waiting(&p->out);
 }
 
 static void to_peer(struct pump *p)
@@ -194,10 +195,10 @@ static void to_peer(struct pump *p)
 
 	urgent_to_peer(p);
 	while (p->urgent_len == 0 && !p->out_done &&
-	       (waiting = sockeye__flow_waiting(&p->out)) > 0) {
+	       (waiting = sockeye__filtered_queue_waiting(&p->out)) > 0) {
 		if (!send_some(p, p->out.buf + p->out.start, waiting, 0, &n))
 			return;
-		sockeye__flow_took(&p->out, n);
+		sockeye__filtered_queue_consume(&p->out, n);
 	}
 	if (!p->src_open && !p->out_done && to_send(p) == 0)
 		sending_end(p);
@@ -247,7 +248,7 @@ static void received(struct pump *p, const uint8_t *data, size_t len)
 	p->r.received += len;
 	p->moved_ns = p->now_ns;
 	if (!p->discard)
-		sockeye__flow_added(&p->in, len);
+		sockeye__filtered_queue_add(&p->in, len);
 	if (counts && p->lines_left == 0)
 		leave(p, SOCKEYE__TALK_COUNT);
 }
@@ -260,13 +261,13 @@ static void from_peer(struct pump *p, short revents)
 	size_t room;
 	ssize_t n;
 
-	if (!p->peer_open || sockeye__flow_room(&p->in, &where) == 0)
+	if (!p->peer_open || sockeye__filtered_queue_room(&p->in, &where) == 0)
 		return;
 	if (revents & POLLPRI)
 		take_urgent(p);
 	if (p->o->peek_max && !p->peeked)
 		take_peek(p);
-	room = sockeye__flow_room(&p->in, &where);
+	room = sockeye__filtered_queue_room(&p->in, &where);
 	if (room == 0)
 		return;
 	do
@@ -286,10 +287,10 @@ static void to_out(struct pump *p)
 {
 	size_t waiting;
 
-	if (p->dst.kind == SOCKEYE__LOCAL_NONE) /* nobody asked for it */
-		sockeye__flow_took(&p->in, sockeye__flow_waiting(&p->in));
-	while ((waiting = sockeye__flow_waiting(&p->in)) > 0) {
-		ssize_t n = sockeye__local_write(&p->dst, p->in.buf + p->in.start, waiting);
+	if (p->dst.kind == SOCKEYE__STANDARD_IO_NONE) /* nobody asked for it */
+		sockeye__filtered_queue_consume(&p->in, sockeye__filtered_queue_waiting(&p->in));
+	while ((waiting = sockeye__filtered_queue_waiting(&p->in)) > 0) {
+		ssize_t n = sockeye__standard_io_write(&p->dst, p->in.buf + p->in.start, waiting);
 
 		if (n == -EAGAIN)
 			return;
@@ -300,15 +301,15 @@ static void to_out(struct pump *p)
 		if (n < 0)
 			return;
 		p->moved_ns = p->now_ns;
-		sockeye__flow_took(&p->in, (size_t)n);
+		sockeye__filtered_queue_consume(&p->in, (size_t)n);
 	}
 	if (!p->peer_open && !p->leaving)
-		sockeye__local_close(&p->dst, !p->o->keep_out);
+		sockeye__standard_io_close(&p->dst, !p->o->keep_out);
 }
 
 static bool is_over(const struct pump *p)
 {
-	bool in_done = !p->peer_open && sockeye__flow_waiting(&p->in) == 0;
+	bool in_done = !p->peer_open && sockeye__filtered_queue_waiting(&p->in) == 0;
 	bool sent = to_send(p) == 0;
 
 	if (p->finished)
@@ -332,10 +333,10 @@ static struct pollfd watch(int fd, bool wanted_at_all, short events)
 static void prepare(struct pump *p, struct pollfd *fds)
 {
 	uint8_t *where;
-	bool full_out = sockeye__flow_room(&p->out, &where) == 0;
-	bool full_in = sockeye__flow_room(&p->in, &where) == 0;
+	bool full_out = sockeye__filtered_queue_room(&p->out, &where) == 0;
+	bool full_in = sockeye__filtered_queue_room(&p->in, &where) == 0;
 	bool sending = to_send(p) > 0;
-	bool showing = sockeye__flow_waiting(&p->in) > 0;
+	bool showing = sockeye__filtered_queue_waiting(&p->in) > 0;
 	short events =
 	    (short)((p->peer_open && !full_in ? POLLIN | POLLPRI : 0) | (sending ? POLLOUT : 0));
 
@@ -369,7 +370,7 @@ static void turn(struct pump *p, const struct pollfd *fds)
 		from_peer(p, fds[SOCK].revents);
 	peer_gone(p, fds[SOCK].revents);
 	to_peer(p);
-	if (fds[DST].revents & (POLLERR | POLLHUP) && sockeye__flow_waiting(&p->in) == 0)
+	if (fds[DST].revents & (POLLERR | POLLHUP) && sockeye__filtered_queue_waiting(&p->in) == 0)
 		reader_left(p);
 	to_out(p);
 }
@@ -399,10 +400,11 @@ static void run(struct pump *p)
 		uint64_t wait;
 		int n;
 
-		while (p->first_len > 0 || (p->src_open && p->src.kind == SOCKEYE__LOCAL_NONE)) {
+		while (p->first_len > 0 ||
+		       (p->src_open && p->src.kind == SOCKEYE__STANDARD_IO_NONE)) {
 			uint8_t *where;
 
-			if (sockeye__flow_room(&p->out, &where) == 0)
+			if (sockeye__filtered_queue_room(&p->out, &where) == 0)
 				break;
 			from_source(p);
 		}
@@ -432,24 +434,26 @@ int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye_
 	    .lines_left = opts->lines_max,
 	    .now_ns = sockeye_now().mono_ns,
 	};
-	int err = sockeye__flow_init(&p.out, SOCKEYE__FLOW_BYTES, opts->to_peer);
+	int err =
+	    sockeye__filtered_queue_init(&p.out, SOCKEYE__FILTERED_QUEUE_BYTES, opts->to_peer);
 
 	if (err == 0)
-		err = sockeye__flow_init(&p.in, SOCKEYE__FLOW_BYTES, opts->to_out);
+		err = sockeye__filtered_queue_init(&p.in, SOCKEYE__FILTERED_QUEUE_BYTES,
+						   opts->to_out);
 	if (err == 0) {
 		p.moved_ns = p.now_ns;
-		sockeye__local_open(&p.src, opts->in_fd, false);
-		sockeye__local_open(&p.dst, opts->out_fd, true);
+		sockeye__standard_io_open(&p.src, opts->in_fd, false);
+		sockeye__standard_io_open(&p.dst, opts->out_fd, true);
 		run(&p);
 		if (opts->out_lines)
-			sockeye__local_end_line(&p.dst, p.in.buf + p.in.start,
-						sockeye__flow_waiting(&p.in));
-		sockeye__local_close(&p.src, false);
-		sockeye__local_close(&p.dst, false);
+			sockeye__standard_io_end_line(&p.dst, p.in.buf + p.in.start,
+						      sockeye__filtered_queue_waiting(&p.in));
+		sockeye__standard_io_close(&p.src, false);
+		sockeye__standard_io_close(&p.dst, false);
 		*out = p.r;
 	}
-	sockeye__flow_fini(&p.out);
-	sockeye__flow_fini(&p.in);
+	sockeye__filtered_queue_fini(&p.out);
+	sockeye__filtered_queue_fini(&p.in);
 	return err;
 }
 

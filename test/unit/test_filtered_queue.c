@@ -21,28 +21,28 @@ static size_t random_below(size_t bound)
 /* Puts and takes by random amounts; what comes out is what went in. */
 static void check_stream(const struct sockeye__filter *filter, unsigned factor)
 {
-	struct sockeye__flow flow;
+	struct sockeye__filtered_queue flow;
 	uint32_t in = 0, out = 0;
 
-	assert_int_equal(sockeye__flow_init(&flow, CAP, filter), 0);
+	assert_int_equal(sockeye__filtered_queue_init(&flow, CAP, filter), 0);
 	for (int turn = 0; turn < 20000; turn++) {
 		uint8_t *where;
-		size_t room = sockeye__flow_room(&flow, &where), n;
+		size_t room = sockeye__filtered_queue_room(&flow, &where), n;
 
 		n = room ? random_below(room + 1) : 0;
 		for (size_t i = 0; i < n; i++)
 			where[i] = (uint8_t)in++;
-		sockeye__flow_added(&flow, n);
-		assert_in_range(sockeye__flow_waiting(&flow), 0, CAP);
+		sockeye__filtered_queue_add(&flow, n);
+		assert_in_range(sockeye__filtered_queue_waiting(&flow), 0, CAP);
 
-		n = sockeye__flow_waiting(&flow);
+		n = sockeye__filtered_queue_waiting(&flow);
 		n = n ? random_below(n + 1) : 0;
 		for (size_t i = 0; i < n; i++)
 			assert_int_equal(flow.buf[flow.start + i], (uint8_t)(out++ / factor));
-		sockeye__flow_took(&flow, n);
+		sockeye__filtered_queue_consume(&flow, n);
 	}
 	assert_in_range(out, 1000000, UINT32_MAX);
-	sockeye__flow_fini(&flow);
+	sockeye__filtered_queue_fini(&flow);
 }
 
 static size_t thrice(void *arg, const uint8_t *in, size_t len, uint8_t *room)
@@ -64,21 +64,21 @@ static void test_nothing_is_lost(void **state)
 
 static void test_full_has_room_for_a_note(void **state)
 {
-	struct sockeye__flow flow;
+	struct sockeye__filtered_queue flow;
 	uint8_t *where;
 	size_t room;
 
 	(void)state;
-	assert_int_equal(sockeye__flow_init(&flow, CAP, NULL), 0);
-	while ((room = sockeye__flow_room(&flow, &where)) > 0)
-		sockeye__flow_added(&flow, room);
-	assert_int_equal(sockeye__flow_waiting(&flow), CAP);
-	memset(sockeye__flow_note_room(&flow), 'n', SOCKEYE__NOTE_ROOM);
-	sockeye__flow_note_added(&flow, SOCKEYE__NOTE_ROOM);
-	assert_int_equal(sockeye__flow_room(&flow, &where), 0);
-	assert_int_equal(sockeye__flow_waiting(&flow), CAP + SOCKEYE__NOTE_ROOM);
+	assert_int_equal(sockeye__filtered_queue_init(&flow, CAP, NULL), 0);
+	while ((room = sockeye__filtered_queue_room(&flow, &where)) > 0)
+		sockeye__filtered_queue_add(&flow, room);
+	assert_int_equal(sockeye__filtered_queue_waiting(&flow), CAP);
+	memset(sockeye__filtered_queue_note_room(&flow), 'n', SOCKEYE__NOTE_ROOM);
+	sockeye__filtered_queue_note_add(&flow, SOCKEYE__NOTE_ROOM);
+	assert_int_equal(sockeye__filtered_queue_room(&flow, &where), 0);
+	assert_int_equal(sockeye__filtered_queue_waiting(&flow), CAP + SOCKEYE__NOTE_ROOM);
 	assert_int_equal(flow.buf[flow.end - 1], 'n');
-	sockeye__flow_fini(&flow);
+	sockeye__filtered_queue_fini(&flow);
 }
 
 static size_t hold(void *arg, const uint8_t *in, size_t len, uint8_t *room)
@@ -99,27 +99,27 @@ static void test_end_writes_what_was_held(void **state)
 {
 	size_t held = 0;
 	const struct sockeye__filter filter = {1, hold, let_go, &held};
-	struct sockeye__flow flow;
+	struct sockeye__filtered_queue flow;
 	uint8_t *where;
 
 	(void)state;
-	assert_int_equal(sockeye__flow_init(&flow, CAP, &filter), 0);
-	assert_true(sockeye__flow_room(&flow, &where) >= 3);
+	assert_int_equal(sockeye__filtered_queue_init(&flow, CAP, &filter), 0);
+	assert_true(sockeye__filtered_queue_room(&flow, &where) >= 3);
 	memcpy(where, "abc", 3);
-	sockeye__flow_added(&flow, 3);
-	assert_int_equal(sockeye__flow_waiting(&flow), 0);
-	sockeye__flow_end(&flow);
-	assert_int_equal(sockeye__flow_waiting(&flow), 3);
+	sockeye__filtered_queue_add(&flow, 3);
+	assert_int_equal(sockeye__filtered_queue_waiting(&flow), 0);
+	sockeye__filtered_queue_end(&flow);
+	assert_int_equal(sockeye__filtered_queue_waiting(&flow), 3);
 	assert_memory_equal(flow.buf + flow.start, "...", 3);
-	sockeye__flow_fini(&flow);
+	sockeye__filtered_queue_fini(&flow);
 }
 
 static void test_fini_of_nothing(void **state)
 {
-	struct sockeye__flow flow = {0};
+	struct sockeye__filtered_queue flow = {0};
 
 	(void)state;
-	sockeye__flow_fini(&flow);
+	sockeye__filtered_queue_fini(&flow);
 }
 
 int main(void)

@@ -38,50 +38,50 @@ static void test_quantities(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-		assert_string_equal(sockeye__bytes_text(rows[i].bytes, text), rows[i].text);
-		assert_string_equal(sockeye__rate_text((double)rows[i].bytes, text), rows[i].rate);
+		assert_string_equal(sockeye__bytes_print(rows[i].bytes, text), rows[i].text);
+		assert_string_equal(sockeye__rate_print((double)rows[i].bytes, text), rows[i].rate);
 	}
 }
 
 static void test_rate(void **state)
 {
-	struct sockeye__meter m = {0};
+	struct sockeye__progress_rate m = {0};
 
 	(void)state;
-	assert_true(sockeye__meter_rate(&m) == 0);
-	sockeye__meter_add(&m, 5, 100);
-	assert_true(sockeye__meter_rate(&m) == 0);
-	sockeye__meter_add(&m, 5, 200); /* no time has gone by */
-	assert_true(sockeye__meter_rate(&m) == 0);
-	sockeye__meter_add(&m, 5 + SOCKEYE_NS_PER_S, 1100);
-	assert_true(sockeye__meter_rate(&m) == 1000);
-	sockeye__meter_add(&m, 5 + 2 * SOCKEYE_NS_PER_S, 50); /* from the beginning again */
-	assert_true(sockeye__meter_rate(&m) == 0);
+	assert_true(sockeye__progress_rate_per_s(&m) == 0);
+	sockeye__progress_rate_add(&m, 5, 100);
+	assert_true(sockeye__progress_rate_per_s(&m) == 0);
+	sockeye__progress_rate_add(&m, 5, 200); /* no time has gone by */
+	assert_true(sockeye__progress_rate_per_s(&m) == 0);
+	sockeye__progress_rate_add(&m, 5 + SOCKEYE_NS_PER_S, 1100);
+	assert_true(sockeye__progress_rate_per_s(&m) == 1000);
+	sockeye__progress_rate_add(&m, 5 + 2 * SOCKEYE_NS_PER_S, 50); /* from the beginning again */
+	assert_true(sockeye__progress_rate_per_s(&m) == 0);
 }
 
 /* Only the last seconds count, at any number of samples. */
 static void test_rate_forgets(void **state)
 {
-	struct sockeye__meter m = {0};
+	struct sockeye__progress_rate m = {0};
 	uint64_t bytes = 0, now = 1;
 
 	(void)state;
 	for (int i = 0; i < 100; i++, now += 100 * SOCKEYE_NS_PER_MS)
-		sockeye__meter_add(&m, now, bytes += 1000);
-	assert_true(sockeye__meter_rate(&m) == 10000);
+		sockeye__progress_rate_add(&m, now, bytes += 1000);
+	assert_true(sockeye__progress_rate_per_s(&m) == 10000);
 	for (int i = 0; i < 50; i++, now += 100 * SOCKEYE_NS_PER_MS)
-		sockeye__meter_add(&m, now, bytes);
-	assert_true(sockeye__meter_rate(&m) == 0);
-	assert_true(m.count <= SOCKEYE__METER_SAMPLES);
+		sockeye__progress_rate_add(&m, now, bytes);
+	assert_true(sockeye__progress_rate_per_s(&m) == 0);
+	assert_true(m.count <= SOCKEYE__PROGRESS_RATE_SAMPLES);
 }
 
 static const char *line(const char *name, uint64_t bytes, uint64_t size, double rate,
 			unsigned width)
 {
 	static char buf[512];
-	struct sockeye__meter_view v = {
+	struct sockeye__progress_line v = {
 	    .name = name, .bytes = bytes, .size = size, .rate = rate, .width = width};
-	size_t len = sockeye__meter_line(&v, buf, sizeof buf);
+	size_t len = sockeye__progress_line_print(&v, buf, sizeof buf);
 
 	assert_int_equal(len, strlen(buf));
 	return buf;
@@ -141,13 +141,13 @@ static void test_characters(void **state)
 
 static void test_color(void **state)
 {
-	struct sockeye__meter_view v = {.name = "f", .bytes = 1, .size = 2, .width = 60};
+	struct sockeye__progress_line v = {.name = "f", .bytes = 1, .size = 2, .width = 60};
 	char plain[512], colored[512];
 
 	(void)state;
-	sockeye__meter_line(&v, plain, sizeof plain);
+	sockeye__progress_line_print(&v, plain, sizeof plain);
 	v.color = true;
-	sockeye__meter_line(&v, colored, sizeof colored);
+	sockeye__progress_line_print(&v, colored, sizeof colored);
 	assert_null(strchr(plain, '\033'));
 	assert_non_null(strchr(colored, '\033'));
 	assert_int_equal(strlen(colored), strlen(plain) + strlen("\033[32m\033[0m"));

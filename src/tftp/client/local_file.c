@@ -52,13 +52,14 @@ static int wait_in_line(struct sockeye__tftp_local_file *f, const uint8_t *data,
 /* What a terminal could act on is escaped. */
 static int show(struct sockeye__tftp_local_file *f, const uint8_t *data, size_t len)
 {
-	uint8_t room[SOCKEYE__SAFE_FACTOR * SAFE_PIECE + SOCKEYE__FILTER_SLACK];
+	uint8_t room[SOCKEYE__FILTER_SAFE_FACTOR * SAFE_PIECE + SOCKEYE__FILTER_SLACK];
 	int err = 0;
 
 	while (len > 0 && err == 0) {
 		size_t piece = len < SAFE_PIECE ? len : SAFE_PIECE;
 
-		err = wait_in_line(f, room, sockeye__safe_encode(&f->safe, data, piece, room));
+		err =
+		    wait_in_line(f, room, sockeye__filter_safe_encode(&f->safe, data, piece, room));
 		data += piece;
 		len -= piece;
 	}
@@ -70,7 +71,7 @@ static int stream_put(struct sockeye__tftp_local_file *f, const uint8_t *data, s
 	if (f->stream.tty)
 		return show(f, data, len);
 	while (f->len == 0 && len > 0) {
-		ssize_t n = sockeye__local_write(&f->stream, data, len);
+		ssize_t n = sockeye__standard_io_write(&f->stream, data, len);
 
 		if (n == -EAGAIN)
 			break;
@@ -95,7 +96,7 @@ static int stream_write(void *arg, uint64_t offset, const struct iovec *iov, int
 int sockeye__tftp_local_file_drain(struct sockeye__tftp_local_file *f)
 {
 	while (f->len > 0) {
-		ssize_t n = sockeye__local_write(&f->stream, f->buf + f->start, f->len);
+		ssize_t n = sockeye__standard_io_write(&f->stream, f->buf + f->start, f->len);
 
 		if (n == -EAGAIN)
 			return 0;
@@ -112,9 +113,9 @@ int sockeye__tftp_local_file_end(struct sockeye__tftp_local_file *f)
 {
 	uint8_t held[SOCKEYE__FILTER_SLACK];
 
-	if (f->stream.kind == SOCKEYE__LOCAL_NONE || !f->stream.tty)
+	if (f->stream.kind == SOCKEYE__STANDARD_IO_NONE || !f->stream.tty)
 		return 0;
-	return wait_in_line(f, held, sockeye__safe_end(&f->safe, held));
+	return wait_in_line(f, held, sockeye__filter_safe_end(&f->safe, held));
 }
 
 /* --- opening to write --- */
@@ -123,7 +124,7 @@ void sockeye__tftp_local_file_create_at(struct sockeye__tftp_local_file *f, int 
 					struct sockeye__tftp_sink *out_sink)
 {
 	file_init(f);
-	sockeye__local_open(&f->stream, fd, true);
+	sockeye__standard_io_open(&f->stream, fd, true);
 	*out_sink = (struct sockeye__tftp_sink){.write = stream_write, .arg = f, .fd = -1};
 }
 
@@ -201,7 +202,7 @@ static ssize_t stream_read(void *arg, uint64_t offset, const struct iovec *iov, 
 
 	(void)offset;
 	(void)count;
-	return sockeye__local_read(&f->stream, iov[0].iov_base, iov[0].iov_len);
+	return sockeye__standard_io_read(&f->stream, iov[0].iov_base, iov[0].iov_len);
 }
 
 static int regular_open(struct sockeye__tftp_local_file *f, int fd, const struct stat *st,
@@ -219,7 +220,7 @@ static int regular_open(struct sockeye__tftp_local_file *f, int fd, const struct
 static void stream_open(struct sockeye__tftp_local_file *f, int fd,
 			struct sockeye__tftp_source *out_source)
 {
-	sockeye__local_open(&f->stream, fd, false);
+	sockeye__standard_io_open(&f->stream, fd, false);
 	f->awaited = true;
 	*out_source = (struct sockeye__tftp_source){.read = stream_read, .arg = f};
 }
@@ -276,7 +277,7 @@ int sockeye__tftp_local_file_commit(struct sockeye__tftp_local_file *f)
 
 void sockeye__tftp_local_file_close(struct sockeye__tftp_local_file *f)
 {
-	sockeye__local_close(&f->stream, false);
+	sockeye__standard_io_close(&f->stream, false);
 	sockeye__atomic_file_discard(&f->newfile);
 	free(f->buf);
 	if (f->fd > STDERR_FILENO)

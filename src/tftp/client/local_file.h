@@ -23,11 +23,11 @@ struct sockeye__tftp_local_file {
 	int fd;        /* to read in place, or a stream's that was opened here; -1 none */
 	uint64_t base; /* where reading begins */
 	struct sockeye__atomic_file newfile;
-	struct sockeye__local stream; /* of kind NONE for files */
-	bool awaited;                 /* a stream that has not been ready once yet */
-	struct sockeye__safe safe;    /* what a terminal is shown */
-	uint8_t *buf;                 /* what the stream has not taken yet, */
-	size_t cap, start, len;       /* at buf[start..start + len) */
+	struct sockeye__standard_io stream; /* of kind NONE for files */
+	bool awaited;                       /* a stream that has not been ready once yet */
+	struct sockeye__filter_safe safe;   /* what a terminal is shown */
+	uint8_t *buf;                       /* what the stream has not taken yet, */
+	size_t cap, start, len;             /* at buf[start..start + len) */
 };
 
 /* To write to. A path gets a new file, unless something is there that is no

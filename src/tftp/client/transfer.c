@@ -384,7 +384,7 @@ void sockeye__tftp_run_watch(const struct sockeye__tftp_run *r, struct pollfd *f
 
 	fds[SOCKEYE__RUN_NET] = (struct pollfd){r->blocked ? -1 : r->wire.fd, POLLIN, 0};
 	fds[SOCKEYE__RUN_LOCAL] = (struct pollfd){-1, hungry ? POLLIN : POLLOUT, 0};
-	if (r->file.stream.kind != SOCKEYE__LOCAL_NONE && (hungry || r->file.len > 0))
+	if (r->file.stream.kind != SOCKEYE__STANDARD_IO_NONE && (hungry || r->file.len > 0))
 		fds[SOCKEYE__RUN_LOCAL].fd = r->file.stream.fd;
 }
 
