@@ -83,7 +83,7 @@ static int list(const struct serve *s)
 static int site_add(struct serve *s, const struct sockeye_service *service, const char *address,
 		    bool optional)
 {
-	struct sockeye_site *site = &s->sites[s->site_count];
+	struct sockeye_site *site = &s->sites[s->site_count].site;
 	struct sockeye_fail fail;
 
 	if (s->site_count == SERVE_SITES_MAX)
@@ -207,11 +207,13 @@ static void ready_print(const struct serve *s, const struct sockeye_ready *ready
 
 	sockeye_sockaddr_print_url(&site->name, site->scheme, address, sizeof address);
 	if (s->common.json)
-		report_json(json_pack("{s:s, s:s, s:o, s:i, s:s}", "event", "ready", "service",
+		report_json(json_pack("{s:s, s:s, s:o, s:i, s:s*}", "event", "ready", "service",
 				      site->service, "address", report_string(address), "pid",
-				      ready->pid, "model", ready->model));
+				      ready->pid, "model", site->model));
 	else if (!s->common.quiet)
-		printf("%s %s pid %d model %s\n", site->service, address, ready->pid, ready->model);
+		printf("%s %s pid %d%s%s\n", site->service, address, ready->pid,
+		       site->model != NULL ? " model " : "",
+		       site->model != NULL ? site->model : "");
 }
 
 static int on_ready(void *arg, const struct sockeye_ready *ready)
@@ -251,7 +253,7 @@ static int serve(struct serve *s)
 	    .arg = s,
 	};
 	struct sockeye_fail fail = {.op = "serve"};
-	int err = sockeye_serve(s->sites, s->site_count, &opts, &fail);
+	int err = sockeye__serve_crews(s->sites, s->site_count, &opts, &fail);
 
 	return err < 0 ? report_fail(&s->common, &fail) : SOCKEYE_EXIT_DONE;
 }

@@ -7,6 +7,7 @@
 
 #include <sockeye/serve.h>
 
+#include "serve/crew.h"
 #include "tftp/server/server.h"
 
 #define SERVE_SITES_MAX 128
@@ -38,7 +39,7 @@ struct serve {
 	struct serve_tftp tftp;
 	struct sockeye_builtin_config config; /* the options of the built-in services */
 	struct log log;
-	struct sockeye_site sites[SERVE_SITES_MAX];
+	struct sockeye__site_request sites[SERVE_SITES_MAX];
 	size_t site_count;
 	bool named; /* false: no operands, all built-in services are served */
 };

@@ -42,7 +42,7 @@ static unsigned served(const struct serve *s)
 	unsigned has = 0;
 
 	for (size_t i = 0; i < s->site_count; i++) {
-		const struct sockeye_site *site = &s->sites[i];
+		const struct sockeye_site *site = &s->sites[i].site;
 
 		if (serve_feature_of(site->service) != NULL)
 			has |= FEATURE;
@@ -93,7 +93,7 @@ static void service_option_check(const struct serve *s, const struct cli_option 
 	char why[80];
 
 	for (size_t i = 0; i < s->site_count; i++) {
-		const struct sockeye_site *site = &s->sites[i];
+		const struct sockeye_site *site = &s->sites[i].site;
 
 		if (site->service == service && (!option->streams_only || is_stream(site)) &&
 		    (!option->datagrams_only || is_datagram(site)))

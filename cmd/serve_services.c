@@ -21,7 +21,7 @@ const struct serve_feature *serve_feature_of(const struct sockeye_service *servi
 bool serve_has(const struct serve *s, const struct sockeye_service *service)
 {
 	for (size_t i = 0; i < s->site_count; i++)
-		if (s->sites[i].service == service)
+		if (s->sites[i].site.service == service)
 			return true;
 	return false;
 }

@@ -179,6 +179,11 @@ static int scheme_usage(const struct serve *s, const struct sockeye_addr *addr)
 			 wanted, given);
 }
 
+static bool is_datagram(const struct sockeye_addr *addr)
+{
+	return addr->scheme == SOCKEYE_UDP || addr->scheme == SOCKEYE_FD;
+}
+
 static int tftp_open(struct serve *s)
 {
 	struct sockeye__tftp_server_config config;
@@ -187,9 +192,9 @@ static int tftp_open(struct serve *s)
 	int code;
 
 	for (size_t i = 0; i < s->site_count; i++)
-		if (s->sites[i].service == &sockeye__tftp_service &&
-		    s->sites[i].addr.scheme != SOCKEYE_UDP && s->sites[i].addr.scheme != SOCKEYE_FD)
-			return scheme_usage(s, &s->sites[i].addr);
+		if (s->sites[i].site.service == &sockeye__tftp_service &&
+		    !is_datagram(&s->sites[i].site.addr))
+			return scheme_usage(s, &s->sites[i].site.addr);
 	if (s->tftp.root == NULL)
 		return cli_usage(&s->common, &serve_command,
 				 "tftp needs --root DIR, the folder it serves");
@@ -199,8 +204,8 @@ static int tftp_open(struct serve *s)
 	if (sockeye__tftp_server_open(&server, &config, &fail) < 0)
 		return report_fail(&s->common, &fail);
 	for (size_t i = 0; i < s->site_count; i++)
-		if (s->sites[i].service == &sockeye__tftp_service)
-			s->sites[i].config = server;
+		if (s->sites[i].site.service == &sockeye__tftp_service)
+			s->sites[i].spec = sockeye__tftp_server_crew(server);
 	return CLI_GO;
 }
 

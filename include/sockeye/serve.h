@@ -93,13 +93,14 @@ struct sockeye_event {
 
 /* What is listening, told once every socket does. */
 struct sockeye_ready {
-	const char *model; /* the one in use, after a fall-back */
-	int pid;           /* of the process to signal */
+	int pid; /* of the process to signal */
 	size_t count;
 	const struct sockeye_ready_site {
 		const char *service;
 		enum sockeye_scheme scheme;
 		struct sockeye_sockaddr name; /* the real port */
+		const char *model;            /* in use, after a fall-back; NULL: the service
+					       * moves its own bytes */
 	} * sites;
 };
 

@@ -115,10 +115,6 @@ struct sockeye_service {
 
 	/* Its options, ended by a row without a name; NULL: none. */
 	const struct sockeye_option *options;
-
-	/* NULL, but for services of the program's own that are more than sessions
-	 * and bring a loop that moves their bytes (TFTP). */
-	const struct sockeye__resident *resident;
 };
 
 /* How the daytime service writes the date (RFC 867 leaves it open). */

@@ -1,5 +1,5 @@
 /* admission.c: a connection's way in and out, and what is reported of it. */
-#include "serve/server.h"
+#include "serve/internal.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -72,6 +72,11 @@ void sockeye__warn(const struct sockeye__worker *w, const char *text, int err)
 void sockeye__cannot_start(const struct sockeye__worker *w, int err)
 {
 	sockeye__warn(w, "a worker cannot start", err);
+}
+
+void sockeye__worker_event(const struct sockeye__worker *w, struct sockeye_event *ev)
+{
+	sockeye__event(w->server->opts, ev);
 }
 
 bool sockeye__rarely(struct sockeye__worker *w)

@@ -3,7 +3,7 @@
  * recvmmsg(2), each datagram gets its answer, and the answers leave in one
  * sendmmsg(2), from the address that was asked.
  */
-#include "serve/server.h"
+#include "serve/internal.h"
 #include "net/net.h"
 
 #include <errno.h>
@@ -77,11 +77,24 @@ static bool multicast_or_broadcast(const struct sockeye_sockaddr *name)
 	}
 }
 
-/* Whether the source may be another server that would answer our answer: a
+/* Whether a datagram site of this server is bound to the port. */
+static bool is_served(const struct sockeye__server *server, uint16_t port)
+{
+	for (size_t c = 0; c < server->crew_count; c++) {
+		const struct sockeye__crew *crew = &server->crews[c];
+
+		for (size_t i = 0; i < crew->site_count; i++)
+			if (!crew->sites[i].stream &&
+			    sockeye_sockaddr_port(&crew->sites[i].listener.name) == port)
+				return true;
+	}
+	return false;
+}
+
+/* Whether the source may be another server that would answer our reply: a
  * privileged or small-service port, or a port that we serve ourselves. */
 static bool could_loop(const struct sockeye__answerer *a, const struct sockeye_sockaddr *peer)
 {
-	const struct sockeye__server *server = a->w->server;
 	uint16_t port = sockeye_sockaddr_port(peer);
 
 	if (peer->u.sa.sa_family != AF_INET && peer->u.sa.sa_family != AF_INET6)
@@ -91,11 +104,7 @@ static bool could_loop(const struct sockeye__answerer *a, const struct sockeye_s
 	for (size_t i = 0; i < sizeof small_ports / sizeof *small_ports; i++)
 		if (port == small_ports[i])
 			return true;
-	for (size_t i = 0; i < server->site_count; i++)
-		if (!server->sites[i].stream &&
-		    sockeye_sockaddr_port(&server->sites[i].listener.name) == port)
-			return true;
-	return false;
+	return is_served(a->w->server, port);
 }
 
 /* Makes the answer leave from the address that was asked. False when that was
@@ -158,7 +167,8 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 		return false;
 	}
 	if (ans.out_len > ans.in_len && !sockeye__is_loopback(peer) &&
-	    !sockeye__rate_take(a->w->server->shared, peer, a->rate, sockeye_now().mono_ns)) {
+	    !sockeye__rate_take(a->w->server->shared->rates, peer, a->rate,
+				sockeye_now().mono_ns)) {
 		turned_away(a, site, &a->w->counters->dropped_rate, peer, "over its rate");
 		return false;
 	}
@@ -215,7 +225,7 @@ static void slots_reset(struct sockeye__answerer *a)
 
 bool sockeye__answer(struct sockeye__answerer *a, size_t i)
 {
-	const struct sockeye__site *site = &a->w->server->sites[i];
+	const struct sockeye__site *site = &a->w->crew->sites[i];
 	int fd = sockeye__site_fd(a->w, i), k;
 	struct sockeye_now now = {0};
 	uint64_t bytes = 0;
@@ -238,19 +248,19 @@ bool sockeye__answer(struct sockeye__answerer *a, size_t i)
 	return true;
 }
 
-void sockeye__answer_until_stop(struct sockeye__worker *w, size_t i)
+void sockeye__answer_until_stop(struct sockeye__worker *w)
 {
 	struct sockeye__answerer *a = sockeye__answerer_new(w);
-	struct pollfd p[2] = {{.fd = sockeye__site_fd(w, i), .events = POLLIN},
-			      {.fd = w->server->stop_rd, .events = POLLIN}};
+	struct pollfd p[2] = {{.fd = sockeye__site_fd(w, 0), .events = POLLIN},
+			      {.fd = w->stop_fd, .events = POLLIN}};
 
 	if (a == NULL)
 		sockeye__cannot_start(w, -ENOMEM);
 	while (a != NULL && p[1].revents == 0) {
 		if (poll(p, 2, -1) > 0 && p[0].revents != 0)
-			(void)sockeye__answer(a, i);
+			(void)sockeye__answer(a, 0);
 	}
-	for (int n = 0; a != NULL && n < SOCKEYE__LAST_BATCHES && sockeye__answer(a, i); n++)
+	for (int n = 0; a != NULL && n < SOCKEYE__LAST_BATCHES && sockeye__answer(a, 0); n++)
 		; /* what was queued before the stop */
 	sockeye__answerer_free(a);
 }

@@ -5,7 +5,7 @@
  * Two system calls a message: time-outs are the socket's own (SO_RCVTIMEO,
  * SO_SNDTIMEO), so that no poll(2) is needed to keep them.
  */
-#include "serve/server.h"
+#include "serve/internal.h"
 #include "net/net.h"
 
 #include <errno.h>

@@ -5,15 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-void sockeye__clocks_init(struct sockeye__clocks *k, const struct sockeye__server *server)
+void sockeye__clocks_init(struct sockeye__clocks *k, const struct sockeye__worker *w)
 {
+	const struct sockeye_serve_opts *opts = w->server->opts;
+
 	*k = (struct sockeye__clocks){
-	    .idle_ns = server->opts->idle_ms * SOCKEYE_NS_PER_MS,
-	    .time_ns = server->opts->time_ms * SOCKEYE_NS_PER_MS,
+	    .idle_ns = opts->idle_ms * SOCKEYE_NS_PER_MS,
+	    .time_ns = opts->time_ms * SOCKEYE_NS_PER_MS,
 	};
 	k->needed = k->idle_ns != 0 || k->time_ns != 0;
-	for (size_t i = 0; i < server->site_count; i++)
-		k->needed |= server->sites[i].service->uses_time;
+	for (size_t i = 0; i < w->crew->site_count; i++)
+		k->needed |= w->crew->sites[i].service->uses_time;
 	k->now = sockeye_now();
 }
 

@@ -8,7 +8,7 @@
 #ifndef SOCKEYE_SERVE_CONN_H
 #define SOCKEYE_SERVE_CONN_H
 
-#include "serve/server.h"
+#include "serve/internal.h"
 #include "serve/timers.h"
 
 #include <stdlib.h>
@@ -56,7 +56,7 @@ enum sockeye__due {
 	SOCKEYE__DUE_NOTHING, /* bytes have moved since the timer was set: set it again */
 };
 
-void sockeye__clocks_init(struct sockeye__clocks *k, const struct sockeye__server *server);
+void sockeye__clocks_init(struct sockeye__clocks *k, const struct sockeye__worker *w);
 
 /* Returns the milliseconds until the earliest timer expires or, if that is
  * sooner, until also_ns (0: none). Returns -1 if neither is set. */

@@ -330,10 +330,10 @@ static bool watch(struct loop *l, int fd, uint32_t events, uint64_t tag)
 
 static void listeners_unwatch(struct loop *l)
 {
-	const struct sockeye__server *server = l->worker->server;
+	const struct sockeye__crew *crew = l->worker->crew;
 
-	for (size_t i = 0; i < server->site_count; i++)
-		if (server->sites[i].stream)
+	for (size_t i = 0; i < crew->site_count; i++)
+		if (crew->sites[i].stream)
 			epoll_ctl(l->epoll, EPOLL_CTL_DEL, sockeye__site_fd(l->worker, i), NULL);
 	l->listeners_watched = false;
 }
@@ -342,13 +342,13 @@ static void listeners_unwatch(struct loop *l)
  * share a listener, EPOLLEXCLUSIVE makes a client wake only one of them. */
 static void listeners_watch(struct loop *l)
 {
-	const struct sockeye__server *server = l->worker->server;
+	const struct sockeye__crew *crew = l->worker->crew;
 	bool watched = true;
 
-	for (size_t i = 0; i < server->site_count && watched; i++) {
-		bool shared = server->sites[i].fd_count == 1 && server->workers > 1;
+	for (size_t i = 0; i < crew->site_count && watched; i++) {
+		bool shared = crew->sites[i].fd_count == 1 && crew->processes > 1;
 
-		if (server->sites[i].stream)
+		if (crew->sites[i].stream)
 			watched =
 			    watch(l, sockeye__site_fd(l->worker, i),
 				  EPOLLIN | (shared ? (uint32_t)EPOLLEXCLUSIVE : 0), TAG_SITE(i));
@@ -386,7 +386,7 @@ static void clients_take(struct loop *l, size_t i, int max)
 		int fd = sockeye_accept(sockeye__site_fd(l->worker, i), true, 0, &peer);
 
 		if (fd >= 0) {
-			if (sockeye__admit(l->worker, &l->worker->server->sites[i], fd, &peer, &v))
+			if (sockeye__admit(l->worker, &l->worker->crew->sites[i], fd, &peer, &v))
 				conn_open(l, &v);
 			continue;
 		}
@@ -401,10 +401,10 @@ static void clients_take(struct loop *l, size_t i, int max)
 static void stop(struct loop *l)
 {
 	l->stopping = true;
-	for (size_t i = 0; i < l->worker->server->site_count; i++) {
+	for (size_t i = 0; i < l->worker->crew->site_count; i++) {
 		int fd = sockeye__site_fd(l->worker, i);
 
-		if (l->worker->server->sites[i].stream) {
+		if (l->worker->crew->sites[i].stream) {
 			clients_take(l, i, BACKLOG_MAX);
 			shutdown(fd, SHUT_RD);
 		} else {
@@ -414,7 +414,7 @@ static void stop(struct loop *l)
 			epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
 		}
 	}
-	epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->worker->server->stop_rd, NULL);
+	epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->worker->stop_fd, NULL);
 }
 
 static void dispatch(struct loop *l, const struct epoll_event *ev)
@@ -430,7 +430,7 @@ static void dispatch(struct loop *l, const struct epoll_event *ev)
 		return;
 	}
 	i = TAG_SITE_OF(ev->data.u64);
-	if (l->worker->server->sites[i].stream)
+	if (l->worker->crew->sites[i].stream)
 		clients_take(l, i, ACCEPTS_MAX);
 	else
 		for (int n = 0; n < ANSWER_BATCHES && sockeye__answer(l->answerer, i); n++)
@@ -461,7 +461,7 @@ static void loop_turn(struct loop *l)
 /* Returns 0 or -errno. */
 static int loop_open(struct loop *l)
 {
-	const struct sockeye__server *server = l->worker->server;
+	const struct sockeye__crew *crew = l->worker->crew;
 
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll < 0)
@@ -470,13 +470,13 @@ static int loop_open(struct loop *l)
 	l->buffer = aligned_alloc(4096, BUFFER_BYTES);
 	if (l->buffer == NULL)
 		return -ENOMEM;
-	sockeye__clocks_init(&l->clocks, server);
+	sockeye__clocks_init(&l->clocks, l->worker);
 	l->turn.room = l->room;
 	l->turn.room_len = sizeof l->room;
-	if (!watch(l, server->stop_rd, EPOLLIN, TAG_STOP))
+	if (!watch(l, l->worker->stop_fd, EPOLLIN, TAG_STOP))
 		return -errno;
-	for (size_t i = 0; i < server->site_count; i++) {
-		if (server->sites[i].stream)
+	for (size_t i = 0; i < crew->site_count; i++) {
+		if (crew->sites[i].stream)
 			continue;
 		if (l->answerer == NULL && (l->answerer = sockeye__answerer_new(l->worker)) == NULL)
 			return -ENOMEM;

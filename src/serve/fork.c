@@ -33,9 +33,9 @@ static _Noreturn void child_main(struct forker *f, struct sockeye__visit *v)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != f->pid)
 		_exit(1);
-	for (size_t i = 0; i < f->w->server->site_count; i++)
+	for (size_t i = 0; i < f->w->crew->site_count; i++)
 		close(sockeye__site_fd(f->w, i)); /* or a restart finds its port taken */
-	close(f->w->server->stop_rd);
+	close(f->w->stop_fd);
 	close(f->child_fd);
 	sockeye__gate_close(&f->gate);
 	end = sockeye__session_run(f->w, v);
@@ -116,7 +116,7 @@ static void run(struct sockeye__worker *w)
 	int err;
 
 	f.child_fd = children_watch();
-	err = f.child_fd < 0 ? -errno : sockeye__gate_open(&f.gate, w, false, f.child_fd);
+	err = f.child_fd < 0 ? -errno : sockeye__gate_open(&f.gate, w, f.child_fd);
 	if (err < 0) {
 		sockeye__cannot_start(w, err);
 		return;

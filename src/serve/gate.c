@@ -6,7 +6,7 @@
  * leave the set but stay open: clients wait in the backlog and are served
  * later, and nothing spins.
  */
-#include "serve/server.h"
+#include "serve/internal.h"
 #include "net/net.h"
 
 #include <errno.h>
@@ -26,8 +26,8 @@ static int watch(struct sockeye__gate *g, int fd, uint32_t events, uint64_t tag)
 
 static void listeners_unwatch(struct sockeye__gate *g)
 {
-	for (size_t i = 0; i < g->w->server->site_count; i++)
-		if (g->w->server->sites[i].stream)
+	for (size_t i = 0; i < g->w->crew->site_count; i++)
+		if (g->w->crew->sites[i].stream)
 			epoll_ctl(g->ep, EPOLL_CTL_DEL, sockeye__site_fd(g->w, i), NULL);
 	g->watching = false;
 }
@@ -37,8 +37,8 @@ static void listeners_watch(struct sockeye__gate *g)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < g->w->server->site_count && err == 0; i++)
-		if (g->w->server->sites[i].stream)
+	for (size_t i = 0; i < g->w->crew->site_count && err == 0; i++)
+		if (g->w->crew->sites[i].stream)
 			err = watch(g, sockeye__site_fd(g->w, i), EPOLLIN | EPOLLEXCLUSIVE, i);
 	g->watching = true;
 	if (err < 0) {
@@ -48,8 +48,7 @@ static void listeners_watch(struct sockeye__gate *g)
 	}
 }
 
-int sockeye__gate_open(struct sockeye__gate *g, struct sockeye__worker *w, bool datagrams,
-		       int wake_fd)
+int sockeye__gate_open(struct sockeye__gate *g, struct sockeye__worker *w, int wake_fd)
 {
 	int err;
 
@@ -57,11 +56,11 @@ int sockeye__gate_open(struct sockeye__gate *g, struct sockeye__worker *w, bool 
 	g->ep = epoll_create1(EPOLL_CLOEXEC);
 	if (g->ep < 0)
 		return -errno;
-	err = watch(g, w->server->stop_rd, EPOLLIN, TAG_STOP);
+	err = watch(g, w->stop_fd, EPOLLIN, TAG_STOP);
 	if (err == 0 && wake_fd >= 0)
 		err = watch(g, wake_fd, EPOLLIN, TAG_WAKE);
-	for (size_t i = 0; datagrams && i < w->server->site_count && err == 0; i++)
-		if (!w->server->sites[i].stream)
+	for (size_t i = 0; i < w->crew->site_count && err == 0; i++)
+		if (!w->crew->sites[i].stream)
 			err = watch(g, sockeye__site_fd(w, i), EPOLLIN, i);
 	if (err < 0)
 		close(g->ep);
@@ -108,7 +107,7 @@ static bool take(struct sockeye__gate *g, size_t i, struct sockeye__visit *out_v
 	int fd = sockeye_accept(sockeye__site_fd(g->w, i), false, 0, &peer);
 
 	if (fd >= 0)
-		return sockeye__admit(g->w, &g->w->server->sites[i], fd, &peer, out_visit);
+		return sockeye__admit(g->w, &g->w->crew->sites[i], fd, &peer, out_visit);
 	if (!g->stopped && sockeye__accept_starved(g->w, fd))
 		sockeye__gate_pause(g);
 	return false;
@@ -118,8 +117,8 @@ static bool take(struct sockeye__gate *g, size_t i, struct sockeye__visit *out_v
  * listeners refuse. */
 static enum sockeye__gate_kind last_call(struct sockeye__gate *g, struct sockeye__visit *out_visit)
 {
-	for (size_t i = 0; i < g->w->server->site_count; i++) {
-		if (!g->w->server->sites[i].stream)
+	for (size_t i = 0; i < g->w->crew->site_count; i++) {
+		if (!g->w->crew->sites[i].stream)
 			continue;
 		if (!full(g) && take(g, i, out_visit))
 			return SOCKEYE__GATE_VISIT;
@@ -142,7 +141,7 @@ enum sockeye__gate_kind sockeye__gate_next(struct sockeye__gate *g,
 			g->stopped = true;
 		} else if (ev.data.u64 == TAG_WAKE) {
 			return SOCKEYE__GATE_WAKE;
-		} else if (!g->w->server->sites[ev.data.u64].stream) {
+		} else if (!g->w->crew->sites[ev.data.u64].stream) {
 			*out_site = ev.data.u64;
 			return SOCKEYE__GATE_DATAGRAM;
 		} else if (take(g, ev.data.u64, out_visit)) {

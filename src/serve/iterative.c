@@ -14,7 +14,7 @@ static void run(struct sockeye__worker *w)
 	struct sockeye__answerer *answerer = sockeye__answerer_new(w);
 	enum sockeye__gate_kind kind;
 	size_t site;
-	int err = answerer == NULL ? -ENOMEM : sockeye__gate_open(&gate, w, true, -1);
+	int err = answerer == NULL ? -ENOMEM : sockeye__gate_open(&gate, w, -1);
 
 	if (err < 0) {
 		sockeye__cannot_start(w, err);
@@ -27,8 +27,8 @@ static void run(struct sockeye__worker *w)
 		else
 			sockeye__answer(answerer, site);
 	}
-	for (size_t i = 0; i < w->server->site_count; i++)
-		while (!w->server->sites[i].stream && sockeye__answer(answerer, i))
+	for (size_t i = 0; i < w->crew->site_count; i++)
+		while (!w->crew->sites[i].stream && sockeye__answer(answerer, i))
 			; /* what was queued before the stop */
 	sockeye__gate_close(&gate);
 	sockeye__answerer_free(answerer);

@@ -5,7 +5,7 @@
 #ifndef SOCKEYE_SERVE_MODELS_H
 #define SOCKEYE_SERVE_MODELS_H
 
-#include "serve/server.h"
+#include "serve/internal.h"
 
 /* X(name): defined in name.c as sockeye__model_name. */
 #define SOCKEYE__MODELS(X) \

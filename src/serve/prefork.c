@@ -11,7 +11,7 @@ static void run(struct sockeye__worker *w)
 	size_t site;
 	int err;
 
-	err = sockeye__gate_open(&gate, w, false, -1);
+	err = sockeye__gate_open(&gate, w, -1);
 	if (err < 0) {
 		sockeye__cannot_start(w, err);
 		return;

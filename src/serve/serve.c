@@ -1,242 +1,28 @@
-/* serve.c: sockeye_serve, from a list of sites to workers that run. */
+/* serve.c: sockeye_serve, from a list of sites to crews that run. */
 #include "serve/models.h"
 #include "net/net.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
-#include <netinet/tcp.h>
-#include <pwd.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#define ADDRESSES_MAX 16 /* bound addresses of one site's address */
+#define GRACE_MS 10000
 
-int sockeye__site_fd(const struct sockeye__worker *w, size_t i)
+uint64_t sockeye__grace_ns(const struct sockeye__server *server)
 {
-	const struct sockeye__site *s = &w->server->sites[i];
-	unsigned own =
-	    i < w->server->site_count ? w->index : w->index - sockeye__resident_first(w->server);
+	uint64_t ms = server->opts->grace_ms;
 
-	return s->fds[s->fd_count > 1 ? own : 0];
+	return (ms != 0 ? ms : GRACE_MS) * SOCKEYE_NS_PER_MS;
 }
 
-static bool is_resident(const struct sockeye_site *site)
-{
-	return site->service->resident != NULL;
-}
-
-/* The processes that serve a site. */
-static unsigned site_workers(const struct sockeye__server *server, const struct sockeye_site *site)
-{
-	return is_resident(site) ? server->residents : server->workers;
-}
-
-/* A worker's share of the connections is only fair when every worker can take
- * from one queue: clients that hash to a full worker would wait for ever. */
-static bool wants_own_sockets(const struct sockeye__server *server, const struct sockeye_site *site)
-{
-	bool inet = site->addr.scheme == SOCKEYE_TCP || site->addr.scheme == SOCKEYE_UDP;
-
-	if (!inet || site_workers(server, site) <= 1)
-		return false;
-	return is_resident(site) ||
-	       (server->model->own_sockets && server->opts->connections_max == 0);
-}
-
-static int site_open_more(struct sockeye__site *s, const struct sockeye_addr *addr,
-			  const struct sockeye_listen_opts *lo)
-{
-	for (unsigned i = 1; i < s->fd_count; i++) {
-		int err = sockeye__listen_again(&s->listener, addr, lo, &s->fds[i]);
-
-		if (err < 0) {
-			s->fd_count = i;
-			return err;
-		}
-	}
-	return 0;
-}
-
-/* Answers leave at once: services write whole messages, so Nagle's algorithm
- * (RFC 896) would only delay the second of two. Accepted sockets inherit it.
- * A socket bound to one address need not be told which one was asked. */
-static void site_tune(struct sockeye__site *s)
-{
-	bool v6 = s->listener.name.u.sa.sa_family == AF_INET6;
-	bool asks = s->scheme == SOCKEYE_UDP && sockeye__sockaddr_is_any(&s->listener.name);
-
-	for (unsigned i = 0; i < s->fd_count; i++) {
-		if (s->scheme == SOCKEYE_TCP)
-			(void)sockeye__option_set(s->fds[i], IPPROTO_TCP, TCP_NODELAY, 1);
-		if (s->scheme == SOCKEYE_UDP && !asks)
-			(void)sockeye__option_set(s->fds[i], IPPROTO_IP, IP_PKTINFO, 0);
-		if (s->scheme == SOCKEYE_UDP && !asks && v6)
-			(void)sockeye__option_set(s->fds[i], IPPROTO_IPV6, IPV6_RECVPKTINFO, 0);
-	}
-}
-
-static int site_open(struct sockeye__server *server, const struct sockeye_site *site, size_t given,
-		     const struct sockeye_listener *listener, const struct sockeye_listen_opts *lo)
-{
-	struct sockeye__site *s = &server->sites[server->all_count];
-
-	*s = (struct sockeye__site){
-	    .service = site->service,
-	    .config = site->config,
-	    .scheme = listener->scheme,
-	    .listener = *listener,
-	    .stream = sockeye_scheme_is_stream(listener->scheme),
-	    .whole = listener->scheme == SOCKEYE_UNIX_SEQPACKET,
-	    .given = given,
-	    .fd_count = 1,
-	};
-	unsigned fds = lo->reuseport ? site_workers(server, site) : 1;
-	bool able = is_resident(site) ? s->scheme == SOCKEYE_UDP
-		    : s->stream       ? s->service->turn != NULL
-				      : s->service->datagram != NULL;
-
-	if (!able) {
-		sockeye_listener_close(&s->listener);
-		return -EOPNOTSUPP;
-	}
-	if (s->service->state_size > SOCKEYE_STATE_MAX) {
-		sockeye_listener_close(&s->listener);
-		return -EINVAL;
-	}
-	s->fds = calloc(fds, sizeof *s->fds);
-	if (s->fds == NULL) {
-		sockeye_listener_close(&s->listener);
-		return -ENOMEM;
-	}
-	s->fds[0] = listener->fd;
-	server->all_count++;
-	server->site_count += !is_resident(site);
-	s->fd_count = fds;
-	int err = site_open_more(s, &site->addr, lo);
-	site_tune(s);
-	return err;
-}
-
-static int address_open(struct sockeye__server *server, const struct sockeye_site *site,
-			size_t given, struct sockeye_fail *fail)
-{
-	struct sockeye_listener listeners[ADDRESSES_MAX];
-	struct sockeye_listen_opts lo = {
-	    .backlog = server->opts->backlog,
-	    .nonblocking = true,
-	    .reuseport = wants_own_sockets(server, site),
-	};
-	size_t room = SOCKEYE__SITES_MAX - server->all_count;
-	int n = sockeye_listen(&site->addr, &lo, listeners,
-			       room < ADDRESSES_MAX ? room : ADDRESSES_MAX, fail);
-	int err = 0;
-
-	for (int i = 0; i < n; i++) {
-		if (err == 0)
-			err = site_open(server, site, given, &listeners[i], &lo);
-		else
-			sockeye_listener_close(&listeners[i]);
-	}
-	if (err < 0) {
-		char text[SOCKEYE_ADDR_TEXT_MAX];
-
-		sockeye_addr_print(&site->addr, text, sizeof text);
-		return sockeye__fail_set(fail, "serve", text, err);
-	}
-	return n < 0 ? n : 0;
-}
-
-/* Those of the resident service, or all others. */
-static int sites_open_if(struct sockeye__server *server, const struct sockeye_site *sites,
-			 size_t count, bool resident, struct sockeye_fail *fail)
-{
-	for (size_t i = 0; i < count; i++) {
-		int err = is_resident(&sites[i]) == resident
-			      ? address_open(server, &sites[i], i, fail)
-			      : 0;
-
-		if (err < 0 &&
-		    !(sites[i].optional && (err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT)))
-			return err;
-	}
-	return 0;
-}
-
-static int sites_open(struct sockeye__server *server, const struct sockeye_site *sites,
-		      size_t count, struct sockeye_fail *fail)
-{
-	int err;
-
-	server->sites = calloc(SOCKEYE__SITES_MAX, sizeof *server->sites);
-	if (server->sites == NULL)
-		return sockeye__fail_set(fail, "serve", "", -ENOMEM);
-	err = sites_open_if(server, sites, count, false, fail);
-	if (err == 0)
-		err = sites_open_if(server, sites, count, true, fail);
-	if (err < 0)
-		return err;
-	if (server->all_count == 0)
-		return sockeye__fail_set(fail, "serve", "", -EADDRNOTAVAIL);
-	return 0;
-}
-
-/* After privileges were dropped the path of a socket may be somebody else's to
- * remove. The next server on it will replace it. */
-static void site_close(const struct sockeye__server *server, struct sockeye__site *s)
-{
-	char path[SOCKEYE_UNIX_PATH_MAX + 1] = "";
-
-	if (s->listener.unlink_at_close)
-		memcpy(path, s->listener.name.u.un.sun_path, sizeof path - 1);
-	sockeye_listener_close(&s->listener);
-	free(s->fds);
-	if (path[0] != '\0' && server->opts->user != NULL && access(path, F_OK) == 0)
-		sockeye__event(server->opts,
-			       &(struct sockeye_event){
-				   .kind = SOCKEYE_EVENT_WARNING,
-				   .service = s->service->name,
-				   .text = "its socket file stays: --user may not remove it",
-				   .err = -EACCES});
-}
-
-static void sites_close(struct sockeye__server *server)
-{
-	for (size_t i = 0; i < server->all_count; i++) {
-		for (unsigned k = 1; k < server->sites[i].fd_count; k++)
-			close(server->sites[i].fds[k]);
-		site_close(server, &server->sites[i]);
-	}
-	free(server->sites);
-}
-
-/* Becomes `user` for good, and makes sure of it: a setuid that silently left a
- * way back has been a hole in more than one server. */
-static int become(const char *user)
-{
-	struct passwd pw, *found = NULL;
-	char buf[4096];
-	int err = getpwnam_r(user, &pw, buf, sizeof buf, &found);
-	uid_t r, e, s;
-
-	if (err != 0 || found == NULL)
-		return err != 0 ? -err : SOCKEYE_E_NONAME;
-	if (getresuid(&r, &e, &s) == 0 && r == pw.pw_uid && e == pw.pw_uid && s == pw.pw_uid)
-		return 0;
-	if (initgroups(user, pw.pw_gid) < 0 || setresgid(pw.pw_gid, pw.pw_gid, pw.pw_gid) < 0 ||
-	    setresuid(pw.pw_uid, pw.pw_uid, pw.pw_uid) < 0)
-		return -errno;
-	if (getresuid(&r, &e, &s) < 0 || r != pw.pw_uid || e != pw.pw_uid || s != pw.pw_uid ||
-	    (pw.pw_uid != 0 && setuid(0) == 0))
-		return -EPERM;
-	return 0;
-}
+/* --- the process --- */
 
 /* Each connection is a descriptor: use what the hard limit allows, up to a
  * number that no loop over it could make slow. */
@@ -266,12 +52,79 @@ static int standard_fds_fill(void)
 	return 0;
 }
 
-/* Falls back to event when this machine, or this user, may not use the model.
- * Sockets opened for the one fit the other. */
-static int model_settle(struct sockeye__server *server, struct sockeye_fail *fail)
+/* --- crews --- */
+
+static const char *model_name(const struct sockeye__server *server,
+			      const struct sockeye__site_request *request)
 {
-	const char *name = server->model->name;
-	int err = server->model->probe != NULL ? server->model->probe() : 0;
+	if (request->model != NULL)
+		return request->model;
+	return server->opts->model != NULL ? server->opts->model : "event";
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
+}
+
+static bool same_crew(const struct sockeye__server *server, const struct sockeye__site_request *a,
+		      const struct sockeye__site_request *b)
+{
+	return a->spec == b->spec && a->workers == b->workers && same_text(a->user, b->user) &&
+	       (a->spec != NULL || strcmp(model_name(server, a), model_name(server, b)) == 0);
+}
+
+static struct sockeye__crew *crew_of(const struct sockeye__server *server,
+				     const struct sockeye__site_request *request)
+{
+	for (size_t i = 0; i < server->crew_count; i++)
+		if (same_crew(server, server->crews[i].request, request))
+			return &server->crews[i];
+	return NULL;
+}
+
+/* The processes that were asked for, or as many as the model has (0: one per
+ * processor). */
+static unsigned workers_count(const struct sockeye__server *server,
+			      const struct sockeye__site_request *request, unsigned preferred)
+{
+	unsigned n = request->workers > 0 ? request->workers : server->opts->workers;
+	cpu_set_t set;
+
+	if (n == 0)
+		n = preferred;
+	if (n == 0)
+		n = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+	return n < SOCKEYE__WORKERS_MAX ? n : SOCKEYE__WORKERS_MAX;
+}
+
+/* Whether the model works in this process, or for the crew's user: io_uring may be
+ * for root alone. */
+static int model_probe(const struct sockeye__crew *crew)
+{
+	int status = 0;
+	pid_t pid;
+
+	if (crew->model->probe == NULL)
+		return 0;
+	if (!crew->switches_user)
+		return crew->model->probe();
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (pid == 0)
+		_exit(sockeye__user_become(&crew->user) < 0 ? EPERM : -crew->model->probe());
+	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -EIO;
+	return -WEXITSTATUS(status);
+}
+
+/* Falls back to event when this machine, or this user, may not use the model. */
+static int model_settle(struct sockeye__server *server, struct sockeye__crew *crew,
+			struct sockeye_fail *fail)
+{
+	const char *name = crew->model->name;
+	int err = model_probe(crew);
 	char text[128];
 
 	if (err == 0)
@@ -281,85 +134,259 @@ static int model_settle(struct sockeye__server *server, struct sockeye_fail *fai
 	snprintf(text, sizeof text, "model %s is not available here; using event", name);
 	sockeye__event(server->opts, &(struct sockeye_event){
 					 .kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
-	server->model = &sockeye__model_event;
+	crew->model = &sockeye__model_event;
+	crew->run = crew->model->run;
 	return 0;
 }
 
-static int model_choose(struct sockeye__server *server, struct sockeye_fail *fail)
+static int crew_add(struct sockeye__server *server, const struct sockeye__site_request *request,
+		    struct sockeye_fail *fail)
 {
-	const char *name = server->opts->model != NULL ? server->opts->model : "event";
+	struct sockeye__crew *crew = &server->crews[server->crew_count];
+	int err;
 
-	server->model = sockeye__model_find(name);
-	if (server->model == NULL)
-		return sockeye__fail_set(fail, "model", name, SOCKEYE_E_MODEL);
-	return model_settle(server, fail);
-}
-
-/* As many as asked, or as the service or model has (0: one per processor). */
-static unsigned workers_count(const struct sockeye__server *server, unsigned preferred)
-{
-	unsigned n = server->opts->workers > 0 ? server->opts->workers : preferred;
-	cpu_set_t set;
-
-	if (n == 0)
-		n = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
-	return n < SOCKEYE__WORKERS_MAX ? n : SOCKEYE__WORKERS_MAX;
-}
-
-static void workers_choose(struct sockeye__server *server)
-{
-	const struct sockeye_serve_opts *opts = server->opts;
-	unsigned n = server->model->workers;
-
-	if (n != 1) /* the model knows only one */
-		n = workers_count(server, n);
-	if (opts->connections_max > 0 && n > opts->connections_max)
-		n = opts->connections_max; /* each has a share of at least one */
-	server->workers = n;
-}
-
-/* There is at most one resident service, and what packets come to a socket that
- * cannot be opened twice (fd:) must all come to the one process that knows their
- * peers. */
-static int residents_choose(struct sockeye__server *server, const struct sockeye_site *sites,
-			    size_t count)
-{
-	const struct sockeye_site *first = NULL;
-	bool others = false, single = false;
-
-	for (size_t i = 0; i < count; i++) {
-		if (!is_resident(&sites[i])) {
-			others = true;
-			continue;
-		}
-		if (first == NULL)
-			first = &sites[i];
-		if (sites[i].service != first->service || sites[i].config != first->config)
-			return -EINVAL;
-		single |= sites[i].addr.scheme == SOCKEYE_FD;
+	*crew = (struct sockeye__crew){.request = request, .spec = request->spec};
+	if (request->spec != NULL) {
+		crew->run = request->spec->run;
+		crew->processes = workers_count(server, request, 0);
+		server->crew_count++;
+		return 0;
 	}
-	if (first != NULL)
-		server->residents = single ? 1 : workers_count(server, 0);
-	if (!others)
-		server->workers = 0;
+	crew->model = sockeye__model_find(model_name(server, request));
+	if (crew->model == NULL)
+		return sockeye__fail_set(fail, "model", model_name(server, request),
+					 SOCKEYE_E_MODEL);
+	crew->run = crew->model->run;
+	server->crew_count++;
+	err = model_settle(server, crew, fail);
+	if (err < 0)
+		return err;
+	crew->processes =
+	    crew->model->workers == 1 ? 1 : workers_count(server, request, crew->model->workers);
 	return 0;
 }
+
+/* A socket that cannot be opened twice (fd:) has one worker of a spec's crew: all
+ * packets must reach the process that knows their peers. */
+static void crew_join(struct sockeye__crew *crew, const struct sockeye__site_request *request)
+{
+	if (crew->spec != NULL && request->site.addr.scheme == SOCKEYE_FD)
+		crew->processes = 1;
+}
+
+static int crews_form(struct sockeye__server *server, const struct sockeye__site_request *requests,
+		      size_t count, struct sockeye_fail *fail)
+{
+	/* Each request may have a crew, and each of its datagram sites another. */
+	server->crews = calloc(count + SOCKEYE__SITES_MAX, sizeof *server->crews);
+	if (server->crews == NULL)
+		return sockeye__fail_set(fail, "serve", "", -ENOMEM);
+	for (size_t i = 0; i < count; i++) {
+		int err = crew_of(server, &requests[i]) != NULL
+			      ? 0
+			      : crew_add(server, &requests[i], fail);
+
+		if (err < 0)
+			return err;
+		crew_join(crew_of(server, &requests[i]), &requests[i]);
+	}
+	return 0;
+}
+
+static int sites_open(struct sockeye__server *server, const struct sockeye__site_request *requests,
+		      size_t count, struct sockeye_fail *fail)
+{
+	for (size_t i = 0; i < count; i++) {
+		const struct sockeye_site *site = &requests[i].site;
+		int err = sockeye__sites_open(server, crew_of(server, &requests[i]), site, i, fail);
+
+		if (err < 0 && !(site->optional && (err == -EADDRNOTAVAIL || err == -EAFNOSUPPORT)))
+			return err;
+	}
+	if (server->site_count == 0)
+		return sockeye__fail_set(fail, "serve", "", -EADDRNOTAVAIL);
+	return 0;
+}
+
+/* Moves a datagram site out of its crew to one of its own, of one process. */
+static int answerer_split(struct sockeye__server *server, struct sockeye__crew *from, size_t i)
+{
+	struct sockeye__crew *to = &server->crews[server->crew_count];
+	struct sockeye__site *site = calloc(1, sizeof *site);
+
+	if (site == NULL)
+		return -ENOMEM;
+	*site = from->sites[i];
+	memmove(&from->sites[i], &from->sites[i + 1], (from->site_count - i - 1) * sizeof *site);
+	from->site_count--;
+	*to = *from;
+	to->run = sockeye__answer_until_stop;
+	to->processes = 1;
+	to->sites = site;
+	to->site_count = 1;
+	server->crew_count++;
+	return 0;
+}
+
+static int answerers_split(struct sockeye__server *server)
+{
+	const size_t formed = server->crew_count;
+
+	for (size_t c = 0; c < formed; c++) {
+		struct sockeye__crew *crew = &server->crews[c];
+
+		for (size_t i = 0; i < crew->site_count;) {
+			int err;
+
+			if (crew->model == NULL || !crew->model->answerers ||
+			    crew->sites[i].stream) {
+				i++;
+				continue;
+			}
+			err = answerer_split(server, crew, i);
+			if (err < 0)
+				return err;
+		}
+	}
+	return 0;
+}
+
+static bool accepts(const struct sockeye__crew *crew)
+{
+	for (size_t i = 0; i < crew->site_count; i++)
+		if (crew->sites[i].stream)
+			return true;
+	return false;
+}
+
+/* The crew with the most processes that accept, if any has more than one. */
+static struct sockeye__crew *largest(const struct sockeye__server *server)
+{
+	struct sockeye__crew *found = NULL;
+
+	for (size_t i = 0; i < server->crew_count; i++) {
+		struct sockeye__crew *crew = &server->crews[i];
+
+		if (accepts(crew) && crew->processes > (found != NULL ? found->processes : 1))
+			found = crew;
+	}
+	return found;
+}
+
+static void crews_number(struct sockeye__server *server)
+{
+	server->processes = server->acceptors = 0;
+	for (size_t i = 0; i < server->crew_count; i++) {
+		struct sockeye__crew *crew = &server->crews[i];
+
+		if (crew->site_count == 0)
+			crew->processes = 0;
+		crew->first = server->processes;
+		crew->acceptors_before = server->acceptors;
+		server->processes += crew->processes;
+		server->acceptors += accepts(crew) ? crew->processes : 0;
+	}
+}
+
+/* Numbers the processes. Each that accepts has a share of at least one connection,
+ * so there are no more of them than connections, if it can be. */
+static void crews_settle(struct sockeye__server *server)
+{
+	const uint32_t max = server->opts->connections_max;
+	struct sockeye__crew *crew;
+
+	crews_number(server);
+	while (max > 0 && server->acceptors > max && (crew = largest(server)) != NULL) {
+		crew->processes--;
+		crews_number(server);
+	}
+}
+
+/* --- users --- */
+
+static int user_find(const char *name, struct sockeye__user *out, struct sockeye_fail *fail)
+{
+	int err = sockeye__user_find(name, out);
+
+	return err < 0 ? sockeye__fail_set(fail, "become user", name, err) : 0;
+}
+
+/* Whether a crew has a user of its own: then the supervisor keeps its privileges. */
+static bool users_differ(const struct sockeye__server *server)
+{
+	for (size_t i = 0; i < server->crew_count; i++)
+		if (server->crews[i].request->user != NULL)
+			return true;
+	return false;
+}
+
+static int users_of_crews(struct sockeye__server *server, struct sockeye_fail *fail)
+{
+	for (size_t i = 0; i < server->crew_count; i++) {
+		struct sockeye__crew *crew = &server->crews[i];
+		const char *name =
+		    crew->request->user != NULL ? crew->request->user : server->opts->user;
+		int err = name != NULL ? user_find(name, &crew->user, fail) : 0;
+
+		if (err < 0)
+			return err;
+		crew->switches_user = name != NULL;
+	}
+	return 0;
+}
+
+static int user_of_server(struct sockeye__server *server, struct sockeye_fail *fail)
+{
+	const char *name = server->opts->user;
+	struct sockeye__user user;
+	int err;
+
+	if (name == NULL)
+		return 0;
+	err = user_find(name, &user, fail);
+	if (err < 0)
+		return err;
+	err = sockeye__user_become(&user);
+	if (err < 0)
+		return sockeye__fail_set(fail, "become user", name, err);
+	server->gave_up_root = true;
+	return 0;
+}
+
+static int users_settle(struct sockeye__server *server, struct sockeye_fail *fail)
+{
+	int err =
+	    users_differ(server) ? users_of_crews(server, fail) : user_of_server(server, fail);
+
+	for (size_t i = 0; i < server->crew_count && err == 0; i++) {
+		struct sockeye__crew *crew = &server->crews[i];
+
+		if (crew->model != NULL && crew->run == crew->model->run &&
+		    (crew->switches_user || server->gave_up_root))
+			err = model_settle(server, crew, fail);
+	}
+	return err;
+}
+
+/* --- the server --- */
 
 static int shared_open(struct sockeye__server *server)
 {
-	server->shared_bytes = sizeof *server->shared +
-			       sockeye__workers_all(server) * sizeof server->shared->worker[0];
-	server->shared = mmap(NULL, server->shared_bytes, PROT_READ | PROT_WRITE,
-			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (server->shared == MAP_FAILED) {
-		server->shared = NULL;
-		return -ENOMEM;
-	}
-	if (getrandom(&server->shared->seed, sizeof server->shared->seed, 0) < 0)
+	struct sockeye__shared *shared;
+
+	server->shared_bytes =
+	    sizeof(struct sockeye__shared) + server->processes * sizeof shared->worker[0];
+	shared = mmap(NULL, server->shared_bytes, PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
 		return -errno;
+	server->shared = shared;
+	shared->rates = sockeye__rates_new();
+	if (shared->rates == NULL)
+		return -ENOMEM;
 	if (server->opts->per_source_max > 0) {
-		server->shared->sources = sockeye__sources_new(server->opts->per_source_max);
-		if (server->shared->sources == NULL)
+		shared->sources = sockeye__sources_new(server->opts->per_source_max);
+		if (shared->sources == NULL)
 			return -ENOMEM;
 	}
 	return 0;
@@ -367,9 +394,11 @@ static int shared_open(struct sockeye__server *server)
 
 static void server_close(struct sockeye__server *server)
 {
-	sites_close(server);
+	sockeye__sites_close(server);
+	free(server->crews);
 	if (server->shared != NULL) {
 		sockeye__sources_free(server->shared->sources);
+		sockeye__rates_free(server->shared->rates);
 		munmap(server->shared, server->shared_bytes);
 	}
 	if (server->stop_rd >= 0)
@@ -378,7 +407,7 @@ static void server_close(struct sockeye__server *server)
 		close(server->stop_wr);
 }
 
-static int server_open(struct sockeye__server *server, const struct sockeye_site *sites,
+static int server_open(struct sockeye__server *server, const struct sockeye__site_request *requests,
 		       size_t count, struct sockeye_fail *fail)
 {
 	int err, pipe_fds[2] = {-1, -1};
@@ -387,26 +416,18 @@ static int server_open(struct sockeye__server *server, const struct sockeye_site
 	if (err < 0)
 		return sockeye__fail_set(fail, "open", "/dev/null", err);
 	descriptors_raise();
-	err = model_choose(server, fail);
+	err = crews_form(server, requests, count, fail);
+	if (err == 0)
+		err = sites_open(server, requests, count, fail);
 	if (err < 0)
 		return err;
-	workers_choose(server);
-	err = residents_choose(server, sites, count);
+	err = answerers_split(server);
 	if (err < 0)
 		return sockeye__fail_set(fail, "serve", "", err);
-	err = sites_open(server, sites, count, fail);
+	crews_settle(server);
+	err = users_settle(server, fail);
 	if (err < 0)
 		return err;
-	if (server->opts->user != NULL) {
-		err = become(server->opts->user);
-		if (err < 0)
-			return sockeye__fail_set(fail, "become user", server->opts->user, err);
-		err = model_settle(server, fail); /* io_uring may be for root alone */
-		if (err < 0)
-			return err;
-	}
-	for (size_t i = 0; i < server->site_count && server->model->answerers; i++)
-		server->answerers += !server->sites[i].stream;
 	err = shared_open(server);
 	if (err == 0 && pipe2(pipe_fds, O_CLOEXEC) < 0)
 		err = -errno;
@@ -417,16 +438,31 @@ static int server_open(struct sockeye__server *server, const struct sockeye_site
 	return 0;
 }
 
-int sockeye_serve(const struct sockeye_site *sites, size_t count,
-		  const struct sockeye_serve_opts *opts, struct sockeye_fail *fail)
+int sockeye__serve_crews(const struct sockeye__site_request *requests, size_t count,
+			 const struct sockeye_serve_opts *opts, struct sockeye_fail *fail)
 {
 	static const struct sockeye_serve_opts defaults;
 	struct sockeye__server server = {
 	    .opts = opts != NULL ? opts : &defaults, .stop_rd = -1, .stop_wr = -1};
-	int err = server_open(&server, sites, count, fail);
+	int err = server_open(&server, requests, count, fail);
 
 	if (err == 0)
 		err = sockeye__supervise(&server, fail);
 	server_close(&server);
+	return err;
+}
+
+int sockeye_serve(const struct sockeye_site *sites, size_t count,
+		  const struct sockeye_serve_opts *opts, struct sockeye_fail *fail)
+{
+	struct sockeye__site_request *requests = calloc(count + 1, sizeof *requests);
+	int err;
+
+	if (requests == NULL)
+		return sockeye__fail_set(fail, "serve", "", -ENOMEM);
+	for (size_t i = 0; i < count; i++)
+		requests[i].site = sites[i];
+	err = sockeye__serve_crews(requests, count, opts, fail);
+	free(requests);
 	return err;
 }

@@ -7,7 +7,7 @@
  * back. The mutex is robust: a worker that dies holding it does not stop the
  * others.
  */
-#include "serve/server.h"
+#include "serve/sources.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -15,10 +15,13 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
+#include <sockeye/time.h>
+
 #define CELLS  65536u /* a power of two; pages are touched only when used */
 #define PROBES 64u    /* cells looked at for one source before the table counts as full */
 
-#define RATE_BURST 2 /* seconds' worth of answers that may come at once */
+#define RATES      4096 /* sources that hash alike share a rate */
+#define RATE_BURST 2    /* seconds' worth of answers that may come at once */
 
 struct cell {
 	struct in6_addr addr; /* IPv4 as mapped */
@@ -171,22 +174,47 @@ bool sockeye__is_loopback(const struct sockeye_sockaddr *peer)
 	}
 }
 
-static uint64_t *rate_of(struct sockeye__shared *shared, const struct sockeye_sockaddr *peer)
+/* --- rates --- */
+
+struct sockeye__rates {
+	uint64_t seed;           /* so that nobody can choose addresses that collide */
+	uint64_t full_ns[RATES]; /* when a source will have its whole rate again */
+};
+
+struct sockeye__rates *sockeye__rates_new(void)
+{
+	struct sockeye__rates *r =
+	    mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (r == MAP_FAILED)
+		return NULL;
+	if (getrandom(&r->seed, sizeof r->seed, 0) != (ssize_t)sizeof r->seed)
+		r->seed = (uint64_t)(uintptr_t)r;
+	return r;
+}
+
+void sockeye__rates_free(struct sockeye__rates *r)
+{
+	if (r != NULL)
+		munmap(r, sizeof *r);
+}
+
+static uint64_t *rate_of(struct sockeye__rates *r, const struct sockeye_sockaddr *peer)
 {
 	bool v6 = peer->u.sa.sa_family == AF_INET6;
 	const uint8_t *key =
 	    v6 ? peer->u.in6.sin6_addr.s6_addr : (const uint8_t *)&peer->u.in.sin_addr;
-	uint64_t h = shared->seed;
+	uint64_t h = r->seed;
 
 	for (size_t i = 0; i < (v6 ? 16 : 4); i++)
 		h = (h ^ key[i]) * UINT64_C(0x100000001b3);
-	return &shared->rates[(h >> 32) % SOCKEYE__RATES];
+	return &r->full_ns[(h >> 32) % RATES];
 }
 
-bool sockeye__rate_take(struct sockeye__shared *shared, const struct sockeye_sockaddr *peer,
+bool sockeye__rate_take(struct sockeye__rates *r, const struct sockeye_sockaddr *peer,
 			uint32_t per_s, uint64_t now_ns)
 {
-	uint64_t step = SOCKEYE_NS_PER_S / per_s, *rate = rate_of(shared, peer);
+	uint64_t step = SOCKEYE_NS_PER_S / per_s, *rate = rate_of(r, peer);
 	/* Of two workers that look at once one may be forgotten: no harm. */
 	uint64_t full_ns = __atomic_load_n(rate, __ATOMIC_RELAXED);
 
@@ -198,8 +226,8 @@ bool sockeye__rate_take(struct sockeye__shared *shared, const struct sockeye_soc
 	return true;
 }
 
-void sockeye__rate_give(struct sockeye__shared *shared, const struct sockeye_sockaddr *peer,
+void sockeye__rate_give(struct sockeye__rates *r, const struct sockeye_sockaddr *peer,
 			uint32_t per_s)
 {
-	__atomic_fetch_sub(rate_of(shared, peer), SOCKEYE_NS_PER_S / per_s, __ATOMIC_RELAXED);
+	__atomic_fetch_sub(rate_of(r, peer), SOCKEYE_NS_PER_S / per_s, __ATOMIC_RELAXED);
 }

@@ -5,7 +5,9 @@
  * It moves no bytes. Workers learn that they are to stop from the end of file
  * on a pipe, so no handler runs in them and no signal can be missed.
  */
-#include "serve/server.h"
+#include "serve/internal.h"
+#include "base/deadline.h"
+#include "base/invariant.h"
 #include "net/net.h"
 
 #include <errno.h>
@@ -23,13 +25,27 @@
 #define MALLOC_KEEP_BYTES (4 << 20)
 #define RESPAWN_MIN_NS    (100 * SOCKEYE_NS_PER_MS)
 #define RESPAWN_MAX_NS    (5 * SOCKEYE_NS_PER_S)
-#define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that lived so long did not crash at once */
+#define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that lived this long did not crash at once */
+
+enum child_state {
+	CHILD_WAITS, /* to be started at respawn_ns */
+	CHILD_RUNS,
+	CHILD_ENDED, /* not to be started again: the server stops */
+};
 
 struct child {
-	pid_t pid; /* 0: not running */
+	const struct sockeye__crew *crew;
+	unsigned member;
+	enum child_state state;
+	pid_t pid; /* while it runs */
 	uint64_t started_ns;
-	uint64_t respawn_ns; /* when to start it again; 0 now */
+	uint64_t respawn_ns; /* 0: now */
 	uint64_t backoff_ns;
+};
+
+enum phase {
+	PHASE_SERVES,
+	PHASE_DRAINS, /* workers finish what they have, until kill_ns */
 };
 
 struct supervisor {
@@ -39,71 +55,84 @@ struct supervisor {
 	unsigned running;
 	int signal_fd;
 	sigset_t old_mask;
-	bool stopping;
+	enum phase phase;
 	uint64_t kill_ns; /* when the grace is over */
 };
 
+static void child_check(const struct supervisor *s, const struct child *c)
+{
+	unsigned index = (unsigned)(c - s->children);
+
+	assert(c->crew->first + c->member == index);
+	assert(c->member < c->crew->processes);
+	assert((c->state == CHILD_RUNS) == (c->pid > 0));
+	assert(c->state != CHILD_WAITS || s->phase == PHASE_SERVES);
+	assert(c->state != CHILD_ENDED || s->phase == PHASE_DRAINS);
+	assert(c->backoff_ns <= RESPAWN_MAX_NS);
+	assert(c->state == CHILD_RUNS || s->server->shared->worker[index].c.open == 0);
+}
+
+static void supervisor_check(const struct supervisor *s)
+{
+	unsigned running = 0;
+
+	for (unsigned i = 0; i < s->server->processes; i++) {
+		child_check(s, &s->children[i]);
+		running += s->children[i].state == CHILD_RUNS;
+	}
+	assert(running == s->running);
+	assert((s->server->stop_wr < 0) == (s->phase == PHASE_DRAINS));
+}
+
 static uint32_t share(uint32_t max, unsigned workers, unsigned index)
 {
-	if (max == 0)
+	uint32_t n = max / workers + (index < max % workers);
+
+	return n > 0 ? n : 1;
+}
+
+/* This worker's part of connections_max. */
+static uint32_t conns_share(const struct sockeye__server *server, const struct child *c)
+{
+	if (server->opts->connections_max == 0)
 		return UINT32_MAX;
-	return max / workers + (index < max % workers);
-}
-
-static unsigned children_count(const struct supervisor *s)
-{
-	return sockeye__workers_all(s->server);
-}
-
-static bool is_resident(const struct supervisor *s, unsigned index)
-{
-	return index >= sockeye__resident_first(s->server);
-}
-
-/* The first site of the resident service, when there is one. */
-static const struct sockeye__site *resident_site(const struct sockeye__server *server)
-{
-	return &server->sites[server->site_count];
-}
-
-/* The datagram site that the n-th answerer has. */
-static size_t answerer_site(const struct sockeye__server *server, unsigned n)
-{
-	size_t i = 0;
-
-	while (server->sites[i].stream || n-- > 0)
-		i++;
-	return i;
+	return share(server->opts->connections_max, server->acceptors,
+		     c->crew->acceptors_before + c->member);
 }
 
 static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 {
 	const struct sockeye__server *server = s->server;
+	const struct child *c = &s->children[index];
 	struct sockeye__worker w = {
 	    .server = server,
+	    .crew = c->crew,
+	    .context = c->crew->spec != NULL ? c->crew->spec->context : NULL,
 	    .index = index,
-	    .conns_max = index < server->workers
-			     ? share(server->opts->connections_max, server->workers, index)
-			     : UINT32_MAX,
+	    .member = c->member,
+	    .stop_fd = server->stop_rd,
+	    .conns_max = conns_share(server, c),
 	    .counters = &server->shared->worker[index].c,
 	};
+	int err = c->crew->switches_user ? sockeye__user_become(&c->crew->user) : 0;
 
-	/* Without a supervisor nobody would end it: it goes down with it. */
+	if (err < 0) {
+		sockeye__cannot_start(&w, err);
+		_exit(1);
+	}
+	/* Without a supervisor no process would end this one: it dies with it. After
+	 * the change of user, which clears the setting (prctl(2)). */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != s->pid)
 		_exit(1);
 	close(server->stop_wr);
 	close(s->signal_fd);
-	/* Bytes that wait come and go by the 100 KiB; giving their pages back to the
-	 * kernel each time costs more than moving them. */
+	sockeye__sites_keep_own(&w);
+	/* Buffers of 100 KiB are taken and freed all the time; returning their pages to
+	 * the kernel each time costs more than moving the bytes. */
 	mallopt(M_MMAP_THRESHOLD, MALLOC_KEEP_BYTES);
 	mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
-	if (index < server->workers)
-		server->model->run(&w);
-	else if (is_resident(s, index))
-		resident_site(server)->service->resident->run(&w, resident_site(server)->config);
-	else
-		sockeye__answer_until_stop(&w, answerer_site(server, index - server->workers));
+	c->crew->run(&w);
 	_exit(0);
 }
 
@@ -117,23 +146,25 @@ static int child_start(struct supervisor *s, unsigned index, uint64_t now)
 	if (pid == 0)
 		worker_main(s, index);
 	c->pid = pid;
+	c->state = CHILD_RUNS;
 	c->started_ns = now;
 	s->running++;
 	return 0;
 }
 
-/* What a worker that died had open is closed now, by the kernel. */
+/* The kernel has closed all that a dead worker had open. */
 static void child_account(struct supervisor *s, unsigned index)
 {
+	const struct child *child = &s->children[index];
+	const struct sockeye__crew_spec *spec = child->crew->spec;
 	struct sockeye_counters *c = &s->server->shared->worker[index].c;
-	const struct sockeye__site *site = resident_site(s->server);
 
 	c->closed_stop += c->open;
 	c->open = 0;
 	c->transfers_failed += c->transfers_open;
 	c->transfers_open = 0;
-	if (is_resident(s, index) && site->service->resident->died != NULL)
-		site->service->resident->died(site->config, index);
+	if (spec != NULL && spec->on_death != NULL)
+		spec->on_death(spec->context, child->member);
 	if (s->server->shared->sources != NULL)
 		sockeye__sources_forget(s->server->shared->sources, index);
 }
@@ -145,15 +176,15 @@ static void warn(struct supervisor *s, const char *text, int err)
 	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
 }
 
-/* Nobody will accept from the sockets that were this worker's alone: clients
- * must not wait for it. */
-static void listeners_refuse(const struct supervisor *s, unsigned index)
+/* No worker will accept from the sockets that only this one had: refuse clients
+ * instead of letting them wait. */
+static void listeners_refuse(const struct child *c)
 {
-	for (size_t i = 0; i < s->server->site_count && index < s->server->workers; i++) {
-		const struct sockeye__site *site = &s->server->sites[i];
+	for (size_t i = 0; i < c->crew->site_count; i++) {
+		const struct sockeye__site *site = &c->crew->sites[i];
 
 		if (site->stream && site->fd_count > 1)
-			shutdown(site->fds[index], SHUT_RD);
+			shutdown(site->fds[c->member], SHUT_RD);
 	}
 }
 
@@ -165,10 +196,12 @@ static void child_died(struct supervisor *s, unsigned index, int status, uint64_
 	c->pid = 0;
 	s->running--;
 	child_account(s, index);
-	if (s->stopping) {
-		listeners_refuse(s, index);
+	if (s->phase == PHASE_DRAINS) {
+		c->state = CHILD_ENDED;
+		listeners_refuse(c);
 		return;
 	}
+	c->state = CHILD_WAITS;
 	s->server->shared->worker[index].c.workers_died++;
 	c->backoff_ns = steady ? 0 : c->backoff_ns == 0 ? RESPAWN_MIN_NS : c->backoff_ns * 2;
 	if (c->backoff_ns > RESPAWN_MAX_NS)
@@ -184,19 +217,19 @@ static void children_reap(struct supervisor *s, uint64_t now)
 {
 	int status;
 
-	for (unsigned i = 0; i < children_count(s); i++)
-		if (s->children[i].pid > 0 &&
+	for (unsigned i = 0; i < s->server->processes; i++)
+		if (s->children[i].state == CHILD_RUNS &&
 		    waitpid(s->children[i].pid, &status, WNOHANG) == s->children[i].pid)
 			child_died(s, i, status, now);
 }
 
 static void children_respawn(struct supervisor *s, uint64_t now)
 {
-	for (unsigned i = 0; i < children_count(s); i++) {
+	for (unsigned i = 0; i < s->server->processes; i++) {
 		struct child *c = &s->children[i];
 		int err;
 
-		if (c->pid != 0 || now < c->respawn_ns)
+		if (c->state != CHILD_WAITS || now < c->respawn_ns)
 			continue;
 		err = child_start(s, i, now);
 		if (err < 0) {
@@ -208,27 +241,33 @@ static void children_respawn(struct supervisor *s, uint64_t now)
 
 static void children_kill(struct supervisor *s)
 {
-	for (unsigned i = 0; i < children_count(s); i++)
-		if (s->children[i].pid > 0)
+	for (unsigned i = 0; i < s->server->processes; i++)
+		if (s->children[i].state == CHILD_RUNS)
 			kill(s->children[i].pid, SIGKILL);
 }
 
 /* Datagrams that the kernel dropped because a queue was full. */
+static uint64_t site_drops(const struct sockeye__site *site)
+{
+	uint64_t drops = 0;
+
+	for (unsigned i = 0; i < site->fd_count && !site->stream; i++) {
+		uint32_t mem[SK_MEMINFO_VARS] = {0};
+		socklen_t len = sizeof mem;
+
+		if (getsockopt(site->fds[i], SOL_SOCKET, SO_MEMINFO, mem, &len) == 0)
+			drops += mem[SK_MEMINFO_DROPS];
+	}
+	return drops;
+}
+
 static uint64_t queue_drops(const struct sockeye__server *server)
 {
 	uint64_t drops = 0;
 
-	for (size_t i = 0; i < server->all_count; i++)
-		for (unsigned k = 0; k < server->sites[i].fd_count; k++) {
-			uint32_t mem[SK_MEMINFO_VARS] = {0};
-			socklen_t len = sizeof mem;
-
-			if (server->sites[i].stream)
-				continue;
-			if (getsockopt(server->sites[i].fds[k], SOL_SOCKET, SO_MEMINFO, mem,
-				       &len) == 0)
-				drops += mem[SK_MEMINFO_DROPS];
-		}
+	for (size_t c = 0; c < server->crew_count; c++)
+		for (size_t i = 0; i < server->crews[c].site_count; i++)
+			drops += site_drops(&server->crews[c].sites[i]);
 	return drops;
 }
 
@@ -236,7 +275,7 @@ static void counters_report(struct supervisor *s)
 {
 	struct sockeye_counters sum = {0};
 
-	for (unsigned i = 0; i < children_count(s); i++) {
+	for (unsigned i = 0; i < s->server->processes; i++) {
 		const struct sockeye_counters *c = &s->server->shared->worker[i].c;
 #define SOCKEYE_COUNTER_ADD(name, text) sum.name += __atomic_load_n(&c->name, __ATOMIC_RELAXED);
 		SOCKEYE_COUNTERS(SOCKEYE_COUNTER_ADD)
@@ -249,29 +288,35 @@ static void counters_report(struct supervisor *s)
 
 static void stop(struct supervisor *s, uint64_t now)
 {
-	uint64_t grace = s->server->opts->grace_ms;
-
-	if (s->stopping) { /* asked again: at once */
+	if (s->phase == PHASE_DRAINS) { /* the second request: at once */
 		children_kill(s);
 		return;
 	}
-	s->stopping = true;
-	s->kill_ns = now + (grace != 0 ? grace : SOCKEYE__GRACE_MS) * SOCKEYE_NS_PER_MS;
+	s->phase = PHASE_DRAINS;
+	s->kill_ns = now + sockeye__grace_ns(s->server);
 	close(s->server->stop_wr);
 	s->server->stop_wr = -1;
-	for (unsigned i = 0; i < children_count(s); i++)
-		if (s->children[i].pid == 0)
-			listeners_refuse(s, i);
+	for (unsigned i = 0; i < s->server->processes; i++)
+		if (s->children[i].state == CHILD_WAITS) {
+			s->children[i].state = CHILD_ENDED;
+			listeners_refuse(&s->children[i]);
+		}
 }
 
-static void residents_reload(const struct supervisor *s)
+static bool reloads(const struct sockeye__crew *crew)
 {
-	const struct sockeye__site *site = resident_site(s->server);
+	return crew->spec != NULL && crew->spec->reload != NULL;
+}
 
-	if (s->server->residents > 0 && site->service->resident->reload != NULL)
-		site->service->resident->reload(site->config);
-	for (unsigned i = sockeye__resident_first(s->server); i < children_count(s); i++)
-		if (s->children[i].pid > 0)
+static void crews_reload(const struct supervisor *s)
+{
+	const struct sockeye__server *server = s->server;
+
+	for (size_t i = 0; i < server->crew_count; i++)
+		if (reloads(&server->crews[i]))
+			server->crews[i].spec->reload(server->crews[i].spec->context);
+	for (unsigned i = 0; i < server->processes; i++)
+		if (reloads(s->children[i].crew) && s->children[i].state == CHILD_RUNS)
 			kill(s->children[i].pid, SIGHUP);
 }
 
@@ -285,24 +330,24 @@ static void signals_take(struct supervisor *s, uint64_t now)
 		else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT)
 			stop(s, now);
 		else if (si.ssi_signo == SIGHUP)
-			residents_reload(s);
+			crews_reload(s);
 	}
 }
 
 /* The next instant at which something must be done without being told. */
 static uint64_t next_deadline(const struct supervisor *s)
 {
-	uint64_t next = s->stopping ? s->kill_ns : 0;
+	uint64_t next = s->phase == PHASE_DRAINS ? s->kill_ns : 0;
 
-	for (unsigned i = 0; i < children_count(s) && !s->stopping; i++)
-		if (s->children[i].pid == 0 && (next == 0 || s->children[i].respawn_ns < next))
-			next = s->children[i].respawn_ns;
+	for (unsigned i = 0; i < s->server->processes; i++)
+		if (s->children[i].state == CHILD_WAITS)
+			next = sockeye__earlier(next, s->children[i].respawn_ns);
 	return next;
 }
 
 static int watch(struct supervisor *s)
 {
-	bool watch_stop_fd = s->server->opts->stop_fd > 0 && !s->stopping;
+	bool watch_stop_fd = s->server->opts->stop_fd > 0 && s->phase == PHASE_SERVES;
 	struct pollfd p[2] = {
 	    {.fd = s->signal_fd, .events = POLLIN},
 	    {.fd = watch_stop_fd ? s->server->opts->stop_fd : -1, .events = POLLIN}};
@@ -315,10 +360,11 @@ static int watch(struct supervisor *s)
 	if (p[1].revents != 0)
 		stop(s, now);
 	children_reap(s, now);
-	if (!s->stopping)
+	if (s->phase == PHASE_SERVES)
 		children_respawn(s, now);
 	else if (now >= s->kill_ns)
 		children_kill(s);
+	sockeye__invariant(supervisor_check(s));
 	return 0;
 }
 
@@ -343,66 +389,88 @@ static int signals_block(struct supervisor *s)
 			sigaddset(&set, SIGINT);
 		sigaddset(&set, SIGUSR1);
 	}
-	if (s->server->residents > 0)
-		sigaddset(&set, SIGHUP);
+	for (size_t i = 0; i < s->server->crew_count; i++)
+		if (reloads(&s->server->crews[i]))
+			sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, &s->old_mask) < 0)
 		return -errno;
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return s->signal_fd < 0 ? -errno : 0;
 }
 
-static int ready_tell(struct supervisor *s)
+static void ready_add(struct sockeye_ready_site *sites, size_t *count,
+		      const struct sockeye__crew *crew, size_t request)
 {
-	const struct sockeye__server *server = s->server;
+	for (size_t i = 0; i < crew->site_count; i++)
+		if (crew->sites[i].request == request)
+			sites[(*count)++] = (struct sockeye_ready_site){
+			    .service = crew->sites[i].service->name,
+			    .scheme = crew->sites[i].scheme,
+			    .name = crew->sites[i].listener.name,
+			    .model = crew->model != NULL ? crew->model->name : NULL,
+			};
+}
+
+/* In the order in which the caller named the sites. */
+static int ready_tell(const struct sockeye__server *server)
+{
 	struct sockeye_ready_site sites[SOCKEYE__SITES_MAX];
-	struct sockeye_ready ready = {
-	    .model = server->model->name,
-	    .pid = (int)getpid(),
-	    .sites = sites,
-	};
-	size_t given = 0;
+	struct sockeye_ready ready = {.pid = (int)getpid(), .sites = sites};
+	int err;
 
 	if (server->opts->on_ready == NULL)
 		return 0;
-	for (; ready.count < server->all_count; given++)
-		for (size_t i = 0; i < server->all_count; i++)
-			if (server->sites[i].given == given)
-				sites[ready.count++] = (struct sockeye_ready_site){
-				    .service = server->sites[i].service->name,
-				    .scheme = server->sites[i].scheme,
-				    .name = server->sites[i].listener.name,
-				};
-	int err = server->opts->on_ready(server->opts->arg, &ready);
-
+	for (size_t request = 0; ready.count < server->site_count; request++)
+		for (size_t c = 0; c < server->crew_count; c++)
+			ready_add(sites, &ready.count, &server->crews[c], request);
+	err = server->opts->on_ready(server->opts->arg, &ready);
 	return err < 0 ? err : 0;
+}
+
+static int children_new(struct supervisor *s)
+{
+	s->children = calloc(s->server->processes, sizeof *s->children);
+	if (s->children == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->server->crew_count; i++) {
+		const struct sockeye__crew *crew = &s->server->crews[i];
+
+		for (unsigned k = 0; k < crew->processes; k++)
+			s->children[crew->first + k] = (struct child){.crew = crew, .member = k};
+	}
+	return 0;
+}
+
+static void children_end(struct supervisor *s)
+{
+	children_kill(s);
+	for (unsigned i = 0; i < s->server->processes; i++)
+		if (s->children[i].state == CHILD_RUNS)
+			waitpid(s->children[i].pid, NULL, 0);
 }
 
 int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail)
 {
 	struct supervisor s = {.server = server, .pid = getpid(), .signal_fd = -1};
 	const char *step = "report ready";
-	int err;
+	int err = children_new(&s);
 
-	s.children = calloc(children_count(&s), sizeof *s.children);
-	if (s.children == NULL)
-		return sockeye__fail_set(fail, "serve", "", -ENOMEM);
+	if (err < 0)
+		return sockeye__fail_set(fail, "serve", "", err);
 	err = signals_block(&s);
 	/* Clients can connect already. Before there are workers, or they would
 	 * keep open what on_ready closes, and its reader would wait for the end. */
 	if (err == 0)
-		err = ready_tell(&s);
+		err = ready_tell(server);
 	if (err == 0) {
 		step = "serve";
 		children_respawn(&s, sockeye_now().mono_ns);
 	}
-	while (err == 0 && !(s.stopping && s.running == 0))
+	while (err == 0 && !(s.phase == PHASE_DRAINS && s.running == 0))
 		err = watch(&s);
 	if (err < 0) {
 		sockeye__fail_set(fail, step, "", err);
-		children_kill(&s);
-		for (unsigned i = 0; i < children_count(&s); i++)
-			if (s.children[i].pid > 0)
-				waitpid(s.children[i].pid, NULL, 0);
+		children_end(&s);
 	} else if (server->opts->verbose) {
 		counters_report(&s);
 	}
@@ -411,5 +479,5 @@ int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail
 		sigprocmask(SIG_SETMASK, &s.old_mask, NULL);
 	}
 	free(s.children);
-	return err < 0 ? err : 0;
+	return err;
 }

@@ -65,7 +65,7 @@ static void run(struct sockeye__worker *w)
 	t.w = w;
 	t.wants_it = w->conns_max != UINT32_MAX;
 	t.ended_fd = eventfd(0, EFD_CLOEXEC);
-	err = t.ended_fd < 0 ? -errno : sockeye__gate_open(&t.gate, w, false, t.ended_fd);
+	err = t.ended_fd < 0 ? -errno : sockeye__gate_open(&t.gate, w, t.ended_fd);
 	if (err < 0) {
 		sockeye__cannot_start(w, err);
 		return;

@@ -39,7 +39,7 @@ static bool may_accept(const struct sockeye__uring *l)
 
 static void site_arm(struct sockeye__uring *l, size_t i)
 {
-	const struct sockeye__site *site = &l->w->server->sites[i];
+	const struct sockeye__site *site = &l->w->crew->sites[i];
 	int fd = sockeye__site_fd(l->w, i);
 
 	if (l->accepting[i] || l->stopping)
@@ -64,7 +64,7 @@ static void sites_settle(struct sockeye__uring *l)
 	if (l->resume_ns != 0 && sockeye_now().mono_ns >= l->resume_ns)
 		l->resume_ns = 0;
 	l->unarmed = false;
-	for (size_t i = 0; i < l->w->server->site_count; i++)
+	for (size_t i = 0; i < l->w->crew->site_count; i++)
 		site_arm(l, i);
 }
 
@@ -79,7 +79,7 @@ static void client_admit(struct sockeye__uring *l, size_t i, int fd,
 {
 	struct sockeye__visit v;
 
-	if (sockeye__admit(l->w, &l->w->server->sites[i], fd, peer, &v))
+	if (sockeye__admit(l->w, &l->w->crew->sites[i], fd, peer, &v))
 		sockeye__uring_conn_open(l, &v);
 }
 
@@ -119,7 +119,7 @@ static void on_poll(struct sockeye__uring *l, size_t i)
 {
 	l->accepting[i] = false;
 	l->unarmed = l->chores = true;
-	if (l->w->server->sites[i].stream)
+	if (l->w->crew->sites[i].stream)
 		clients_take(l, i);
 	else
 		for (int n = 0; n < ANSWER_BATCHES && sockeye__answer(l->answerer, i); n++)
@@ -131,8 +131,8 @@ static void on_poll(struct sockeye__uring *l, size_t i)
 static void stop(struct sockeye__uring *l)
 {
 	l->stopping = true;
-	for (size_t i = 0; i < l->w->server->site_count; i++) {
-		if (l->w->server->sites[i].stream) {
+	for (size_t i = 0; i < l->w->crew->site_count; i++) {
+		if (l->w->crew->sites[i].stream) {
 			clients_take(l, i);
 			shutdown(sockeye__site_fd(l->w, i), SHUT_RD);
 		} else {
@@ -277,20 +277,18 @@ static void loop_turn(struct sockeye__uring *l)
 /* 0 or -errno. */
 static int loop_open(struct sockeye__uring *l)
 {
-	const struct sockeye__server *server = l->w->server;
 	int err = sockeye__uring_open(l);
 
 	if (err < 0)
 		return err;
-	l->accepting = calloc(server->site_count, sizeof *l->accepting);
+	l->accepting = calloc(l->w->crew->site_count, sizeof *l->accepting);
 	l->answerer = sockeye__answerer_new(l->w);
 	if (l->accepting == NULL || l->answerer == NULL)
 		return -ENOMEM;
-	sockeye__clocks_init(&l->clocks, server);
+	sockeye__clocks_init(&l->clocks, l->w);
 	l->turn.room = l->room;
 	l->turn.room_len = sizeof l->room;
-	io_uring_prep_poll_add(sockeye__uring_entry(l, SOCKEYE__URING_STOP), server->stop_rd,
-			       POLLIN);
+	io_uring_prep_poll_add(sockeye__uring_entry(l, SOCKEYE__URING_STOP), l->w->stop_fd, POLLIN);
 	sites_settle(l);
 	return 0;
 }

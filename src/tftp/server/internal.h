@@ -14,7 +14,8 @@
 #ifndef SOCKEYE_TFTP_SERVER_INTERNAL_H
 #define SOCKEYE_TFTP_SERVER_INTERNAL_H
 
-#include "serve/server.h"
+#include "serve/crew.h"
+#include "serve/sources.h"
 #include "serve/timers.h"
 #include "files/atomic_file.h"
 #include "tftp/server/map.h"
@@ -23,7 +24,7 @@
 
 struct sockeye__tftp_shared { /* by all workers */
 	uint32_t transfers;
-	uint32_t of_worker[SOCKEYE__PROCESSES_MAX]; /* to give back when one dies */
+	uint32_t of_worker[SOCKEYE__WORKERS_MAX]; /* to give back when one dies */
 };
 
 struct sockeye__tftp_server {
@@ -32,6 +33,8 @@ struct sockeye__tftp_server {
 	struct sockeye__tftp_map *map;
 	struct sockeye__tftp_rules *policy;
 	struct sockeye__sources *sources;
+	struct sockeye__rates *rates;
+	struct sockeye__crew_spec crew;
 	struct sockeye__tftp_shared *shared;
 };
 

@@ -29,6 +29,28 @@ int sockeye__tftp_server_rules_read(struct sockeye__tftp_server *s, struct socke
 	return 0;
 }
 
+/* Otherwise a replacement worker would start with outdated rules. */
+static void rules_reload(void *context)
+{
+	struct sockeye_fail fail;
+
+	(void)sockeye__tftp_server_rules_read(context, &fail);
+}
+
+static void worker_died(void *context, unsigned member)
+{
+	const struct sockeye__tftp_server *s = context;
+
+	__atomic_sub_fetch(&s->shared->transfers, s->shared->of_worker[member], __ATOMIC_RELAXED);
+	s->shared->of_worker[member] = 0;
+	sockeye__sources_forget(s->sources, member);
+}
+
+static void run(struct sockeye__worker *worker)
+{
+	sockeye__tftp_worker_run(worker, worker->context);
+}
+
 int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 			      const struct sockeye__tftp_server_config *config,
 			      struct sockeye_fail *fail)
@@ -39,6 +61,8 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 	if (s == NULL)
 		return sockeye__fail_set(fail, "serve", "tftp", -ENOMEM);
 	s->config = *config;
+	s->crew = (struct sockeye__crew_spec){
+	    .run = run, .reload = rules_reload, .on_death = worker_died, .context = s};
 	err = sockeye__tftp_store_open(&s->store, &config->store, fail);
 	if (err < 0 && fail != NULL)
 		fail->op = "open root folder";
@@ -52,13 +76,19 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 	    sockeye__sources_new(config->per_source_max != 0 ? config->per_source_max : PER_SOURCE);
 	s->shared = mmap(NULL, sizeof *s->shared, PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (s->sources == NULL || s->shared == MAP_FAILED) {
+	s->rates = sockeye__rates_new();
+	if (s->sources == NULL || s->rates == NULL || s->shared == MAP_FAILED) {
 		s->shared = s->shared == MAP_FAILED ? NULL : s->shared;
 		sockeye__tftp_server_close(s);
 		return sockeye__fail_set(fail, "serve", "tftp", -ENOMEM);
 	}
 	*out = s;
 	return 0;
+}
+
+const struct sockeye__crew_spec *sockeye__tftp_server_crew(const struct sockeye__tftp_server *s)
+{
+	return &s->crew;
 }
 
 void sockeye__tftp_server_close(struct sockeye__tftp_server *s)
@@ -69,44 +99,14 @@ void sockeye__tftp_server_close(struct sockeye__tftp_server *s)
 	sockeye__tftp_map_free(s->map);
 	sockeye__tftp_policy_free(s->policy);
 	sockeye__sources_free(s->sources);
+	sockeye__rates_free(s->rates);
 	if (s->shared != NULL)
 		munmap(s->shared, sizeof *s->shared);
 	free(s);
 }
 
-static struct sockeye__tftp_server *own(const void *config)
-{
-	return (struct sockeye__tftp_server *)(uintptr_t)config; /* each process has its own */
-}
-
-/* Else a worker that takes the place of another would have the rules of long ago. */
-static void rules_reload(const void *config)
-{
-	struct sockeye_fail fail;
-
-	(void)sockeye__tftp_server_rules_read(own(config), &fail);
-}
-
-static void worker_died(const void *config, unsigned worker)
-{
-	const struct sockeye__tftp_server *s = config;
-
-	__atomic_sub_fetch(&s->shared->transfers, s->shared->of_worker[worker], __ATOMIC_RELAXED);
-	s->shared->of_worker[worker] = 0;
-	sockeye__sources_forget(s->sources, worker);
-}
-
-static void run(struct sockeye__worker *worker, const void *config)
-{
-	sockeye__tftp_worker_run(worker, own(config));
-}
-
-static const struct sockeye__resident resident = {
-    .run = run, .reload = rules_reload, .died = worker_died};
-
 const struct sockeye_service sockeye__tftp_service = {
     .name = "tftp",
     .summary = "files to read and to write (RFC 1350)",
     .port = 69,
-    .resident = &resident,
 };

@@ -2,8 +2,9 @@
  * server.h: `sockeye serve tftp`, a service with a loop of its own.
  *
  *   sockeye__tftp_server_open(&server, &config, &fail);    while still privileged
- *   site.service = &sockeye__tftp_service; site.config = server;
- *   sockeye_serve(&site, ...);
+ *   request.site.service = &sockeye__tftp_service;
+ *   request.spec = sockeye__tftp_server_crew(server);
+ *   sockeye__serve_crews(&request, 1, ...);
  *   sockeye__tftp_server_close(server);
  */
 #ifndef SOCKEYE_TFTP_SERVER_SERVER_H
@@ -68,6 +69,7 @@ struct sockeye__tftp_server_config {
 };
 
 struct sockeye__tftp_server;
+struct sockeye__crew_spec;
 
 /* Opens the root folder and reads the rules. 0, or a negative code with *fail. */
 int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
@@ -75,6 +77,11 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 			      struct sockeye_fail *fail);
 void sockeye__tftp_server_close(struct sockeye__tftp_server *server);
 
+/* The crew that serves it, for sockeye__serve_crews(). */
+const struct sockeye__crew_spec *
+sockeye__tftp_server_crew(const struct sockeye__tftp_server *server);
+
+/* Its name, summary and port: it has no turns. */
 extern const struct sockeye_service sockeye__tftp_service;
 
 #endif

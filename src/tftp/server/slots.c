@@ -54,11 +54,11 @@ int sockeye__tftp_slot_take(struct sockeye__tftp_worker *w, const struct sockeye
 		__atomic_sub_fetch(&shared->transfers, 1, __ATOMIC_RELAXED);
 		return -ENOSPC;
 	}
-	if (!sockeye__sources_take(w->server->sources, &peer, w->w->index)) {
+	if (!sockeye__sources_take(w->server->sources, &peer, w->w->member)) {
 		__atomic_sub_fetch(&shared->transfers, 1, __ATOMIC_RELAXED);
 		return -EDQUOT;
 	}
-	__atomic_add_fetch(&shared->of_worker[w->w->index], 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&shared->of_worker[w->w->member], 1, __ATOMIC_RELAXED);
 	sockeye__count(&w->w->counters->transfers_open, 1);
 	return 0;
 }
@@ -67,8 +67,8 @@ void sockeye__tftp_slot_give(struct sockeye__tftp_worker *w, const struct sockey
 {
 	struct sockeye__peer source = source_of(peer);
 
-	sockeye__sources_give(w->server->sources, &source, w->w->index);
-	__atomic_sub_fetch(&w->server->shared->of_worker[w->w->index], 1, __ATOMIC_RELAXED);
+	sockeye__sources_give(w->server->sources, &source, w->w->member);
+	__atomic_sub_fetch(&w->server->shared->of_worker[w->w->member], 1, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&w->server->shared->transfers, 1, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&w->w->counters->transfers_open, 1, __ATOMIC_RELAXED);
 }
@@ -86,7 +86,7 @@ bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockey
 	struct sockeye_sockaddr source = source_name(peer);
 	uint32_t rate = rate_of(w, peer);
 
-	if (rate == 0 || sockeye__rate_take(w->w->server->shared, &source, rate, w->now_ns))
+	if (rate == 0 || sockeye__rate_take(w->server->rates, &source, rate, w->now_ns))
 		return true;
 	sockeye__count(&w->w->counters->dropped_rate, 1);
 	return false;
@@ -98,5 +98,5 @@ void sockeye__tftp_rate_give(struct sockeye__tftp_worker *w, const struct sockey
 	uint32_t rate = rate_of(w, peer);
 
 	if (rate != 0)
-		sockeye__rate_give(w->w->server->shared, &source, rate);
+		sockeye__rate_give(w->server->rates, &source, rate);
 }

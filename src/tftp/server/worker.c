@@ -34,7 +34,7 @@ static int site_open(struct sockeye__tftp_worker *w, size_t i)
 
 	site->watch = SOCKEYE__WATCH_SITE;
 	site->fd = sockeye__site_fd(w->w, i);
-	site->name = w->w->server->sites[i].listener.name;
+	site->name = *sockeye__site_name(w->w, i);
 	(void)sockeye__tftp_wire_room(site->fd, QUEUE_BLKSIZE, QUEUE_BLOCKS);
 	if (w->server->config.single_port)
 		(void)sockeye_dgram_want_errors(site->fd);
@@ -43,7 +43,7 @@ static int site_open(struct sockeye__tftp_worker *w, size_t i)
 
 static int worker_open(struct sockeye__tftp_worker *w)
 {
-	const struct sockeye__server *server = w->w->server;
+	const size_t sites = sockeye__site_count(w->w);
 	sigset_t hup;
 	int err = sockeye__tftp_peers_open(w);
 
@@ -54,18 +54,18 @@ static int worker_open(struct sockeye__tftp_worker *w)
 	w->signals = signalfd(-1, &hup, SFD_CLOEXEC | SFD_NONBLOCK);
 	w->epoll = epoll_create1(EPOLL_CLOEXEC);
 	w->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
-	w->sites = calloc(server->all_count - server->site_count, sizeof *w->sites);
+	w->sites = calloc(sites, sizeof *w->sites);
 	if (w->epoll < 0 || w->signals < 0 || w->timer_fd < 0 || w->sites == NULL)
 		return w->sites == NULL ? -ENOMEM : -errno;
 	w->watch_stop = SOCKEYE__WATCH_STOP;
 	w->watch_signals = SOCKEYE__WATCH_SIGNALS;
 	w->watch_timer = SOCKEYE__WATCH_TIMER;
-	err = watch(w, server->stop_rd, &w->watch_stop);
+	err = watch(w, w->w->stop_fd, &w->watch_stop);
 	if (err == 0)
 		err = watch(w, w->signals, &w->watch_signals);
 	if (err == 0)
 		err = watch(w, w->timer_fd, &w->watch_timer);
-	for (size_t i = server->site_count; i < server->all_count && err == 0; i++)
+	for (size_t i = 0; i < sites && err == 0; i++)
 		err = site_open(w, i);
 	return err;
 }
@@ -78,14 +78,13 @@ __attribute__((format(printf, 4, 5))) static void say(const struct sockeye__tftp
 	char text[768];
 	va_list args;
 
-	if (w->w->index != sockeye__resident_first(w->w->server))
+	if (w->w->member != 0)
 		return;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof text, fmt, args);
 	va_end(args);
-	sockeye__event(
-	    w->w->server->opts,
-	    &(struct sockeye_event){.kind = kind, .service = "tftp", .text = text, .err = err});
+	sockeye__worker_event(w->w, &(struct sockeye_event){
+					.kind = kind, .service = "tftp", .text = text, .err = err});
 }
 
 /* What was opened before privileges were dropped may be out of reach now. Of the
@@ -140,11 +139,11 @@ static void reload(struct sockeye__tftp_worker *w)
 }
 
 /* Supervisors kill who has not left by the end of the grace: a little before. */
-static uint64_t grace_ns(const struct sockeye__server *server)
+static uint64_t grace_ns(const struct sockeye__worker *w)
 {
-	uint64_t ms = server->opts->grace_ms != 0 ? server->opts->grace_ms : SOCKEYE__GRACE_MS;
+	uint64_t ns = sockeye__grace_ns(w->server);
 
-	return ms * SOCKEYE_NS_PER_MS - ms * SOCKEYE_NS_PER_MS / 8;
+	return ns - ns / 8;
 }
 
 /* No new transfers. Where they have ports of their own, nothing more is looked
@@ -152,8 +151,8 @@ static uint64_t grace_ns(const struct sockeye__server *server)
 static void stop(struct sockeye__tftp_worker *w)
 {
 	w->stopping = true;
-	w->stop_ns = w->now_ns + grace_ns(w->w->server);
-	epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->w->server->stop_rd, NULL);
+	w->stop_ns = w->now_ns + grace_ns(w->w);
+	epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->w->stop_fd, NULL);
 	for (size_t i = 0; i < w->site_count && !w->server->config.single_port; i++)
 		epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->sites[i].fd, NULL);
 	while (w->dallying.first != NULL)
