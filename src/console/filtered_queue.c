@@ -1,4 +1,4 @@
-/* filtered_queue.c: the bounded buffer of one direction (filtered_queue.h). */
+/* filtered_queue.c: the bounded byte queue of one direction (filtered_queue.h). */
 #include "console/filtered_queue.h"
 
 #include <assert.h>
@@ -6,92 +6,92 @@
 #include <stdlib.h>
 #include <string.h>
 
-int sockeye__filtered_queue_init(struct sockeye__filtered_queue *flow, size_t cap,
+int sockeye__filtered_queue_init(struct sockeye__filtered_queue *q, size_t cap,
 				 const struct sockeye__filter *filter)
 {
-	*flow = (struct sockeye__filtered_queue){.cap = cap + SOCKEYE__NOTE_ROOM, .filter = filter};
-	flow->buf = malloc(flow->cap);
+	*q = (struct sockeye__filtered_queue){.cap = cap + SOCKEYE__NOTE_ROOM, .filter = filter};
+	q->buf = malloc(q->cap);
 	if (filter)
-		flow->raw = malloc(SOCKEYE__FILTERED_QUEUE_READ_MAX);
-	if (flow->buf && (flow->raw || !filter))
+		q->raw = malloc(SOCKEYE__FILTERED_QUEUE_READ_MAX);
+	if (q->buf && (q->raw || !filter))
 		return 0;
-	sockeye__filtered_queue_fini(flow);
+	sockeye__filtered_queue_fini(q);
 	return -ENOMEM;
 }
 
-void sockeye__filtered_queue_fini(struct sockeye__filtered_queue *flow)
+void sockeye__filtered_queue_fini(struct sockeye__filtered_queue *q)
 {
-	free(flow->buf);
-	free(flow->raw);
-	*flow = (struct sockeye__filtered_queue){0};
+	free(q->buf);
+	free(q->raw);
+	*q = (struct sockeye__filtered_queue){0};
 }
 
-size_t sockeye__filtered_queue_waiting(const struct sockeye__filtered_queue *flow)
+size_t sockeye__filtered_queue_waiting(const struct sockeye__filtered_queue *q)
 {
-	return flow->end - flow->start;
+	return q->end - q->start;
 }
 
-void sockeye__filtered_queue_consume(struct sockeye__filtered_queue *flow, size_t len)
+void sockeye__filtered_queue_consume(struct sockeye__filtered_queue *q, size_t len)
 {
-	assert(len <= sockeye__filtered_queue_waiting(flow));
-	flow->start += len;
-	if (flow->start == flow->end)
-		flow->start = flow->end = 0;
+	assert(len <= sockeye__filtered_queue_waiting(q));
+	q->start += len;
+	if (q->start == q->end)
+		q->start = q->end = 0;
 }
 
-/* Moves what waits to the front once the back has become short: nobody but the
- * caller of flow_waiting holds a pointer into the buffer, and only until then. */
-static void compact(struct sockeye__filtered_queue *flow)
+/* Moves the queued bytes to the front once at most half of the buffer is free at
+ * the back. Callers keep no pointer into the buffer across calls. */
+static void compact(struct sockeye__filtered_queue *q)
 {
-	if (flow->start == 0 || flow->cap - flow->end > flow->cap / 2)
+	if (q->start == 0 || q->cap - q->end > q->cap / 2)
 		return;
-	memmove(flow->buf, flow->buf + flow->start, flow->end - flow->start);
-	flow->end -= flow->start;
-	flow->start = 0;
+	memmove(q->buf, q->buf + q->start, q->end - q->start);
+	q->end -= q->start;
+	q->start = 0;
 }
 
-size_t sockeye__filtered_queue_room(struct sockeye__filtered_queue *flow, uint8_t **out_where)
+size_t sockeye__filtered_queue_room(struct sockeye__filtered_queue *q, uint8_t **out_where)
 {
 	size_t free_bytes, room;
 
-	compact(flow);
-	free_bytes = flow->cap - flow->end;
+	compact(q);
+	free_bytes = q->cap - q->end;
 	room = free_bytes > SOCKEYE__NOTE_ROOM ? free_bytes - SOCKEYE__NOTE_ROOM : 0;
-	*out_where = flow->buf + flow->end;
-	if (!flow->filter)
+	*out_where = q->buf + q->end;
+	if (!q->filter)
 		return room;
-	*out_where = flow->raw;
-	room /= flow->filter->factor;
+	*out_where = q->raw;
+	room /= q->filter->factor;
 	return room < SOCKEYE__FILTERED_QUEUE_READ_MAX ? room : SOCKEYE__FILTERED_QUEUE_READ_MAX;
 }
 
-void sockeye__filtered_queue_add(struct sockeye__filtered_queue *flow, size_t len)
+void sockeye__filtered_queue_add(struct sockeye__filtered_queue *q, size_t len)
 {
-	const struct sockeye__filter *f = flow->filter;
+	const struct sockeye__filter *f = q->filter;
 
 	if (len > 0)
-		flow->end += f ? f->encode(f->arg, flow->raw, len, flow->buf + flow->end) : len;
-	assert(flow->end <= flow->cap);
+		q->end += f ? f->encode(f->arg, q->raw, len, q->buf + q->end) : len;
+	assert(q->end <= q->cap);
 }
 
-void sockeye__filtered_queue_end(struct sockeye__filtered_queue *flow)
+void sockeye__filtered_queue_end(struct sockeye__filtered_queue *q)
 {
-	const struct sockeye__filter *f = flow->filter;
+	const struct sockeye__filter *f = q->filter;
 
-	compact(flow);
+	compact(q);
 	if (f && f->end)
-		flow->end += f->end(f->arg, flow->buf + flow->end);
-	assert(flow->end <= flow->cap);
+		q->end += f->end(f->arg, q->buf + q->end);
+	assert(q->end <= q->cap);
 }
 
-uint8_t *sockeye__filtered_queue_note_room(struct sockeye__filtered_queue *flow)
+uint8_t *sockeye__filtered_queue_note_room(struct sockeye__filtered_queue *q)
 {
-	compact(flow);
-	return flow->buf + flow->end;
+	compact(q);
+	return q->buf + q->end;
 }
 
-void sockeye__filtered_queue_note_add(struct sockeye__filtered_queue *flow, size_t len)
+void sockeye__filtered_queue_note_add(struct sockeye__filtered_queue *q, size_t len)
 {
-	flow->end += len;
-	assert(flow->end <= flow->cap);
+	q->end += len;
+	assert(q->end <= q->cap);
 }

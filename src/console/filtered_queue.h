@@ -1,6 +1,6 @@
 /*
- * filtered_queue.h: the bounded buffer of one direction, with an optional filter on the
- * way in. Full means: do not read.
+ * filtered_queue.h: the bounded byte queue of one direction. A filter may rewrite the
+ * bytes on their way in. A full queue means: stop reading the source.
  */
 #ifndef SOCKEYE_CONSOLE_FILTERED_QUEUE_H
 #define SOCKEYE_CONSOLE_FILTERED_QUEUE_H
@@ -9,12 +9,13 @@
 #include <stdint.h>
 
 #define SOCKEYE__FILTERED_QUEUE_BYTES    (256 * 1024)
-#define SOCKEYE__FILTERED_QUEUE_READ_MAX (64 * 1024) /* bytes a filter is given at once */
-#define SOCKEYE__NOTE_ROOM               (32 * 1024) /* kept free for notes, ends and the slack */
+#define SOCKEYE__FILTERED_QUEUE_READ_MAX (64 * 1024) /* a filter's input at one time */
+#define SOCKEYE__NOTE_ROOM               (32 * 1024) /* reserved for notes and filter ends */
 
-/* Changes what passes in one direction. encode() writes at most factor * len +
- * SOCKEYE__FILTER_SLACK bytes and may hold some back; end(), which may be
- * NULL, writes what was held back, at most the slack. */
+/* Rewrites the bytes of one direction. encode() writes at most factor * len +
+ * SOCKEYE__FILTER_SLACK bytes to room and may hold some back until the next call.
+ * end(), which may be NULL, writes the bytes held back, at most the slack. Both
+ * return the number of bytes written. */
 struct sockeye__filter {
 	unsigned factor;
 	size_t (*encode)(void *arg, const uint8_t *in, size_t len, uint8_t *room);
@@ -27,30 +28,32 @@ struct sockeye__filter {
 struct sockeye__filtered_queue {
 	uint8_t *buf;
 	size_t cap;
-	size_t start, end; /* waiting bytes are buf[start..end) */
+	size_t start, end; /* the queued bytes are buf[start..end) */
 	const struct sockeye__filter *filter;
-	uint8_t *raw; /* what the filter is given; NULL without one */
+	uint8_t *raw; /* the filter's input; NULL without a filter */
 };
 
-/* 0 or -ENOMEM. filter may be NULL and must outlive the flow. */
-int sockeye__filtered_queue_init(struct sockeye__filtered_queue *flow, size_t cap,
+/* Allocates a queue of cap bytes, and SOCKEYE__NOTE_ROOM more for notes. filter may be
+ * NULL and must outlive the queue. Returns 0 or -ENOMEM. */
+int sockeye__filtered_queue_init(struct sockeye__filtered_queue *q, size_t cap,
 				 const struct sockeye__filter *filter);
-void sockeye__filtered_queue_fini(struct sockeye__filtered_queue *flow);
+void sockeye__filtered_queue_fini(struct sockeye__filtered_queue *q);
 
-/* Bytes that wait to leave, from buf[start]; and that some have left. */
-size_t sockeye__filtered_queue_waiting(const struct sockeye__filtered_queue *flow);
-void sockeye__filtered_queue_consume(struct sockeye__filtered_queue *flow, size_t len);
+/* The number of queued bytes, at buf[start]; and removes the first len of them. */
+size_t sockeye__filtered_queue_waiting(const struct sockeye__filtered_queue *q);
+void sockeye__filtered_queue_consume(struct sockeye__filtered_queue *q, size_t len);
 
-/* How many bytes of the source can be taken now (0: full) and where to read
- * them to; and that they have come: they pass the filter. */
-size_t sockeye__filtered_queue_room(struct sockeye__filtered_queue *flow, uint8_t **out_where);
-void sockeye__filtered_queue_add(struct sockeye__filtered_queue *flow, size_t len);
+/* Returns how many bytes the source may write to *out_where now, 0 if the queue is
+ * full. add() passes len bytes from there through the filter into the queue. */
+size_t sockeye__filtered_queue_room(struct sockeye__filtered_queue *q, uint8_t **out_where);
+void sockeye__filtered_queue_add(struct sockeye__filtered_queue *q, size_t len);
 
-/* The source has ended: the filter writes what it held back. */
-void sockeye__filtered_queue_end(struct sockeye__filtered_queue *flow);
+/* The source has ended: queues the bytes that the filter held back. */
+void sockeye__filtered_queue_end(struct sockeye__filtered_queue *q);
 
-/* Text that goes past the filter: SOCKEYE__NOTE_ROOM bytes, once a read. */
-uint8_t *sockeye__filtered_queue_note_room(struct sockeye__filtered_queue *flow);
-void sockeye__filtered_queue_note_add(struct sockeye__filtered_queue *flow, size_t len);
+/* Text that bypasses the filter: note_room() returns space for SOCKEYE__NOTE_ROOM
+ * bytes, available once for each room() and add(). note_add() queues len of them. */
+uint8_t *sockeye__filtered_queue_note_room(struct sockeye__filtered_queue *q);
+void sockeye__filtered_queue_note_add(struct sockeye__filtered_queue *q, size_t len);
 
 #endif

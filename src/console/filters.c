@@ -1,12 +1,12 @@
-/* filters.c: bytes made fit to be seen (filters.h). */
+/* filters.c: escapes for a terminal, LF to CRLF (filters.h). */
 #include "console/filters.h"
 
 #include <string.h>
 
 #include <sockeye/text.h>
 
-/* Bytes of the character that begins with `lead`, 1 for what begins none
- * (RFC 3629 4). */
+/* The length of the UTF-8 character that starts with `lead`, or 1 if none does
+ * (RFC 3629 section 4). */
 static size_t character_len(uint8_t lead)
 {
 	if (lead >= 0xc2 && lead <= 0xdf)
@@ -18,8 +18,8 @@ static size_t character_len(uint8_t lead)
 	return 1;
 }
 
-/* How much of in[0..len) is one unit: a character, CRLF, or one byte; 0 when
- * more must come to know. */
+/* The length of the unit at the start of in[0..len): a character, CRLF, or one
+ * byte. 0 if that depends on bytes after in[len - 1]. */
 static size_t unit_len(const uint8_t *in, size_t len)
 {
 	size_t want = character_len(in[0]);
@@ -51,7 +51,7 @@ static size_t put_unit(const uint8_t *in, size_t len, uint8_t *room)
 		memcpy(room, in, 2);
 		return 2;
 	}
-	n = sockeye_escape(in, len, text, sizeof(text));
+	n = sockeye_escape(in, len, text, sizeof text);
 	memcpy(room, text, n);
 	return n;
 }
@@ -66,8 +66,8 @@ static size_t put_plain(const uint8_t *in, size_t len, uint8_t *room)
 	return n;
 }
 
-/* Encodes what is whole of in[0..len); *out_n is what was written. Returns the
- * bytes taken: fewer when the last unit is not whole. */
+/* Encodes the complete units of in[0..len) and sets *out_n to the bytes written.
+ * Returns the bytes consumed, which may exclude an incomplete last unit. */
 static size_t put_units(const uint8_t *in, size_t len, uint8_t *room, size_t *out_n)
 {
 	size_t taken = 0, n = 0;
@@ -94,8 +94,8 @@ size_t sockeye__filter_safe_encode(void *arg, const uint8_t *in, size_t len, uin
 	struct sockeye__filter_safe *safe = arg;
 	size_t total = 0, n, taken;
 
-	/* A held beginning is completed byte by byte; it may also turn out
-	 * to be nothing whole and leave a shorter beginning behind. */
+	/* Complete the held bytes one at a time. If they turn out not to begin a
+	 * character, the first is escaped and the rest may still be held. */
 	while (safe->held_len > 0 && len > 0) {
 		safe->held[safe->held_len++] = *in++;
 		len--;

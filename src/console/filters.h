@@ -1,6 +1,6 @@
 /*
- * filters.h: what passes, made fit to be seen: safe for a terminal, with CRLF,
- * or as a hex dump.
+ * filters.h: filters for a struct sockeye__filtered_queue. Pure. The arg of each
+ * filter is its struct; zero is the initial state.
  */
 #ifndef SOCKEYE_CONSOLE_FILTERS_H
 #define SOCKEYE_CONSOLE_FILTERS_H
@@ -11,12 +11,9 @@
 
 #include "console/filtered_queue.h"
 
-/* Filters of a flow (filtered_queue.h), whose arg is the struct before them.
- *
- * Text for a terminal: LF, CRLF, TAB and valid UTF-8 pass, every byte that the
- * terminal could act on is escaped as sockeye_escape does (a backslash is
- * not). Bytes that could be the beginning of a character or of CRLF are held
- * back until more comes. */
+/* Makes text safe for a terminal. Passes LF, CRLF, TAB, backslashes and valid UTF-8;
+ * escapes every other control byte as sockeye_escape() does. Holds back bytes that
+ * may begin a character or CRLF until the next bytes decide. */
 struct sockeye__filter_safe {
 	uint8_t held[4];
 	size_t held_len;
@@ -26,7 +23,7 @@ struct sockeye__filter_safe {
 size_t sockeye__filter_safe_encode(void *arg, const uint8_t *in, size_t len, uint8_t *room);
 size_t sockeye__filter_safe_end(void *arg, uint8_t *room);
 
-/* LF becomes CRLF; an LF that has its CR already stays as it is. */
+/* Turns LF into CRLF, unless a CR precedes the LF. */
 struct sockeye__filter_crlf {
 	bool after_cr;
 };

@@ -1,4 +1,4 @@
-/* progress_line.c: how far and how fast (progress_line.h). */
+/* progress_line.c: how far and how fast a transfer is (progress_line.h). */
 #include "console/progress_line.h"
 
 #include <inttypes.h>
@@ -13,39 +13,39 @@
 #define BAR_MIN      10
 #define BAR_MAX      40
 #define NAME_MIN     8
-#define BRACKETS     3            /* with their blank */
-#define LEFT_MAX     (100 * 3600) /* seconds: more is no forecast */
+#define BRACKETS     3            /* " [" and "]" */
+#define LEFT_MAX     (100 * 3600) /* seconds; print no estimate above */
 #define COLOR_BAR    "\033[32m"
 #define COLOR_NORMAL "\033[0m"
 
-void sockeye__progress_rate_add(struct sockeye__progress_rate *m, uint64_t now_ns, uint64_t bytes)
+void sockeye__progress_rate_add(struct sockeye__progress_rate *r, uint64_t now_ns, uint64_t bytes)
 {
-	unsigned old = m->count == SOCKEYE__PROGRESS_RATE_SAMPLES ? 1 : 0;
+	unsigned expired = r->count == SOCKEYE__PROGRESS_RATE_SAMPLES ? 1 : 0;
 
-	/* one of before the window is kept: the rate is of the whole of it */
-	while (old + 1 < m->count && now_ns - m->samples[old + 1].ns >= WINDOW_NS)
-		old++;
-	memmove(m->samples, m->samples + old, (m->count - old) * sizeof m->samples[0]);
-	m->count -= old;
-	m->samples[m->count].ns = now_ns;
-	m->samples[m->count++].bytes = bytes;
+	/* Keep one sample from before the window, so that the rate covers all of it. */
+	while (expired + 1 < r->count && now_ns - r->samples[expired + 1].ns >= WINDOW_NS)
+		expired++;
+	memmove(r->samples, r->samples + expired, (r->count - expired) * sizeof r->samples[0]);
+	r->count -= expired;
+	r->samples[r->count].ns = now_ns;
+	r->samples[r->count++].bytes = bytes;
 }
 
-double sockeye__progress_rate_per_s(const struct sockeye__progress_rate *m)
+double sockeye__progress_rate_per_s(const struct sockeye__progress_rate *r)
 {
 	uint64_t bytes, ns;
 
-	if (m->count < 2)
+	if (r->count < 2)
 		return 0;
-	ns = m->samples[m->count - 1].ns - m->samples[0].ns;
-	bytes = m->samples[m->count - 1].bytes - m->samples[0].bytes;
-	/* one that began again has fewer than it had */
-	if (ns == 0 || m->samples[m->count - 1].bytes < m->samples[0].bytes)
+	ns = r->samples[r->count - 1].ns - r->samples[0].ns;
+	bytes = r->samples[r->count - 1].bytes - r->samples[0].bytes;
+	/* A transfer that started over has fewer bytes than before. */
+	if (ns == 0 || r->samples[r->count - 1].bytes < r->samples[0].bytes)
 		return 0;
 	return (double)bytes * 1e9 / (double)ns;
 }
 
-/* Three digits, mostly. */
+/* Prints v in the first unit that leaves it below step. */
 static const char *scaled(double v, double step, const char *const *units, char *buf)
 {
 	while (v >= step - 0.5 && units[1] != NULL) {
@@ -71,7 +71,7 @@ const char *sockeye__rate_print(double bytes_per_s, char buf[SOCKEYE__QUANTITY_M
 	return scaled(bytes_per_s, 1000, units, buf);
 }
 
-/* Columns, when each character has one. */
+/* The width of UTF-8 text whose characters are one column wide each. */
 static size_t columns(const char *text)
 {
 	size_t n = 0;
@@ -81,44 +81,46 @@ static size_t columns(const char *text)
 	return n;
 }
 
-/* At most `room` columns, three dots in place of the end. */
+/* Prints the name in at most `room` columns, with its end replaced by three dots if it
+ * is longer. */
 static void name_put(struct sockeye__out *out, const char *name, size_t room)
 {
-	bool whole = columns(name) <= room;
-	size_t keep = whole ? room : room - 3;
+	bool fits = columns(name) <= room;
+	size_t keep = fits ? room : room - 3;
 
 	for (; *name != '\0'; name++) {
 		if ((*name & 0xC0) != 0x80 && keep-- == 0)
 			break;
 		sockeye__out_piece(out, name, 1);
 	}
-	sockeye__out_text(out, whole ? "" : "...");
+	sockeye__out_text(out, fits ? "" : "...");
 }
 
-static void bar_put(struct sockeye__out *out, const struct sockeye__progress_line *v, size_t width)
+static void bar_put(struct sockeye__out *out, const struct sockeye__progress_line *line,
+		    size_t width)
 {
-	double part = (double)v->bytes / (double)v->size;
+	double part = (double)line->bytes / (double)line->size;
 	size_t full = (size_t)((double)width * (part > 1 ? 1 : part));
 
 	sockeye__out_text(out, " [");
-	sockeye__out_text(out, v->color ? COLOR_BAR : "");
+	sockeye__out_text(out, line->color ? COLOR_BAR : "");
 	for (size_t i = 0; i < width; i++)
 		sockeye__out_text(out, i < full ? "=" : i == full ? ">" : " ");
-	sockeye__out_text(out, v->color ? COLOR_NORMAL : "");
+	sockeye__out_text(out, line->color ? COLOR_NORMAL : "");
 	sockeye__out_text(out, "]");
 }
 
-/* ", 11 MB/s, 0:04 left" */
-static void pace_print(const struct sockeye__progress_line *v, char *buf, size_t cap)
+/* Prints " 3.2 MiB, 11 MB/s, 0:04 left". */
+static void pace_print(const struct sockeye__progress_line *line, char *buf, size_t cap)
 {
 	char bytes[SOCKEYE__QUANTITY_MAX], rate[SOCKEYE__QUANTITY_MAX];
-	uint64_t left = v->size > v->bytes ? v->size - v->bytes : 0;
-	double seconds = v->rate > 0 ? (double)left / v->rate + 0.999 : LEFT_MAX;
-	int n = snprintf(buf, cap, " %s, %s", sockeye__bytes_print(v->bytes, bytes),
-			 sockeye__rate_print(v->rate, rate));
+	uint64_t left = line->size > line->bytes ? line->size - line->bytes : 0;
+	double seconds = line->rate > 0 ? (double)left / line->rate + 0.999 : LEFT_MAX;
+	int n = snprintf(buf, cap, " %s, %s", sockeye__bytes_print(line->bytes, bytes),
+			 sockeye__rate_print(line->rate, rate));
 	unsigned s = seconds < LEFT_MAX ? (unsigned)seconds : 0;
 
-	if (v->size == 0 || seconds >= LEFT_MAX)
+	if (line->size == 0 || seconds >= LEFT_MAX)
 		return;
 	if (s >= 3600)
 		snprintf(buf + n, cap - (size_t)n, ", %u:%02u:%02u left", s / 3600, s / 60 % 60,
@@ -127,31 +129,33 @@ static void pace_print(const struct sockeye__progress_line *v, char *buf, size_t
 		snprintf(buf + n, cap - (size_t)n, ", %u:%02u left", s / 60, s % 60);
 }
 
-size_t sockeye__progress_line_print(const struct sockeye__progress_line *v, char *buf, size_t cap)
+size_t sockeye__progress_line_print(const struct sockeye__progress_line *line, char *buf,
+				    size_t cap)
 {
 	struct sockeye__out out = sockeye__out_to(buf, cap);
 	char percent[16] = "", pace[96];
-	size_t room = v->width > 1 ? v->width - 1 : 0, used, name, bar = 0;
+	size_t room = line->width > 1 ? line->width - 1 : 0, used, name, bar = 0;
 
-	if (v->size > 0)
+	if (line->size > 0)
 		snprintf(percent, sizeof percent, " %3.0f%%",
-			 v->bytes < v->size ? 100.0 * (double)v->bytes / (double)v->size : 100.0);
-	pace_print(v, pace, sizeof pace);
+			 line->bytes < line->size ? 100.0 * (double)line->bytes / (double)line->size
+						  : 100.0);
+	pace_print(line, pace, sizeof pace);
 	if (columns(percent) + columns(pace) > room)
 		pace[0] = '\0';
 	if (columns(percent) > room)
 		percent[0] = '\0';
 	used = columns(percent) + columns(pace);
-	name = columns(v->name);
-	if (v->size > 0 && used + name + BRACKETS + BAR_MIN <= room)
+	name = columns(line->name);
+	if (line->size > 0 && used + name + BRACKETS + BAR_MIN <= room)
 		bar = room - used - name - BRACKETS;
 	if (used + name > room)
 		name = used + NAME_MIN <= room ? room - used : 0;
 	if (name > 0)
-		name_put(&out, v->name, name);
+		name_put(&out, line->name, name);
 	sockeye__out_text(&out, percent);
 	if (bar > 0)
-		bar_put(&out, v, bar < BAR_MAX ? bar : BAR_MAX);
+		bar_put(&out, line, bar < BAR_MAX ? bar : BAR_MAX);
 	sockeye__out_text(&out, pace);
 	return out.len;
 }

@@ -1,6 +1,6 @@
 /*
- * progress_line.h: how far something is and how fast, in one line of words. No clock,
- * no output.
+ * progress_line.h: how far and how fast a transfer is, as one line of text. Pure: the
+ * caller gives the time and prints the line.
  */
 #ifndef SOCKEYE_CONSOLE_PROGRESS_LINE_H
 #define SOCKEYE_CONSOLE_PROGRESS_LINE_H
@@ -11,32 +11,35 @@
 
 #define SOCKEYE__PROGRESS_RATE_SAMPLES 32
 
-/* Zero is the beginning. */
+/* Samples of the last seconds. Zero is the initial state. */
 struct sockeye__progress_rate {
 	struct {
 		uint64_t ns, bytes;
-	} samples[SOCKEYE__PROGRESS_RATE_SAMPLES]; /* of the last seconds, oldest first */
+	} samples[SOCKEYE__PROGRESS_RATE_SAMPLES]; /* oldest first */
 	unsigned count;
 };
 
-void sockeye__progress_rate_add(struct sockeye__progress_rate *m, uint64_t now_ns, uint64_t bytes);
+/* Adds a sample: `bytes` have been transferred by now_ns. */
+void sockeye__progress_rate_add(struct sockeye__progress_rate *r, uint64_t now_ns, uint64_t bytes);
 
-/* Bytes a second over the last three seconds; 0 when there is no telling. */
-double sockeye__progress_rate_per_s(const struct sockeye__progress_rate *m);
+/* Bytes per second over the last three seconds; 0 if the samples do not show it. */
+double sockeye__progress_rate_per_s(const struct sockeye__progress_rate *r);
 
 struct sockeye__progress_line {
-	const char *name;     /* fit to be seen */
+	const char *name;     /* printable */
 	uint64_t bytes, size; /* size 0: unknown */
-	double rate;
-	unsigned width; /* columns; the line is shorter by one */
+	double rate;          /* bytes per second */
+	unsigned width;       /* of the terminal; the line leaves the last column free */
 	bool color;
 };
 
-/* "vmlinuz  43% [=====>       ] 3.2 MiB, 11.3 MB/s, 0:04 left", by the rules of
- * snprintf. What does not fit is left out: the bar, the name's end, the pace. */
-size_t sockeye__progress_line_print(const struct sockeye__progress_line *v, char *buf, size_t cap);
+/* Prints "vmlinuz  43% [=====>       ] 3.2 MiB, 11.3 MB/s, 0:04 left" and returns its
+ * length like snprintf(). Omits parts that do not fit: first the bar, then the end of
+ * the name or all of it, then bytes and rate. */
+size_t sockeye__progress_line_print(const struct sockeye__progress_line *line, char *buf,
+				    size_t cap);
 
-/* "980 B", "42.1 KiB", "3.2 MiB" and "850 B/s", "2.1 MB/s". */
+/* Print "980 B", "42.1 KiB", "3.2 MiB" and "850 B/s", "2.1 MB/s". Return buf. */
 #define SOCKEYE__QUANTITY_MAX 24
 const char *sockeye__bytes_print(uint64_t bytes, char buf[SOCKEYE__QUANTITY_MAX]);
 const char *sockeye__rate_print(double bytes_per_s, char buf[SOCKEYE__QUANTITY_MAX]);

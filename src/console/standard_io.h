@@ -1,7 +1,8 @@
 /*
- * standard_io.h: standard input and output, read and written without ever blocking
- * the other direction, and without O_NONBLOCK on a description that the
- * caller's shell, its parent and its other children share.
+ * standard_io.h: standard input and output that never block.
+ *
+ * O_NONBLOCK belongs to the open file description, which we share with the shell
+ * and with other processes, so it is never set on the caller's descriptor.
  */
 #ifndef SOCKEYE_CONSOLE_STANDARD_IO_H
 #define SOCKEYE_CONSOLE_STANDARD_IO_H
@@ -12,37 +13,38 @@
 #include <sys/types.h>
 
 enum sockeye__standard_io_kind {
-	SOCKEYE__STANDARD_IO_NONE,   /* nothing there, or closed */
-	SOCKEYE__STANDARD_IO_PLAIN,  /* does not block: a file, or an open description of our own */
-	SOCKEYE__STANDARD_IO_SOCKET, /* MSG_DONTWAIT */
-	SOCKEYE__STANDARD_IO_SHARED, /* may block: one small step after each poll */
+	SOCKEYE__STANDARD_IO_NONE,   /* no descriptor, or closed */
+	SOCKEYE__STANDARD_IO_PLAIN,  /* never blocks: a file, or a description that we opened */
+	SOCKEYE__STANDARD_IO_SOCKET, /* never blocks: MSG_DONTWAIT in each call */
+	SOCKEYE__STANDARD_IO_SHARED, /* may block: poll before each read or small write */
 };
 
 struct sockeye__standard_io {
 	enum sockeye__standard_io_kind kind;
-	int fd;    /* to poll, read and write */
-	int given; /* the caller's, which fd may be */
+	int fd; /* to poll, read and write: caller_fd or a new description of it */
+	int caller_fd;
 	bool for_write;
 	bool tty;
-	bool in_line; /* what was written last is not the end of a line */
+	bool line_open; /* the last byte written was not LF */
 };
 
-/* Takes descriptor `given` into use; -1 is "none". Never fails: what cannot be
- * opened anew is used as it is, with more care. */
-void sockeye__standard_io_open(struct sockeye__standard_io *local, int given, bool for_write);
+/* Prepares the caller's descriptor fd for use; -1 means none. Cannot fail: a
+ * descriptor that cannot be opened again is used itself, with more care. */
+void sockeye__standard_io_open(struct sockeye__standard_io *io, int fd, bool for_write);
 
-/* As read(2) and write(2), with -errno; -EAGAIN when it would block. */
-ssize_t sockeye__standard_io_read(struct sockeye__standard_io *local, void *buf, size_t len);
-ssize_t sockeye__standard_io_write(struct sockeye__standard_io *local, const void *buf, size_t len);
+/* Like read(2) and write(2), but they return -errno, and -EAGAIN instead of
+ * blocking. */
+ssize_t sockeye__standard_io_read(struct sockeye__standard_io *io, void *buf, size_t len);
+ssize_t sockeye__standard_io_write(struct sockeye__standard_io *io, const void *buf, size_t len);
 
-/* Ends the line that writing left unfinished, with what of data[0..len) belongs
- * to it. Waits for the reader. */
-void sockeye__standard_io_end_line(struct sockeye__standard_io *local, const void *data,
-				   size_t len);
+/* If the last write stopped within a line, writes data up to the first LF to
+ * complete it. data[0..len) is what would be written next. Blocks until the reader
+ * has taken it. */
+void sockeye__standard_io_end_line(struct sockeye__standard_io *io, const void *data, size_t len);
 
-/* Ends the use. With `for_good` the caller's descriptor is closed as well, so
- * that the other end of a pipe sees it; 0, 1 and 2 become /dev/null, lest the
- * next socket take their number. */
-void sockeye__standard_io_close(struct sockeye__standard_io *local, bool for_good);
+/* Releases io. With close_caller_fd the caller's descriptor is closed as well, so
+ * that the other end of a pipe sees the end; 0, 1 and 2 then refer to /dev/null, so
+ * that the next socket does not get their number. */
+void sockeye__standard_io_close(struct sockeye__standard_io *io, bool close_caller_fd);
 
 #endif

@@ -1,4 +1,4 @@
-/* test_display.c: what a terminal and a dump get, however the bytes were cut. */
+/* test_filters.c: filters give the same output however their input is split. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,8 +8,8 @@
 
 #include "console/filters.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define BYTES(text)  text, sizeof(text) - 1
+#define COUNT(array) (sizeof array / sizeof((array)[0]))
+#define BYTES(text)  text, sizeof text - 1
 
 struct row {
 	const char *in;
@@ -29,7 +29,7 @@ static const struct row safe_rows[] = {
     {BYTES("\xe2\r\n\xf4\x90\x80\x80"), "\\xe2\r\n\\xf4\\x90\\x80\\x80"},
 };
 
-/* Each row whole, byte by byte, and cut at every place. */
+/* Filters the row in pieces: one of `first` bytes, then pieces of `step` bytes. */
 static void check_safe(const struct row *row, size_t first, size_t step)
 {
 	struct sockeye__filter_safe safe = {0};
@@ -61,7 +61,7 @@ static void test_safe(void **state)
 	}
 }
 
-static void test_safe_holds_no_more_than_it_must(void **state)
+static void test_safe_holds_incomplete_characters_only(void **state)
 {
 	struct sockeye__filter_safe safe = {0};
 	uint8_t room[16];
@@ -105,7 +105,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_safe),
-	    cmocka_unit_test(test_safe_holds_no_more_than_it_must),
+	    cmocka_unit_test(test_safe_holds_incomplete_characters_only),
 	    cmocka_unit_test(test_crlf),
 	};
 

@@ -8,8 +8,8 @@
 
 #include "console/hex_line.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define BYTES(text)  text, sizeof(text) - 1
+#define COUNT(array) (sizeof array / sizeof((array)[0]))
+#define BYTES(text)  text, sizeof text - 1
 
 static void test_hex_line(void **state)
 {

@@ -11,7 +11,7 @@
 
 #include "talk/message_input.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define COUNT(array) (sizeof array / sizeof((array)[0]))
 #define WHOLE_MAX    8
 
 static const struct {

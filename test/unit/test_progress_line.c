@@ -1,4 +1,4 @@
-/* test_meter.c: how far and how fast, as words. */
+/* test_progress_line.c: rates, quantities and the line at every width. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -51,16 +51,16 @@ static void test_rate(void **state)
 	assert_true(sockeye__progress_rate_per_s(&m) == 0);
 	sockeye__progress_rate_add(&m, 5, 100);
 	assert_true(sockeye__progress_rate_per_s(&m) == 0);
-	sockeye__progress_rate_add(&m, 5, 200); /* no time has gone by */
+	sockeye__progress_rate_add(&m, 5, 200); /* at the same time */
 	assert_true(sockeye__progress_rate_per_s(&m) == 0);
 	sockeye__progress_rate_add(&m, 5 + SOCKEYE_NS_PER_S, 1100);
 	assert_true(sockeye__progress_rate_per_s(&m) == 1000);
-	sockeye__progress_rate_add(&m, 5 + 2 * SOCKEYE_NS_PER_S, 50); /* from the beginning again */
+	sockeye__progress_rate_add(&m, 5 + 2 * SOCKEYE_NS_PER_S, 50); /* started over */
 	assert_true(sockeye__progress_rate_per_s(&m) == 0);
 }
 
-/* Only the last seconds count, at any number of samples. */
-static void test_rate_forgets(void **state)
+/* The rate covers the last seconds only, for any number of samples. */
+static void test_rate_expires(void **state)
 {
 	struct sockeye__progress_rate m = {0};
 	uint64_t bytes = 0, now = 1;
@@ -99,7 +99,7 @@ static void test_lines(void **state)
 	assert_string_equal(line("f", 3 * MiB, 0, MiB, 60), "f 3.0 MiB, 1.0 MB/s");
 	assert_string_equal(line("f", MiB, 8000 * MiB, MiB, 40),
 			    "f   0% 1.0 MiB, 1.0 MB/s, 2:13:19 left");
-	/* a server that promised too little */
+	/* The server announced a size that is too small. */
 	assert_string_equal(line("f", 3 * MiB, MiB, MiB, 40),
 			    "f 100% 3.0 MiB, 1.0 MB/s, 0:00 left");
 }
@@ -115,7 +115,7 @@ static void test_narrow(void **state)
 	assert_string_equal(line("f", 5 * MiB, 10 * MiB, MiB, 0), "");
 }
 
-/* Whatever the width, the line leaves the last column free. */
+/* The line leaves the last column free at every width. */
 static void test_every_width(void **state)
 {
 	(void)state;
@@ -130,7 +130,7 @@ static void test_every_width(void **state)
 	}
 }
 
-/* Characters of several bytes count once and are not cut. */
+/* Multi-byte characters count as one column and are not split. */
 static void test_characters(void **state)
 {
 	(void)state;
@@ -157,7 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_quantities),   cmocka_unit_test(test_rate),
-	    cmocka_unit_test(test_rate_forgets), cmocka_unit_test(test_lines),
+	    cmocka_unit_test(test_rate_expires), cmocka_unit_test(test_lines),
 	    cmocka_unit_test(test_narrow),       cmocka_unit_test(test_every_width),
 	    cmocka_unit_test(test_characters),   cmocka_unit_test(test_color),
 	};
