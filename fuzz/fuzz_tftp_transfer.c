@@ -52,6 +52,7 @@ static void drain(struct end *e)
 		require(send.offset == (send.block - 1) * e->x.blksize, "another offset");
 	}
 	require(blocks <= e->x.window && words <= 1, "too much at once");
+	sockeye__tftp_check(&e->x);
 }
 
 static void packet(struct end *e, const uint8_t *data, size_t len)
@@ -73,7 +74,7 @@ static void packet(struct end *e, const uint8_t *data, size_t len)
 	}
 	require(e->bytes == bytes || !e->x.config.sends, "a sender got data");
 	require(e->bytes <= bytes + (uint64_t)e->x.window * e->x.blksize, "more than a window");
-	require(e->x.r.kept <= e->x.r.slots, "more kept than there is room");
+	sockeye__tftp_check(&e->x);
 	free(copy);
 }
 
@@ -107,6 +108,7 @@ static void wait_for(struct end *e, uint64_t ns)
 {
 	e->now_ns += ns;
 	sockeye__tftp_timer(&e->x, e->now_ns);
+	sockeye__tftp_check(&e->x);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -134,12 +136,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		}
 	}
 	/* Nobody answers any more. */
-	for (drain(&e); !e.x.over && timers < TIMERS_MAX; timers++) {
+	for (drain(&e); !sockeye__tftp_is_over(&e.x) && timers < TIMERS_MAX; timers++) {
 		require(e.x.deadline_ns != 0, "it waits for nothing");
 		wait_for(&e, e.x.deadline_ns > e.now_ns ? e.x.deadline_ns - e.now_ns : 0);
 		drain(&e);
 	}
-	require(e.x.over, "it does not end");
+	require(sockeye__tftp_is_over(&e.x), "it does not end");
 	require(e.x.result != SOCKEYE__TFTP_RUNNING, "it ends without a result");
 	free(e.memory);
 	return 0;

@@ -1,10 +1,10 @@
 /*
  * tftp_internal.h: what the files of the transfer share.
  *
- * tftp_transfer.c   both ends and directions: offers, errors, timers
+ * tftp_transfer.c   both ends and directions: offers, errors, the timer
  * tftp_common.c     what the other three call: numbers, the end, the deadline
- * tftp_send.c       DATA out, ACK in
- * tftp_receive.c    DATA in, ACK out
+ * tftp_send.c       sends DATA, receives ACKs
+ * tftp_receive.c    receives DATA, sends ACKs
  */
 #ifndef SOCKEYE_PROTO_TFTP_INTERNAL_H
 #define SOCKEYE_PROTO_TFTP_INTERNAL_H
@@ -16,31 +16,24 @@
 #define SOCKEYE__TFTP_SILENCE_NS   (30 * SOCKEYE_NS_PER_S)
 #define SOCKEYE__TFTP_TIMEOUTS_MIN 5 /* of a negotiated length, before giving up */
 
-/* The one control packet that can be due: the newest replaces what was. */
-enum sockeye__tftp_say {
-	SOCKEYE__SAY_NOTHING,
-	SOCKEYE__SAY_OFFER, /* a client's request, a server's OACK */
-	SOCKEYE__SAY_ACK,
-	SOCKEYE__SAY_ERROR,
-};
-
-/* How many blocks after `from` the nearest block of that number is;
- * UINT32_MAX when none has it. */
+/* How many blocks after `from` the nearest block with this number is, or
+ * UINT32_MAX if no block has the number. */
 uint32_t sockeye__tftp_ahead(const struct sockeye__tftp *x, uint64_t from, uint16_t number);
 
-/* A peer of a server that may not exist. */
-bool sockeye__tftp_is_stranger(const struct sockeye__tftp *x);
+/* Whether this is a server whose peer has not answered: the request may be
+ * forged. */
+bool sockeye__tftp_is_unconfirmed(const struct sockeye__tftp *x);
 
-/* How long the transfer lives without progress. */
+/* The time without progress after which the transfer gives up. */
 uint64_t sockeye__tftp_silence(const struct sockeye__tftp *x);
 
-/* The timer, armed anew. */
+/* Starts the retransmission timer. */
 void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns);
 
-/* Something new came from the peer. */
+/* Notes that the peer has sent something new. */
 void sockeye__tftp_progress(struct sockeye__tftp *x, uint64_t now_ns);
 
-/* The end, without a word to the peer, or with an ERROR. */
+/* Ends the transfer without a packet to the peer, or with an ERROR. */
 void sockeye__tftp_finish(struct sockeye__tftp *x, enum sockeye__tftp_result result);
 void sockeye__tftp_refuse(struct sockeye__tftp *x, enum sockeye__tftp_result result, uint16_t code,
 			  const char *text);
@@ -48,20 +41,26 @@ void sockeye__tftp_refuse(struct sockeye__tftp *x, enum sockeye__tftp_result res
 /* Sender. */
 void sockeye__tftp_sender_init(struct sockeye__tftp *x);
 void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number);
+/* The peer has repeated the packet that began the transfer. */
 void sockeye__tftp_sender_repeat(struct sockeye__tftp *x, uint64_t now_ns);
 void sockeye__tftp_sender_timer(struct sockeye__tftp *x);
+/* Ends a pause. Returns true if the retransmission timer has not expired. */
 bool sockeye__tftp_sender_pause_over(struct sockeye__tftp *x, uint64_t now_ns);
 bool sockeye__tftp_sender_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,
 			       struct sockeye__tftp_send *out);
 bool sockeye__tftp_sender_all_sent(const struct sockeye__tftp *x);
+void sockeye__tftp_sender_check(const struct sockeye__tftp *x);
 
 /* Receiver. */
 void sockeye__tftp_receiver_init(struct sockeye__tftp *x);
 void sockeye__tftp_receiver_data(struct sockeye__tftp *x, uint64_t now_ns,
 				 const struct sockeye__tftp_packet *p,
 				 struct sockeye__tftp_got *out);
+/* The peer has repeated the packet that began the transfer. */
 void sockeye__tftp_receiver_repeat(struct sockeye__tftp *x, uint64_t now_ns);
+/* Asks for a block that was waited for. Returns false if none was. */
 bool sockeye__tftp_receiver_gap_due(struct sockeye__tftp *x);
-void sockeye__tftp_receiver_said(struct sockeye__tftp *x, uint64_t now_ns);
+void sockeye__tftp_receiver_ack_sent(struct sockeye__tftp *x, uint64_t now_ns);
+void sockeye__tftp_receiver_check(const struct sockeye__tftp *x);
 
 #endif

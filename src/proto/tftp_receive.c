@@ -1,12 +1,9 @@
 /*
- * tftp_receive.c: DATA in, ACK out (RFC 1350, 7440).
+ * tftp_receive.c: receives DATA and sends ACKs (RFC 1350, 7440). tftp_transfer.h
+ * draws the window.
  *
- *       acked     next                  acked + window
- *   ------|---------|---#-##----------------|
- *          handed over   kept in memory
- *
- * An ACK leaves at the end of a window, at the end of the file, once for each
- * gap, and when nothing comes any more. Each of them begins a new window.
+ * An ACK is sent at the end of a window, at the end of the file, once for each
+ * gap, and when the peer is silent. Each ACK begins a new window.
  */
 #include <assert.h>
 #include <string.h>
@@ -15,154 +12,197 @@
 
 #include "proto/tftp_internal.h"
 
-/* Blocks ahead of a gap that make it a loss and no reordering, as TCP has it
- * (RFC 5681 3.2). */
-#define LOST_BEHIND    3
+/* A block is lost, not late, when so many that were sent after it have arrived.
+ * TCP uses the same number (RFC 5681 3.2). */
+#define OVERTAKEN_MAX  3
 #define REORDER_MIN_NS UINT64_C(250000)
+
+/* --- memory --- */
+
+/* `slots` blocks, followed by one bit for each slot that says if it is in use. */
+static size_t memory_used(size_t slots, uint16_t blksize)
+{
+	return slots * blksize + (slots + 7) / 8;
+}
 
 void sockeye__tftp_receiver_init(struct sockeye__tftp *x)
 {
-	/* Each slot is a block and a bit; the bits fill whole bytes. */
 	size_t len = x->config.memory_len, slots = len * 8 / (x->blksize * 8u + 1);
 
-	if (slots * x->blksize + (slots + 7) / 8 > len)
+	if (memory_used(slots, x->blksize) > len) /* the bits fill whole bytes */
 		slots--;
 	if (slots > x->window - 1u)
 		slots = x->window - 1u;
-	x->r = (struct sockeye__tftp_receiver){.next = 1, .slots = (uint32_t)slots};
+	x->receiver = (struct sockeye__tftp_receiver){.next = 1, .slots = (uint32_t)slots};
 	if (slots > 0)
 		memset(x->config.memory + slots * x->blksize, 0, (slots + 7) / 8);
 }
 
 static uint8_t *slot_data(const struct sockeye__tftp *x, uint64_t block)
 {
-	return x->config.memory + block % x->r.slots * x->blksize;
+	return x->config.memory + block % x->receiver.slots * x->blksize;
 }
 
-/* The byte behind the slots that has this block's bit, and the bit. */
+/* Returns the byte that has the block's bit, and writes the bit. */
 static uint8_t *slot_mark(const struct sockeye__tftp *x, uint64_t block, uint8_t *out_bit)
 {
-	uint64_t i = block % x->r.slots;
+	uint64_t i = block % x->receiver.slots;
 
 	*out_bit = (uint8_t)(1u << i % 8);
-	return x->config.memory + (size_t)x->r.slots * x->blksize + i / 8;
+	return x->config.memory + (size_t)x->receiver.slots * x->blksize + i / 8;
 }
 
+/* Whether a block after `next`, or one that has just become `next`, is kept. */
 static bool is_kept(const struct sockeye__tftp *x, uint64_t block)
 {
+	const struct sockeye__tftp_receiver *r = &x->receiver;
 	uint8_t bit;
 
-	return x->r.kept > 0 && block <= x->r.top && (*slot_mark(x, block, &bit) & bit) != 0;
+	return r->kept > 0 && block <= r->kept_top && (*slot_mark(x, block, &bit) & bit) != 0;
 }
+
+/* Keeps a block ahead of a gap, if the memory has a slot for it. */
+static void keep(struct sockeye__tftp *x, uint64_t block, const struct sockeye__tftp_packet *p)
+{
+	struct sockeye__tftp_receiver *r = &x->receiver;
+	uint8_t bit, *mark;
+
+	if (block - r->next > r->slots)
+		return;
+	mark = slot_mark(x, block, &bit);
+	*mark |= bit;
+	memcpy(slot_data(x, block), p->payload.at, p->payload.len);
+	r->kept++;
+	x->count.kept++;
+	r->kept_top = block > r->kept_top ? block : r->kept_top;
+}
+
+/* --- ACKs --- */
 
 static uint64_t window_end(const struct sockeye__tftp *x)
 {
-	return x->r.acked + x->window;
+	return x->receiver.acked + x->window;
 }
 
-/* Until a client has taken the OACK, that stands for ACK 0 (OpenNMS#8483). */
+/* A server's OACK takes the place of ACK 0 until the client has answered it
+ * (OpenNMS#8483). */
 static void ack(struct sockeye__tftp *x)
 {
-	x->say = x->offering ? SOCKEYE__SAY_OFFER : SOCKEYE__SAY_ACK;
+	x->control = x->stage == SOCKEYE__TFTP_STAGE_OFFERING ? SOCKEYE__TFTP_CONTROL_OFFER
+							      : SOCKEYE__TFTP_CONTROL_ACK;
 }
 
-/* A peer that repeats its last block for ever does not keep us for ever. */
+/* Dallies for a while from now. A peer that repeats its last block for ever cannot
+ * prolong that for ever. */
 static void dally(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	uint64_t until_ns =
-	    x->config.silence_ns > x->config.dally_ns ? x->config.silence_ns : x->config.dally_ns;
+	const struct sockeye__tftp_config *c = &x->config;
+	uint64_t limit_ns =
+	    x->progress_ns + (c->silence_ns > c->dally_ns ? c->silence_ns : c->dally_ns);
 
-	until_ns += x->progress_ns;
-	x->deadline_ns = now_ns + x->config.dally_ns;
-	if (x->deadline_ns > until_ns)
-		x->deadline_ns = until_ns;
+	x->deadline_ns = now_ns + c->dally_ns;
+	if (x->deadline_ns > limit_ns)
+		x->deadline_ns = limit_ns;
 }
 
-void sockeye__tftp_receiver_said(struct sockeye__tftp *x, uint64_t now_ns)
+void sockeye__tftp_receiver_ack_sent(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	struct sockeye__tftp_receiver *r = &x->r;
+	struct sockeye__tftp_receiver *r = &x->receiver;
+	bool again = r->next - 1 == r->acked && r->ack_ns != 0;
 
-	/* Karn's rule; and behind a gap, what comes next may have left before. */
-	r->clean = r->next - 1 == window_end(x) || r->ack_ns == 0;
-	if (r->next - 1 == r->acked && r->ack_ns != 0) {
-		r->repeated++;
+	/* Karn's rule. An ACK that reports a gap gives no sample either: the next
+	 * block may have been sent before it. */
+	r->ack_timed = r->next - 1 == window_end(x) || r->ack_ns == 0;
+	if (again) {
+		r->ack_repeats++;
 	} else {
-		r->echoes = r->repeated;
-		r->repeated = 0;
+		r->echoes_due = r->ack_repeats;
+		r->ack_repeats = 0;
 	}
 	r->acked = r->next - 1;
 	r->ack_ns = now_ns;
-	r->waits = false;
+	r->reorder_wait = false;
 	if (!x->confirmed)
-		x->unheard++;
-	if (x->result == SOCKEYE__TFTP_RUNNING)
+		x->unconfirmed_packets++;
+	if (x->stage == SOCKEYE__TFTP_STAGE_MOVING)
 		sockeye__tftp_arm(x, now_ns);
-	else
+	else if (x->stage == SOCKEYE__TFTP_STAGE_DALLYING)
 		dally(x, now_ns);
 }
 
-static void gap_ask(struct sockeye__tftp *x)
-{
-	x->r.waits = false;
-	x->r.gap = x->r.next;
-	x->count.gaps++;
-	ack(x);
-}
-
-/* There are blocks ahead of a missing one, which may only be late. */
-static void gap_wait(struct sockeye__tftp *x, uint64_t now_ns)
-{
-	uint64_t ns = x->rtt.smoothed_ns / 4;
-
-	/* Asked for already: one ACK for each gap, or they storm. */
-	if (x->r.gap == x->r.next || x->r.waits)
-		return;
-	x->r.waits = true;
-	x->deadline_ns = now_ns + (ns < REORDER_MIN_NS ? REORDER_MIN_NS : ns);
-}
-
-bool sockeye__tftp_receiver_gap_due(struct sockeye__tftp *x)
-{
-	if (!x->r.waits)
-		return false;
-	gap_ask(x);
-	return true;
-}
-
-/* Senders that resend on a duplicate ACK (atftp; forbidden by RFC 1123 4.2.3.1)
- * answer each ACK that left twice with the same blocks twice. If those were
- * acknowledged twice, the rest of the file would be sent twice. */
+/* Whether a block that arrives again is the answer to an ACK that was sent twice.
+ * Some senders resend on a duplicate ACK (atftp; RFC 1123 4.2.3.1 forbids it), so
+ * they answer it with the same blocks twice. If those were acknowledged twice too,
+ * the rest of the file would be sent twice. */
 static bool is_echo(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block)
 {
-	if (x->r.echoes == 0 || now_ns - x->r.ack_ns >= x->rtt.rto_ns)
+	struct sockeye__tftp_receiver *r = &x->receiver;
+
+	if (r->echoes_due == 0 || now_ns - r->ack_ns >= x->rtt.rto_ns)
 		return false;
-	if (block == x->r.acked)
-		x->r.echoes--;
+	if (block == r->acked)
+		r->echoes_due--;
 	return true;
 }
 
-/* A block that was acknowledged: the sender lacks the ACK, or the network has
- * doubled the block. */
+/* Handles a block that was acknowledged: the sender lacks the ACK, or the network
+ * has doubled the block. */
 static void on_old(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block)
 {
+	struct sockeye__tftp_receiver *r = &x->receiver;
+	bool window_begun = r->next - 1 != r->acked; /* new blocks follow this one */
+
 	x->count.resent++;
-	/* In the window that is on its way the sender will come to what is new. */
-	if (block > x->r.acked || x->r.next - 1 != x->r.acked || is_echo(x, now_ns, block))
+	if (block > r->acked || window_begun || is_echo(x, now_ns, block))
 		return;
-	if (block == x->r.acked || now_ns - x->r.ack_ns >= sockeye__rtt_patience(&x->rtt))
+	if (block == r->acked || now_ns - r->ack_ns >= sockeye__rtt_patience(&x->rtt))
 		ack(x);
 }
 
 void sockeye__tftp_receiver_repeat(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	uint64_t said_ns = x->offering ? x->said_ns : x->r.ack_ns;
+	const struct sockeye__tftp_receiver *r = &x->receiver;
+	uint64_t sent_ns = x->stage == SOCKEYE__TFTP_STAGE_OFFERING ? x->offer_ns : r->ack_ns;
 
 	x->count.resent++;
-	if (x->r.next - 1 == x->r.acked && now_ns - said_ns >= x->config.rto_min_ns)
+	if (r->next - 1 == r->acked && now_ns - sent_ns >= x->config.rto_min_ns)
 		ack(x);
 }
 
-/* The bytes of one block, handed over. */
+/* --- gaps --- */
+
+static void gap_report(struct sockeye__tftp *x)
+{
+	x->receiver.reorder_wait = false;
+	x->receiver.gap_reported = x->receiver.next;
+	x->count.gaps++;
+	ack(x);
+}
+
+/* Gives a missing block, which may only be late, some time to arrive. */
+static void gap_wait(struct sockeye__tftp *x, uint64_t now_ns)
+{
+	struct sockeye__tftp_receiver *r = &x->receiver;
+	uint64_t ns = x->rtt.smoothed_ns / 4;
+
+	/* Each gap is reported once: an ACK for every block would be a storm. */
+	if (r->gap_reported == r->next || r->reorder_wait)
+		return;
+	r->reorder_wait = true;
+	x->deadline_ns = now_ns + (ns < REORDER_MIN_NS ? REORDER_MIN_NS : ns);
+}
+
+bool sockeye__tftp_receiver_gap_due(struct sockeye__tftp *x)
+{
+	if (!x->receiver.reorder_wait)
+		return false;
+	gap_report(x);
+	return true;
+}
+
+/* --- DATA --- */
+
+/* Hands over the bytes of block `next`. */
 static void hand_over(struct sockeye__tftp *x, const uint8_t *at, size_t len,
 		      struct sockeye__tftp_got *out)
 {
@@ -171,43 +211,48 @@ static void hand_over(struct sockeye__tftp *x, const uint8_t *at, size_t len,
 	if (run != NULL && run->at + run->len == at) {
 		run->len += len;
 	} else {
-		assert(out->count < sizeof out->data / sizeof *out->data);
+		assert(out->count < sizeof out->data / sizeof out->data[0]);
 		out->data[out->count++] = (struct sockeye__span){at, len};
 	}
-	x->r.bytes += len;
-	x->r.next++;
+	x->receiver.bytes += len;
+	x->receiver.next++;
 	x->count.blocks++;
 }
 
-/* What was kept and is in order now. */
-static void kept_take(struct sockeye__tftp *x, struct sockeye__tftp_got *out)
+/* Hands over the kept blocks that are in order now. */
+static void kept_hand_over(struct sockeye__tftp *x, struct sockeye__tftp_got *out)
 {
-	struct sockeye__tftp_receiver *r = &x->r;
+	struct sockeye__tftp_receiver *r = &x->receiver;
 
 	while (is_kept(x, r->next)) {
+		size_t len = r->next == r->final ? r->final_len : x->blksize;
 		uint8_t bit, *mark = slot_mark(x, r->next, &bit);
 
 		*mark &= (uint8_t)~bit;
 		r->kept--;
-		hand_over(x, slot_data(x, r->next), r->next == r->last ? r->last_len : x->blksize,
-			  out);
+		hand_over(x, slot_data(x, r->next), len, out);
 	}
 }
 
-/* Neither more than is allowed, nor than was promised, nor less. A promise of
- * nothing is none: that is how senders say that they do not know. */
+static bool is_complete(const struct sockeye__tftp_receiver *r)
+{
+	return r->final != 0 && r->next - 1 == r->final;
+}
+
+/* Refuses a file above size_max, and one whose size is not its tsize. A tsize of
+ * 0 promises nothing: senders write it when they do not know the size. */
 static bool size_fits(struct sockeye__tftp *x)
 {
-	uint64_t promised = x->config.check_size ? x->options.value[SOCKEYE__TFTP_TSIZE] : 0;
+	const struct sockeye__tftp_receiver *r = &x->receiver;
+	uint64_t tsize = x->config.check_size ? x->options.value[SOCKEYE__TFTP_TSIZE] : 0;
 	uint64_t max = x->config.size_max;
 
-	if (max != 0 && x->r.bytes > max) {
+	if (max != 0 && r->bytes > max) {
 		sockeye__tftp_refuse(x, SOCKEYE__TFTP_TOO_LARGE, SOCKEYE__TFTP_DISK_FULL,
 				     "file too large");
 		return false;
 	}
-	if (promised != 0 &&
-	    (x->r.bytes > promised || (x->r.next - 1 == x->r.last && x->r.bytes < promised))) {
+	if (tsize != 0 && (r->bytes > tsize || (is_complete(r) && r->bytes < tsize))) {
 		sockeye__tftp_refuse(x, SOCKEYE__TFTP_WRONG_SIZE, SOCKEYE__TFTP_UNDEFINED,
 				     "size differs from tsize");
 		return false;
@@ -218,15 +263,16 @@ static bool size_fits(struct sockeye__tftp *x)
 static void on_next(struct sockeye__tftp *x, uint64_t now_ns, const struct sockeye__tftp_packet *p,
 		    struct sockeye__tftp_got *out)
 {
-	struct sockeye__tftp_receiver *r = &x->r;
+	struct sockeye__tftp_receiver *r = &x->receiver;
 
 	hand_over(x, p->payload.at, p->payload.len, out);
-	kept_take(x, out);
-	r->waits = false;
-	r->overtook = 0;
+	kept_hand_over(x, out);
+	r->reorder_wait = false;
+	r->overtaken = 0;
 	if (!size_fits(x))
 		return;
-	if (r->next - 1 == r->last) {
+	if (is_complete(r)) {
+		x->stage = SOCKEYE__TFTP_STAGE_DALLYING;
 		x->result = SOCKEYE__TFTP_DONE;
 		x->deadline_ns = 0;
 		out->end = true;
@@ -241,75 +287,132 @@ static void on_next(struct sockeye__tftp *x, uint64_t now_ns, const struct socke
 static void on_ahead(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block,
 		     const struct sockeye__tftp_packet *p)
 {
-	struct sockeye__tftp_receiver *r = &x->r;
-	uint8_t bit, *mark;
+	struct sockeye__tftp_receiver *r = &x->receiver;
+	bool lost;
 
 	if (is_kept(x, block)) {
 		x->count.resent++;
 		return;
 	}
-	if (block - r->next <= r->slots) {
-		mark = slot_mark(x, block, &bit);
-		*mark |= bit;
-		memcpy(slot_data(x, block), p->payload.at, p->payload.len);
-		r->kept++;
-		x->count.kept++;
-		r->top = block > r->top ? block : r->top;
-	}
-	r->overtook++;
-	/* Lost, not late, when there is nothing more to wait for. */
-	if (r->gap != r->next && (r->overtook >= LOST_BEHIND || r->slots == 0 ||
-				  block == window_end(x) || block == r->last))
-		gap_ask(x);
+	keep(x, block, p);
+	r->overtaken++;
+	/* After the last block of the window, or without memory, there is nothing
+	 * to wait for. */
+	lost = r->overtaken >= OVERTAKEN_MAX || r->slots == 0 || block == window_end(x) ||
+	       block == r->final;
+	if (lost && r->gap_reported != r->next)
+		gap_report(x);
 	else
 		gap_wait(x, now_ns);
 }
 
-/* Whether the file can have this block: its end is where a block was short. */
+/* Whether the file can have this block. A short block is the final one, so no
+ * other block may be short or follow it. */
 static bool end_agrees(struct sockeye__tftp_receiver *r, uint64_t block, size_t len,
 		       uint16_t blksize)
 {
-	if (len > blksize || (r->last != 0 && block > r->last))
+	if (len > blksize || (r->final != 0 && block > r->final))
 		return false;
 	if (len == blksize)
-		return block != r->last;
-	if ((r->last != 0 && block != r->last) || (r->kept > 0 && block < r->top))
+		return block != r->final;
+	if ((r->final != 0 && block != r->final) || (r->kept > 0 && block < r->kept_top))
 		return false;
-	r->last = block;
-	r->last_len = (uint16_t)len;
+	r->final = block;
+	r->final_len = (uint16_t)len;
 	return true;
+}
+
+/* Handles a number that no block of the current window has. */
+static void on_outside(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number)
+{
+	uint64_t next = x->receiver.next, back = 2u * x->window;
+	uint32_t ahead;
+
+	back = back < next ? back : next - 1;
+	ahead = sockeye__tftp_ahead(x, next - back, number);
+	if (ahead < back)
+		on_old(x, now_ns, next - back + ahead);
+	else
+		x->count.ignored++;
 }
 
 void sockeye__tftp_receiver_data(struct sockeye__tftp *x, uint64_t now_ns,
 				 const struct sockeye__tftp_packet *p,
 				 struct sockeye__tftp_got *out)
 {
-	struct sockeye__tftp_receiver *r = &x->r;
+	struct sockeye__tftp_receiver *r = &x->receiver;
 	uint32_t ahead = sockeye__tftp_ahead(x, r->next, p->number);
-	uint64_t block = r->next + ahead, back = 2u * x->window;
+	uint64_t block = r->next + ahead;
 
 	if (ahead == UINT32_MAX || block > window_end(x)) {
-		back = back < r->next ? back : r->next - 1;
-		ahead = sockeye__tftp_ahead(x, r->next - back, p->number);
-		if (ahead < back)
-			on_old(x, now_ns, r->next - back + ahead);
-		else
-			x->count.ignored++;
+		on_outside(x, now_ns, p->number);
 		return;
 	}
-	if (x->result != SOCKEYE__TFTP_RUNNING ||
+	if (x->stage != SOCKEYE__TFTP_STAGE_MOVING ||
 	    !end_agrees(r, block, p->payload.len, x->blksize)) {
 		x->count.ignored++;
 		return;
 	}
-	if (r->clean)
+	if (r->ack_timed)
 		sockeye__rtt_sample(&x->rtt, now_ns - r->ack_ns);
-	r->clean = false;
+	r->ack_timed = false;
 	sockeye__tftp_progress(x, now_ns);
 	if (ahead == 0)
 		on_next(x, now_ns, p, out);
 	else
 		on_ahead(x, now_ns, block, p);
-	if (x->result == SOCKEYE__TFTP_RUNNING && !r->waits)
+	if (x->stage == SOCKEYE__TFTP_STAGE_MOVING && !r->reorder_wait)
 		sockeye__tftp_arm(x, now_ns);
+}
+
+/* --- invariants --- */
+
+static uint32_t marks_count(const struct sockeye__tftp *x)
+{
+	const struct sockeye__tftp_receiver *r = &x->receiver;
+	const uint8_t *marks = x->config.memory + (size_t)r->slots * x->blksize;
+	uint32_t count = 0;
+
+	for (size_t left = (r->slots + 7u) / 8; left > 0;) {
+		size_t len = left < sizeof(uint64_t) ? left : sizeof(uint64_t);
+		uint64_t bits = 0;
+
+		memcpy(&bits, marks, len);
+		for (; bits != 0; bits &= bits - 1)
+			count++;
+		marks += len;
+		left -= len;
+	}
+	return count;
+}
+
+static void kept_check(const struct sockeye__tftp *x)
+{
+	const struct sockeye__tftp_receiver *r = &x->receiver;
+
+	assert(r->slots <= x->window - 1u);
+	assert(memory_used(r->slots, x->blksize) <= x->config.memory_len);
+	assert(r->kept <= r->slots);
+	assert(r->kept == (r->slots == 0 ? 0 : marks_count(x)));
+	assert(r->kept == 0 || (r->next < r->kept_top && r->kept_top <= window_end(x)));
+	assert(r->kept == 0 || r->final == 0 || r->kept_top <= r->final);
+	assert(r->kept == 0 || r->kept_top - r->next <= r->slots);
+}
+
+void sockeye__tftp_receiver_check(const struct sockeye__tftp *x)
+{
+	const struct sockeye__tftp_receiver *r = &x->receiver;
+	bool done = x->result == SOCKEYE__TFTP_DONE;
+
+	assert(r->acked < r->next && r->next - 1 <= window_end(x));
+	assert(r->final == 0 || r->next - 1 <= r->final);
+	assert(r->final_len < x->blksize);
+	assert(r->bytes ==
+	       (r->next - 1) * x->blksize - (is_complete(r) ? x->blksize - r->final_len : 0));
+	assert(x->stage != SOCKEYE__TFTP_STAGE_MOVING || !is_complete(r));
+	assert(!done || (is_complete(r) && r->kept == 0));
+	assert(r->gap_reported <= r->next);
+	assert(x->stage != SOCKEYE__TFTP_STAGE_MOVING || !r->reorder_wait ||
+	       (r->overtaken + r->kept > 0 && x->deadline_ns != 0));
+	kept_check(x);
 }

@@ -1,15 +1,9 @@
 /*
- * tftp_send.c: DATA out, ACK in (RFC 1350, 7440).
+ * tftp_send.c: sends DATA and receives ACKs (RFC 1350, 7440). tftp_transfer.h
+ * draws the window and the two ways to repair a loss.
  *
- *        una          next      high        una + window
- *   ------|============|=========|--------------|
- *   ACKed   sent in this pass  sent before   not yet
- *
- * An ACK of less than all that was sent says that una was lost: the pass starts
- * again from there. When the peer seems to keep what is ahead of a gap, una is
- * repeated alone and the pass goes on at high; one that keeps nothing answers
- * the next block with another ACK, so finding out costs a round trip, not a
- * time-out.
+ * A pass sends the blocks from una to the end of the window. An ACK of less than
+ * was sent, or the timer, starts the pass again.
  */
 #include <assert.h>
 
@@ -17,12 +11,12 @@
 
 #include "proto/tftp_internal.h"
 
-#define TRUST_MAX    3
-#define TRUST_FIRST  2
-#define DEAF_WINDOWS 8u
-#define ECHOES_MAX   7
-#define PAUSE_MIN_NS UINT64_C(100000)
-#define PAUSE_MAX_NS (50 * SOCKEYE_NS_PER_MS)
+#define KEEPS_MAX      3u
+#define KEEPS_FIRST    2
+#define IGNORE_WINDOWS 8u /* after an echo; doubled for each further one */
+#define ECHOES_MAX     7u
+#define PAUSE_MIN_NS   UINT64_C(100000)
+#define PAUSE_MAX_NS   (50 * SOCKEYE_NS_PER_MS)
 
 static uint64_t least(uint64_t a, uint64_t b)
 {
@@ -31,245 +25,264 @@ static uint64_t least(uint64_t a, uint64_t b)
 
 void sockeye__tftp_sender_init(struct sockeye__tftp *x)
 {
-	struct sockeye__tftp_sender *s = &x->s;
+	struct sockeye__tftp_sender *s = &x->sender;
 
 	*s = (struct sockeye__tftp_sender){
 	    .una = 1,
 	    .next = 1,
 	    .high = 1,
 	    .available = s->available,
-	    .ended = s->ended,
-	    .burst = x->window,
-	    .trust = TRUST_FIRST,
+	    .complete = s->complete,
+	    .pacing.burst = x->window,
+	    .repair.keeps = KEEPS_FIRST,
 	};
 }
 
-/* The first block that cannot leave: its bytes are not there yet, or it is
- * behind the final one. */
+/* The first block that cannot be sent, because its bytes are not available yet or
+ * because it is after the final one. */
 static uint64_t ready_end(const struct sockeye__tftp *x)
 {
-	return x->s.available / x->blksize + 1 + (x->s.ended ? 1 : 0);
+	return x->sender.available / x->blksize + 1 + (x->sender.complete ? 1 : 0);
 }
 
 static uint64_t pass_end(const struct sockeye__tftp *x)
 {
-	return least(ready_end(x), x->s.una + x->window);
+	return least(ready_end(x), x->sender.una + x->window);
 }
 
 bool sockeye__tftp_sender_all_sent(const struct sockeye__tftp *x)
 {
-	return x->s.ended && x->s.high == ready_end(x) && x->s.high <= x->s.una + x->window;
+	const struct sockeye__tftp_sender *s = &x->sender;
+
+	return s->complete && s->high == ready_end(x) && s->high <= s->una + x->window;
 }
+
+/* --- pacing --- */
 
 static void pause_end(struct sockeye__tftp *x)
 {
-	if (x->s.pause_ns != 0)
-		x->deadline_ns = x->s.rto_ns;
-	x->s.pause_ns = 0;
+	struct sockeye__tftp_pacing *p = &x->sender.pacing;
+
+	if (p->pause_ns != 0)
+		x->deadline_ns = p->retransmit_ns;
+	p->pause_ns = 0;
 }
 
-/* The pass starts again from una. */
-static void restart(struct sockeye__tftp *x)
+/* Begins a pause after a burst. All pauses of a window together take about a
+ * round trip. */
+static void pause_begin(struct sockeye__tftp *x, uint64_t now_ns)
+{
+	struct sockeye__tftp_pacing *p = &x->sender.pacing;
+	uint64_t ns = x->rtt.smoothed_ns * p->burst / x->window;
+
+	ns = least(ns < PAUSE_MIN_NS ? PAUSE_MIN_NS : ns, PAUSE_MAX_NS);
+	p->pause_ns = now_ns + ns;
+	p->retransmit_ns = x->deadline_ns;
+	x->deadline_ns = least(p->pause_ns, p->retransmit_ns);
+}
+
+bool sockeye__tftp_sender_pause_over(struct sockeye__tftp *x, uint64_t now_ns)
+{
+	if (x->sender.pacing.pause_ns == 0)
+		return false;
+	pause_end(x);
+	return now_ns < x->sender.pacing.retransmit_ns;
+}
+
+/* Shortens the bursts in the second consecutive window with a loss. The window
+ * itself stays as long: receivers count it from their last ACK, and would wait
+ * for the rest of it. */
+static void burst_shrink(struct sockeye__tftp_pacing *p)
+{
+	if (!p->window_lossy)
+		p->lossy_windows++;
+	if (p->lossy_windows > 1 && p->burst > 1)
+		p->burst /= 2;
+	p->window_lossy = true;
+}
+
+/* Lengthens the bursts after a window without a loss. */
+static void burst_grow(struct sockeye__tftp_pacing *p, uint16_t window)
+{
+	if (!p->window_lossy) {
+		p->lossy_windows = 0;
+		p->burst = (uint32_t)least(p->burst + (p->burst + 3) / 4, window);
+	}
+	p->window_lossy = false;
+}
+
+/* --- repair --- */
+
+static void pass_restart(struct sockeye__tftp *x)
 {
 	pause_end(x);
-	x->s.next = x->s.una;
-	x->s.in_burst = 0;
-	x->s.alone = false;
+	x->sender.next = x->sender.una;
+	x->sender.pacing.burst_sent = 0;
+	x->sender.repair.single = false;
 }
 
-/* Receivers count windows from their last ACK, so a shorter window would only
- * make them wait. Where windows lose blocks again and again, they leave in
- * shorter bursts instead, with pauses between. */
-static void burst_shrink(struct sockeye__tftp *x)
+/* Sends una again because the peer lacks it: by a single repeat if the peer seems
+ * to keep the blocks after it, otherwise with all of them. Weak evidence needs a
+ * new block too, because only the ACK of one shows whether the guess was right. */
+static void repair_begin(struct sockeye__tftp *x)
 {
-	if (!x->s.gapped)
-		x->s.gaps_in_row++;
-	if (x->s.gaps_in_row > 1 && x->s.burst > 1)
-		x->s.burst /= 2;
-	x->s.gapped = true;
-}
-
-/* All of a window is there. */
-static void burst_grow(struct sockeye__tftp *x)
-{
-	if (!x->s.gapped) {
-		x->s.gaps_in_row = 0;
-		x->s.burst = (uint32_t)least(x->s.burst + (x->s.burst + 3) / 4, x->window);
-	}
-	x->s.gapped = false;
-}
-
-/* The peer lacks una, and maybe more of what was sent. */
-static void gap_fill(struct sockeye__tftp *x)
-{
-	bool news = pass_end(x) > x->s.high; /* to try with whether the peer keeps */
+	struct sockeye__tftp_sender *s = &x->sender;
+	bool has_new = pass_end(x) > s->high;
 
 	x->count.gaps++;
-	restart(x);
-	x->s.alone =
-	    x->s.high > x->s.una + 1 && (x->s.trust == TRUST_MAX || (x->s.trust > 0 && news));
+	pass_restart(x);
+	s->repair.single = s->high > s->una + 1 &&
+			   (s->repair.keeps == KEEPS_MAX || (s->repair.keeps > 0 && has_new));
 }
 
-/* What an ACK of all before una says about the block that was repeated alone. */
-static void trust_judge(struct sockeye__tftp *x)
+/* Learns from the ACK that answers a single repeat. */
+static void repair_judge(struct sockeye__tftp_sender *s)
 {
-	if (x->s.hole == 0 || x->s.una <= x->s.hole)
+	if (s->repair.single_end == 0)
 		return;
-	if (x->s.una >= x->s.hole_end)
-		x->s.trust = TRUST_MAX;
-	else /* it kept nothing, or has not room for all, or lost more */
-		x->s.trust--;
-	x->s.hole = 0;
+	if (s->una >= s->repair.single_end)
+		s->repair.keeps = KEEPS_MAX;
+	else /* it kept nothing, or has no room for all, or more was lost */
+		s->repair.keeps--;
+	s->repair.single_end = 0;
 }
 
-/* What was lost is acknowledged a round trip after it was repeated; an ACK that
- * comes sooner is that of the first time, and the question was none. A peer whose
- * ACKs all come twice is then believed less and less. */
-static void asked_judge(struct sockeye__tftp *x, uint64_t now_ns)
+/* Learns whether a duplicate ACK asked for una. The ACK of a block that was lost
+ * arrives a round trip after the repeat. One that arrives sooner answers the first
+ * time it was sent, so the duplicate was an echo. A peer whose ACKs all arrive
+ * twice is believed less each time. */
+static void dup_ack_judge(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	struct sockeye__tftp_sender *s = &x->s;
+	struct sockeye__tftp_repair *r = &x->sender.repair;
 
-	if (s->asked_ns == 0)
+	if (r->dup_ack_ns == 0)
 		return;
-	if (now_ns - s->asked_ns < x->rtt.smoothed_ns / 2) {
-		s->deaf = DEAF_WINDOWS << s->echoes;
-		s->echoes += s->echoes < ECHOES_MAX;
+	if (now_ns - r->dup_ack_ns < x->rtt.smoothed_ns / 2) {
+		r->ignore_windows = IGNORE_WINDOWS << r->dup_ack_echoes;
+		r->dup_ack_echoes += r->dup_ack_echoes < ECHOES_MAX;
 	} else {
-		s->echoes = 0;
+		r->dup_ack_echoes = 0;
 	}
-	s->asked_ns = 0;
+	r->dup_ack_ns = 0;
 }
 
-/* An ACK of what was acknowledged before. It must not resend (the sorcerer's
- * apprentice, RFC 1123 4.2.3.1), but it is also how peers ask for a block that
- * was lost (uftpd#44, tftpy#41): believed when that block has been gone for a
- * round trip, and once until the timer goes. From one window to the next it
- * rather is the echo of what was sent twice, which would go on to the end. */
-static void asked_again(struct sockeye__tftp *x, uint64_t now_ns)
+/* Handles an ACK of what was acknowledged before. It must not send una again (the
+ * Sorcerer's Apprentice, RFC 1123 4.2.3.1), but it is also how peers ask for a
+ * block that was lost (uftpd#44, tftpy#41). It is believed once in a window, if
+ * una was sent more than a round trip ago. In the next window it rather is the
+ * echo of what was sent twice in this one, and would continue to the end. */
+static void on_dup_ack(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	struct sockeye__tftp_sender *s = &x->s;
-	bool old = s->high > s->una && s->next > s->una &&
-		   now_ns - s->una_ns >= sockeye__rtt_patience(&x->rtt);
+	struct sockeye__tftp_sender *s = &x->sender;
+	struct sockeye__tftp_repair *r = &s->repair;
+	bool overdue = s->high > s->una && s->next > s->una &&
+		       now_ns - s->una_ns >= sockeye__rtt_patience(&x->rtt);
 
-	if (old && s->asked_before)
-		s->deaf = DEAF_WINDOWS;
-	if (!old || s->asked || s->deaf > 0) {
+	if (overdue && r->dup_ack_used_before)
+		r->ignore_windows = IGNORE_WINDOWS;
+	if (!overdue || r->dup_ack_used || r->ignore_windows > 0) {
 		x->count.ignored++;
 		return;
 	}
-	burst_shrink(x);
-	gap_fill(x);
-	s->asked = true;
-	s->asked_ns = now_ns;
+	burst_shrink(&s->pacing);
+	repair_begin(x);
+	r->dup_ack_used = true;
+	r->dup_ack_ns = now_ns;
 }
 
 void sockeye__tftp_sender_repeat(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	if (x->s.una == 1)
-		asked_again(x, now_ns);
+	if (x->sender.una == 1)
+		on_dup_ack(x, now_ns);
 	else
 		x->count.ignored++;
 }
 
-static void progress(struct sockeye__tftp *x, uint64_t now_ns, uint32_t blocks)
+void sockeye__tftp_sender_timer(struct sockeye__tftp *x)
 {
-	struct sockeye__tftp_sender *s = &x->s;
+	struct sockeye__tftp_repair *r = &x->sender.repair;
 
-	if (s->timed != 0 && s->timed < s->una + blocks) {
-		if (!s->measured) /* what was known is of small packets */
-			sockeye__rtt_init(&x->rtt, x->rtt.rto_ns, x->config.rto_min_ns,
-					  x->rtt.ceiling_ns);
-		s->measured = true;
-		sockeye__rtt_sample(&x->rtt, now_ns - s->timed_ns);
-		s->timed = 0;
-	}
-	asked_judge(x, now_ns);
-	s->una += blocks;
-	if (s->next < s->una)
-		restart(x);
-	sockeye__tftp_progress(x, now_ns);
-	trust_judge(x);
+	burst_shrink(&x->sender.pacing);
+	pass_restart(x);
+	r->single_end = 0;
+	r->ignore_windows = 0;
+	r->dup_ack_ns = 0;
+	r->dup_ack_used = r->dup_ack_used_before = false;
 }
 
-/* All that was sent has arrived. */
+/* --- ACKs --- */
+
+/* Takes the round-trip time of the block that was timed, if it is acknowledged. */
+static void rtt_measure(struct sockeye__tftp *x, uint64_t now_ns)
+{
+	struct sockeye__tftp_sender *s = &x->sender;
+
+	if (s->timed == 0 || s->timed >= s->una)
+		return;
+	if (!s->measured) /* all samples so far were of small packets */
+		sockeye__rtt_init(&x->rtt, x->rtt.rto_ns, x->config.rto_min_ns, x->rtt.ceiling_ns);
+	s->measured = true;
+	sockeye__rtt_sample(&x->rtt, now_ns - s->timed_ns);
+	s->timed = 0;
+}
+
+/* All blocks that were sent are acknowledged. */
 static void window_end(struct sockeye__tftp *x)
 {
-	struct sockeye__tftp_sender *s = &x->s;
+	struct sockeye__tftp_repair *r = &x->sender.repair;
 
-	s->asked_before = s->asked;
-	s->asked = false;
-	s->deaf -= s->deaf > 0;
-	burst_grow(x);
-	restart(x);
+	r->dup_ack_used_before = r->dup_ack_used;
+	r->dup_ack_used = false;
+	r->ignore_windows -= r->ignore_windows > 0;
+	burst_grow(&x->sender.pacing, x->window);
+	pass_restart(x);
 	x->deadline_ns = 0;
 }
 
 void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number)
 {
-	struct sockeye__tftp_sender *s = &x->s;
+	struct sockeye__tftp_sender *s = &x->sender;
 	uint32_t blocks = sockeye__tftp_ahead(x, s->una - 1, number);
 
-	/* Of long ago, or of what was never sent. */
+	/* An ACK from before this window, or of blocks that were never sent. */
 	if (blocks > s->high - s->una) {
 		x->count.ignored++;
 		return;
 	}
 	if (blocks == 0) {
-		asked_again(x, now_ns);
+		on_dup_ack(x, now_ns);
 		return;
 	}
-	progress(x, now_ns, blocks);
-	if (s->ended && s->una == ready_end(x)) {
+	s->una += blocks;
+	rtt_measure(x, now_ns);
+	dup_ack_judge(x, now_ns);
+	if (s->next < s->una)
+		pass_restart(x);
+	sockeye__tftp_progress(x, now_ns);
+	repair_judge(s);
+	if (s->complete && s->una == ready_end(x)) {
 		sockeye__tftp_finish(x, SOCKEYE__TFTP_DONE);
 	} else if (s->una == s->high) {
 		window_end(x);
 	} else {
-		if (!s->gapped)
-			burst_shrink(x);
-		gap_fill(x);
+		if (!s->pacing.window_lossy)
+			burst_shrink(&s->pacing);
+		repair_begin(x);
 	}
 }
 
-bool sockeye__tftp_sender_pause_over(struct sockeye__tftp *x, uint64_t now_ns)
-{
-	if (x->s.pause_ns == 0)
-		return false;
-	pause_end(x);
-	return now_ns < x->s.rto_ns;
-}
+/* --- DATA --- */
 
-void sockeye__tftp_sender_timer(struct sockeye__tftp *x)
+/* Notes that the blocks from next to end are sent now. */
+static void blocks_count(struct sockeye__tftp *x, uint64_t now_ns, uint64_t end)
 {
-	burst_shrink(x);
-	restart(x);
-	x->s.hole = 0;
-	x->s.deaf = 0;
-	x->s.asked_ns = 0;
-	x->s.asked = x->s.asked_before = false;
-}
-
-/* Behind a burst that is less than what may leave: long enough for all pauses
- * of a window together to be about a round trip. */
-static void pause_begin(struct sockeye__tftp *x, uint64_t now_ns)
-{
-	uint64_t ns = x->rtt.smoothed_ns * x->s.burst / x->window;
-
-	ns = least(ns < PAUSE_MIN_NS ? PAUSE_MIN_NS : ns, PAUSE_MAX_NS);
-	x->s.pause_ns = now_ns + ns;
-	x->s.rto_ns = x->deadline_ns;
-	x->deadline_ns = least(x->s.pause_ns, x->s.rto_ns);
-}
-
-/* Blocks [next, next + count) leave now. */
-static void leave(struct sockeye__tftp *x, uint64_t now_ns, uint32_t count)
-{
-	struct sockeye__tftp_sender *s = &x->s;
-	uint64_t end = s->next + count, again = least(end, s->high);
+	struct sockeye__tftp_sender *s = &x->sender;
+	uint64_t resent_end = least(end, s->high);
 
 	if (s->next == s->una)
 		s->una_ns = now_ns;
-	if (s->next < again) {
-		x->count.resent += again - s->next;
+	if (s->next < resent_end) {
+		x->count.resent += resent_end - s->next;
 		s->timed = 0; /* Karn's rule */
 	}
 	if (end > s->high) {
@@ -280,20 +293,26 @@ static void leave(struct sockeye__tftp *x, uint64_t now_ns, uint32_t count)
 		}
 		s->high = end;
 	}
+	s->pacing.burst_sent += (uint32_t)(end - s->next);
 	s->next = end;
-	s->in_burst += count;
-	if (s->alone) {
-		s->hole = s->una;
-		s->hole_end = s->high;
+}
+
+static void blocks_send(struct sockeye__tftp *x, uint64_t now_ns, uint32_t count)
+{
+	struct sockeye__tftp_sender *s = &x->sender;
+
+	blocks_count(x, now_ns, s->next + count);
+	if (s->repair.single) {
+		s->repair.single = false;
+		s->repair.single_end = s->high;
 		s->next = s->high;
-		s->alone = false;
 	}
 	if (!x->confirmed)
-		x->unheard++;
+		x->unconfirmed_packets++;
 	sockeye__tftp_arm(x, now_ns);
-	if (s->in_burst < s->burst)
+	if (s->pacing.burst_sent < s->pacing.burst)
 		return;
-	s->in_burst = 0;
+	s->pacing.burst_sent = 0;
 	if (s->next < pass_end(x))
 		pause_begin(x, now_ns);
 }
@@ -301,14 +320,14 @@ static void leave(struct sockeye__tftp *x, uint64_t now_ns, uint32_t count)
 bool sockeye__tftp_sender_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,
 			       struct sockeye__tftp_send *out)
 {
-	struct sockeye__tftp_sender *s = &x->s;
+	struct sockeye__tftp_sender *s = &x->sender;
 	uint64_t end = pass_end(x), count, offset = (s->next - 1) * x->blksize;
 
-	if (s->next >= end || now_ns < s->pause_ns)
+	if (s->next >= end || now_ns < s->pacing.pause_ns)
 		return false;
 	pause_end(x);
-	count = least(least(end - s->next, s->burst - s->in_burst), max_blocks);
-	if (s->alone)
+	count = least(least(end - s->next, s->pacing.burst - s->pacing.burst_sent), max_blocks);
+	if (s->repair.single)
 		count = 1;
 	*out = (struct sockeye__tftp_send){
 	    .block = s->next,
@@ -316,6 +335,45 @@ bool sockeye__tftp_sender_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_
 	    .offset = offset,
 	    .bytes = least(count * x->blksize, s->available - offset),
 	};
-	leave(x, now_ns, (uint32_t)count);
+	blocks_send(x, now_ns, (uint32_t)count);
 	return true;
+}
+
+/* --- invariants --- */
+
+static void pacing_check(const struct sockeye__tftp *x)
+{
+	const struct sockeye__tftp_pacing *p = &x->sender.pacing;
+
+	assert(p->burst >= 1 && p->burst <= x->window);
+	assert(p->burst_sent < p->burst);
+	assert(p->pause_ns == 0 || x->stage != SOCKEYE__TFTP_STAGE_MOVING ||
+	       (p->burst_sent == 0 && p->retransmit_ns != 0));
+	assert(!p->window_lossy || p->lossy_windows > 0);
+}
+
+static void repair_check(const struct sockeye__tftp_sender *s)
+{
+	const struct sockeye__tftp_repair *r = &s->repair;
+
+	assert(r->keeps <= KEEPS_MAX);
+	/* A single repeat leaves out blocks that were sent before. */
+	assert(!r->single || (s->next == s->una && s->high > s->una + 1));
+	assert(r->single_end == 0 || (s->una < r->single_end && r->single_end <= s->high));
+	assert(r->dup_ack_ns == 0 || r->dup_ack_used);
+	assert(r->dup_ack_echoes <= ECHOES_MAX);
+	assert(r->ignore_windows <= IGNORE_WINDOWS << ECHOES_MAX);
+}
+
+void sockeye__tftp_sender_check(const struct sockeye__tftp *x)
+{
+	const struct sockeye__tftp_sender *s = &x->sender;
+
+	assert(1 <= s->una && s->una <= s->next && s->next <= s->high);
+	assert(s->high <= s->una + x->window);
+	assert(s->high <= ready_end(x));
+	assert(s->timed == 0 || (s->una <= s->timed && s->timed < s->high));
+	assert(x->result != SOCKEYE__TFTP_DONE || (s->complete && s->una == ready_end(x)));
+	pacing_check(x);
+	repair_check(s);
 }

@@ -1,22 +1,24 @@
 /*
- * tftp_transfer.c: what both directions have in common: the offer at the
- * beginning, errors, the timer, and the numbers of blocks.
+ * tftp_transfer.c: what both directions share: the offer that begins a transfer,
+ * errors, and the retransmission timer.
  */
 #include <assert.h>
 #include <string.h>
 
 #include <sockeye/time.h>
 
+#include "base/invariant.h"
 #include "proto/tftp_internal.h"
 
-#define NUMBERS      65536u
-#define SLOW_LINE_NS UINT64_C(8000) /* for a byte: a megabit a second */
-#define STRANGER_MAX 5
-#define RTO_FIRST_NS SOCKEYE_NS_PER_S
-#define RTO_MIN_NS   (4 * SOCKEYE_NS_PER_MS)
-/* Less an eighth it is still more than the 5 s of many a peer's own timer, which
- * in atftp starts anew with each block that comes again: one that has lost the
- * ACK of it and the only other it sends would wait for ever. */
+#define NUMBERS                 65536u
+#define SLOW_LINE_NS            UINT64_C(8000) /* for a byte: a megabit per second */
+#define UNCONFIRMED_PACKETS_MAX 5
+#define RTO_FIRST_NS            SOCKEYE_NS_PER_S
+#define RTO_MIN_NS              (4 * SOCKEYE_NS_PER_MS)
+/* Less the jitter of an eighth it is still above 5 s, the timer of many peers. In
+ * atftp that timer starts again with each block that arrives again. If it lost
+ * the ACK of that block and the only ACK it repeats, both ends would repeat for
+ * ever. */
 #define RTO_MAX_NS (7 * SOCKEYE_NS_PER_S)
 
 size_t sockeye__tftp_memory(uint16_t blksize, uint16_t window)
@@ -31,14 +33,14 @@ static uint64_t otherwise(uint64_t v, uint64_t fallback)
 	return v != 0 ? v : fallback;
 }
 
-/* No time-out is shorter while nothing else is known. What was measured so far
- * are small packets; a slow line carries a window of large ones for longer than
- * their round trip, and to repeat it meanwhile would fill the line with copies.
- * A receiver hears of each block by itself. */
+/* The shortest timeout until a window's round trip was measured. Before, only
+ * small packets were. A slow line takes longer for a window of large packets, and
+ * repeating the window meanwhile would fill the line with copies. A receiver gets
+ * each block by itself, so it need not wait for a window. */
 static uint64_t rto_floor(const struct sockeye__tftp *x)
 {
 	const struct sockeye__tftp_config *c = &x->config;
-	/* A receiver waits twice as long: best it is the sender who repeats. */
+	/* The sender should be the end that repeats, so a receiver waits longer. */
 	uint64_t least = c->sends ? c->rto_min_ns : 2 * c->rto_min_ns;
 	uint64_t line = SLOW_LINE_NS * x->blksize * (c->sends ? x->window : 1);
 
@@ -47,7 +49,7 @@ static uint64_t rto_floor(const struct sockeye__tftp *x)
 	return line > least ? line : least;
 }
 
-/* The options are agreed on. */
+/* Puts the negotiated options into force. */
 static void options_apply(struct sockeye__tftp *x, const struct sockeye__tftp_options *options)
 {
 	const struct sockeye__tftp_config *c = &x->config;
@@ -55,7 +57,7 @@ static void options_apply(struct sockeye__tftp *x, const struct sockeye__tftp_op
 	uint64_t smoothed_ns = x->rtt.smoothed_ns;
 
 	x->options = *options;
-	/* The values of options that nobody granted must not count. */
+	/* An option that was not granted may still have the value of the request. */
 	for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
 		if (!sockeye__tftp_has(options, i))
 			x->options.value[i] = 0;
@@ -73,55 +75,78 @@ static void options_apply(struct sockeye__tftp *x, const struct sockeye__tftp_op
 		sockeye__tftp_receiver_init(x);
 }
 
-void sockeye__tftp_init(struct sockeye__tftp *x, const struct sockeye__tftp_config *config,
-			uint64_t now_ns)
+static void config_defaults(struct sockeye__tftp_config *c)
 {
-	static const struct sockeye__tftp_options none;
-	struct sockeye__tftp_config *c = &x->config;
-
-	assert(config->server || config->request.len > 0);
-	*x = (struct sockeye__tftp){.config = *config, .progress_ns = now_ns};
 	c->rto_first_ns = otherwise(c->rto_first_ns, RTO_FIRST_NS);
 	c->rto_min_ns = otherwise(c->rto_min_ns, RTO_MIN_NS);
 	c->rto_max_ns = otherwise(c->rto_max_ns, RTO_MAX_NS);
 	c->silence_ns = otherwise(c->silence_ns, SOCKEYE__TFTP_SILENCE_NS);
 	c->dally_ns = otherwise(c->dally_ns, 2 * c->rto_max_ns);
-	c->stranger_max = c->stranger_max != 0 ? c->stranger_max : STRANGER_MAX;
-	c->numbers = c->numbers != 0 ? c->numbers : NUMBERS;
-	x->random = config->random;
-	x->offering = !config->server || config->options.has != 0;
+	if (c->unconfirmed_packets_max == 0)
+		c->unconfirmed_packets_max = UNCONFIRMED_PACKETS_MAX;
+	if (c->numbers == 0)
+		c->numbers = NUMBERS;
+}
+
+void sockeye__tftp_init(struct sockeye__tftp *x, const struct sockeye__tftp_config *config,
+			uint64_t now_ns)
+{
+	static const struct sockeye__tftp_options none;
+
+	assert(config->server || config->request.len > 0);
+	*x = (struct sockeye__tftp){
+	    .config = *config,
+	    .stage = SOCKEYE__TFTP_STAGE_MOVING,
+	    .progress_ns = now_ns,
+	    .random = config->random,
+	};
+	config_defaults(&x->config);
 	options_apply(x, config->server ? &config->options : &none);
-	if (x->offering)
-		x->say = SOCKEYE__SAY_OFFER;
-	else if (!config->sends)
-		x->say = SOCKEYE__SAY_ACK;
+	if (!config->server || config->options.has != 0) {
+		x->stage = SOCKEYE__TFTP_STAGE_OFFERING;
+		x->control = SOCKEYE__TFTP_CONTROL_OFFER;
+	} else if (!config->sends) {
+		x->control = SOCKEYE__TFTP_CONTROL_ACK;
+	}
+	sockeye__invariant(sockeye__tftp_check(x));
 }
 
 void sockeye__tftp_abort(struct sockeye__tftp *x, uint16_t code, const char *text)
 {
-	/* A last ACK that has not left yet is not too late. */
-	if (!x->over && (x->result == SOCKEYE__TFTP_RUNNING || x->say == SOCKEYE__SAY_ACK))
+	/* A file that could not be stored fails as long as its last ACK is not sent. */
+	if (x->result == SOCKEYE__TFTP_RUNNING ||
+	    (x->stage == SOCKEYE__TFTP_STAGE_DALLYING && x->control == SOCKEYE__TFTP_CONTROL_ACK))
 		sockeye__tftp_refuse(x, SOCKEYE__TFTP_ABORTED, code, text);
+	sockeye__invariant(sockeye__tftp_check(x));
 }
 
-/* The peer took the offer, by its first packet. */
+/* The peer has accepted the offer with its first packet. */
 static void offer_end(struct sockeye__tftp *x, uint64_t now_ns,
 		      const struct sockeye__tftp_options *options)
 {
-	/* Karn: only an offer that was made once is a sample. */
-	if (x->unheard == 1)
-		sockeye__rtt_sample(&x->rtt, now_ns - x->said_ns);
-	x->offering = false;
-	x->say = SOCKEYE__SAY_NOTHING;
+	/* Karn's rule: an offer that was sent twice gives no sample. */
+	if (x->unconfirmed_packets == 1)
+		sockeye__rtt_sample(&x->rtt, now_ns - x->offer_ns);
+	x->stage = SOCKEYE__TFTP_STAGE_MOVING;
+	x->control = SOCKEYE__TFTP_CONTROL_NONE;
 	if (!x->config.server)
 		options_apply(x, options);
 	sockeye__tftp_progress(x, now_ns);
-	x->deadline_ns = 0; /* a sender waits for nothing as long as it has nothing */
+	x->deadline_ns = 0; /* a sender may have no data yet */
 	if (!x->config.sends)
 		sockeye__tftp_arm(x, now_ns);
 }
 
-/* A client's OACK. */
+/* The peer has repeated the packet that began the transfer: it lacks the answer,
+ * or the answer is in flight. */
+static void start_repeated(struct sockeye__tftp *x, uint64_t now_ns)
+{
+	if (x->config.sends)
+		sockeye__tftp_sender_repeat(x, now_ns);
+	else
+		sockeye__tftp_receiver_repeat(x, now_ns);
+}
+
 static void on_oack(struct sockeye__tftp *x, uint64_t now_ns, const struct sockeye__tftp_packet *p)
 {
 	struct sockeye__tftp_options options;
@@ -130,12 +155,8 @@ static void on_oack(struct sockeye__tftp *x, uint64_t now_ns, const struct socke
 		x->count.ignored++;
 		return;
 	}
-	if (!x->offering) {
-		/* Once more: our answer to it was lost. */
-		if (x->config.sends)
-			sockeye__tftp_sender_repeat(x, now_ns);
-		else
-			sockeye__tftp_receiver_repeat(x, now_ns);
+	if (x->stage != SOCKEYE__TFTP_STAGE_OFFERING) {
+		start_repeated(x, now_ns);
 		return;
 	}
 	if (sockeye__tftp_oack_check(&x->config.options, p->options, &options) < 0) {
@@ -144,76 +165,88 @@ static void on_oack(struct sockeye__tftp *x, uint64_t now_ns, const struct socke
 		return;
 	}
 	if (options.has == 0) {
-		x->count.ignored++; /* cut, or no OACK of this world */
+		x->count.ignored++; /* cut, or garbage */
 		return;
 	}
 	offer_end(x, now_ns, &options);
 	if (!x->config.sends)
-		x->say = SOCKEYE__SAY_ACK;
+		x->control = SOCKEYE__TFTP_CONTROL_ACK;
 }
 
 static void on_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number)
 {
 	static const struct sockeye__tftp_options none;
+	bool offering = x->stage == SOCKEYE__TFTP_STAGE_OFFERING;
 
-	if (!x->config.sends || (x->offering && number != 0)) {
+	if (!x->config.sends || (offering && number != 0)) {
 		x->count.ignored++;
 		return;
 	}
-	if (x->offering)
+	if (offering)
 		offer_end(x, now_ns, &none);
 	else
 		sockeye__tftp_sender_ack(x, now_ns, number);
 }
 
+/* The first DATA answers a server's OACK, or the request of a client whose server
+ * grants no options. Returns whether the offer was accepted. */
+static bool on_first_data(struct sockeye__tftp *x, uint64_t now_ns,
+			  const struct sockeye__tftp_packet *p)
+{
+	static const struct sockeye__tftp_options none;
+	bool accepted;
+
+	if (x->config.server) {
+		/* A peer that has the OACK sends no longer blocks than it grants. */
+		accepted = sockeye__tftp_ahead(x, 1, p->number) < x->window &&
+			   p->payload.len <= x->blksize;
+	} else if (p->number == 0) {
+		sockeye__tftp_refuse(x, SOCKEYE__TFTP_BAD_START, SOCKEYE__TFTP_ILLEGAL,
+				     "there is no block 0");
+		return false;
+	} else {
+		accepted = p->number == 1 && p->payload.len <= SOCKEYE__TFTP_BLKSIZE_DEFAULT;
+	}
+	if (accepted)
+		offer_end(x, now_ns, &none);
+	else
+		x->count.ignored++;
+	return accepted;
+}
+
 static void on_data(struct sockeye__tftp *x, uint64_t now_ns, const struct sockeye__tftp_packet *p,
 		    struct sockeye__tftp_got *out)
 {
-	static const struct sockeye__tftp_options none;
-
 	if (x->config.sends) {
 		x->count.ignored++;
 		return;
 	}
-	if (x->offering && x->config.server) {
-		/* A block longer than was granted confirms no OACK. */
-		if (sockeye__tftp_ahead(x, 1, p->number) >= x->window ||
-		    p->payload.len > x->blksize) {
-			x->count.ignored++;
-			return;
-		}
-		offer_end(x, now_ns, &none);
-	} else if (x->offering) {
-		/* The first block of a server that knows no options. */
-		if (p->number == 0) {
-			sockeye__tftp_refuse(x, SOCKEYE__TFTP_BAD_START, SOCKEYE__TFTP_ILLEGAL,
-					     "there is no block 0");
-			return;
-		}
-		if (p->number != 1 || p->payload.len > SOCKEYE__TFTP_BLKSIZE_DEFAULT) {
-			x->count.ignored++;
-			return;
-		}
-		offer_end(x, now_ns, &none);
-	}
-	sockeye__tftp_receiver_data(x, now_ns, p, out);
+	if (x->stage != SOCKEYE__TFTP_STAGE_OFFERING || on_first_data(x, now_ns, p))
+		sockeye__tftp_receiver_data(x, now_ns, p, out);
 }
 
-/* The client's request again: its answer was lost, or is on its way. The same
- * transfer answers, never a second one (raspberrypi/firmware#1041). */
+/* The client has repeated its request. The same transfer answers it, never a
+ * second one (raspberrypi/firmware#1041). */
 static void on_request(struct sockeye__tftp *x, uint64_t now_ns, bool read)
 {
 	if (!x->config.server || read != x->config.sends) {
 		x->count.ignored++;
 		return;
 	}
-	if (!x->config.sends) {
-		sockeye__tftp_receiver_repeat(x, now_ns);
-	} else if (!x->offering) {
-		sockeye__tftp_sender_repeat(x, now_ns);
-	} else if (now_ns - x->said_ns >= x->config.rto_min_ns) {
-		x->say = SOCKEYE__SAY_OFFER;
-	}
+	if (!x->config.sends || x->stage != SOCKEYE__TFTP_STAGE_OFFERING)
+		start_repeated(x, now_ns);
+	else if (now_ns - x->offer_ns >= x->config.rto_min_ns)
+		x->control = SOCKEYE__TFTP_CONTROL_OFFER;
+}
+
+/* An ERROR is never answered (RFC 1350 7). A file that was received stays so. */
+static void on_error(struct sockeye__tftp *x, const struct sockeye__tftp_packet *p,
+		     struct sockeye__tftp_got *out)
+{
+	out->code = p->number;
+	out->text = p->text;
+	sockeye__tftp_finish(x, x->result == SOCKEYE__TFTP_RUNNING ? SOCKEYE__TFTP_PEER_ERROR
+								   : x->result);
 }
 
 void sockeye__tftp_datagram(struct sockeye__tftp *x, uint64_t now_ns, const void *packet,
@@ -222,7 +255,7 @@ void sockeye__tftp_datagram(struct sockeye__tftp *x, uint64_t now_ns, const void
 	struct sockeye__tftp_packet p;
 
 	*out = (struct sockeye__tftp_got){0};
-	if (x->over)
+	if (sockeye__tftp_is_over(x))
 		return;
 	if (sockeye__tftp_decode(packet, len, &p) < 0) {
 		x->count.ignored++;
@@ -243,38 +276,62 @@ void sockeye__tftp_datagram(struct sockeye__tftp *x, uint64_t now_ns, const void
 		on_oack(x, now_ns, &p);
 		break;
 	case SOCKEYE__TFTP_ERROR:
-		/* It is never answered (RFC 1350 7); what has all arrived stays so. */
-		out->code = p.number;
-		out->text = p.text;
-		sockeye__tftp_finish(
-		    x, x->result == SOCKEYE__TFTP_RUNNING ? SOCKEYE__TFTP_PEER_ERROR : x->result);
+		on_error(x, &p, out);
 		break;
 	}
+	sockeye__invariant(sockeye__tftp_check(x));
 }
 
-/* Nothing new for too long, or a peer that may not exist was told enough. */
+/* The result of a transfer whose peer is silent. After the last block a sender
+ * cannot know whether only the ACK was lost. */
+static enum sockeye__tftp_result unless_all_sent(const struct sockeye__tftp *x,
+						 enum sockeye__tftp_result result)
+{
+	return x->config.sends && sockeye__tftp_sender_all_sent(x) ? SOCKEYE__TFTP_LAST_ACK_MISSING
+								   : result;
+}
+
+/* Gives up after too long without progress, or after the few packets that an
+ * unconfirmed peer may be sent. Returns whether it did. */
 static bool give_up(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	if (now_ns - x->progress_ns < sockeye__tftp_silence(x) &&
-	    (!sockeye__tftp_is_stranger(x) || x->unheard < x->config.stranger_max))
-		return false;
-	sockeye__tftp_finish(x, x->config.sends && sockeye__tftp_sender_all_sent(x)
-				    ? SOCKEYE__TFTP_LAST_ACK_MISSING
-				    : SOCKEYE__TFTP_TIMED_OUT);
-	return true;
+	bool silent = now_ns - x->progress_ns >= sockeye__tftp_silence(x);
+	bool limit = sockeye__tftp_is_unconfirmed(x) &&
+		     x->unconfirmed_packets >= x->config.unconfirmed_packets_max;
+
+	if (silent || limit)
+		sockeye__tftp_finish(x, unless_all_sent(x, SOCKEYE__TFTP_TIMED_OUT));
+	return silent || limit;
 }
 
-/* A client that leaves without its last ACK has all of the file, as far as it
- * can be known. */
 void sockeye__tftp_gone(struct sockeye__tftp *x)
 {
-	if (x->over)
+	if (sockeye__tftp_is_over(x))
 		return;
-	if (x->result == SOCKEYE__TFTP_RUNNING)
-		x->result = x->config.sends && sockeye__tftp_sender_all_sent(x)
-				? SOCKEYE__TFTP_LAST_ACK_MISSING
-				: SOCKEYE__TFTP_GONE;
-	sockeye__tftp_finish(x, x->result);
+	sockeye__tftp_finish(x, x->result == SOCKEYE__TFTP_RUNNING
+				    ? unless_all_sent(x, SOCKEYE__TFTP_GONE)
+				    : x->result);
+	sockeye__invariant(sockeye__tftp_check(x));
+}
+
+static void timeout(struct sockeye__tftp *x)
+{
+	x->count.timeouts++;
+	sockeye__rtt_back_off(&x->rtt);
+	if (x->stage == SOCKEYE__TFTP_STAGE_OFFERING)
+		x->control = SOCKEYE__TFTP_CONTROL_OFFER;
+	else if (x->config.sends)
+		sockeye__tftp_sender_timer(x);
+	else
+		x->control = SOCKEYE__TFTP_CONTROL_ACK;
+}
+
+/* Handles a deadline that is earlier than the retransmission timer. Returns
+ * whether it was one. */
+static bool early_deadline(struct sockeye__tftp *x, uint64_t now_ns)
+{
+	return x->config.sends ? sockeye__tftp_sender_pause_over(x, now_ns)
+			       : sockeye__tftp_receiver_gap_due(x);
 }
 
 void sockeye__tftp_timer(struct sockeye__tftp *x, uint64_t now_ns)
@@ -282,23 +339,17 @@ void sockeye__tftp_timer(struct sockeye__tftp *x, uint64_t now_ns)
 	if (x->deadline_ns == 0 || now_ns < x->deadline_ns)
 		return;
 	x->deadline_ns = 0;
-	if (x->result != SOCKEYE__TFTP_RUNNING) {
-		x->over = true; /* no longer dallying */
-		return;
-	}
-	if (x->config.sends ? sockeye__tftp_sender_pause_over(x, now_ns)
-			    : sockeye__tftp_receiver_gap_due(x))
-		return;
-	if (give_up(x, now_ns))
-		return;
-	x->count.timeouts++;
-	sockeye__rtt_back_off(&x->rtt);
-	if (x->offering)
-		x->say = SOCKEYE__SAY_OFFER;
-	else if (x->config.sends)
-		sockeye__tftp_sender_timer(x);
-	else
-		x->say = SOCKEYE__SAY_ACK;
+	if (x->stage == SOCKEYE__TFTP_STAGE_DALLYING)
+		x->stage = SOCKEYE__TFTP_STAGE_OVER;
+	else if (!early_deadline(x, now_ns) && !give_up(x, now_ns))
+		timeout(x);
+	sockeye__invariant(sockeye__tftp_check(x));
+}
+
+void sockeye__tftp_postpone(struct sockeye__tftp *x, uint64_t until_ns)
+{
+	if (x->deadline_ns != 0 && x->deadline_ns < until_ns)
+		x->deadline_ns = until_ns;
 }
 
 static struct sockeye__span offer_encode(struct sockeye__tftp *x)
@@ -317,39 +368,88 @@ static struct sockeye__span control_encode(struct sockeye__tftp *x)
 {
 	size_t len = SOCKEYE__TFTP_HEADER;
 
-	if (x->say == SOCKEYE__SAY_OFFER)
+	if (x->control == SOCKEYE__TFTP_CONTROL_OFFER)
 		return offer_encode(x);
-	if (x->say == SOCKEYE__SAY_ACK)
-		sockeye__tftp_ack_encode(x->packet, sockeye__tftp_number(x, x->r.next - 1));
+	if (x->control == SOCKEYE__TFTP_CONTROL_ACK)
+		sockeye__tftp_ack_encode(x->packet, sockeye__tftp_number(x, x->receiver.next - 1));
 	else
 		len = sockeye__tftp_error_encode(x->packet, sizeof x->packet, x->error_code,
 						 x->error_text);
 	return (struct sockeye__span){x->packet, len};
 }
 
+/* Writes the control packet that is to be sent, and counts it as sent. */
+static void control_next(struct sockeye__tftp *x, uint64_t now_ns, struct sockeye__tftp_send *out)
+{
+	enum sockeye__tftp_control sent = x->control;
+
+	*out = (struct sockeye__tftp_send){.packet = control_encode(x)};
+	x->control = SOCKEYE__TFTP_CONTROL_NONE;
+	if (sent == SOCKEYE__TFTP_CONTROL_OFFER) {
+		x->offer_ns = now_ns;
+		x->unconfirmed_packets++;
+		sockeye__tftp_arm(x, now_ns);
+	} else if (sent == SOCKEYE__TFTP_CONTROL_ACK) {
+		sockeye__tftp_receiver_ack_sent(x, now_ns);
+	}
+}
+
 bool sockeye__tftp_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,
 			struct sockeye__tftp_send *out)
 {
-	if (x->say == SOCKEYE__SAY_NOTHING) {
-		if (x->over || x->offering || !x->config.sends)
-			return false;
-		return sockeye__tftp_sender_next(x, now_ns, max_blocks, out);
-	}
-	*out = (struct sockeye__tftp_send){.packet = control_encode(x)};
-	if (x->say == SOCKEYE__SAY_OFFER) {
-		x->said_ns = now_ns;
-		x->unheard++;
-		sockeye__tftp_arm(x, now_ns);
-	}
-	if (x->say == SOCKEYE__SAY_ACK)
-		sockeye__tftp_receiver_said(x, now_ns);
-	x->say = SOCKEYE__SAY_NOTHING;
-	return true;
+	bool found = x->control != SOCKEYE__TFTP_CONTROL_NONE;
+
+	if (found)
+		control_next(x, now_ns, out);
+	else if (x->stage == SOCKEYE__TFTP_STAGE_MOVING && x->config.sends)
+		found = sockeye__tftp_sender_next(x, now_ns, max_blocks, out);
+	sockeye__invariant(sockeye__tftp_check(x));
+	return found;
 }
 
-void sockeye__tftp_available(struct sockeye__tftp *x, uint64_t bytes, bool ended)
+void sockeye__tftp_available(struct sockeye__tftp *x, uint64_t bytes, bool complete)
 {
-	assert(bytes >= x->s.available && !(x->s.ended && !ended));
-	x->s.available = bytes;
-	x->s.ended = ended;
+	assert(bytes >= x->sender.available && !(x->sender.complete && !complete));
+	x->sender.available = bytes;
+	x->sender.complete = complete;
+	sockeye__invariant(sockeye__tftp_check(x));
+}
+
+static void deadline_check(const struct sockeye__tftp *x)
+{
+	bool to_send = x->control != SOCKEYE__TFTP_CONTROL_NONE;
+	bool moving_sender = x->stage == SOCKEYE__TFTP_STAGE_MOVING && x->config.sends;
+
+	/* While it waits for the peer, a deadline ends the wait. A sender with
+	 * nothing in flight waits for its driver. */
+	if (x->stage == SOCKEYE__TFTP_STAGE_OVER)
+		assert(x->deadline_ns == 0);
+	else if (!moving_sender)
+		assert(x->deadline_ns != 0 || to_send);
+	else if (x->deadline_ns == 0)
+		assert(x->sender.next == x->sender.una);
+	else
+		assert(x->sender.una < x->sender.high);
+}
+
+void sockeye__tftp_check(const struct sockeye__tftp *x)
+{
+	bool running = x->result == SOCKEYE__TFTP_RUNNING;
+
+	assert(running == (x->stage <= SOCKEYE__TFTP_STAGE_MOVING));
+	assert(x->stage != SOCKEYE__TFTP_STAGE_OFFERING || sockeye__tftp_is_unanswered(x));
+	assert(x->stage != SOCKEYE__TFTP_STAGE_MOVING || !sockeye__tftp_is_unanswered(x));
+	assert(x->stage != SOCKEYE__TFTP_STAGE_DALLYING ||
+	       (!x->config.sends && x->result == SOCKEYE__TFTP_DONE));
+	assert(x->control != SOCKEYE__TFTP_CONTROL_OFFER ||
+	       x->stage == SOCKEYE__TFTP_STAGE_OFFERING);
+	assert(x->control != SOCKEYE__TFTP_CONTROL_ACK || !x->config.sends);
+	assert(x->control != SOCKEYE__TFTP_CONTROL_ERROR || x->stage == SOCKEYE__TFTP_STAGE_OVER);
+	assert(!x->confirmed || x->unconfirmed_packets == 0);
+	assert(x->rtt.floor_ns <= x->rtt.rto_ns && x->rtt.rto_ns <= x->rtt.ceiling_ns);
+	deadline_check(x);
+	if (x->config.sends)
+		sockeye__tftp_sender_check(x);
+	else
+		sockeye__tftp_receiver_check(x);
 }

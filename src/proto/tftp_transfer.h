@@ -1,25 +1,23 @@
 /*
- * tftp_transfer.h: one TFTP file on its way, at either end and in either
- * direction, as a state machine: no socket, no clock, no file, no malloc.
+ * tftp_transfer.h: one TFTP transfer (RFC 1350), at either end and in either
+ * direction, as a state machine without a socket, a clock, a file or malloc.
  *
- * The driver tells it what happens, then asks what to send until there is
- * nothing more:
+ * The driver reports events, then asks for packets until there are none:
  *
  *   sockeye__tftp_datagram(x, now, packet, len, &got);   from the peer's address and port
  *   sockeye__tftp_timer(x, now);                         at x->deadline_ns or later
- *   sockeye__tftp_available(x, bytes, ended);           a sender's data
+ *   sockeye__tftp_available(x, bytes, complete);         a sender has more data
  *   sockeye__tftp_abort(x, code, text);                  a full disk, Ctrl-C
  *   sockeye__tftp_gone(x);                               ICMP port unreachable
  *   while (sockeye__tftp_next(x, now, max, &send)) ...
  *
- * It ends when x->over is set; x->result is known earlier by the one that
- * lingers to repeat its last ACK.
+ * The transfer ends in the stage SOCKEYE__TFTP_STAGE_OVER. A receiver knows its result
+ * earlier: it dallies to repeat its last ACK (RFC 1350 6).
  *
- * Blocks are counted from 1 in 64 bits; their numbers on the wire come from
- * sockeye__tftp_number(). A sender holds no data: it names blocks, and the
- * driver has them in a file or a ring of the last window. A receiver hands over
- * what is in order at once and keeps the rest of a window, when it was given
- * memory for that.
+ * Blocks are counted from 1 in 64 bits; sockeye__tftp_number() gives the 16 bits
+ * of the wire. A sender stores no data: it names blocks, and the driver keeps the
+ * file or a ring of the last window. A receiver hands over the blocks that are in
+ * order. It keeps blocks ahead of a gap in memory that the driver provides.
  */
 #ifndef SOCKEYE_PROTO_TFTP_TRANSFER_H
 #define SOCKEYE_PROTO_TFTP_TRANSFER_H
@@ -32,99 +30,174 @@
 #include "proto/tftp_options.h"
 #include "proto/tftp_packet.h"
 
-enum sockeye__tftp_result {
-	SOCKEYE__TFTP_RUNNING,
-	SOCKEYE__TFTP_DONE,
-	SOCKEYE__TFTP_LAST_ACK_MISSING, /* all was sent, the end of it not acknowledged */
-	SOCKEYE__TFTP_TIMED_OUT,
-	SOCKEYE__TFTP_PEER_ERROR, /* got.code and got.text of the datagram say which */
-	SOCKEYE__TFTP_BAD_OACK,   /* the server granted what it may not */
-	SOCKEYE__TFTP_BAD_START,  /* its first block has number 0 */
-	SOCKEYE__TFTP_TOO_LARGE,  /* more than size_max */
-	SOCKEYE__TFTP_WRONG_SIZE, /* not as many bytes as tsize said */
-	SOCKEYE__TFTP_ABORTED,    /* by the driver */
-	SOCKEYE__TFTP_GONE,       /* nobody has the peer's port any more */
+enum sockeye__tftp_stage {
+	SOCKEYE__TFTP_STAGE_OFFERING, /* a client's request or a server's OACK is not answered */
+	SOCKEYE__TFTP_STAGE_MOVING,   /* DATA and ACKs are exchanged */
+	SOCKEYE__TFTP_STAGE_DALLYING, /* a receiver has the file and repeats its last ACK */
+	SOCKEYE__TFTP_STAGE_OVER,     /* only a packet that next() still has may be sent */
 };
 
-/* Zero is the sensible default of everything but the first four. */
+enum sockeye__tftp_result {
+	SOCKEYE__TFTP_RUNNING, /* while offering and moving */
+	SOCKEYE__TFTP_DONE,
+	SOCKEYE__TFTP_LAST_ACK_MISSING, /* all blocks were sent, the last ones not acknowledged */
+	SOCKEYE__TFTP_TIMED_OUT,
+	SOCKEYE__TFTP_PEER_ERROR, /* got.code and got.text of the datagram have the reason */
+	SOCKEYE__TFTP_BAD_OACK,   /* the server granted an option that was not requested so */
+	SOCKEYE__TFTP_BAD_START,  /* the server's first block has number 0 */
+	SOCKEYE__TFTP_TOO_LARGE,  /* the file is larger than size_max */
+	SOCKEYE__TFTP_WRONG_SIZE, /* the file's size is not its tsize */
+	SOCKEYE__TFTP_ABORTED,    /* the driver called sockeye__tftp_abort() */
+	SOCKEYE__TFTP_GONE,       /* no process has the peer's port any more */
+};
+
+/* Zero selects the default of every member after the first four. */
 struct sockeye__tftp_config {
 	bool server;
-	bool sends;                           /* DATA goes out, ACKs come in */
-	struct sockeye__tftp_options options; /* asked by a client, granted by a server */
-	struct sockeye__span request;         /* a client's first packet; it must stay */
+	bool sends;                           /* sends DATA and receives ACKs */
+	struct sockeye__tftp_options options; /* a client's request, or what a server grants */
+	struct sockeye__span request;         /* a client's first packet; the driver keeps it */
 
-	uint64_t rto_first_ns; /* 1 s; the negotiated timeout overrides it */
-	uint64_t rto_min_ns;   /* 4 ms */
-	uint64_t rto_max_ns;   /* 7 s; the negotiated timeout overrides it */
-	uint64_t silence_ns;   /* without progress for so long it gives up: 30 s, and
-				* at least five negotiated timeouts */
-	uint64_t dally_ns;     /* how long the last ACK is repeated: 2 * rto_max */
-	unsigned stranger_max; /* packets a peer gets that never answered: 5 */
-	uint64_t random;       /* seed of the jitter */
+	uint64_t rto_first_ns; /* default 1 s; a negotiated timeout replaces it */
+	uint64_t rto_min_ns;   /* default 4 ms */
+	uint64_t rto_max_ns;   /* default 7 s; a negotiated timeout replaces it */
+	uint64_t silence_ns;   /* gives up after this time without progress: default 30 s,
+				* and at least five negotiated timeouts */
+	uint64_t dally_ns;     /* repeats the last ACK for this time: default 2 * rto_max_ns */
+	unsigned unconfirmed_packets_max; /* to a peer that never answered: default 5 */
+	uint64_t random;                  /* seed of the jitter */
 
 	/* Receivers. */
-	uint8_t *memory;   /* for blocks ahead of a gap: sockeye__tftp_memory() bytes, */
-	size_t memory_len; /* less, or none */
-	uint64_t size_max; /* 0: any */
-	bool check_size;   /* hold the peer to its tsize; in octet mode, that is */
+	uint8_t *memory;   /* for blocks ahead of a gap; may be NULL */
+	size_t memory_len; /* sockeye__tftp_memory() bytes keep a whole window */
+	uint64_t size_max; /* bytes; 0 is no limit */
+	bool check_size;   /* fails if the size is not the tsize, which counts octet mode */
 
-	/* Block numbers start again after so many; 0 is the protocol's 65536.
-	 * For the simulator, where they start again all the time. */
+	/* Block numbers wrap after this many; 0 is the protocol's 65536. The
+	 * simulator uses few, so that they wrap all the time. */
 	uint32_t numbers;
 };
 
 struct sockeye__tftp_counters {
-	uint64_t blocks;   /* sent, or received in order */
-	uint64_t resent;   /* sent again; duplicates received */
+	uint64_t blocks;   /* sent for the first time, or received in order */
+	uint64_t resent;   /* sent again, or received again */
 	uint64_t kept;     /* received ahead of a gap */
-	uint64_t timeouts; /* the timer had to help */
-	uint64_t gaps;     /* lost blocks asked for, by either end */
-	uint64_t ignored;  /* packets that mean nothing here, or not now */
+	uint64_t timeouts; /* of the retransmission timer */
+	uint64_t gaps;     /* lost blocks that this end, or its peer, asked for */
+	uint64_t ignored;  /* packets without a meaning in this state */
 };
 
+/* A sender that loses blocks sends in shorter bursts, with pauses between them. */
+struct sockeye__tftp_pacing {
+	uint32_t burst;         /* blocks sent without a pause, 1 to the window */
+	uint32_t burst_sent;    /* blocks of the current burst that were sent */
+	uint64_t pause_ns;      /* the current pause ends then; 0 is no pause */
+	uint64_t retransmit_ns; /* the deadline that the pause has replaced */
+	bool window_lossy;      /* a block of the current window was lost */
+	uint32_t lossy_windows; /* consecutive windows with a loss */
+};
+
+/*
+ * How a sender repairs a loss. An ACK of less than was sent shows that block una
+ * is missing. The sender cannot know what the peer did with the blocks after it:
+ *
+ *       una                      high          una + window
+ *   -----|?|=======================|--------------|----
+ *        lost    kept or dropped?     never sent
+ *
+ * Go-back-N is right if the peer dropped them (RFC 7440 4 demands no more). It
+ * starts the pass again, next = una, and all blocks up to high are sent twice:
+ *
+ *       una
+ *       next                     high
+ *   -----|#########################|--------------|----
+ *
+ * A single repeat is right if the peer kept them. Only una is sent again, and the
+ * pass continues with new blocks, next = high:
+ *
+ *       una                      single_end
+ *                                next
+ *   -----|#|=======================|##############|----
+ *
+ * The next ACK shows which guess was right. If una reaches single_end, the peer
+ * has kept all blocks. If not, it dropped them, or more were lost, and it costs
+ * one round trip, not a timeout, to learn that. `keeps` counts these answers.
+ */
+struct sockeye__tftp_repair {
+	bool single;         /* next() sends una as a single repeat */
+	uint64_t single_end; /* what high was when una was sent as a single repeat; 0 none */
+	unsigned keeps;      /* evidence that the peer keeps blocks: 0 is none, at most 3 */
+
+	/* An ACK that arrives twice repeats a block only once in a window, and not at
+	 * all after it proved to be a mere echo: one answer to a packet that the
+	 * network, or the peer, has doubled. */
+	bool dup_ack_used;        /* since the timer expired or the window began */
+	bool dup_ack_used_before; /* in the window before */
+	uint64_t dup_ack_ns;      /* when; 0 once an ACK showed if it was an echo */
+	unsigned dup_ack_echoes;  /* consecutive ones that were echoes */
+	unsigned ignore_windows;  /* duplicate ACKs are ignored in this many windows */
+};
+
+/*
+ * The sender's window:
+ *
+ *        una          next      high        una + window
+ *   ------|============|=========|--------------|----
+ *   acknow-   sent in     sent in    not sent
+ *   ledged   this pass   the pass
+ *                         before
+ *
+ * Without a loss next equals high. They are RFC 9293's SND.UNA, SND.NXT and the
+ * largest value that SND.NXT has had.
+ */
 struct sockeye__tftp_sender {
-	uint64_t una;       /* the first block not acknowledged */
-	uint64_t next;      /* the block that leaves next */
-	uint64_t high;      /* the first block never sent */
-	uint64_t available; /* bytes there are */
-	bool ended;         /* and no more will be */
-	uint64_t una_ns;    /* when una left last */
-	uint64_t timed;     /* a block sent once whose round trip is measured; 0 none */
-	uint64_t timed_ns;
-	bool measured;        /* a window's round trip is known */
-	uint64_t pause_ns;    /* nothing leaves before */
-	uint64_t rto_ns;      /* the timer, for behind the pause */
-	uint32_t burst;       /* blocks that leave at once, at most the window */
-	uint32_t in_burst;    /* that left since the last pause */
-	bool gapped;          /* this window had a gap already */
-	uint32_t gaps_in_row; /* windows */
-	uint64_t hole;        /* a block that was repeated alone; 0 none */
-	uint64_t hole_end;    /* what was sent then */
-	bool alone;           /* una is about to be */
-	bool asked; /* for una, by an ACK that came again, since the timer or the last window */
-	bool asked_before; /* and in the window before */
-	uint64_t asked_ns; /* when it was believed; 0: whether rightly is known */
-	unsigned echoes;   /* times in a row that it was none */
-	unsigned deaf;     /* windows for which it is not believed */
-	int trust;         /* > 0: the peer seems to keep what is ahead of a gap */
+	uint64_t una;       /* the first block that is not acknowledged */
+	uint64_t next;      /* the next block to send */
+	uint64_t high;      /* the first block that was never sent */
+	uint64_t available; /* bytes that the driver has */
+	bool complete;      /* `available` is the size of the file */
+	uint64_t una_ns;    /* when una was last sent */
+	uint64_t timed;     /* a block sent once, whose round trip is measured; 0 none */
+	uint64_t timed_ns;  /* when it was sent */
+	bool measured;      /* a window's round trip was measured */
+	struct sockeye__tftp_pacing pacing;
+	struct sockeye__tftp_repair repair;
 };
 
+/*
+ * The receiver's window:
+ *
+ *        acked    next    kept_top     acked + window
+ *   ------|--------|?|==|???|=|--------------|----
+ *          handed   gaps and
+ *           over   kept blocks
+ */
 struct sockeye__tftp_receiver {
-	uint64_t next;     /* the first block not here */
-	uint64_t acked;    /* the last block acknowledged */
-	uint64_t last;     /* the final block; 0 not seen */
-	uint64_t top;      /* the highest block kept */
+	uint64_t next;  /* the first block that is missing */
+	uint64_t acked; /* the last block that was acknowledged */
+	uint64_t final; /* the last block of the file; 0 unknown */
+	uint16_t final_len;
 	uint64_t bytes;    /* handed over */
-	uint32_t slots;    /* blocks that memory has room for */
+	uint32_t slots;    /* blocks that the memory has room for */
 	uint32_t kept;     /* blocks in it */
-	uint32_t overtook; /* blocks that came ahead since `next` is missing */
-	uint16_t last_len;
-	uint64_t gap;      /* the missing block that was asked for; 0 none */
-	uint64_t ack_ns;   /* when the last ACK left */
-	uint32_t repeated; /* times it left again */
-	uint32_t echoes;   /* and so did the one before: what may come twice */
-	bool clean;        /* it left once: what it brings is a sample */
-	bool waits;        /* the deadline is that of a block that may only be late */
+	uint64_t kept_top; /* the highest block that was kept */
+
+	uint32_t overtaken;    /* blocks that arrived since `next` is missing */
+	bool reorder_wait;     /* the deadline is for a block that may only be late */
+	uint64_t gap_reported; /* the missing block that the sender was asked for; 0 none */
+
+	uint64_t ack_ns;      /* when the last ACK was sent */
+	uint32_t ack_repeats; /* times it was sent again */
+	uint32_t echoes_due;  /* times the ACK before it was: its blocks may arrive again */
+	bool ack_timed;       /* the block that answers it gives a round-trip time */
+};
+
+/* The control packet to send next. Each replaces the one before. */
+enum sockeye__tftp_control {
+	SOCKEYE__TFTP_CONTROL_NONE,
+	SOCKEYE__TFTP_CONTROL_OFFER, /* a client's request, a server's OACK */
+	SOCKEYE__TFTP_CONTROL_ACK,
+	SOCKEYE__TFTP_CONTROL_ERROR,
 };
 
 struct sockeye__tftp {
@@ -132,76 +205,101 @@ struct sockeye__tftp {
 	struct sockeye__tftp_options options; /* in force */
 	uint16_t blksize, window;
 	struct sockeye__rtt rtt;
+	enum sockeye__tftp_stage stage;
 	enum sockeye__tftp_result result;
-	bool over;      /* nothing will happen any more; what next() still has may be sent */
-	bool confirmed; /* the peer has answered: it is no forged address */
-	bool offering;  /* a server's OACK, a client's request: not answered yet */
-	uint8_t say;    /* the packet that is due */
+	bool confirmed; /* the peer has answered, so its address is not forged */
+	enum sockeye__tftp_control control;
 	uint16_t error_code;
 	const char *error_text;
-	uint64_t deadline_ns; /* timer() wants to be called; 0 never */
-	uint64_t progress_ns;
-	uint64_t said_ns; /* when the last offer left */
-	unsigned unheard; /* packets since the peer was heard, until it is confirmed */
+	uint64_t deadline_ns;         /* for sockeye__tftp_timer(); 0 is none */
+	uint64_t progress_ns;         /* when the peer last sent what was new */
+	uint64_t offer_ns;            /* when the offer was last sent */
+	unsigned unconfirmed_packets; /* sent to the peer before it is confirmed */
 	uint64_t random;
 	struct sockeye__tftp_counters count;
-	struct sockeye__tftp_sender s;
-	struct sockeye__tftp_receiver r;
+	struct sockeye__tftp_sender sender;
+	struct sockeye__tftp_receiver receiver;
 	uint8_t packet[SOCKEYE__TFTP_OACK_MAX];
 };
 
-/* What a datagram brought. Valid while the datagram is, and until the next call. */
+/* What a datagram brought. It refers to the datagram and to the memory of the
+ * receiver, and is valid until the next call. */
 struct sockeye__tftp_got {
-	struct sockeye__span data[3]; /* bytes of the file (netascii as on the wire), in order */
+	struct sockeye__span data[3]; /* bytes of the file in order, netascii as on the wire */
 	unsigned count;
-	bool end;      /* and that was all: put it in its place before next() says so */
+	bool end;      /* the file is complete; store it before next() acknowledges it */
 	uint16_t code; /* SOCKEYE__TFTP_PEER_ERROR */
 	struct sockeye__span text;
 };
 
-/* What to send: a packet, or `count` DATA whose payloads are the bytes from
- * `offset` on, each of x->blksize but the last, which ends at s.available. */
+/* What to send: one control packet, or `count` DATA packets. Their payloads are
+ * the bytes of the file from `offset` on, x->blksize in each. The final block has
+ * fewer: `bytes` is what all of them hold. */
 struct sockeye__tftp_send {
 	struct sockeye__span packet;
 	uint64_t block;
 	uint32_t count;
 	uint64_t offset;
-	uint64_t bytes; /* of all `count` together */
+	uint64_t bytes;
 };
 
-/* Bytes with which a receiver never drops a block of a window. */
+/* The bytes of memory with which a receiver keeps every block of a window. */
 size_t sockeye__tftp_memory(uint16_t blksize, uint16_t window);
 
+/* Begins a transfer. A client needs a request; a server makes an offer if it
+ * grants an option. */
 void sockeye__tftp_init(struct sockeye__tftp *x, const struct sockeye__tftp_config *config,
 			uint64_t now_ns);
 
-/* Nobody's packet does harm: what makes no sense is counted and ignored. */
+/* Takes a packet of the peer. Counts and ignores packets that make no sense. */
 void sockeye__tftp_datagram(struct sockeye__tftp *x, uint64_t now_ns, const void *packet,
 			    size_t len, struct sockeye__tftp_got *out);
 
+/* Does nothing before x->deadline_ns. */
 void sockeye__tftp_timer(struct sockeye__tftp *x, uint64_t now_ns);
 
-/* The sender's driver has the bytes up to `bytes` (it may let go of those
- * before block s.una), and with `ended` there are no more. */
-void sockeye__tftp_available(struct sockeye__tftp *x, uint64_t bytes, bool ended);
+/* A sender's driver has the first `bytes` bytes of the file. It may discard those
+ * of the blocks before sender.una. If `complete`, the file has no more. */
+void sockeye__tftp_available(struct sockeye__tftp *x, uint64_t bytes, bool complete);
 
-/* Ends it with an ERROR to the peer; `text` must stay. */
+/* Ends the transfer with an ERROR to the peer. The text must stay valid until it
+ * is sent. A receiver whose last ACK was sent has succeeded and ignores it. */
 void sockeye__tftp_abort(struct sockeye__tftp *x, uint16_t code, const char *text);
 
-/* The network says that nobody is at the peer's port (ICMP): the end. */
+/* Ends the transfer because no process has the peer's port (ICMP). */
 void sockeye__tftp_gone(struct sockeye__tftp *x);
 
-/* What to send now, at most max_blocks at once; false: nothing. */
+/* Moves a deadline that is earlier to until_ns: nothing is sent again before. */
+void sockeye__tftp_postpone(struct sockeye__tftp *x, uint64_t until_ns);
+
+/* Writes what to send now, at most max_blocks blocks, and returns true. Returns
+ * false if there is nothing to send. */
 bool sockeye__tftp_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,
 			struct sockeye__tftp_send *out);
 
-/* Bytes of the blocks before `una`, as if each were full: the last one may not be. */
-static inline uint64_t sockeye__tftp_acknowledged(const struct sockeye__tftp *x)
+/* The number of a block on the wire. */
+uint16_t sockeye__tftp_number(const struct sockeye__tftp *x, uint64_t block);
+
+/* Asserts what holds between two calls. */
+void sockeye__tftp_check(const struct sockeye__tftp *x);
+
+static inline bool sockeye__tftp_is_over(const struct sockeye__tftp *x)
 {
-	return (x->s.una - 1) * x->blksize;
+	return x->stage == SOCKEYE__TFTP_STAGE_OVER;
 }
 
-/* The block's number on the wire. */
-uint16_t sockeye__tftp_number(const struct sockeye__tftp *x, uint64_t block);
+/* Whether the peer has not answered a request or an OACK. This remains true if the
+ * transfer ends before: the peer sent an ERROR instead, or nothing. */
+static inline bool sockeye__tftp_is_unanswered(const struct sockeye__tftp *x)
+{
+	return !x->confirmed && (!x->config.server || x->options.has != 0);
+}
+
+/* The bytes of the blocks before sender.una. After the final block it is too much,
+ * because that block counts as full. */
+static inline uint64_t sockeye__tftp_acknowledged(const struct sockeye__tftp *x)
+{
+	return (x->sender.una - 1) * x->blksize;
+}
 
 #endif

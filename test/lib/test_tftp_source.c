@@ -90,7 +90,7 @@ static void check_transfer(struct input *in, bool netascii, uint16_t blksize, ui
 	assert_true(sockeye__tftp_next(&x, now, 1, &send)); /* the OACK */
 	sockeye__tftp_ack_encode(header, 0);
 	sockeye__tftp_datagram(&x, now, header, 4, &(struct sockeye__tftp_got){0});
-	while (!x.over) {
+	while (!sockeye__tftp_is_over(&x)) {
 		uint64_t last = 0;
 
 		assert_int_equal(sockeye__tftp_source_fill(&source, &x), 0);
@@ -112,7 +112,8 @@ static void check_transfer(struct input *in, bool netascii, uint16_t blksize, ui
 			sockeye__tftp_ack_encode(header, sockeye__tftp_number(&x, last));
 			sockeye__tftp_datagram(&x, now, header, 4, &(struct sockeye__tftp_got){0});
 		} else {
-			assert_true(x.over || sockeye__tftp_source_hungry(&source, &x));
+			assert_true(sockeye__tftp_is_over(&x) ||
+				    sockeye__tftp_source_hungry(&source, &x));
 		}
 	}
 	assert_int_equal(x.result, SOCKEYE__TFTP_DONE);

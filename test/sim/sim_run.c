@@ -64,7 +64,7 @@ static void put_blocks(struct sim *s, enum end from, const struct sockeye__tftp_
 	uint8_t header[SOCKEYE__TFTP_HEADER], body[PACKET_MAX];
 
 	if (send->bytes > (uint64_t)send->count * p->x.blksize ||
-	    send->offset + send->bytes > p->x.s.available)
+	    send->offset + send->bytes > p->x.sender.available)
 		sim_wrong(s, "%s sends bytes it has not got", sim_ends[from]);
 	for (uint32_t i = 0; i < send->count; i++) {
 		uint64_t offset = (uint64_t)i * p->x.blksize;
@@ -194,7 +194,8 @@ static bool is_addressed(struct sim *s, const struct packet *packet)
 
 	if (packet->to == CLIENT)
 		return p->tid == 0 || p->tid == packet->tid;
-	if (request && (!p->exists || (p->x.over && s->peer[CLIENT].x.offering))) {
+	if (request && (!p->exists || (sockeye__tftp_is_over(&p->x) &&
+				       sockeye__tftp_is_unanswered(&s->peer[CLIENT].x)))) {
 		server_request(s, packet);
 		return false;
 	}
@@ -212,14 +213,14 @@ static void arrive(struct sim *s)
 		trace_packet(s, "gets", packet->to, packet->data, packet->len);
 	if (!is_addressed(s, packet))
 		return;
-	was_over = p->x.over;
+	was_over = sockeye__tftp_is_over(&p->x);
 	sockeye__tftp_datagram(&p->x, s->now_ns, packet->data, packet->len, &g);
 	got(s, packet->to, &g);
-	if (packet->to == CLIENT && p->tid == 0 && !p->x.offering)
+	if (packet->to == CLIENT && p->tid == 0 && !sockeye__tftp_is_unanswered(&p->x))
 		p->tid = packet->tid;
 	if (!was_over && p->x.result == SOCKEYE__TFTP_PEER_ERROR && !s->aborted)
 		sim_wrong(s, "%s was told of an error that nobody made", sim_ends[packet->to]);
-	if (p->x.result == SOCKEYE__TFTP_PEER_ERROR && p->x.say != 0)
+	if (p->x.result == SOCKEYE__TFTP_PEER_ERROR && p->x.control != SOCKEYE__TFTP_CONTROL_NONE)
 		sim_wrong(s, "%s answers an ERROR", sim_ends[packet->to]);
 }
 
@@ -281,7 +282,8 @@ static void step(struct sim *s)
 
 static bool is_over(const struct sim *s)
 {
-	return s->peer[CLIENT].x.over && (!s->peer[SERVER].exists || s->peer[SERVER].x.over) &&
+	return sockeye__tftp_is_over(&s->peer[CLIENT].x) &&
+	       (!s->peer[SERVER].exists || sockeye__tftp_is_over(&s->peer[SERVER].x)) &&
 	       s->net.heap_count == 0;
 }
 

@@ -219,7 +219,7 @@ static void test_silence(void **state)
 
 	(void)state;
 	script_turn(s, "DATA 1 8", "");
-	for (int ms = 0; ms < 60000 && !s->x.over; ms++) {
+	for (int ms = 0; ms < 60000 && !sockeye__tftp_is_over(&s->x); ms++) {
 		struct sockeye__tftp_send send;
 
 		script_wait(s, 1);
@@ -236,13 +236,13 @@ static void test_dally_ends(void **state)
 
 	(void)state;
 	script_turn(s, "DATA 1 0", "ACK 1");
-	for (int i = 0; i < 1000 && !s->x.over; i++) {
+	for (int i = 0; i < 1000 && !sockeye__tftp_is_over(&s->x); i++) {
 		script_gets(s, "DATA 1 0");
 		script_wait(s, 100);
 		while (sockeye__tftp_next(&s->x, s->now_ns, 1, &(struct sockeye__tftp_send){0}))
 			;
 	}
-	assert_true(s->x.over); /* though the peer never stops */
+	assert_true(sockeye__tftp_is_over(&s->x)); /* though the peer never stops */
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
 }
 
@@ -350,7 +350,7 @@ static void test_memory(void **state)
 			s = receiving_with(
 			    (struct sockeye__tftp_config){.memory = memory, .memory_len = len},
 			    options);
-			slots = s->x.r.slots;
+			slots = s->x.receiver.slots;
 			assert_true(slots * 8 + (slots + 7) / 8 <= len);
 			assert_true(slots == window - 1u ||
 				    (slots + 1) * 8 + (slots + 8) / 8 > len);

@@ -254,28 +254,28 @@ static void test_bursts(void **state)
 	for (int window = 0; window < 60; window++) {
 		bool lossy = window < 20;
 
-		for (int ms = 0; ms < 200 && s->x.s.next < s->x.s.una + 16; ms++) {
+		for (int ms = 0; ms < 200 && s->x.sender.next < s->x.sender.una + 16; ms++) {
 			while (sockeye__tftp_next(&s->x, s->now_ns, 64, &send)) {
-				assert_true(send.count <= s->x.s.burst);
+				assert_true(send.count <= s->x.sender.pacing.burst);
 				block = send.block + send.count - 1;
 			}
 			script_wait(s, 0.5);
 		}
-		least = s->x.s.burst < least ? s->x.s.burst : least;
+		least = s->x.sender.pacing.burst < least ? s->x.sender.pacing.burst : least;
 		script_wait(s, 8);
 		if (lossy) {
-			snprintf(ack, sizeof ack, "ACK %u", (unsigned)s->x.s.una + 3);
+			snprintf(ack, sizeof ack, "ACK %u", (unsigned)s->x.sender.una + 3);
 			script_gets(s, ack);
 			script_wait(s, 10);
 			while (sockeye__tftp_next(&s->x, s->now_ns, 64, &send))
 				block = send.block + send.count - 1;
 		}
-		snprintf(ack, sizeof ack, "ACK %u", (unsigned)(s->x.s.high - 1));
+		snprintf(ack, sizeof ack, "ACK %u", (unsigned)(s->x.sender.high - 1));
 		script_gets(s, ack);
 	}
 	assert_true(block > 0);
 	assert_true(least <= 4);
-	assert_int_equal(s->x.s.burst, 16);
+	assert_int_equal(s->x.sender.pacing.burst, 16);
 }
 
 /* Data comes from a pipe, and only full blocks leave before its end. */
@@ -286,7 +286,7 @@ static void test_dribble(void **state)
 			      "blksize=8 windowsize=4", 0);
 
 	(void)state;
-	s->x.s.ended = false;
+	s->x.sender.complete = false;
 	script_says(s, "OACK");
 	script_wait(s, 10);
 	script_turn(s, "ACK 0", "");

@@ -21,7 +21,7 @@ static void test_server_reads_without_options(void **state)
 	script_turn(s, "ACK 1", "DATA 2");
 	script_turn(s, "ACK 2", "");
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
-	assert_true(s->x.over);
+	assert_true(sockeye__tftp_is_over(&s->x));
 	assert_int_equal(s->x.count.resent, 0);
 }
 
@@ -82,10 +82,10 @@ static void test_client_reads(void **state)
 	script_turn(s, "DATA 1 8", "ACK 1");
 	script_turn(s, "DATA 2 3", "ACK 2");
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
-	assert_false(s->x.over);
+	assert_false(sockeye__tftp_is_over(&s->x));
 	script_turn(s, "DATA 2 3", "ACK 2"); /* RFC 1350 6: it dallies */
 	script_wait(s, 14000);
-	assert_true(s->x.over);
+	assert_true(sockeye__tftp_is_over(&s->x));
 	script_turn(s, "DATA 2 3", "");
 	assert_int_equal(s->bytes, 11);
 }
@@ -138,7 +138,7 @@ static void test_bad_oacks(void **state)
 		script_says(s, "request");
 		script_turn(s, bad[i], "ERROR 8");
 		assert_int_equal(s->x.result, SOCKEYE__TFTP_BAD_OACK);
-		assert_true(s->x.over);
+		assert_true(sockeye__tftp_is_over(&s->x));
 		script_turn(s, "OACK blksize=16", "");
 	}
 }
@@ -271,7 +271,7 @@ static void give_up(bool strays)
 	script_wait(s, 1);
 	script_turn(s, "ACK 0", "DATA 1");
 	last_ns = s->now_ns;
-	for (int ms = 0; ms < 60000 && !s->x.over; ms++) {
+	for (int ms = 0; ms < 60000 && !sockeye__tftp_is_over(&s->x); ms++) {
 		struct sockeye__tftp_send send;
 
 		if (strays)
@@ -286,7 +286,7 @@ static void give_up(bool strays)
 			packets++;
 		}
 	}
-	assert_true(s->x.over);
+	assert_true(sockeye__tftp_is_over(&s->x));
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_TIMED_OUT);
 	assert_in_range(packets, 8, strays ? 40 : 20);
 	assert_in_range(s->now_ns - s->x.progress_ns, 30 * UINT64_C(1000000000),
@@ -345,7 +345,7 @@ static void test_stranger_with_long_timeout(void **state)
 	(void)state;
 	script_says(s, "OACK");
 	script_wait(s, 29999);
-	assert_false(s->x.over);
+	assert_false(sockeye__tftp_is_over(&s->x));
 	script_wait(s, 1);
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_TIMED_OUT);
 }
@@ -360,7 +360,7 @@ static void test_silent_with_short_timeout(void **state)
 	(void)state;
 	script_says(s, "OACK");
 	script_turn(s, "ACK 0", "DATA 1");
-	for (int ms = 0; ms < 60000 && !s->x.over; ms++, script_wait(s, 1))
+	for (int ms = 0; ms < 60000 && !sockeye__tftp_is_over(&s->x); ms++, script_wait(s, 1))
 		while (sockeye__tftp_next(&s->x, s->now_ns, 64, &send))
 			packets++;
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_TIMED_OUT);

@@ -66,6 +66,7 @@ void script_wait(struct script *s, double ms)
 {
 	s->now_ns += (uint64_t)(ms * 1e6);
 	sockeye__tftp_timer(&s->x, s->now_ns);
+	sockeye__tftp_check(&s->x);
 }
 
 /* Block n is n % 251, n % 251 + 1, ... by its number on the wire. */
@@ -119,6 +120,7 @@ void script_gets(struct script *s, const char *packet)
 	static uint8_t p[70000]; /* what was got refers to it */
 
 	sockeye__tftp_datagram(&s->x, s->now_ns, p, packet_make(packet, p, sizeof p), &s->got);
+	sockeye__tftp_check(&s->x);
 	got_check(s);
 	assert_false(s->wrong);
 }
@@ -157,6 +159,7 @@ void script_says_at(struct script *s, const char *packets, const char *file, int
 			len += (size_t)snprintf(said + len, sizeof said - len, ", ");
 		len += say(s, &send, said + len, sizeof said - len);
 	}
+	sockeye__tftp_check(&s->x);
 	if (strcmp(said, packets) != 0) {
 		print_error("it says \"%s\", not \"%s\"\n", said, packets);
 		_fail(file, line);

@@ -93,7 +93,9 @@ static const struct {
 
 static const char *hint_find(const struct sockeye__tftp_run *r, bool silent)
 {
-	for (size_t i = 0; i < sizeof hints / sizeof hints[0] && r->x.offering; i++)
+	if (!sockeye__tftp_is_unanswered(&r->x))
+		return NULL;
+	for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
 		if (hints[i].code == r->end.code && (silent || hints[i].anyway) &&
 		    hints[i].put == sockeye__tftp_run_is_put(r))
 			return hints[i].text;
@@ -132,7 +134,7 @@ static void wrong_size(struct sockeye__tftp_run *r, uint64_t now_ns)
 	char detail[sizeof r->end.fail.detail];
 
 	snprintf(detail, sizeof detail, "%" PRIu64 " bytes came, %" PRIu64 " were promised",
-		 r->x.r.bytes, sockeye__tftp_run_size(r));
+		 r->x.receiver.bytes, sockeye__tftp_run_size(r));
 	sockeye__tftp_run_fail(r, NULL, NULL, -EPROTO, detail, now_ns);
 }
 
@@ -142,7 +144,7 @@ void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	const char *detail = NULL;
 
-	if (r->phase == SOCKEYE__RUN_DALLYING && r->x.over)
+	if (r->phase == SOCKEYE__RUN_DALLYING && sockeye__tftp_is_over(&r->x))
 		r->phase = SOCKEYE__RUN_OVER;
 	if (sockeye__tftp_run_ended(r) || r->x.result == SOCKEYE__TFTP_RUNNING || r->file.len > 0)
 		return;
@@ -170,7 +172,8 @@ void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns)
 		detail = "file too large";
 		break;
 	default: /* done, or a probe's abort */
-		sum_up(r, r->x.over ? SOCKEYE__RUN_OVER : SOCKEYE__RUN_DALLYING, now_ns);
+		sum_up(r, sockeye__tftp_is_over(&r->x) ? SOCKEYE__RUN_OVER : SOCKEYE__RUN_DALLYING,
+		       now_ns);
 		return;
 	}
 	sockeye__tftp_run_fail(r, NULL, NULL, -EPROTO, detail, now_ns);

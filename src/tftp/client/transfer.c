@@ -124,7 +124,7 @@ static int source_ready(struct sockeye__tftp_run *r)
 {
 	int err = 0;
 
-	if (!sockeye__tftp_run_is_put(r) || r->x.offering || r->x.over)
+	if (!sockeye__tftp_run_is_put(r) || r->x.stage != SOCKEYE__TFTP_STAGE_MOVING)
 		return 0;
 	if (!r->source_open)
 		err = sockeye__tftp_source_open(&r->source, r->x.blksize, r->x.window);
@@ -212,7 +212,8 @@ static void error_keep(struct sockeye__tftp_run *r, const struct sockeye__tftp_g
 /* RFC 2347: one that does not like the options may like the request without. */
 static bool asks_without(struct sockeye__tftp_run *r, uint16_t code, uint64_t now_ns)
 {
-	if (r->asked.has == 0 || !r->x.offering || r->job->way == SOCKEYE__TFTP_PROBE)
+	if (r->asked.has == 0 || !sockeye__tftp_is_unanswered(&r->x) ||
+	    r->job->way == SOCKEYE__TFTP_PROBE)
 		return false;
 	if (code != SOCKEYE__TFTP_OPTION_REFUSED && code != SOCKEYE__TFTP_UNDEFINED &&
 	    code != SOCKEYE__TFTP_ILLEGAL)
@@ -226,7 +227,7 @@ static bool asks_without(struct sockeye__tftp_run *r, uint16_t code, uint64_t no
 static void learn(struct sockeye__tftp_run *r, const struct sockeye_dgram *d,
 		  const struct sockeye__tftp_got *got)
 {
-	if (port_known(r) || (r->x.offering && !r->x.over))
+	if (port_known(r) || r->x.stage == SOCKEYE__TFTP_STAGE_OFFERING)
 		return;
 	r->phase = SOCKEYE__RUN_TRANSFERRING;
 	r->wire.to.peer = d->peer;
@@ -307,7 +308,8 @@ static void datagrams(struct sockeye__tftp_run *r, const struct sockeye_dgram *d
 			stranger(r, &d->peer, r->buf + at, piece);
 		else
 			packet(r, d, r->buf + at, piece, now_ns);
-		if (is_over(r) || x->over || r->blocked || r->asked_times != times || segment == 0)
+		if (is_over(r) || sockeye__tftp_is_over(x) || r->blocked ||
+		    r->asked_times != times || segment == 0)
 			break;
 	}
 }

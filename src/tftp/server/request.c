@@ -384,8 +384,8 @@ static bool repeats(struct request *r)
 	else if (s->port == NULL || !s->x.confirmed ||
 		 r->w->now_ns - s->x.progress_ns >= PATIENCE_NS)
 		sockeye__tftp_transfer_drop(r->w, s, SOCKEYE__TFTP_SUPERSEDED);
-	else if (s->x.deadline_ns < s->x.progress_ns + HUSH_NS) /* only its peer wakes it */
-		s->x.deadline_ns = s->x.progress_ns + HUSH_NS;
+	else /* only its peer wakes it */
+		sockeye__tftp_postpone(&s->x, s->x.progress_ns + HUSH_NS);
 	return false;
 }
 

@@ -45,7 +45,7 @@ static uint64_t moved(const struct sockeye__tftp_transfer *s)
 		return s->upload->sink.bytes;
 	if (is_done(s) && s->source.has_size)
 		return s->source.size;
-	return sent < s->x.s.available ? sent : s->x.s.available;
+	return sent < s->x.sender.available ? sent : s->x.sender.available;
 }
 
 static void count(const struct sockeye__tftp_worker *w, const struct sockeye__tftp_transfer *s,
@@ -67,7 +67,8 @@ static void report(const struct sockeye__tftp_worker *w, const struct sockeye__t
 {
 	const struct sockeye__tftp_server_config *c = &w->server->config;
 	bool error = s->x.result == SOCKEYE__TFTP_PEER_ERROR && got != NULL;
-	bool probe = error && got->code == SOCKEYE__TFTP_OPTION_REFUSED && s->x.offering;
+	bool probe = error && got->code == SOCKEYE__TFTP_OPTION_REFUSED &&
+		     sockeye__tftp_is_unanswered(&s->x);
 	struct sockeye__tftp_packet request = {0};
 	struct sockeye__tftp_report r = {
 	    .peer = &s->wire.to.peer,
@@ -240,7 +241,9 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 {
 	bool from_source = false;
 	/* Nothing is converted for whom may not exist: it takes memory. */
-	int err = uploads(s) || s->x.offering ? 0 : sockeye__tftp_source_fill(&s->source, &s->x);
+	int err = uploads(s) || sockeye__tftp_is_unanswered(&s->x)
+		      ? 0
+		      : sockeye__tftp_source_fill(&s->source, &s->x);
 
 	if (err < 0)
 		abort_for(s, err);
@@ -259,13 +262,13 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 		err = sockeye__tftp_wire_flush(&s->wire, &s->x, &s->source, w->now_ns, w->out,
 					       &from_source);
 	}
-	if (err < 0 && !s->x.over) {
+	if (err < 0 && !sockeye__tftp_is_over(&s->x)) {
 		sockeye__tftp_transfer_refused(w, s, err);
 		return;
 	}
-	if (s->x.result == SOCKEYE__TFTP_DONE && !s->x.over)
+	if (s->x.stage == SOCKEYE__TFTP_STAGE_DALLYING)
 		dally(w, s, got);
-	if (s->x.over)
+	if (sockeye__tftp_is_over(&s->x))
 		finish(w, s, got);
 	else if (timer_keep(w, s) < 0)
 		sockeye__tftp_transfer_drop(w, s, "out of memory");
@@ -313,7 +316,7 @@ void sockeye__tftp_transfer_datagram(struct sockeye__tftp_worker *w,
 
 		take(w, s, bytes + at, piece, &got);
 		at += piece;
-	} while (at < len && !s->x.over);
+	} while (at < len && !sockeye__tftp_is_over(&s->x));
 	if (uploads(s) && s->text == NULL) {
 		int err = sockeye__tftp_sink_flush(&s->upload->sink);
 
