@@ -1,5 +1,6 @@
 /* main.c: the table of the subcommands. */
 #include "commands.h"
+#include "cli/suggest.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -117,6 +118,7 @@ int main(int argc, char **argv)
 
 	fill_standard_descriptors();
 	signal(SIGPIPE, SIG_IGN); /* a reader of stdout that left is an error code, not a death */
+	suggest_keep(argc, argv);
 	code = dispatch(argc, argv);
 	if (fflush(stdout) != 0 && code == SOCKEYE_EXIT_DONE)
 		code = SOCKEYE_EXIT_LOCAL;

@@ -4,7 +4,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -14,7 +13,9 @@
 #include <sockeye/error.h>
 #include <sockeye/text.h>
 
+#include "cli/internal.h"
 #include "cli/report.h"
+#include "cli/suggest.h"
 
 #define LONG_BASE 256 /* getopt values of options: above every letter */
 #define OPERAND   1   /* what getopt returns for an operand under "-" */
@@ -51,16 +52,7 @@ size_t cli_tables(const struct cli_command *command, const struct cli_option *ou
 	return n;
 }
 
-/* The rows of all tables, and getopt's view of them. */
-struct table {
-	const struct cli_command *command;
-	const struct cli_option *rows[CLI_OPTIONS_MAX];
-	size_t count;
-	struct option longs[CLI_OPTIONS_MAX + 1];
-	char shorts[2 * CLI_OPTIONS_MAX + 3];
-};
-
-static void table_add_letter(struct table *t, const struct cli_option *o)
+static void table_add_letter(struct cli_table *t, const struct cli_option *o)
 {
 	size_t len = strlen(t->shorts);
 
@@ -70,7 +62,7 @@ static void table_add_letter(struct table *t, const struct cli_option *o)
 	t->shorts[len] = '\0';
 }
 
-static void table_add(struct table *t, const struct cli_option *options)
+static void table_add(struct cli_table *t, const struct cli_option *options)
 {
 	for (const struct cli_option *o = options; o && (o->name || o->help); o++) {
 		if (!o->name)
@@ -88,7 +80,7 @@ static void table_add(struct table *t, const struct cli_option *options)
 	}
 }
 
-static const struct cli_option *table_find(const struct table *t, int val)
+const struct cli_option *cli_table_find(const struct cli_table *t, int val)
 {
 	if (val >= LONG_BASE)
 		return t->rows[val - LONG_BASE];
@@ -98,16 +90,28 @@ static const struct cli_option *table_find(const struct table *t, int val)
 	return NULL;
 }
 
-int cli_usage(const struct cli_common *common, const struct cli_command *command, const char *fmt,
-	      ...)
+int cli_usage_try(const struct cli_common *common, const struct cli_command *command,
+		  const char *try, const char *fmt, ...)
 {
-	char text[256];
+	char text[512];
 	va_list args;
 
 	va_start(args, fmt);
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	return report_usage(common, command ? command->name : NULL, text);
+	return report_usage(common, command ? command->name : NULL, text, try);
+}
+
+int cli_usage(const struct cli_common *common, const struct cli_command *command, const char *fmt,
+	      ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	return report_usage(common, command ? command->name : NULL, text, NULL);
 }
 
 int cli_usage_value(const struct cli_common *common, const struct cli_command *command,
@@ -147,16 +151,23 @@ static int choice(const struct cli_option *o, const char *text, unsigned *out)
 	return -EINVAL;
 }
 
-static uint64_t limit(const struct cli_option *o)
+uint64_t cli_limit(const struct cli_option *o)
 {
 	if (o->max)
 		return o->max;
 	return o->kind == CLI_UINT ? UINT32_MAX : UINT64_MAX;
 }
 
-static int in_range(const struct cli_option *o, uint64_t v)
+int cli_quantity_parse(const struct cli_option *o, const char *text, uint64_t *out)
 {
-	return v < o->min || v > limit(o) ? -ERANGE : 0;
+	switch (o->kind) {
+	case CLI_UINT:
+		return number(text, out);
+	case CLI_SIZE:
+		return sockeye_size_parse(text, out);
+	default:
+		return sockeye_duration_parse(text, out);
+	}
 }
 
 static int append(struct cli_list *list, const char *text)
@@ -171,16 +182,10 @@ static int append(struct cli_list *list, const char *text)
 static int store_quantity(const struct cli_option *o, const char *text, void *field)
 {
 	uint64_t v;
-	int err;
+	int err = cli_quantity_parse(o, text, &v);
 
-	if (o->kind == CLI_UINT)
-		err = number(text, &v);
-	else if (o->kind == CLI_SIZE)
-		err = sockeye_size_parse(text, &v);
-	else
-		err = sockeye_duration_parse(text, &v);
-	if (err == 0)
-		err = in_range(o, v);
+	if (err == 0 && (v < o->min || v > cli_limit(o)))
+		err = -ERANGE;
 	if (err < 0)
 		return err;
 	if (o->kind == CLI_UINT)
@@ -218,85 +223,6 @@ static int store(const struct cli_option *o, const char *text, void *opts)
 	return store_quantity(o, text, field);
 }
 
-static const char *const what_is_wanted[] = {
-    [CLI_UINT] = "a whole number",
-    [CLI_SIZE] = "a size such as 512, 64k or 1Mi",
-    [CLI_TIME] = "a time such as 500ms, 2s or 1.5",
-};
-
-/* "lo to hi", in the unit of the option. */
-static void range_text(const struct cli_option *o, char *buf, size_t cap)
-{
-	double unit = o->kind == CLI_TIME ? 1e9 : 1;
-	const char *s = o->kind == CLI_TIME ? " s" : "";
-
-	if (limit(o) < UINT64_MAX)
-		snprintf(buf, cap, "%.10g to %.10g%s", (double)o->min / unit,
-			 (double)limit(o) / unit, s);
-	else
-		snprintf(buf, cap, "at least %.10g%s", (double)o->min / unit, s);
-}
-
-static int complain(const struct table *t, const struct cli_common *common,
-		    const struct cli_option *o, const char *text, int err)
-{
-	char wanted[160];
-	size_t len = 0;
-
-	if (err == -E2BIG) {
-		snprintf(wanted, sizeof(wanted), "at most %d times", CLI_LIST_MAX);
-	} else if (o->kind == CLI_CHOICE) {
-		for (unsigned i = 0; o->choices[i] && len < sizeof(wanted); i++)
-			len += (size_t)snprintf(wanted + len, sizeof(wanted) - len, "%s%s",
-						i ? ", " : "one of ", o->choices[i]);
-	} else if (o->kind == CLI_TEXT) {
-		snprintf(wanted, sizeof(wanted), "at most %ju bytes", (uintmax_t)o->max);
-	} else if (err == -ERANGE) {
-		range_text(o, wanted, sizeof(wanted));
-	} else {
-		snprintf(wanted, sizeof(wanted), "%s", what_is_wanted[o->kind]);
-	}
-	return cli_usage_value(common, t->command, o->name, wanted, text);
-}
-
-static int unknown_long(const struct table *t, const struct cli_common *common, const char *word)
-{
-	const char *names[CLI_OPTIONS_MAX], *near;
-	char name[64];
-	size_t len = strcspn(word, "="), alike = 0;
-
-	if (len >= sizeof(name))
-		len = sizeof(name) - 1;
-	sockeye_escape(word, len, name, sizeof(name));
-	for (size_t i = 0; i < t->count; i++) {
-		names[i] = t->rows[i]->name;
-		alike += strncmp(names[i], name, strlen(name)) == 0;
-	}
-	if (alike > 1)
-		return cli_usage(common, t->command, "option --%s is ambiguous", name);
-	near = cli_nearest(name, names, t->count);
-	if (near)
-		return cli_usage(common, t->command, "unknown option --%s, did you mean --%s?",
-				 name, near);
-	return cli_usage(common, t->command, "unknown option --%s", name);
-}
-
-/* Says what getopt did not like about the word before optind. */
-static int bad_option(const struct table *t, const struct cli_common *common, int code, char **argv)
-{
-	const struct cli_option *o = table_find(t, optopt);
-	char letter[8];
-
-	if (o && code == ':')
-		return cli_usage(common, t->command, "--%s needs %s", o->name, o->value);
-	if (o)
-		return cli_usage(common, t->command, "--%s takes no value", o->name);
-	if (optopt == 0)
-		return unknown_long(t, common, argv[optind - 1] + 2);
-	sockeye_escape(&(char){(char)optopt}, 1, letter, sizeof(letter));
-	return cli_usage(common, t->command, "unknown option -%s", letter);
-}
-
 /* --json counts for complaints about what stands before it, too. */
 static struct cli_common json_ahead(const struct cli_common *common, int argc, char **argv)
 {
@@ -311,10 +237,9 @@ static int check_operands(const struct cli_common *common, const struct cli_comm
 			  int count)
 {
 	if (count < command->operands_min)
-		return cli_usage(common, command, "%s is missing", command->operands);
+		return cli_too_few(common, command, count);
 	if (command->operands_max >= 0 && count > command->operands_max)
-		return cli_usage(common, command, "too many operands (%d, at most %d)", count,
-				 command->operands_max);
+		return cli_too_many(common, command, count);
 	return CLI_GO;
 }
 
@@ -332,11 +257,28 @@ static void note_given(struct cli_common *common, const struct cli_option *optio
 		common->given[common->given_count++] = option;
 }
 
+/* "--port 7" must not become --port-range. Returns the word after "--" when getopt_long
+ * took a name that other programs have as short for the option `o`, or NULL. */
+static const char *false_friend(const struct cli_option *o, int val, char **argv)
+{
+	static const char *const names[] = {"port", "host", "listen"};
+	const char *word = optarg == argv[optind - 1] ? argv[optind - 2] : argv[optind - 1];
+
+	for (size_t i = 0; val >= LONG_BASE && i < sizeof(names) / sizeof(names[0]); i++) {
+		size_t len = strlen(names[i]);
+
+		if (strcspn(word + 2, "=") == len && strncmp(word + 2, names[i], len) == 0 &&
+		    strcmp(names[i], o->name) != 0)
+			return word + 2;
+	}
+	return NULL;
+}
+
 int cli_parse(const struct cli_command *command, int argc, char **argv, void *opts,
 	      struct cli_operands *out_operands)
 {
 	struct cli_common *common = opts, ahead;
-	struct table t = {.command = command, .shorts = "-:"}; /* operands in order; ':' */
+	struct cli_table t = {.command = command, .shorts = "-:"}; /* operands in order; ':' */
 	struct cli_operands found = {.v = argv + 1};
 	const struct cli_option *tables[CLI_TABLES_MAX];
 	int c, err;
@@ -348,17 +290,21 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 	optind = 0; /* glibc: start afresh */
 	while ((c = getopt_long(argc, argv, t.shorts, t.longs, NULL)) != -1) {
 		const struct cli_option *o;
+		const char *wrong;
 
 		if (c == OPERAND) {
 			found.v[found.count++] = optarg;
 			continue;
 		}
-		o = c == '?' || c == ':' ? NULL : table_find(&t, c);
+		o = c == '?' || c == ':' ? NULL : cli_table_find(&t, c);
 		if (!o)
-			return bad_option(&t, &ahead, c, argv);
+			return cli_bad_option(&t, &ahead, c, argv);
+		wrong = false_friend(o, c, argv);
+		if (wrong)
+			return cli_unknown_long(&t, &ahead, wrong);
 		err = store(o, optarg, opts);
 		if (err < 0)
-			return complain(&t, &ahead, o, optarg, err);
+			return cli_bad_value(&t, &ahead, o, optarg, err);
 		note_given(common, o);
 		if (common->help) {
 			cli_help(command, stdout);

@@ -33,6 +33,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+struct suggestion; /* cli/suggest.h */
+
 enum cli_kind {
 	CLI_FLAG,   /* bool, set to true */
 	CLI_COUNT,  /* unsigned, one more each time: -vv */
@@ -92,7 +94,12 @@ struct cli_command {
 	 * be NULL. */
 	const struct cli_option *(*table)(size_t i);
 	int (*run)(int argc, char **argv); /* argv[0] is the subcommand; returns the exit code */
-	const char *about;                 /* more for --help, behind the options; may be NULL */
+	const char *about;                 /* more for --help, after the options; may be NULL */
+	const char *example;               /* operands to propose when there are none */
+
+	/* Fills in and returns the command line that the user of another program (nc,
+	 * socat) meant, or NULL when this is not one. May be NULL. */
+	const char *(*guess)(struct suggestion *s);
 };
 
 struct cli_operands {
@@ -115,6 +122,10 @@ bool cli_is_given(const struct cli_common *common, const struct cli_option *opti
  * --help) and returns 2. */
 int cli_usage(const struct cli_common *common, const struct cli_command *command, const char *fmt,
 	      ...) __attribute__((format(printf, 3, 4)));
+
+/* The same with a command line to type instead (may be NULL) in place of --help. */
+int cli_usage_try(const struct cli_common *common, const struct cli_command *command,
+		  const char *try, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* The same about the value of an option, which need not be fit to be seen. */
 int cli_usage_value(const struct cli_common *common, const struct cli_command *command,

@@ -13,7 +13,7 @@
 static void say(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
 static void say(const char *fmt, va_list args)
 {
-	char line[1024] = "sockeye: ";
+	char line[2048] = "sockeye: ";
 	size_t len = strlen(line);
 
 	vsnprintf(line + len, sizeof(line) - len - 1, fmt, args);
@@ -142,35 +142,49 @@ json_t *report_error_event(const char *op, const char *address, int err, int exi
 
 int report_fail(const struct cli_common *common, const struct sockeye_fail *fail)
 {
+	return report_fail_try(common, fail, NULL);
+}
+
+int report_fail_try(const struct cli_common *common, const struct sockeye_fail *fail,
+		    const char *try)
+{
 	int code = sockeye_error_exit(fail->err);
 	char text[768];
 	json_t *event;
 
 	if (!common->json) {
 		sockeye_fail_text(fail, text, sizeof(text));
-		complain("%s", text);
+		complain("%s%s%s", text, try ? "; try: " : "", try ? try : "");
 		return code;
 	}
 	event = report_error_event(fail->op, fail->address, fail->err, code);
 	if (event && fail->detail[0])
 		json_object_set_new(event, "detail", report_string(fail->detail));
+	if (event && try)
+		json_object_set_new(event, "try", report_string(try));
 	report_json(event);
 	return code;
 }
 
-int report_usage(const struct cli_common *common, const char *command, const char *text)
+int report_usage(const struct cli_common *common, const char *command, const char *text,
+		 const char *try)
 {
-	const char *blank = command ? " " : "";
+	const char *blank = command ? " " : "", *colon = command ? ": " : "";
+	json_t *event;
 
-	if (!command)
-		command = "";
-	if (common && common->json)
-		report_json(json_pack("{ss ss ss ss so si}", "event", "error", "op", "usage",
-				      "address", "", "error", "USAGE", "text", report_string(text),
-				      "exit", SOCKEYE_EXIT_USAGE));
-	else
-		complain("%s%s%s (see sockeye%s%s --help)", command, *blank ? ": " : "", text,
-			 blank, command);
+	command = command ? command : "";
+	if (common && common->json) {
+		event = json_pack("{ss ss ss ss so si}", "event", "error", "op", "usage", "address",
+				  "", "error", "USAGE", "text", report_string(text), "exit",
+				  SOCKEYE_EXIT_USAGE);
+		if (event && try)
+			json_object_set_new(event, "try", report_string(try));
+		report_json(event);
+	} else if (try) {
+		complain("%s%s%s; try: %s", command, colon, text, try);
+	} else {
+		complain("%s%s%s (see sockeye%s%s --help)", command, colon, text, blank, command);
+	}
 	return SOCKEYE_EXIT_USAGE;
 }
 

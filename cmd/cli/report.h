@@ -19,6 +19,11 @@
  *  "text":...,"exit":4}. Returns the exit code of fail->err. Not silenced by -q. */
 int report_fail(const struct cli_common *common, const struct sockeye_fail *fail);
 
+/* The same with a command line to type instead, which may be NULL: it follows "try:",
+ * and is "try" of the document. */
+int report_fail_try(const struct cli_common *common, const struct sockeye_fail *fail,
+		    const char *try);
+
 /* The same from its parts; address and detail may be NULL. */
 int report_error(const struct cli_common *common, const char *op, const char *address, int err,
 		 const char *detail);
@@ -26,8 +31,10 @@ int report_error(const struct cli_common *common, const char *op, const char *ad
 /* The document of an error, for who writes it otherwise. */
 json_t *report_error_event(const char *op, const char *address, int err, int exit_code);
 
-/* What is wrong with the command line; command may be NULL. Returns 2. */
-int report_usage(const struct cli_common *common, const char *command, const char *text);
+/* What is wrong with the command line, and what to type instead; command and try may
+ * be NULL. Returns 2. */
+int report_usage(const struct cli_common *common, const char *command, const char *text,
+		 const char *try);
 
 /* A line of words on stderr, "sockeye: ..."; the first unless -q or --json, the
  * second only with -v. */

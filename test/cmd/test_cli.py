@@ -47,12 +47,13 @@ def test_common_options_are_everywhere(run, command):
     (["help", "listn"], "unknown command 'listn', did you mean listen?"),
     (["--completion"], "--completion takes bash or zsh"),
     (["--completion", "csh"], "--completion takes bash or zsh"),
-    (["connect"], "connect: ADDRESS is missing"),
-    (["connect", "a:1", "b:2"], "connect: too many operands (2, at most 1)"),
-    (["connect", "--hexx", "a:1"], "connect: unknown option --hexx, did you mean --hex?"),
-    (["connect", "--tiemout=3", "a:1"], "connect: unknown option --tiemout, did you mean --timeout?"),
+    (["connect"], "connect: no operand; connect takes ADDRESS ("),
+    (["relay", "a:1", "b:2", "c:3"], "relay: 3 operands; relay takes LISTEN TARGET ("),
+    (["relay", "a:1"], "relay: only 1 operand; relay takes LISTEN TARGET ("),
+    (["connect", "--hexx", "a:1"], "connect: unknown option --hexx; try: sockeye connect --hex a:1"),
+    (["connect", "--tiemout=3", "a:1"], "connect: unknown option --tiemout; try: sockeye connect --timeout=3 a:1"),
     (["connect", "--frobnicate", "a:1"], "connect: unknown option --frobnicate"),
-    (["connect", "--co", "a:1"], "connect: option --co is ambiguous"),
+    (["connect", "--co", "a:1"], "connect: --co is ambiguous: --connect-timeout, --count, --color"),
     (["connect", "-Z", "a:1"], "connect: unknown option -Z"),
     (["connect", "-\x1b", "a:1"], r"connect: unknown option -\e"),
     (["connect", "a:1", "--count"], "connect: --count needs N"),
@@ -88,7 +89,8 @@ def test_what_is_wrong(run, args, said):
     result = run(*args)
     assert (result.returncode, result.stdout) == (2, b"")
     text = result.stderr.decode()
-    assert text.startswith(f"sockeye: {said}") and text.endswith(" --help)\n")
+    assert text.startswith(f"sockeye: {said}")
+    assert text.endswith(" --help)\n") or "; try: sockeye " in text
     assert text.count("\n") == 1
 
 

@@ -1,0 +1,351 @@
+/* complain.c: what is wrong with a command line, and what to type instead. */
+#include "cli/internal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <sockeye/text.h>
+#include <sockeye/time.h>
+
+#include "cli/suggest.h"
+
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define WORD_SHOWN   96
+
+static const char *shown(const char *word, size_t len, char buf[WORD_SHOWN])
+{
+	sockeye_escape(word, len, buf, WORD_SHOWN);
+	return buf;
+}
+
+/* The command line that the user of another program may have meant, or NULL. */
+static const char *guess(const struct cli_command *command, struct suggestion *s)
+{
+	*s = (struct suggestion){0};
+	return command->guess ? command->guess(s) : NULL;
+}
+
+/* What the guess knows about an option: " (reason)", or "". */
+static const char *reason(const struct suggestion *s, char letter, char buf[WORD_SHOWN])
+{
+	buf[0] = '\0';
+	if (s->why)
+		snprintf(buf, WORD_SHOWN, " (%s)", s->why);
+	else if (letter && strchr(s->letters, letter))
+		snprintf(buf, WORD_SHOWN, " (nc's -%c is something else)", letter);
+	return buf;
+}
+
+/* --- values --- */
+
+/* Units as other programs spell them. */
+struct unit {
+	const char *from, *to;
+};
+
+static const struct unit time_units[] = {
+    {"S", "s"},       {"sec", "s"},           {"secs", "s"},   {"second", "s"},
+    {"seconds", "s"}, {"ms.", "ms"},          {"msec", "ms"},  {"msecs", "ms"},
+    {"millis", "ms"}, {"milliseconds", "ms"}, {"usec", "us"},  {"microseconds", "us"},
+    {"min", "m"},     {"mins", "m"},          {"minute", "m"}, {"minutes", "m"},
+    {"hr", "h"},      {"hrs", "h"},           {"hour", "h"},   {"hours", "h"},
+};
+
+static const struct unit size_units[] = {
+    {"K", "k"},    {"kb", "k"},  {"KB", "k"},   {"ki", "Ki"},  {"kib", "Ki"}, {"m", "M"},
+    {"mb", "M"},   {"mi", "Mi"}, {"mib", "Mi"}, {"g", "G"},    {"gb", "G"},   {"gi", "Gi"},
+    {"gib", "Gi"}, {"b", ""},    {"byte", ""},  {"bytes", ""},
+};
+
+static const char *unit_mended(enum cli_kind kind, const char *unit)
+{
+	const struct unit *units = kind == CLI_TIME ? time_units : size_units;
+	size_t count = kind == CLI_TIME ? ARRAY_LEN(time_units) : ARRAY_LEN(size_units);
+
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(units[i].from, unit) == 0)
+			return units[i].to;
+	return kind == CLI_UINT ? "" : unit;
+}
+
+/* Writes a value that the option takes and that looks like `text`: "10s" for
+ * "10 sec", the largest one for a larger one. NULL when there is none. */
+static const char *quantity_mended(const struct cli_option *o, const char *text, int err, char *buf,
+				   size_t cap)
+{
+	size_t digits = strspn(text, "0123456789."), blanks = strspn(text + digits, " ");
+	uint64_t v;
+
+	if (err == -ERANGE) {
+		v = cli_quantity_parse(o, text, &v) == 0 && v < o->min ? o->min : cli_limit(o);
+		if (o->kind == CLI_TIME)
+			snprintf(buf, cap, "%.10gs", (double)v / (double)SOCKEYE_NS_PER_S);
+		else
+			snprintf(buf, cap, "%" PRIu64, v);
+		return buf;
+	}
+	snprintf(buf, cap, "%.*s%s", (int)digits, text,
+		 unit_mended(o->kind, text + digits + blanks));
+	if (digits == 0 || cli_quantity_parse(o, buf, &v) < 0 || v < o->min || v > cli_limit(o))
+		return NULL;
+	return buf;
+}
+
+static const char *value_mended(const struct cli_option *o, const char *text, int err, char *buf,
+				size_t cap)
+{
+	size_t count = 0;
+	const char *near;
+
+	switch (o->kind) {
+	case CLI_UINT:
+	case CLI_SIZE:
+	case CLI_TIME:
+		return quantity_mended(o, text, err, buf, cap);
+	case CLI_CHOICE:
+		while (o->choices[count])
+			count++;
+		near = cli_nearest(text, o->choices, count);
+		return near ? near : o->choices[0];
+	default:
+		return NULL;
+	}
+}
+
+/* "1 to 4096", in the unit of the option. */
+static void range_text(const struct cli_option *o, char *buf, size_t cap)
+{
+	double unit = o->kind == CLI_TIME ? (double)SOCKEYE_NS_PER_S : 1;
+	const char *s = o->kind == CLI_TIME ? " s" : "";
+
+	if (cli_limit(o) < UINT64_MAX)
+		snprintf(buf, cap, "%.10g to %.10g%s", (double)o->min / unit,
+			 (double)cli_limit(o) / unit, s);
+	else
+		snprintf(buf, cap, "at least %.10g%s", (double)o->min / unit, s);
+}
+
+static void wanted_text(const struct cli_option *o, int err, char *buf, size_t cap)
+{
+	static const char *const words[] = {
+	    [CLI_UINT] = "a whole number",
+	    [CLI_SIZE] = "a size such as 512, 64k or 1Mi",
+	    [CLI_TIME] = "a time such as 500ms, 2s or 1.5",
+	};
+	size_t len = 0;
+
+	if (o->kind == CLI_TEXT) {
+		snprintf(buf, cap, "at most %" PRIu64 " bytes", o->max);
+	} else if (o->kind == CLI_CHOICE) {
+		for (unsigned i = 0; o->choices[i] && len < cap; i++)
+			len += (size_t)snprintf(buf + len, cap - len, "%s%s", i ? ", " : "one of ",
+						o->choices[i]);
+	} else if (err == -ERANGE) {
+		range_text(o, buf, cap);
+	} else {
+		snprintf(buf, cap, "%s", words[o->kind]);
+	}
+}
+
+int cli_bad_value(const struct cli_table *t, const struct cli_common *common,
+		  const struct cli_option *o, const char *text, int err)
+{
+	char wanted[160], mended[WORD_SHOWN], value[WORD_SHOWN], why[WORD_SHOWN];
+	const char *try, *instead;
+	struct suggestion s;
+
+	if (err == -E2BIG)
+		return cli_usage(common, t->command, "--%s can be given at most %d times", o->name,
+				 CLI_LIST_MAX);
+	wanted_text(o, err, wanted, sizeof(wanted));
+	try = guess(t->command, &s);
+	instead = try ? NULL : value_mended(o, text, err, mended, sizeof(mended));
+	if (instead)
+		try = suggest_replace(&s, text, instead);
+	return cli_usage_try(common, t->command, try, "--%s takes %s, not '%s'%s", o->name, wanted,
+			     shown(text, strlen(text), value), reason(&s, o->letter, why));
+}
+
+/* --- options --- */
+
+/* A value to show in an example, or NULL. */
+static const char *value_example(const struct cli_option *o, char *buf, size_t cap)
+{
+	switch (o->kind) {
+	case CLI_UINT:
+		snprintf(buf, cap, "%" PRIu64, o->min > 3 ? o->min : cli_limit(o) < 3 ? 1 : 3);
+		return buf;
+	case CLI_SIZE:
+		return "64k";
+	case CLI_TIME:
+		return "2s";
+	case CLI_CHOICE:
+		return o->choices[0];
+	default:
+		return NULL;
+	}
+}
+
+/* The word of the command line after the one that `at` points into, or NULL. */
+static const char *word_after(const char *at)
+{
+	char *const *argv;
+	int argc;
+
+	argv = suggest_argv(&argc);
+	for (int i = 1; i + 1 < argc; i++)
+		if (at >= argv[i] && at <= argv[i] + strlen(argv[i]))
+			return argv[i + 1];
+	return NULL;
+}
+
+/* Whether the option can stand before that value: any, for a text. */
+static bool takes(const struct cli_option *o, const char *value)
+{
+	uint64_t v;
+
+	if (!o->value || !value)
+		return !o->value && !value;
+	if (o->kind == CLI_UINT || o->kind == CLI_SIZE || o->kind == CLI_TIME)
+		return cli_quantity_parse(o, value, &v) == 0 && v >= o->min && v <= cli_limit(o);
+	for (size_t i = 0; o->kind == CLI_CHOICE && o->choices[i]; i++)
+		if (strcmp(o->choices[i], value) == 0)
+			return true;
+	return o->kind != CLI_CHOICE;
+}
+
+/* Several options begin with `name`: lists them, and returns the first that can
+ * stand where `word` does, or NULL. */
+static const char *ambiguous(const struct cli_table *t, const char *name, const char *word,
+			     char *list, size_t cap)
+{
+	const char *value = word[strlen(name)] == '=' ? word + strlen(name) + 1 : NULL, *fit = NULL;
+	size_t len = 0;
+
+	for (size_t i = 0; i < t->count; i++) {
+		const struct cli_option *o = t->rows[i];
+
+		if (strncmp(o->name, name, strlen(name)) != 0)
+			continue;
+		if (len < cap)
+			len += (size_t)snprintf(list + len, cap - len, "%s--%s", len ? ", " : "",
+						o->name);
+		if (!fit && takes(o, o->value && !value ? word_after(word) : value))
+			fit = o->name;
+	}
+	return fit;
+}
+
+int cli_unknown_long(const struct cli_table *t, const struct cli_common *common, const char *word)
+{
+	const char *names[CLI_OPTIONS_MAX], *try, *near;
+	size_t len = strcspn(word, "="), alike = 0;
+	char name[WORD_SHOWN], list[160] = "", instead[WORD_SHOWN * 2], why[WORD_SHOWN];
+	struct suggestion s;
+
+	shown(word, len, name);
+	for (size_t i = 0; i < t->count; i++) {
+		names[i] = t->rows[i]->name;
+		alike += strncmp(names[i], name, strlen(name)) == 0;
+	}
+	/* getopt_long accepts the beginning of one name. */
+	near = alike > 1 ? ambiguous(t, name, word, list, sizeof(list))
+			 : cli_nearest(name, names, t->count);
+	try = guess(t->command, &s);
+	reason(&s, '\0', why);
+	if (!try && near) {
+		snprintf(instead, sizeof(instead), "%s%s", near, word + len);
+		try = suggest_replace(&s, word, instead);
+	}
+	if (alike > 1)
+		return cli_usage_try(common, t->command, try, "--%s is ambiguous: %s", name, list);
+	return cli_usage_try(common, t->command, try, "unknown option --%s%s", name, why);
+}
+
+/* A long option that was written with one dash, as in -json. */
+static const char *one_dash(const struct cli_table *t, struct suggestion *s)
+{
+	char instead[WORD_SHOWN];
+	char *const *argv;
+	int argc;
+
+	argv = suggest_argv(&argc);
+	for (int i = 2; i < argc; i++) {
+		if (argv[i][0] != '-' || argv[i][1] == '-')
+			continue;
+		for (size_t k = 0; k < t->count; k++) {
+			if (strcmp(argv[i] + 1, t->rows[k]->name) != 0)
+				continue;
+			snprintf(instead, sizeof(instead), "--%s", t->rows[k]->name);
+			return suggest_replace(s, argv[i], instead);
+		}
+	}
+	return NULL;
+}
+
+static int unknown_letter(const struct cli_table *t, const struct cli_common *common, char letter)
+{
+	struct suggestion s;
+	char text[WORD_SHOWN], why[WORD_SHOWN];
+	const char *try = guess(t->command, &s);
+
+	reason(&s, '\0', why);
+	if (!try)
+		try = one_dash(t, &s);
+	shown(&letter, 1, text);
+	return cli_usage_try(common, t->command, try, "unknown option -%s%s", text, why);
+}
+
+int cli_bad_option(const struct cli_table *t, const struct cli_common *common, int code,
+		   char **argv)
+{
+	const struct cli_option *o = cli_table_find(t, optopt);
+	char buf[32];
+	struct suggestion s;
+	const char *value, *try = NULL, *word = argv[optind - 1];
+
+	if (o && code == ':') {
+		value = value_example(o, buf, sizeof(buf));
+		if (value)
+			try = suggest_append(&s, value, NULL);
+		return cli_usage_try(common, t->command, try, "--%s needs %s", o->name, o->value);
+	}
+	if (o) {
+		word += strcspn(word, "=");
+		return cli_usage_try(common, t->command, suggest_replace(&s, word, ""),
+				     "--%s takes no value", o->name);
+	}
+	if (optopt == 0)
+		return cli_unknown_long(t, common, word + 2);
+	return unknown_letter(t, common, (char)optopt);
+}
+
+/* --- operands --- */
+
+int cli_too_few(const struct cli_common *common, const struct cli_command *command, int count)
+{
+	struct suggestion s;
+	const char *try = guess(command, &s);
+
+	if (!try && count == 0 && command->example) {
+		suggest_edit(&s, NULL, 0);
+		suggest_shell(&s, command->example);
+		try = suggest_text(&s);
+	}
+	if (count == 0)
+		return cli_usage_try(common, command, try, "no operand; %s takes %s", command->name,
+				     command->operands);
+	return cli_usage_try(common, command, try, "only %d operand%s; %s takes %s", count,
+			     count == 1 ? "" : "s", command->name, command->operands);
+}
+
+int cli_too_many(const struct cli_common *common, const struct cli_command *command, int count)
+{
+	struct suggestion s;
+
+	return cli_usage_try(common, command, guess(command, &s), "%d operands; %s takes %s", count,
+			     command->name, command->operands);
+}

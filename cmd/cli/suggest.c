@@ -1,0 +1,149 @@
+/* suggest.c: command lines that a message proposes (suggest.h). */
+#include "cli/suggest.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockeye/text.h>
+
+static char **line;
+static int line_len;
+
+void suggest_keep(int argc, char **argv)
+{
+	/* A copy: parsing moves the operands to the front of argv. */
+	line = calloc((size_t)argc + 1, sizeof(*line));
+	if (!line)
+		return;
+	memcpy(line, argv, (size_t)argc * sizeof(*line));
+	line_len = argc;
+}
+
+char *const *suggest_argv(int *out_argc)
+{
+	*out_argc = line_len;
+	return line;
+}
+
+static void append(struct suggestion *s, const char *text, size_t len)
+{
+	if (s->len + len >= sizeof(s->text))
+		s->failed = true;
+	if (s->failed)
+		return;
+	memcpy(s->text + s->len, text, len);
+	s->len += len;
+	s->text[s->len] = '\0';
+}
+
+static void begin_word(struct suggestion *s)
+{
+	if (s->len == 0)
+		append(s, "sockeye", strlen("sockeye"));
+	append(s, " ", 1);
+}
+
+/* Whether no shell gives the word another meaning. zsh expands a leading '=',
+ * all of them a leading '~'. */
+static bool is_plain(const char *word)
+{
+	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				   "_./:@%+,-=~";
+
+	return *word && *word != '=' && *word != '~' && word[strspn(word, safe)] == '\0';
+}
+
+/* Whether a terminal shows the word as it is. */
+static bool is_visible(const char *word)
+{
+	size_t backslashes = 0;
+
+	for (const char *p = word; *p; p++)
+		backslashes += *p == '\\';
+	return sockeye_escape(word, strlen(word), NULL, 0) == strlen(word) + backslashes;
+}
+
+void suggest_word(struct suggestion *s, const char *word)
+{
+	if (!is_visible(word))
+		s->failed = true;
+	begin_word(s);
+	if (is_plain(word)) {
+		append(s, word, strlen(word));
+		return;
+	}
+	append(s, "'", 1);
+	for (; *word; word++)
+		append(s, *word == '\'' ? "'\\''" : word, *word == '\'' ? 4 : 1);
+	append(s, "'", 1);
+}
+
+void suggest_shell(struct suggestion *s, const char *text)
+{
+	begin_word(s);
+	append(s, text, strlen(text));
+}
+
+const char *suggest_text(const struct suggestion *s)
+{
+	return s->failed || s->len == 0 ? NULL : s->text;
+}
+
+static const struct suggest_edit *edit_of(const char *word, const struct suggest_edit *edits,
+					  size_t count)
+{
+	uintptr_t first = (uintptr_t)word, last = first + strlen(word);
+
+	for (size_t i = 0; i < count; i++)
+		if ((uintptr_t)edits[i].at >= first && (uintptr_t)edits[i].at <= last)
+			return &edits[i];
+	return NULL;
+}
+
+static void word_edited(struct suggestion *s, const char *word, const struct suggest_edit *edit)
+{
+	size_t kept = (size_t)(edit->at - word);
+	char changed[sizeof(s->text)];
+
+	if (!edit->text)
+		return;
+	if (kept + strlen(edit->text) >= sizeof(changed)) {
+		s->failed = true;
+		return;
+	}
+	memcpy(changed, word, kept);
+	strcpy(changed + kept, edit->text);
+	suggest_word(s, changed);
+}
+
+const char *suggest_edit(struct suggestion *s, const struct suggest_edit *edits, size_t count)
+{
+	size_t found = 0;
+
+	*s = (struct suggestion){0};
+	for (int i = 1; i < line_len; i++) {
+		const struct suggest_edit *edit = edit_of(line[i], edits, count);
+
+		if (edit)
+			word_edited(s, line[i], edit);
+		else
+			suggest_word(s, line[i]);
+		found += edit != NULL;
+	}
+	return found < count ? NULL : suggest_text(s);
+}
+
+const char *suggest_replace(struct suggestion *s, const char *at, const char *text)
+{
+	return suggest_edit(s, &(struct suggest_edit){at, text}, 1);
+}
+
+const char *suggest_append(struct suggestion *s, const char *word, const char *another)
+{
+	suggest_edit(s, NULL, 0);
+	suggest_word(s, word);
+	if (another)
+		suggest_word(s, another);
+	return suggest_text(s);
+}
