@@ -9,6 +9,7 @@
 #include <sockeye/sockaddr.h>
 #include <sockeye/time.h>
 
+#include "cli/address.h"
 #include "cli/report.h"
 #include "cli/stop.h"
 #include "bench/bench.h"
@@ -311,22 +312,25 @@ static int cmd_bench(int argc, char **argv)
 	struct sockeye_fail fail;
 	struct cli_operands operands;
 	struct sockeye_addr addr;
+	char address[SOCKEYE_ADDR_TEXT_MAX];
 	int code = cli_parse(&bench_command, argc, argv, &o, &operands), count;
 	const char *wrong;
 
 	if (code != CLI_GO)
 		return code;
-	if (sockeye_addr_parse(operands.v[0], &addr, &fail) < 0)
-		return report_fail(&o.common, &fail);
+	code = cli_address_only(&o.common, &bench_command, &operands, CLI_CONNECTS, "tcp", &addr);
+	if (code != CLI_GO)
+		return code;
 	wrong = contradiction(&o, &addr);
 	if (wrong != NULL)
 		return cli_usage(&o.common, &bench_command, "%s", wrong);
 	if (o.time_ns == 0 && o.count == 0)
 		o.time_ns = 5 * SOCKEYE_NS_PER_S;
-	stop_catch(&o.common, "bench", operands.v[0], NULL);
+	sockeye_addr_print(&addr, address, sizeof(address));
+	stop_catch(&o.common, "bench", address, NULL);
 	count = sockeye_resolve(&addr, false, names, NAMES_MAX, &fail);
 	if (count < 0 || local_resolve(&addr, &local, &fail) < 0)
-		return report_fail(&o.common, &fail);
+		return cli_address_fail(&o.common, &fail);
 	if (o.sources > 1)
 		count = (int)names_reachable(names, (size_t)count, &local);
 	if (count == 0)
@@ -337,9 +341,10 @@ static int cmd_bench(int argc, char **argv)
 const struct cli_command bench_command = {
     .name = "bench",
     .summary = "load a server, check every byte it answers, measure",
-    .operands = "ADDRESS",
+    .operands = "ADDRESS | HOST PORT",
     .operands_min = 1,
-    .operands_max = 1,
+    .operands_max = -1,
+    .example = "localhost 7007",
     .options = options,
     .run = cmd_bench,
 };

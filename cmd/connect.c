@@ -1,5 +1,7 @@
 /* connect.c: the connect subcommand. */
 #include "commands.h"
+#include "cli/address.h"
+#include "cli/others.h"
 #include "cli/report.h"
 #include "talk.h"
 #include "cli/stop.h"
@@ -282,14 +284,15 @@ static int session_run(struct opts *o, const struct sockeye_addr *addr, const ch
 static int opts_parse(struct opts *o, int argc, char **argv, struct sockeye_addr *out_addr)
 {
 	struct cli_operands operands;
-	struct sockeye_fail fail;
 	const char *wrong;
 	int code = cli_parse(&connect_command, argc, argv, o, &operands);
 
 	if (code != CLI_GO)
 		return code;
-	if (sockeye_addr_parse(operands.v[0], out_addr, &fail) < 0)
-		return report_fail(&o->talk.common, &fail);
+	code = cli_address_only(&o->talk.common, &connect_command, &operands, CLI_CONNECTS,
+				o->unconnected ? "udp" : "tcp", out_addr);
+	if (code != CLI_GO)
+		return code;
 	wrong = options_apply(o, out_addr);
 	if (wrong)
 		return cli_usage(&o->talk.common, &connect_command, "%s", wrong);
@@ -326,7 +329,7 @@ static int cmd_connect(int argc, char **argv)
 	stop_catch(&o.talk.common, "connect", address, path);
 	fd = dial(&o, &addr, path, &fail);
 	if (fd < 0)
-		return report_fail(&o.talk.common, &fail);
+		return cli_address_fail(&o.talk.common, &fail);
 	code = session_run(&o, &addr, address, fd);
 	talk_close(&o.talk, fd);
 	path_remove(path);
@@ -336,9 +339,11 @@ static int cmd_connect(int argc, char **argv)
 const struct cli_command connect_command = {
     .name = "connect",
     .summary = "connect to an address and exchange data with standard input and output",
-    .operands = "ADDRESS",
+    .operands = "ADDRESS | HOST PORT",
     .operands_min = 1,
-    .operands_max = 1,
+    .operands_max = -1,
+    .example = "localhost 7007",
+    .guess = others_guess,
     .options = options,
     .more_options = talk_options,
     .run = cmd_connect,

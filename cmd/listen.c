@@ -1,5 +1,7 @@
 /* listen.c: the listen subcommand. */
 #include "commands.h"
+#include "cli/address.h"
+#include "cli/others.h"
 #include "cli/report.h"
 #include "talk.h"
 #include "cli/stop.h"
@@ -205,14 +207,17 @@ static int cmd_listen(int argc, char **argv)
 	struct cli_operands operands;
 	struct sockeye_addr addr;
 	struct sockeye_fail fail;
+	char address[SOCKEYE_ADDR_TEXT_MAX];
 	int code = cli_parse(&listen_command, argc, argv, &o, &operands), n;
 
 	if (code == CLI_GO)
 		code = cli_ready_fd(&o.talk.common, &listen_command, o.ready_fd, &l.ready_fd);
 	if (code != CLI_GO)
 		return code;
-	if (sockeye_addr_parse(operands.v[0], &addr, &fail) < 0)
-		return report_fail(&o.talk.common, &fail);
+	code =
+	    cli_address_only(&o.talk.common, &listen_command, &operands, CLI_LISTENS, "tcp", &addr);
+	if (code != CLI_GO)
+		return code;
 	if (o.backlog && talk_kind_of(&addr) == TALK_DATAGRAMS)
 		return cli_usage(
 		    &o.talk.common, &listen_command,
@@ -222,11 +227,12 @@ static int cmd_listen(int argc, char **argv)
 		return code;
 	l.kind = talk_kind_of(&addr);
 	how.backlog = o.backlog;
-	stop_catch(&o.talk.common, "listen", operands.v[0], NULL);
+	sockeye_addr_print(&addr, address, sizeof(address));
+	stop_catch(&o.talk.common, "listen", address, NULL);
 	l.stop_fd = stop_open();
 	n = sockeye_listen(&addr, &how, l.at, SOCKEYE__TALK_SOCKETS_MAX, &fail);
 	if (n < 0)
-		return report_fail(&o.talk.common, &fail);
+		return cli_address_fail(&o.talk.common, &fail);
 	l.count = (size_t)n;
 	code = report_ready(&l);
 	if (code == CLI_GO)
@@ -238,9 +244,11 @@ static int cmd_listen(int argc, char **argv)
 const struct cli_command listen_command = {
     .name = "listen",
     .summary = "accept one client and exchange data with it",
-    .operands = "ADDRESS",
+    .operands = "ADDRESS | HOST PORT",
     .operands_min = 1,
-    .operands_max = 1,
+    .operands_max = -1,
+    .example = ":7000",
+    .guess = others_guess,
     .options = options,
     .more_options = talk_options,
     .run = cmd_listen,

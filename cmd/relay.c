@@ -1,6 +1,7 @@
 /* relay.c: sockeye relay. */
 #include "commands.h"
 #include "relay_log.h"
+#include "cli/address.h"
 #include "cli/report.h"
 #include "cli/stop.h"
 
@@ -299,7 +300,7 @@ static int relay(struct context *c, const struct sockeye_addr *listen_addr,
 				   c->at, SOCKEYE__RELAY_LISTENERS_MAX, &fail);
 	}
 	if (n < 0)
-		return report_fail(common, &fail);
+		return cli_address_fail(common, &fail);
 	c->count = (size_t)n;
 	c->code = check(c, &name);
 	if (c->code == CLI_GO) {

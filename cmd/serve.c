@@ -1,5 +1,6 @@
 /* serve.c: sockeye serve. */
 #include "commands.h"
+#include "cli/address.h"
 #include "cli/report.h"
 #include "serve.h"
 
@@ -255,7 +256,7 @@ static int serve(struct serve *s)
 	struct sockeye_fail fail = {.op = "serve"};
 	int err = sockeye__serve_crews(s->sites, s->site_count, &opts, &fail);
 
-	return err < 0 ? report_fail(&s->common, &fail) : SOCKEYE_EXIT_DONE;
+	return err < 0 ? cli_address_fail(&s->common, &fail) : SOCKEYE_EXIT_DONE;
 }
 
 static int cmd_serve(int argc, char **argv)

@@ -1,0 +1,348 @@
+/* netcat.c: command lines of nc and ncat (others.h). */
+#include "cli/others.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sockeye/addr.h>
+
+#include "cli/address.h"
+
+/* A command line of nc, read. Texts are NULL when not given. */
+struct netcat {
+	bool listen, udp, sctp, unix_socket, keep, zero, no_input, crlf, broadcast;
+	unsigned verbose;
+	int family;
+	const char *port, *source, *wait_s, *quit_s, *count, *program, *rcvbuf, *sndbuf, *ttl;
+	const char *host; /* ncat has no --host; people write it */
+	const char *operands[3];
+	int operand_count;
+	const char *cannot; /* what this program does not have */
+	char letters[16];   /* options that are not the same here */
+};
+
+/* The letters of OpenBSD's nc, and -e and -c of ncat and the older nc. Without -m, -x
+ * and -o: nobody means nc's when they type those. */
+#define LETTERS "-:46bCDde:c:I:i:klM:NnO:P:p:q:rs:T:tUuvW:w:X:z"
+
+/* Long options of ncat by the letter that does the same, capitals of the Greek for
+ * those without one. */
+enum { CANNOT = 256, HOST, SCTP };
+
+static const struct option longs[] = {
+    {"listen", no_argument, NULL, 'l'},
+    {"udp", no_argument, NULL, 'u'},
+    {"tcp", no_argument, NULL, 't'},
+    {"sctp", no_argument, NULL, SCTP},
+    {"unixsock", no_argument, NULL, 'U'},
+    {"exec", required_argument, NULL, 'e'},
+    {"sh-exec", required_argument, NULL, 'c'},
+    {"lua-exec", required_argument, NULL, 'c'},
+    {"keep-open", no_argument, NULL, 'k'},
+    {"source", required_argument, NULL, 's'},
+    {"source-port", required_argument, NULL, 'p'},
+    {"port", required_argument, NULL, 'p'},
+    {"host", required_argument, NULL, HOST},
+    {"nodns", no_argument, NULL, 'n'},
+    {"wait", required_argument, NULL, 'w'},
+    {"idle-timeout", required_argument, NULL, 'w'},
+    {"verbose", no_argument, NULL, 'v'},
+    {"crlf", no_argument, NULL, 'C'},
+    {"telnet", no_argument, NULL, 't'},
+    {"recv-only", no_argument, NULL, 'd'},
+    {"send-only", no_argument, NULL, 'N'},
+    {"ssl", no_argument, NULL, CANNOT},
+    {"proxy", required_argument, NULL, CANNOT},
+    {"broker", no_argument, NULL, CANNOT},
+    {"chat", no_argument, NULL, CANNOT},
+    {NULL},
+};
+
+static void letter_note(struct netcat *nc, int c)
+{
+	size_t len = strlen(nc->letters);
+
+	/* -k is the same in listen, the only place where nc takes it. */
+	if (strchr("46vCk", c) || c > 127 || len + 1 >= sizeof(nc->letters))
+		return;
+	if (!strchr(nc->letters, c))
+		nc->letters[len] = (char)c;
+}
+
+static bool is_number(const char *text)
+{
+	return *text && text[strspn(text, "0123456789")] == '\0';
+}
+
+/* An option whose value is a number. */
+static bool number_take(const char **field)
+{
+	*field = optarg;
+	return is_number(optarg);
+}
+
+/* False when nc does not take it. */
+static bool option_take(struct netcat *nc, int c)
+{
+	letter_note(nc, c);
+	switch (c) {
+	case '4':
+	case '6':
+		nc->family = c - '0';
+		return true;
+	case 'l':
+		return nc->listen = true;
+	case 'u':
+		return nc->udp = true;
+	case 'U':
+		return nc->unix_socket = true;
+	case 'k':
+		return nc->keep = true;
+	case 'z':
+		return nc->zero = true;
+	case 'd':
+		return nc->no_input = true;
+	case 'C':
+		return nc->crlf = true;
+	case 'b':
+		return nc->broadcast = true;
+	case SCTP:
+		return nc->sctp = true;
+	case 'v':
+		nc->verbose++;
+		return true;
+	case 'p':
+		nc->port = optarg;
+		return cli_is_port(optarg);
+	case 's':
+		nc->source = optarg;
+		return cli_is_host(optarg);
+	case HOST:
+		nc->host = optarg;
+		return cli_is_host(optarg);
+	case 'w':
+		return number_take(&nc->wait_s);
+	case 'q':
+		nc->quit_s = optarg;
+		return is_number(optarg) || strcmp(optarg, "-1") == 0;
+	case 'W':
+		return number_take(&nc->count);
+	case 'I':
+		return number_take(&nc->rcvbuf);
+	case 'O':
+		return number_take(&nc->sndbuf);
+	case 'M':
+		return number_take(&nc->ttl);
+	case 'e':
+	case 'c':
+		nc->program = optarg;
+		return true;
+	case 'n': /* names that are numbers are never looked up here */
+	case 'N': /* the end of the input always shuts the connection down */
+	case 'r':
+	case 't':
+	case 'D':
+	case 'i':
+	case 'T':
+		return true;
+	case 'P':
+	case 'X':
+	case CANNOT:
+		nc->cannot = "there are no proxies, no TLS and no broker here";
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Whether the operands are those of nc: HOST PORT; with -l [HOST] PORT; with -U PATH.
+ * -p PORT can stand in for the port. */
+static bool operands_check(struct netcat *nc)
+{
+	const char **v = nc->operands;
+	int n = nc->operand_count;
+
+	if (nc->host && n < 2) {
+		v[1] = v[0];
+		v[0] = nc->host;
+		n++;
+	}
+	if (nc->unix_socket)
+		return n == 1;
+	if (nc->port && nc->listen && n < 2) {
+		v[n++] = nc->port;
+		nc->port = NULL;
+	} else if (nc->port && n == 1 && cli_is_host(v[0]) && !is_number(v[0])) {
+		v[n++] = nc->port;
+		nc->port = NULL;
+	}
+	nc->operand_count = n;
+	if (nc->listen && n == 1)
+		return cli_is_port(v[0]);
+	return n == 2 && cli_is_host(v[0]) && !is_number(v[0]) && cli_is_port(v[1]);
+}
+
+/* Reads the command line; false when it is not one of nc. */
+static bool netcat_read(struct netcat *nc)
+{
+	char *const *argv;
+	int argc, c;
+
+	argv = suggest_argv(&argc);
+	if (argc > 1 && (strcmp(argv[1], "connect") == 0 || strcmp(argv[1], "listen") == 0)) {
+		nc->listen = strcmp(argv[1], "listen") == 0;
+		argc--;
+		argv++;
+	}
+	opterr = 0;
+	optind = 0; /* glibc: start afresh */
+	while ((c = getopt_long(argc, argv, LETTERS, longs, NULL)) != -1) {
+		if (c == 1 && nc->operand_count < 2)
+			nc->operands[nc->operand_count++] = optarg;
+		else if (c == 1 || !option_take(nc, c))
+			return false;
+	}
+	while (optind < argc && nc->operand_count < 2)
+		nc->operands[nc->operand_count++] = argv[optind++];
+	return optind >= argc && operands_check(nc);
+}
+
+/* --- the same for this program --- */
+
+/* HOST:PORT, with brackets where it needs them; host may be NULL. */
+static void host_port(char *buf, size_t cap, const char *scheme, const char *host, const char *port)
+{
+	bool bare_ipv6 = host && host[0] != '[' && strchr(host, ':') != NULL;
+
+	snprintf(buf, cap, "%s%s%s%s%s:%s", scheme, scheme[0] ? "://" : "", bare_ipv6 ? "[" : "",
+		 host ? host : "", bare_ipv6 ? "]" : "", port);
+}
+
+static void address_options(const struct netcat *nc, char *buf, size_t cap)
+{
+	const struct {
+		const char *name, *value;
+	} options[] = {
+	    {"rcvbuf", nc->rcvbuf},
+	    {"sndbuf", nc->sndbuf},
+	    {"ttl", nc->ttl},
+	};
+	size_t len = strlen(buf);
+	char mark = '?';
+
+	if (nc->broadcast) {
+		len += (size_t)snprintf(buf + len, cap - len, "?broadcast");
+		mark = '&';
+	}
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]) && len < cap; i++) {
+		if (!options[i].value)
+			continue;
+		len += (size_t)snprintf(buf + len, cap - len, "%c%s=%s", mark, options[i].name,
+					options[i].value);
+		mark = '&';
+	}
+}
+
+static void add_address(struct suggestion *s, const struct netcat *nc)
+{
+	const char *host = nc->operand_count == 2 ? nc->operands[0] : NULL;
+	const char *port = nc->operands[nc->operand_count - 1];
+	bool options = nc->broadcast || nc->rcvbuf || nc->sndbuf || nc->ttl;
+	char buf[SOCKEYE_ADDR_TEXT_MAX];
+
+	if (nc->unix_socket) {
+		snprintf(buf, sizeof(buf), "%s:%s", nc->udp ? "unix-dgram" : "unix",
+			 nc->operands[0]);
+		suggest_word(s, buf);
+		return;
+	}
+	if (host && !nc->udp && !nc->sctp && !options) {
+		suggest_word(s, host);
+		suggest_word(s, port);
+		return;
+	}
+	host_port(buf, sizeof(buf), nc->udp ? "udp" : nc->sctp ? "sctp" : "", host, port);
+	address_options(nc, buf, sizeof(buf));
+	suggest_word(s, buf);
+}
+
+static void add_option(struct suggestion *s, const char *name, const char *value)
+{
+	if (!value)
+		return;
+	suggest_word(s, name);
+	suggest_word(s, value);
+}
+
+static void add_options(struct suggestion *s, const struct netcat *nc)
+{
+	bool waits = nc->wait_s && strtoul(nc->wait_s, NULL, 10) > 0;
+	char local[SOCKEYE_ADDR_TEXT_MAX];
+
+	for (unsigned i = 0; i < nc->verbose && i < 2; i++)
+		suggest_word(s, "-v");
+	if (nc->family)
+		suggest_word(s, nc->family == 4 ? "-4" : "-6");
+	if (nc->keep)
+		suggest_word(s, "-k");
+	if (nc->crlf)
+		suggest_word(s, "--crlf");
+	if (waits && !nc->listen)
+		add_option(s, "--connect-timeout", nc->wait_s);
+	if (waits)
+		add_option(s, "--timeout", nc->wait_s);
+	if (nc->zero)
+		add_option(s, "--wait-after-eof", "0");
+	else if (nc->quit_s && nc->quit_s[0] != '-')
+		add_option(s, "--wait-after-eof", nc->quit_s);
+	add_option(s, "--count", nc->count);
+	if (nc->port) {
+		host_port(local, sizeof(local), "", nc->source, nc->port);
+		add_option(s, "--bind", local);
+	} else {
+		add_option(s, "--bind", nc->source);
+	}
+}
+
+/* `nc -l -e /bin/cat` echoes; what another program does, some service may do. */
+static void add_service(struct suggestion *s, const struct netcat *nc)
+{
+	char buf[SOCKEYE_ADDR_TEXT_MAX];
+
+	s->why = "no programs are run here; serve has built-in services";
+	suggest_word(s, "serve");
+	if (!nc->listen) {
+		suggest_word(s, "--list");
+		return;
+	}
+	suggest_word(s, "echo");
+	host_port(buf, sizeof(buf), nc->udp ? "udp" : "tcp",
+		  nc->operand_count == 2 ? nc->operands[0] : NULL,
+		  nc->operands[nc->operand_count - 1]);
+	suggest_word(s, buf);
+}
+
+const char *netcat_guess(struct suggestion *s)
+{
+	struct netcat nc = {0};
+
+	*s = (struct suggestion){0};
+	if (!netcat_read(&nc) || (!nc.letters[0] && !nc.cannot && !nc.sctp && !nc.host))
+		return NULL;
+	memcpy(s->letters, nc.letters, sizeof(s->letters));
+	s->why = nc.cannot;
+	if (nc.cannot)
+		return NULL;
+	if (nc.program) {
+		add_service(s, &nc);
+		return suggest_text(s);
+	}
+	suggest_word(s, nc.listen ? "listen" : "connect");
+	add_options(s, &nc);
+	add_address(s, &nc);
+	if (nc.zero || nc.no_input)
+		suggest_shell(s, "</dev/null");
+	return suggest_text(s);
+}
