@@ -1,26 +1,38 @@
-"""Just enough of mdoc(7) and of C to compare manuals with headers."""
+"""Parses the part of mdoc(7) and of C that comparing manuals with headers needs."""
 import pathlib
 import re
 import shlex
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MAN = ROOT / "man"
+PAGES = sorted(MAN.glob("*.[1357]"))
 HEADERS = sorted((ROOT / "include" / "sockeye").glob("*.h"))
 
 
 def sections(page):
-    """The text of each section of a page, by title."""
+    """The text of each section of a page, as {title: text}."""
     parts = re.split(r"^\.Sh (.*)\n", page.read_text(), flags=re.M)
     return dict(zip(parts[1::2], parts[2::2]))
 
 
 def words(text):
-    """The words of a page's text, escapes undone, punctuation of macros gone."""
+    """The words of a text without its escapes and punctuation."""
     return set(re.findall(r"[A-Za-z_][\w.-]*", text.replace("\\-", "-").replace("\\&", "")))
 
 
+def names(page):
+    """The names in the NAME section, each with its manual section: sockeye_addr_parse.3."""
+    return [name + page.suffix for name in re.findall(r"^\.Nm ([\w-]+)", sections(page)["NAME"], re.M)]
+
+
+def references(text):
+    """The manual pages that a text refers to: sockeye_addr.3, tcp.7."""
+    return {f"{name}.{section}" for name, section in
+            re.findall(r"^\.(?:Pq see )?Xr (\S+) (\d)", text, re.M)}
+
+
 def prototypes(page):
-    """What SYNOPSIS declares: {name: prototype}."""
+    """The declarations in the SYNOPSIS: {name: prototype}."""
     found, kind = {}, None
     lines = iter(sections(page)["SYNOPSIS"].splitlines())
     for line in lines:
@@ -51,12 +63,12 @@ def spaces(text):
 
 
 def code(header):
-    """A header without its comments."""
+    """The text of a header without its comments."""
     return re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S)
 
 
 def declarations(header):
-    """What a header exports: {name: prototype}."""
+    """The functions and variables that a header exports: {name: prototype}."""
     found = {}
     for match in re.finditer(r"^SOCKEYE_API (?:extern )?([^;]*);", code(header), re.M):
         text = spaces(match[1])
@@ -65,7 +77,7 @@ def declarations(header):
 
 
 def fields(header):
-    """The names of struct members and enum constants of a header."""
+    """The names of the struct members and enum constants in a header."""
     text = re.sub(r"^\s*#.*(?:\\\n.*)*", "", code(header), flags=re.M)  # no macros
     found = set()
     for body in re.findall(r"^(?:struct|enum) \w+ \{(.*?)^\}", text, re.M | re.S):
@@ -83,6 +95,6 @@ def fields(header):
 
 
 def macros(header):
-    """The constants a header defines, but for guards and table macros."""
+    """The constants that a header defines, without guards and table macros."""
     return set(re.findall(r"^#define (SOCKEYE_\w+) ", header.read_text(), re.M)) - {
         "SOCKEYE_ERROR_ENUM"}
