@@ -229,14 +229,14 @@ static int family_of(const struct sockeye_addr *addr)
 /* Resolves the target to an address of the socket's family. Returns CLI_GO, or
  * the exit code after reporting what is wrong. */
 static int target_resolve(const struct cli_common *common, struct target *t, int fd,
-			  struct sockeye__switch *out)
+			  struct sockeye__peer_switch *out)
 {
 	int family = family_of(&t->addr), socket_family;
 	char name[SOCKEYE_ADDR_TEXT_MAX];
 	struct sockeye_sockaddr local;
 	struct sockeye_fail fail;
 
-	*out = (struct sockeye__switch){.after = t->after, .none = t->none};
+	*out = (struct sockeye__peer_switch){.after = t->after, .none = t->none};
 	if (t->none)
 		return CLI_GO;
 	socket_family = sockeye_local_name(fd, &local) == 0 ? local.u.sa.sa_family : family;
@@ -257,7 +257,7 @@ static int target_resolve(const struct cli_common *common, struct target *t, int
 /* Runs the session over the connected socket. Returns the exit code. */
 static int session_run(struct opts *o, const struct sockeye_addr *addr, const char *address, int fd)
 {
-	struct sockeye__switch switches[CLI_LIST_MAX];
+	struct sockeye__peer_switch switches[CLI_LIST_MAX];
 	int code = CLI_GO;
 	struct talk talk = {
 	    .o = &o->talk,

@@ -40,9 +40,9 @@ static const struct cli_option options[] = {
 struct listening {
 	const struct opts *o;
 	enum talk_kind kind;
-	struct sockeye_listener at[SOCKEYE__TALK_SOCKETS_MAX];
+	struct sockeye_listener at[SOCKEYE__MESSAGES_SOCKETS_MAX];
 	size_t count;
-	char names[SOCKEYE__TALK_SOCKETS_MAX][SOCKEYE_ADDR_TEXT_MAX];
+	char names[SOCKEYE__MESSAGES_SOCKETS_MAX][SOCKEYE_ADDR_TEXT_MAX];
 	int ready_fd; /* -1: none */
 	int stop_fd;
 	int in_fd; /* -1 once standard input has ended */
@@ -85,7 +85,7 @@ static int report_ready(struct listening *l)
  * another -errno. */
 static int next_client(struct listening *l, struct sockeye_sockaddr *out_peer)
 {
-	struct pollfd fds[SOCKEYE__TALK_SOCKETS_MAX + 2];
+	struct pollfd fds[SOCKEYE__MESSAGES_SOCKETS_MAX + 2];
 	uint64_t idle_ms = (l->o->talk.idle_ns + SOCKEYE_NS_PER_MS - 1) / SOCKEYE_NS_PER_MS;
 	int timeout = l->o->talk.idle_ns == 0 ? -1 : idle_ms > INT32_MAX ? INT32_MAX : (int)idle_ms;
 
@@ -192,7 +192,7 @@ static int serve_datagrams(struct listening *l)
 	    .listening = true,
 	    .count_max = l->o->talk.count,
 	};
-	int fds[SOCKEYE__TALK_SOCKETS_MAX];
+	int fds[SOCKEYE__MESSAGES_SOCKETS_MAX];
 
 	for (size_t i = 0; i < l->count; i++)
 		fds[i] = l->at[i].fd;
@@ -230,7 +230,7 @@ static int cmd_listen(int argc, char **argv)
 	sockeye_addr_print(&addr, address, sizeof(address));
 	stop_catch(&o.talk.common, "listen", address, NULL);
 	l.stop_fd = stop_open();
-	n = sockeye_listen(&addr, &how, l.at, SOCKEYE__TALK_SOCKETS_MAX, &fail);
+	n = sockeye_listen(&addr, &how, l.at, SOCKEYE__MESSAGES_SOCKETS_MAX, &fail);
 	if (n < 0)
 		return cli_address_fail(&o.talk.common, &fail);
 	l.count = (size_t)n;

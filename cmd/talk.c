@@ -36,7 +36,7 @@ const struct cli_option talk_options[] = {
     {"raw", 0, NULL, CLI_FLAG, FIELD(raw), "pass control sequences through to a terminal"},
     {"peek", 0, "N", CLI_UINT, FIELD(peek),
      "print up to N of the first bytes (1 to 4096) and leave them in the receive queue", .min = 1,
-     .max = SOCKEYE__PEEK_MAX},
+     .max = SOCKEYE__TALK_PEEK_MAX},
     {"buffer", 0, "SIZE", CLI_SIZE, FIELD(buffer),
      "truncate received messages to SIZE bytes (default 64Ki, at most 256Ki) and report their "
      "full length",
@@ -72,20 +72,20 @@ enum talk_kind talk_kind_of(const struct sockeye_addr *addr)
 }
 
 /* Parses the value of --per, NULL for the default. Returns 0 or -EINVAL. */
-static int per_parse(const char *text, enum sockeye__per *out_per, size_t *out_size)
+static int per_parse(const char *text, enum sockeye__message_per *out_per, size_t *out_size)
 {
 	static const char *const words[] = {
-	    [SOCKEYE__PER_LINE] = "line",
-	    [SOCKEYE__PER_READ] = "read",
-	    [SOCKEYE__PER_ALL] = "all",
+	    [SOCKEYE__MESSAGE_PER_LINE] = "line",
+	    [SOCKEYE__MESSAGE_PER_READ] = "read",
+	    [SOCKEYE__MESSAGE_PER_ALL] = "all",
 	};
 	uint64_t size;
 
-	*out_per = SOCKEYE__PER_LINE;
+	*out_per = SOCKEYE__MESSAGE_PER_LINE;
 	*out_size = 0;
 	for (size_t i = 0; text && i < sizeof words / sizeof words[0]; i++) {
 		if (strcmp(text, words[i]) == 0) {
-			*out_per = (enum sockeye__per)i;
+			*out_per = (enum sockeye__message_per)i;
 			return 0;
 		}
 	}
@@ -93,7 +93,7 @@ static int per_parse(const char *text, enum sockeye__per *out_per, size_t *out_s
 		return 0;
 	if (sockeye_size_parse(text, &size) < 0 || size == 0 || size > SOCKEYE__MESSAGE_MAX)
 		return -EINVAL;
-	*out_per = SOCKEYE__PER_SIZE;
+	*out_per = SOCKEYE__MESSAGE_PER_SIZE;
 	*out_size = (size_t)size;
 	return 0;
 }
@@ -144,7 +144,7 @@ int talk_check(const struct talk_opts *o, const struct cli_command *command,
 	       struct sockeye_addr *addr)
 {
 	const char *wrong = family_apply(o, addr);
-	enum sockeye__per per;
+	enum sockeye__message_per per;
 	size_t size;
 
 	if (!wrong && per_parse(o->per, &per, &size) < 0)
@@ -269,12 +269,12 @@ static const struct sockeye__filter *crlf_filter(const struct talk_opts *o,
 static int run_stream(struct talk *talk, int fd, struct talk_show *show, struct totals *t)
 {
 	const struct talk_opts *o = talk->o;
-	struct sockeye__pump_result r;
+	struct sockeye__stream_result r;
 	struct sockeye__filter filter;
 	struct sockeye__filter_crlf crlf;
 	size_t first_len;
 	char *first = messages_join(&o->messages, &first_len);
-	const struct sockeye__pump_opts pump = {
+	const struct sockeye__stream_opts pump = {
 	    .in_fd = o->messages.count ? -1 : talk->in_fd,
 	    .out_fd = STDOUT_FILENO,
 	    .first = (const uint8_t *)first,
@@ -297,7 +297,7 @@ static int run_stream(struct talk *talk, int fd, struct talk_show *show, struct 
 	    .on_note = talk_show_note,
 	    .arg = show,
 	};
-	int err = first || first_len == 0 ? sockeye__pump(fd, &pump, &r) : -ENOMEM;
+	int err = first || first_len == 0 ? sockeye__stream_run(fd, &pump, &r) : -ENOMEM;
 
 	free(first);
 	if (err < 0)
@@ -316,7 +316,7 @@ static int run_stream(struct talk *talk, int fd, struct talk_show *show, struct 
 /* The exit code of a finished exchange of datagrams: the peer replied, refused, did
  * not reply, or the network reported another error. An undelivered datagram decides
  * the code even if the peer replied to others. */
-static int datagrams_code(const struct talk *talk, const struct sockeye__talk_result *r)
+static int datagrams_code(const struct talk *talk, const struct sockeye__messages_result *r)
 {
 	bool waited = talk->o->wait_ns > 0;
 
@@ -337,10 +337,10 @@ static int run_messages(struct talk *talk, const int *fds, size_t count, struct 
 {
 	const struct talk_opts *o = talk->o;
 	bool wait_given = o->wait_ns != TALK_WAIT_NOT_GIVEN;
-	struct sockeye__talk_result r;
+	struct sockeye__messages_result r;
 	struct sockeye__filter filter;
 	struct sockeye__filter_crlf crlf;
-	struct sockeye__talk_opts opts = {
+	struct sockeye__messages_opts opts = {
 	    .in_fd = talk->in_fd,
 	    .out_fd = STDOUT_FILENO,
 	    .words = o->messages.v,
@@ -373,7 +373,7 @@ static int run_messages(struct talk *talk, const int *fds, size_t count, struct 
 	per_parse(o->per, &opts.per, &opts.per_size);
 	show->records = opts.records;
 	show->senders = talk->unconnected || talk->listening;
-	err = sockeye__talk(fds, count, &opts, &r);
+	err = sockeye__messages_run(fds, count, &opts, &r);
 	if (err < 0)
 		return err;
 	if (r.peer.len > 0) {
@@ -412,7 +412,7 @@ int talk_run(struct talk *talk, const int *fds, size_t count)
 		return report_error(&talk->o->common, "begin", talk->address, err, NULL);
 	if (talk->kind != TALK_DATAGRAMS && !talk->o->linger0 &&
 	    (t.end == SOCKEYE__TALK_READER || t.end == SOCKEYE__TALK_COUNT))
-		sockeye__linger(fds[0]);
+		sockeye__talk_linger(fds[0]);
 	talk->reader_left = t.end == SOCKEYE__TALK_READER;
 	t.seconds = (double)(sockeye_now().mono_ns - start_ns) / 1e9;
 	code = end_report(talk, &t);

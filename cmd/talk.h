@@ -51,8 +51,8 @@ struct talk {
 	int stop_fd;        /* from stop_open() */
 	bool more_follow;   /* another session follows: keep standard input and output open */
 	uint32_t count_max; /* end after this many messages, or lines of a stream; 0: no limit */
-	bool unconnected, listening; /* for datagrams: see struct sockeye__talk_opts */
-	const struct sockeye__switch *switches;
+	bool unconnected, listening; /* for datagrams: see struct sockeye__messages_opts */
+	const struct sockeye__peer_switch *switches;
 	size_t switch_count;
 	bool reader_left; /* result: the reader of standard output closed it */
 	bool input_ended; /* result: standard input is at its end */

@@ -70,7 +70,7 @@ static size_t json_encode(void *arg, const uint8_t *in, size_t len, uint8_t *roo
 	set_number(event, "length", len);
 	report_set_bytes(event, in, len);
 	show->offset += len;
-	return put_json(event, room, SOCKEYE__TALK_FACTOR * len + SOCKEYE__FILTER_SLACK);
+	return put_json(event, room, SOCKEYE__MESSAGES_FACTOR * len + SOCKEYE__FILTER_SLACK);
 }
 
 void talk_show_init(struct talk_show *show, const struct talk_opts *o, const char *address)
@@ -87,7 +87,7 @@ const struct sockeye__filter *talk_show_filter(struct talk_show *show)
 {
 	if (show->o->common.json)
 		show->filter =
-		    (struct sockeye__filter){SOCKEYE__TALK_FACTOR, json_encode, NULL, show};
+		    (struct sockeye__filter){SOCKEYE__MESSAGES_FACTOR, json_encode, NULL, show};
 	else if (show->safe)
 		show->filter = (struct sockeye__filter){SOCKEYE__FILTER_SAFE_FACTOR,
 							sockeye__filter_safe_encode,
@@ -110,7 +110,7 @@ static void clock_text(char *buf, size_t cap)
 	snprintf(buf + n, cap - n, ".%06d", (int)(now % (int64_t)SOCKEYE_NS_PER_S / 1000));
 }
 
-void talk_show_dump(void *arg, enum sockeye__side side, const uint8_t *data, size_t len)
+void talk_show_dump(void *arg, enum sockeye__talk_direction side, const uint8_t *data, size_t len)
 {
 	static const char *const marks[2] = {">", "<"};
 	static const char *const colored[2] = {"\033[32m>\033[0m", "\033[36m<\033[0m"};
@@ -135,27 +135,27 @@ void talk_show_dump(void *arg, enum sockeye__side side, const uint8_t *data, siz
 
 void talk_show_sent(void *arg, const uint8_t *data, size_t len)
 {
-	talk_show_dump(arg, SOCKEYE__SENT, data, len);
+	talk_show_dump(arg, SOCKEYE__TALK_SENT, data, len);
 }
 
-static size_t note_json(const struct sockeye__note *note, uint8_t *room)
+static size_t note_json(const struct sockeye__talk_note *note, uint8_t *room)
 {
 	static const char *const names[] = {
-	    [SOCKEYE__NOTE_END] = "eof",
-	    [SOCKEYE__NOTE_URGENT] = "urgent",
-	    [SOCKEYE__NOTE_PEEK] = "peek",
+	    [SOCKEYE__TALK_NOTE_END] = "eof",
+	    [SOCKEYE__TALK_NOTE_URGENT] = "urgent",
+	    [SOCKEYE__TALK_NOTE_PEEK] = "peek",
 	};
 	json_t *event = event_new(names[note->kind]);
 
 	set_number(event, "offset", note->position);
-	if (note->kind != SOCKEYE__NOTE_END) {
+	if (note->kind != SOCKEYE__TALK_NOTE_END) {
 		set_number(event, "length", note->len);
 		report_set_bytes(event, note->data, note->len);
 	}
-	return put_json(event, room, SOCKEYE__NOTE_ROOM);
+	return put_json(event, room, SOCKEYE__FILTERED_QUEUE_NOTE_ROOM);
 }
 
-size_t talk_show_note(void *arg, const struct sockeye__note *note, uint8_t *room)
+size_t talk_show_note(void *arg, const struct sockeye__talk_note *note, uint8_t *room)
 {
 	struct talk_show *show = arg;
 	const struct cli_common *common = &show->o->common;
@@ -165,10 +165,10 @@ size_t talk_show_note(void *arg, const struct sockeye__note *note, uint8_t *room
 	if (common->json)
 		return note_json(note, room);
 	sockeye_escape(note->data, len, sample, sizeof sample);
-	if (note->kind == SOCKEYE__NOTE_URGENT)
+	if (note->kind == SOCKEYE__TALK_NOTE_URGENT)
 		report_say(common, "urgent byte 0x%02x '%s' after %llu bytes", note->data[0],
 			   sample, (unsigned long long)note->position);
-	else if (note->kind == SOCKEYE__NOTE_PEEK)
+	else if (note->kind == SOCKEYE__TALK_NOTE_PEEK)
 		report_say(common, "peek at %zu bytes: %s%s", note->len, sample,
 			   len < note->len ? "..." : "");
 	else if (show->input_tty)
@@ -189,7 +189,7 @@ static size_t message_json(const struct talk_show *show, const struct sockeye_dg
 	set_number(event, "length", dgram->true_len);
 	json_object_set_new(event, "truncated", json_boolean(dgram->truncated));
 	report_set_bytes(event, data, dgram->len);
-	return put_json(event, room, SOCKEYE__TALK_FACTOR * dgram->len + SOCKEYE__FILTER_SLACK);
+	return put_json(event, room, SOCKEYE__MESSAGES_FACTOR * dgram->len + SOCKEYE__FILTER_SLACK);
 }
 
 /* Reports on standard error what standard output cannot show: the sender, and
@@ -220,7 +220,7 @@ size_t talk_show_message(void *arg, const struct sockeye_dgram *dgram, const uin
 	struct talk_show *show = arg;
 	size_t n;
 
-	talk_show_dump(show, SOCKEYE__RECEIVED, data, dgram->len);
+	talk_show_dump(show, SOCKEYE__TALK_RECEIVED, data, dgram->len);
 	if (show->o->common.json)
 		return message_json(show, dgram, data, room);
 	message_report(show, dgram);
@@ -263,7 +263,7 @@ static size_t error_json(const struct talk_show *show, const struct sockeye_dgra
 		host_text(&error->offender, offender, sizeof offender);
 		json_object_set_new(event, "offender", json_string(offender));
 	}
-	return put_json(event, room, SOCKEYE__NOTE_ROOM);
+	return put_json(event, room, SOCKEYE__FILTERED_QUEUE_NOTE_ROOM);
 }
 
 enum sockeye_scheme talk_show_scheme(const struct sockeye_sockaddr *name)
@@ -290,7 +290,7 @@ size_t talk_show_error(void *arg, const struct sockeye_dgram_error *error, uint8
 	return 0;
 }
 
-size_t talk_show_switch(void *arg, const struct sockeye__switch *to, uint8_t *room)
+size_t talk_show_switch(void *arg, const struct sockeye__peer_switch *to, uint8_t *room)
 {
 	struct talk_show *show = arg;
 	char name[NAME_MAX_BYTES] = "none";
@@ -306,5 +306,5 @@ size_t talk_show_switch(void *arg, const struct sockeye__switch *to, uint8_t *ro
 		return 0;
 	event = event_new("reconnected");
 	json_object_set_new(event, "peer", report_string(name));
-	return put_json(event, room, SOCKEYE__NOTE_ROOM);
+	return put_json(event, room, SOCKEYE__FILTERED_QUEUE_NOTE_ROOM);
 }

@@ -17,7 +17,7 @@ struct talk_show {
 	bool records;        /* messages are records of a connection, not datagrams */
 	bool senders;        /* print the sender of each datagram */
 	bool color;          /* in the dump */
-	uint64_t offsets[2]; /* in the dump, by enum sockeye__side */
+	uint64_t offsets[2]; /* in the dump, by enum sockeye__talk_direction */
 	uint64_t offset;     /* in JSON: received bytes */
 	struct sockeye__filter_safe text;
 	struct sockeye__filter filter;
@@ -31,14 +31,14 @@ void talk_show_init(struct talk_show *show, const struct talk_opts *o, const cha
 /* The filter between a stream and standard output, NULL for none. */
 const struct sockeye__filter *talk_show_filter(struct talk_show *show);
 
-/* Callbacks for struct sockeye__pump_opts and struct sockeye__talk_opts. arg is the
+/* Callbacks for struct sockeye__stream_opts and struct sockeye__messages_opts. arg is the
  * struct talk_show. Those with `room` return the length of the text they put there. */
-void talk_show_dump(void *arg, enum sockeye__side side, const uint8_t *data, size_t len);
+void talk_show_dump(void *arg, enum sockeye__talk_direction side, const uint8_t *data, size_t len);
 void talk_show_sent(void *arg, const uint8_t *data, size_t len);
-size_t talk_show_note(void *arg, const struct sockeye__note *note, uint8_t *room);
+size_t talk_show_note(void *arg, const struct sockeye__talk_note *note, uint8_t *room);
 size_t talk_show_message(void *arg, const struct sockeye_dgram *dgram, const uint8_t *data,
 			 uint8_t *room);
 size_t talk_show_error(void *arg, const struct sockeye_dgram_error *error, uint8_t *room);
-size_t talk_show_switch(void *arg, const struct sockeye__switch *to, uint8_t *room);
+size_t talk_show_switch(void *arg, const struct sockeye__peer_switch *to, uint8_t *room);
 
 #endif

@@ -9,7 +9,8 @@
 int sockeye__filtered_queue_init(struct sockeye__filtered_queue *q, size_t cap,
 				 const struct sockeye__filter *filter)
 {
-	*q = (struct sockeye__filtered_queue){.cap = cap + SOCKEYE__NOTE_ROOM, .filter = filter};
+	*q = (struct sockeye__filtered_queue){.cap = cap + SOCKEYE__FILTERED_QUEUE_NOTE_ROOM,
+					      .filter = filter};
 	q->buf = malloc(q->cap);
 	if (filter)
 		q->raw = malloc(SOCKEYE__FILTERED_QUEUE_READ_MAX);
@@ -56,7 +57,9 @@ size_t sockeye__filtered_queue_room(struct sockeye__filtered_queue *q, uint8_t *
 
 	compact(q);
 	free_bytes = q->cap - q->end;
-	room = free_bytes > SOCKEYE__NOTE_ROOM ? free_bytes - SOCKEYE__NOTE_ROOM : 0;
+	room = free_bytes > SOCKEYE__FILTERED_QUEUE_NOTE_ROOM
+		   ? free_bytes - SOCKEYE__FILTERED_QUEUE_NOTE_ROOM
+		   : 0;
 	*out_where = q->buf + q->end;
 	if (!q->filter)
 		return room;

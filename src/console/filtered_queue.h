@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SOCKEYE__FILTERED_QUEUE_BYTES    (256 * 1024)
-#define SOCKEYE__FILTERED_QUEUE_READ_MAX (64 * 1024) /* a filter's input at one time */
-#define SOCKEYE__NOTE_ROOM               (32 * 1024) /* reserved for notes and filter ends */
+#define SOCKEYE__FILTERED_QUEUE_BYTES     (256 * 1024)
+#define SOCKEYE__FILTERED_QUEUE_READ_MAX  (64 * 1024) /* a filter's input at one time */
+#define SOCKEYE__FILTERED_QUEUE_NOTE_ROOM (32 * 1024) /* reserved for notes and filter ends */
 
 /* Rewrites the bytes of one direction. encode() writes at most factor * len +
  * SOCKEYE__FILTER_SLACK bytes to room and may hold some back until the next call.
@@ -33,8 +33,8 @@ struct sockeye__filtered_queue {
 	uint8_t *raw; /* the filter's input; NULL without a filter */
 };
 
-/* Allocates a queue of cap bytes, and SOCKEYE__NOTE_ROOM more for notes. filter may be
- * NULL and must outlive the queue. Returns 0 or -ENOMEM. */
+/* Allocates a queue of cap bytes, and SOCKEYE__FILTERED_QUEUE_NOTE_ROOM more for notes. filter may
+ * be NULL and must outlive the queue. Returns 0 or -ENOMEM. */
 int sockeye__filtered_queue_init(struct sockeye__filtered_queue *q, size_t cap,
 				 const struct sockeye__filter *filter);
 void sockeye__filtered_queue_fini(struct sockeye__filtered_queue *q);
@@ -51,7 +51,7 @@ void sockeye__filtered_queue_add(struct sockeye__filtered_queue *q, size_t len);
 /* The source has ended: queues the bytes that the filter held back. */
 void sockeye__filtered_queue_end(struct sockeye__filtered_queue *q);
 
-/* Text that bypasses the filter: note_room() returns space for SOCKEYE__NOTE_ROOM
+/* Text that bypasses the filter: note_room() returns space for SOCKEYE__FILTERED_QUEUE_NOTE_ROOM
  * bytes, available once for each room() and add(). note_add() queues len of them. */
 uint8_t *sockeye__filtered_queue_note_room(struct sockeye__filtered_queue *q);
 void sockeye__filtered_queue_note_add(struct sockeye__filtered_queue *q, size_t len);

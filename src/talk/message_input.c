@@ -7,10 +7,10 @@
 
 #include <sockeye/dgram.h>
 
-int sockeye__messages_init(struct sockeye__messages *m, const char *const *words, size_t count,
-			   int fd, enum sockeye__per per, size_t size)
+int sockeye__message_input_init(struct sockeye__message_input *m, const char *const *words,
+				size_t count, int fd, enum sockeye__message_per per, size_t size)
 {
-	*m = (struct sockeye__messages){
+	*m = (struct sockeye__message_input){
 	    .per = per, .size = size, .words = words, .word_count = count};
 	if (count > 0)
 		fd = -1;
@@ -20,7 +20,7 @@ int sockeye__messages_init(struct sockeye__messages *m, const char *const *words
 	return m->buf ? 0 : -ENOMEM;
 }
 
-void sockeye__messages_fini(struct sockeye__messages *m)
+void sockeye__message_input_fini(struct sockeye__message_input *m)
 {
 	sockeye__standard_io_close(&m->src, false);
 	free(m->buf);
@@ -28,24 +28,24 @@ void sockeye__messages_fini(struct sockeye__messages *m)
 }
 
 /* The length of the message that waiting bytes begin with, 0 for none. */
-static size_t whole(const struct sockeye__messages *m)
+static size_t whole(const struct sockeye__message_input *m)
 {
 	size_t waiting = m->end - m->start;
 	const uint8_t *at = m->buf + m->start, *lf;
 
 	if (waiting == 0)
 		return 0;
-	if (m->per == SOCKEYE__PER_READ)
+	if (m->per == SOCKEYE__MESSAGE_PER_READ)
 		return waiting;
-	if (m->per == SOCKEYE__PER_SIZE && waiting >= m->size)
+	if (m->per == SOCKEYE__MESSAGE_PER_SIZE && waiting >= m->size)
 		return m->size;
-	if (m->per == SOCKEYE__PER_LINE && (lf = memchr(at, '\n', waiting)) != NULL)
+	if (m->per == SOCKEYE__MESSAGE_PER_LINE && (lf = memchr(at, '\n', waiting)) != NULL)
 		return (size_t)(lf - at) + 1;
 	return m->ended ? waiting : 0;
 }
 
-bool sockeye__messages_next(const struct sockeye__messages *m, const uint8_t **out_data,
-			    size_t *out_len)
+bool sockeye__message_input_next(const struct sockeye__message_input *m, const uint8_t **out_data,
+				 size_t *out_len)
 {
 	size_t len;
 
@@ -62,7 +62,7 @@ bool sockeye__messages_next(const struct sockeye__messages *m, const uint8_t **o
 	return true;
 }
 
-void sockeye__messages_took(struct sockeye__messages *m, size_t len)
+void sockeye__message_input_consume(struct sockeye__message_input *m, size_t len)
 {
 	if (m->word_count > 0) {
 		m->words++;
@@ -72,15 +72,16 @@ void sockeye__messages_took(struct sockeye__messages *m, size_t len)
 	}
 }
 
-bool sockeye__messages_done(const struct sockeye__messages *m)
+bool sockeye__message_input_done(const struct sockeye__message_input *m)
 {
 	return m->word_count == 0 && m->ended && m->start == m->end;
 }
 
-int sockeye__messages_read(struct sockeye__messages *m)
+int sockeye__message_input_read(struct sockeye__message_input *m)
 {
 	/* what a pipe gives at once, 65,536 bytes, is more than UDP takes */
-	size_t max = m->per == SOCKEYE__PER_READ ? SOCKEYE_UDP_PAYLOAD_MAX : SOCKEYE__MESSAGE_MAX;
+	size_t max =
+	    m->per == SOCKEYE__MESSAGE_PER_READ ? SOCKEYE_UDP_PAYLOAD_MAX : SOCKEYE__MESSAGE_MAX;
 	ssize_t n;
 
 	memmove(m->buf, m->buf + m->start, m->end - m->start);

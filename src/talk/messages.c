@@ -11,14 +11,14 @@
 
 enum { SRC, DST, STOP, SOCKS };
 
-void sockeye__talk_finish(struct sockeye__talk_run *t, enum sockeye__talk_end end, int err)
+void sockeye__messages_finish(struct sockeye__messages *t, enum sockeye__talk_end end, int err)
 {
 	t->finished = true;
 	t->r.end = end;
 	t->r.err = err;
 }
 
-void sockeye__talk_connection_failed(struct sockeye__talk_run *t, const char *op, int err)
+void sockeye__messages_connection_failed(struct sockeye__messages *t, const char *op, int err)
 {
 	t->shut = t->broken = true;
 	t->r.end = SOCKEYE__TALK_SOCKET;
@@ -26,24 +26,24 @@ void sockeye__talk_connection_failed(struct sockeye__talk_run *t, const char *op
 	t->r.op = op;
 }
 
-uint8_t *sockeye__talk_event_room(struct sockeye__talk_run *t)
+uint8_t *sockeye__messages_event_room(struct sockeye__messages *t)
 {
 	uint8_t *room = sockeye__filtered_queue_note_room(&t->in);
 
-	return t->in.cap - t->in.end >= SOCKEYE__NOTE_ROOM ? room : NULL;
+	return t->in.cap - t->in.end >= SOCKEYE__FILTERED_QUEUE_NOTE_ROOM ? room : NULL;
 }
 
 /* --- the two descriptors --- */
 
-static void read_input(struct sockeye__talk_run *t)
+static void read_input(struct sockeye__messages *t)
 {
-	int err = sockeye__messages_read(&t->input);
+	int err = sockeye__message_input_read(&t->input);
 
 	if (err < 0 && err != -EAGAIN)
-		sockeye__talk_finish(t, SOCKEYE__TALK_INPUT, err);
+		sockeye__messages_finish(t, SOCKEYE__TALK_INPUT, err);
 }
 
-static void to_out(struct sockeye__talk_run *t)
+static void to_out(struct sockeye__messages *t)
 {
 	size_t waiting;
 
@@ -55,9 +55,9 @@ static void to_out(struct sockeye__talk_run *t)
 		if (n == -EAGAIN)
 			return;
 		if (n == -EPIPE || n == -ECONNRESET)
-			sockeye__talk_finish(t, SOCKEYE__TALK_READER, 0);
+			sockeye__messages_finish(t, SOCKEYE__TALK_READER, 0);
 		else if (n < 0)
-			sockeye__talk_finish(t, SOCKEYE__TALK_OUTPUT, (int)n);
+			sockeye__messages_finish(t, SOCKEYE__TALK_OUTPUT, (int)n);
 		if (n < 0)
 			return;
 		sockeye__filtered_queue_consume(&t->in, (size_t)n);
@@ -66,16 +66,16 @@ static void to_out(struct sockeye__talk_run *t)
 
 /* --- when it is over --- */
 
-static bool conversation_over(const struct sockeye__talk_run *t)
+static bool conversation_over(const struct sockeye__messages *t)
 {
-	if (t->o->listening || !sockeye__messages_done(&t->input))
+	if (t->o->listening || !sockeye__message_input_done(&t->input))
 		return false;
 	if (t->o->wait_all || t->o->records)
-		return t->o->wait_all && sockeye__talk_silent(t);
-	return sockeye__talk_answered(t) || sockeye__talk_silent(t);
+		return t->o->wait_all && sockeye__messages_silent(t);
+	return sockeye__messages_answered(t) || sockeye__messages_silent(t);
 }
 
-static bool is_over(const struct sockeye__talk_run *t)
+static bool is_over(const struct sockeye__messages *t)
 {
 	if (t->finished)
 		return true;
@@ -86,26 +86,26 @@ static bool is_over(const struct sockeye__talk_run *t)
 	return conversation_over(t);
 }
 
-static uint64_t deadline(const struct sockeye__talk_run *t)
+static uint64_t deadline(const struct sockeye__messages *t)
 {
 	uint64_t at = t->o->idle_ns ? t->moved_ns + t->o->idle_ns : 0;
-	bool done = sockeye__messages_done(&t->input) && !t->o->listening &&
+	bool done = sockeye__message_input_done(&t->input) && !t->o->listening &&
 		    (!t->o->records || t->o->wait_all);
 
-	at = sockeye__earlier(at, sockeye__talk_send_ns(t));
-	if (done && !sockeye__talk_silent(t))
-		at = sockeye__earlier(at, sockeye__talk_silence_ns(t));
+	at = sockeye__earlier(at, sockeye__messages_send_ns(t));
+	if (done && !sockeye__messages_silent(t))
+		at = sockeye__earlier(at, sockeye__messages_silence_ns(t));
 	return at;
 }
 
-static void prepare(const struct sockeye__talk_run *t, struct pollfd *fds)
+static void prepare(const struct sockeye__messages *t, struct pollfd *fds)
 {
 	const uint8_t *data;
 	size_t len;
-	bool receiving = !t->peer_ended && sockeye__talk_has_room(t);
+	bool receiving = !t->peer_ended && sockeye__messages_has_room(t);
 	bool showing = sockeye__filtered_queue_waiting(&t->in) > 0;
 	bool reading = t->to_fd >= 0 && !t->input.ended && !t->shut &&
-		       !sockeye__messages_next(&t->input, &data, &len);
+		       !sockeye__message_input_next(&t->input, &data, &len);
 
 	fds[SRC] = (struct pollfd){.fd = reading ? t->input.src.fd : -1, .events = POLLIN};
 	/* A listener has no other end than that its reader has gone. */
@@ -120,36 +120,36 @@ static void prepare(const struct sockeye__talk_run *t, struct pollfd *fds)
 		};
 }
 
-static void turn(struct sockeye__talk_run *t, const struct pollfd *fds)
+static void turn(struct sockeye__messages *t, const struct pollfd *fds)
 {
 	if (fds[STOP].revents) {
-		sockeye__talk_finish(t, SOCKEYE__TALK_STOPPED, 0);
+		sockeye__messages_finish(t, SOCKEYE__TALK_STOPPED, 0);
 		return;
 	}
 	if (fds[DST].revents & (POLLERR | POLLHUP)) {
-		sockeye__talk_finish(t, SOCKEYE__TALK_READER, 0);
+		sockeye__messages_finish(t, SOCKEYE__TALK_READER, 0);
 		return;
 	}
 	if (fds[SRC].revents)
 		read_input(t);
 	for (size_t i = 0; i < t->fd_count; i++) {
 		if (fds[SOCKS + i].revents & POLLERR)
-			sockeye__talk_errors_take(t, t->fds[i]);
+			sockeye__messages_errors_take(t, t->fds[i]);
 		if (fds[SOCKS + i].revents & (POLLHUP | POLLERR) && t->peer_ended)
 			t->shut = true;
 		else if (fds[SOCKS + i].revents)
-			sockeye__talk_receive(t, t->fds[i]);
+			sockeye__messages_receive(t, t->fds[i]);
 	}
 	to_out(t);
 }
 
-static void run(struct sockeye__talk_run *t)
+static void run(struct sockeye__messages *t)
 {
-	struct pollfd fds[SOCKS + SOCKEYE__TALK_SOCKETS_MAX];
+	struct pollfd fds[SOCKS + SOCKEYE__MESSAGES_SOCKETS_MAX];
 
 	for (;;) {
-		bool more = sockeye__talk_send(t);
-		uint64_t until = more ? SOCKEYE__TALK_AT_ONCE : deadline(t);
+		bool more = sockeye__messages_send(t);
+		uint64_t until = more ? SOCKEYE__MESSAGES_AT_ONCE : deadline(t);
 		int n;
 
 		if (is_over(t))
@@ -160,13 +160,13 @@ static void run(struct sockeye__talk_run *t)
 		if (n > 0)
 			turn(t, fds);
 		else if (t->o->idle_ns && t->now_ns >= t->moved_ns + t->o->idle_ns && !is_over(t))
-			sockeye__talk_finish(t, SOCKEYE__TALK_IDLE, -ETIME);
+			sockeye__messages_finish(t, SOCKEYE__TALK_IDLE, -ETIME);
 	}
 }
 
 /* --- beginning --- */
 
-static int prepare_sockets(struct sockeye__talk_run *t)
+static int prepare_sockets(struct sockeye__messages *t)
 {
 	if (t->o->records)
 		return sockeye__records_stamp(t->to_fd);
@@ -183,9 +183,10 @@ static int prepare_sockets(struct sockeye__talk_run *t)
 }
 
 /* The buffer serves both ways, one message at a time. */
-static int allocate(struct sockeye__talk_run *t)
+static int allocate(struct sockeye__messages *t)
 {
-	size_t bytes = t->o->bytes_max > SOCKEYE__PEEK_MAX ? t->o->bytes_max : SOCKEYE__PEEK_MAX;
+	size_t bytes =
+	    t->o->bytes_max > SOCKEYE__TALK_PEEK_MAX ? t->o->bytes_max : SOCKEYE__TALK_PEEK_MAX;
 	int err;
 
 	if (t->o->to_peer && bytes < t->o->to_peer->factor * (size_t)SOCKEYE__MESSAGE_MAX)
@@ -193,25 +194,25 @@ static int allocate(struct sockeye__talk_run *t)
 	t->bytes = malloc(bytes);
 	if (!t->bytes)
 		return -ENOMEM;
-	t->need = SOCKEYE__TALK_FACTOR * t->o->bytes_max + SOCKEYE__NOTE_ROOM;
+	t->need = SOCKEYE__MESSAGES_FACTOR * t->o->bytes_max + SOCKEYE__FILTERED_QUEUE_NOTE_ROOM;
 	err = sockeye__filtered_queue_init(&t->in, 4 * t->need, NULL);
 	if (err < 0)
 		return err;
-	return sockeye__messages_init(&t->input, t->o->words, t->o->word_count, t->o->in_fd,
-				      t->o->per, t->o->per_size);
+	return sockeye__message_input_init(&t->input, t->o->words, t->o->word_count, t->o->in_fd,
+					   t->o->per, t->o->per_size);
 }
 
-int sockeye__talk(const int *fds, size_t count, const struct sockeye__talk_opts *opts,
-		  struct sockeye__talk_result *out)
+int sockeye__messages_run(const int *fds, size_t count, const struct sockeye__messages_opts *opts,
+			  struct sockeye__messages_result *out)
 {
-	struct sockeye__talk_run t = {
+	struct sockeye__messages t = {
 	    .fds = fds,
 	    .fd_count = count,
 	    .o = opts,
 	    .to_fd = opts->listening ? -1 : fds[0],
 	    .next_switch = opts->switches,
 	    .switches_left = opts->switch_count,
-	    .window = SOCKEYE__TALK_WINDOW,
+	    .window = SOCKEYE__MESSAGES_WINDOW,
 	    .now_ns = sockeye_now().mono_ns,
 	};
 	int err = allocate(&t);
@@ -228,7 +229,7 @@ int sockeye__talk(const int *fds, size_t count, const struct sockeye__talk_opts 
 		sockeye__standard_io_close(&t.dst, false);
 		*out = t.r;
 	}
-	sockeye__messages_fini(&t.input);
+	sockeye__message_input_fini(&t.input);
 	sockeye__filtered_queue_fini(&t.in);
 	free(t.bytes);
 	return err;

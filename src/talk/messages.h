@@ -14,21 +14,21 @@
 #include "talk/message_input.h"
 #include "talk/stream.h"
 
-#define SOCKEYE__TALK_SOCKETS_MAX 8
-#define SOCKEYE__TALK_FACTOR      6 /* bytes of output for one received, and the slack */
+#define SOCKEYE__MESSAGES_SOCKETS_MAX 8
+#define SOCKEYE__MESSAGES_FACTOR      6 /* bytes of output for one received, and the slack */
 
 /* Another peer for the same socket once `after` messages have been sent. */
-struct sockeye__switch {
+struct sockeye__peer_switch {
 	uint64_t after;
 	bool none; /* no peer: the next messages are addressed to the last one */
 	struct sockeye_sockaddr peer;
 };
 
-struct sockeye__talk_opts {
+struct sockeye__messages_opts {
 	int in_fd, out_fd;        /* -1: nothing to send; what comes is only told to on_message */
 	const char *const *words; /* messages to send instead of what in_fd has; each */
 	size_t word_count;        /* waits for the answer to the one before */
-	enum sockeye__per per;
+	enum sockeye__message_per per;
 	size_t per_size;
 	const struct sockeye__filter *to_peer; /* for each message; may be NULL */
 	bool out_lines;       /* what out_fd gets is lines, and the last one is not cut */
@@ -37,7 +37,7 @@ struct sockeye__talk_opts {
 	bool until_peer_ends; /* records: it is over then, though the input is not */
 	bool unconnected;     /* dissolve the association at the start */
 	bool listening;       /* answer the last sender; the end of the input is not the end */
-	const struct sockeye__switch *switches;
+	const struct sockeye__peer_switch *switches;
 	size_t switch_count;
 	uint64_t wait_ns;   /* how long silence may last after the last message */
 	bool wait_all;      /* wait so long even when as many answers came as were asked */
@@ -48,18 +48,18 @@ struct sockeye__talk_opts {
 	int stop_fd; /* -1 none */
 
 	/* All may be NULL. They return the bytes written to room for the output
-	 * in this place: of a message at most SOCKEYE__TALK_FACTOR * dgram->len
-	 * and the slack, else at most SOCKEYE__NOTE_ROOM. */
+	 * in this place: of a message at most SOCKEYE__MESSAGES_FACTOR * dgram->len
+	 * and the slack, else at most SOCKEYE__FILTERED_QUEUE_NOTE_ROOM. */
 	size_t (*on_message)(void *arg, const struct sockeye_dgram *dgram, const uint8_t *data,
 			     uint8_t *room);
-	size_t (*on_note)(void *arg, const struct sockeye__note *note, uint8_t *room);
+	size_t (*on_note)(void *arg, const struct sockeye__talk_note *note, uint8_t *room);
 	void (*on_sent)(void *arg, const uint8_t *data, size_t len);
 	size_t (*on_error)(void *arg, const struct sockeye_dgram_error *error, uint8_t *room);
-	size_t (*on_switch)(void *arg, const struct sockeye__switch *to, uint8_t *room);
+	size_t (*on_switch)(void *arg, const struct sockeye__peer_switch *to, uint8_t *room);
 	void *arg;
 };
 
-struct sockeye__talk_result {
+struct sockeye__messages_result {
 	enum sockeye__talk_end end; /* END_DONE: the input has ended and the wait is over */
 	int err;
 	const char *op; /* of END_SOCKET: "send", "receive" or "connect" */
@@ -72,7 +72,7 @@ struct sockeye__talk_result {
 /* Talks over `count` sockets (one, unless listening) until it is over. They
  * stay the caller's. Returns 0 and fills in *out however it ended, or a
  * negative code before it began. */
-int sockeye__talk(const int *fds, size_t count, const struct sockeye__talk_opts *opts,
-		  struct sockeye__talk_result *out);
+int sockeye__messages_run(const int *fds, size_t count, const struct sockeye__messages_opts *opts,
+			  struct sockeye__messages_result *out);
 
 #endif

@@ -8,16 +8,16 @@
 
 /* --- errors --- */
 
-static void answer_came(struct sockeye__talk_run *t)
+static void answer_came(struct sockeye__messages *t)
 {
 	t->unanswered -= t->unanswered > 0;
-	t->window = SOCKEYE__TALK_WINDOW;
+	t->window = SOCKEYE__MESSAGES_WINDOW;
 	t->moved_ns = t->now_ns;
 }
 
-void sockeye__talk_error(struct sockeye__talk_run *t, struct sockeye_dgram_error *error)
+void sockeye__messages_error(struct sockeye__messages *t, struct sockeye_dgram_error *error)
 {
-	uint8_t *room = sockeye__talk_event_room(t);
+	uint8_t *room = sockeye__messages_event_room(t);
 
 	if (error->peer.len == 0)
 		error->peer = t->r.peer;
@@ -28,7 +28,7 @@ void sockeye__talk_error(struct sockeye__talk_run *t, struct sockeye_dgram_error
 		sockeye__filtered_queue_note_add(&t->in, t->o->on_error(t->o->arg, error, room));
 }
 
-size_t sockeye__talk_errors_take(struct sockeye__talk_run *t, int fd)
+size_t sockeye__messages_errors_take(struct sockeye__messages *t, int fd)
 {
 	struct sockeye_dgram_error error;
 	size_t n = 0;
@@ -36,16 +36,16 @@ size_t sockeye__talk_errors_take(struct sockeye__talk_run *t, int fd)
 	while (t->queued_errors && sockeye_dgram_error_recv(fd, &error) == 0) {
 		n++;
 		if (error.from_icmp)
-			sockeye__talk_error(t, &error);
+			sockeye__messages_error(t, &error);
 	}
 	return n;
 }
 
 /* --- messages --- */
 
-static void note(struct sockeye__talk_run *t, enum sockeye__note_kind kind, size_t len)
+static void note(struct sockeye__messages *t, enum sockeye__talk_note_kind kind, size_t len)
 {
-	struct sockeye__note n = {kind, t->r.received_bytes, t->bytes, len};
+	struct sockeye__talk_note n = {kind, t->r.received_bytes, t->bytes, len};
 
 	if (t->o->on_note)
 		sockeye__filtered_queue_note_add(
@@ -53,17 +53,17 @@ static void note(struct sockeye__talk_run *t, enum sockeye__note_kind kind, size
 		    t->o->on_note(t->o->arg, &n, sockeye__filtered_queue_note_room(&t->in)));
 }
 
-static void take_peek(struct sockeye__talk_run *t, int fd)
+static void take_peek(struct sockeye__messages *t, int fd)
 {
 	ssize_t n = recv(fd, t->bytes, t->o->peek_max, MSG_PEEK | MSG_DONTWAIT);
 
 	if (n < 0)
 		return;
 	t->peeked = true;
-	note(t, SOCKEYE__NOTE_PEEK, (size_t)n);
+	note(t, SOCKEYE__TALK_NOTE_PEEK, (size_t)n);
 }
 
-static void message_came(struct sockeye__talk_run *t, int fd, const struct sockeye_dgram *d)
+static void message_came(struct sockeye__messages *t, int fd, const struct sockeye_dgram *d)
 {
 	t->r.received++;
 	t->r.received_bytes += d->true_len;
@@ -80,49 +80,49 @@ static void message_came(struct sockeye__talk_run *t, int fd, const struct socke
 		t->r.end = SOCKEYE__TALK_COUNT;
 }
 
-static int receive_next(struct sockeye__talk_run *t, int fd, struct sockeye_dgram *out)
+static int receive_next(struct sockeye__messages *t, int fd, struct sockeye_dgram *out)
 {
 	if (t->o->records)
-		return sockeye__record_recv(fd, t->bytes, t->o->bytes_max, SOCKEYE__TALK_AT_ONCE,
-					    out);
-	return sockeye_dgram_recv(fd, t->bytes, t->o->bytes_max, SOCKEYE__TALK_AT_ONCE, out);
+		return sockeye__record_recv(fd, t->bytes, t->o->bytes_max,
+					    SOCKEYE__MESSAGES_AT_ONCE, out);
+	return sockeye_dgram_recv(fd, t->bytes, t->o->bytes_max, SOCKEYE__MESSAGES_AT_ONCE, out);
 }
 
-static void peer_ended(struct sockeye__talk_run *t)
+static void peer_ended(struct sockeye__messages *t)
 {
 	t->peer_ended = true;
 	if (t->o->until_peer_ends)
 		t->input.ended = true; /* what was read for it is still sent */
 	if (!t->broken)
-		note(t, SOCKEYE__NOTE_END, 0);
+		note(t, SOCKEYE__TALK_NOTE_END, 0);
 }
 
-static void receive_failed(struct sockeye__talk_run *t, int err)
+static void receive_failed(struct sockeye__messages *t, int err)
 {
 	if (err == SOCKEYE_E_EOF) {
 		peer_ended(t);
 	} else if (t->broken) {
 		t->peer_ended = true;
 	} else if (t->o->records) {
-		sockeye__talk_connection_failed(t, "receive", err);
+		sockeye__messages_connection_failed(t, "receive", err);
 	} else if (!t->queued_errors) {
-		sockeye__talk_error(t, &(struct sockeye_dgram_error){.err = err});
+		sockeye__messages_error(t, &(struct sockeye_dgram_error){.err = err});
 	}
 }
 
-bool sockeye__talk_has_room(const struct sockeye__talk_run *t)
+bool sockeye__messages_has_room(const struct sockeye__messages *t)
 {
 	return t->in.cap - sockeye__filtered_queue_waiting(&t->in) >= 2 * t->need;
 }
 
-void sockeye__talk_receive(struct sockeye__talk_run *t, int fd)
+void sockeye__messages_receive(struct sockeye__messages *t, int fd)
 {
 	struct sockeye_dgram d;
 	int err;
 
 	if (t->o->peek_max && !t->peeked)
 		take_peek(t, fd);
-	while (!t->peer_ended && t->r.end != SOCKEYE__TALK_COUNT && sockeye__talk_has_room(t)) {
+	while (!t->peer_ended && t->r.end != SOCKEYE__TALK_COUNT && sockeye__messages_has_room(t)) {
 		err = receive_next(t, fd, &d);
 		if (err == -ETIMEDOUT || err == -EAGAIN)
 			return;

@@ -15,40 +15,40 @@
 /* --- the pace --- */
 
 /* What a listener got first was a question. */
-bool sockeye__talk_answered(const struct sockeye__talk_run *t)
+bool sockeye__messages_answered(const struct sockeye__messages *t)
 {
 	uint64_t asked = t->o->listening ? t->r.sent + 1 : t->r.sent;
 
 	return t->r.received + t->r.errors >= asked;
 }
 
-uint64_t sockeye__talk_silence_ns(const struct sockeye__talk_run *t)
+uint64_t sockeye__messages_silence_ns(const struct sockeye__messages *t)
 {
 	return t->moved_ns + t->o->wait_ns;
 }
 
-bool sockeye__talk_silent(const struct sockeye__talk_run *t)
+bool sockeye__messages_silent(const struct sockeye__messages *t)
 {
-	return t->now_ns >= sockeye__talk_silence_ns(t);
+	return t->now_ns >= sockeye__messages_silence_ns(t);
 }
 
-static bool switch_due(const struct sockeye__talk_run *t)
+static bool switch_due(const struct sockeye__messages *t)
 {
 	return t->switches_left > 0 && t->next_switch->after <= t->r.sent;
 }
 
 /* Words of the command line are a dialogue, and an association is not changed
  * while an answer from the old peer may come: it would be dropped. */
-static bool must_wait(const struct sockeye__talk_run *t)
+static bool must_wait(const struct sockeye__messages *t)
 {
 	bool dialogue = t->o->word_count > 0 && !t->o->records;
 
-	return (dialogue || switch_due(t)) && !sockeye__talk_answered(t) &&
-	       !sockeye__talk_silent(t);
+	return (dialogue || switch_due(t)) && !sockeye__messages_answered(t) &&
+	       !sockeye__messages_silent(t);
 }
 
 /* Records have flow control, and who listens sends no questions. */
-static bool window_full(const struct sockeye__talk_run *t, size_t len)
+static bool window_full(const struct sockeye__messages *t, size_t len)
 {
 	size_t cost = len > MESSAGE_COST ? len : MESSAGE_COST;
 
@@ -58,7 +58,7 @@ static bool window_full(const struct sockeye__talk_run *t, size_t len)
 
 /* Whether the next message has to wait for answers. When none comes, there may
  * be nobody who answers: then ever more is sent at once. */
-static bool must_pace(struct sockeye__talk_run *t, size_t len)
+static bool must_pace(struct sockeye__messages *t, size_t len)
 {
 	if (!window_full(t, len))
 		return false;
@@ -69,30 +69,30 @@ static bool must_pace(struct sockeye__talk_run *t, size_t len)
 	return false;
 }
 
-uint64_t sockeye__talk_send_ns(const struct sockeye__talk_run *t)
+uint64_t sockeye__messages_send_ns(const struct sockeye__messages *t)
 {
 	const uint8_t *data;
 	size_t len;
 	uint64_t at = t->pause_until_ns > t->now_ns ? t->pause_until_ns : 0;
 
-	if (sockeye__messages_next(&t->input, &data, &len) && window_full(t, len))
+	if (sockeye__message_input_next(&t->input, &data, &len) && window_full(t, len))
 		at = sockeye__earlier(at, t->moved_ns + LULL_NS);
 	if (must_wait(t))
-		at = sockeye__earlier(at, sockeye__talk_silence_ns(t));
+		at = sockeye__earlier(at, sockeye__messages_silence_ns(t));
 	return at;
 }
 
 /* --- messages --- */
 
-static void socket_failed(struct sockeye__talk_run *t, const char *op, int err)
+static void socket_failed(struct sockeye__messages *t, const char *op, int err)
 {
-	sockeye__talk_finish(t, SOCKEYE__TALK_SOCKET, err);
+	sockeye__messages_finish(t, SOCKEYE__TALK_SOCKET, err);
 	t->r.op = op;
 }
 
-static void switch_peer(struct sockeye__talk_run *t)
+static void switch_peer(struct sockeye__messages *t)
 {
-	const struct sockeye__switch *to = t->next_switch++;
+	const struct sockeye__peer_switch *to = t->next_switch++;
 	struct sockeye_sockaddr peer;
 	uint8_t *room;
 	int err;
@@ -107,25 +107,25 @@ static void switch_peer(struct sockeye__talk_run *t)
 	err = sockeye_dgram_reconnect(t->to_fd, to->none ? NULL : &to->peer);
 	if (err < 0)
 		socket_failed(t, "connect", err);
-	else if (t->o->on_switch && (room = sockeye__talk_event_room(t)) != NULL)
+	else if (t->o->on_switch && (room = sockeye__messages_event_room(t)) != NULL)
 		sockeye__filtered_queue_note_add(&t->in, t->o->on_switch(t->o->arg, to, room));
 }
 
 /* The refusal of an earlier datagram is reported by the next send, which then
  * has not sent (udp(7)). */
-static int send_message(struct sockeye__talk_run *t, const uint8_t *data, size_t len)
+static int send_message(struct sockeye__messages *t, const uint8_t *data, size_t len)
 {
 	int err = 0;
 
 	for (int i = 0; i < TRIES; i++) {
 		err = sockeye_dgram_send(t->to_fd, data, len, t->o->records ? NULL : &t->to);
-		if (err == 0 || err == -EAGAIN || sockeye__talk_errors_take(t, t->to_fd) == 0)
+		if (err == 0 || err == -EAGAIN || sockeye__messages_errors_take(t, t->to_fd) == 0)
 			break;
 	}
 	return err;
 }
 
-static void message_sent(struct sockeye__talk_run *t, const uint8_t *data, size_t len)
+static void message_sent(struct sockeye__messages *t, const uint8_t *data, size_t len)
 {
 	t->r.sent++;
 	t->unanswered++;
@@ -135,21 +135,21 @@ static void message_sent(struct sockeye__talk_run *t, const uint8_t *data, size_
 		t->o->on_sent(t->o->arg, data, len);
 }
 
-static void send_failed(struct sockeye__talk_run *t, int err)
+static void send_failed(struct sockeye__messages *t, int err)
 {
 	/* a UNIX peer that has gone: refused, and the association is dissolved */
 	bool gone = err == -ECONNREFUSED || (err == -ENOTCONN && t->r.errors > 0);
 
 	if (gone && !t->o->records)
-		sockeye__talk_error(
+		sockeye__messages_error(
 		    t, &(struct sockeye_dgram_error){.err = -ECONNREFUSED, .peer = t->to.peer});
 	else if (t->o->records && (err == -EPIPE || err == -ECONNRESET))
-		sockeye__talk_connection_failed(t, "send", err);
+		sockeye__messages_connection_failed(t, "send", err);
 	else
 		socket_failed(t, "send", err);
 }
 
-static const uint8_t *filtered(struct sockeye__talk_run *t, const uint8_t *data, size_t *len)
+static const uint8_t *filtered(struct sockeye__messages *t, const uint8_t *data, size_t *len)
 {
 	const struct sockeye__filter *f = t->o->to_peer;
 
@@ -160,7 +160,7 @@ static const uint8_t *filtered(struct sockeye__talk_run *t, const uint8_t *data,
 }
 
 /* Sends one message if there is one and it may be sent now. */
-static bool send_next(struct sockeye__talk_run *t)
+static bool send_next(struct sockeye__messages *t)
 {
 	const uint8_t *data, *out;
 	size_t len, out_len;
@@ -170,7 +170,8 @@ static bool send_next(struct sockeye__talk_run *t)
 		return false;
 	while (!t->finished && switch_due(t))
 		switch_peer(t);
-	if (t->finished || !sockeye__messages_next(&t->input, &data, &len) || must_pace(t, len))
+	if (t->finished || !sockeye__message_input_next(&t->input, &data, &len) ||
+	    must_pace(t, len))
 		return false;
 	out_len = len;
 	out = filtered(t, data, &out_len);
@@ -179,7 +180,7 @@ static bool send_next(struct sockeye__talk_run *t)
 		t->pause_until_ns = t->now_ns + PAUSE_NS;
 		return false;
 	}
-	sockeye__messages_took(&t->input, len);
+	sockeye__message_input_consume(&t->input, len);
 	if (err == 0)
 		message_sent(t, out, out_len);
 	else
@@ -187,13 +188,13 @@ static bool send_next(struct sockeye__talk_run *t)
 	return true;
 }
 
-bool sockeye__talk_send(struct sockeye__talk_run *t)
+bool sockeye__messages_send(struct sockeye__messages *t)
 {
 	int n = 0;
 
 	while (n < BURST && send_next(t))
 		n++;
-	if (t->o->records && !t->shut && sockeye__messages_done(&t->input)) {
+	if (t->o->records && !t->shut && sockeye__message_input_done(&t->input)) {
 		t->shut = true;
 		if (!t->o->no_shutdown)
 			sockeye_half_close(t->to_fd);

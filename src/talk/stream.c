@@ -18,9 +18,9 @@
 
 enum { SRC, SOCK, DST, STOP, POLLED };
 
-struct pump {
+struct stream {
 	int fd;
-	const struct sockeye__pump_opts *o;
+	const struct sockeye__stream_opts *o;
 	struct sockeye__standard_io src, dst;
 	struct sockeye__filtered_queue out, in; /* towards the peer, from the peer */
 	const uint8_t *first, *urgent;
@@ -34,17 +34,17 @@ struct pump {
 	bool finished;
 	uint32_t lines_left;
 	uint64_t now_ns, moved_ns, wait_until_ns;
-	struct sockeye__pump_result r;
+	struct sockeye__stream_result r;
 };
 
-static void finish(struct pump *p, enum sockeye__talk_end end, int err)
+static void finish(struct stream *p, enum sockeye__talk_end end, int err)
 {
 	p->finished = true;
 	p->r.end = end;
 	p->r.err = err;
 }
 
-static void source_close(struct pump *p, bool ended)
+static void source_close(struct stream *p, bool ended)
 {
 	if (!p->src_open)
 		return;
@@ -55,9 +55,10 @@ static void source_close(struct pump *p, bool ended)
 	sockeye__standard_io_close(&p->src, !p->o->keep_in);
 }
 
-static void peer_note(struct pump *p, enum sockeye__note_kind kind, const uint8_t *data, size_t len)
+static void peer_note(struct stream *p, enum sockeye__talk_note_kind kind, const uint8_t *data,
+		      size_t len)
 {
-	struct sockeye__note note = {kind, p->r.received, data, len};
+	struct sockeye__talk_note note = {kind, p->r.received, data, len};
 
 	if (p->o->on_note && !p->discard)
 		sockeye__filtered_queue_note_add(
@@ -66,17 +67,17 @@ static void peer_note(struct pump *p, enum sockeye__note_kind kind, const uint8_
 }
 
 /* Nothing more is received; what was is still to be passed on. */
-static void peer_close(struct pump *p, bool ended)
+static void peer_close(struct stream *p, bool ended)
 {
 	if (!p->peer_open)
 		return;
 	p->peer_open = false;
 	sockeye__filtered_queue_end(&p->in);
 	if (ended)
-		peer_note(p, SOCKEYE__NOTE_END, NULL, 0);
+		peer_note(p, SOCKEYE__TALK_NOTE_END, NULL, 0);
 }
 
-static void leave(struct pump *p, enum sockeye__talk_end end)
+static void leave(struct stream *p, enum sockeye__talk_end end)
 {
 	p->leaving = true;
 	p->r.end = end;
@@ -86,7 +87,7 @@ static void leave(struct pump *p, enum sockeye__talk_end end)
 /* Nothing can be sent any more. The peer may still be heard: a UNIX socket
  * says EPIPE when the peer only stopped reading, and a reset leaves what came
  * before it in the queue. */
-static void sending_failed(struct pump *p, const char *op, int err)
+static void sending_failed(struct stream *p, const char *op, int err)
 {
 	source_close(p, false);
 	sockeye__filtered_queue_consume(&p->out, sockeye__filtered_queue_waiting(&p->out));
@@ -101,7 +102,7 @@ static void sending_failed(struct pump *p, const char *op, int err)
 
 /* Takes no more input and ends when what was taken has been sent; the peer is
  * read on, or it might stop reading us. */
-static void reader_left(struct pump *p)
+static void reader_left(struct stream *p)
 {
 	sockeye__filtered_queue_consume(&p->in, sockeye__filtered_queue_waiting(&p->in));
 	sockeye__standard_io_close(&p->dst, !p->o->keep_out);
@@ -110,7 +111,7 @@ static void reader_left(struct pump *p)
 	source_close(p, false);
 }
 
-static void from_source(struct pump *p)
+static void from_source(struct stream *p)
 {
 	uint8_t *where;
 	size_t room = sockeye__filtered_queue_room(&p->out, &where);
@@ -136,7 +137,7 @@ static void from_source(struct pump *p)
 		finish(p, SOCKEYE__TALK_INPUT, (int)n);
 }
 
-static void sending_end(struct pump *p)
+static void sending_end(struct stream *p)
 {
 	p->out_done = true;
 	/* Fails only when the connection is gone, which receiving will tell. */
@@ -147,7 +148,8 @@ static void sending_end(struct pump *p)
 }
 
 /* Sends what the socket takes now; false when that was nothing. */
-static bool send_some(struct pump *p, const uint8_t *data, size_t len, int flags, size_t *out_sent)
+static bool send_some(struct stream *p, const uint8_t *data, size_t len, int flags,
+		      size_t *out_sent)
 {
 	ssize_t n;
 
@@ -159,7 +161,7 @@ static bool send_some(struct pump *p, const uint8_t *data, size_t len, int flags
 	if (n < 0)
 		return false;
 	if (p->o->on_moved)
-		p->o->on_moved(p->o->arg, SOCKEYE__SENT, data, (size_t)n);
+		p->o->on_moved(p->o->arg, SOCKEYE__TALK_SENT, data, (size_t)n);
 	p->r.sent += (size_t)n;
 	p->moved_ns = p->now_ns;
 	*out_sent = (size_t)n;
@@ -168,7 +170,7 @@ static bool send_some(struct pump *p, const uint8_t *data, size_t len, int flags
 
 /* The last byte alone is sent as urgent: a send that takes only a part makes
  * the last one of that part the urgent one. */
-static void urgent_to_peer(struct pump *p)
+static void urgent_to_peer(struct stream *p)
 {
 	size_t n = 0;
 
@@ -184,12 +186,12 @@ static void urgent_to_peer(struct pump *p)
 		p->finished = true; /* not the connection's failure: the peer will not end */
 }
 
-static size_t to_send(const struct pump *p)
+static size_t to_send(const struct stream *p)
 {
 	return p->urgent_len + sockeye__filtered_queue_waiting(&p->out);
 }
 
-static void to_peer(struct pump *p)
+static void to_peer(struct stream *p)
 {
 	size_t waiting, n;
 
@@ -206,27 +208,27 @@ static void to_peer(struct pump *p)
 
 /* The urgent byte, when it is the next one (RFC 6093 2; receiving stops at
  * the mark, and would skip the byte that stands there). */
-static void take_urgent(struct pump *p)
+static void take_urgent(struct stream *p)
 {
 	uint8_t byte;
 
 	if (sockatmark(p->fd) == 1 && recv(p->fd, &byte, 1, MSG_OOB | MSG_DONTWAIT) == 1)
-		peer_note(p, SOCKEYE__NOTE_URGENT, &byte, 1);
+		peer_note(p, SOCKEYE__TALK_NOTE_URGENT, &byte, 1);
 }
 
-static void take_peek(struct pump *p)
+static void take_peek(struct stream *p)
 {
-	uint8_t data[SOCKEYE__PEEK_MAX];
+	uint8_t data[SOCKEYE__TALK_PEEK_MAX];
 	ssize_t n = recv(p->fd, data, p->o->peek_max, MSG_PEEK | MSG_DONTWAIT);
 
 	if (n > 0) {
 		p->peeked = true;
-		peer_note(p, SOCKEYE__NOTE_PEEK, data, (size_t)n);
+		peer_note(p, SOCKEYE__TALK_NOTE_PEEK, data, (size_t)n);
 	}
 }
 
 /* How much of data[0..len) belongs to the lines that are still wanted. */
-static size_t wanted(struct pump *p, const uint8_t *data, size_t len)
+static size_t wanted(struct stream *p, const uint8_t *data, size_t len)
 {
 	const uint8_t *at = data;
 
@@ -238,13 +240,13 @@ static size_t wanted(struct pump *p, const uint8_t *data, size_t len)
 	return len;
 }
 
-static void received(struct pump *p, const uint8_t *data, size_t len)
+static void received(struct stream *p, const uint8_t *data, size_t len)
 {
 	bool counts = p->lines_left > 0;
 
 	len = wanted(p, data, len);
 	if (p->o->on_moved)
-		p->o->on_moved(p->o->arg, SOCKEYE__RECEIVED, data, len);
+		p->o->on_moved(p->o->arg, SOCKEYE__TALK_RECEIVED, data, len);
 	p->r.received += len;
 	p->moved_ns = p->now_ns;
 	if (!p->discard)
@@ -255,7 +257,7 @@ static void received(struct pump *p, const uint8_t *data, size_t len)
 
 /* One receive for each poll: an urgent mark that arrives in between is never
  * run over. */
-static void from_peer(struct pump *p, short revents)
+static void from_peer(struct stream *p, short revents)
 {
 	uint8_t *where;
 	size_t room;
@@ -283,7 +285,7 @@ static void from_peer(struct pump *p, short revents)
 	}
 }
 
-static void to_out(struct pump *p)
+static void to_out(struct stream *p)
 {
 	size_t waiting;
 
@@ -307,7 +309,7 @@ static void to_out(struct pump *p)
 		sockeye__standard_io_close(&p->dst, !p->o->keep_out);
 }
 
-static bool is_over(const struct pump *p)
+static bool is_over(const struct stream *p)
 {
 	bool in_done = !p->peer_open && sockeye__filtered_queue_waiting(&p->in) == 0;
 	bool sent = to_send(p) == 0;
@@ -330,7 +332,7 @@ static struct pollfd watch(int fd, bool wanted_at_all, short events)
  * nothing is wanted of is left out. Two are watched for these alone: a peer
  * that has ended while we may still send (it may reset), and an output when
  * there is no input left to show that its reader has gone. */
-static void prepare(struct pump *p, struct pollfd *fds)
+static void prepare(struct stream *p, struct pollfd *fds)
 {
 	uint8_t *where;
 	bool full_out = sockeye__filtered_queue_room(&p->out, &where) == 0;
@@ -348,7 +350,7 @@ static void prepare(struct pump *p, struct pollfd *fds)
 
 /* What a peer that has ended its side can still say: that it is gone. With
  * bytes left to send, sending them will tell. */
-static void peer_gone(struct pump *p, short revents)
+static void peer_gone(struct stream *p, short revents)
 {
 	int err = 0;
 
@@ -358,7 +360,7 @@ static void peer_gone(struct pump *p, short revents)
 	sending_failed(p, "send", -err);
 }
 
-static void turn(struct pump *p, const struct pollfd *fds)
+static void turn(struct stream *p, const struct pollfd *fds)
 {
 	if (fds[STOP].revents) {
 		finish(p, SOCKEYE__TALK_STOPPED, 0);
@@ -375,12 +377,12 @@ static void turn(struct pump *p, const struct pollfd *fds)
 	to_out(p);
 }
 
-static uint64_t idle_deadline(const struct pump *p)
+static uint64_t idle_deadline(const struct stream *p)
 {
 	return p->o->idle_ns ? p->moved_ns + p->o->idle_ns : 0;
 }
 
-static void check_time(struct pump *p)
+static void check_time(struct stream *p)
 {
 	uint64_t idle = idle_deadline(p);
 
@@ -392,7 +394,7 @@ static void check_time(struct pump *p)
 		finish(p, SOCKEYE__TALK_IDLE, -ETIME);
 }
 
-static void run(struct pump *p)
+static void run(struct stream *p)
 {
 	struct pollfd fds[POLLED];
 
@@ -420,9 +422,10 @@ static void run(struct pump *p)
 	}
 }
 
-int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye__pump_result *out)
+int sockeye__stream_run(int fd, const struct sockeye__stream_opts *opts,
+			struct sockeye__stream_result *out)
 {
-	struct pump p = {
+	struct stream p = {
 	    .fd = fd,
 	    .o = opts,
 	    .first = opts->first,
@@ -457,10 +460,10 @@ int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye_
 	return err;
 }
 
-void sockeye__linger(int fd)
+void sockeye__talk_linger(int fd)
 {
 	uint64_t until_ns = sockeye_now().mono_ns + PART_NS;
-	uint8_t bytes[SOCKEYE__PEEK_MAX];
+	uint8_t bytes[SOCKEYE__TALK_PEEK_MAX];
 	ssize_t n = 1;
 
 	if (sockeye_half_close(fd) < 0)

@@ -12,25 +12,25 @@
 
 #include "console/filtered_queue.h"
 
-enum sockeye__side { SOCKEYE__SENT, SOCKEYE__RECEIVED };
+enum sockeye__talk_direction { SOCKEYE__TALK_SENT, SOCKEYE__TALK_RECEIVED };
 
-#define SOCKEYE__PEEK_MAX 4096
+#define SOCKEYE__TALK_PEEK_MAX 4096
 
-enum sockeye__note_kind {
-	SOCKEYE__NOTE_END,    /* the peer has ended its side */
-	SOCKEYE__NOTE_URGENT, /* data[0] came out of band */
-	SOCKEYE__NOTE_PEEK,   /* data[0..len) was looked at, and is still to come */
+enum sockeye__talk_note_kind {
+	SOCKEYE__TALK_NOTE_END,    /* the peer has ended its side */
+	SOCKEYE__TALK_NOTE_URGENT, /* data[0] came out of band */
+	SOCKEYE__TALK_NOTE_PEEK,   /* data[0..len) was looked at, and is still to come */
 };
 
 /* Something that happened between the bytes received. */
-struct sockeye__note {
-	enum sockeye__note_kind kind;
+struct sockeye__talk_note {
+	enum sockeye__talk_note_kind kind;
 	uint64_t position; /* bytes received before it */
 	const uint8_t *data;
 	size_t len;
 };
 
-struct sockeye__pump_opts {
+struct sockeye__stream_opts {
 	int in_fd, out_fd;    /* -1: nothing to send; what comes is dropped */
 	const uint8_t *first; /* sent before what in_fd has */
 	size_t first_len;
@@ -48,10 +48,11 @@ struct sockeye__pump_opts {
 	const struct sockeye__filter *to_peer, *to_out; /* may be NULL */
 
 	/* Bytes that the socket took or gave. May be NULL. */
-	void (*on_moved)(void *arg, enum sockeye__side side, const uint8_t *data, size_t len);
-	/* Returns the bytes written to room, at most SOCKEYE__NOTE_ROOM, for
+	void (*on_moved)(void *arg, enum sockeye__talk_direction side, const uint8_t *data,
+			 size_t len);
+	/* Returns the bytes written to room, at most SOCKEYE__FILTERED_QUEUE_NOTE_ROOM, for
 	 * the output in this place. May be NULL. */
-	size_t (*on_note)(void *arg, const struct sockeye__note *note, uint8_t *room);
+	size_t (*on_note)(void *arg, const struct sockeye__talk_note *note, uint8_t *room);
 	void *arg;
 };
 
@@ -67,7 +68,7 @@ enum sockeye__talk_end {
 	SOCKEYE__TALK_OUTPUT,  /* err: of writing out_fd */
 };
 
-struct sockeye__pump_result {
+struct sockeye__stream_result {
 	enum sockeye__talk_end end;
 	int err;        /* a negative code, 0 when all went well */
 	const char *op; /* of END_SOCKET: "send" or "receive" */
@@ -78,12 +79,13 @@ struct sockeye__pump_result {
 /* Pumps until the session is over. fd stays the caller's and is not changed,
  * but for shutdown(2). Returns 0 and fills in *out however the session ended,
  * or -ENOMEM before it began. */
-int sockeye__pump(int fd, const struct sockeye__pump_opts *opts, struct sockeye__pump_result *out);
+int sockeye__stream_run(int fd, const struct sockeye__stream_opts *opts,
+			struct sockeye__stream_result *out);
 
 /* Ends a connection of whose input no more is wanted, before it is closed:
  * closing with bytes unread is a reset (RFC 1122 4.2.2.13), which may cost the
  * peer what it has not read yet. Takes half a second when the peer does not end
  * its side. */
-void sockeye__linger(int fd);
+void sockeye__talk_linger(int fd);
 
 #endif

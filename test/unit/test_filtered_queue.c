@@ -74,10 +74,11 @@ static void test_full_queue_has_room_for_a_note(void **state)
 	while ((room = sockeye__filtered_queue_room(&q, &where)) > 0)
 		sockeye__filtered_queue_add(&q, room);
 	assert_int_equal(sockeye__filtered_queue_waiting(&q), CAP);
-	memset(sockeye__filtered_queue_note_room(&q), 'n', SOCKEYE__NOTE_ROOM);
-	sockeye__filtered_queue_note_add(&q, SOCKEYE__NOTE_ROOM);
+	memset(sockeye__filtered_queue_note_room(&q), 'n', SOCKEYE__FILTERED_QUEUE_NOTE_ROOM);
+	sockeye__filtered_queue_note_add(&q, SOCKEYE__FILTERED_QUEUE_NOTE_ROOM);
 	assert_int_equal(sockeye__filtered_queue_room(&q, &where), 0);
-	assert_int_equal(sockeye__filtered_queue_waiting(&q), CAP + SOCKEYE__NOTE_ROOM);
+	assert_int_equal(sockeye__filtered_queue_waiting(&q),
+			 CAP + SOCKEYE__FILTERED_QUEUE_NOTE_ROOM);
 	assert_int_equal(q.buf[q.end - 1], 'n');
 	sockeye__filtered_queue_fini(&q);
 }

@@ -15,31 +15,31 @@
 #define WHOLE_MAX    8
 
 static const struct {
-	enum sockeye__per per;
+	enum sockeye__message_per per;
 	size_t size;
 	const char *in;
 	const char *out[WHOLE_MAX];
 } rows[] = {
-    {SOCKEYE__PER_LINE, 0, "", {0}},
-    {SOCKEYE__PER_LINE, 0, "a\nbc\n", {"a\n", "bc\n"}},
-    {SOCKEYE__PER_LINE, 0, "a\n\n\nlast", {"a\n", "\n", "\n", "last"}},
-    {SOCKEYE__PER_ALL, 0, "", {0}},
-    {SOCKEYE__PER_ALL, 0, "a\nb\n", {"a\nb\n"}},
-    {SOCKEYE__PER_SIZE, 3, "123456", {"123", "456"}},
-    {SOCKEYE__PER_SIZE, 3, "12345", {"123", "45"}},
-    {SOCKEYE__PER_SIZE, 1, "\n\n", {"\n", "\n"}},
+    {SOCKEYE__MESSAGE_PER_LINE, 0, "", {0}},
+    {SOCKEYE__MESSAGE_PER_LINE, 0, "a\nbc\n", {"a\n", "bc\n"}},
+    {SOCKEYE__MESSAGE_PER_LINE, 0, "a\n\n\nlast", {"a\n", "\n", "\n", "last"}},
+    {SOCKEYE__MESSAGE_PER_ALL, 0, "", {0}},
+    {SOCKEYE__MESSAGE_PER_ALL, 0, "a\nb\n", {"a\nb\n"}},
+    {SOCKEYE__MESSAGE_PER_SIZE, 3, "123456", {"123", "456"}},
+    {SOCKEYE__MESSAGE_PER_SIZE, 3, "12345", {"123", "45"}},
+    {SOCKEYE__MESSAGE_PER_SIZE, 1, "\n\n", {"\n", "\n"}},
 };
 
-static void expect(struct sockeye__messages *m, const char *const **want)
+static void expect(struct sockeye__message_input *m, const char *const **want)
 {
 	const uint8_t *data;
 	size_t len;
 
-	while (sockeye__messages_next(m, &data, &len)) {
+	while (sockeye__message_input_next(m, &data, &len)) {
 		assert_non_null(**want);
 		assert_int_equal(len, strlen(**want));
 		assert_memory_equal(data, **want, len);
-		sockeye__messages_took(m, len);
+		sockeye__message_input_consume(m, len);
 		++*want;
 	}
 }
@@ -48,28 +48,28 @@ static void expect(struct sockeye__messages *m, const char *const **want)
 static void check(size_t row, size_t step)
 {
 	const char *in = rows[row].in, *const *want = rows[row].out;
-	struct sockeye__messages m;
+	struct sockeye__message_input m;
 	size_t len = strlen(in);
 	int fds[2];
 
 	assert_int_equal(pipe(fds), 0);
-	assert_int_equal(sockeye__messages_init(&m, NULL, 0, fds[0], rows[row].per, rows[row].size),
-			 0);
-	assert_int_equal(sockeye__messages_read(&m), -EAGAIN);
+	assert_int_equal(
+	    sockeye__message_input_init(&m, NULL, 0, fds[0], rows[row].per, rows[row].size), 0);
+	assert_int_equal(sockeye__message_input_read(&m), -EAGAIN);
 	for (size_t done = 0; done < len; done += step) {
 		size_t n = len - done < step ? len - done : step;
 
 		assert_int_equal(write(fds[1], in + done, n), n);
-		assert_int_equal(sockeye__messages_read(&m), 0);
-		assert_false(sockeye__messages_done(&m));
+		assert_int_equal(sockeye__message_input_read(&m), 0);
+		assert_false(sockeye__message_input_done(&m));
 		expect(&m, &want);
 	}
 	close(fds[1]);
-	assert_int_equal(sockeye__messages_read(&m), 0);
+	assert_int_equal(sockeye__message_input_read(&m), 0);
 	expect(&m, &want);
 	assert_null(*want);
-	assert_true(sockeye__messages_done(&m));
-	sockeye__messages_fini(&m);
+	assert_true(sockeye__message_input_done(&m));
+	sockeye__message_input_fini(&m);
 	close(fds[0]);
 }
 
@@ -84,39 +84,41 @@ static void test_cuts(void **state)
 static void test_words_may_be_empty(void **state)
 {
 	static const char *const words[] = {"one", "", "three"};
-	struct sockeye__messages m;
+	struct sockeye__message_input m;
 	const uint8_t *data;
 	size_t len;
 
 	(void)state;
-	assert_int_equal(sockeye__messages_init(&m, words, 3, 0, SOCKEYE__PER_LINE, 0), 0);
+	assert_int_equal(sockeye__message_input_init(&m, words, 3, 0, SOCKEYE__MESSAGE_PER_LINE, 0),
+			 0);
 	for (size_t i = 0; i < 3; i++) {
-		assert_false(sockeye__messages_done(&m));
-		assert_true(sockeye__messages_next(&m, &data, &len));
+		assert_false(sockeye__message_input_done(&m));
+		assert_true(sockeye__message_input_next(&m, &data, &len));
 		assert_int_equal(len, strlen(words[i]));
-		sockeye__messages_took(&m, len);
+		sockeye__message_input_consume(&m, len);
 	}
-	assert_false(sockeye__messages_next(&m, &data, &len));
-	assert_true(sockeye__messages_done(&m));
-	sockeye__messages_fini(&m);
+	assert_false(sockeye__message_input_next(&m, &data, &len));
+	assert_true(sockeye__message_input_done(&m));
+	sockeye__message_input_fini(&m);
 }
 
 static void test_line_without_end(void **state)
 {
-	struct sockeye__messages m;
+	struct sockeye__message_input m;
 	static char block[32768];
 	int fds[2], err = 0;
 
 	(void)state;
 	memset(block, 'x', sizeof block);
 	assert_int_equal(pipe(fds), 0);
-	assert_int_equal(sockeye__messages_init(&m, NULL, 0, fds[0], SOCKEYE__PER_LINE, 0), 0);
+	assert_int_equal(
+	    sockeye__message_input_init(&m, NULL, 0, fds[0], SOCKEYE__MESSAGE_PER_LINE, 0), 0);
 	for (size_t sent = 0; sent <= SOCKEYE__MESSAGE_MAX && err == 0; sent += sizeof block) {
 		assert_int_equal(write(fds[1], block, sizeof block), sizeof block);
-		err = sockeye__messages_read(&m);
+		err = sockeye__message_input_read(&m);
 	}
 	assert_int_equal(err, -EMSGSIZE);
-	sockeye__messages_fini(&m);
+	sockeye__message_input_fini(&m);
 	close(fds[0]);
 	close(fds[1]);
 }
