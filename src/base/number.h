@@ -14,4 +14,9 @@
 int sockeye__number_parse(struct sockeye__slice text, unsigned base, uint64_t max,
 			  uint64_t *out_value);
 
+static inline uint64_t sockeye__least(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
 #endif

@@ -21,17 +21,9 @@
 #define TIMEOUT_STREAM (10 * SOCKEYE_NS_PER_S)
 #define TIMEOUT_DGRAM  (1 * SOCKEYE_NS_PER_S)
 
-static uint64_t clock_ns(clockid_t id)
-{
-	struct timespec ts;
-
-	clock_gettime(id, &ts);
-	return (uint64_t)ts.tv_sec * SOCKEYE_NS_PER_S + (uint64_t)ts.tv_nsec;
-}
-
 uint64_t sockeye__bench_clock(void)
 {
-	return clock_ns(CLOCK_MONOTONIC);
+	return sockeye__clock_ns(CLOCK_MONOTONIC);
 }
 
 /* --- what the connections report --- */
@@ -235,7 +227,7 @@ static void measure(struct sockeye__bench_run *run)
 	run->phase = SOCKEYE__BENCH_MEASURE;
 	run->start_ns = run->now_ns;
 	run->end_ns = run->opts.time_ns > 0 ? run->now_ns + run->opts.time_ns : UINT64_MAX;
-	run->start_cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	run->start_cpu_ns = sockeye__clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	run->tickets = run->opts.count;
 }
 
@@ -255,7 +247,8 @@ static void finish(struct sockeye__bench_run *run)
 {
 	if (run->phase == SOCKEYE__BENCH_MEASURE) {
 		run->result->elapsed_ns = run->now_ns - run->start_ns;
-		run->result->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - run->start_cpu_ns;
+		run->result->cpu_ns =
+		    sockeye__clock_ns(CLOCK_PROCESS_CPUTIME_ID) - run->start_cpu_ns;
 		if (run->opts.on_phase != NULL)
 			run->opts.on_phase(run->opts.arg, false);
 	}

@@ -17,11 +17,6 @@
 
 #define TRIES 16 /* against others who make and remove the same names */
 
-static bool same_file(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
-}
-
 static int dir_open(int dir_fd)
 {
 	if (dir_fd == AT_FDCWD)
@@ -130,7 +125,7 @@ static bool has_name(const struct sockeye__atomic_file *f, int fd)
 	struct stat held, now;
 
 	return fstat(fd, &held) == 0 && fstatat(f->dir, f->name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       same_file(&held, &now);
+	       sockeye__same_file(&held, &now);
 }
 
 /* Opens and locks what is to be replaced. 0, 1 when it changed meanwhile, or

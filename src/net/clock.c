@@ -10,19 +10,19 @@
 
 #include "net/net.h"
 
-static uint64_t clock_ns(clockid_t clock)
+uint64_t sockeye__clock_ns(clockid_t clock)
 {
 	struct timespec ts = {0};
 
-	clock_gettime(clock, &ts); /* cannot fail for these two clocks */
+	clock_gettime(clock, &ts); /* cannot fail for the clocks in use */
 	return (uint64_t)ts.tv_sec * SOCKEYE_NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
 struct sockeye_now sockeye_now(void)
 {
 	return (struct sockeye_now){
-	    .mono_ns = clock_ns(CLOCK_MONOTONIC),
-	    .real_ns = (int64_t)clock_ns(CLOCK_REALTIME),
+	    .mono_ns = sockeye__clock_ns(CLOCK_MONOTONIC),
+	    .real_ns = (int64_t)sockeye__clock_ns(CLOCK_REALTIME),
 	};
 }
 
@@ -33,7 +33,7 @@ uint64_t sockeye_deadline_ms(uint64_t ms)
 	if (ms == 0)
 		return 0;
 	if (__builtin_mul_overflow(ms, SOCKEYE_NS_PER_MS, &deadline_ns) ||
-	    __builtin_add_overflow(deadline_ns, clock_ns(CLOCK_MONOTONIC), &deadline_ns))
+	    __builtin_add_overflow(deadline_ns, sockeye__clock_ns(CLOCK_MONOTONIC), &deadline_ns))
 		return UINT64_MAX; /* in 584 years */
 	return deadline_ns;
 }
@@ -56,7 +56,8 @@ int sockeye__wait(int fd, short events, uint64_t deadline_ns)
 	struct pollfd p = {.fd = fd, .events = events};
 
 	for (;;) {
-		int ms = sockeye__poll_ms(deadline_ns, deadline_ns ? clock_ns(CLOCK_MONOTONIC) : 0);
+		int ms = sockeye__poll_ms(deadline_ns,
+					  deadline_ns ? sockeye__clock_ns(CLOCK_MONOTONIC) : 0);
 		int n = poll(&p, 1, ms);
 
 		if (n > 0)

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include <sockeye/addr.h>
@@ -74,6 +75,9 @@ void sockeye__fail_detail(struct sockeye_fail *fail, const char *format, ...)
 
 /* --- clock.c --- */
 
+/* The time of a clock in nanoseconds. */
+uint64_t sockeye__clock_ns(clockid_t clock);
+
 /* Waits until fd is ready for `events` (poll(2) bits) or the deadline (0:
  * none). 0, -ETIMEDOUT or -errno; never -EINTR. */
 int sockeye__wait(int fd, short events, uint64_t deadline_ns);
@@ -121,6 +125,9 @@ int sockeye__listen_again(const struct sockeye_listener *first, const struct soc
 			  const struct sockeye_listen_opts *opts, int *out_fd);
 
 /* --- unix.c --- */
+
+/* Whether two results of stat(2) describe the same file. */
+bool sockeye__same_file(const struct stat *a, const struct stat *b);
 
 /* Binds fd to the UNIX name of `addr`, replacing the file of a dead server.
  * Fills in the file's identity and unlink_at_close of *listener. */

@@ -204,7 +204,7 @@ static void attempt_remove(struct race *r, size_t i)
 {
 	r->count--;
 	memmove(&r->fds[i], &r->fds[i + 1], (r->count - i) * sizeof r->fds[0]);
-	memmove(&r->names[i], &r->names[i + 1], (r->count - i) * sizeof(r->names[0]));
+	memmove(&r->names[i], &r->names[i + 1], (r->count - i) * sizeof r->names[0]);
 }
 
 static void attempts_end_all(struct race *r, int err)

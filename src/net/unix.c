@@ -34,7 +34,7 @@ static int server_probe(const struct sockeye_sockaddr *name)
 	}
 }
 
-static bool same_file(const struct stat *a, const struct stat *b)
+bool sockeye__same_file(const struct stat *a, const struct stat *b)
 {
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
@@ -57,8 +57,8 @@ static int stale_remove(const struct sockeye_sockaddr *name)
 		err = SOCKEYE_E_NOT_A_SOCKET;
 	if (err == 0)
 		err = server_probe(name);
-	if (err == 0 && lstat(path, &now) == 0 && same_file(&held, &now) && unlink(path) < 0 &&
-	    errno != ENOENT)
+	if (err == 0 && lstat(path, &now) == 0 && sockeye__same_file(&held, &now) &&
+	    unlink(path) < 0 && errno != ENOENT)
 		err = -errno;
 	close(fd);
 	return err;

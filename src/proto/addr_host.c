@@ -10,27 +10,20 @@
 
 #include <sockeye/addr.h>
 
+#include "base/ascii.h"
 #include "base/number.h"
 #include "proto/addr_internal.h"
 
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 static bool is_host_char(char c)
 {
-	return is_digit(c) || is_letter(c) || c == '-' || c == '.' || c == '_';
+	return sockeye__ascii_is_digit(c) || sockeye__ascii_is_letter(c) || c == '-' || c == '.' ||
+	       c == '_';
 }
 
 static bool is_service_char(char c)
 {
-	return is_digit(c) || is_letter(c) || c == '-' || c == '+' || c == '_';
+	return sockeye__ascii_is_digit(c) || sockeye__ascii_is_letter(c) || c == '-' || c == '+' ||
+	       c == '_';
 }
 
 static bool all(struct sockeye__slice s, bool (*test)(char c))
@@ -102,7 +95,8 @@ static bool is_numeric(struct sockeye__slice host)
 {
 	const char *dot = memrchr(host.at, '.', host.len);
 
-	return all(dot != NULL ? behind(host, (size_t)(dot - host.at)) : host, is_digit);
+	return all(dot != NULL ? behind(host, (size_t)(dot - host.at)) : host,
+		   sockeye__ascii_is_digit);
 }
 
 static int host_read(struct sockeye__reader *r, struct sockeye__slice host)
@@ -142,7 +136,8 @@ static int port_read(struct sockeye__reader *r, struct sockeye__slice port)
 		r->addr.port = (uint16_t)v;
 		return 0;
 	}
-	if (!all(port, is_service_char) || !is_letter(port.at[0]) || port.len > SOCKEYE_SERVICE_MAX)
+	if (!all(port, is_service_char) || !sockeye__ascii_is_letter(port.at[0]) ||
+	    port.len > SOCKEYE_SERVICE_MAX)
 		return sockeye__addr_fail(r, SOCKEYE_E_PORT,
 					  "a port is a number from 0 to 65535 or a service name");
 	memcpy(r->addr.service, port.at, port.len);
@@ -155,7 +150,7 @@ static int colons_fail(const struct sockeye__reader *r, struct sockeye__slice te
 	struct sockeye__slice head = before(text, last), tail = behind(text, last);
 	struct sockeye_addr ignored = {0};
 
-	if (ipv6_read(head, &ignored) && all(tail, is_digit))
+	if (ipv6_read(head, &ignored) && all(tail, sockeye__ascii_is_digit))
 		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX, "write [%.*s]:%.*s", (int)head.len,
 					  head.at, (int)tail.len, tail.at);
 	if (ipv6_read(text, &ignored))
@@ -202,7 +197,7 @@ static int port_missing(struct sockeye__reader *r, struct sockeye__slice host)
 		r->addr.port = scheme->port;
 		return 0;
 	}
-	if (all(host, is_digit))
+	if (all(host, sockeye__ascii_is_digit))
 		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX, "a port alone is written :%.*s",
 					  (int)host.len, host.at);
 	return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,

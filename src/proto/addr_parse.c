@@ -10,22 +10,18 @@
 #include <sockeye/addr.h>
 #include <sockeye/text.h>
 
+#include "base/ascii.h"
 #include "base/number.h"
 #include "proto/addr_internal.h"
 #include "proto/percent.h"
 
 #define ESCAPES "a percent sign is written %%25, a control character %%XX"
 
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 /* Schemes are the same in either case (RFC 3986 3.1), in every locale. */
 static bool same_name(const char *name, struct sockeye__slice text)
 {
 	for (size_t i = 0; i < text.len; i++)
-		if (name[i] == '\0' || name[i] != lower(text.at[i]))
+		if (name[i] == '\0' || name[i] != sockeye__ascii_lower(text.at[i]))
 			return false;
 	return name[text.len] == '\0';
 }

@@ -5,13 +5,13 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/ascii.h"
+
 static char byte_clean(uint8_t c, const struct sockeye__tftp_name_rules *rules)
 {
 	if (c == '\\' && rules->backslash)
 		return '/';
-	if (c >= 'A' && c <= 'Z' && rules->fold_case)
-		return (char)(c - 'A' + 'a');
-	return (char)c;
+	return rules->fold_case ? sockeye__ascii_lower((char)c) : (char)c;
 }
 
 /* The length of out[0..len) without the slash at its end, and without its last

@@ -38,11 +38,6 @@ static const struct option {
     [SOCKEYE__TFTP_ROLLOVER] = {"rollover", 0, 1, EXACT, false},
 };
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 uint16_t sockeye__tftp_blksize(const struct sockeye__tftp_options *o)
 {
 	if (sockeye__tftp_has(o, SOCKEYE__TFTP_BLKSIZE))
@@ -134,8 +129,8 @@ static void blksize_grant(struct sockeye__tftp_options *o, uint64_t most)
 	uint64_t *blksize = &o->value[SOCKEYE__TFTP_BLKSIZE];
 	uint64_t *power = &o->value[SOCKEYE__TFTP_BLKSIZE2];
 
-	*blksize = least(*blksize, most);
-	*power = least(*power, most);
+	*blksize = sockeye__least(*blksize, most);
+	*power = sockeye__least(*power, most);
 	while ((*power & (*power - 1)) != 0)
 		*power &= *power - 1;
 	if (sockeye__tftp_has(o, SOCKEYE__TFTP_BLKSIZE))
@@ -149,8 +144,8 @@ static void window_grant(struct sockeye__tftp_options *o, uint64_t most)
 	/* Numbers start again after 65535 blocks then: a window of as many would
 	 * have two blocks of one number at its ends. */
 	if (sockeye__tftp_has(o, SOCKEYE__TFTP_ROLLOVER) && o->value[SOCKEYE__TFTP_ROLLOVER] == 1)
-		most = least(most, 65534);
-	*window = least(*window, most);
+		most = sockeye__least(most, 65534);
+	*window = sockeye__least(*window, most);
 }
 
 struct sockeye__tftp_options

@@ -9,6 +9,7 @@
 
 #include <sockeye/time.h>
 
+#include "base/number.h"
 #include "proto/tftp_internal.h"
 
 #define KEEPS_MAX      3u
@@ -17,11 +18,6 @@
 #define ECHOES_MAX     7u
 #define PAUSE_MIN_NS   UINT64_C(100000)
 #define PAUSE_MAX_NS   (50 * SOCKEYE_NS_PER_MS)
-
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 void sockeye__tftp_sender_init(struct sockeye__tftp *x)
 {
@@ -47,7 +43,7 @@ static uint64_t ready_end(const struct sockeye__tftp *x)
 
 static uint64_t pass_end(const struct sockeye__tftp *x)
 {
-	return least(ready_end(x), x->sender.una + x->window);
+	return sockeye__least(ready_end(x), x->sender.una + x->window);
 }
 
 bool sockeye__tftp_sender_all_sent(const struct sockeye__tftp *x)
@@ -75,10 +71,10 @@ static void pause_begin(struct sockeye__tftp *x, uint64_t now_ns)
 	struct sockeye__tftp_pacing *p = &x->sender.pacing;
 	uint64_t ns = x->rtt.smoothed_ns * p->burst / x->window;
 
-	ns = least(ns < PAUSE_MIN_NS ? PAUSE_MIN_NS : ns, PAUSE_MAX_NS);
+	ns = sockeye__least(ns < PAUSE_MIN_NS ? PAUSE_MIN_NS : ns, PAUSE_MAX_NS);
 	p->pause_ns = now_ns + ns;
 	p->retransmit_ns = x->deadline_ns;
-	x->deadline_ns = least(p->pause_ns, p->retransmit_ns);
+	x->deadline_ns = sockeye__least(p->pause_ns, p->retransmit_ns);
 }
 
 bool sockeye__tftp_sender_pause_over(struct sockeye__tftp *x, uint64_t now_ns)
@@ -106,7 +102,7 @@ static void burst_grow(struct sockeye__tftp_pacing *p, uint16_t window)
 {
 	if (!p->window_lossy) {
 		p->lossy_windows = 0;
-		p->burst = (uint32_t)least(p->burst + (p->burst + 3) / 4, window);
+		p->burst = (uint32_t)sockeye__least(p->burst + (p->burst + 3) / 4, window);
 	}
 	p->window_lossy = false;
 }
@@ -277,7 +273,7 @@ void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t
 static void blocks_count(struct sockeye__tftp *x, uint64_t now_ns, uint64_t end)
 {
 	struct sockeye__tftp_sender *s = &x->sender;
-	uint64_t resent_end = least(end, s->high);
+	uint64_t resent_end = sockeye__least(end, s->high);
 
 	if (s->next == s->una)
 		s->una_ns = now_ns;
@@ -326,14 +322,15 @@ bool sockeye__tftp_sender_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_
 	if (s->next >= end || now_ns < s->pacing.pause_ns)
 		return false;
 	pause_end(x);
-	count = least(least(end - s->next, s->pacing.burst - s->pacing.burst_sent), max_blocks);
+	count = sockeye__least(
+	    sockeye__least(end - s->next, s->pacing.burst - s->pacing.burst_sent), max_blocks);
 	if (s->repair.single)
 		count = 1;
 	*out = (struct sockeye__tftp_send){
 	    .block = s->next,
 	    .count = (uint32_t)count,
 	    .offset = offset,
-	    .bytes = least(count * x->blksize, s->available - offset),
+	    .bytes = sockeye__least(count * x->blksize, s->available - offset),
 	};
 	blocks_send(x, now_ns, (uint32_t)count);
 	return true;

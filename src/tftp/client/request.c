@@ -9,6 +9,7 @@
 
 #include <sockeye/time.h>
 
+#include "base/number.h"
 #include "net/net.h"
 
 #define BLKSIZE_UNKNOWN 1428                   /* where the path's MTU is not known */
@@ -207,20 +208,15 @@ static ssize_t request_encode(struct sockeye__tftp_run *r)
 	return more < 0 ? more : len + more;
 }
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
-
 /* The time that so many repetitions and one wait more take, each twice as long
  * as the one before; half of the last, so that jitter does not count. */
 static uint64_t silence_of(uint64_t first_ns, uint64_t max_ns, uint32_t retries)
 {
-	uint64_t sum = 0, wait = least(first_ns, max_ns);
+	uint64_t sum = 0, wait = sockeye__least(first_ns, max_ns);
 
 	for (uint32_t i = 0; i < retries; i++) {
 		sum += wait;
-		wait = least(2 * wait, max_ns);
+		wait = sockeye__least(2 * wait, max_ns);
 	}
 	return sum + wait / 2;
 }

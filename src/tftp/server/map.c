@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "rules/clients.h"
+
 #include "tftp/server/map_internal.h"
 
 /* PCRE2 counts the steps of a match anew at each byte where one may begin, so
@@ -37,16 +39,6 @@ struct piece {
 	bool cut;
 };
 
-static char upper(char c)
-{
-	return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c;
-}
-
-static char lower(char c)
-{
-	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 static void put(struct piece *to, const char *at, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
@@ -54,8 +46,8 @@ static void put(struct piece *to, const char *at, size_t len)
 			to->cut = true;
 			return;
 		}
-		to->at[to->len++] = to->to_case == 'U'   ? upper(at[i])
-				    : to->to_case == 'L' ? lower(at[i])
+		to->at[to->len++] = to->to_case == 'U'   ? sockeye__ascii_upper(at[i])
+				    : to->to_case == 'L' ? sockeye__ascii_lower(at[i])
 							 : at[i];
 	}
 }
@@ -243,7 +235,7 @@ static int rule_apply(struct walk *w, const struct sockeye__map_rule *rule)
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < w->len && (rule->flags & SOCKEYE__MAP_FOLD); i++)
-		w->out->name[i] = lower(w->out->name[i]);
+		w->out->name[i] = sockeye__ascii_lower(w->out->name[i]);
 	if (rule->flags & SOCKEYE__MAP_DENY) {
 		deny(w, rule);
 		return SOCKEYE__TFTP_MAP_DENIES;
