@@ -47,7 +47,7 @@ def like(line):
 
 
 def terminal_output(argv, folder):
-    """Runs a program on a terminal and returns its output."""
+    """Runs a program on a terminal; returns what stays of its output: no progress bars."""
     ours, theirs = os.openpty()
     with subprocess.Popen(argv, cwd=folder, stdin=subprocess.DEVNULL, stdout=theirs,
                           stderr=theirs) as process:
@@ -60,7 +60,7 @@ def terminal_output(argv, folder):
             pass
         os.close(ours)
         process.wait(timeout=30)
-    return output.decode().replace("\r\n", "\n")
+    return re.sub(r".*\x1b\[K", "", output.decode().replace("\r\n", "\n"))
 
 
 def beside_the_demo(commands, folder):

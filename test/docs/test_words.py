@@ -49,8 +49,9 @@ def phrases():
 
 
 def test_every_phrase_has_an_example_that_is_found(tmp_path):
-    examples = [(example, instead) for _, all_of_one, instead in phrases() for example in all_of_one]
-    assert {number for number, all_of_one, _ in phrases() if not all_of_one} == set()
+    examples = [(example, instead) for _, examples_of_one, instead in phrases()
+                for example in examples_of_one]
+    assert {number for number, examples_of_one, _ in phrases() if not examples_of_one} == set()
     status, printed = check(tmp_path / "page.md", "\n\n".join(example for example, _ in examples))
     found = set(re.findall(r":(\d+): '.*': write (.*)", printed))
     assert status == 1
