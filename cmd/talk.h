@@ -13,6 +13,7 @@
 
 #include "cli/cli.h"
 #include "talk/messages.h"
+#include "talk/stream.h"
 
 /* Must be the first member of both subcommands' structs. */
 struct talk_opts {

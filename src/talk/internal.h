@@ -35,7 +35,7 @@ struct sockeye__messages {
 	struct sockeye__messages_result r;
 };
 
-/* --- messages.c --- */
+/* --- messages_end.c --- */
 
 void sockeye__messages_finish(struct sockeye__messages *t, enum sockeye__talk_end end, int err);
 

@@ -11,8 +11,9 @@
 
 #include <sockeye/dgram.h>
 
+#include "console/filtered_queue.h"
 #include "talk/message_input.h"
-#include "talk/stream.h"
+#include "talk/talk.h"
 
 #define SOCKEYE__MESSAGES_SOCKETS_MAX 8
 #define SOCKEYE__MESSAGES_FACTOR      6 /* bytes of output for one received, and the slack */

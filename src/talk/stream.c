@@ -13,9 +13,6 @@
 #include "net/net.h"
 #include "console/standard_io.h"
 
-#define PART_NS    (500 * SOCKEYE_NS_PER_MS)
-#define PART_BYTES (4 * 1024 * 1024) /* a peer that never stops is reset after all */
-
 enum { SRC, SOCK, DST, STOP, POLLED };
 
 struct stream {
@@ -458,16 +455,4 @@ int sockeye__stream_run(int fd, const struct sockeye__stream_opts *opts,
 	sockeye__filtered_queue_fini(&p.out);
 	sockeye__filtered_queue_fini(&p.in);
 	return err;
-}
-
-void sockeye__talk_linger(int fd)
-{
-	uint64_t until_ns = sockeye_now().mono_ns + PART_NS;
-	uint8_t bytes[SOCKEYE__TALK_PEEK_MAX];
-	ssize_t n = 1;
-
-	if (sockeye_half_close(fd) < 0)
-		return;
-	for (size_t got = 0; n > 0 && got < PART_BYTES; got += (size_t)n)
-		n = sockeye_read_some(fd, bytes, sizeof(bytes), until_ns);
 }

@@ -11,24 +11,7 @@
 #include <stdint.h>
 
 #include "console/filtered_queue.h"
-
-enum sockeye__talk_direction { SOCKEYE__TALK_SENT, SOCKEYE__TALK_RECEIVED };
-
-#define SOCKEYE__TALK_PEEK_MAX 4096
-
-enum sockeye__talk_note_kind {
-	SOCKEYE__TALK_NOTE_END,    /* the peer has ended its side */
-	SOCKEYE__TALK_NOTE_URGENT, /* data[0] came out of band */
-	SOCKEYE__TALK_NOTE_PEEK,   /* data[0..len) was looked at, and is still to come */
-};
-
-/* Something that happened between the bytes received. */
-struct sockeye__talk_note {
-	enum sockeye__talk_note_kind kind;
-	uint64_t position; /* bytes received before it */
-	const uint8_t *data;
-	size_t len;
-};
+#include "talk/talk.h"
 
 struct sockeye__stream_opts {
 	int in_fd, out_fd;    /* -1: nothing to send; what comes is dropped */
@@ -56,18 +39,6 @@ struct sockeye__stream_opts {
 	void *arg;
 };
 
-enum sockeye__talk_end {
-	SOCKEYE__TALK_DONE,    /* both directions have ended */
-	SOCKEYE__TALK_WAITED,  /* wait_ns is over */
-	SOCKEYE__TALK_COUNT,   /* lines_max has been reached */
-	SOCKEYE__TALK_READER,  /* nobody reads out_fd any more */
-	SOCKEYE__TALK_STOPPED, /* stop_fd */
-	SOCKEYE__TALK_IDLE,    /* idle_ns is over: -ETIME */
-	SOCKEYE__TALK_SOCKET,  /* err: of the connection; what came before was passed on */
-	SOCKEYE__TALK_INPUT,   /* err: of reading in_fd */
-	SOCKEYE__TALK_OUTPUT,  /* err: of writing out_fd */
-};
-
 struct sockeye__stream_result {
 	enum sockeye__talk_end end;
 	int err;        /* a negative code, 0 when all went well */
@@ -81,11 +52,5 @@ struct sockeye__stream_result {
  * or -ENOMEM before it began. */
 int sockeye__stream_run(int fd, const struct sockeye__stream_opts *opts,
 			struct sockeye__stream_result *out);
-
-/* Ends a connection of whose input no more is wanted, before it is closed:
- * closing with bytes unread is a reset (RFC 1122 4.2.2.13), which may cost the
- * peer what it has not read yet. Takes half a second when the peer does not end
- * its side. */
-void sockeye__talk_linger(int fd);
 
 #endif
