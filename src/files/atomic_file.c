@@ -1,4 +1,4 @@
-/* atomic_file.c: a file that appears whole or not at all (atomic_file.h). */
+/* atomic_file.c: new files that appear complete (atomic_file.h). */
 #include "files/atomic_file.h"
 
 #include <assert.h>
@@ -15,7 +15,7 @@
 
 #include "net/net.h"
 
-#define TRIES 16 /* against others who make and remove the same names */
+#define TRIES 16 /* while other processes make and remove the same names */
 
 static int dir_open(int dir_fd)
 {
@@ -48,9 +48,9 @@ static int link_as(const struct sockeye__atomic_file *f, const char *name)
 	return done < 0 ? -errno : 0;
 }
 
-/* Which way this process can link it: the first needs a kernel since 6.10 or a
- * capability, the second /proc. Told by a link to ".", which is refused
- * because it exists only after the file has been found. */
+/* Finds out how this process can link the file; false if it cannot. AT_EMPTY_PATH
+ * needs Linux 6.10 or a capability, the other way needs /proc. The trial links to
+ * ".": the kernel answers EEXIST only if it has found the file. */
 static bool can_link(struct sockeye__atomic_file *f)
 {
 	f->by_proc = false;
@@ -62,7 +62,7 @@ static bool can_link(struct sockeye__atomic_file *f)
 
 static bool cannot_be_unnamed(int err)
 {
-	return err == -EOPNOTSUPP || err == -EISDIR || err == -EINVAL; /* open(2), O_TMPFILE */
+	return err == -EOPNOTSUPP || err == -EISDIR || err == -EINVAL; /* O_TMPFILE in open(2) */
 }
 
 static int unnamed_open(struct sockeye__atomic_file *f, mode_t mode)
@@ -109,43 +109,45 @@ static int kind_error(mode_t mode)
 	return S_ISDIR(mode) ? -EISDIR : -ENXIO;
 }
 
-/* For writing though nothing is written: whose file is read-only wants it kept. */
+/* Opens for writing, although nothing is written: a read-only file must not be
+ * replaced. */
 static int target_open(const struct sockeye__atomic_file *f)
 {
 	const int flags = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
 	int fd = openat(f->dir, f->name, O_WRONLY | flags);
 
-	if (fd < 0 && errno == ETXTBSY) /* a program that runs can be replaced */
+	if (fd < 0 && errno == ETXTBSY) /* a running program may be replaced */
 		fd = openat(f->dir, f->name, O_RDONLY | flags);
 	return fd < 0 ? -errno : fd;
 }
 
 static bool has_name(const struct sockeye__atomic_file *f, int fd)
 {
-	struct stat held, now;
+	struct stat opened, named;
 
-	return fstat(fd, &held) == 0 && fstatat(f->dir, f->name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       sockeye__same_file(&held, &now);
+	return fstat(fd, &opened) == 0 &&
+	       fstatat(f->dir, f->name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	       sockeye__same_file(&opened, &named);
 }
 
-/* Opens and locks what is to be replaced. 0, 1 when it changed meanwhile, or
- * -errno. */
+/* Opens and locks the file to replace. Returns 0, 1 if the name changed
+ * meanwhile, or -errno. */
 static int target_hold(struct sockeye__atomic_file *f)
 {
 	int fd = target_open(f), err = 0;
 
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ELOOP ? 1 : fd;
-	/* Where files cannot be locked, the later of two commits is refused. */
+	/* Where files cannot be locked, the later of two commits fails. */
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
 		err = -EBUSY;
-	else if (!has_name(f, fd)) /* only with the lock does it stay so */
+	else if (!has_name(f, fd)) /* checked under the lock, which keeps it so */
 		err = 1;
 	if (err != 0) {
 		close(fd);
 		return err;
 	}
-	f->held = fd;
+	f->target = fd;
 	f->replaces = true;
 	return 0;
 }
@@ -158,7 +160,7 @@ static int target_find(struct sockeye__atomic_file *f, enum sockeye__atomic_file
 	for (int tries = 0; err == 1 && tries < TRIES; tries++) {
 		if (fstatat(f->dir, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return errno == ENOENT ? 0 : -errno;
-		if (how == SOCKEYE__ATOMIC_FILE_ONLY)
+		if (how == SOCKEYE__ATOMIC_FILE_NEW)
 			return -EEXIST;
 		err = kind_error(st.st_mode);
 		if (err == 0)
@@ -167,16 +169,16 @@ static int target_find(struct sockeye__atomic_file *f, enum sockeye__atomic_file
 	return err == 1 ? -EBUSY : err;
 }
 
-/* As if the old file had been written to. First the owner: chown(2) may take
- * bits off. */
+/* Copies owner and mode of the old file, as if it had been written to. The owner
+ * first: chown(2) may clear mode bits. */
 static int take_over(const struct sockeye__atomic_file *f)
 {
 	struct stat old;
 
-	if (fstat(f->held, &old) < 0)
+	if (fstat(f->target, &old) < 0)
 		return -errno;
 	if (fchown(f->fd, old.st_uid, old.st_gid) < 0 && fchown(f->fd, (uid_t)-1, old.st_gid) < 0) {
-		/* another group must not get what was the old one's */
+		/* the new file's group must not get the rights of the old one's */
 		old.st_mode &= ~(mode_t)S_IRWXG | (old.st_mode & S_IRWXO) << 3;
 	}
 	return fchmod(f->fd, old.st_mode & ACCESSPERMS) < 0 ? -errno : 0;
@@ -220,7 +222,7 @@ int sockeye__atomic_file_open(struct sockeye__atomic_file *f, int dir_fd, const 
 	dir = dir_open(dir_fd);
 	if (dir < 0)
 		return dir;
-	*f = (struct sockeye__atomic_file){.fd = -1, .is_open = true, .held = -1, .dir = dir};
+	*f = (struct sockeye__atomic_file){.fd = -1, .is_open = true, .target = -1, .dir = dir};
 	memcpy(f->name, name, strlen(name) + 1);
 	err = file_open(f, mode, (int)how);
 	if (err < 0)
@@ -228,8 +230,8 @@ int sockeye__atomic_file_open(struct sockeye__atomic_file *f, int dir_fd, const 
 	return err;
 }
 
-/* Some file systems report what could not be written at close(2) only, and any
- * descriptor's will do: while the file has no name yet it is not too late. */
+/* Some file systems report a failed write only at close(2). Closing a duplicate
+ * reports it while the file has no name yet. */
 static int late_error(const struct sockeye__atomic_file *f)
 {
 	int fd = fcntl(f->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -237,7 +239,7 @@ static int late_error(const struct sockeye__atomic_file *f)
 	return fd < 0 || close(fd) < 0 ? -errno : 0;
 }
 
-/* Gives it the name, which nothing may have. */
+/* Gives the file its name, which must not exist. */
 static int put_new(struct sockeye__atomic_file *f)
 {
 	if (f->temp[0] == '\0')
@@ -246,12 +248,12 @@ static int put_new(struct sockeye__atomic_file *f)
 		f->temp[0] = '\0';
 		return 0;
 	}
-	if (errno != EINVAL && errno != ENOSYS) /* what NFS and old kernels say */
+	if (errno != EINVAL && errno != ENOSYS) /* NFS and old kernels */
 		return -errno;
 	return linkat(f->dir, f->temp, f->dir, f->name, 0) < 0 ? -errno : 0;
 }
 
-/* link(2) replaces nothing, so that it takes a name to rename from. */
+/* Gives the file a temporary name: link(2) cannot replace a file, rename(2) can. */
 static int need_temp(struct sockeye__atomic_file *f)
 {
 	int err = f->temp[0] == '\0' ? -EEXIST : 0;
@@ -273,7 +275,7 @@ static int put_over(struct sockeye__atomic_file *f)
 
 	if (fstatat(f->dir, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
 		return put_new(f);
-	if (!has_name(f, f->held))
+	if (!has_name(f, f->target))
 		return -EBUSY;
 	err = need_temp(f);
 	if (err < 0)
@@ -306,9 +308,9 @@ void sockeye__atomic_file_discard(struct sockeye__atomic_file *f)
 		unlinkat(f->dir, f->temp, 0);
 	if (f->fd >= 0)
 		close(f->fd);
-	if (f->held >= 0)
-		close(f->held);
-	close(f->dir); /* which may be what holds the last of those that were made */
+	if (f->target >= 0)
+		close(f->target);
+	close(f->dir); /* before undo: it may hold the last of the made folders */
 	sockeye__made_folders_undo(&f->made);
 	*f = (struct sockeye__atomic_file){0};
 }

@@ -1,9 +1,10 @@
 /*
- * atomic_file.h: a file that appears under its name whole or not at all.
+ * atomic_file.h: a new file that gets its name only when it is complete, so that
+ * readers never see a partial file.
  *
- * Until it is committed it has no name where the file system can do that
- * (O_TMPFILE), so that nothing is left behind by whoever is killed; elsewhere a
- * hidden random one beside its place.
+ * Until it is committed the file has no name (O_TMPFILE), so a process
+ * that is killed leaves no file. Where the file system cannot do that, the file has a
+ * random hidden name in the same folder.
  */
 #ifndef SOCKEYE_FILES_ATOMIC_FILE_H
 #define SOCKEYE_FILES_ATOMIC_FILE_H
@@ -15,41 +16,44 @@
 #include "files/made_folders.h"
 
 enum sockeye__atomic_file_how {
-	SOCKEYE__ATOMIC_FILE_ONLY,    /* the name must not exist */
-	SOCKEYE__ATOMIC_FILE_REPLACE, /* it may, as a regular file that can be written */
+	SOCKEYE__ATOMIC_FILE_NEW,     /* the name must not exist */
+	SOCKEYE__ATOMIC_FILE_REPLACE, /* the name may be a regular file with write permission */
 	SOCKEYE__ATOMIC_FILE_HOW = 0xff,
-	SOCKEYE__ATOMIC_FILE_NAMED = 0x100, /* or'ed to one of them: as without O_TMPFILE */
+	SOCKEYE__ATOMIC_FILE_NAMED = 0x100, /* a flag: do not use O_TMPFILE */
 };
 
 struct sockeye__atomic_file {
 	int fd;        /* to write to, never 0, 1 or 2 */
-	bool is_open;  /* all below is the file's own */
-	bool by_proc;  /* what links it is /proc/self/fd, not AT_EMPTY_PATH */
-	bool replaces; /* `held` is the file of this name, locked */
-	int held;
+	bool is_open;  /* the members below are private */
+	bool by_proc;  /* linked through /proc/self/fd, not with AT_EMPTY_PATH */
+	bool replaces; /* `target` is the existing file of this name, locked */
+	int target;
 	int dir;
 	char name[NAME_MAX + 1];
-	char temp[32];                     /* the name it has for now; "" for none */
-	struct sockeye__made_folders made; /* for it, by whoever opened it: stay when it does */
+	char temp[32];                     /* the temporary name; "" for none */
+	struct sockeye__made_folders made; /* filled in by the caller; removed on failure */
 };
 
-/* A file to write, to be called `name` (one component) in dir_fd, which may be
- * AT_FDCWD or O_PATH and is not kept. A file that replaces another takes over
- * its mode and, where allowed, its owner; `mode` and the umask are for new ones.
+/* Opens a file that will be called `name`, one component, in dir_fd, which may be
+ * AT_FDCWD or O_PATH; the caller may close it afterwards. A new file gets `mode`
+ * less the umask; a file that replaces another gets its mode and, where allowed,
+ * its owner.
  *
- * 0, or: -EEXIST (it must not exist), -ELOOP (the name is a symbolic link, which
- * is never followed), -EISDIR, -ENXIO (something else that is no regular file;
- * who wants to write to a device opens it himself), -EBUSY (another new file is
- * about to replace the same one), -EINVAL (no name for a file), -errno. */
+ * Returns 0 or -errno, among others -EEXIST (the name exists but must not),
+ * -ELOOP (the name is a symbolic link; links are never followed), -EISDIR, -ENXIO
+ * (not a regular file; to write to a device, open it directly), -EBUSY (another
+ * process is replacing the same file), -EINVAL (not a file name). */
 int sockeye__atomic_file_open(struct sockeye__atomic_file *f, int dir_fd, const char *name,
 			      mode_t mode, enum sockeye__atomic_file_how how);
 
-/* Gives it its name. 0, or -EEXIST (what did not exist does now), -EBUSY (what
- * it was to replace has been replaced by others), -errno; late errors of
- * write(2) too. Then nothing has changed. Closes it in every case. */
+/* Gives the file its name and closes it. Returns 0 or -errno, among others
+ * -EEXIST (the name was created meanwhile), -EBUSY (the file to replace was
+ * replaced meanwhile) and errors that write(2) reported late. On failure the file
+ * is discarded and nothing has changed. */
 int sockeye__atomic_file_commit(struct sockeye__atomic_file *f);
 
-/* Leaves nothing of it. Legal when zeroed, after a failed open and after commit. */
+/* Removes the file. Does nothing to a zeroed one, after a failed open, or after
+ * commit. */
 void sockeye__atomic_file_discard(struct sockeye__atomic_file *f);
 
 #endif

@@ -1,4 +1,4 @@
-/* made_folders.c: folders made on the way to a new file (made_folders.h). */
+/* made_folders.c: the folders that were made for a new file (made_folders.h). */
 #include "files/made_folders.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FOLDER (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) /* O_PATH has no locks */
+#define FOLDER (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) /* O_PATH cannot be locked */
 
 int sockeye__made_folders_add(struct sockeye__made_folders *m, int dir, const char *name)
 {
@@ -47,13 +47,14 @@ void sockeye__made_folders_keep(struct sockeye__made_folders *m)
 	*m = (struct sockeye__made_folders){0};
 }
 
-/* Never through "..": somebody may have moved one of them. */
+/* Keeps each folder open instead of using "..": another process may have moved one
+ * of them. */
 void sockeye__made_folders_undo(struct sockeye__made_folders *m)
 {
 	int dirs[SOCKEYE__MADE_FOLDERS_MAX + 1] = {m->dir};
 	const char *names[SOCKEYE__MADE_FOLDERS_MAX], *name = m->names;
 	size_t depth = 0;
-	bool goes = true;
+	bool removed = true;
 
 	while (depth < m->count) {
 		int fd = openat(dirs[depth], name, FOLDER);
@@ -65,8 +66,8 @@ void sockeye__made_folders_undo(struct sockeye__made_folders *m)
 		name += strlen(name) + 1;
 	}
 	for (; depth > 0; depth--) {
-		goes = goes && flock(dirs[depth], LOCK_EX | LOCK_NB) == 0 &&
-		       unlinkat(dirs[depth - 1], names[depth - 1], AT_REMOVEDIR) == 0;
+		removed = removed && flock(dirs[depth], LOCK_EX | LOCK_NB) == 0 &&
+			  unlinkat(dirs[depth - 1], names[depth - 1], AT_REMOVEDIR) == 0;
 		close(dirs[depth]);
 	}
 	sockeye__made_folders_keep(m);
@@ -81,7 +82,8 @@ int sockeye__made_folders_hold(int dir)
 		return dir;
 	if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
 		err = -EAGAIN;
-	else if (fstat(fd, &st) == 0 && st.st_nlink == 0) /* only while held does it stay so */
+	else if (fstat(fd, &st) == 0 &&
+		 st.st_nlink == 0) /* checked under the lock, which keeps it so */
 		err = -ENOENT;
 	close(dir);
 	if (err == 0)

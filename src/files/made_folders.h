@@ -1,39 +1,39 @@
 /*
- * made_folders.h: folders that were made on the way to a new file, one in the other,
- * so that they can go again when there will be no file.
+ * made_folders.h: the folders that were made for a new file, each in the one
+ * before, so that they can be removed if the file is not created after all.
  *
- * Whoever is about to put a file into a folder that somebody may take away so,
- * holds it; what is held stays. That is asked of the kernel (flock(2)), for it
- * may be another process.
+ * Another process may be about to create a file in one of these folders. It holds
+ * the folder with flock(2), and a held folder is not removed.
  */
 #ifndef SOCKEYE_FILES_MADE_FOLDERS_H
 #define SOCKEYE_FILES_MADE_FOLDERS_H
 
 #include <stddef.h>
 
-#define SOCKEYE__MADE_FOLDERS_MAX 256 /* folders, which are all open for as long as they go */
+#define SOCKEYE__MADE_FOLDERS_MAX 256 /* all are open at once while they are removed */
 
 struct sockeye__made_folders {
 	size_t count;
-	int dir;     /* O_PATH, where the first of them is */
-	size_t len;  /* of names: each ends with its NUL */
-	char *names; /* NULL for none */
+	int dir;     /* O_PATH, the parent of the first one */
+	size_t len;  /* of names, each with its NUL */
+	char *names; /* NULL if there are none */
 };
 
-/* Notes that the folder `name` was made in `dir`, which is the last that was
- * noted, if any was. 0 or -errno. */
+/* Records that the folder `name` was made in `dir`, which is the folder recorded
+ * last, if any. Returns 0 or -errno. */
 int sockeye__made_folders_add(struct sockeye__made_folders *m, int dir, const char *name);
 
-/* They stay; forgets them. Legal when zeroed. */
+/* Keeps the folders and frees the record. Does nothing to a zeroed one. */
 void sockeye__made_folders_keep(struct sockeye__made_folders *m);
 
-/* Removes the deepest first, up to one that is held or not empty. Legal when
- * zeroed. */
+/* Removes the folders, the deepest first, and stops at one that is held or not
+ * empty. Frees the record. Does nothing to a zeroed one. */
 void sockeye__made_folders_undo(struct sockeye__made_folders *m);
 
-/* Holds the folder `dir`: a descriptor in its stead, which holds it for as long
- * as it or a duplicate is open, or `dir` itself where folders cannot be held.
- * -ENOENT: it has gone, -EAGAIN: it may be about to go; then `dir` is closed. */
+/* Holds the folder `dir` and takes over the descriptor. Returns a descriptor that
+ * holds the folder until it and its duplicates are closed, or `dir` itself where
+ * folders cannot be locked. Fails with -ENOENT if the folder was removed and
+ * -EAGAIN if another process may be removing it; then `dir` is closed. */
 int sockeye__made_folders_hold(int dir);
 
 #endif

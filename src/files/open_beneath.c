@@ -1,4 +1,4 @@
-/* open_beneath.c: opening what lies below a folder and nothing else (open_beneath.h). */
+/* open_beneath.c: open files below a folder and never outside it (open_beneath.h). */
 #include "files/open_beneath.h"
 
 #include <assert.h>
@@ -11,9 +11,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define TRIES     32 /* while others rename folders */
-#define LINKS_MAX 40 /* as in the kernel (path_resolution(7)) */
-#define DEPTH_MAX 64 /* folders, each of them open */
+#define TRIES     32 /* while other processes rename folders */
+#define LINKS_MAX 40 /* like the kernel (path_resolution(7)) */
+#define DEPTH_MAX 64 /* folders, all open at once */
 
 /* --- by the kernel --- */
 
@@ -26,15 +26,16 @@ static int kernel_open(int root, const char *path, int flags)
 	long fd;
 	int tries = 0;
 
-	/* EAGAIN: a rename went on, so that a ".." could not be vouched for. */
+	/* EAGAIN: a rename during the call made the result of ".." uncertain. */
 	do
 		fd = syscall(SYS_openat2, root, path, &how, sizeof how);
 	while (fd < 0 && (errno == EINTR || (errno == EAGAIN && ++tries < TRIES)));
 	return fd < 0 ? -errno : (int)fd;
 }
 
-/* Whether the call itself is what fails: kernels before 5.6 have none, and
- * filters that do not know it answer EPERM, which files can mean as well. */
+/* Whether openat2(2) itself is missing: kernels before 5.6 lack it, and seccomp
+ * filters that do not know it answer EPERM. A file can cause EPERM too, so a call
+ * that must succeed decides. */
 static bool kernel_cannot(int root, int err)
 {
 	int fd;
@@ -51,13 +52,14 @@ static bool kernel_cannot(int root, int err)
 
 /* --- by hand --- */
 
-/* The folders from root down to where the walk is are all open, and ".." goes
- * back to the one before: whatever others rename, it cannot lead above root. */
+/* A walk along a path. The folders from root to the current one are all open, and
+ * ".." returns to the one before: no rename by another process can lead the walk
+ * above root. */
 struct walk {
-	int dirs[DEPTH_MAX + 1]; /* [0] is the caller's */
+	int dirs[DEPTH_MAX + 1]; /* [0] is root, which the caller closes */
 	int depth;
 	int links;
-	char rest[PATH_MAX]; /* still to go */
+	char rest[PATH_MAX]; /* of the path */
 };
 
 static bool same_folder(int fd, const struct stat *st)
@@ -67,10 +69,10 @@ static bool same_folder(int fd, const struct stat *st)
 	return fstat(fd, &other) == 0 && other.st_dev == st->st_dev && other.st_ino == st->st_ino;
 }
 
-/* Where an absolute target comes into the root: the part of it from there on.
- * It is looked for by the folders themselves, not by the root's name, which may
- * have links in it. NULL: nowhere; whatever the reason, a stranger is told the
- * same. */
+/* Returns the part of an absolute link target that is below root, or NULL if the
+ * target is not below root. Compares the folders themselves: the name of the root
+ * may contain links. Every failure gives NULL, so that a client cannot tell them
+ * apart. */
 static const char *target_inside(int root, const char *target)
 {
 	struct stat st;
@@ -111,7 +113,7 @@ static int walk_up(struct walk *w)
 	return 0;
 }
 
-/* Goes on at the root, with what an absolute target has below it. */
+/* Restarts at root with the part of an absolute target that is below it. */
 static int walk_again(struct walk *w, const char **target, size_t *len)
 {
 	const char *inside = target_inside(w->dirs[0], *target);
@@ -125,7 +127,7 @@ static int walk_again(struct walk *w, const char **target, size_t *len)
 	return 0;
 }
 
-/* Puts the target of a link before what is left. */
+/* Puts the target of a link before the rest of the path. */
 static int walk_link(struct walk *w, const char *target, size_t len)
 {
 	size_t rest = strlen(w->rest);
@@ -142,7 +144,7 @@ static int walk_link(struct walk *w, const char *target, size_t len)
 	memmove(w->rest + len + 1, w->rest, rest + 1);
 	memcpy(w->rest, target, len);
 	w->rest[len] = '/';
-	/* "link" may be a file, "link/" may not */
+	/* "link" may lead to a file, "link/" may not */
 	if (rest == 0)
 		w->rest[len] = '\0';
 	return 0;
@@ -161,12 +163,12 @@ static int walk_down(struct walk *w, const char *name)
 	return 0;
 }
 
-/* Takes the next name off, with the slashes behind it; *out_last when there were
- * none. False at the end. */
+/* Takes the next name and the slashes after it off the path. *out_last is set if no
+ * slash followed. Returns false at the end of the path. */
 static bool walk_name(struct walk *w, char name[NAME_MAX + 2], bool *out_last)
 {
 	size_t len = strcspn(w->rest, "/"), slashes = strspn(w->rest + len, "/");
-	size_t kept = len <= NAME_MAX ? len : NAME_MAX + 1; /* the kernel says: too long */
+	size_t kept = len <= NAME_MAX ? len : NAME_MAX + 1; /* the kernel rejects it */
 
 	if (len + slashes == 0)
 		return false;
@@ -177,8 +179,8 @@ static bool walk_name(struct walk *w, char name[NAME_MAX + 2], bool *out_last)
 	return true;
 }
 
-/* One name. The descriptor when that was the last, -EINPROGRESS to go on, or
- * -errno. */
+/* Follows one name. Returns the descriptor after the last one, -EINPROGRESS if the
+ * path continues, or -errno. */
 static int walk_step(struct walk *w, const char *name, bool last, int flags)
 {
 	char target[PATH_MAX];
@@ -197,7 +199,7 @@ static int walk_step(struct walk *w, const char *name, bool last, int flags)
 		err = walk_link(w, target, (size_t)len);
 		return err < 0 ? err : -EINPROGRESS;
 	}
-	if (errno != EINVAL) /* EINVAL: it is there, and no link */
+	if (errno != EINVAL) /* EINVAL: it exists and is not a link */
 		return -errno;
 	if (last) {
 		int fd = openat(w->dirs[w->depth], name, flags | O_NOFOLLOW);
@@ -224,7 +226,7 @@ static int hand_open(int root, const char *path, int flags)
 	memcpy(w.rest, path, strlen(path) + 1);
 	while (fd == -EINPROGRESS && walk_name(&w, name, &last))
 		fd = walk_step(&w, name, last, flags);
-	if (fd == -EINPROGRESS) { /* the name is that of the folder we stand in */
+	if (fd == -EINPROGRESS) { /* the path names the current folder */
 		fd = openat(w.dirs[w.depth], ".", flags | O_NOFOLLOW);
 		fd = fd < 0 ? -errno : fd;
 	}
@@ -242,7 +244,7 @@ int sockeye__open_beneath(int root, const char *path, int flags, bool *by_hand)
 	if (*by_hand)
 		return hand_open(root, path, flags);
 	fd = kernel_open(root, path, flags);
-	/* The kernel lets no absolute link pass, be it to what is inside. */
+	/* The kernel refuses every absolute link, even one that leads inside. */
 	if (fd == -EXDEV)
 		return hand_open(root, path, flags);
 	if (!kernel_cannot(root, fd))

@@ -1,20 +1,20 @@
 /*
- * open_beneath.h: opening what lies below a folder and nothing else, by names that
- * strangers made up.
+ * open_beneath.h: open files below a folder, and never outside it, by names that
+ * come from the network.
  */
 #ifndef SOCKEYE_FILES_OPEN_BENEATH_H
 #define SOCKEYE_FILES_OPEN_BENEATH_H
 
 #include <stdbool.h>
 
-/* Opens `path`, below the folder `root` (which may be O_PATH), with the flags
- * of open(2) but O_CREAT and O_TMPFILE; O_CLOEXEC is added. Symbolic links are
- * followed, absolute ones too if they come back into root; those that lead out
- * are refused: -EXDEV, as for an absolute path and a ".." too many, whether
- * anything is out there or not. The descriptor or -errno.
+/* Opens `path` below the folder `root`, which may be O_PATH, with flags of open(2)
+ * other than O_CREAT and O_TMPFILE; O_CLOEXEC is added. Follows symbolic links,
+ * even absolute ones, if they lead to a place below root. Returns the descriptor
+ * or -errno; -EXDEV for an absolute path and for links and ".." that lead outside,
+ * whether or not a file exists there.
  *
- * The kernel does it (openat2(2)); where it does not, *by_hand becomes true and
- * it is done here, from then on and for whoever sets it. */
+ * Uses openat2(2). If the kernel lacks it, sets *by_hand and resolves the path
+ * itself, as it does whenever *by_hand is set. */
 int sockeye__open_beneath(int root, const char *path, int flags, bool *by_hand);
 
 #endif

@@ -30,7 +30,8 @@ void deny(int number, int err, unsigned arg, uint32_t bits)
 void confine(int dir)
 {
 	const struct landlock_ruleset_attr all = {
-	    .handled_access_fs = (LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1, /* the first version's */
+	    .handled_access_fs =
+		(LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1, /* all rights of the first version */
 	};
 	const struct landlock_path_beneath_attr below = {
 	    .allowed_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |

@@ -1,4 +1,4 @@
-/* test_newfile.c: a file that appears under its name whole or not at all. */
+/* Files that appear complete or not at all. */
 #include "tree.h"
 
 #include <signal.h>
@@ -42,7 +42,7 @@ static void test_appears_at_commit(void **state)
 	size_t before = fds_open();
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(ways); i++) {
+	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
 		struct sockeye__atomic_file f;
 
 		assert_int_equal(new_open(&f, "new", ways[i]), 0);
@@ -64,7 +64,7 @@ static void test_discarded_leaves_nothing(void **state)
 	size_t before = fds_open();
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(ways); i++) {
+	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
 		struct sockeye__atomic_file f;
 
 		assert_int_equal(new_open(&f, "new", ways[i]), 0);
@@ -87,7 +87,7 @@ static void test_killed_leaves_nothing(void **state)
 	if (pid == 0) {
 		struct sockeye__atomic_file f;
 
-		if (new_open(&f, "new", SOCKEYE__ATOMIC_FILE_ONLY) == 0 && write(f.fd, "x", 1) == 1)
+		if (new_open(&f, "new", SOCKEYE__ATOMIC_FILE_NEW) == 0 && write(f.fd, "x", 1) == 1)
 			kill(getpid(), SIGKILL);
 		_exit(1);
 	}
@@ -99,14 +99,14 @@ static void test_killed_leaves_nothing(void **state)
 static void test_what_exists_is_not_replaced(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(ways); i++) {
+	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
 		struct sockeye__atomic_file f;
 
 		file_write(tree.fd, "old", "old");
 		assert_int_equal(new_open(&f, "old", ways[i]), -EEXIST);
 		sockeye__atomic_file_discard(&f);
-		/* what comes meanwhile is not either, replaceable or not */
-		for (int how = SOCKEYE__ATOMIC_FILE_ONLY; how <= SOCKEYE__ATOMIC_FILE_REPLACE;
+		/* nor is a file replaced that was created meanwhile */
+		for (int how = SOCKEYE__ATOMIC_FILE_NEW; how <= SOCKEYE__ATOMIC_FILE_REPLACE;
 		     how++) {
 			assert_int_equal(new_open(&f, "late", how | ways[i]), 0);
 			put(f.fd, "mine");
@@ -126,7 +126,7 @@ static void test_replaces(void **state)
 	size_t before = fds_open();
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(ways); i++) {
+	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
 		struct sockeye__atomic_file f;
 		struct stat st;
 		int reader;
@@ -144,7 +144,7 @@ static void test_replaces(void **state)
 		assert_string_equal(file_text(tree.fd, "f"), "the new");
 		assert_int_equal(mode_of(tree.fd, "f"), 0640);
 		assert_int_equal(tree_entries(&tree), 1);
-		assert_int_equal(fstat(reader, &st), 0); /* who reads the old one goes on */
+		assert_int_equal(fstat(reader, &st), 0); /* readers keep the old file */
 		assert_int_equal(st.st_size, 3);
 		close(reader);
 		assert_int_equal(fstatat(tree.fd, "f", &st, 0), 0);
@@ -158,7 +158,7 @@ static void test_replaces(void **state)
 static void test_discarded_replacement_keeps_the_old(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(ways); i++) {
+	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
 		struct sockeye__atomic_file f;
 
 		file_write(tree.fd, "f", "old");
@@ -176,7 +176,7 @@ static void test_one_replacement_at_a_time(void **state)
 	size_t before = fds_open();
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(ways); i++) {
+	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
 		const int how = SOCKEYE__ATOMIC_FILE_REPLACE | ways[i];
 		struct sockeye__atomic_file first, second;
 
@@ -185,8 +185,7 @@ static void test_one_replacement_at_a_time(void **state)
 		assert_int_equal(new_open(&second, "f", how), -EBUSY);
 		put(first.fd, "1st");
 		assert_int_equal(sockeye__atomic_file_commit(&first), 0);
-		assert_int_equal(new_open(&second, "f", how),
-				 0); /* then it is the next one's turn */
+		assert_int_equal(new_open(&second, "f", how), 0); /* the lock is free again */
 		sockeye__atomic_file_discard(&second);
 		assert_int_equal(new_open(&second, "f", how), 0);
 		assert_string_equal(file_text(tree.fd, "f"), "1st");
@@ -196,11 +195,11 @@ static void test_one_replacement_at_a_time(void **state)
 	}
 }
 
-/* Who writes without asking for the lock wins, and whole. */
+/* A process that ignores the lock and replaces the file wins. */
 static void test_replaced_meanwhile(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(ways); i++) {
+	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
 		const int how = SOCKEYE__ATOMIC_FILE_REPLACE | ways[i];
 		struct sockeye__atomic_file f;
 
@@ -243,10 +242,10 @@ static void test_what_is_no_file(void **state)
 	link_make(tree.fd, "dangling", "nowhere");
 	folder_make(tree.fd, "folder");
 	assert_return_code(mkfifoat(tree.fd, "pipe", 0666), errno);
-	for (size_t i = 0; i < COUNT(others); i++) {
+	FOR_ROWS(i, others, "%s", others[i].name) {
 		assert_int_equal(new_open(&f, others[i].name, SOCKEYE__ATOMIC_FILE_REPLACE),
 				 others[i].err);
-		assert_int_equal(new_open(&f, others[i].name, SOCKEYE__ATOMIC_FILE_ONLY), -EEXIST);
+		assert_int_equal(new_open(&f, others[i].name, SOCKEYE__ATOMIC_FILE_NEW), -EEXIST);
 	}
 	assert_string_equal(file_text(tree.fd, "target"), "old");
 	assert_int_equal(tree_entries(&tree), 5);
@@ -261,13 +260,13 @@ static void test_names(void **state)
 	struct sockeye__atomic_file f;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(bad); i++)
-		assert_int_equal(new_open(&f, bad[i], SOCKEYE__ATOMIC_FILE_ONLY), -EINVAL);
+	FOR_ROWS(i, bad, "%s", bad[i])
+		assert_int_equal(new_open(&f, bad[i], SOCKEYE__ATOMIC_FILE_NEW), -EINVAL);
 	memset(name, 'n', sizeof name);
 	name[NAME_MAX + 1] = '\0';
-	assert_int_equal(new_open(&f, name, SOCKEYE__ATOMIC_FILE_ONLY), -ENAMETOOLONG);
+	assert_int_equal(new_open(&f, name, SOCKEYE__ATOMIC_FILE_NEW), -ENAMETOOLONG);
 	name[NAME_MAX] = '\0';
-	for (size_t i = 0; i < COUNT(ways); i++) {
+	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
 		assert_int_equal(new_open(&f, name, ways[i]), 0);
 		assert_int_equal(sockeye__atomic_file_commit(&f), 0);
 		tree_clear(&tree);
@@ -279,7 +278,7 @@ static void test_mode_and_umask(void **state)
 	mode_t old = umask(027);
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(ways); i++) {
+	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
 		struct sockeye__atomic_file f;
 
 		assert_int_equal(new_open(&f, "f", ways[i]), 0);
@@ -296,7 +295,7 @@ static void in_current_folder(void)
 
 	assert_return_code(chdir(tree.path), errno);
 	assert_int_equal(
-	    sockeye__atomic_file_open(&f, AT_FDCWD, "here", 0666, SOCKEYE__ATOMIC_FILE_ONLY), 0);
+	    sockeye__atomic_file_open(&f, AT_FDCWD, "here", 0666, SOCKEYE__ATOMIC_FILE_NEW), 0);
 	assert_int_equal(sockeye__atomic_file_commit(&f), 0);
 	assert_true(name_exists(tree.fd, "here"));
 }
@@ -314,7 +313,7 @@ static void without_standard(void)
 
 	close(0);
 	close(1);
-	assert_int_equal(new_open(&f, "f", SOCKEYE__ATOMIC_FILE_ONLY), 0);
+	assert_int_equal(new_open(&f, "f", SOCKEYE__ATOMIC_FILE_NEW), 0);
 	assert_true(f.fd > 2 && f.dir > 2);
 	sockeye__atomic_file_discard(&f);
 }
@@ -330,24 +329,24 @@ static void test_removed_folder(void **state)
 	struct sockeye__atomic_file f;
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(ways); i++) {
+	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
 		const enum sockeye__atomic_file_how how = (enum sockeye__atomic_file_how)ways[i];
 		int own, err;
 
 		folder_make(tree.fd, "d");
 		own = openat(tree.fd, "d", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (ways[i] == 0) /* a named one keeps its folder in use */
+		if (ways[i] == 0) /* a named file keeps its folder from being removed */
 			assert_int_equal(sockeye__atomic_file_open(&f, own, "f", 0666, how), 0);
 		assert_return_code(unlinkat(tree.fd, "d", AT_REMOVEDIR), errno);
 		if (ways[i] == 0)
 			assert_int_equal(sockeye__atomic_file_commit(&f), -ENOENT);
 		err = sockeye__atomic_file_open(&f, own, "f", 0666, how);
-		assert_true(err == -ENOENT || err == -EPERM); /* the latter from ext4 */
+		assert_true(err == -ENOENT || err == -EPERM); /* EPERM: ext4 */
 		close(own);
 	}
 }
 
-/* Many write the same name at once: what is there is always one of theirs, whole. */
+/* Several processes write the same name at once. The file is always complete. */
 #define WRITERS 4
 #define ROUNDS  200
 

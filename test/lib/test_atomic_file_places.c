@@ -1,6 +1,6 @@
 /*
- * test_newfile_places.c: new files where something is missing: file systems,
- * kernels and sandboxes that cannot do all, full disks.
+ * Atomic files where something is missing: on file systems, on kernels and in
+ * sandboxes that lack a call, and on full disks.
  */
 #include "deny.h"
 #include "tree.h"
@@ -49,7 +49,7 @@ static bool proc_hidden(void)
 	       mount("none", "/proc", "tmpfs", 0, NULL) == 0 && access("/proc/self", F_OK) < 0;
 }
 
-/* With or without AT_EMPTY_PATH, as root or not: a file is made. */
+/* A file can be made with and without AT_EMPTY_PATH, as root and as a user. */
 static void without_proc(void)
 {
 	struct sockeye__atomic_file f;
@@ -57,7 +57,7 @@ static void without_proc(void)
 	if (!proc_hidden())
 		_exit(CHILD_SKIPS);
 	for (int who = 0; who < 2; who++) {
-		assert_int_equal(new_open(&f, "f", SOCKEYE__ATOMIC_FILE_ONLY), 0);
+		assert_int_equal(new_open(&f, "f", SOCKEYE__ATOMIC_FILE_NEW), 0);
 		put(f.fd, "whole");
 		assert_int_equal(sockeye__atomic_file_commit(&f), 0);
 		assert_string_equal(file_text(tree.fd, "f"), "whole");
@@ -73,15 +73,15 @@ static void test_without_proc(void **state)
 	in_child(without_proc);
 }
 
-/* All that can be done with one, in this process. */
+/* Every operation, in this process. */
 static void all_done(bool named)
 {
 	struct sockeye__atomic_file f;
 
-	for (int how = SOCKEYE__ATOMIC_FILE_ONLY; how <= SOCKEYE__ATOMIC_FILE_REPLACE; how++) {
+	for (int how = SOCKEYE__ATOMIC_FILE_NEW; how <= SOCKEYE__ATOMIC_FILE_REPLACE; how++) {
 		assert_int_equal(new_open(&f, "f", how), 0);
 		assert_int_equal(f.temp[0] != '\0', named);
-		put(f.fd, how == SOCKEYE__ATOMIC_FILE_ONLY ? "one" : "two");
+		put(f.fd, how == SOCKEYE__ATOMIC_FILE_NEW ? "one" : "two");
 		assert_int_equal(sockeye__atomic_file_commit(&f), 0);
 		assert_int_equal(tree_entries(&tree), 1);
 	}
@@ -170,10 +170,10 @@ static void test_under_landlock(void **state)
 	each_place(confined_and_named);
 }
 
-/* Errors that only close(2) knows of come before the name. */
+/* Errors that only close(2) reports are found before the file gets its name. */
 static void late(void)
 {
-	for (size_t i = 0; i < COUNT(ways); i++) {
+	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
 		struct sockeye__atomic_file f;
 
 		file_write(tree.fd, "f", "old");
@@ -198,7 +198,7 @@ static void full(void)
 	ssize_t n;
 
 	tree_mount(&tree, "tmpfs", "size=256k");
-	for (size_t i = 0; i < COUNT(ways); i++) {
+	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
 		file_write(tree.fd, "f", "old");
 		assert_int_equal(new_open(&f, "f", SOCKEYE__ATOMIC_FILE_REPLACE | ways[i]), 0);
 		while ((n = write(f.fd, bytes, sizeof bytes)) > 0)

@@ -1,6 +1,6 @@
 /*
- * test_beneath.c: nothing but what lies below a folder is opened, by the kernel
- * and by hand, which must agree.
+ * Only files below a folder are opened. The kernel's way and the library's own
+ * must agree.
  */
 #include "deny.h"
 #include "tree.h"
@@ -13,7 +13,7 @@
 
 #include "files/open_beneath.h"
 
-static struct tree tree; /* root is a folder of it; "secret" and others lie beside */
+static struct tree tree; /* root is one of its folders; "secret" and others are beside root */
 static int root;
 
 static void links_make(void)
@@ -42,7 +42,7 @@ static void links_make(void)
 	};
 	char name[16], target[16];
 
-	/* absolute, below the folder of the tree; "alias" there is a link to root */
+	/* absolute targets below the tree's folder, in which "alias" is a link to root */
 	static const char *const absolute[][2] = {
 	    {"abs_in", "root/dir/file"},
 	    {"abs_dir", "root/dir/"},
@@ -177,7 +177,7 @@ static void test_cases(void **state)
 	size_t before = fds_open();
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(cases); i++)
+	FOR_ROWS(i, cases, "%s", cases[i].path)
 		for (int by_hand = 0; by_hand < 2; by_hand++) {
 			int fd = open_by(by_hand, cases[i].path, O_RDONLY);
 			char text[16] = "";
@@ -200,7 +200,7 @@ static void test_folders(void **state)
 					      "slash", "in_dir/sub/..", "dir/.."};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(folders); i++)
+	FOR_ROWS(i, folders, "%s", folders[i])
 		for (int by_hand = 0; by_hand < 2; by_hand++) {
 			int fd = open_by(by_hand, folders[i], O_PATH | O_DIRECTORY);
 
@@ -211,7 +211,7 @@ static void test_folders(void **state)
 	assert_int_equal(open_by(false, "file", O_PATH | O_DIRECTORY), -ENOTDIR);
 }
 
-/* Links of /proc that only look like links lead anywhere. */
+/* Magic links of /proc, which lead to any file, are refused. */
 static void test_magic_links(void **state)
 {
 	int own = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -241,7 +241,7 @@ static void test_long(void **state)
 		assert_int_equal(open_by(by_hand, path, O_RDONLY), -ENAMETOOLONG);
 		for (size_t i = 0; i < PATH_MAX; i += 2)
 			memcpy(path + i, "./", 2);
-		strcpy(path + PATH_MAX - 4, "file"); /* with its NUL one too long */
+		strcpy(path + PATH_MAX - 4, "file"); /* one byte too long with its NUL */
 		assert_int_equal(open_by(by_hand, path, O_RDONLY), -ENAMETOOLONG);
 		strcpy(path + PATH_MAX - 6, "file");
 		assert_int_equal(close(open_by(by_hand, path, O_RDONLY)), 0);
@@ -249,7 +249,8 @@ static void test_long(void **state)
 	assert_int_equal(fds_open(), before);
 }
 
-/* Deeper than the walk by hand goes: refused, and nothing stays open. */
+/* A path deeper than the library's own walk supports is refused, and no descriptor
+ * stays open. */
 static void test_deep(void **state)
 {
 	char path[512] = "";
@@ -266,7 +267,7 @@ static void test_deep(void **state)
 	assert_int_equal(fds_open(), before);
 }
 
-/* --- both ways agree on names that chance makes up --- */
+/* --- both ways agree on random paths --- */
 
 static uint32_t chance(uint32_t *seed, uint32_t below)
 {
@@ -323,7 +324,7 @@ static void test_both_agree(void **state)
 	assert_int_equal(fds_open(), before);
 }
 
-/* --- while others rename --- */
+/* --- while another thread renames --- */
 
 #define OPENS 50000
 
@@ -344,8 +345,8 @@ static void *swap(void *arg)
 	return NULL;
 }
 
-/* Opens `path` again and again while two names change places: it is never what
- * lies outside, and it is what lies inside at least once. */
+/* Opens `path` many times while two names are exchanged. It never opens the file
+ * outside, and at least once the file inside. */
 static void swapped(int dir, const char *one, const char *other, const char *path, bool by_hand)
 {
 	struct swapper s = {.dir = dir, .one = one, .other = other};
@@ -388,7 +389,7 @@ static void test_folder_becomes_a_link(void **state)
 	swapped(root, "folder", "folder_out", "folder/x", true);
 }
 
-/* A folder is moved up while somebody is in it, so that his ".." are too many. */
+/* A folder is moved up during a walk through it, so that its ".." leads too far. */
 static void test_folder_moves_up(void **state)
 {
 	(void)state;

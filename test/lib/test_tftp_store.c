@@ -34,7 +34,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-	(void)state;
+	row_report(state);
 	sockeye__tftp_store_close(&store);
 	tree_remove(&tree);
 	return 0;
@@ -418,7 +418,7 @@ static void test_errors(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(errors); i++) {
+	FOR_ROWS(i, errors, "%d", errors[i].err) {
 		const char *text = NULL;
 
 		assert_int_equal(sockeye__tftp_store_error(errors[i].err, &text), errors[i].code);

@@ -1,4 +1,4 @@
-/* tree.h: a folder with files in it, for tests of what opens and makes them. */
+/* tree.h: a temporary folder, for tests of code that opens and makes files. */
 #ifndef TEST_LIB_TREE_H
 #define TEST_LIB_TREE_H
 
@@ -9,22 +9,23 @@ struct tree {
 	int fd; /* O_PATH */
 };
 
-/* An empty folder that everybody may enter; and the end of it. */
+/* Makes an empty folder that every user may enter, and removes it. */
 void tree_make(struct tree *t);
-void tree_clear(const struct tree *t); /* all that is in it */
+void tree_clear(const struct tree *t); /* removes its entries */
 void tree_remove(struct tree *t);
-size_t tree_entries(const struct tree *t); /* at the top, hidden ones too */
+size_t tree_entries(const struct tree *t); /* at the top level, with hidden ones */
 
-/* Names below a folder. */
-void file_write(int dir, const char *name, const char *text); /* in place when there is one */
-const char *file_text(int dir, const char *name); /* "" without a file; until the next call */
+/* These take names below a folder. */
+void file_write(int dir, const char *name, const char *text); /* overwrites the file if it exists */
+const char *file_text(int dir,
+		      const char *name); /* "" if there is no file; valid until the next call */
 bool name_exists(int dir, const char *name);
 mode_t mode_of(int dir, const char *name);
 void folder_make(int dir, const char *name);
 void link_make(int dir, const char *name, const char *target);
 
-/* A mount namespace of one's own with a new file system on the folder, for the
- * rest of the process: CHILD_SKIPS where that is not allowed. */
+/* Mounts a new file system on the folder, in a mount namespace of this process.
+ * Ends the process with CHILD_SKIPS where that is not allowed. */
 void tree_mount(struct tree *t, const char *type, const char *options);
 
 #endif

@@ -316,7 +316,7 @@ static int file_new(const struct sockeye__tftp_store *s, int dir, const char *na
 	const mode_t mode = DEFFILEMODE & ~s->config.umask;
 	int err = sockeye__atomic_file_open(f, dir, name, mode,
 					    s->config.overwrite ? SOCKEYE__ATOMIC_FILE_REPLACE
-								: SOCKEYE__ATOMIC_FILE_ONLY);
+								: SOCKEYE__ATOMIC_FILE_NEW);
 
 	if (err == 0 && s->config.umask_given && !f->replaces && fchmod(f->fd, mode) < 0) {
 		err = -errno;
