@@ -45,16 +45,16 @@ static void show_step(void *arg, const struct sockeye__tftp_map_step *step)
 	static const struct {
 		const char *word, *before, *behind; /* the name */
 	} fates[] = {
-	    [SOCKEYE__TFTP_MAP_OTHERS] = {"for others", NULL, NULL},
-	    [SOCKEYE__TFTP_MAP_NO] = {"no match", NULL, NULL},
-	    [SOCKEYE__TFTP_MAP_GOES_ON] = {"goes on", "-> ", ""},
+	    [SOCKEYE__TFTP_MAP_SKIPPED] = {"for others", NULL, NULL},
+	    [SOCKEYE__TFTP_MAP_NO_MATCH] = {"no match", NULL, NULL},
+	    [SOCKEYE__TFTP_MAP_APPLIED] = {"goes on", "-> ", ""},
 	    [SOCKEYE__TFTP_MAP_STOPS] = {"stops", "-> ", ", the end"},
 	    [SOCKEYE__TFTP_MAP_RESTARTS] = {"starts again", "-> ", ", and again from the first"},
 	    [SOCKEYE__TFTP_MAP_DENIES] = {"denies", NULL, NULL},
 	};
 	const struct serve *s = arg;
 	struct shown rule = rule_shown(step), name = shown(step->name, strlen(step->name));
-	const char *word = fates[step->fate].word, *before = fates[step->fate].before;
+	const char *word = fates[step->effect].word, *before = fates[step->effect].before;
 
 	if (s->common.json)
 		report_json(json_pack("{s:s, s:i, s:s, s:s, s:s}", "event", "rule", "line",
@@ -64,7 +64,7 @@ static void show_step(void *arg, const struct sockeye__tftp_map_step *step)
 		printf("line %-4u %-36s  %s\n", step->line, rule.text, word);
 	else
 		printf("line %-4u %-36s  %s%s%s\n", step->line, rule.text, before, name.text,
-		       fates[step->fate].behind);
+		       fates[step->effect].behind);
 }
 
 /* --unique-root, where there is a root to look at. CLI_GO, or the exit code. */

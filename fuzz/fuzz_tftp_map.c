@@ -1,7 +1,7 @@
 /*
- * fuzz_tftp_map.c: a map is refused with a line and words that are safe to show,
- * or it makes of any name one that is clean, or says why not, and the same again
- * the second time.
+ * Fuzz the rules for names. A map either fails with a line number and a printable
+ * message, or turns any name into a clean one or an error with a reason, and does
+ * the same a second time.
  *
  * Input: flags (1 upload, 2 IPv6, 4 backslash, 8 fold_case, 16 strip_high), the
  * name up to a line feed, the map.
@@ -31,35 +31,36 @@ static void check_refused(const struct sockeye__rules_error *error, const char *
 	require(error->line >= 1 && error->line <= lines, "no such line");
 	require(error->text[0] != '\0', "no reason");
 	for (const char *p = error->text; *p != '\0'; p++)
-		require((unsigned char)*p >= 0x20 && *p != 0x7f, "unsafe to show");
+		require((unsigned char)*p >= 0x20 && *p != 0x7f, "not printable");
 }
 
 static void check_name(const char *name)
 {
 	size_t len = strlen(name);
 
-	require(len > 0 && name[0] != '/' && name[len - 1] != '/', "slash or nothing");
+	require(len > 0 && name[0] != '/' && name[len - 1] != '/', "slash at an end, or empty");
 	require(strstr(name, "//") == NULL && strstr(name, "/./") == NULL, "not clean");
 	require(strncmp(name, "./", 2) != 0, "not clean");
-	require(strncmp(name, "../", 3) != 0 && strstr(name, "/../") == NULL, "leads up");
+	require(strncmp(name, "../", 3) != 0 && strstr(name, "/../") == NULL,
+		"leads above the root");
 	require(strcmp(name, "..") != 0 && (len < 3 || strcmp(name + len - 3, "/..") != 0),
-		"leads up");
+		"leads above the root");
 }
 
 struct steps {
 	unsigned count, last;
-	enum sockeye__tftp_map_fate fate;
+	enum sockeye__tftp_map_effect effect;
 };
 
 static void count(void *arg, const struct sockeye__tftp_map_step *step)
 {
 	struct steps *steps = arg;
 
-	require(step->line > steps->last || steps->fate == SOCKEYE__TFTP_MAP_RESTARTS, "order");
-	require(steps->fate != SOCKEYE__TFTP_MAP_STOPS, "goes on behind the end");
+	require(step->line > steps->last || steps->effect == SOCKEYE__TFTP_MAP_RESTARTS, "order");
+	require(steps->effect != SOCKEYE__TFTP_MAP_STOPS, "a step after the last one");
 	require(step->rule_len > 0 && memchr(step->rule, '\n', step->rule_len) == NULL, "rule");
 	steps->last = step->line;
-	steps->fate = step->fate;
+	steps->effect = step->effect;
 	steps->count++;
 }
 
@@ -81,16 +82,16 @@ static void ask(const struct sockeye__tftp_map *map, unsigned flags, struct sock
 	}
 	err = sockeye__tftp_map_request(map, &rules, &client, flags & 1, name, &watch, &out);
 	require(memchr(out.name, '\0', sizeof out.name) && memchr(out.text, '\0', sizeof out.text),
-		"no end");
+		"not terminated");
 	require(err <= 0 && (err == 0 || out.text[0] != '\0'), "no reason");
 	if (err == 0 && !out.denied)
 		check_name(out.name);
 	require(sockeye__tftp_map_request(map, &rules, &client, flags & 1, name, NULL, &again) ==
 		    err,
-		"another result");
+		"the second result differs");
 	require(strcmp(out.name, again.name) == 0 && strcmp(out.text, again.text) == 0 &&
 		    out.denied == again.denied && out.rule == again.rule,
-		"another name");
+		"the second name differs");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -98,7 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const uint8_t *lf = size > 0 ? memchr(data, '\n', size) : NULL;
 	struct sockeye__rules_error error = {0};
 	struct sockeye__tftp_map *map = NULL;
-	char *text; /* of its exact size, so that ASan sees one byte too many */
+	char *text; /* of the exact size, so that ASan finds reads after its end */
 	size_t len;
 
 	if (lf == NULL || lf == data)
@@ -110,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, lf + 1, len);
 	if (sockeye__tftp_map_parse(text, len, &map, &error) < 0)
 		check_refused(&error, text, len);
-	free(text); /* the map has its own */
+	free(text); /* the map has a copy */
 	ask(map, data[0], (struct sockeye__span){data + 1, (size_t)(lf - data - 1)});
 	sockeye__tftp_map_free(map);
 	return 0;

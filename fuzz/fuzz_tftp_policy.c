@@ -1,6 +1,6 @@
 /*
- * fuzz_tftp_policy.c: a policy is refused with a line and words that are safe to
- * show, or it has terms for any client and name that a transfer can start with.
+ * Fuzz the rules for clients. A policy either fails with a line number and a
+ * printable message, or gives valid terms for any client and name.
  *
  * Input: the client (1 byte: 4 or other, 16 bytes), the name up to a line
  * feed, the policy.
@@ -27,7 +27,7 @@ static void check_refused(const struct sockeye__rules_error *error)
 {
 	require(error->line >= 1 && error->text[0] != '\0', "no reason");
 	for (const char *p = error->text; *p != '\0'; p++)
-		require((unsigned char)*p >= 0x20 && *p != 0x7f, "unsafe to show");
+		require((unsigned char)*p >= 0x20 && *p != 0x7f, "not printable");
 }
 
 static struct sockeye_sockaddr client_of(const uint8_t *data)
@@ -45,10 +45,11 @@ static struct sockeye_sockaddr client_of(const uint8_t *data)
 	return client;
 }
 
-static void ask(const struct sockeye__tftp_rules *rules, const uint8_t *who, const char *name)
+static void ask(const struct sockeye__tftp_rules *rules, const uint8_t *client_bytes,
+		const char *name)
 {
 	static const struct sockeye__tftp_terms defaults = {.policy = {1428, 16, 1}};
-	struct sockeye_sockaddr client = client_of(who);
+	struct sockeye_sockaddr client = client_of(client_bytes);
 	struct sockeye__tftp_terms terms;
 	unsigned line = sockeye__tftp_policy_terms(rules, &client, name, &defaults, &terms);
 

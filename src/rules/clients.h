@@ -30,6 +30,7 @@ struct sockeye__rules_clients {
 
 #define SOCKEYE__RULES_WHY_MAX 160
 
+/* Returns the client with this address. */
 struct sockeye__rules_client sockeye__rules_client_of(const struct sockeye_sockaddr *name);
 
 /* Reads `*`, an address, or ADDRESS/BITS. Returns 0, or -EINVAL with a printable

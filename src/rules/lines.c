@@ -1,4 +1,4 @@
-/* lines.c: files, lines and words of rules (lines.h). */
+/* lines.c: read files of rules (lines.h). */
 #include "rules/lines.h"
 
 #include <errno.h>
@@ -14,7 +14,8 @@
 
 #include "net/net.h"
 
-/* -EFBIG when there is more than max bytes: the size of files in /proc says 0. */
+/* Returns the number of bytes, -EFBIG if there are more than max, or -errno. Does
+ * not trust the size: files in /proc have size 0. */
 static ssize_t read_all(int fd, char *buf, size_t max)
 {
 	size_t len = 0;
@@ -87,7 +88,7 @@ int sockeye__rules_file_fail(struct sockeye_fail *fail, const char *path, int er
 	if (err == SOCKEYE_E_RULES)
 		sockeye__fail_detail(fail, "not a regular file");
 	if (err == -EFBIG)
-		sockeye__fail_detail(fail, "rules have at most %d KiB",
+		sockeye__fail_detail(fail, "a file of rules has at most %d KiB",
 				     SOCKEYE__RULES_FILE_MAX / 1024);
 	return err;
 }
@@ -116,7 +117,7 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* One word off the line [*at, end), which does not begin with a blank. */
+/* Takes one word off the line [*at, end), which does not begin with a blank. */
 static int word_next(const struct sockeye__rules_lines *lines, const char **at, const char *end,
 		     struct sockeye__slice *out)
 {
@@ -128,9 +129,9 @@ static int word_next(const struct sockeye__rules_lines *lines, const char **at, 
 	*out = (struct sockeye__slice){start, (size_t)(p - start)};
 	*at = p + quoted;
 	if (quoted && p == end)
-		return sockeye__rules_fail(lines, "a quote is not closed");
+		return sockeye__rules_fail(lines, "missing closing quote");
 	if (*at < end && !is_blank(**at))
-		return sockeye__rules_fail(lines, "no blank behind a closing quote");
+		return sockeye__rules_fail(lines, "missing blank after a closing quote");
 	return 0;
 }
 
@@ -148,7 +149,7 @@ static int words_of(const struct sockeye__rules_lines *lines, const char *at, co
 			return (int)count;
 		if (count == max)
 			return sockeye__rules_fail(
-			    lines, "more than %zu words (quote what has blanks in it)", max);
+			    lines, "more than %zu words (put a word with blanks in quotes)", max);
 		err = word_next(lines, &at, end, &out_words[count++]);
 		if (err < 0)
 			return err;
@@ -156,21 +157,21 @@ static int words_of(const struct sockeye__rules_lines *lines, const char *at, co
 }
 
 char *sockeye__rules_begin(struct sockeye__rules_lines *lines, const char *text, size_t len,
-			   struct sockeye__rules_error *error, size_t *out_most)
+			   struct sockeye__rules_error *error, size_t *out_rules_max)
 {
-	static const char bom[] = "\xef\xbb\xbf"; /* editors of Windows put it before UTF-8 */
-	size_t skipped = len >= 3 && memcmp(text, bom, 3) == 0 ? 3 : 0, most = 1;
+	static const char bom[] = "\xef\xbb\xbf"; /* Windows editors put it before UTF-8 */
+	size_t skipped = len >= 3 && memcmp(text, bom, 3) == 0 ? 3 : 0, newlines = 0;
 	char *copy = malloc(len + 1);
 
 	if (copy == NULL)
 		return NULL;
 	memcpy(copy, text, len);
 	copy[len] = '\0';
-	for (size_t i = 0; i < len && most < SOCKEYE__RULES_MAX; i++)
-		most += copy[i] == '\n';
+	for (size_t i = 0; i < len && newlines < SOCKEYE__RULES_MAX - 1; i++)
+		newlines += copy[i] == '\n';
 	*lines =
 	    (struct sockeye__rules_lines){.at = copy + skipped, .end = copy + len, .error = error};
-	*out_most = most;
+	*out_rules_max = newlines + 1;
 	return copy;
 }
 
@@ -188,8 +189,8 @@ int sockeye__rules_next(struct sockeye__rules_lines *lines, struct sockeye__slic
 		lines->at = end < lines->end ? end + 1 : end;
 		lines->line++;
 		if (memchr(start, '\0', (size_t)(end - start)) != NULL)
-			return sockeye__rules_fail(lines, "a NUL: this is no text");
-		if (end > start && end[-1] == '\r') /* an editor of Windows */
+			return sockeye__rules_fail(lines, "NUL byte: not a text file");
+		if (end > start && end[-1] == '\r') /* a Windows editor */
 			end--;
 		count = words_of(lines, start, end, out_words, max);
 	}

@@ -1,11 +1,11 @@
 /*
- * lines.h: what the languages of rules have in common: a bounded file, lines of
- * words, what is wrong with a line.
+ * lines.h: read files of rules: their size limit, their lines and words, and the
+ * message about a wrong line.
  *
- * Words have blanks between them. A word in "double quotes" may have blanks in
- * it. A backslash takes the meaning that the byte behind it has here (blank,
- * quote, number sign); both stay in the word, for the language of patterns. From
- * a word that begins with # on, the line is a comment.
+ * Blanks separate words. A word in "double quotes" may contain blanks. A backslash
+ * makes the next byte ordinary here (a blank, a quote, a number sign); both bytes
+ * stay in the word, because patterns use backslashes too. A word that begins with
+ * # starts a comment, which ends with the line.
  */
 #ifndef SOCKEYE_RULES_LINES_H
 #define SOCKEYE_RULES_LINES_H
@@ -21,46 +21,47 @@
 #define SOCKEYE__RULES_FILE_MAX (1 << 20)
 #define SOCKEYE__RULES_MAX      4096 /* rules in a file */
 
-/* The first line that is wrong, from 1, and why; fit to be shown. */
+/* The first wrong line, counted from 1, and the reason, which is printable. */
 struct sockeye__rules_error {
 	unsigned line;
 	char text[160];
 };
 
 struct sockeye__rules_lines {
-	const char *at, *end; /* what is left of the text */
-	unsigned line;        /* of the words returned last */
-	size_t count;         /* of lines that had words */
+	const char *at, *end; /* the rest of the text */
+	unsigned line;        /* number of the line returned last */
+	size_t count;         /* lines with words so far */
 	struct sockeye__rules_error *error;
 };
 
-/* The whole of a regular file of at most SOCKEYE__RULES_FILE_MAX bytes, with a
- * NUL behind it that does not count; the caller frees it. 0 or -errno: -EFBIG,
- * -EISDIR, -EINVAL for what else is no file. */
+/* Reads a whole file of at most SOCKEYE__RULES_FILE_MAX bytes and appends a NUL,
+ * which *out_len does not count. The caller frees the text. Returns 0 or -errno:
+ * -EFBIG, -EISDIR, or -EINVAL if it is not a regular file. */
 int sockeye__rules_file_read(const char *path, int dir_fd, char **out_text, size_t *out_len);
 
-/* What to tell of a file that could not be read, or whose rules are wrong (then
- * err is -EINVAL, and *error says where and why). Returns the code for it. */
+/* Fills in *fail for a file that could not be read, or whose rules are wrong: then
+ * err is -EINVAL and *error has the line and the reason. Returns the code to
+ * report. */
 int sockeye__rules_file_fail(struct sockeye_fail *fail, const char *path, int err,
 			     const struct sockeye__rules_error *error);
 
-/* Begins with the lines of a text. Returns a copy of it, which its words are in
- * and the caller frees; NULL when memory is lacking. *out_most is how many rules
- * it has at most, at least 1. */
+/* Starts to read the lines of a text. Returns a copy of it, into which the words
+ * will point and which the caller frees, or NULL without memory. *out_rules_max is
+ * the largest number of rules the text can have, at least 1. */
 char *sockeye__rules_begin(struct sockeye__rules_lines *lines, const char *text, size_t len,
-			   struct sockeye__rules_error *error, size_t *out_most);
+			   struct sockeye__rules_error *error, size_t *out_rules_max);
 
-/* The words of the next line that has any: how many, 0 at the end, or -EINVAL
- * with *lines->error filled in, for more than `max` of them too, and for the
- * line after SOCKEYE__RULES_MAX of them. */
+/* Returns the number of words of the next line that has words, 0 at the end of the
+ * text, or -EINVAL with *lines->error filled in. More than `max` words and more
+ * than SOCKEYE__RULES_MAX lines with words are errors. */
 int sockeye__rules_next(struct sockeye__rules_lines *lines, struct sockeye__slice *out_words,
 			size_t max);
 
-/* Says what is wrong with the line and returns -EINVAL. */
+/* Fills in *lines->error for the current line and returns -EINVAL. */
 int sockeye__rules_fail(const struct sockeye__rules_lines *lines, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
 
-/* Part of a line with its control characters escaped, for a message. */
+/* Part of a line with escaped control characters, for a message. */
 struct sockeye__rules_shown {
 	char text[4 * 20 + 1];
 };

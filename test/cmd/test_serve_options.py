@@ -131,7 +131,7 @@ a    ^secret  "not for \\i"
     (["--map-test", "x", "--map-put"], 0, [None, "for others", "for others", "no match", "x"]),
     (["--map-test", "x", "--map-put", "--map-client", "::1"], 0, [None, None, "-> y", None, "y"]),
     (["--map-test", "secret"], 1, [None, None, None, "denies", "denied: not for 192.0.2.1"]),
-    (["--map-test", "../x"], 1, ["denied: name leads out of its folder"]),
+    (["--map-test", "../x"], 1, ["denied: name leads outside its folder"]),
     (["--map-test", "q\n"], 0, [None] * 4 + ["q\\n"]),
 ])
 def test_map_test(tmp_path, args, code, lines):

@@ -1,4 +1,4 @@
-"""Files of rules with something wrong in them: what it is, in which file, on which line."""
+"""Files with wrong rules: the message names the error, the file and the line."""
 import os
 import subprocess
 
@@ -7,10 +7,10 @@ import pytest
 from conftest import SOCKEYE, WAIT_S
 
 BAD = {
-    "binary": (b"\x7fELF\0\1\2\n", ":1: ", "this is no text"),
-    "UTF-16": ("e a\n".encode("utf-16"), ":1: ", "this is no text"),
+    "binary": (b"\x7fELF\0\1\2\n", ":1: ", "not a text file"),
+    "UTF-16": ("e a\n".encode("utf-16"), ":1: ", "not a text file"),
     "huge": (b"#" * (1 << 20) + b"\n", ": File too large", "at most 1024 KiB"),
-    "quote": (b'\n"a b c\n', ":2: ", "a quote is not closed"),
+    "quote": (b'\n"a b c\n', ":2: ", "missing closing quote"),
     "CRLF": (b"# first\r\n? x\r\n", ":2: ", "'?'"),
     "words": (b"a b c d e f g h i j\n", ":1: ", "words"),
     "escapes": (b"\x1b[2J x\n", ":1: ", r"'\e"),
@@ -20,7 +20,7 @@ BAD_MAP = {
     "many": (b"e a\n" * 4097, ":4097: ", "more than 4096 rules"),
 }
 BAD_POLICY = {
-    "class": (b"* name=x deny\n* name=a[b deny\n", ":2: ", "a [ without ]"),
+    "class": (b"* name=x deny\n* name=a[b deny\n", ":2: ", "missing ]"),
     "prefix": (b"10.0.0.0/33 deny\n", ":1: ", "0 to 32 bits"),
     "many": (b"* deny\n" * 4097, ":4097: ", "more than 4096 rules"),
 }

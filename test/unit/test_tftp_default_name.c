@@ -15,7 +15,7 @@
 static void test_local(void **state)
 {
 	static const struct {
-		const char *folder, *file, *name; /* NULL: there is none */
+		const char *folder, *file, *name; /* NULL: an error */
 	} rows[] = {
 	    {"", "pxelinux.0", "pxelinux.0"},
 	    {"", "boot/pxelinux.0", "pxelinux.0"},

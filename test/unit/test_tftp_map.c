@@ -1,6 +1,6 @@
 /*
- * test_tftp_map.c: rules for names: each flag and escape, what is wrong with a
- * map, and that no map and no name takes long.
+ * Rules for names: each flag and escape, the messages about wrong maps, and bounds
+ * on the time a request takes.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -41,8 +41,8 @@ static struct sockeye__tftp_map *map_of(const char *text)
 	return map;
 }
 
-/* What the rules make of a name: the name, "DENIED text" or "ERROR text", and
- * the line of the last rule. */
+/* Applies rules to a name. Returns the new name, "DENIED text" or "ERROR text", and
+ * the line of the last rule that applied. */
 static const char *mapped(const char *rules, const char *from, bool upload, const char *name)
 {
 	static char text[800];
@@ -73,12 +73,12 @@ static void test_rules(void **state)
 	    {"\n# first\nr a b # and so on", "a", "b 3"},
 	    {"r a b\r\nr b c\r\n", "a", "c 2"},
 	    {"r a b", "banana", "bbnana 1"},
-	    {"r an", "banana", "bana 1"}, /* by nothing */
+	    {"r an", "banana", "bana 1"}, /* removed */
 	    {"r an \"\"", "banana", "bana 1"},
 	    {"rg a b", "banana", "bbnbnb 1"},
-	    {"rg a aa", "banana", "baanaanaa 1"}, /* what was put in is not looked at */
+	    {"rg a aa", "banana", "baanaanaa 1"}, /* the replacement is not matched again */
 	    {"rg \\\\ /", "Boot\\x64\\BCD", "Boot/x64/BCD 1"},
-	    {"rg x* -", "abc", "-a-b-c- 1"}, /* as Perl */
+	    {"rg x* -", "abc", "-a-b-c- 1"}, /* like Perl */
 	    {"rg a* -", "baac", "-b--c- 1"},
 	    {"rg ^ -", "aaa", "-aaa 1"},
 	    {"rg $ -", "aaa", "aaa- 1"},
@@ -118,26 +118,26 @@ static void test_rules(void **state)
 
 	    {"r (.)(.)(.)(.)(.)(.)(.)(.)(.)(.) \\9\\8\\7\\6\\5\\4\\3\\2\\1[\\0]", "0123456789x",
 	     "876543210[0123456789]x 1"},
-	    {"r (a)|(b) [\\1|\\2]", "b", "[|b] 1"}, /* a group that is unset */
+	    {"r (a)|(b) [\\1|\\2]", "b", "[|b] 1"}, /* an unset group */
 	    {"r (a)(x)? [\\2\\1]", "a", "[a] 1"},
 	    {"r (?<n>a) \\1\\1", "a", "aa 1"},
 	    {"r ^ \\i/", "a", "192.0.2.91/a 1"},
 	    {"r ^ \\x/", "a", "C000025B/a 1"},
 	    {"r ^ \\L\\x\\E/", "A", "c000025b/A 1"},
 	    {"r (.+) \\U\\1x\\Ex\\L\\1X\\EX", "aB", "ABXxabxX 1"},
-	    {"rg (a)(.) \\U\\1\\2", "abxaby", "ABxABy 1"}, /* not beyond the replacement */
+	    {"rg (a)(.) \\U\\1\\2", "abxaby", "ABxABy 1"}, /* the replacement only */
 	    {"r (.+) \\L\\1", "A\xc4", "a\xc4 1"},
 	    {"r a \\\\\\.\\ \\#\\\"&$1", "a", "\\. #\"&$1 1"},
 	    {"r \"a b\" \"c d\"", "xa by", "xc dy 1"},
 	    {"r a\\ b c\\ d", "a b", "c d 1"},
 	    {"r \"a\\\"b\" \"c\\\"d\"", "a\"b", "c\"d 1"},
-	    {"r a\"b c\"d", "a\"b", "c\"d 1"}, /* a quote inside of a word */
+	    {"r a\"b c\"d", "a\"b", "c\"d 1"}, /* a quote inside a word is literal */
 	    {"r \\#a b#c", "#a", "b#c 1"},
 	    {"\t r \t a \t b \t ", "a", "b 1"},
 	    {"\"r\" \"\" \"x\"", "a", "xa 1"},
 
-	    {"r a.b x", "a\nb", "x 1"},          /* a dot is any byte */
-	    {"a~ ^a$ no", "a\n", "DENIED no 1"}, /* $ is the end */
+	    {"r a.b x", "a\nb", "x 1"},          /* a dot matches any byte */
+	    {"a~ ^a$ no", "a\n", "DENIED no 1"}, /* $ is the end only */
 	    {"r ^.$ x", "\xc3\xa4", "\xc3\xa4 0"},
 	    {"r a\\Kb x", "ab", "ax 1"},
 	    {"r (?=b)a?b+ x", "cxab", "cxax 1"}, /* missed by PCRE2's first byte */
@@ -145,12 +145,11 @@ static void test_rules(void **state)
 
 	(void)state;
 	FOR_ROWS(i, rows, "%s: %s", rows[i].rules, rows[i].name)
-
 		assert_string_equal(mapped(rows[i].rules, "192.0.2.91", false, rows[i].name),
 				    rows[i].mapped);
 }
 
-static void test_for_whom(void **state)
+static void test_clients_and_directions(void **state)
 {
 	static const char rules[] = "rG ^ get-\nrP ^ put-\nr4 ^ four-\nr6 ^ six-\nr ^ \\i-\\x-\n";
 	static const struct {
@@ -177,7 +176,7 @@ static void test_for_whom(void **state)
 	assert_string_equal(mapped("a~P b no", "::1", false, "a"), "a 0");
 }
 
-/* Without an Internet address there is none to put in. */
+/* A client without an Internet address has no text for \i and \x. */
 static void test_no_address(void **state)
 {
 	struct sockeye_sockaddr none = {0};
@@ -197,15 +196,15 @@ static void test_wrong_maps(void **state)
 		unsigned line;
 		const char *text;
 	} rows[] = {
-	    {"r", 1, "no pattern"},
-	    {"\n\nr # a b", 3, "no pattern"},
-	    {"r a b c", 1, "more than 3 words (quote what has blanks in it)"},
-	    {"r \"a b", 1, "a quote is not closed"},
-	    {"r \"a\\\" b", 1, "a quote is not closed"},
-	    {"r a b\nr \"a\"b c", 2, "no blank behind a closing quote"},
-	    {"r\x1b a b", 1, "unknown flag '\\e' (there are r g i e s a l ~ G P 4 6)"},
-	    {"rq a b", 1, "unknown flag 'q' (there are r g i e s a l ~ G P 4 6)"},
-	    {"R a b", 1, "unknown flag 'R' (there are r g i e s a l ~ G P 4 6)"},
+	    {"r", 1, "missing pattern"},
+	    {"\n\nr # a b", 3, "missing pattern"},
+	    {"r a b c", 1, "more than 3 words (put a word with blanks in quotes)"},
+	    {"r \"a b", 1, "missing closing quote"},
+	    {"r \"a\\\" b", 1, "missing closing quote"},
+	    {"r a b\nr \"a\"b c", 2, "missing blank after a closing quote"},
+	    {"r\x1b a b", 1, "unknown flag '\\e'; the flags are r g i e s a l ~ G P 4 6"},
+	    {"rq a b", 1, "unknown flag 'q'; the flags are r g i e s a l ~ G P 4 6"},
+	    {"R a b", 1, "unknown flag 'R'; the flags are r g i e s a l ~ G P 4 6"},
 	    {"rgr a b", 1, "flag r twice"},
 	    {"res a b", 1, "flags e and s exclude each other"},
 	    {"rGP a b", 1, "flags G and P exclude each other"},
@@ -215,30 +214,30 @@ static void test_wrong_maps(void **state)
 	    {"la a", 1, "flags a and l exclude each other"},
 	    {"sa a", 1, "flags a and s exclude each other"},
 	    {"ea a", 1, "flags a and e exclude each other"},
-	    {"ge a", 1, "flag g without r: nothing to repeat"},
-	    {"s a", 1, "flag s without r or l: would never end"},
-	    {"i a", 1, "flags that do nothing: one of r, l, a, e is needed"},
-	    {"G4~ a", 1, "flags that do nothing: one of r, l, a, e is needed"},
-	    {"\"\" a", 1, "flags that do nothing: one of r, l, a, e is needed"},
-	    {"r a(b x", 1, "pattern: missing closing parenthesis (behind 'a(b')"},
+	    {"ge a", 1, "flag g needs r"},
+	    {"s a", 1, "flag s needs r or l: otherwise the rules never end"},
+	    {"i a", 1, "no action: add flag r, l, a or e"},
+	    {"G4~ a", 1, "no action: add flag r, l, a or e"},
+	    {"\"\" a", 1, "no action: add flag r, l, a or e"},
+	    {"r a(b x", 1, "pattern: missing closing parenthesis (after 'a(b')"},
 	    {"r *a x", 1, "pattern: quantifier does not follow a repeatable item"},
 	    {"r aaaaaaaaaaaaaaaaaaaaaaaaaaaa[b x", 1,
-	     "pattern: missing terminating ] for character class (behind 'aaaaaaaaaaaaaaaaaa[b')"},
+	     "pattern: missing terminating ] for character class (after 'aaaaaaaaaaaaaaaaaa[b')"},
 	    {"r (*UTF)a x", 1,
-	     "pattern: using UTF is disabled by the application (behind '(*UTF)')"},
+	     "pattern: using UTF is disabled by the application (after '(*UTF)')"},
 	    {"r (*UCP)a x", 1,
-	     "pattern: using UCP is disabled by the application (behind '(*UCP)')"},
-	    {"e b\na ^/private", 2, "^/ never matches: names have no slash at their beginning"},
-	    {"r~ ^/srv/ /srv/\\0", 1, "^/ never matches: names have no slash at their beginning"},
-	    {"e a b", 1, "a replacement without flag r or a"},
-	    {"l a b", 1, "a replacement without flag r or a"},
+	     "pattern: using UCP is disabled by the application (after '(*UCP)')"},
+	    {"e b\na ^/private", 2, "^/ never matches: names do not begin with a slash"},
+	    {"r~ ^/srv/ /srv/\\0", 1, "^/ never matches: names do not begin with a slash"},
+	    {"e a b", 1, "a replacement needs flag r or a"},
+	    {"l a b", 1, "a replacement needs flag r or a"},
 	    {"r a \\1", 1, "\\1: the pattern has 0 groups"},
 	    {"r (a) \\1\\2", 1, "\\2: the pattern has 1 group"},
 	    {"a (a)(b) \\3", 1, "\\3: the pattern has 2 groups"},
-	    {"r~ (a) \\1", 1, "\\1 with flag ~: nothing has matched"},
+	    {"r~ (a) \\1", 1, "\\1 has no value with flag ~"},
 	    {"r a \\q", 1,
-	     "'\\q' in a replacement (there are \\0 to \\9 \\i \\x \\U \\L \\E \\\\)"},
-	    {"r a b\\", 1, "a single \\ ends the replacement"},
+	     "unknown '\\q' in a replacement; use \\0 to \\9 \\i \\x \\U \\L \\E \\\\"},
+	    {"r a b\\", 1, "the replacement ends in a single \\"},
 	};
 
 	(void)state;
@@ -249,14 +248,14 @@ static void test_wrong_maps(void **state)
 		assert_int_equal(
 		    sockeye__tftp_map_parse(rows[i].rules, strlen(rows[i].rules), &map, &error),
 		    -EINVAL);
-		assert_ptr_equal(map, &rows); /* written on success only */
+		assert_ptr_equal(map, &rows); /* written only on success */
 		assert_string_equal(error.text, rows[i].text);
 		assert_int_equal(error.line, rows[i].line);
 	}
 }
 
-/* Where one can be there, or need not be. */
-static void test_slash_at_the_beginning(void **state)
+/* A slash at the start that is optional, or that a rule has written, is accepted. */
+static void test_slash_at_the_start(void **state)
 {
 	static const char *const rows[] = {
 	    "e ^/?a", "e ^/*a", "e ^/{0,1}a", "e ^/a|^b", "r a /\na ^/private", "a ^/b\nrs c /",
@@ -275,7 +274,7 @@ static void test_nul_in_map(void **state)
 	(void)state;
 	assert_int_equal(sockeye__tftp_map_parse("# a\nr a\0 b", 10, &map, &error), -EINVAL);
 	assert_int_equal(error.line, 2);
-	assert_string_equal(error.text, "a NUL: this is no text");
+	assert_string_equal(error.text, "NUL byte: not a text file");
 }
 
 static void test_too_many_rules(void **state)
@@ -296,7 +295,7 @@ static void test_too_many_rules(void **state)
 	free(text);
 }
 
-/* Of the whole process, so that other processes do not make it fail. */
+/* CPU time of this process: other processes cannot make the test fail. */
 static double cpu_ms(void)
 {
 	struct timespec t;
@@ -320,43 +319,43 @@ static void test_bounds(void **state)
 			    "ERROR name too long 2");
 	assert_string_equal(mapped("r a+ b", "::1", false, long_name), "b 1");
 
-	/* for ever */
+	/* endless rules */
 	assert_string_equal(mapped("rs a b\nrs b a", "::1", false, "a"),
-			    "ERROR rules go round in circles 1");
+			    "ERROR the rules never end for this name 1");
 	assert_string_equal(mapped("rs a a", "::1", false, "a"),
-			    "ERROR rules go round in circles 1");
+			    "ERROR the rules never end for this name 1");
 	assert_string_equal(mapped("rs $ aa", "::1", false, "a"), "ERROR name too long 1");
 	assert_string_equal(mapped("a b*c\nrs ^ b", "::1", false, "a"),
-			    "ERROR rules go round in circles 2");
+			    "ERROR the rules never end for this name 2");
 	memset(aaa, 'a', 257);
 	aaa[256] = '\0';
 	assert_string_equal(mapped("rs a b", "::1", false, aaa) + 255, "b 1");
 	aaa[256] = 'a';
 	aaa[257] = '\0';
 	assert_string_equal(mapped("rs a b", "::1", false, aaa),
-			    "ERROR rules go round in circles 1");
+			    "ERROR the rules never end for this name 1");
 
 	/* catastrophic */
 	memset(aaa, 'a', 400);
 	aaa[399] = '!';
 	aaa[400] = '\0';
 	assert_string_equal(mapped("e x\na (a+)+$", "::1", false, aaa),
-			    "ERROR pattern takes too long for this name 2");
+			    "ERROR a pattern takes too long for this name 2");
 	assert_string_equal(mapped("rg (a|aa)+$ x", "::1", false, aaa),
-			    "ERROR pattern takes too long for this name 1");
+			    "ERROR a pattern takes too long for this name 1");
 	assert_string_equal(mapped("a (?:a?){20}a{20}b|!", "::1", false, aaa),
-			    "ERROR pattern takes too long for this name 1");
+			    "ERROR a pattern takes too long for this name 1");
 	assert_string_equal(mapped("a ^(a|(?R)b)+$", "::1", false, aaa),
-			    "ERROR pattern cannot be matched 1");
-	/* costly, and again and again: every byte begins a match that takes long */
+			    "ERROR a pattern cannot be matched 1");
+	/* many costly matches: each byte starts one */
 	for (int i = 0; i < 40; i++)
 		at += sprintf(at, "a .{0,9}.{0,9}.{0,9}%cx!\n", "ab"[i % 2]);
-	assert_true(
-	    strncmp(mapped(repeated, "::1", false, aaa), "ERROR pattern takes too long", 28) == 0);
+	assert_true(strncmp(mapped(repeated, "::1", false, aaa), "ERROR a pattern takes too long",
+			    30) == 0);
 	assert_true(cpu_ms() - start < 1500);
 }
 
-/* The text of a refusal is cut, and ends. */
+/* A long reason is truncated and terminated. */
 static void test_long_text(void **state)
 {
 	struct sockeye_sockaddr client = client_of("::1");
@@ -373,17 +372,17 @@ static void test_long_text(void **state)
 	sockeye__tftp_map_free(map);
 }
 
-static const char *const fates[] = {"others", "no", "on", "stop", "restart", "deny"};
+static const char *const effects[] = {"others", "no", "on", "stop", "restart", "deny"};
 
 static void note(void *arg, const struct sockeye__tftp_map_step *step)
 {
 	char *text = arg;
 
 	sprintf(text + strlen(text), "%u [%.*s] %s %s;", step->line, (int)step->rule_len,
-		step->rule, fates[step->fate], step->name);
+		step->rule, effects[step->effect], step->name);
 }
 
-/* The way of a request, and what is told of it. */
+/* A whole request, with the callback for each rule. */
 static void test_request(void **state)
 {
 	static const struct {
@@ -393,12 +392,12 @@ static void test_request(void **state)
 		const char *mapped, *steps;
 	} rows[] = {
 	    {NULL, "/a//b", {0}, 0, "a/b", ""},
-	    {NULL, "/", {0}, -EINVAL, "no name", ""},
+	    {NULL, "/", {0}, -EINVAL, "empty name", ""},
 	    {NULL, "A\\B\xff", {true, true, true}, 0, "a/b", ""},
 	    {"r ^ /x//", "//a", {0}, 0, "x/a", "1 [r ^ /x//] on /x//a;"},
 	    {"r ^ X", "A", {.fold_case = true}, 0, "Xa", "1 [r ^ X] on Xa;"},
-	    {"r a", "/a", {0}, -EINVAL, "no name", "1 [r a] on ;"},
-	    {"r a .", "/a", {0}, -EINVAL, "no name", "1 [r a .] on .;"},
+	    {"r a", "/a", {0}, -EINVAL, "empty name", "1 [r a] on ;"},
+	    {"r a .", "/a", {0}, -EINVAL, "empty name", "1 [r a .] on .;"},
 	    {"rP . x\n\nr b c\n r \"a\"  \"b\" #\nrs b c\ne c\nr c d",
 	     "a",
 	     {0},
@@ -409,14 +408,14 @@ static void test_request(void **state)
 	     "6 [e c] stop c;"},
 	    {"a a no", "a", {0}, 0, "no", "1 [a a no] deny a;"},
 	    {"a~ ^a no", "a", {0}, 0, "a", "1 [a~ ^a no] no a;"},
-	    /* no way around a rule, nor out of a client's folder */
+	    /* a name cannot avoid a rule, nor leave the client's folder */
 	    {"a ^secret no", "pub/../secret", {0}, 0, "no", "1 [a ^secret no] deny secret;"},
-	    {"r ^ \\i/", "../b", {0}, -EACCES, "name leads out of its folder", ""},
-	    {"rg \\\\ /\nr ^ \\i/", "..\\b", {0}, -EACCES, "name leads out of its folder", NULL},
-	    {"r b ..", "a/b", {0}, -EACCES, "name leads out of its folder", NULL},
+	    {"r ^ \\i/", "../b", {0}, -EACCES, "name leads outside its folder", ""},
+	    {"rg \\\\ /\nr ^ \\i/", "..\\b", {0}, -EACCES, "name leads outside its folder", NULL},
+	    {"r b ..", "a/b", {0}, -EACCES, "name leads outside its folder", NULL},
 	    {"r b ..", "a/bc/bd", {0}, 0, "a/..c/bd", NULL},
-	    {"rg b ..", "bc/b/cb", {0}, -EACCES, "name leads out of its folder", NULL},
-	    {"rs a a", "a", {0}, -ELOOP, "rules go round in circles", NULL},
+	    {"rg b ..", "bc/b/cb", {0}, -EACCES, "name leads outside its folder", NULL},
+	    {"rs a a", "a", {0}, -ELOOP, "the rules never end for this name", NULL},
 	};
 	struct sockeye_sockaddr client = client_of("::1");
 	static char steps[1000000];
@@ -446,10 +445,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rules),
-	    cmocka_unit_test(test_for_whom),
+	    cmocka_unit_test(test_clients_and_directions),
 	    cmocka_unit_test(test_no_address),
 	    cmocka_unit_test(test_wrong_maps),
-	    cmocka_unit_test(test_slash_at_the_beginning),
+	    cmocka_unit_test(test_slash_at_the_start),
 	    cmocka_unit_test(test_nul_in_map),
 	    cmocka_unit_test(test_too_many_rules),
 	    cmocka_unit_test(test_bounds),

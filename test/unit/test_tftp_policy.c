@@ -1,6 +1,6 @@
 /*
- * test_tftp_policy.c: who is served on which terms, and what is wrong with a
- * policy. Files of rules are read here too.
+ * Rules for clients: the terms of a transfer, the messages about wrong policies,
+ * and reading files of rules.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -59,7 +59,7 @@ static void test_option_names(void **state)
 	}
 }
 
-/* A line that is for one client denies only that one. */
+/* A rule denies only the clients that it names. */
 static void test_clients(void **state)
 {
 	struct sockeye__tftp_rules *rules = rules_of("192.0.2.0/24 deny\n* window=2");
@@ -81,7 +81,7 @@ static void test_names(void **state)
 		bool is;
 	} rows[] = {
 	    {"name=*.efi", "grub.efi", true},
-	    {"name=*.efi", "boot/grub.efi", true}, /* a star takes slashes */
+	    {"name=*.efi", "boot/grub.efi", true}, /* a star matches slashes */
 	    {"name=*.efi", "grub.efi2", false},
 	    {"name=boot/*", "boot/a/b", true},
 	    {"name=boot/*", "Boot/a", false},
@@ -163,7 +163,7 @@ static void test_terms(void **state)
 	sockeye__tftp_policy_free(NULL);
 }
 
-/* What has no Internet address is only everybody. */
+/* A client without an Internet address matches only `*`. */
 static void test_no_address(void **state)
 {
 	struct sockeye__tftp_rules *rules = rules_of("::/0 deny\n0.0.0.0/0 deny\n* window=7");
@@ -176,7 +176,7 @@ static void test_no_address(void **state)
 	sockeye__tftp_policy_free(rules);
 }
 
-#define NO_SETTING "no setting (blksize=, window=, refuse=, deny or default)"
+#define NO_SETTING "no setting: add blksize=, window=, refuse=, deny or default"
 
 static void test_wrong_policies(void **state)
 {
@@ -190,48 +190,51 @@ static void test_wrong_policies(void **state)
 	    {"deny", 1, "'deny' is not an address, a prefix or *"},
 	    {"# x\n1.2.3 deny", 2, "'1.2.3' is not an address, a prefix or *"},
 	    {"\"\" deny", 1, "'' is not an address, a prefix or *"},
-	    {"* blksize=7", 1, "blksize=7: 8 to 65464, or mtu"},
-	    {"* blksize=65465", 1, "blksize=65465: 8 to 65464, or mtu"},
-	    {"* blksize=", 1, "blksize=: 8 to 65464, or mtu"},
-	    {"* blksize=mtu2", 1, "blksize=mtu2: 8 to 65464, or mtu"},
-	    {"* blksize=4294967808", 1, "blksize=4294967808: 8 to 65464, or mtu"},
-	    {"* window=0", 1, "window=0: 1 to 65535"},
-	    {"* window=65536", 1, "window=65536: 1 to 65535"},
+	    {"* blksize=7", 1, "blksize=7: must be 8 to 65464 or mtu"},
+	    {"* blksize=65465", 1, "blksize=65465: must be 8 to 65464 or mtu"},
+	    {"* blksize=", 1, "blksize=: must be 8 to 65464 or mtu"},
+	    {"* blksize=mtu2", 1, "blksize=mtu2: must be 8 to 65464 or mtu"},
+	    {"* blksize=4294967808", 1, "blksize=4294967808: must be 8 to 65464 or mtu"},
+	    {"* window=0", 1, "window=0: must be 1 to 65535"},
+	    {"* window=65536", 1, "window=65536: must be 1 to 65535"},
 	    {"* refuse=multicast", 1,
-	     "refuse: unknown option 'multicast' (there are blksize blksize2 timeout utimeout "
-	     "tsize "
-	     "windowsize rollover none)"},
+	     "refuse: unknown option 'multicast'; the options are blksize blksize2 timeout "
+	     "utimeout "
+	     "tsize windowsize rollover none"},
 	    {"* refuse=", 1,
-	     "refuse: unknown option '' (there are blksize blksize2 timeout utimeout tsize "
-	     "windowsize rollover none)"},
+	     "refuse: unknown option ''; the options are blksize blksize2 timeout utimeout "
+	     "tsize windowsize rollover none"},
 	    {"* refuse=tsize,", 1,
-	     "refuse: unknown option '' (there are blksize blksize2 timeout utimeout tsize "
-	     "windowsize rollover none)"},
+	     "refuse: unknown option ''; the options are blksize blksize2 timeout utimeout "
+	     "tsize windowsize rollover none"},
 	    {"* refuse=none,tsize", 1,
-	     "refuse: unknown option 'none' (there are blksize blksize2 timeout utimeout tsize "
-	     "windowsize rollover none)"},
-	    {"* name= deny", 1, "name= without a pattern"},
-	    {"* name=a[b deny", 1, "name=a[b: a [ without ], or \\ at its end"},
-	    {"* name=[]a deny", 1, "name=[]a: a [ without ], or \\ at its end"},
-	    {"* name=[!] deny", 1, "name=[!]: a [ without ], or \\ at its end"},
-	    {"* name=[a\\] deny", 1, "name=[a\\\\]: a [ without ], or \\ at its end"},
-	    {"* \"name=a\\", 1, "a quote is not closed"},
-	    {"* deny name=a\\", 1, "name=a\\\\: a [ without ], or \\ at its end"},
-	    {"* name=a name=b deny", 1, "name= twice"},
-	    {"* window=1 window=1", 1, "window= twice"},
-	    {"* deny deny", 1, "deny twice"},
-	    {"* deny window=1", 1, "deny goes with no other setting"},
-	    {"* default window=1", 1, "default goes with no other setting"},
-	    {"* deny default", 1, "deny goes with no other setting"},
+	     "refuse: unknown option 'none'; the options are blksize blksize2 timeout utimeout "
+	     "tsize windowsize rollover none"},
+	    {"* name= deny", 1, "name= needs a pattern"},
+	    {"* name=a[b deny", 1, "name=a[b: missing ], or \\ at the end"},
+	    {"* name=[]a deny", 1, "name=[]a: missing ], or \\ at the end"},
+	    {"* name=[!] deny", 1, "name=[!]: missing ], or \\ at the end"},
+	    {"* name=[a\\] deny", 1, "name=[a\\\\]: missing ], or \\ at the end"},
+	    {"* \"name=a\\", 1, "missing closing quote"},
+	    {"* deny name=a\\", 1, "name=a\\\\: missing ], or \\ at the end"},
+	    {"* name=a name=b deny", 1, "name= is given twice"},
+	    {"* window=1 window=1", 1, "window= is given twice"},
+	    {"* deny deny", 1, "deny is given twice"},
+	    {"* deny window=1", 1, "deny excludes other settings"},
+	    {"* default window=1", 1, "default excludes other settings"},
+	    {"* deny default", 1, "deny excludes other settings"},
 	    {"* denyall", 1,
-	     "unknown setting 'denyall' (there are name= blksize= window= refuse= deny default)"},
+	     "unknown setting 'denyall'; the settings are name= blksize= window= refuse= deny "
+	     "default"},
 	    {"* *.efi deny", 1,
-	     "unknown setting '*.efi' (there are name= blksize= window= refuse= deny default)"},
+	     "unknown setting '*.efi'; the settings are name= blksize= window= refuse= deny "
+	     "default"},
 	    {"* Window=1", 1,
-	     "unknown setting 'Window=1' (there are name= blksize= window= refuse= deny default)"},
-	    {"* 1 2 3 4 5 6 7 8", 1, "more than 8 words (quote what has blanks in it)"},
-	    {"* \"name=x", 1, "a quote is not closed"},
-	    {"* \"name=x\"deny", 1, "no blank behind a closing quote"},
+	     "unknown setting 'Window=1'; the settings are name= blksize= window= refuse= deny "
+	     "default"},
+	    {"* 1 2 3 4 5 6 7 8", 1, "more than 8 words (put a word with blanks in quotes)"},
+	    {"* \"name=x", 1, "missing closing quote"},
+	    {"* \"name=x\"deny", 1, "missing blank after a closing quote"},
 	};
 
 	(void)state;
@@ -306,7 +309,7 @@ static void test_files(void **state)
 	assert_int_equal(sockeye__rules_file_read("none", dir, &text, &len), -ENOENT);
 	assert_int_equal(sockeye__rules_file_read(".", dir, &text, &len), -EISDIR);
 	assert_int_equal(sockeye__rules_file_read(folder, AT_FDCWD, &text, &len), -EISDIR);
-	assert_int_equal(mkfifoat(dir, "fifo", 0600), 0); /* must not wait for a writer */
+	assert_int_equal(mkfifoat(dir, "fifo", 0600), 0); /* reading must not wait for a writer */
 	assert_int_equal(sockeye__rules_file_read("fifo", dir, &text, &len), -EINVAL);
 	assert_int_equal(sockeye__rules_file_read("/dev/null", dir, &text, &len), -EINVAL);
 

@@ -1,11 +1,11 @@
-/* default_name.c: names at the other end (default_name.h). */
+/* default_name.c: the name of a file at the other end (default_name.h). Pure. */
 #include "tftp/client/default_name.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The last component of a file's name, or NULL when it is none ("", ".", ".."). */
+/* Returns the last component of a file's name, or NULL for "", "." and "..". */
 static const char *base_of(const char *file)
 {
 	const char *slash = strrchr(file, '/'), *base = slash ? slash + 1 : file;

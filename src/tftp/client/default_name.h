@@ -1,5 +1,5 @@
 /*
- * default_name.h: what a file is called at the other end when nobody says.
+ * default_name.h: the name of a file at the other end, if the user gives none.
  */
 #ifndef SOCKEYE_TFTP_CLIENT_DEFAULT_NAME_H
 #define SOCKEYE_TFTP_CLIENT_DEFAULT_NAME_H
@@ -7,13 +7,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* The name here: `folder`, which ends in '/' or is "", and the base name of
- * `file`. Its length, or -EINVAL (no name), -ENAMETOOLONG. */
+/* Writes the local name of a file that is fetched: `folder`, which ends in '/' or
+ * is "", and the last component of `file`. Returns its length, -EINVAL if `file`
+ * has no such component, or -ENAMETOOLONG. */
 int sockeye__tftp_default_name_local(const char *folder, const char *file, char *buf, size_t cap);
 
-/* The name there of the local file `path`: `file` itself, or, when it is a folder
- * ("", "x/", or any with `is_folder`), the base name of `path` in it. The
- * same results. */
+/* Writes the server's name of the local file `path`: `file` itself or, if that is a
+ * folder ("", "x/", or any with `is_folder`), `file` and the last component of
+ * `path`. Fails like the function above. */
 int sockeye__tftp_default_name_remote(const char *file, bool is_folder, const char *path, char *buf,
 				      size_t cap);
 

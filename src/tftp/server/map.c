@@ -1,4 +1,4 @@
-/* map.c: taking a name through the rules (map.h). */
+/* map.c: apply the rules to a name (map.h). */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
@@ -9,29 +9,30 @@
 
 #include "tftp/server/map_internal.h"
 
-/* PCRE2 counts the steps of a match anew at each byte where one may begin, so
- * MATCH_TOTAL is shared among these: some 50 ms, for at most COSTLY_MAX matches
- * of a request. All others end within MATCH_CHEAP for each byte. */
+/* Limits on the steps of a match. PCRE2 starts counting again at each byte at which
+ * a match may begin. So a match may take MATCH_CHEAP steps per byte; at most
+ * COSTLY_MAX matches of a request may take more, MATCH_TOTAL for all bytes
+ * together, which is about 50 ms. */
 #define MATCH_CHEAP 1000
 #define MATCH_TOTAL 4000000
 #define COSTLY_MAX  4
 
-/* Rules that put something into a name, and start again, would make each of
- * these matches longer than the one before. */
+/* Rules that add to a name and start again make each match longer than the one
+ * before. */
 #define RESTARTS_MAX 256
 
-/* A request on its way through the rules. */
+/* The state of a request while rules are applied. */
 struct walk {
 	const struct sockeye__tftp_map *map;
-	unsigned for_whom; /* flags of rules that are for others */
+	unsigned skipped; /* flags of rules for other clients or the other direction */
 	struct sockeye__rules_client client;
 	unsigned steps, costly;
 	const struct sockeye__tftp_map_watch *watch;
-	struct sockeye__tftp_mapped *out; /* has the name as it is now */
-	size_t len;                       /* of the name */
+	struct sockeye__tftp_mapped *out; /* has the current name */
+	size_t len;                       /* of the current name */
 };
 
-/* What is put together: a new name, or the text of a refusal. */
+/* A text under construction: a new name or the reason of a denial. */
 struct piece {
 	char *at;
 	size_t len, cap;
@@ -52,7 +53,7 @@ static void put(struct piece *to, const char *at, size_t len)
 	}
 }
 
-/* The name as it was before this rule, from `from` to `to`, in its own case. */
+/* Copies bytes `from` to `end` of the name before this rule, in their own case. */
 static void put_name(struct piece *to, const struct walk *w, size_t from, size_t end)
 {
 	to->to_case = 'E';
@@ -69,7 +70,7 @@ static void put_client(struct piece *to, const struct walk *w)
 	put(to, text, strlen(text));
 }
 
-/* As PXELINUX asks: C0A8025B. */
+/* Like PXELINUX: C0A8025B. */
 static void put_client_hex(struct piece *to, const struct walk *w)
 {
 	char text[3];
@@ -80,18 +81,18 @@ static void put_client_hex(struct piece *to, const struct walk *w)
 	}
 }
 
-static void put_group(struct piece *to, const struct walk *w, unsigned group, bool whole)
+static void put_group(struct piece *to, const struct walk *w, unsigned group, bool no_match)
 {
 	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(w->map->match) + 2 * (size_t)group;
 
-	if (whole)
+	if (no_match) /* flag ~: \0 is the whole name */
 		put(to, w->out->name, group == 0 ? w->len : 0);
 	else if (at[0] != PCRE2_UNSET)
 		put(to, w->out->name + at[0], at[1] - at[0]);
 }
 
-/* The replacement of a rule that applied; what it may hold was seen to when it
- * was read. */
+/* Writes the replacement of a rule that applied. It was checked when the rule was
+ * read. */
 static void put_replacement(struct piece *to, const struct walk *w,
 			    const struct sockeye__map_rule *rule)
 {
@@ -133,7 +134,8 @@ static int match_error(int rc)
 	}
 }
 
-/* 1, 0, or negative. Groups that the pattern has not are unset. */
+/* Returns 1 for a match, 0 for none, or a negative code. Groups that the pattern
+ * does not have are unset. */
 static int match(struct walk *w, const struct sockeye__map_rule *rule, size_t from,
 		 uint32_t options)
 {
@@ -155,11 +157,11 @@ static int match(struct walk *w, const struct sockeye__map_rule *rule, size_t fr
 		return 0;
 	if (rc < 0)
 		return match_error(rc);
-	/* \K can move the beginning of a match to where the next one finds it again. */
+	/* \K can move the start of a match, so that the next match would find it again. */
 	return at[0] < from || at[1] < at[0] ? -EBADMSG : 1;
 }
 
-/* The match behind [start, end). An empty one is not found twice. */
+/* Finds the next match after [start, end), but never the same empty one twice. */
 static int match_again(struct walk *w, const struct sockeye__map_rule *rule, size_t start,
 		       size_t end)
 {
@@ -183,7 +185,7 @@ static int name_set(struct walk *w, const struct piece *made)
 	return 0;
 }
 
-/* The first match is where PCRE2 has it. */
+/* Rewrites the name. PCRE2's match data has the first match. */
 static int rewrite(struct walk *w, const struct sockeye__map_rule *rule)
 {
 	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(w->map->match);
@@ -217,18 +219,18 @@ static void deny(struct walk *w, const struct sockeye__map_rule *rule)
 	w->out->denied = true;
 }
 
-/* One of enum sockeye__tftp_map_fate, or negative. */
+/* Returns one of enum sockeye__tftp_map_effect, or a negative code. */
 static int rule_apply(struct walk *w, const struct sockeye__map_rule *rule)
 {
 	int rc;
 
-	if (rule->flags & w->for_whom)
-		return SOCKEYE__TFTP_MAP_OTHERS;
+	if (rule->flags & w->skipped)
+		return SOCKEYE__TFTP_MAP_SKIPPED;
 	rc = match(w, rule, 0, 0);
 	if (rc < 0)
 		return rc;
 	if ((rc == 0) != ((rule->flags & SOCKEYE__MAP_NOT) != 0))
-		return SOCKEYE__TFTP_MAP_NO;
+		return SOCKEYE__TFTP_MAP_NO_MATCH;
 	w->out->rule = rule->line;
 	if (rule->flags & SOCKEYE__MAP_REWRITE)
 		rc = rewrite(w, rule);
@@ -243,16 +245,16 @@ static int rule_apply(struct walk *w, const struct sockeye__map_rule *rule)
 	if (rule->flags & SOCKEYE__MAP_STOP)
 		return SOCKEYE__TFTP_MAP_STOPS;
 	return rule->flags & SOCKEYE__MAP_RESTART ? SOCKEYE__TFTP_MAP_RESTARTS
-						  : SOCKEYE__TFTP_MAP_GOES_ON;
+						  : SOCKEYE__TFTP_MAP_APPLIED;
 }
 
-static void tell(const struct walk *w, const struct sockeye__map_rule *rule, int fate)
+static void report(const struct walk *w, const struct sockeye__map_rule *rule, int effect)
 {
 	struct sockeye__tftp_map_step step = {
 	    .line = rule->line,
 	    .rule = rule->source.at,
 	    .rule_len = rule->source.len,
-	    .fate = (enum sockeye__tftp_map_fate)fate,
+	    .effect = (enum sockeye__tftp_map_effect)effect,
 	    .name = w->out->name,
 	};
 
@@ -266,13 +268,13 @@ static int fail(struct sockeye__tftp_mapped *out, unsigned line, int err)
 		int err;
 		const char *why;
 	} reasons[] = {
-	    {-EINVAL, "no name"},
-	    {-EACCES, "name leads out of its folder"},
+	    {-EINVAL, "empty name"},
+	    {-EACCES, "name leads outside its folder"},
 	    {-ENAMETOOLONG, "name too long"},
-	    {-ELOOP, "rules go round in circles"},
-	    {-ETIME, "pattern takes too long for this name"},
+	    {-ELOOP, "the rules never end for this name"},
+	    {-ETIME, "a pattern takes too long for this name"},
 	    {-ENOMEM, "out of memory"},
-	    {-EBADMSG, "pattern cannot be matched"},
+	    {-EBADMSG, "a pattern cannot be matched"},
 	};
 
 	if (line)
@@ -291,16 +293,16 @@ static int walk(struct walk *w)
 
 	while (i < map->count) {
 		const struct sockeye__map_rule *rule = &map->rules[i];
-		int fate = rule_apply(w, rule);
+		int effect = rule_apply(w, rule);
 
-		if (fate == SOCKEYE__TFTP_MAP_RESTARTS && restarts++ == RESTARTS_MAX)
-			fate = -ELOOP;
-		if (fate < 0)
-			return fail(w->out, rule->line, fate);
-		tell(w, rule, fate);
-		if (fate == SOCKEYE__TFTP_MAP_STOPS || fate == SOCKEYE__TFTP_MAP_DENIES)
+		if (effect == SOCKEYE__TFTP_MAP_RESTARTS && restarts++ == RESTARTS_MAX)
+			effect = -ELOOP;
+		if (effect < 0)
+			return fail(w->out, rule->line, effect);
+		report(w, rule, effect);
+		if (effect == SOCKEYE__TFTP_MAP_STOPS || effect == SOCKEYE__TFTP_MAP_DENIES)
 			return 0;
-		i = fate == SOCKEYE__TFTP_MAP_RESTARTS ? 0 : i + 1;
+		i = effect == SOCKEYE__TFTP_MAP_RESTARTS ? 0 : i + 1;
 	}
 	return 0;
 }
@@ -312,11 +314,11 @@ static int apply(const struct sockeye__tftp_map *map, const struct sockeye_socka
 	struct walk w = {.map = map, .watch = watch, .out = out, .len = strlen(out->name)};
 
 	w.client = sockeye__rules_client_of(client);
-	w.for_whom = upload ? SOCKEYE__MAP_GETS : SOCKEYE__MAP_PUTS;
+	w.skipped = upload ? SOCKEYE__MAP_GETS : SOCKEYE__MAP_PUTS;
 	if (w.client.len != 4)
-		w.for_whom |= SOCKEYE__MAP_IPV4;
+		w.skipped |= SOCKEYE__MAP_IPV4;
 	if (w.client.len != 16)
-		w.for_whom |= SOCKEYE__MAP_IPV6;
+		w.skipped |= SOCKEYE__MAP_IPV6;
 	return walk(&w);
 }
 
@@ -345,8 +347,9 @@ static int clean(struct sockeye__span name, const struct sockeye__tftp_name_rule
 	return 0;
 }
 
-/* Rules may have made one of backslashes, in front of which others put a folder
- * for the client: to follow it would lead out of that. */
+/* Whether the name has a ".." component. A rule may have made one, for example from
+ * backslashes, and another rule may have put the client's folder in front of it:
+ * the ".." would lead out of that folder. */
 static bool has_up(const char *name)
 {
 	for (const char *p = name; (p = strstr(p, "..")) != NULL; p++)
@@ -362,7 +365,7 @@ int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 			      const struct sockeye__tftp_map_watch *watch,
 			      struct sockeye__tftp_mapped *out)
 {
-	static const struct sockeye__tftp_name_rules as_meant;
+	static const struct sockeye__tftp_name_rules slashes_only;
 	int err;
 
 	*out = (struct sockeye__tftp_mapped){0};
@@ -375,5 +378,5 @@ int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 	if (has_up(out->name))
 		return fail(out, 0, -EACCES);
 	name = (struct sockeye__span){(const uint8_t *)out->name, strlen(out->name)};
-	return clean(name, &as_meant, out);
+	return clean(name, &slashes_only, out);
 }

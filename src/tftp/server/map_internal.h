@@ -1,4 +1,4 @@
-/* map_internal.h: what the two halves of the map share: rules as they are kept. */
+/* map_internal.h: the rules in memory, shared by map.c and map_parse.c. */
 #ifndef SOCKEYE_TFTP_SERVER_MAP_INTERNAL_H
 #define SOCKEYE_TFTP_SERVER_MAP_INTERNAL_H
 
@@ -20,16 +20,16 @@ enum {
 	SOCKEYE__MAP_PUTS = 1 << 9,
 	SOCKEYE__MAP_IPV4 = 1 << 10,
 	SOCKEYE__MAP_IPV6 = 1 << 11,
-	SOCKEYE__MAP_SLASH = 1 << 12, /* no letter: it only matches what begins with a slash */
+	SOCKEYE__MAP_SLASH = 1 << 12, /* without a letter: the pattern needs a slash at the start */
 };
 
-#define SOCKEYE__MAP_LETTERS "rgiesal~GP46" /* in that order */
+#define SOCKEYE__MAP_LETTERS "rgiesal~GP46" /* in the order of the flags */
 
 struct sockeye__map_rule {
 	unsigned line;
 	unsigned flags;
 	pcre2_code *code;
-	struct sockeye__slice source, replacement; /* into the map's text */
+	struct sockeye__slice source, replacement; /* in the map's text */
 };
 
 struct sockeye__tftp_map {

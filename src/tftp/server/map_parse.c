@@ -1,4 +1,4 @@
-/* map_parse.c: reading a map, and saying what is wrong with it (map.h). */
+/* map_parse.c: read a map and report what is wrong with it (map.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -7,11 +7,11 @@
 #include "tftp/server/map_internal.h"
 
 #define GROUPS    10    /* \0 to \9 */
-#define DEPTH_MAX 20000 /* of a match: steps inside of steps, */
-#define HEAP_MAX  2048  /* and the KiB for them */
+#define DEPTH_MAX 20000 /* nested steps of a match */
+#define HEAP_MAX  2048  /* KiB for them */
 #define SHOWN_MAX 20    /* bytes of a pattern in a message */
 
-/* The end of what was read, short enough for a message. */
+/* The last bytes of a text, few enough for a message. */
 static struct sockeye__slice tail(const char *at, size_t len)
 {
 	size_t skipped = len > SHOWN_MAX ? len - SHOWN_MAX : 0;
@@ -19,7 +19,7 @@ static struct sockeye__slice tail(const char *at, size_t len)
 	return (struct sockeye__slice){at + skipped, len - skipped};
 }
 
-/* Pairs of flags that make no sense together. */
+/* Pairs of flags that contradict each other. */
 static const char exclusive[][3] = {"es", "GP", "46", "g~", "ar", "al", "as", "ae"};
 
 static int flags_check(const struct sockeye__rules_lines *lines, unsigned flags)
@@ -34,13 +34,13 @@ static int flags_check(const struct sockeye__rules_lines *lines, unsigned flags)
 						   pair[0], pair[1]);
 	}
 	if ((flags & SOCKEYE__MAP_EVERY) && !(flags & SOCKEYE__MAP_REWRITE))
-		return sockeye__rules_fail(lines, "flag g without r: nothing to repeat");
+		return sockeye__rules_fail(lines, "flag g needs r");
 	if ((flags & SOCKEYE__MAP_RESTART) && !(flags & (SOCKEYE__MAP_REWRITE | SOCKEYE__MAP_FOLD)))
-		return sockeye__rules_fail(lines, "flag s without r or l: would never end");
+		return sockeye__rules_fail(lines,
+					   "flag s needs r or l: otherwise the rules never end");
 	if (!(flags &
 	      (SOCKEYE__MAP_REWRITE | SOCKEYE__MAP_FOLD | SOCKEYE__MAP_DENY | SOCKEYE__MAP_STOP)))
-		return sockeye__rules_fail(lines,
-					   "flags that do nothing: one of r, l, a, e is needed");
+		return sockeye__rules_fail(lines, "no action: add flag r, l, a or e");
 	return 0;
 }
 
@@ -55,7 +55,7 @@ static int flags_parse(const struct sockeye__rules_lines *lines, struct sockeye_
 
 		if (letter == NULL)
 			return sockeye__rules_fail(
-			    lines, "unknown flag '%s' (there are r g i e s a l ~ G P 4 6)",
+			    lines, "unknown flag '%s'; the flags are r g i e s a l ~ G P 4 6",
 			    sockeye__rules_show((struct sockeye__slice){word.at + i, 1}).text);
 		bit = 1u << (letter - SOCKEYE__MAP_LETTERS);
 		if (flags & bit)
@@ -66,9 +66,9 @@ static int flags_parse(const struct sockeye__rules_lines *lines, struct sockeye_
 	return flags_check(lines, flags);
 }
 
-/* Whether a pattern may begin with a look ahead: up to PCRE2 10.44, what it then
- * knows of the first byte and of the last makes it miss matches
- * (github.com/PCRE2Project/pcre2/pull/444), and a rule to deny is passed by. */
+/* Whether a pattern may begin with a lookahead. For such patterns, PCRE2 up to
+ * 10.44 derives a wrong first or last byte and misses matches
+ * (github.com/PCRE2Project/pcre2/pull/444), so that a rule to deny has no effect. */
 static bool may_look_ahead(struct sockeye__slice word)
 {
 	return memmem(word.at, word.len, "(?=", 3) != NULL ||
@@ -79,9 +79,9 @@ static bool may_look_ahead(struct sockeye__slice word)
 static int pattern_compile(const struct sockeye__rules_lines *lines, struct sockeye__slice word,
 			   struct sockeye__map_rule *rule)
 {
-	/* Names are bytes; a dot is any of them, and a $ not before a LF: who
-	 * writes a rule to keep something out does not think of either. NEVER_UTF
-	 * is against (*UTF) in a pattern. */
+	/* Names are bytes. A dot matches every byte and $ only the end, not the place
+	 * before a final LF: authors of a rule that denies rarely think of either.
+	 * NEVER_UTF forbids (*UTF) in a pattern. */
 	uint32_t options = PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;
 	PCRE2_SIZE at;
 	PCRE2_UCHAR why[100];
@@ -99,18 +99,17 @@ static int pattern_compile(const struct sockeye__rules_lines *lines, struct sock
 	pcre2_get_error_message(err, why, sizeof why);
 	if (at == 0)
 		return sockeye__rules_fail(lines, "pattern: %s", (const char *)why);
-	return sockeye__rules_fail(lines, "pattern: %s (behind '%s')", (const char *)why,
+	return sockeye__rules_fail(lines, "pattern: %s (after '%s')", (const char *)why,
 				   sockeye__rules_show(tail(word.at, at)).text);
 }
 
-/* What may follow a backslash. Punctuation stands for itself. */
+/* Checks the byte after a backslash. Punctuation stands for itself. */
 static int escape_check(const struct sockeye__rules_lines *lines,
 			const struct sockeye__map_rule *rule, char c, unsigned groups)
 {
 	if (c >= '0' && c <= '9') {
 		if (c != '0' && (rule->flags & SOCKEYE__MAP_NOT))
-			return sockeye__rules_fail(lines, "\\%c with flag ~: nothing has matched",
-						   c);
+			return sockeye__rules_fail(lines, "\\%c has no value with flag ~", c);
 		if ((unsigned)(c - '0') > groups)
 			return sockeye__rules_fail(lines, "\\%c: the pattern has %u group%s", c,
 						   groups, &"s"[groups == 1]);
@@ -121,7 +120,7 @@ static int escape_check(const struct sockeye__rules_lines *lines,
 	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (unsigned char)c >= 0x80)
 		return sockeye__rules_fail(
 		    lines,
-		    "'\\%s' in a replacement (there are \\0 to \\9 \\i \\x \\U \\L \\E \\\\)",
+		    "unknown '\\%s' in a replacement; use \\0 to \\9 \\i \\x \\U \\L \\E \\\\",
 		    sockeye__rules_show((struct sockeye__slice){&c, 1}).text);
 	return 0;
 }
@@ -136,43 +135,44 @@ static int replacement_check(const struct sockeye__rules_lines *lines,
 	if (word->at == NULL)
 		return 0;
 	if (!(rule->flags & (SOCKEYE__MAP_REWRITE | SOCKEYE__MAP_DENY)))
-		return sockeye__rules_fail(lines, "a replacement without flag r or a");
+		return sockeye__rules_fail(lines, "a replacement needs flag r or a");
 	pcre2_pattern_info(rule->code, PCRE2_INFO_CAPTURECOUNT, &groups);
 	for (size_t i = 0; i < word->len && err == 0; i++) {
 		if (word->at[i] != '\\')
 			continue;
 		if (++i == word->len)
-			return sockeye__rules_fail(lines, "a single \\ ends the replacement");
+			return sockeye__rules_fail(lines, "the replacement ends in a single \\");
 		err = escape_check(lines, rule, word->at[i], groups);
 	}
 	return err;
 }
 
-/* ^/ and no way around it. */
-static bool wants_slash(struct sockeye__slice word)
+/* Whether the pattern needs a slash at the start of a name: ^/ without an alternative. */
+static bool needs_slash(struct sockeye__slice word)
 {
 	if (word.len < 2 || memcmp(word.at, "^/", 2) != 0 || memchr(word.at, '|', word.len))
 		return false;
 	return word.len == 2 || strchr("?*{", word.at[2]) == NULL;
 }
 
-/* Names have no slash at their beginning until a rule has put one there. Maps of
- * tftp-hpa count on it; what they deny would be served. */
+/* Rejects patterns that need a slash at the start of a name before a rule can have
+ * written one. Maps of tftp-hpa have such patterns; without this check a rule that
+ * denies would have no effect. */
 static int slashes_check(const struct sockeye__tftp_map *map, struct sockeye__rules_lines *lines)
 {
-	unsigned before = 0;
+	unsigned rewritten = 0; /* a name may have been rewritten before this rule */
 
 	for (size_t i = 0; i < map->count; i++)
-		before |= map->rules[i].flags & SOCKEYE__MAP_RESTART;
+		rewritten |= map->rules[i].flags & SOCKEYE__MAP_RESTART;
 	for (size_t i = 0; i < map->count; i++) {
 		const struct sockeye__map_rule *rule = &map->rules[i];
 
-		if (before == 0 && (rule->flags & SOCKEYE__MAP_SLASH)) {
+		if (rewritten == 0 && (rule->flags & SOCKEYE__MAP_SLASH)) {
 			lines->line = rule->line;
 			return sockeye__rules_fail(
-			    lines, "^/ never matches: names have no slash at their beginning");
+			    lines, "^/ never matches: names do not begin with a slash");
 		}
-		before |= rule->flags & SOCKEYE__MAP_REWRITE;
+		rewritten |= rule->flags & SOCKEYE__MAP_REWRITE;
 	}
 	return 0;
 }
@@ -191,10 +191,10 @@ static int rule_parse(const struct sockeye__rules_lines *lines, const struct soc
 	if (err < 0)
 		return err;
 	if (count < 2)
-		return sockeye__rules_fail(lines, "no pattern");
+		return sockeye__rules_fail(lines, "missing pattern");
 	if (count > 2)
 		rule->replacement = words[2];
-	rule->flags |= wants_slash(words[1]) ? SOCKEYE__MAP_SLASH : 0;
+	rule->flags |= needs_slash(words[1]) ? SOCKEYE__MAP_SLASH : 0;
 	err = pattern_compile(lines, words[1], rule);
 	return err < 0 ? err : replacement_check(lines, rule);
 }
@@ -205,7 +205,7 @@ static int rules_parse(struct sockeye__tftp_map *map, struct sockeye__rules_line
 	int count, err;
 
 	while ((count = sockeye__rules_next(lines, words, 3)) > 0) {
-		/* counted even if it fails, so that its pattern is freed */
+		/* counted also on failure, so that its pattern is freed */
 		err = rule_parse(lines, words, count, &map->rules[map->count++]);
 		if (err < 0)
 			return err;
@@ -218,13 +218,13 @@ int sockeye__tftp_map_parse(const char *text, size_t len, struct sockeye__tftp_m
 {
 	struct sockeye__tftp_map *map = calloc(1, sizeof *map);
 	struct sockeye__rules_lines lines;
-	size_t most;
+	size_t rules_max;
 	int err = -ENOMEM;
 
 	if (map == NULL)
 		return err;
-	map->text = sockeye__rules_begin(&lines, text, len, error, &most);
-	map->rules = map->text != NULL ? calloc(most, sizeof *map->rules) : NULL;
+	map->text = sockeye__rules_begin(&lines, text, len, error, &rules_max);
+	map->rules = map->text != NULL ? calloc(rules_max, sizeof *map->rules) : NULL;
 	map->limits = pcre2_match_context_create(NULL);
 	map->match = pcre2_match_data_create(GROUPS, NULL);
 	if (map->rules != NULL && map->limits != NULL && map->match != NULL) {

@@ -1,10 +1,9 @@
-/* policy.c: reading a policy and asking it (policy.h). */
+/* policy.c: read a policy and apply it (policy.h). */
 #include "tftp/server/policy.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
-#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,9 +25,9 @@ enum {
 
 struct rule {
 	unsigned line;
-	unsigned has; /* of the above */
+	unsigned has; /* its settings, bits of the enum */
 	struct sockeye__rules_clients clients;
-	const char *glob; /* NAME; in the text */
+	const char *glob; /* of NAME; in the text */
 	struct sockeye__tftp_terms terms;
 };
 
@@ -102,12 +101,12 @@ int sockeye__tftp_refuse_parse(const char *text, size_t len, unsigned *out_refus
 	return 0;
 }
 
-/* fnmatch(3) takes a [ without its ] for itself, and a rule to deny what it was
- * meant for is passed by. */
-static bool glob_is_whole(struct sockeye__slice glob)
+/* Whether every [ of a pattern has its ]. fnmatch(3) takes a [ without ] literally,
+ * so that a rule to deny would have no effect. */
+static bool glob_is_closed(struct sockeye__slice glob)
 {
 	bool in_class = false;
-	size_t first = 0; /* a ] here is one of the class */
+	size_t first = 0; /* a ] here belongs to the class */
 
 	for (size_t i = 0; i < glob.len; i++) {
 		char c = glob.at[i];
@@ -129,9 +128,9 @@ static int name_set(const struct sockeye__rules_lines *lines, struct sockeye__sl
 		    struct rule *rule)
 {
 	if (value.len == 0)
-		return sockeye__rules_fail(lines, "name= without a pattern");
-	if (!glob_is_whole(value))
-		return sockeye__rules_fail(lines, "name=%s: a [ without ], or \\ at its end",
+		return sockeye__rules_fail(lines, "name= needs a pattern");
+	if (!glob_is_closed(value))
+		return sockeye__rules_fail(lines, "name=%s: missing ], or \\ at the end",
 					   sockeye__rules_show(value).text);
 	rule->glob = value.at;
 	return 0;
@@ -142,7 +141,7 @@ static int blksize_set(const struct sockeye__rules_lines *lines, struct sockeye_
 {
 	if (sockeye__tftp_blksize_parse(value.at, value.len, &rule->terms.policy.blksize_max,
 					&rule->terms.blksize_mtu) < 0)
-		return sockeye__rules_fail(lines, "blksize=%s: %d to %d, or mtu",
+		return sockeye__rules_fail(lines, "blksize=%s: must be %d to %d or mtu",
 					   sockeye__rules_show(value).text,
 					   SOCKEYE__TFTP_BLKSIZE_MIN, SOCKEYE__TFTP_BLKSIZE_MAX);
 	return 0;
@@ -154,7 +153,7 @@ static int window_set(const struct sockeye__rules_lines *lines, struct sockeye__
 	unsigned v;
 
 	if (number_parse(value, 1, UINT16_MAX, &v) < 0)
-		return sockeye__rules_fail(lines, "window=%s: 1 to %d",
+		return sockeye__rules_fail(lines, "window=%s: must be 1 to %d",
 					   sockeye__rules_show(value).text, UINT16_MAX);
 	rule->terms.policy.window_max = (uint16_t)v;
 	return 0;
@@ -173,7 +172,7 @@ static int refuse_set(const struct sockeye__rules_lines *lines, struct sockeye__
 	for (enum sockeye__tftp_option i = 0; i < SOCKEYE__TFTP_OPTIONS; i++)
 		len += (size_t)snprintf(known + len, sizeof known - len, "%s ",
 					sockeye__tftp_option_name(i));
-	return sockeye__rules_fail(lines, "refuse: unknown option '%.20s' (there are %snone)",
+	return sockeye__rules_fail(lines, "refuse: unknown option '%.20s'; the options are %snone",
 				   sockeye__rules_show(wrong).text, known);
 }
 
@@ -217,12 +216,13 @@ static int setting_parse(const struct sockeye__rules_lines *lines, struct sockey
 		    (s->word[len - 1] != '=' && word.len > len))
 			continue;
 		if (rule->has & s->bit)
-			return sockeye__rules_fail(lines, "%s twice", s->word);
+			return sockeye__rules_fail(lines, "%s is given twice", s->word);
 		rule->has |= s->bit;
 		return s->set(lines, (struct sockeye__slice){word.at + len, word.len - len}, rule);
 	}
 	return sockeye__rules_fail(
-	    lines, "unknown setting '%s' (there are name= blksize= window= refuse= deny default)",
+	    lines,
+	    "unknown setting '%s'; the settings are name= blksize= window= refuse= deny default",
 	    sockeye__rules_show(word).text);
 }
 
@@ -241,15 +241,15 @@ static int rule_parse(const struct sockeye__rules_lines *lines, const struct soc
 	set = rule->has & ~(unsigned)NAME;
 	if (set == 0)
 		return sockeye__rules_fail(
-		    lines, "no setting (blksize=, window=, refuse=, deny or default)");
+		    lines, "no setting: add blksize=, window=, refuse=, deny or default");
 	if ((set & DENY) && set != DENY)
-		return sockeye__rules_fail(lines, "deny goes with no other setting");
+		return sockeye__rules_fail(lines, "deny excludes other settings");
 	if ((set & DEFAULT) && set != DEFAULT)
-		return sockeye__rules_fail(lines, "default goes with no other setting");
+		return sockeye__rules_fail(lines, "default excludes other settings");
 	return 0;
 }
 
-/* The text is ours and the line has been read: its words can be ended. */
+/* Terminates the pattern in the rules' copy of the text, whose line has been read. */
 static void glob_end(struct sockeye__tftp_rules *rules, const struct sockeye__slice *words,
 		     int count, const struct rule *rule)
 {
@@ -280,13 +280,13 @@ int sockeye__tftp_policy_parse(const char *text, size_t len, struct sockeye__tft
 {
 	struct sockeye__tftp_rules *rules = calloc(1, sizeof *rules);
 	struct sockeye__rules_lines lines;
-	size_t most;
+	size_t rules_max;
 	int err = -ENOMEM;
 
 	if (rules == NULL)
 		return err;
-	rules->text = sockeye__rules_begin(&lines, text, len, error, &most);
-	rules->rules = rules->text != NULL ? calloc(most, sizeof *rules->rules) : NULL;
+	rules->text = sockeye__rules_begin(&lines, text, len, error, &rules_max);
+	rules->rules = rules->text != NULL ? calloc(rules_max, sizeof *rules->rules) : NULL;
 	if (rules->rules != NULL)
 		err = rules_parse(rules, &lines);
 	if (err < 0) {

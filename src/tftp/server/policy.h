@@ -1,6 +1,6 @@
 /*
- * policy.h: what a client may have that others may not, by its address
- * and by name. man/sockeye-tftp-rules.5 has the language.
+ * policy.h: rules that set the terms of a transfer by client address and file name.
+ * sockeye-tftp-rules(5) describes the language.
  */
 #ifndef SOCKEYE_TFTP_SERVER_POLICY_H
 #define SOCKEYE_TFTP_SERVER_POLICY_H
@@ -14,38 +14,40 @@
 #include "proto/tftp_options.h"
 #include "rules/lines.h"
 
-/* On which terms a request is served. */
+/* The terms on which a request is served. */
 struct sockeye__tftp_terms {
 	struct sockeye__tftp_policy policy;
-	bool blksize_mtu; /* blocks no larger than a packet on the way to the client */
-	bool deny;        /* answer ERROR 2 */
+	bool blksize_mtu; /* blocks fit one packet on the path to the client */
+	bool deny;        /* reply with ERROR 2 */
 };
 
 struct sockeye__tftp_rules;
 
-/* 0, -ENOMEM, or -EINVAL with *error filled in. */
+/* Reads rules. Returns 0, -ENOMEM, or -EINVAL with *error filled in. */
 int sockeye__tftp_policy_parse(const char *text, size_t len, struct sockeye__tftp_rules **out,
 			       struct sockeye__rules_error *error);
-/* The rules of a file; of none (NULL) there are none (NULL). 0, or a negative
- * code with *fail filled in. */
+/* Reads the rules of a file; without a path (NULL) *out is NULL, no rules. Returns
+ * 0, or a negative code with *fail filled in. */
 int sockeye__tftp_policy_open(const char *path, struct sockeye__tftp_rules **out,
 			      struct sockeye_fail *fail);
-void sockeye__tftp_policy_free(struct sockeye__tftp_rules *rules);          /* NULL is legal */
-size_t sockeye__tftp_policy_count(const struct sockeye__tftp_rules *rules); /* so is it here */
+/* NULL is legal in both. */
+void sockeye__tftp_policy_free(struct sockeye__tftp_rules *rules);
+size_t sockeye__tftp_policy_count(const struct sockeye__tftp_rules *rules);
 
-/* The defaults, and over them what the first line for this client and name says.
- * Without rules (NULL) the defaults. Returns that line, 0 for none. */
+/* Fills in *out with the defaults and the settings of the first rule for this client
+ * and name. `rules` may be NULL. Returns the line of that rule, 0 for none. */
 unsigned sockeye__tftp_policy_terms(const struct sockeye__tftp_rules *rules,
 				    const struct sockeye_sockaddr *client, const char *name,
 				    const struct sockeye__tftp_terms *defaults,
 				    struct sockeye__tftp_terms *out);
 
-/* Bytes of a block, or "mtu" (then *out_blksize is 0): 0 or a negative code. For
- * --blksize and --blksize-max too. */
+/* Reads a number of bytes, or "mtu", for which *out_blksize is 0. Returns 0 or a
+ * negative code. The command line has the same syntax. */
 int sockeye__tftp_blksize_parse(const char *text, size_t len, uint16_t *out_blksize, bool *out_mtu);
 
-/* "tsize,windowsize" as bits of options, or "none": 0, or -EINVAL with the word
- * that is no option. For --refuse too. */
+/* Reads names of options, such as "tsize,windowsize", into bits; "none" sets no bit.
+ * Returns 0, or -EINVAL with the word that is not an option. The command line has
+ * the same syntax. */
 int sockeye__tftp_refuse_parse(const char *text, size_t len, unsigned *out_refused,
 			       struct sockeye__slice *out_wrong);
 
