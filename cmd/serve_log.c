@@ -119,11 +119,10 @@ static void text_message(FILE *out, const struct sockeye_event *e)
 	free(shown);
 }
 
-static void text_counters(FILE *out, const struct sockeye_counters *c)
+static void text_counters(FILE *out, const struct sockeye_event *e)
 {
-#define TEXT_COUNTER(name, text) fprintf(out, " " #name "=%" PRIu64, c->name);
-	SOCKEYE_COUNTERS(TEXT_COUNTER)
-#undef TEXT_COUNTER
+	for (size_t i = 0; i < e->counter_count; i++)
+		fprintf(out, " %s=%" PRIu64, e->counters[i].name, e->counters[i].value);
 }
 
 static void text_event(FILE *out, const struct sockeye_event *e)
@@ -133,19 +132,18 @@ static void text_event(FILE *out, const struct sockeye_event *e)
 	if (e->kind == SOCKEYE_EVENT_CLOSE)
 		fprintf(out, " in=%" PRIu64 " out=%" PRIu64, e->bytes_in, e->bytes_out);
 	if (e->kind == SOCKEYE_EVENT_COUNTERS)
-		text_counters(out, e->counters);
+		text_counters(out, e);
 	if (e->text != NULL)
 		fprintf(out, ": %s", e->text);
 	if (e->err != 0)
 		fprintf(out, ": %s", sockeye_error_text(e->err));
 }
 
-static void json_counters(json_t *object, const struct sockeye_counters *c)
+static void json_counters(json_t *object, const struct sockeye_event *e)
 {
-#define JSON_COUNTER(name, text) \
-	json_object_set_new(object, #name, json_integer((json_int_t)c->name));
-	SOCKEYE_COUNTERS(JSON_COUNTER)
-#undef JSON_COUNTER
+	for (size_t i = 0; i < e->counter_count; i++)
+		json_object_set_new(object, e->counters[i].name,
+				    json_integer((json_int_t)e->counters[i].value));
 }
 
 static void json_event(json_t *object, const struct sockeye_event *e)
@@ -157,7 +155,7 @@ static void json_event(json_t *object, const struct sockeye_event *e)
 		json_object_set_new(object, "bytes_out", json_integer((json_int_t)e->bytes_out));
 	}
 	if (e->kind == SOCKEYE_EVENT_COUNTERS)
-		json_counters(object, e->counters);
+		json_counters(object, e);
 	if (e->text != NULL)
 		json_object_set_new(object, "text", json_string(e->text));
 	if (e->err != 0)

@@ -30,40 +30,40 @@ struct sockeye_site {
 	bool optional; /* an address this machine does not have (IPv6) is left out */
 };
 
-/* X(name, text): what is counted, over all workers since the start. */
-#define SOCKEYE_COUNTERS(X) \
-	X(accepted, "connections accepted") \
-	X(open, "connections open now") \
-	X(closed_end, "connections closed: both sides done") \
-	X(closed_reset, "connections closed: reset by the peer") \
-	X(closed_idle, "connections closed: idle time-out") \
-	X(closed_time, "connections closed: longest time reached") \
-	X(closed_error, "connections closed: another error") \
-	X(closed_stop, "connections closed: the server stopped or a worker died") \
-	X(refused_source, "connections refused: too many from one source") \
-	X(refused_resource, "connections refused: no process, thread or memory for them") \
-	X(bytes_in, "bytes received") \
-	X(bytes_out, "bytes sent") \
-	X(datagrams_in, "datagrams received") \
-	X(datagrams_out, "datagrams sent") \
-	X(dropped_loop, "datagrams not answered: the source could loop") \
-	X(dropped_rate, "datagrams not answered: over the rate of their source") \
-	X(dropped_send, "datagrams not answered: the answer could not be sent") \
-	X(dropped_queue, "datagrams lost: the socket's queue was full") \
-	X(transfers, "TFTP transfers begun") \
-	X(transfers_open, "TFTP transfers that run now") \
-	X(transfers_done, "TFTP transfers finished") \
-	X(transfers_failed, "TFTP transfers not finished") \
-	X(transfers_probed, "TFTP transfers ended by a client that wanted to know the size") \
-	X(requests_refused, "TFTP requests answered with an ERROR") \
-	X(blocks_resent, "TFTP blocks sent again, or received twice") \
-	X(accept_failures, "times accepting failed for want of a resource") \
-	X(workers_died, "workers that died and were replaced")
+/* What the value of a counter does. */
+enum sockeye_counter_kind {
+	SOCKEYE_COUNTER, /* it never falls */
+	SOCKEYE_GAUGE,   /* it rises and falls: what is open now */
+};
 
-struct sockeye_counters {
-#define SOCKEYE_COUNTER_FIELD(name, text) uint64_t name;
-	SOCKEYE_COUNTERS(SOCKEYE_COUNTER_FIELD)
-#undef SOCKEYE_COUNTER_FIELD
+/* X(name, kind, text): what every server counts. */
+#define SOCKEYE_COUNTERS(X) \
+	X(accepted, COUNTER, "connections accepted") \
+	X(open, GAUGE, "connections open now") \
+	X(closed_end, COUNTER, "connections closed: both sides done") \
+	X(closed_reset, COUNTER, "connections closed: reset by the peer") \
+	X(closed_idle, COUNTER, "connections closed: idle time-out") \
+	X(closed_time, COUNTER, "connections closed: longest time reached") \
+	X(closed_error, COUNTER, "connections closed: another error") \
+	X(closed_stop, COUNTER, "connections closed: the server stopped or a worker died") \
+	X(refused_source, COUNTER, "connections refused: too many from one source") \
+	X(refused_resource, COUNTER, "connections refused: no process, thread or memory for them") \
+	X(bytes_in, COUNTER, "bytes received") \
+	X(bytes_out, COUNTER, "bytes sent") \
+	X(datagrams_in, COUNTER, "datagrams received") \
+	X(datagrams_out, COUNTER, "datagrams sent") \
+	X(dropped_loop, COUNTER, "datagrams not answered: the source could loop") \
+	X(dropped_rate, COUNTER, "datagrams not answered: over the rate of their source") \
+	X(dropped_send, COUNTER, "datagrams not answered: the answer could not be sent") \
+	X(dropped_queue, COUNTER, "datagrams lost: the socket's queue was full") \
+	X(accept_failures, COUNTER, "times accepting failed for want of a resource") \
+	X(workers_died, COUNTER, "workers that died and were replaced")
+
+/* A counter, added up over all workers since the start. */
+struct sockeye_counter {
+	const char *name, *text;
+	enum sockeye_counter_kind kind;
+	uint64_t value;
 };
 
 enum sockeye_event_kind {
@@ -88,7 +88,9 @@ struct sockeye_event {
 	uint64_t bytes_in, bytes_out; /* CLOSE */
 	const char *text;             /* CLOSE, REFUSE, WARNING, NOTICE: why or what; may be NULL */
 	int err;                      /* negative code behind it, 0 none */
-	const struct sockeye_counters *counters; /* COUNTERS */
+	/* COUNTERS: those of SOCKEYE_COUNTERS in that order, then those of features. */
+	const struct sockeye_counter *counters;
+	size_t counter_count;
 };
 
 /* What is listening, told once every socket does. */

@@ -183,7 +183,7 @@ static void drain(int fd)
 			break;
 }
 
-static uint64_t *end_counter(struct sockeye_counters *c, enum sockeye__end end)
+static uint64_t *end_counter(struct sockeye__counters *c, enum sockeye__end end)
 {
 	switch (end) {
 	case SOCKEYE__END_DONE:

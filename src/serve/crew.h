@@ -15,6 +15,8 @@
 
 #include <sockeye/serve.h>
 
+#include "serve/counters.h"
+
 #define SOCKEYE__WORKERS_MAX 256 /* of one crew */
 
 struct sockeye__server;
@@ -31,7 +33,8 @@ struct sockeye__worker {
 	uint32_t conns_max; /* this worker's share of connections_max; UINT32_MAX none */
 	uint32_t conns;     /* open in this worker now */
 	uint64_t warned_ns; /* when it last reported something that peers can cause at will */
-	struct sockeye_counters *counters;
+	struct sockeye__counters *counters;
+	void *spec_counters; /* a struct of the spec's table; NULL without one */
 };
 
 /* What a feature's crew does. Sites with the same spec share a crew. */
@@ -43,8 +46,10 @@ struct sockeye__crew_spec {
 	 * Reports nothing; the workers that run do. May be NULL. */
 	void (*reload)(void *context);
 	/* In the supervisor: this member of the crew died, and is not yet replaced.
-	 * Releases its slots. May be NULL. */
-	void (*on_death)(void *context, unsigned member);
+	 * Releases its slots and settles its counters; gauges are cleared afterwards.
+	 * May be NULL. */
+	void (*on_death)(void *context, unsigned member, void *spec_counters);
+	const struct sockeye__counter_table *counters; /* its own; NULL: none */
 	void *context;
 };
 
@@ -88,10 +93,5 @@ bool sockeye__rarely(struct sockeye__worker *w);
 /* Warns that the worker returns from run before it has begun; the supervisor
  * starts another one later. */
 void sockeye__cannot_start(const struct sockeye__worker *w, int err);
-
-static inline void sockeye__count(uint64_t *counter, uint64_t n)
-{
-	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
-}
 
 #endif

@@ -39,7 +39,7 @@ struct conn {
 
 struct loop {
 	struct sockeye__worker *worker;
-	struct sockeye_counters *counters;
+	struct sockeye__counters *counters;
 	bool show_messages;
 	int epoll;
 	bool listeners_watched; /* they are in the epoll set */

@@ -45,6 +45,8 @@ struct sockeye__site {
 	size_t request;                   /* index of the request it was opened for */
 	unsigned fd_count;
 	int *fds;
+	uint32_t *drops_seen; /* by descriptor: the kernel's count when last read, which wraps */
+	uint64_t drops;
 };
 
 /* A crew (crew.h). The server has one for each combination of spec or model,
@@ -67,10 +69,23 @@ struct sockeye__crew {
 struct sockeye__shared {
 	struct sockeye__sources *sources; /* NULL without per_source_max */
 	struct sockeye__rates *rates;     /* of datagram replies */
-	struct sockeye__worker_counters {
-		struct sockeye_counters c;
-	} __attribute__((aligned(64))) worker[]; /* no line is written by two workers */
+	/* For each process struct sockeye__counters and, in the crews of a spec, a struct
+	 * of its table; stride values apart, so that no cache line has two writers. */
+	size_t stride;
+	_Alignas(64) uint64_t counters[];
 };
+
+static inline struct sockeye__counters *sockeye__counters_of(struct sockeye__shared *shared,
+							     unsigned process)
+{
+	return (void *)&shared->counters[process * shared->stride];
+}
+
+static inline uint64_t *sockeye__spec_counters_of(struct sockeye__shared *shared, unsigned process)
+{
+	return &shared->counters[process * shared->stride +
+				 sizeof(struct sockeye__counters) / sizeof(uint64_t)];
+}
 
 struct sockeye__model {
 	const char *name, *summary;
@@ -81,6 +96,12 @@ struct sockeye__model {
 	int (*probe)(void); /* can this machine? 0 or -errno; NULL: always */
 	void (*run)(struct sockeye__worker *w); /* in the worker, until it has drained */
 };
+
+static inline const struct sockeye__counter_table *
+sockeye__crew_counters(const struct sockeye__crew *crew)
+{
+	return crew->spec != NULL ? crew->spec->counters : NULL;
+}
 
 struct sockeye__server {
 	const struct sockeye_serve_opts *opts;

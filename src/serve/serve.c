@@ -370,17 +370,34 @@ static int users_settle(struct sockeye__server *server, struct sockeye_fail *fai
 
 /* --- the server --- */
 
+/* Counters of one process, rounded up to whole cache lines. */
+static size_t counters_stride(const struct sockeye__server *server)
+{
+	const size_t line = 64 / sizeof(uint64_t);
+	size_t spec_max = 0;
+
+	for (size_t i = 0; i < server->crew_count; i++) {
+		const struct sockeye__counter_table *table =
+		    sockeye__crew_counters(&server->crews[i]);
+
+		if (table != NULL && table->count > spec_max)
+			spec_max = table->count;
+	}
+	return (sockeye__counters_table.count + spec_max + line - 1) / line * line;
+}
+
 static int shared_open(struct sockeye__server *server)
 {
+	const size_t stride = counters_stride(server);
 	struct sockeye__shared *shared;
 
-	server->shared_bytes =
-	    sizeof(struct sockeye__shared) + server->processes * sizeof shared->worker[0];
+	server->shared_bytes = sizeof *shared + server->processes * stride * sizeof(uint64_t);
 	shared = mmap(NULL, server->shared_bytes, PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		return -errno;
 	server->shared = shared;
+	shared->stride = stride;
 	shared->rates = sockeye__rates_new();
 	if (shared->rates == NULL)
 		return -ENOMEM;

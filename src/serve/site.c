@@ -107,7 +107,8 @@ static int site_fill(struct sockeye__site *s, const struct sockeye__crew *crew,
 	if (s->service->state_size > SOCKEYE_STATE_MAX)
 		return -EINVAL;
 	s->fds = calloc(fds, sizeof *s->fds);
-	if (s->fds == NULL)
+	s->drops_seen = calloc(fds, sizeof *s->drops_seen);
+	if (s->fds == NULL || s->drops_seen == NULL)
 		return -ENOMEM;
 	s->fds[0] = s->listener.fd;
 	s->fd_count = fds;
@@ -128,6 +129,7 @@ static void site_close(const struct sockeye__server *server, struct sockeye__sit
 		close(s->fds[i]);
 	sockeye_listener_close(&s->listener);
 	free(s->fds);
+	free(s->drops_seen);
 	if (path[0] != '\0' && server->gave_up_root && access(path, F_OK) == 0)
 		sockeye__event(server->opts,
 			       &(struct sockeye_event){

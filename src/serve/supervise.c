@@ -57,6 +57,9 @@ struct supervisor {
 	sigset_t old_mask;
 	enum phase phase;
 	uint64_t kill_ns; /* when the grace is over */
+	struct sockeye_counter *rows;
+	uint64_t *reported; /* the values of the last report, by row */
+	size_t row_count;
 };
 
 static void child_check(const struct supervisor *s, const struct child *c)
@@ -69,7 +72,7 @@ static void child_check(const struct supervisor *s, const struct child *c)
 	assert(c->state != CHILD_WAITS || s->phase == PHASE_SERVES);
 	assert(c->state != CHILD_ENDED || s->phase == PHASE_DRAINS);
 	assert(c->backoff_ns <= RESPAWN_MAX_NS);
-	assert(c->state == CHILD_RUNS || s->server->shared->worker[index].c.open == 0);
+	assert(c->state == CHILD_RUNS || sockeye__counters_of(s->server->shared, index)->open == 0);
 }
 
 static void supervisor_check(const struct supervisor *s)
@@ -112,7 +115,10 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 	    .member = c->member,
 	    .stop_fd = server->stop_rd,
 	    .conns_max = conns_share(server, c),
-	    .counters = &server->shared->worker[index].c,
+	    .counters = sockeye__counters_of(server->shared, index),
+	    .spec_counters = sockeye__crew_counters(c->crew) != NULL
+				 ? sockeye__spec_counters_of(server->shared, index)
+				 : NULL,
 	};
 	int err = c->crew->switches_user ? sockeye__user_become(&c->crew->user) : 0;
 
@@ -157,14 +163,16 @@ static void child_account(struct supervisor *s, unsigned index)
 {
 	const struct child *child = &s->children[index];
 	const struct sockeye__crew_spec *spec = child->crew->spec;
-	struct sockeye_counters *c = &s->server->shared->worker[index].c;
+	const struct sockeye__counter_table *table = sockeye__crew_counters(child->crew);
+	struct sockeye__counters *counters = sockeye__counters_of(s->server->shared, index);
+	uint64_t *spec_counters = sockeye__spec_counters_of(s->server->shared, index);
 
-	c->closed_stop += c->open;
-	c->open = 0;
-	c->transfers_failed += c->transfers_open;
-	c->transfers_open = 0;
+	counters->closed_stop += counters->open;
+	sockeye__counters_clear_gauges(&sockeye__counters_table, (uint64_t *)counters);
 	if (spec != NULL && spec->on_death != NULL)
-		spec->on_death(spec->context, child->member);
+		spec->on_death(spec->context, child->member, table != NULL ? spec_counters : NULL);
+	if (table != NULL)
+		sockeye__counters_clear_gauges(table, spec_counters);
 	if (s->server->shared->sources != NULL)
 		sockeye__sources_forget(s->server->shared->sources, index);
 }
@@ -202,7 +210,7 @@ static void child_died(struct supervisor *s, unsigned index, int status, uint64_
 		return;
 	}
 	c->state = CHILD_WAITS;
-	s->server->shared->worker[index].c.workers_died++;
+	sockeye__counters_of(s->server->shared, index)->workers_died++;
 	c->backoff_ns = steady ? 0 : c->backoff_ns == 0 ? RESPAWN_MIN_NS : c->backoff_ns * 2;
 	if (c->backoff_ns > RESPAWN_MAX_NS)
 		c->backoff_ns = RESPAWN_MAX_NS;
@@ -246,19 +254,20 @@ static void children_kill(struct supervisor *s)
 			kill(s->children[i].pid, SIGKILL);
 }
 
-/* Datagrams that the kernel dropped because a queue was full. */
-static uint64_t site_drops(const struct sockeye__site *site)
-{
-	uint64_t drops = 0;
+/* --- counters --- */
 
+/* Datagrams that the kernel dropped because a queue was full. */
+static void site_drops_update(struct sockeye__site *site)
+{
 	for (unsigned i = 0; i < site->fd_count && !site->stream; i++) {
 		uint32_t mem[SK_MEMINFO_VARS] = {0};
 		socklen_t len = sizeof mem;
 
-		if (getsockopt(site->fds[i], SOL_SOCKET, SO_MEMINFO, mem, &len) == 0)
-			drops += mem[SK_MEMINFO_DROPS];
+		if (getsockopt(site->fds[i], SOL_SOCKET, SO_MEMINFO, mem, &len) < 0)
+			continue;
+		site->drops += mem[SK_MEMINFO_DROPS] - site->drops_seen[i];
+		site->drops_seen[i] = mem[SK_MEMINFO_DROPS];
 	}
-	return drops;
 }
 
 static uint64_t queue_drops(const struct sockeye__server *server)
@@ -266,25 +275,98 @@ static uint64_t queue_drops(const struct sockeye__server *server)
 	uint64_t drops = 0;
 
 	for (size_t c = 0; c < server->crew_count; c++)
-		for (size_t i = 0; i < server->crews[c].site_count; i++)
-			drops += site_drops(&server->crews[c].sites[i]);
+		for (size_t i = 0; i < server->crews[c].site_count; i++) {
+			site_drops_update(&server->crews[c].sites[i]);
+			drops += server->crews[c].sites[i].drops;
+		}
 	return drops;
+}
+
+/* Whether no crew before c has its table. */
+static bool is_first_of_table(const struct sockeye__server *server, size_t c)
+{
+	for (size_t i = 0; i < c; i++)
+		if (sockeye__crew_counters(&server->crews[i]) ==
+		    sockeye__crew_counters(&server->crews[c]))
+			return false;
+	return sockeye__crew_counters(&server->crews[c]) != NULL;
+}
+
+static size_t rows_count(const struct sockeye__server *server)
+{
+	size_t n = sockeye__counters_table.count;
+
+	for (size_t c = 0; c < server->crew_count; c++)
+		if (is_first_of_table(server, c))
+			n += sockeye__crew_counters(&server->crews[c])->count;
+	return n;
+}
+
+/* Names all rows: the server's own, then each table once. */
+static void rows_name(const struct sockeye__server *server, struct sockeye_counter *rows)
+{
+	sockeye__counters_name(&sockeye__counters_table, rows);
+	rows += sockeye__counters_table.count;
+	for (size_t c = 0; c < server->crew_count; c++)
+		if (is_first_of_table(server, c)) {
+			sockeye__counters_name(sockeye__crew_counters(&server->crews[c]), rows);
+			rows += sockeye__crew_counters(&server->crews[c])->count;
+		}
+}
+
+/* Adds the workers of all crews with this table to its rows. */
+static void table_add(const struct supervisor *s, const struct sockeye__counter_table *table,
+		      struct sockeye_counter *rows)
+{
+	for (unsigned i = 0; i < s->server->processes; i++)
+		if (sockeye__crew_counters(s->children[i].crew) == table)
+			sockeye__counters_add(
+			    table, sockeye__spec_counters_of(s->server->shared, i), rows);
+}
+
+static void rows_add(const struct supervisor *s, struct sockeye_counter *rows)
+{
+	const struct sockeye__server *server = s->server;
+
+	for (unsigned i = 0; i < server->processes; i++)
+		sockeye__counters_add(&sockeye__counters_table,
+				      (uint64_t *)sockeye__counters_of(server->shared, i), rows);
+	rows[offsetof(struct sockeye__counters, dropped_queue) / sizeof(uint64_t)].value +=
+	    queue_drops(server);
+	rows += sockeye__counters_table.count;
+	for (size_t c = 0; c < server->crew_count; c++)
+		if (is_first_of_table(server, c)) {
+			const struct sockeye__counter_table *table =
+			    sockeye__crew_counters(&server->crews[c]);
+
+			table_add(s, table, rows);
+			rows += table->count;
+		}
+}
+
+/* The uring model counts a send when it submits it, and takes off what the kernel
+ * did not accept. A counter that a scraper sees fall would look like a restart:
+ * none is reported below its last report. */
+static void rows_hold(struct sockeye_counter *rows, uint64_t *reported, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (rows[i].kind == SOCKEYE_COUNTER && rows[i].value < reported[i])
+			rows[i].value = reported[i];
+		reported[i] = rows[i].value;
+	}
 }
 
 static void counters_report(struct supervisor *s)
 {
-	struct sockeye_counters sum = {0};
-
-	for (unsigned i = 0; i < s->server->processes; i++) {
-		const struct sockeye_counters *c = &s->server->shared->worker[i].c;
-#define SOCKEYE_COUNTER_ADD(name, text) sum.name += __atomic_load_n(&c->name, __ATOMIC_RELAXED);
-		SOCKEYE_COUNTERS(SOCKEYE_COUNTER_ADD)
-#undef SOCKEYE_COUNTER_ADD
-	}
-	sum.dropped_queue += queue_drops(s->server);
-	sockeye__event(s->server->opts,
-		       &(struct sockeye_event){.kind = SOCKEYE_EVENT_COUNTERS, .counters = &sum});
+	rows_name(s->server, s->rows);
+	rows_add(s, s->rows);
+	rows_hold(s->rows, s->reported, s->row_count);
+	sockeye__event(s->server->opts, &(struct sockeye_event){.kind = SOCKEYE_EVENT_COUNTERS,
+								.counters = s->rows,
+								.counter_count = s->row_count});
 }
+
+/* --- signals --- */
 
 static void stop(struct supervisor *s, uint64_t now)
 {
@@ -427,10 +509,13 @@ static int ready_tell(const struct sockeye__server *server)
 	return err < 0 ? err : 0;
 }
 
-static int children_new(struct supervisor *s)
+static int supervisor_init(struct supervisor *s)
 {
 	s->children = calloc(s->server->processes, sizeof *s->children);
-	if (s->children == NULL)
+	s->row_count = rows_count(s->server);
+	s->rows = calloc(s->row_count, sizeof *s->rows);
+	s->reported = calloc(s->row_count, sizeof *s->reported);
+	if (s->children == NULL || s->rows == NULL || s->reported == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->server->crew_count; i++) {
 		const struct sockeye__crew *crew = &s->server->crews[i];
@@ -439,6 +524,13 @@ static int children_new(struct supervisor *s)
 			s->children[crew->first + k] = (struct child){.crew = crew, .member = k};
 	}
 	return 0;
+}
+
+static void supervisor_fini(struct supervisor *s)
+{
+	free(s->children);
+	free(s->rows);
+	free(s->reported);
 }
 
 static void children_end(struct supervisor *s)
@@ -453,10 +545,12 @@ int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail
 {
 	struct supervisor s = {.server = server, .pid = getpid(), .signal_fd = -1};
 	const char *step = "report ready";
-	int err = children_new(&s);
+	int err = supervisor_init(&s);
 
-	if (err < 0)
+	if (err < 0) {
+		supervisor_fini(&s);
 		return sockeye__fail_set(fail, "serve", "", err);
+	}
 	err = signals_block(&s);
 	/* Clients can connect already. Before there are workers, or they would
 	 * keep open what on_ready closes, and its reader would wait for the end. */
@@ -478,6 +572,6 @@ int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail
 		close(s.signal_fd);
 		sigprocmask(SIG_SETMASK, &s.old_mask, NULL);
 	}
-	free(s.children);
+	supervisor_fini(&s);
 	return err;
 }

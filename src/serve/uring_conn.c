@@ -149,6 +149,12 @@ static void conn_rest(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 		conn_receive_stop(l, c);
 }
 
+SOCKEYE__HOT void sent_count(struct sockeye__uring *l, struct sockeye__uring_conn *c, uint64_t n)
+{
+	sockeye__count(&l->counters->bytes_out, n);
+	c->base.visit.bytes_out += n;
+}
+
 /* Sends the output of a turn. What was written to the loop's room needs memory
  * that stays; what points into the chunk stays with it. */
 static void conn_say(struct sockeye__uring *l, struct sockeye__uring_conn *c,
@@ -160,10 +166,9 @@ static void conn_say(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 	uint32_t follows = c->chunk_len | c->behind | t->more | t->close | c->base.visit.in_end |
 			   fresh | !c->receiving;
 
-	sockeye__count(&l->counters->bytes_out, t->out_len);
-	c->base.visit.bytes_out += t->out_len;
 	if (follows == 0 && c->buffer >= 0) {
 		conn_send_light(l, c, out, (uint32_t)t->out_len);
+		sent_count(l, c, t->out_len); /* its success posts no completion */
 		if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 			conn_close(l, c, SOCKEYE__END_ERROR);
 		return;
@@ -249,8 +254,6 @@ static void conn_sent_some(struct sockeye__uring *l, struct sockeye__uring_conn 
 		if (in_ring)
 			rest = c->base.out->data;
 	}
-	c->base.visit.bytes_out += len; /* it was taken off when it came back */
-	sockeye__count(&l->counters->bytes_out, len);
 	conn_send_tracked(l, c, rest, len, 0);
 	if (c->queue_len >= QUEUE_MAX || c->base.in != NULL)
 		conn_receive_stop(l, c);
@@ -264,12 +267,13 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 		c->sending = false;
 		c->ops--;
 		sockeye__uring_unhold(l, c);
+		sent_count(l, c, n);
 	} else { /* a light one came up short: its buffer is still needed */
 		c->buffer = l->lent_before->ids[c->light_at];
 		l->lent_before->ids[c->light_at] = -1;
+		/* No report shows that the counter falls: see rows_hold() in supervise.c. */
+		sent_count(l, c, (uint64_t)n - c->sent_len);
 	}
-	c->base.visit.bytes_out -= c->sent_len - n;
-	sockeye__count(&l->counters->bytes_out, (uint64_t)n - c->sent_len);
 	c->base.active_ns = l->clocks.now.mono_ns;
 	if (c->ending)
 		conn_done(l, c);

@@ -71,7 +71,7 @@ struct sockeye__uring_lent {
 
 struct sockeye__uring {
 	struct sockeye__worker *w;
-	struct sockeye_counters *counters;
+	struct sockeye__counters *counters;
 	bool shows; /* show_messages */
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffers;

@@ -168,15 +168,33 @@ static int on_ready(void *arg, const struct sockeye_ready *ready)
 	return write(s->ready_wr, text, sizeof text) == (ssize_t)sizeof text ? 0 : -EIO;
 }
 
+/* The counters of a server by name; the event has them in this order. */
+struct counters {
+#define COUNTER_FIELD(name, kind, text) uint64_t name;
+	SOCKEYE_COUNTERS(COUNTER_FIELD)
+#undef COUNTER_FIELD
+};
+
+static void counters_write(int fd, const struct sockeye_event *event)
+{
+	uint64_t values[sizeof(struct counters) / sizeof(uint64_t)];
+
+	if (event->counter_count != LEN(values))
+		abort();
+	for (size_t i = 0; i < LEN(values); i++)
+		values[i] = event->counters[i].value;
+	if (write(fd, values, sizeof values) < 0)
+		abort();
+}
+
 static void on_event(void *arg, const struct sockeye_event *event)
 {
 	const struct server *s = arg;
 
 	if (event->kind == SOCKEYE_EVENT_CLOSE && write(s->closed_wr, "", 1) < 0)
 		abort();
-	if (event->kind == SOCKEYE_EVENT_COUNTERS &&
-	    write(s->ready_wr, event->counters, sizeof *event->counters) < 0)
-		abort();
+	if (event->kind == SOCKEYE_EVENT_COUNTERS)
+		counters_write(s->ready_wr, event);
 }
 
 static void server_start(struct server *s, const char *model, const struct sockeye_service *service,
@@ -222,9 +240,9 @@ static void server_start(struct server *s, const char *model, const struct socke
 }
 
 /* Stops it, and returns what it counted. */
-static struct sockeye_counters server_stop(struct server *s)
+static struct counters server_stop(struct server *s)
 {
-	struct sockeye_counters counters;
+	struct counters counters;
 	int status;
 
 	close(s->stop_wr);

@@ -25,7 +25,7 @@ static bool row_cut(struct sockeye__tftp_worker *w, const struct sockeye__tftp_r
 
 bool sockeye__tftp_admit(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
 {
-	struct sockeye_counters *c = w->w->counters;
+	struct sockeye__counters *c = w->w->counters;
 	int err;
 
 	while ((err = sockeye__tftp_slot_take(w, peer)) < 0) {

@@ -22,6 +22,21 @@
 #include "tftp/server/server.h"
 #include "tftp/sink.h"
 
+/* X(name, kind, text): see serve/counters.h. */
+#define SOCKEYE__TFTP_SERVER_COUNTERS(X) \
+	X(transfers, COUNTER, "TFTP transfers begun") \
+	X(transfers_open, GAUGE, "TFTP transfers that run now") \
+	X(transfers_done, COUNTER, "TFTP transfers finished") \
+	X(transfers_failed, COUNTER, "TFTP transfers not finished") \
+	X(transfers_probed, COUNTER, \
+	  "TFTP transfers ended by a client that wanted to know the size") \
+	X(requests_refused, COUNTER, "TFTP requests answered with an ERROR") \
+	X(blocks_resent, COUNTER, "TFTP blocks sent again, or received twice")
+
+struct sockeye__tftp_server_counters {
+	SOCKEYE__TFTP_SERVER_COUNTERS(SOCKEYE__COUNTER_FIELD)
+};
+
 struct sockeye__tftp_shared { /* by all workers */
 	uint32_t transfers;
 	uint32_t of_worker[SOCKEYE__WORKERS_MAX]; /* to give back when one dies */
@@ -121,6 +136,7 @@ struct sockeye__tftp_transfer {
 struct sockeye__tftp_worker {
 	struct sockeye__worker *w;
 	struct sockeye__tftp_server *server;
+	struct sockeye__tftp_server_counters *counters; /* w->counters has the general ones */
 	int epoll, signals, timer_fd;
 	enum sockeye__tftp_watch watch_stop, watch_signals, watch_timer;
 	uint64_t timer_ns; /* when timer_fd fires; 0 never */

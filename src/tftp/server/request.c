@@ -85,7 +85,7 @@ static void refuse(const struct request *r, uint16_t code, const char *text, int
 	report.text = r->note[0] != '\0' ? r->note : text;
 	report.code = code;
 	report.err = err;
-	sockeye__count(&r->w->w->counters->requests_refused, 1);
+	sockeye__count(&r->w->counters->requests_refused, 1);
 	if (wire_open(r, &wire, &port) == 0) {
 		(void)sockeye__tftp_wire_packet(
 		    &wire, packet, sockeye__tftp_error_encode(packet, sizeof packet, code, text));

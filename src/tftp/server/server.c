@@ -29,6 +29,14 @@ int sockeye__tftp_server_rules_read(struct sockeye__tftp_server *s, struct socke
 	return 0;
 }
 
+static const struct sockeye__counter_row counter_rows[] = {
+    SOCKEYE__TFTP_SERVER_COUNTERS(SOCKEYE__COUNTER_ROW)};
+
+static const struct sockeye__counter_table counters_table = {
+    .rows = counter_rows,
+    .count = sizeof counter_rows / sizeof counter_rows[0],
+};
+
 /* Otherwise a replacement worker would start with outdated rules. */
 static void rules_reload(void *context)
 {
@@ -37,13 +45,15 @@ static void rules_reload(void *context)
 	(void)sockeye__tftp_server_rules_read(context, &fail);
 }
 
-static void worker_died(void *context, unsigned member)
+static void worker_died(void *context, unsigned member, void *spec_counters)
 {
 	const struct sockeye__tftp_server *s = context;
+	struct sockeye__tftp_server_counters *counters = spec_counters;
 
 	__atomic_sub_fetch(&s->shared->transfers, s->shared->of_worker[member], __ATOMIC_RELAXED);
 	s->shared->of_worker[member] = 0;
 	sockeye__sources_forget(s->sources, member);
+	counters->transfers_failed += counters->transfers_open;
 }
 
 static void run(struct sockeye__worker *worker)
@@ -62,7 +72,12 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 		return sockeye__fail_set(fail, "serve", "tftp", -ENOMEM);
 	s->config = *config;
 	s->crew = (struct sockeye__crew_spec){
-	    .run = run, .reload = rules_reload, .on_death = worker_died, .context = s};
+	    .run = run,
+	    .reload = rules_reload,
+	    .on_death = worker_died,
+	    .counters = &counters_table,
+	    .context = s,
+	};
 	err = sockeye__tftp_store_open(&s->store, &config->store, fail);
 	if (err < 0 && fail != NULL)
 		fail->op = "open root folder";

@@ -59,7 +59,7 @@ int sockeye__tftp_slot_take(struct sockeye__tftp_worker *w, const struct sockeye
 		return -EDQUOT;
 	}
 	__atomic_add_fetch(&shared->of_worker[w->w->member], 1, __ATOMIC_RELAXED);
-	sockeye__count(&w->w->counters->transfers_open, 1);
+	sockeye__count(&w->counters->transfers_open, 1);
 	return 0;
 }
 
@@ -70,7 +70,7 @@ void sockeye__tftp_slot_give(struct sockeye__tftp_worker *w, const struct sockey
 	sockeye__sources_give(w->server->sources, &source, w->w->member);
 	__atomic_sub_fetch(&w->server->shared->of_worker[w->w->member], 1, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&w->server->shared->transfers, 1, __ATOMIC_RELAXED);
-	__atomic_sub_fetch(&w->w->counters->transfers_open, 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&w->counters->transfers_open, 1, __ATOMIC_RELAXED);
 }
 
 /* From outside, loopback cannot be forged (RFC 1122 3.2.1.3). 0: no limit. */

@@ -51,15 +51,16 @@ static uint64_t moved(const struct sockeye__tftp_transfer *s)
 static void count(const struct sockeye__tftp_worker *w, const struct sockeye__tftp_transfer *s,
 		  bool probe)
 {
-	struct sockeye_counters *c = w->w->counters;
+	struct sockeye__counters *general = w->w->counters;
+	struct sockeye__tftp_server_counters *c = w->counters;
 
 	sockeye__count(is_done(s) ? &c->transfers_done
 		       : probe    ? &c->transfers_probed
 				  : &c->transfers_failed,
 		       1);
 	sockeye__count(&c->blocks_resent, s->x.count.resent);
-	sockeye__count(&c->datagrams_out, s->wire.sent);
-	sockeye__count(uploads(s) ? &c->bytes_in : &c->bytes_out, moved(s));
+	sockeye__count(&general->datagrams_out, s->wire.sent);
+	sockeye__count(uploads(s) ? &general->bytes_in : &general->bytes_out, moved(s));
 }
 
 static void report(const struct sockeye__tftp_worker *w, const struct sockeye__tftp_transfer *s,
@@ -392,6 +393,6 @@ void sockeye__tftp_transfer_begin(struct sockeye__tftp_worker *w, struct sockeye
 	sockeye__tftp_init(&s->x, config, w->now_ns);
 	sockeye__tftp_peers_add(w, s);
 	sockeye__tftp_row_join(&w->unconfirmed, s);
-	sockeye__count(&w->w->counters->transfers, 1);
+	sockeye__count(&w->counters->transfers, 1);
 	turn(w, s, NULL);
 }

@@ -338,6 +338,7 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
 	if (w == NULL)
 		_exit(1);
 	w->w = worker;
+	w->counters = worker->spec_counters;
 	w->server = server;
 	err = worker_open(w);
 	if (err < 0) {
