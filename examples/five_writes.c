@@ -1,6 +1,6 @@
 /*
- * five_writes.c: five writes of 512 bytes, then reads that would take 2560,
- * on a stream and on datagrams: what one read gives.
+ * five_writes.c: writes 512 bytes five times, then reads with a buffer of 2560
+ * bytes, on a stream and on datagrams, and prints how much each read returns.
  *
  *     five_writes
  */
@@ -14,7 +14,7 @@
 #define TOTAL       (WRITES * WRITE_LEN)
 #define PATIENCE_MS 2000
 
-/* Opens a socket and connects another to it: 0 or a negative code. */
+/* Opens a socket and connects a second one to it. Returns 0 or a negative code. */
 static int pair(const char *where, struct sockeye_listener *out_listener, int *out_client)
 {
 	char text[SOCKEYE_ADDR_TEXT_MAX];
@@ -33,7 +33,7 @@ static int pair(const char *where, struct sockeye_listener *out_listener, int *o
 	return err < 0 ? err : 0;
 }
 
-/* The stream has no memory of how it was written: one read gives it all. */
+/* A stream does not preserve write boundaries: one read returns all bytes. */
 static int stream(void)
 {
 	char buf[TOTAL] = {0};
@@ -56,7 +56,7 @@ static int stream(void)
 	return server < 0 ? server : err;
 }
 
-/* Each datagram is a message of its own: one read gives one of them. */
+/* Each datagram is a separate message: one read returns one of them. */
 static int datagrams(void)
 {
 	char buf[TOTAL] = {0};

@@ -1,6 +1,6 @@
 /*
- * line_reader.c: connects and prints the lines that come, however they are cut
- * on the way; a line has to be complete within so many milliseconds.
+ * line_reader.c: connects and prints lines, no matter how the network splits
+ * them; each line must be complete within the given number of milliseconds.
  *
  *     line_reader tcp://127.0.0.1:7013 1000
  */
@@ -22,7 +22,7 @@ static int complain(const struct sockeye_fail *why)
 	return sockeye_error_exit(why->err);
 }
 
-/* Prints line after line until the end, which is 0, or an error. */
+/* Prints lines. Returns 0 at the end of the stream, or a negative code. */
 static int read_lines(int fd, uint64_t patience_ms)
 {
 	char buf[LINE_MAX + 1], shown[4 * LINE_MAX + 1];
@@ -40,7 +40,7 @@ static int read_lines(int fd, uint64_t patience_ms)
 		}
 		if (got <= 0)
 			return got;
-		sockeye_escape(line, len, shown, sizeof(shown)); /* a peer's, on a terminal */
+		sockeye_escape(line, len, shown, sizeof(shown)); /* may hold control characters */
 		printf("%d: %s%s\n", number, shown, got == 2 ? " (no newline)" : "");
 	}
 }

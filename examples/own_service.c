@@ -1,6 +1,6 @@
 /*
- * own_service.c: a service of one's own, rot13, under a server model chosen on
- * the command line. Prints where it listens.
+ * own_service.c: your own service, here rot13, under a server model from the
+ * command line. Prints its address.
  *
  *     own_service thread tcp://127.0.0.1:0
  */
@@ -17,8 +17,8 @@ static uint8_t rotate(uint8_t c)
 	return (uint8_t)(lower < 'n' ? c + 13 : c - 13);
 }
 
-/* The whole service: takes all that came, changes it where it is, gives it
- * back, and closes once the peer has ended. */
+/* The whole service: takes all input, changes it in place, sends the same memory,
+ * and closes when the peer has ended its side. */
 static void rot13_turn(void *state, const void *config, struct sockeye_turn *t)
 {
 	(void)state;

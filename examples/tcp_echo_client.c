@@ -1,5 +1,5 @@
 /*
- * tcp_echo_client.c: sends a text to a server and prints what comes back.
+ * tcp_echo_client.c: sends a text to a server and prints the reply.
  *
  *     tcp_echo_client tcp://127.0.0.1:7007 'hello server'
  */
@@ -20,7 +20,8 @@ static int complain(const struct sockeye_fail *why)
 	return sockeye_error_exit(why->err);
 }
 
-/* Sends the text and its end, and prints until the server ends as well. */
+/* Sends the text, ends this side, and prints the reply until the server ends its own.
+ * Returns 0 or a negative code. */
 static int converse(int fd, const char *text, uint64_t deadline_ns)
 {
 	char buf[4096];

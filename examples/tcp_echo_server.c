@@ -1,6 +1,6 @@
 /*
- * tcp_echo_server.c: a TCP echo server with an accept loop of its own, one
- * client after the other. Prints where it listens.
+ * tcp_echo_server.c: a TCP echo server with an accept loop, for one client at a
+ * time. Prints its address.
  *
  *     tcp_echo_server tcp://127.0.0.1:0
  */
@@ -27,7 +27,7 @@ static void print_address(const struct sockeye_listener *listener)
 	fflush(stdout);
 }
 
-/* Gives back what comes until the client ends its side or is gone. */
+/* Sends all input back until the client ends its side or the connection fails. */
 static void echo(int fd)
 {
 	char buf[4096];

@@ -1,6 +1,6 @@
 /*
- * unix_pair.c: two programs in one that speak over a UNIX-domain stream
- * socket: the server answers each client's message with its length.
+ * unix_pair.c: a client and a server for a UNIX-domain stream socket. The server
+ * replies to each message with its length.
  *
  *     unix_pair server unix:/tmp/pair.sock
  *     unix_pair client unix:/tmp/pair.sock 'hello server'
@@ -22,7 +22,7 @@ static int complain(const struct sockeye_fail *why)
 	return sockeye_error_exit(why->err);
 }
 
-/* Reads to the end of the client's side, then answers on the other. */
+/* Reads until the client ends its side, then replies. */
 static void serve(int fd)
 {
 	uint64_t deadline_ns = sockeye_deadline_ms(PATIENCE_MS);
@@ -51,7 +51,7 @@ static int server(const struct sockeye_addr *addr)
 	fflush(stdout);
 	while ((fd = sockeye_accept(listener.fd, false, 0, NULL)) >= 0)
 		serve(fd);
-	sockeye_listener_close(&listener); /* and removes the file */
+	sockeye_listener_close(&listener); /* also removes the file */
 	fprintf(stderr, "accept: %s\n", sockeye_error_text(fd));
 	return sockeye_error_exit(fd);
 }
@@ -72,7 +72,7 @@ static int client(const struct sockeye_addr *addr, const char *message)
 	if (err == 0)
 		err = sockeye_readn(fd, buf, sizeof(buf), deadline_ns, &done);
 	close(fd);
-	if (err < 0 && err != SOCKEYE_E_EOF) { /* the end is what we read up to */
+	if (err < 0 && err != SOCKEYE_E_EOF) { /* the end of the stream is expected */
 		fprintf(stderr, "%s\n", sockeye_error_text(err));
 		return sockeye_error_exit(err);
 	}

@@ -1,6 +1,6 @@
 /*
- * upper_tcp.c: a TCP server that sends everything back in upper case, with a
- * thread for each client. Prints where it listens.
+ * upper_tcp.c: a TCP server that sends its input back in upper case, with a
+ * thread for each client. Prints its address.
  *
  *     upper_tcp tcp://127.0.0.1:0
  */
@@ -77,6 +77,6 @@ int main(int argc, char **argv)
 		if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) == 0)
 			pthread_detach(thread);
 		else
-			close(fd); /* no thread for it: this client is turned away */
+			close(fd); /* without a thread, reject this client */
 	}
 }

@@ -1,6 +1,6 @@
 /*
  * upper_udp.c: a UDP server that sends each datagram back in upper case, from
- * the address it was sent to. Prints where it listens.
+ * the address that received it. Prints its address.
  *
  *     upper_udp udp://127.0.0.1:0
  */
@@ -33,7 +33,7 @@ static void upper(char *p, size_t len)
 			p[i] = (char)(p[i] - 'a' + 'A');
 }
 
-/* One datagram and its answer. */
+/* Receives one datagram and replies to it. Returns 0 or a negative code. */
 static int answer(int fd)
 {
 	char buf[SOCKEYE_UDP_PAYLOAD_MAX];
@@ -43,8 +43,8 @@ static int answer(int fd)
 	if (err < 0)
 		return err;
 	upper(buf, dgram.len);
-	/* dgram says who asked, and which of our addresses: the answer goes back
-	 * the way the question came. One that cannot leave is lost, as any may be. */
+	/* dgram holds the sender's address and the local one that received the request: the
+	 * reply swaps them. A reply that cannot be sent is lost, like any datagram. */
 	sockeye_dgram_send(fd, buf, dgram.len, &dgram);
 	return 0;
 }

@@ -33,7 +33,7 @@ def config(service, kind, *attributes):
 
 
 def results(folder, text, ours, ask):
-    """What ask() returns from xinetd, and then from our server."""
+    """The results of ask() with xinetd and with our server."""
     (folder / "xinetd.conf").write_text(text)
     xinetd = "xinetd -dontfork -f xinetd.conf -filelog xinetd.log -pidfile $PWD/pid"
     protocol, port = re.search(r"(tcp|udp)://\S*:(\d+)", ours).groups()
@@ -46,7 +46,7 @@ def results(folder, text, ours, ask):
 
 
 def same_form(service, data):
-    """The reply of a service without what may differ: its time, its length, the form of the date."""
+    """A reply in the form in which both must agree: dates, times and lengths may differ."""
     if service == "daytime":
         form = "%a, %d %b %Y %H:%M:%S %z" if b"," in data else "%d %b %Y %H:%M:%S %Z"
         date = datetime.datetime.strptime(data.decode().strip(), form)
@@ -69,7 +69,7 @@ def test_service(tmp_path, name, theirs, ours):
     def ask(net, port):
         data = net.run(client % port)[1]
         while service == "chargen" and kind == "dgram" and len(data) < 148:
-            data = net.run(client % port)[1]  # ours has any length
+            data = net.run(client % port)[1]  # our replies have random lengths
         return same_form(service, data)
 
     first, second = results(tmp_path, config(service, kind), ours, ask)

@@ -47,8 +47,8 @@ def test_make_targets_that_are_named_exist():
         assert named <= targets, page
 
 
-def test_nothing_is_unknown_to_the_build():
-    """Every C file of src and cmd is in a list of meson's."""
+def test_build_lists_every_file():
+    """Meson lists every C file of src and cmd."""
     for folder in ("src", "cmd"):
         listed = set(re.findall(r"'([\w/.]+\.c)'", (ROOT / folder / "meson.build").read_text()))
         there = {str(path.relative_to(ROOT / folder)) for path in (ROOT / folder).rglob("*.c")}
@@ -56,7 +56,7 @@ def test_nothing_is_unknown_to_the_build():
 
 
 def test_python_scripts_can_be_read():
-    """Also those that no test runs, such as bench/run."""
+    """Including scripts that no test runs, such as bench/run."""
     for path in ROOT.rglob("*"):
         if {"build", ".git"} & {part.partition("-")[0] for part in path.relative_to(ROOT).parts}:
             continue

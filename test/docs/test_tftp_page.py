@@ -1,4 +1,4 @@
-"""What sockeye-tftp(7) tells to type is taken by the program, and its tables name what there is."""
+"""The program accepts the commands in sockeye-tftp(7), and the options in its tables exist."""
 import os
 import re
 import shlex
@@ -20,7 +20,7 @@ def blocks(section):
 
 
 def commands():
-    """Each `sockeye serve` in the examples, without what asks for root."""
+    """Each `sockeye serve` in the examples, without the options that need root."""
     for block in blocks("EXAMPLES"):
         for line in block.replace("\\\n", " ").splitlines():
             _, found, args = line.partition("sockeye serve ")
@@ -46,7 +46,7 @@ def test_servers(tmp_path, args):
 
 
 def test_tables_name_options():
-    """Theirs are in the first column, ours in the second."""
+    """The first column has the other server's options, the second has ours."""
     said = subprocess.run([SOCKEYE, "serve", "--help"], capture_output=True, text=True, check=True)
     rows = re.findall(r"^\.It .*? Ta (.*)", mdoc.sections(PAGE)["COMING FROM ANOTHER SERVER"], re.M)
     named = {option for row in rows for option in re.findall(r"Fl -([\w-]+)", row)}

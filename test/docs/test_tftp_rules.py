@@ -1,4 +1,4 @@
-"""The examples of sockeye-tftp-rules(5) are rules, and do what it says."""
+"""The examples of sockeye-tftp-rules(5) work as it describes."""
 import os
 import re
 import subprocess
@@ -18,7 +18,7 @@ def blocks(section):
 
 
 def example(word):
-    """The one with that word in it."""
+    """The block that contains the word."""
     (found,) = (block for block in blocks("EXAMPLES") if word in block and block[0] != "$")
     return found
 

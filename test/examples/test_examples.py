@@ -1,5 +1,5 @@
-"""The example programs, and the same in plain sockets as their pages have them,
-in C and in Python: every client speaks with every server, and all print alike.
+"""The example programs, and the plain-socket versions in C and Python from their
+pages: every client works with every server, and all print the same.
 """
 import contextlib
 import functools
@@ -35,7 +35,7 @@ def folder():
 
 @functools.cache
 def program(name, flavour):
-    """What runs the program: ours is built, the others are in its page."""
+    """The command of a program: ours is built, the others are extracted from its page."""
     if flavour == "sockeye":
         return [BUILD / "examples" / name]
     source = pathlib.Path(folder().name, f"{name}.{flavour}")
@@ -50,7 +50,7 @@ def program(name, flavour):
 
 
 def where(url, flavour):
-    """An address as ours take it, or in the words of the others."""
+    """The arguments for an address: a URL for ours, a host and a port or a path for the others."""
     if flavour == "sockeye":
         return [url]
     scheme, rest = url.split(":", 1)
@@ -65,7 +65,7 @@ def run(name, flavour, *args):
 
 @contextlib.contextmanager
 def serving(name, flavour, *args):
-    """Runs a server, and says which address it printed."""
+    """Runs a server; yields the address that it printed."""
     argv = [*program(name, flavour), *args]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as server:
         try:
@@ -75,7 +75,7 @@ def serving(name, flavour, *args):
         finally:
             server.terminate()
             status = server.wait(WAIT_S)
-    # Ours under sockeye_serve stops in order; the loops by hand are killed.
+    # sockeye_serve() returns upon SIGTERM; the other servers are killed by it.
     assert status == (0 if (name, flavour) == ("own_service", "sockeye") else -15)
 
 
@@ -109,14 +109,14 @@ def test_links(page):
                          ids=["short", "empty", "utf-8", "long"])
 def test_tcp_echo(client, server, text):
     with serving_at("tcp_echo_server", server, "tcp://127.0.0.1:0") as url:
-        for _ in range(2):  # it goes on to the next client
+        for _ in range(2):  # the server accepts the next client
             assert run("tcp_echo_client", client, *where(url, client), text) == \
                 (0, text + "\n", "")
 
 
 @each_client
 def test_tcp_refused(client):
-    with socket.socket() as bound:  # and not listening
+    with socket.socket() as bound:  # but does not listen
         bound.bind(("127.0.0.1", 0))
         url = "tcp://127.0.0.1:%d" % bound.getsockname()[1]
         status, out, err = run("tcp_echo_client", client, *where(url, client), "hello")
@@ -139,7 +139,7 @@ def test_tcp_echo_survives_a_reset(server):
 def test_upper_tcp(client, server):
     with serving_at("upper_tcp", server, "tcp://127.0.0.1:0") as url:
         host, port = where(url, "c")
-        with socket.create_connection((host, int(port))):  # one that says nothing
+        with socket.create_connection((host, int(port))):  # sends nothing
             assert run("tcp_echo_client", client, *where(url, client), "hello, Wörld") == \
                 (0, "HELLO, WöRLD\n", "")
 
@@ -166,7 +166,7 @@ def test_udp_connected_refused(client):
 
 
 @each_client
-def test_udp_unconnected_waits_in_vain(client):
+def test_udp_unconnected_times_out(client):
     with socket.socket(type=socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
         url = "udp://127.0.0.1:%d" % silent.getsockname()[1]
@@ -179,7 +179,7 @@ def test_udp_unconnected_waits_in_vain(client):
 @each_server
 def test_unix_pair(client, server, tmp_path):
     url = f"unix:{tmp_path}/pair.sock"
-    for _ in range(2):  # the second one finds the file of the first
+    for _ in range(2):  # the second server finds the file of the first
         with serving("unix_pair", server, "server", *where(url, server)) as printed:
             assert printed == url
             for text in ["hello server", "", "x" * 100000]:
@@ -235,7 +235,7 @@ PIECES = {
 
 @contextlib.contextmanager
 def sending(pieces, then=lambda client: None):
-    """A server for one client, that sends it so and so, and what `then` does."""
+    """A server for one client: sends the pieces, then calls `then`."""
     def serve():
         client, _ = listener.accept()
         with client:
@@ -262,7 +262,7 @@ def test_line_reader(flavour, kind):
 
 @each_flavour
 def test_line_reader_deadline(flavour):
-    """Bytes that come one by one do not put the deadline of a line off."""
+    """Single bytes do not extend the deadline of a line."""
     done = threading.Event()
 
     def drip(client):
