@@ -1,5 +1,5 @@
 /*
- * sink.h: where a receiver's bytes go.
+ * sink.h: writes the bytes that a receiver gets.
  */
 #ifndef SOCKEYE_TFTP_SINK_H
 #define SOCKEYE_TFTP_SINK_H
@@ -15,13 +15,13 @@
 #define SOCKEYE__TFTP_SINK_PIECES 64
 
 struct sockeye__tftp_sink {
-	/* Writes all of it at `offset`: 0 or -errno. NULL: into the file `fd`. */
+	/* Writes all of iov at `offset`. Returns 0 or -errno. NULL: writes to `fd`. */
 	int (*write)(void *arg, uint64_t offset, const struct iovec *iov, int count);
 	void *arg;
 	int fd;
 	bool netascii;
 
-	/* The rest is the sink's own. */
+	/* Private. */
 	uint64_t bytes; /* written or gathered */
 	struct sockeye__netascii text;
 	int count;
@@ -29,15 +29,17 @@ struct sockeye__tftp_sink {
 	struct iovec pieces[SOCKEYE__TFTP_SINK_PIECES];
 };
 
-/* Takes what a datagram brought. It may stay in the datagram's memory until the
- * next flush; what the machine kept from earlier ones is written at once.
- * 0 or -errno. */
+/* Takes the data of a datagram. The data may stay in the datagram's memory until the
+ * next flush; blocks that the machine kept from earlier datagrams are written at
+ * once. Returns 0 or -errno. */
 int sockeye__tftp_sink_put(struct sockeye__tftp_sink *s, const struct sockeye__tftp_got *got);
 
-/* Writes what was gathered. Before the datagrams' memory is used again. */
+/* Writes all gathered data. Call it before the datagrams' memory is used again.
+ * Returns 0 or -errno. */
 int sockeye__tftp_sink_flush(struct sockeye__tftp_sink *s);
 
-/* The end of the file: what is still held, too. */
+/* Writes all data at the end of the file, with a byte that netascii held back.
+ * Returns 0 or -errno. */
 int sockeye__tftp_sink_end(struct sockeye__tftp_sink *s);
 
 #endif

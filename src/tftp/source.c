@@ -1,12 +1,12 @@
-/* source.c: a sender's bytes, read in place or through a ring (source.h). */
+/* source.c: a sender's bytes, from a file or through a ring (source.h). */
 #include "tftp/source.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_PIECE 4096 /* bytes of a file that are encoded at once */
-#define PAIR       2    /* what one of them may become */
+#define TEXT_PIECE 4096 /* bytes encoded at once */
+#define PAIR       2    /* bytes that one byte may become in netascii */
 #define SLACK      (2 * PAIR)
 
 static bool in_place(const struct sockeye__tftp_source *s)
@@ -18,8 +18,8 @@ int sockeye__tftp_source_open(struct sockeye__tftp_source *s, uint16_t blksize, 
 {
 	if (in_place(s))
 		return 0;
-	/* netascii is encoded only where both bytes of a pair have room; a window
-	 * must be whole nevertheless, or its receiver would not acknowledge it. */
+	/* A byte is encoded only if a pair of bytes fits. With the slack the ring still
+	 * holds a whole window, without which the receiver sends no ACK. */
 	s->cap = (size_t)blksize * window + SLACK;
 	s->ring = malloc(s->cap);
 	return s->ring != NULL ? 0 : -ENOMEM;
@@ -37,7 +37,7 @@ static size_t ring_room(const struct sockeye__tftp_source *s)
 	return s->cap - (size_t)(s->to - s->from);
 }
 
-/* The ring's free memory as one or two pieces, at most `max` bytes. */
+/* Returns the free memory of the ring, at most `max` bytes, as one or two pieces. */
 static int ring_free(struct sockeye__tftp_source *s, size_t max, struct iovec iov[2])
 {
 	size_t room = ring_room(s), at = (size_t)(s->to % s->cap);
@@ -88,33 +88,34 @@ static ssize_t text_read(struct sockeye__tftp_source *s)
 	return n;
 }
 
-/* Bytes before the window will not be asked for again. */
-static void ring_let_go(struct sockeye__tftp_source *s, const struct sockeye__tftp *x)
+/* Frees the bytes before the window, which will not be sent again. */
+static void ring_discard(struct sockeye__tftp_source *s, const struct sockeye__tftp *machine)
 {
-	uint64_t una = sockeye__tftp_acknowledged(x);
+	uint64_t una = sockeye__tftp_acknowledged(machine);
 
 	if (una > s->from)
 		s->from = una < s->to ? una : s->to;
 }
 
-bool sockeye__tftp_source_hungry(const struct sockeye__tftp_source *s,
-				 const struct sockeye__tftp *x)
+bool sockeye__tftp_source_wants_input(const struct sockeye__tftp_source *s,
+				      const struct sockeye__tftp *machine)
 {
-	uint64_t window_end = sockeye__tftp_acknowledged(x) + (uint64_t)x->window * x->blksize;
+	uint64_t window_end =
+	    sockeye__tftp_acknowledged(machine) + (uint64_t)machine->window * machine->blksize;
 
 	return !in_place(s) && !s->ended && s->to < window_end + PAIR && ring_room(s) > SLACK;
 }
 
-int sockeye__tftp_source_fill(struct sockeye__tftp_source *s, struct sockeye__tftp *x)
+int sockeye__tftp_source_fill(struct sockeye__tftp_source *s, struct sockeye__tftp *machine)
 {
 	ssize_t n = 1;
 
 	if (in_place(s)) {
-		sockeye__tftp_available(x, s->size, true);
+		sockeye__tftp_available(machine, s->size, true);
 		return 0;
 	}
-	ring_let_go(s, x);
-	while (n > 0 && sockeye__tftp_source_hungry(s, x)) {
+	ring_discard(s, machine);
+	while (n > 0 && sockeye__tftp_source_wants_input(s, machine)) {
 		n = s->netascii ? text_read(s) : plain_read(s);
 		if (n > 0)
 			s->taken += (uint64_t)n;
@@ -124,7 +125,7 @@ int sockeye__tftp_source_fill(struct sockeye__tftp_source *s, struct sockeye__tf
 		return -ENODATA;
 	if (n < 0 && n != -EAGAIN)
 		return (int)n;
-	sockeye__tftp_available(x, s->to, s->ended);
+	sockeye__tftp_available(machine, s->to, s->ended);
 	return 0;
 }
 

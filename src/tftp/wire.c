@@ -5,8 +5,8 @@
 
 #include "net/net.h"
 
-#define SEND_TRIES     8     /* a send may first report earlier errors of the socket */
-#define SEGMENTS_BYTES 65507 /* of one UDP_SEGMENT call */
+#define SEND_TRIES     8     /* a send may report earlier errors of the socket first */
+#define SEGMENTS_BYTES 65507 /* largest UDP_SEGMENT call */
 
 union control {
 	struct cmsghdr align;
@@ -15,7 +15,7 @@ union control {
 
 /* --- receiving --- */
 
-/* For one datagram with its sender and what comes with it. */
+/* Room for one datagram, its sender and its control data. */
 static struct msghdr room_for(struct sockeye_dgram *d, struct iovec *iov, union control *control)
 {
 	return (struct msghdr){
@@ -68,10 +68,10 @@ int sockeye__tftp_wire_recv_many(int fd, struct sockeye__tftp_inbox *out)
 	return n;
 }
 
-void sockeye__tftp_wire_join(struct sockeye__tftp_wire *w)
+void sockeye__tftp_wire_coalesce(struct sockeye__tftp_wire *w)
 {
 	sockeye__dgram_join(w->fd);
-	w->joined = true;
+	w->coalesces = true;
 }
 
 ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
@@ -82,7 +82,7 @@ ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
 	socklen_t len = sizeof from.u;
 	ssize_t n;
 
-	if (w->joined) {
+	if (w->coalesces) {
 		struct sockeye_dgram d;
 
 		n = sockeye__tftp_wire_recv(w->fd, buf, &d, out_segment);
@@ -90,7 +90,8 @@ ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
 			*out_peer = d.peer;
 		return n;
 	}
-	/* Connected or not: what came before connect(2) may be from anybody. */
+	/* Even a connected socket may have packets of other peers that arrived before
+	 * connect(2). */
 	n = recvfrom(w->fd, buf, SOCKEYE__TFTP_WIRE_BYTES, MSG_DONTWAIT, &from.u.sa, &len);
 	if (n < 0)
 		return errno == EINTR ? -EAGAIN : -errno;
@@ -100,7 +101,7 @@ ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
 	return n;
 }
 
-/* Whether there was anything. */
+/* Empties the error queue; false if it was empty. */
 static bool errors_take(int fd, const struct sockeye_sockaddr *peer, int *out_err)
 {
 	struct sockeye_dgram_error e;
@@ -123,23 +124,23 @@ int sockeye__tftp_wire_error(int fd, const struct sockeye_sockaddr *peer)
 
 /* --- sending --- */
 
-/* What a send's failure means: a lost datagram, or the end. */
+/* Returns 0 if a failed send means only a lost datagram, otherwise the error. */
 static int send_verdict(int err)
 {
 	switch (err) {
 	case -EAGAIN:
 	case -ENOBUFS:
 	case -ENOMEM:
-	case -EPERM: /* a packet filter's doing */
+	case -EPERM: /* dropped by a packet filter */
 		return 0;
 	default:
 		return err;
 	}
 }
 
-/* Errors that ICMP brought earlier, be it about another peer, come out of
- * whatever is called next; the queue has them, with their address. These are
- * what icmp(7) and icmpv6 can mean. */
+/* Whether an earlier ICMP message can be the cause (icmp(7), ICMPv6). Such an error
+ * is returned by the next call on the socket, even if it concerns another peer; the
+ * error queue has it with the address. */
 static bool may_be_of_icmp(int err)
 {
 	switch (err) {
@@ -159,7 +160,7 @@ static bool may_be_of_icmp(int err)
 	}
 }
 
-/* One datagram; without control data the shorter call does. */
+/* Sends one datagram, with the cheaper call if it has no control data. */
 static ssize_t datagram_send(int fd, const struct msghdr *m)
 {
 	if (m->msg_controllen > 0)
@@ -185,7 +186,7 @@ static ssize_t send_once(const struct sockeye__tftp_wire *w, struct mmsghdr *m, 
 		queued = errors_take(w->fd, &w->to.peer, &about_peer);
 		if (about_peer < 0)
 			return about_peer;
-		if (tries >= SEND_TRIES) /* a flood of what is about others ends nothing */
+		if (tries >= SEND_TRIES) /* not a failure: a flood of errors about other peers */
 			return queued ? -EAGAIN : err;
 	}
 }
@@ -225,14 +226,14 @@ void sockeye__tftp_wire_reject(int fd, const struct sockeye_sockaddr *stranger,
 	(void)sockeye__tftp_wire_packet(&wire, error, len);
 }
 
-/* Datagrams of one size, of which the last may be shorter. */
+/* Datagrams of one size; the last may be shorter. */
 struct train {
 	uint8_t *bytes;
 	size_t len, segment;
 	unsigned count;
 };
 
-/* One call for all: the kernel cuts them. */
+/* Sends all datagrams in one call; the kernel cuts them. */
 static int train_send_whole(struct sockeye__tftp_wire *w, const struct train *t)
 {
 	union control control;
@@ -258,7 +259,7 @@ static int train_send_each(struct sockeye__tftp_wire *w, const struct train *t)
 
 		iov[i] = (struct iovec){t->bytes + at, len < t->segment ? len : t->segment};
 		m[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov[i], .msg_iovlen = 1}};
-		address(w, &m[i].msg_hdr, &control); /* the same each time */
+		address(w, &m[i].msg_hdr, &control); /* the same control data for all */
 	}
 	while (sent < t->count) {
 		ssize_t n = send_once(w, m + sent, t->count - sent);
@@ -283,8 +284,8 @@ static int train_send(struct sockeye__tftp_wire *w, const struct train *t)
 	return train_send_each(w, t);
 }
 
-/* Puts headers and payloads of the blocks behind each other into scratch. */
-static int train_build(const struct sockeye__tftp *x, const struct sockeye__tftp_send *send,
+/* Writes headers and payloads of the blocks one after the other into scratch. */
+static int train_build(const struct sockeye__tftp *machine, const struct sockeye__tftp_send *send,
 		       struct sockeye__tftp_source *source, uint8_t *scratch, struct train *out)
 {
 	struct iovec payload[SOCKEYE__TFTP_BURST_MAX];
@@ -292,9 +293,9 @@ static int train_build(const struct sockeye__tftp *x, const struct sockeye__tftp
 	uint8_t *at = scratch;
 
 	for (uint32_t i = 0; i < send->count; i++) {
-		size_t len = left < x->blksize ? (size_t)left : x->blksize;
+		size_t len = left < machine->blksize ? (size_t)left : machine->blksize;
 
-		sockeye__tftp_data_encode(at, sockeye__tftp_number(x, send->block + i));
+		sockeye__tftp_data_encode(at, sockeye__tftp_number(machine, send->block + i));
 		payload[i] = (struct iovec){at + SOCKEYE__TFTP_HEADER, len};
 		at += SOCKEYE__TFTP_HEADER + len;
 		left -= len;
@@ -302,21 +303,21 @@ static int train_build(const struct sockeye__tftp *x, const struct sockeye__tftp
 	*out = (struct train){
 	    .bytes = scratch,
 	    .len = (size_t)(at - scratch),
-	    .segment = (size_t)SOCKEYE__TFTP_HEADER + x->blksize,
+	    .segment = (size_t)SOCKEYE__TFTP_HEADER + machine->blksize,
 	    .count = send->count,
 	};
 	return sockeye__tftp_source_copy(source, send->offset, payload, (int)send->count);
 }
 
-/* Blocks of this size that one call takes. */
-static uint32_t train_max(const struct sockeye__tftp *x)
+/* Returns how many blocks of this size one call can send. */
+static uint32_t train_max(const struct sockeye__tftp *machine)
 {
-	uint32_t fit = SEGMENTS_BYTES / (SOCKEYE__TFTP_HEADER + (uint32_t)x->blksize);
+	uint32_t fit = SEGMENTS_BYTES / (SOCKEYE__TFTP_HEADER + (uint32_t)machine->blksize);
 
 	return fit < 1 ? 1 : fit < SOCKEYE__TFTP_BURST_MAX ? fit : SOCKEYE__TFTP_BURST_MAX;
 }
 
-int sockeye__tftp_wire_flush(struct sockeye__tftp_wire *w, struct sockeye__tftp *x,
+int sockeye__tftp_wire_flush(struct sockeye__tftp_wire *w, struct sockeye__tftp *machine,
 			     struct sockeye__tftp_source *source, uint64_t now_ns,
 			     uint8_t scratch[SOCKEYE__TFTP_WIRE_BYTES], bool *out_source)
 {
@@ -325,11 +326,11 @@ int sockeye__tftp_wire_flush(struct sockeye__tftp_wire *w, struct sockeye__tftp 
 	int err;
 
 	*out_source = false;
-	while (sockeye__tftp_next(x, now_ns, train_max(x), &send)) {
+	while (sockeye__tftp_next(machine, now_ns, train_max(machine), &send)) {
 		if (send.packet.len > 0) {
 			err = sockeye__tftp_wire_packet(w, send.packet.at, send.packet.len);
 		} else {
-			err = train_build(x, &send, source, scratch, &train);
+			err = train_build(machine, &send, source, scratch, &train);
 			*out_source = err < 0;
 			if (err == 0)
 				err = train_send(w, &train);

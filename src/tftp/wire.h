@@ -1,9 +1,9 @@
 /*
  * wire.h: one end of a transfer on a UDP socket.
  *
- * At first the socket is not connected: so a stranger's packet comes in, too, and
- * can be told that it is wrong (ERROR 5, RFC 1350 4), and one socket can have many
- * transfers. What ICMP says comes by the error queue.
+ * The socket is not connected at first. So it also receives packets from other
+ * peers, which get ERROR 5 (RFC 1350 4), and one socket can serve many transfers.
+ * ICMP errors arrive in the socket's error queue.
  */
 #ifndef SOCKEYE_TFTP_WIRE_H
 #define SOCKEYE_TFTP_WIRE_H
@@ -19,94 +19,96 @@
 
 #define SOCKEYE__TFTP_BURST_MAX  64 /* datagrams of one UDP_SEGMENT call (udp(7)) */
 #define SOCKEYE__TFTP_WIRE_BYTES (64 << 10)
-#define SOCKEYE__TFTP_INBOX      16 /* datagrams that one call receives */
+#define SOCKEYE__TFTP_INBOX      16 /* datagrams received by one call */
 
-/* Local ports to choose from, both included; zeroed: any. */
+/* Local ports from first to last; zeroed: any port. */
 struct sockeye__port_range {
 	uint16_t first, last;
 };
 
-/* "50000-50099": 0 or a negative code. */
+/* Reads "50000-50099". Returns 0 or a negative code. */
 int sockeye__port_range_parse(const char *text, struct sockeye__port_range *out);
 
 struct sockeye__tftp_wire {
 	int fd;
-	struct sockeye_dgram to; /* the peer, and the address that packets leave from */
+	struct sockeye_dgram to; /* the peer, and the local address to send from */
 	bool connected;
-	bool joined;      /* the kernel may hand over several datagrams at once */
-	bool no_segments; /* the kernel would not cut a window into datagrams */
+	bool coalesces;   /* one receive call may return several datagrams */
+	bool no_segments; /* the kernel refused to cut a window into datagrams */
 	uint64_t sent;    /* datagrams */
 };
 
-/* Opens a socket on `local` (its port does not count), on a port of the range or one that
- * the kernel picks at random (RFC 1350 4). The descriptor, or -errno. */
+/* Opens a socket on the address `local`, ignoring its port, and on a port of the
+ * range or a random one (RFC 1350 4). Returns the descriptor or -errno. */
 int sockeye__tftp_wire_open(const struct sockeye_sockaddr *local,
 			    const struct sockeye__port_range *range);
 
-/* For a socket that lives longer than a few packets: what ICMP says comes by the
- * error queue, and blocks larger than a link takes go in fragments, as their
- * sender asked. */
-void sockeye__tftp_wire_tune(int fd, const struct sockeye_sockaddr *peer);
+/* Prepares a socket for more than a few packets: ICMP errors go to its error queue,
+ * and blocks larger than the path's MTU are sent in fragments. */
+void sockeye__tftp_wire_allow_fragments(int fd, const struct sockeye_sockaddr *peer);
 
-/* Connects the socket to its peer: each packet is cheaper then. Strangers'
- * packets come to a second socket on the same port, so that they can still be
- * answered: its descriptor, or -errno when there is none. */
+/* Connects the socket to its peer, which makes each packet cheaper. Packets from
+ * other peers then arrive at a second socket on the same port, so that they can
+ * still be rejected. Returns its descriptor, or -errno if it cannot be opened. */
 int sockeye__tftp_wire_connect(struct sockeye__tftp_wire *w);
 
-/* Makes room in the socket's buffers for a window of blocks, as far as the
- * system allows; returns how many blocks the receive buffer holds then. */
+/* Enlarges the socket's buffers for a window of blocks, as far as the system
+ * allows. Returns how many blocks the receive buffer holds. */
 uint32_t sockeye__tftp_wire_room(int fd, uint16_t blksize, uint16_t window);
 
-/* What a block counts in a receive buffer, about. */
+/* Returns about how many bytes of a receive buffer one block uses. */
 uint32_t sockeye__tftp_wire_cost(uint16_t blksize);
 
-/* Receives a datagram, or several of one peer behind each other, each of
- * *out_segment bytes but the last. The bytes, -EAGAIN, or -errno. */
+/* Receives one datagram, or several of one peer one after the other, each of
+ * *out_segment bytes except the last. Returns the number of bytes, -EAGAIN, or
+ * -errno. */
 ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 				struct sockeye_dgram *out, size_t *out_segment);
 
-/* Datagrams that came to a socket of many peers. What none was received into
- * costs no memory. */
+/* Datagrams of a socket with many peers. Buffers that no datagram was received
+ * into use no memory. */
 struct sockeye__tftp_inbox {
 	struct sockeye_dgram from[SOCKEYE__TFTP_INBOX];
 	size_t len[SOCKEYE__TFTP_INBOX];
 	uint8_t bytes[SOCKEYE__TFTP_INBOX][SOCKEYE__TFTP_WIRE_BYTES];
 };
 
-/* Receives what waits, as far as there is room: how many, -EAGAIN, or -errno. */
+/* Receives the datagrams in the socket's queue. Returns how many, at most
+ * SOCKEYE__TFTP_INBOX, -EAGAIN, or -errno. */
 int sockeye__tftp_wire_recv_many(int fd, struct sockeye__tftp_inbox *out);
 
-/* What came to a transfer's own socket, of whose control data nothing is wanted:
- * that costs less. *out_peer is who sent it; else as sockeye__tftp_wire_recv(). */
+/* Does the same as sockeye__tftp_wire_recv() for a transfer's own socket. It costs
+ * less because it reads no control data unless the socket coalesces. *out_peer is
+ * the sender. */
 ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
 				    uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 				    struct sockeye_sockaddr *out_peer, size_t *out_segment);
 
-/* Asks for several datagrams at once (UDP_GRO), where the kernel can. */
-void sockeye__tftp_wire_join(struct sockeye__tftp_wire *w);
+/* Lets one call receive several datagrams (UDP_GRO), where the kernel supports it. */
+void sockeye__tftp_wire_coalesce(struct sockeye__tftp_wire *w);
 
-/* Sends one packet. What the network or a full queue loses is lost, as UDP
- * has it: 0, or what ends the transfer, such as -ECONNREFUSED. */
+/* Sends one packet. Returns 0 also if it was lost, for example in a full queue, or
+ * an error that ends the transfer, such as -ECONNREFUSED. */
 int sockeye__tftp_wire_packet(struct sockeye__tftp_wire *w, const void *packet, size_t len);
 
-/* Tells whoever sent this from elsewhere that it is no part of a transfer here
- * (RFC 1350 4). An ERROR is never answered. */
+/* Answers a packet that belongs to no transfer with ERROR 5 (RFC 1350 4). Never
+ * answers an ERROR. */
 void sockeye__tftp_wire_reject(int fd, const struct sockeye_sockaddr *stranger,
 			       const uint8_t *bytes, size_t len);
 
-/* Sends all that the machine wants to say now. `scratch` is shared by all who
- * are not in this call. 0, what ends the transfer, or what the source said
- * (*out_source). */
-int sockeye__tftp_wire_flush(struct sockeye__tftp_wire *w, struct sockeye__tftp *x,
+/* Sends all packets that the machine has now. `scratch` is used only during the
+ * call. Returns 0 or an error that ends the transfer; *out_source tells whether it
+ * came from the source. */
+int sockeye__tftp_wire_flush(struct sockeye__tftp_wire *w, struct sockeye__tftp *machine,
 			     struct sockeye__tftp_source *source, uint64_t now_ns,
 			     uint8_t scratch[SOCKEYE__TFTP_WIRE_BYTES], bool *out_source);
 
-/* Takes what ICMP said off the error queue: -ECONNREFUSED and the like when it
- * was about `peer` (NULL: anybody), 0 otherwise. */
+/* Empties the error queue. Returns the last ICMP error about `peer` (NULL: about any
+ * peer), such as -ECONNREFUSED, or 0. */
 int sockeye__tftp_wire_error(int fd, const struct sockeye_sockaddr *peer);
 
-/* The largest block that needs no fragments on the way to `peer` (RFC 2348 has
- * the arithmetic), or 0 when that is unknown. */
+/* Returns the largest block that reaches `peer` without fragments (RFC 2348), or 0
+ * if that is unknown. */
 uint16_t sockeye__tftp_wire_blksize(const struct sockeye_sockaddr *peer);
 
 #endif

@@ -1,4 +1,4 @@
-/* wire_open.c: the socket of a transfer, and what its path takes (wire.h). */
+/* wire_open.c: open and prepare the socket of a transfer (wire.h). */
 #include "tftp/wire.h"
 
 #include <errno.h>
@@ -9,8 +9,8 @@
 #include "base/number.h"
 #include "net/net.h"
 
-#define PORT_TRIES     64  /* of a range before all of it is tried in order */
-#define BLOCK_OVERHEAD 832 /* bytes the kernel counts for a datagram beside its payload */
+#define PORT_TRIES     64  /* random ports tried before all ports of the range in order */
+#define BLOCK_OVERHEAD 832 /* bytes that the kernel adds to a datagram's payload */
 #define IPV4_OVERHEAD  (20 + 8 + SOCKEYE__TFTP_HEADER) /* RFC 791, 768 */
 #define IPV6_OVERHEAD  (40 + 8 + SOCKEYE__TFTP_HEADER) /* RFC 8200 */
 
@@ -46,8 +46,8 @@ static int port_bind(int fd, const struct sockeye_sockaddr *local, unsigned port
 	return bind(fd, &name.u.sa, name.len) < 0 ? -errno : 0;
 }
 
-/* A transfer's port must not be guessed: the kernel's choice is random, and so
- * is where in the range we begin. */
+/* Binds to a port that cannot be guessed: a random one of the range or of the
+ * kernel's choice. */
 static int range_bind(int fd, const struct sockeye_sockaddr *local,
 		      const struct sockeye__port_range *range)
 {
@@ -83,7 +83,7 @@ int sockeye__tftp_wire_open(const struct sockeye_sockaddr *local,
 	return fd;
 }
 
-void sockeye__tftp_wire_tune(int fd, const struct sockeye_sockaddr *peer)
+void sockeye__tftp_wire_allow_fragments(int fd, const struct sockeye_sockaddr *peer)
 {
 	bool v6 = peer->u.sa.sa_family == AF_INET6;
 
@@ -92,8 +92,8 @@ void sockeye__tftp_wire_tune(int fd, const struct sockeye_sockaddr *peer)
 				  v6 ? IPV6_MTU_DISCOVER : IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
 }
 
-/* A second socket on the port of the first. Others could take the port over as
- * long as it may be shared, so it may no longer than need be. */
+/* Opens a second socket on the port of the first. Shares the port only during
+ * bind(2): while it is shared, another process could bind to it. */
 static int twin_open(int fd)
 {
 	struct sockeye_sockaddr name;
@@ -127,8 +127,8 @@ int sockeye__tftp_wire_connect(struct sockeye__tftp_wire *w)
 	return twin_open(w->fd);
 }
 
-/* Sets a buffer to `want` bytes, beyond the system's limit where we may, and
- * returns what it is. The kernel doubles what it is told (socket(7)). */
+/* Sets a buffer to `want` bytes, with CAP_NET_ADMIN beyond the system's limit, and
+ * returns its size. The kernel doubles the number it gets (socket(7)). */
 static uint32_t buffer_grow(int fd, int option, int force, uint64_t want)
 {
 	int now = 0;
@@ -144,7 +144,7 @@ static uint32_t buffer_grow(int fd, int option, int force, uint64_t want)
 
 uint32_t sockeye__tftp_wire_cost(uint16_t blksize)
 {
-	/* A datagram of more than a page is kept in whole pages. */
+	/* The kernel keeps a datagram larger than a page in whole pages. */
 	return BLOCK_OVERHEAD + blksize + (blksize > 2048 ? 4096U : blksize / 2U);
 }
 

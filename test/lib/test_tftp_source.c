@@ -113,7 +113,7 @@ static void check_transfer(struct input *in, bool netascii, uint16_t blksize, ui
 			sockeye__tftp_datagram(&x, now, header, 4, &(struct sockeye__tftp_got){0});
 		} else {
 			assert_true(sockeye__tftp_is_over(&x) ||
-				    sockeye__tftp_source_hungry(&source, &x));
+				    sockeye__tftp_source_wants_input(&source, &x));
 		}
 	}
 	assert_int_equal(x.result, SOCKEYE__TFTP_DONE);

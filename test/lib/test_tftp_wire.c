@@ -35,7 +35,7 @@ static struct ends ends_open(const char *host)
 
 	assert_true(e.wire.fd >= 0 && e.peer >= 0);
 	assert_int_equal(sockeye_local_name(e.peer, &e.wire.to.peer), 0);
-	sockeye__tftp_wire_tune(e.wire.fd, &local);
+	sockeye__tftp_wire_allow_fragments(e.wire.fd, &local);
 	return e;
 }
 

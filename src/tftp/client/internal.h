@@ -44,7 +44,7 @@ struct sockeye__tftp_run {
 	struct sockeye__tftp_wire wire;
 	struct sockeye__tftp_options asked;
 	uint8_t request[SOCKEYE__TFTP_REQUEST_MAX];
-	struct sockeye__tftp x;
+	struct sockeye__tftp machine;
 	uint8_t *memory;
 	int soft_err;                     /* what ICMP reported that may pass; 0 none */
 	bool port_closed;                 /* ICMP reported the server's port as closed */

@@ -11,7 +11,7 @@ uint64_t sockeye__tftp_run_bytes(const struct sockeye__tftp_run *r)
 		return 0;
 	if (!r->source.has_size || r->source.netascii)
 		return r->source.taken;
-	sent = sockeye__tftp_acknowledged(&r->x);
+	sent = sockeye__tftp_acknowledged(&r->machine);
 	return sent < r->source.size ? sent : r->source.size;
 }
 
@@ -19,7 +19,7 @@ uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r)
 {
 	if (sockeye__tftp_run_is_put(r))
 		return r->source.has_size ? r->source.size : 0;
-	return r->x.options.value[SOCKEYE__TFTP_TSIZE];
+	return r->machine.options.value[SOCKEYE__TFTP_TSIZE];
 }
 
 static void tell(const struct sockeye__tftp_run *r, const struct sockeye__tftp_note *n)
@@ -36,12 +36,12 @@ void sockeye__tftp_run_note(const struct sockeye__tftp_run *r, enum sockeye__tft
 	    .kind = kind,
 	    .job = r->end.job,
 	    .peer = peer,
-	    .options = kind == SOCKEYE__TFTP_NOTE_ASK ? &r->asked : &r->x.options,
+	    .options = kind == SOCKEYE__TFTP_NOTE_ASK ? &r->asked : &r->machine.options,
 	    .code = -1,
 	    .bytes = sockeye__tftp_run_bytes(r),
 	};
 
-	if (got != NULL && r->x.result == SOCKEYE__TFTP_PEER_ERROR) {
+	if (got != NULL && r->machine.result == SOCKEYE__TFTP_PEER_ERROR) {
 		n.code = got->code;
 		n.text = got->text;
 	}
@@ -61,7 +61,7 @@ void sockeye__tftp_run_note_left(const struct sockeye__tftp_run *r, int err)
 void sockeye__tftp_run_note_news(const struct sockeye__tftp_run *r,
 				 const struct sockeye__tftp_counters *before)
 {
-	const struct sockeye__tftp_counters *now = &r->x.count;
+	const struct sockeye__tftp_counters *now = &r->machine.count;
 
 	if (now->timeouts > before->timeouts)
 		sockeye__tftp_run_note(r, SOCKEYE__TFTP_NOTE_TIMEOUT, &r->wire.to.peer, NULL);

@@ -23,14 +23,14 @@ static void sum_up(struct sockeye__tftp_run *r, enum sockeye__tftp_run_phase pha
 	struct sockeye__tftp_end *end = &r->end;
 
 	if (!end->peer_error)
-		end->code = r->x.error_text != NULL ? r->x.error_code : -1;
+		end->code = r->machine.error_text != NULL ? r->machine.error_code : -1;
 	end->plain = r->without_options;
-	end->options = r->x.options;
-	end->blksize = r->x.blksize;
-	end->window = r->x.window;
+	end->options = r->machine.options;
+	end->blksize = r->machine.blksize;
+	end->window = r->machine.window;
 	end->bytes = sockeye__tftp_run_bytes(r);
 	end->ns = now_ns - r->begun_ns;
-	end->count = r->x.count;
+	end->count = r->machine.count;
 	r->phase = phase;
 }
 
@@ -93,7 +93,7 @@ static const struct {
 
 static const char *hint_find(const struct sockeye__tftp_run *r, bool silent)
 {
-	if (!sockeye__tftp_is_unanswered(&r->x))
+	if (!sockeye__tftp_is_unanswered(&r->machine))
 		return NULL;
 	for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
 		if (hints[i].code == r->end.code && (silent || hints[i].anyway) &&
@@ -134,7 +134,7 @@ static void wrong_size(struct sockeye__tftp_run *r, uint64_t now_ns)
 	char detail[sizeof r->end.fail.detail];
 
 	snprintf(detail, sizeof detail, "%" PRIu64 " bytes came, %" PRIu64 " were promised",
-		 r->x.receiver.bytes, sockeye__tftp_run_size(r));
+		 r->machine.receiver.bytes, sockeye__tftp_run_size(r));
 	sockeye__tftp_run_fail(r, NULL, NULL, -EPROTO, detail, now_ns);
 }
 
@@ -144,11 +144,12 @@ void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	const char *detail = NULL;
 
-	if (r->phase == SOCKEYE__RUN_DALLYING && sockeye__tftp_is_over(&r->x))
+	if (r->phase == SOCKEYE__RUN_DALLYING && sockeye__tftp_is_over(&r->machine))
 		r->phase = SOCKEYE__RUN_OVER;
-	if (sockeye__tftp_run_ended(r) || r->x.result == SOCKEYE__TFTP_RUNNING || r->file.len > 0)
+	if (sockeye__tftp_run_ended(r) || r->machine.result == SOCKEYE__TFTP_RUNNING ||
+	    r->file.len > 0)
 		return;
-	switch (r->x.result) {
+	switch (r->machine.result) {
 	case SOCKEYE__TFTP_TIMED_OUT:
 		timed_out(r, now_ns);
 		return;
@@ -172,7 +173,9 @@ void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns)
 		detail = "file too large";
 		break;
 	default: /* done, or a probe's abort */
-		sum_up(r, sockeye__tftp_is_over(&r->x) ? SOCKEYE__RUN_OVER : SOCKEYE__RUN_DALLYING,
+		sum_up(r,
+		       sockeye__tftp_is_over(&r->machine) ? SOCKEYE__RUN_OVER
+							  : SOCKEYE__RUN_DALLYING,
 		       now_ns);
 		return;
 	}

@@ -113,7 +113,7 @@ static int socket_open(struct sockeye__tftp_run *r, const struct sockeye_sockadd
 
 	if (fd < 0)
 		return fd;
-	sockeye__tftp_wire_tune(fd, &local);
+	sockeye__tftp_wire_allow_fragments(fd, &local);
 	err = options_apply(fd, &r->job->addr->opts, name->u.sa.sa_family == AF_INET6);
 	if (err < 0) {
 		close(fd);
@@ -273,7 +273,7 @@ int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns, struct s
 		return sockeye__fail_addr(fail, "encode", r->job->addr, (int)len);
 	config = config_make(r, (size_t)len);
 	memory_make(r, &config);
-	sockeye__tftp_init(&r->x, &config, now_ns);
+	sockeye__tftp_init(&r->machine, &config, now_ns);
 	r->phase = SOCKEYE__RUN_ASKING;
 	return 0;
 }

@@ -34,8 +34,9 @@ static void give_up(struct sockeye__tftp_run *r, uint16_t code, const char *text
 
 	if (r->phase == SOCKEYE__RUN_IDLE)
 		return;
-	sockeye__tftp_abort(&r->x, code, text);
-	(void)sockeye__tftp_wire_flush(&r->wire, &r->x, &r->source, now_ns, r->scratch, &of_source);
+	sockeye__tftp_abort(&r->machine, code, text);
+	(void)sockeye__tftp_wire_flush(&r->wire, &r->machine, &r->source, now_ns, r->scratch,
+				       &of_source);
 }
 
 static void local_failed(struct sockeye__tftp_run *r, const char *op, int err, uint64_t now_ns)
@@ -124,12 +125,12 @@ static int source_ready(struct sockeye__tftp_run *r)
 {
 	int err = 0;
 
-	if (!sockeye__tftp_run_is_put(r) || r->x.stage != SOCKEYE__TFTP_STAGE_MOVING)
+	if (!sockeye__tftp_run_is_put(r) || r->machine.stage != SOCKEYE__TFTP_STAGE_MOVING)
 		return 0;
 	if (!r->source_open)
-		err = sockeye__tftp_source_open(&r->source, r->x.blksize, r->x.window);
+		err = sockeye__tftp_source_open(&r->source, r->machine.blksize, r->machine.window);
 	r->source_open = err == 0;
-	return err == 0 ? sockeye__tftp_source_fill(&r->source, &r->x) : err;
+	return err == 0 ? sockeye__tftp_source_fill(&r->source, &r->machine) : err;
 }
 
 /* All that is to be said now. */
@@ -139,8 +140,8 @@ static void speak(struct sockeye__tftp_run *r, uint64_t now_ns)
 	int err = source_ready(r);
 
 	if (err == 0)
-		err = sockeye__tftp_wire_flush(&r->wire, &r->x, &r->source, now_ns, r->scratch,
-					       &of_source);
+		err = sockeye__tftp_wire_flush(&r->wire, &r->machine, &r->source, now_ns,
+					       r->scratch, &of_source);
 	if (err == 0)
 		return;
 	if (of_source)
@@ -172,7 +173,7 @@ static void ask(struct sockeye__tftp_run *r, uint64_t now_ns)
 /* One that is silent is left for the next. */
 static bool silent_left(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
-	bool silent = r->x.result == SOCKEYE__TFTP_TIMED_OUT || now_ns >= r->next_ns;
+	bool silent = r->machine.result == SOCKEYE__TFTP_TIMED_OUT || now_ns >= r->next_ns;
 
 	if (port_known(r) || !silent || !next_name(r, &(struct sockeye_fail){.err = -ETIMEDOUT}))
 		return false;
@@ -212,7 +213,7 @@ static void error_keep(struct sockeye__tftp_run *r, const struct sockeye__tftp_g
 /* RFC 2347: one that does not like the options may like the request without. */
 static bool asks_without(struct sockeye__tftp_run *r, uint16_t code, uint64_t now_ns)
 {
-	if (r->asked.has == 0 || !sockeye__tftp_is_unanswered(&r->x) ||
+	if (r->asked.has == 0 || !sockeye__tftp_is_unanswered(&r->machine) ||
 	    r->job->way == SOCKEYE__TFTP_PROBE)
 		return false;
 	if (code != SOCKEYE__TFTP_OPTION_REFUSED && code != SOCKEYE__TFTP_UNDEFINED &&
@@ -227,7 +228,7 @@ static bool asks_without(struct sockeye__tftp_run *r, uint16_t code, uint64_t no
 static void learn(struct sockeye__tftp_run *r, const struct sockeye_dgram *d,
 		  const struct sockeye__tftp_got *got)
 {
-	if (port_known(r) || r->x.stage == SOCKEYE__TFTP_STAGE_OFFERING)
+	if (port_known(r) || r->machine.stage == SOCKEYE__TFTP_STAGE_OFFERING)
 		return;
 	r->phase = SOCKEYE__RUN_TRANSFERRING;
 	r->wire.to.peer = d->peer;
@@ -239,13 +240,13 @@ static void learn(struct sockeye__tftp_run *r, const struct sockeye_dgram *d,
 static void packet(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, const uint8_t *at,
 		   size_t len, uint64_t now_ns)
 {
-	const struct sockeye__tftp_counters before = r->x.count;
+	const struct sockeye__tftp_counters before = r->machine.count;
 	struct sockeye__tftp_got got;
 
-	sockeye__tftp_datagram(&r->x, now_ns, at, len, &got);
+	sockeye__tftp_datagram(&r->machine, now_ns, at, len, &got);
 	learn(r, d, &got);
 	sockeye__tftp_run_note_news(r, &before);
-	if (r->x.result == SOCKEYE__TFTP_PEER_ERROR) {
+	if (r->machine.result == SOCKEYE__TFTP_PEER_ERROR) {
 		if (asks_without(r, got.code, now_ns))
 			return;
 		error_keep(r, &got);
@@ -253,7 +254,8 @@ static void packet(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, c
 	if (r->job->way == SOCKEYE__TFTP_PROBE && port_known(r)) {
 		/* as UEFI has it after its size probe */
 		give_up(r,
-			r->x.options.has ? SOCKEYE__TFTP_OPTION_REFUSED : SOCKEYE__TFTP_UNDEFINED,
+			r->machine.options.has ? SOCKEYE__TFTP_OPTION_REFUSED
+					       : SOCKEYE__TFTP_UNDEFINED,
 			"only asked", now_ns);
 		return;
 	}
@@ -298,7 +300,7 @@ static void stranger(struct sockeye__tftp_run *r, const struct sockeye_sockaddr 
 static void datagrams(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, size_t len,
 		      size_t segment, uint64_t now_ns)
 {
-	const struct sockeye__tftp *x = &r->x;
+	const struct sockeye__tftp *machine = &r->machine;
 	unsigned times = r->asked_times;
 
 	for (size_t at = 0; at < len || at == 0; at += segment) {
@@ -308,7 +310,7 @@ static void datagrams(struct sockeye__tftp_run *r, const struct sockeye_dgram *d
 			stranger(r, &d->peer, r->buf + at, piece);
 		else
 			packet(r, d, r->buf + at, piece, now_ns);
-		if (is_over(r) || sockeye__tftp_is_over(x) || r->blocked ||
+		if (is_over(r) || sockeye__tftp_is_over(machine) || r->blocked ||
 		    r->asked_times != times || segment == 0)
 			break;
 	}
@@ -322,7 +324,8 @@ static void bytes_write(struct sockeye__tftp_run *r, uint64_t now_ns)
 
 	if (err < 0)
 		local_failed(r, "write", err, now_ns);
-	if (r->file.len > SOCKEYE__TFTP_LOCAL_FILE_FULL && r->x.result == SOCKEYE__TFTP_RUNNING)
+	if (r->file.len > SOCKEYE__TFTP_LOCAL_FILE_FULL &&
+	    r->machine.result == SOCKEYE__TFTP_RUNNING)
 		r->blocked = true;
 }
 
@@ -381,8 +384,8 @@ void sockeye__tftp_run_begin(struct sockeye__tftp_run *r, uint64_t now_ns)
 
 void sockeye__tftp_run_watch(const struct sockeye__tftp_run *r, struct pollfd *fds)
 {
-	bool hungry =
-	    r->file.awaited || (r->source_open && sockeye__tftp_source_hungry(&r->source, &r->x));
+	bool hungry = r->file.awaited ||
+		      (r->source_open && sockeye__tftp_source_wants_input(&r->source, &r->machine));
 
 	fds[SOCKEYE__RUN_NET] = (struct pollfd){r->blocked ? -1 : r->wire.fd, POLLIN, 0};
 	fds[SOCKEYE__RUN_LOCAL] = (struct pollfd){-1, hungry ? POLLIN : POLLOUT, 0};
@@ -394,7 +397,8 @@ uint64_t sockeye__tftp_run_deadline(const struct sockeye__tftp_run *r)
 {
 	if (r->blocked || r->phase == SOCKEYE__RUN_IDLE)
 		return 0;
-	return port_known(r) || r->x.deadline_ns < r->next_ns ? r->x.deadline_ns : r->next_ns;
+	return port_known(r) || r->machine.deadline_ns < r->next_ns ? r->machine.deadline_ns
+								    : r->next_ns;
 }
 
 static void output_turn(struct sockeye__tftp_run *r, uint64_t now_ns)
@@ -409,9 +413,9 @@ static void output_turn(struct sockeye__tftp_run *r, uint64_t now_ns)
 
 static void timer(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
-	const struct sockeye__tftp_counters before = r->x.count;
+	const struct sockeye__tftp_counters before = r->machine.count;
 
-	sockeye__tftp_timer(&r->x, now_ns);
+	sockeye__tftp_timer(&r->machine, now_ns);
 	if (silent_left(r, now_ns))
 		return;
 	if (!sockeye__tftp_run_ended(r))

@@ -112,7 +112,7 @@ enum sockeye__tftp_phase {
 struct sockeye__tftp_transfer {
 	enum sockeye__tftp_phase phase;
 	struct sockeye__tftp_port *port; /* NULL: it uses its site's socket */
-	bool mtu_discovered;             /* its socket follows the path's MTU */
+	bool fragments_allowed;          /* its socket follows the path's MTU */
 	bool connect_tried;              /* its socket is connected, if that was possible */
 	struct sockeye__timer timer;
 	struct sockeye__tftp x;

@@ -320,7 +320,7 @@ static int begin(struct request *r, struct sockeye__tftp_transfer *s)
 	if (err < 0)
 		return err;
 	if (r->upload && s->port != NULL)
-		sockeye__tftp_wire_join(&s->wire);
+		sockeye__tftp_wire_coalesce(&s->wire);
 	sockeye__tftp_transfer_begin(r->w, s, &config);
 	return 0;
 }

@@ -119,8 +119,8 @@ static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tf
 		sockeye__atomic_file_discard(&s->upload->file);
 	if (s->port != NULL)
 		sockeye__tftp_port_leave(w, s->port,
-					 was_heard(s) && !s->mtu_discovered && !s->connect_tried &&
-					     !s->wire.joined);
+					 was_heard(s) && !s->fragments_allowed &&
+					     !s->connect_tried && !s->wire.coalesces);
 	s->port = NULL;
 	s->wire.fd = -1;
 }
@@ -210,9 +210,9 @@ static void socket_settle(struct sockeye__tftp_worker *w, struct sockeye__tftp_t
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &s->port->watch_strangers};
 
-	if (!s->mtu_discovered && s->x.count.timeouts > 0) {
-		s->mtu_discovered = true;
-		sockeye__tftp_wire_tune(s->wire.fd, &s->wire.to.peer);
+	if (!s->fragments_allowed && s->x.count.timeouts > 0) {
+		s->fragments_allowed = true;
+		sockeye__tftp_wire_allow_fragments(s->wire.fd, &s->wire.to.peer);
 	}
 	if (s->connect_tried || s->x.count.blocks < LONG_BLOCKS)
 		return;
