@@ -173,7 +173,7 @@ static void say_done(const struct transfers *t, const struct transfer *file,
 				   : 0,
 		   seconds, sockeye__rate_print(tftp_bytes_per_s(end->bytes, end->ns), rate),
 		   end->blksize, end->window, end->count.resent, end->count.resent == 1 ? "" : "s",
-		   end->plain ? ", without options" : "");
+		   end->without_options ? ", without options" : "");
 }
 
 /* By the names that the server's log has. */
@@ -223,7 +223,7 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 			       file->addr.netascii ? "netascii" : "octet",
 			       tftp_options_text(note->options, options), peer);
 		return;
-	case SOCKEYE__TFTP_NOTE_LEFT:
+	case SOCKEYE__TFTP_NOTE_NEXT:
 		report_verbose(common, "%s: %s: %s", name, peer, sockeye_error_text(note->code));
 		return;
 	case SOCKEYE__TFTP_NOTE_ANSWER:
@@ -243,6 +243,18 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 	}
 }
 
+/* The error with the option that avoids it. */
+static struct sockeye_fail fail_of(const struct sockeye__tftp_end *end)
+{
+	struct sockeye_fail fail = end->fail;
+	size_t len = strlen(fail.detail);
+
+	if (end->other_source)
+		snprintf(fail.detail + len, sizeof(fail.detail) - len,
+			 "; --any-source accepts its reply");
+	return fail;
+}
+
 static void error_json(json_t *event, const struct sockeye_fail *fail)
 {
 	json_object_set_new(event, "error", json_string(sockeye_error_name(fail->err)));
@@ -256,7 +268,8 @@ static void error_json(json_t *event, const struct sockeye_fail *fail)
 static void tell_json(const struct transfers *t, const struct transfer *file,
 		      const struct sockeye__tftp_end *end)
 {
-	bool failed = end->fail.err < 0;
+	struct sockeye_fail fail = fail_of(end);
+	bool failed = fail.err < 0;
 	struct tftp_facts facts = {
 	    .netascii = file->addr.netascii,
 	    .code = end->code,
@@ -269,14 +282,14 @@ static void tell_json(const struct transfers *t, const struct transfer *file,
 	    .ns = end->ns,
 	};
 	char peer[128];
-	json_t *event =
-	    json_pack("{ss ss so so so si sb}", "event", failed ? "error" : "transfer", "op",
-		      t->command->name, "address", report_string(file->address), "file",
-		      file->path[0] ? report_string(file->path) : json_null(), "error", json_null(),
-		      "exit", sockeye_error_exit(end->fail.err), "without_options", end->plain);
+	json_t *event = json_pack("{ss ss so so so si sb}", "event", failed ? "error" : "transfer",
+				  "op", t->command->name, "address", report_string(file->address),
+				  "file", file->path[0] ? report_string(file->path) : json_null(),
+				  "error", json_null(), "exit", sockeye_error_exit(end->fail.err),
+				  "without_options", end->without_options);
 
 	if (event && failed)
-		error_json(event, &end->fail);
+		error_json(event, &fail);
 	if (event && end->answered) {
 		sockeye_sockaddr_print(&end->peer, peer, sizeof(peer));
 		json_object_set_new(event, "peer", report_string(peer));
@@ -290,6 +303,7 @@ static void on_end(void *arg, const struct sockeye__tftp_end *end)
 {
 	struct transfers *t = arg;
 	const struct transfer *file = &t->list[t->job_of[end->job]];
+	struct sockeye_fail fail = fail_of(end);
 
 	progress_clear(&t->progress);
 	code_set(t, sockeye_error_exit(end->fail.err));
@@ -299,7 +313,7 @@ static void on_end(void *arg, const struct sockeye__tftp_end *end)
 	else if (end->fail.err == 0)
 		say_done(t, file, end);
 	else if (end->fail.err != -EINTR)
-		report_fail(&t->o->common, &end->fail);
+		report_fail(&t->o->common, &fail);
 }
 
 static void on_note(void *arg, const struct sockeye__tftp_note *note)

@@ -117,11 +117,11 @@ def test_other_errors_are_the_end(server, get, tmp_path, code):
 
 
 @pytest.mark.parametrize("code, text, said", [
-    (1, "File not found", b'(error 1: "File not found"; names begin at the server\'s root; case counts)'),
-    (1, "", b"(error 1, file not found; names begin at the server's root; case counts)"),
+    (1, "File not found", b'(error 1: "File not found"; names are case-sensitive and relative to the server\'s root)'),
+    (1, "", b"(error 1, file not found; names are case-sensitive and relative to the server's root)"),
     (1, "no x in /srv", b'(error 1, file not found: "no x in /srv")'),
-    (2, "Access violation", b"; many servers give only what everybody may read)"),
-    (2, "Permission denied", b"; many servers give only what everybody may read)"),
+    (2, "Access violation", b"; many servers send only files that all users may read)"),
+    (2, "Permission denied", b"; many servers send only files that all users may read)"),
     (0, "Is a directory", b'(error 0: "Is a directory")'), (0, "", b"(error 0, not defined)")])
 def test_what_to_do_about_an_error(server, get, code, text, said):
     """Where the server's words say no more than the number."""
@@ -168,7 +168,7 @@ def test_size_that_was_promised(server, get, tmp_path, promised):
         peer.expect(ack(0))
         peer.say(data(1, b"1234"))
         assert peer.hear()[1] == ERROR
-        assert b"4 bytes came, %d were promised" % promised in client.end(8)
+        assert b"received 4 bytes, but the server announced %d" % promised in client.end(8)
     assert names(tmp_path) == []
 
 
@@ -333,7 +333,7 @@ def test_places_that_cannot_be(server, get, tmp_path, where, why):
 
 def test_a_fifo_that_nobody_reads(server, get, tmp_path):
     os.mkfifo(tmp_path / "fifo")
-    assert b"(nobody reads that FIFO)" in get("-o", "fifo", server.url()).end(9)
+    assert b"(no process reads this FIFO)" in get("-o", "fifo", server.url()).end(9)
     server.expect_silence()
 
 
@@ -490,14 +490,14 @@ def test_the_server_goes(server, get, tmp_path):
         peer.expect(ack(1))
     with Peer() as waker:  # the next ACK finds nobody
         waker.sendto(b"", server.getsockname())
-        assert b"Connection refused (the server left after 512 bytes)" in client.end(4)
+        assert b"Connection refused (the server closed its port after 512 bytes)" in client.end(4)
     assert names(tmp_path) == []
 
 
 def test_nobody_answers(server, get, tmp_path):
     begun = time.monotonic()
     client = get("--timeout", "50ms", "--retries", "2", server.url())
-    assert b"(no answer; it comes from a new port, which a firewall may stop)" in client.end(5)
+    assert b"(no reply; replies come from a new port, which a firewall may block)" in client.end(5)
     assert 0.1 < time.monotonic() - begun < 5
     requests = [server.request() for _ in range(3)]
     server.expect_silence()
@@ -515,7 +515,7 @@ def test_silence_in_the_middle(server, get, tmp_path):
     client = get("--timeout", "50ms", "--retries", "2", server.url())
     with server.answer(server.request(), data(1, CONTENT[:512])) as peer:
         peer.expect(ack(1))
-        assert b"silence after 512 bytes" in client.end(5)
+        assert b"no packet from the server after 512 bytes" in client.end(5)
     assert names(tmp_path) == []
 
 
@@ -571,8 +571,8 @@ def test_addresses_that_cannot_be_bound(run, server, args, code, why):
 
 
 def test_broadcast(get):
-    """Nobody's answer could be told from anybody's."""
-    assert b"Permission denied (broadcast, or " in get("tftp://127.255.255.255/f").end(9)
+    """The client could not tell the replies of several servers apart."""
+    assert b"Permission denied (a broadcast address, or " in get("tftp://127.255.255.255/f").end(9)
 
 
 @pytest.mark.parametrize("form", [["--bind", "127.0.0.1:{}"], ["--port-range", "{0}-{0}"]])

@@ -84,10 +84,10 @@ def test_other_errors_are_the_end(server, put, code):
 
 
 @pytest.mark.parametrize("code, text, hint", [
-    (1, "File not found", "no such folder there, or it takes no new files"),
-    (2, "Access violation", "uploads are off there, or not for this folder or file"),
-    (2, "Uploads are not allowed", ""), (6, "", "it replaces no files"),
-    (4, "unsupported request from 127.0.0.1", "it takes no uploads, it seems")])
+    (1, "File not found", "the folder does not exist, or the server takes no new files"),
+    (2, "Access violation", "the server takes no uploads, or none to this folder or file"),
+    (2, "Uploads are not allowed", ""), (6, "", "the server replaces no files"),
+    (4, "unsupported request from 127.0.0.1", "the server probably takes no uploads")])
 def test_what_to_do_about_an_error(server, put, code, text, hint):
     client = put("--no-options", "f", server.url("d/f"))
     with server.answer(server.request(WRQ), error(code, text)):
@@ -200,7 +200,7 @@ def test_command_lines_that_are_wrong(run, tmp_path, args, why):
 
 
 @pytest.mark.parametrize("path, why", [
-    ("none", b"open none: No such file"), (".", b"Is a directory"), ("/dev/zero", b"(only files and FIFOs are sent)"),
+    ("none", b"open none: No such file"), (".", b"Is a directory"), ("/dev/zero", b"(only regular files and FIFOs can be sent)"),
     ("none/x", b"No such file")])
 def test_files_that_cannot_be_sent(server, put, path, why):
     assert why in put(path, server.url()).end(9)
@@ -215,7 +215,7 @@ def test_a_file_that_shrinks(server, put, tmp_path):
         peer.expect(data(1, CONTENT[:512]))
         peer.say(ack(1))
         assert code_of(peer.hear()) == 0
-        assert b"read f: Input/output error (it has become shorter)" in client.end(9)
+        assert b"read f: Input/output error (the file has become shorter)" in client.end(9)
 
 
 def test_the_first_failure_counts(server, put):
@@ -256,7 +256,7 @@ def test_the_end_is_not_acknowledged(server, put):
         for number in (1, 2):
             peer.expect(data(number, CONTENT[512 * number - 512:512 * number]))
             peer.say(ack(number))
-        assert b"the end was not acknowledged" in client.end(5)
+        assert b"the last block was not acknowledged" in client.end(5)
 
 
 def state_of(pid):

@@ -252,7 +252,7 @@ def test_kept_ports_are_closed(file):
         peer.asks(rrq("f", "blksize=4096"))
         peer.gets(oack("blksize=4096"))
     for peer in peers:
-        peer.says(error(8, "only asked"))
+        peer.says(error(8, "size query only"))
     until(lambda: server.descriptors() <= before, "closed ports")
 
 

@@ -1,4 +1,4 @@
-/* client.c: the loop over all transfers of the client (client.h). */
+/* client.c: the loop that runs all jobs of the client (client.h). */
 #include "tftp/client/client.h"
 
 #include <errno.h>
@@ -11,38 +11,32 @@
 #include "tftp/client/internal.h"
 
 #define STATUS_NS (100 * SOCKEYE_NS_PER_MS)
-#define LIVE_MAX  1024 /* with those that only repeat their last ACK */
+#define LIVE_MAX  1024 /* runs, with those that only repeat their last ACK */
 
 struct loop {
 	const struct sockeye__tftp_client *client;
 	const struct sockeye__tftp_job *jobs;
 	size_t count;
-	size_t next;    /* the job that begins next */
-	size_t ended;   /* jobs whose end was told */
+	size_t next;    /* the next job to begin */
+	size_t ended;   /* jobs whose outcome was reported */
 	uint64_t bytes; /* of these */
-	uint64_t sizes;
-	bool unsized; /* the size of one of them was not known */
 	struct sockeye__tftp_run *runs[LIVE_MAX];
 	size_t live;
 	struct pollfd fds[1 + SOCKEYE__RUN_FDS * LIVE_MAX];
-	uint64_t status_ns; /* when the next is due */
+	uint64_t status_ns; /* when the next status is due */
 	bool stopped;
 	uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES], scratch[SOCKEYE__TFTP_WIRE_BYTES];
 };
 
-static void end_tell(struct loop *l, struct sockeye__tftp_run *r)
+/* Reports the outcome of a run that has ended since `was_ended` was read. */
+static void end_report(struct loop *l, struct sockeye__tftp_run *r, bool was_ended)
 {
+	if (was_ended || !sockeye__tftp_run_ended(r))
+		return;
 	l->ended++;
 	l->bytes += r->end.bytes;
 	if (l->client->on_end)
 		l->client->on_end(l->client->arg, &r->end);
-}
-
-/* After each time a run could come to its end. */
-static void look(struct loop *l, struct sockeye__tftp_run *r, bool was_ended)
-{
-	if (sockeye__tftp_run_ended(r) && !was_ended)
-		end_tell(l, r);
 }
 
 static int begin(struct loop *l, uint64_t now_ns)
@@ -58,7 +52,7 @@ static int begin(struct loop *l, uint64_t now_ns)
 	r->end.job = l->next++;
 	l->runs[l->live++] = r;
 	sockeye__tftp_run_begin(r, now_ns);
-	look(l, r, false);
+	end_report(l, r, false);
 	return 0;
 }
 
@@ -74,13 +68,13 @@ static void reap(struct loop *l)
 		sockeye__tftp_run_close(r);
 		free(r);
 		l->live--;
-		for (size_t k = i; k < l->live; k++) /* in their order */
+		for (size_t k = i; k < l->live; k++) /* keeps their order */
 			l->runs[k] = l->runs[k + 1];
 	}
 }
 
-/* How many there may be at once while this one is: each has a port of its own until
- * its last ACK need not be repeated any more. */
+/* Returns how many runs there may be with this job among them. Each run needs its
+ * own port until it stops repeating its last ACK. */
 static size_t live_max(const struct sockeye__tftp_client *c, const struct sockeye__tftp_job *job)
 {
 	size_t ports = (size_t)c->ports.last - c->ports.first + 1;
@@ -95,7 +89,7 @@ static int begin_more(struct loop *l, uint64_t now_ns)
 	unsigned parallel = l->client->parallel ? l->client->parallel : 1;
 	int err = 0;
 
-	/* Those that only repeat their last ACK do not count. */
+	/* Runs that only repeat their last ACK do not count. */
 	while (err == 0 && l->next < l->count && l->next - l->ended < parallel &&
 	       l->live < live_max(l->client, &l->jobs[l->next])) {
 		err = begin(l, now_ns);
@@ -104,7 +98,7 @@ static int begin_more(struct loop *l, uint64_t now_ns)
 	return err;
 }
 
-static void status_tell(struct loop *l, uint64_t now_ns)
+static void status_report(struct loop *l, uint64_t now_ns)
 {
 	struct sockeye__tftp_status s = {
 	    .ended = l->ended, .bytes = l->bytes, .size = l->bytes, .now_ns = now_ns};
@@ -125,7 +119,7 @@ static void status_tell(struct loop *l, uint64_t now_ns)
 		s.size += size;
 		unsized = unsized || size == 0;
 	}
-	/* of what has not begun nothing is known */
+	/* the sizes of files that have not begun are unknown */
 	if (unsized || l->next < l->count)
 		s.size = 0;
 	l->client->on_status(l->client->arg, &s);
@@ -144,7 +138,7 @@ static int wait(struct loop *l, uint64_t now_ns)
 	}
 	ns = deadline > now_ns ? deadline - now_ns : 0;
 	left = (struct timespec){(time_t)(ns / SOCKEYE_NS_PER_S), (long)(ns % SOCKEYE_NS_PER_S)};
-	/* In nanoseconds: milliseconds are long on a local network. */
+	/* Nanoseconds: a millisecond is long on a local network. */
 	if (ppoll(l->fds, count, deadline ? &left : NULL, NULL) < 0 && errno != EINTR)
 		return -errno;
 	return 0;
@@ -152,14 +146,14 @@ static int wait(struct loop *l, uint64_t now_ns)
 
 static void stop(struct loop *l, uint64_t now_ns)
 {
-	/* what only repeats its last ACK is done */
+	/* runs that only repeat their last ACK were not stopped: they are done */
 	l->stopped = l->ended < l->count;
 	l->count = l->next;
 	for (size_t i = 0; i < l->live; i++) {
 		bool was_ended = sockeye__tftp_run_ended(l->runs[i]);
 
 		sockeye__tftp_run_stop(l->runs[i], now_ns);
-		look(l, l->runs[i], was_ended);
+		end_report(l, l->runs[i], was_ended);
 	}
 	reap(l);
 }
@@ -181,10 +175,10 @@ static int turn(struct loop *l)
 		bool was_ended = sockeye__tftp_run_ended(r);
 
 		sockeye__tftp_run_turn(r, &l->fds[1 + SOCKEYE__RUN_FDS * i], now_ns);
-		look(l, r, was_ended);
+		end_report(l, r, was_ended);
 	}
 	reap(l);
-	status_tell(l, now_ns);
+	status_report(l, now_ns);
 	return begin_more(l, now_ns);
 }
 

@@ -1,5 +1,5 @@
 /*
- * client.h: TFTP files fetched and sent, many at once in one thread.
+ * client.h: fetch and send files by TFTP, many at once in one thread.
  */
 #ifndef SOCKEYE_TFTP_CLIENT_CLIENT_H
 #define SOCKEYE_TFTP_CLIENT_CLIENT_H
@@ -15,43 +15,44 @@
 #include "proto/tftp_transfer.h"
 #include "tftp/wire.h"
 
-#define SOCKEYE__TFTP_NAMES_MAX    8 /* addresses of one server that are tried */
+#define SOCKEYE__TFTP_NAMES_MAX    8 /* addresses tried per server */
 #define SOCKEYE__TFTP_PARALLEL_MAX 256
-#define SOCKEYE__TFTP_TEXT_MAX     256 /* bytes kept of a server's ERROR */
+#define SOCKEYE__TFTP_TEXT_MAX     256 /* bytes kept of an ERROR's text */
 
 enum sockeye__tftp_way {
 	SOCKEYE__TFTP_GET,
 	SOCKEYE__TFTP_PUT,
-	SOCKEYE__TFTP_PROBE, /* a get that ends once the server has granted or not */
+	SOCKEYE__TFTP_PROBE, /* a get that ends when the server has answered the options */
 };
 
 struct sockeye__tftp_job {
 	enum sockeye__tftp_way way;
-	const struct sockeye_addr *addr; /* of the file there */
-	const char *address;             /* the same as text, for errors */
-	const char *path;                /* of the file here; NULL: `fd` */
+	const struct sockeye_addr *addr; /* of the remote file */
+	const char *address;             /* the same as text, for messages */
+	const char *path;                /* of the local file; NULL: use `fd` */
 	int fd;
-	struct sockeye__tftp_options ask; /* PROBE: exactly these */
+	struct sockeye__tftp_options ask; /* PROBE: the options to request */
 
-	/* By sockeye__tftp_job_resolve. */
+	/* Filled in by sockeye__tftp_job_resolve. */
 	struct sockeye_sockaddr names[SOCKEYE__TFTP_NAMES_MAX];
 	size_t name_count;
-	struct sockeye_sockaddr locals[SOCKEYE__TFTP_NAMES_MAX]; /* of --bind */
+	struct sockeye_sockaddr locals[SOCKEYE__TFTP_NAMES_MAX]; /* to send from */
 	size_t local_count;
 };
 
-/* How one has ended. */
+/* The outcome of a job. */
 struct sockeye__tftp_end {
 	size_t job;
-	struct sockeye_fail fail; /* err is 0 when all is well */
-	bool answered;            /* by `peer` */
+	struct sockeye_fail fail; /* err is 0 on success */
+	bool answered;            /* `peer` answered */
 	struct sockeye_sockaddr peer;
-	int code;        /* of an ERROR, either way; -1 none */
-	bool peer_error; /* it was the server's, which said: */
+	bool other_source; /* timed out, and another address than the server's answered */
+	int code;          /* of the ERROR that was sent or received; -1 none */
+	bool peer_error;   /* the server sent it, with `text` */
 	size_t text_len;
-	uint8_t text[SOCKEYE__TFTP_TEXT_MAX]; /* a stranger's bytes */
-	bool plain;                           /* it was asked again, without options */
-	bool reader_left;                     /* nobody reads standard output any more */
+	uint8_t text[SOCKEYE__TFTP_TEXT_MAX]; /* any bytes */
+	bool without_options;                 /* the request was repeated without options */
+	bool reader_left;                     /* the reader of the output closed it */
 	struct sockeye__tftp_options options; /* in force */
 	uint16_t blksize, window;
 	uint64_t bytes; /* of the file */
@@ -61,63 +62,65 @@ struct sockeye__tftp_end {
 
 struct sockeye__tftp_status {
 	size_t ended, running; /* jobs */
-	size_t first;          /* of those that run */
+	size_t first;          /* running job */
 	uint64_t bytes;        /* of all files so far */
-	uint64_t size;         /* of all that have begun; 0 when one is unknown */
+	uint64_t size;         /* of all files; 0 if one is unknown */
 	uint64_t now_ns;
 };
 
-/* What happens meanwhile, for who wants to see it. */
+/* An event of a running job. */
 struct sockeye__tftp_note {
 	enum sockeye__tftp_note_kind {
-		SOCKEYE__TFTP_NOTE_ASK,      /* `peer` is sent the request with `options` */
-		SOCKEYE__TFTP_NOTE_LEFT,     /* `peer` for the next address, `code` is -errno */
-		SOCKEYE__TFTP_NOTE_ANSWER,   /* `peer` answers it: grants `options`, or `code` */
-		SOCKEYE__TFTP_NOTE_TIMEOUT,  /* what was not answered is sent again */
-		SOCKEYE__TFTP_NOTE_GAP,      /* what was lost is asked for, by either end */
-		SOCKEYE__TFTP_NOTE_STRANGER, /* the first packet of another, `peer` */
+		SOCKEYE__TFTP_NOTE_ASK,      /* a request with `options` is sent to `peer` */
+		SOCKEYE__TFTP_NOTE_NEXT,     /* `peer` failed with -errno in `code`: the next
+					      * address is tried */
+		SOCKEYE__TFTP_NOTE_ANSWER,   /* `peer` granted `options` or sent ERROR `code` */
+		SOCKEYE__TFTP_NOTE_TIMEOUT,  /* a packet without an answer is sent again */
+		SOCKEYE__TFTP_NOTE_GAP,      /* one end asks for a lost block */
+		SOCKEYE__TFTP_NOTE_STRANGER, /* the first packet of another peer, `peer` */
 	} kind;
 	size_t job;
 	const struct sockeye_sockaddr *peer;
 	const struct sockeye__tftp_options *options;
-	int code; /* of an ERROR, -1 none, with its text */
+	int code; /* of an ERROR with `text`; -1 none */
 	struct sockeye__span text;
 	uint64_t bytes; /* of the file so far */
 };
 
-/* Zero is the sensible default of all but stop_fd. */
+/* Zero selects the default of every member except stop_fd. */
 struct sockeye__tftp_client {
-	unsigned parallel; /* at once; 1 */
-	uint16_t blksize;  /* what fits the path's MTU, within reason */
-	bool blksize_mtu;  /* all that fits it */
-	uint16_t window;   /* SOCKEYE__TFTP_CLIENT_WINDOW */
+	unsigned parallel; /* jobs at once; default 1 */
+	uint16_t blksize;  /* default: fits the path's MTU, at most 16384 */
+	bool blksize_mtu;  /* the default without the limit of 16384 */
+	uint16_t window;   /* default SOCKEYE__TFTP_CLIENT_WINDOW */
 	bool no_options;
-	bool any_source;     /* the answer may come from another address */
-	uint64_t timeout_ns; /* the first repetition, also the server's; 1 s, or its own */
-	uint32_t retries;    /* with has_retries: so many and it gives up; 30 s */
+	bool any_source;     /* accept a reply from any address */
+	uint64_t timeout_ns; /* before the first retransmission, requested from the server
+			      * too; default 1 s here, and the server's own there */
+	uint32_t retries;    /* with has_retries: give up after n retries; default 30 s */
 	bool has_retries;
-	struct sockeye__port_range ports;
-	int stop_fd; /* readable: end them all; -1 none */
+	struct sockeye__port_range ports; /* local ports */
+	int stop_fd;                      /* ends all jobs when readable; -1 none */
 
-	/* At most ten times a second. */
+	/* Called at most ten times a second. */
 	void (*on_status)(void *arg, const struct sockeye__tftp_status *status);
 	void (*on_note)(void *arg, const struct sockeye__tftp_note *note);
-	/* Each job once. May be called before the last ACK was repeated often enough,
-	 * but never before the file has its name. */
+	/* Called once per job, when the file has its name. The job may then still
+	 * repeat its last ACK. */
 	void (*on_end)(void *arg, const struct sockeye__tftp_end *end);
 	void *arg;
 };
 
 #define SOCKEYE__TFTP_CLIENT_WINDOW 32
 
-/* Looks up where the job's server is, and the address to ask from. `before` may
- * have been resolved already: then another look-up of the same host is spared.
- * 0 or a negative code with *fail filled in. Blocks. */
+/* Looks up the addresses of the job's server and the local addresses to send from.
+ * Copies the result of `before`, if that job has the same server. Returns 0, or a
+ * negative code with *fail filled in. Blocks. */
 int sockeye__tftp_job_resolve(struct sockeye__tftp_job *job, const struct sockeye__tftp_job *before,
 			      struct sockeye_fail *fail);
 
-/* Runs them all. 0 when each has come to its end, -EINTR when stop_fd ended some,
- * or -ENOMEM. */
+/* Runs all jobs. Returns 0 if every job has ended, -EINTR if stop_fd ended some of
+ * them, or another negative errno. */
 int sockeye__tftp_client_run(const struct sockeye__tftp_client *client,
 			     const struct sockeye__tftp_job *jobs, size_t count);
 

@@ -1,11 +1,11 @@
 /*
- * internal.h: what the files of the client share.
+ * internal.h: private to the files of the TFTP client.
  *
- * client.c       the loop over all that run
- * transfer.c   one of them: packets and bytes
- * request.c   its request: which address, options, socket
- * notes.c  what is said of it meanwhile
- * outcome.c   what is said of it in the end
+ * client.c     the loop that runs all jobs
+ * transfer.c   one run: its packets and bytes
+ * request.c    its request: address, options, socket
+ * notes.c      reports its events
+ * outcome.c    reports how it ended
  */
 #ifndef SOCKEYE_TFTP_CLIENT_INTERNAL_H
 #define SOCKEYE_TFTP_CLIENT_INTERNAL_H
@@ -29,33 +29,33 @@ enum sockeye__tftp_run_phase {
 	SOCKEYE__RUN_OVER,         /* `end` is filled in; nothing more happens */
 };
 
-/* A job that runs. */
+/* A running job. */
 struct sockeye__tftp_run {
 	const struct sockeye__tftp_client *client;
 	const struct sockeye__tftp_job *job;
 	enum sockeye__tftp_run_phase phase;
 	uint8_t *buf, *scratch; /* SOCKEYE__TFTP_WIRE_BYTES each, shared by all runs */
 
-	size_t name;               /* which of the server's addresses is asked */
-	struct sockeye_fail first; /* what was wrong with the first of them */
-	unsigned asked_times;
-	bool without_options; /* after the server refused a request with options */
-	uint64_t next_ns;     /* when the next address is asked, if this one is silent */
+	size_t name;               /* index of the server's address in job->names */
+	struct sockeye_fail first; /* why the first address failed */
+	unsigned requests;         /* sent */
+	bool without_options;      /* after the server refused a request with options */
+	uint64_t next_ns;          /* when to try the next address, if this one is silent */
 	struct sockeye__tftp_wire wire;
 	struct sockeye__tftp_options asked;
 	uint8_t request[SOCKEYE__TFTP_REQUEST_MAX];
 	struct sockeye__tftp machine;
 	uint8_t *memory;
-	int soft_err;                     /* what ICMP reported that may pass; 0 none */
+	int soft_err;                     /* of ICMP, may be temporary; 0 none */
 	bool port_closed;                 /* ICMP reported the server's port as closed */
-	unsigned strangers;               /* packets of others */
+	unsigned strangers;               /* packets of other peers */
 	struct sockeye_sockaddr stranger; /* the first of them */
 
 	struct sockeye__tftp_local_file file;
 	struct sockeye__tftp_source source;
 	struct sockeye__tftp_sink sink;
 	bool source_open;
-	bool blocked; /* a stream takes no more: the server has to wait */
+	bool blocked; /* the output stream is full: nothing is read from the network */
 	uint64_t begun_ns;
 	struct sockeye__tftp_end end;
 };
@@ -73,43 +73,51 @@ static inline bool sockeye__tftp_run_ended(const struct sockeye__tftp_run *r)
 
 /* --- transfer.c --- */
 
-/* Zeroed but for the first four. It may be over at once. */
+/* Begins a run, in which the caller has set client, job, buf and scratch, and zeroed
+ * the rest. It may be over at once. */
 void sockeye__tftp_run_begin(struct sockeye__tftp_run *r, uint64_t now_ns);
+/* Fills in SOCKEYE__RUN_FDS entries for poll(2). */
 void sockeye__tftp_run_watch(const struct sockeye__tftp_run *r, struct pollfd *fds);
-uint64_t sockeye__tftp_run_deadline(const struct sockeye__tftp_run *r); /* 0: none */
+/* Returns when a turn is due without an event; 0 never. */
+uint64_t sockeye__tftp_run_deadline(const struct sockeye__tftp_run *r);
+/* Handles the events that poll(2) reported, and the deadline. */
 void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fds, uint64_t now_ns);
+/* Ends the run as interrupted. */
 void sockeye__tftp_run_stop(struct sockeye__tftp_run *r, uint64_t now_ns);
 void sockeye__tftp_run_close(struct sockeye__tftp_run *r);
 
 /* --- request.c --- */
 
-/* Opens a socket for the address that is tried now and prepares the request. 0 or
- * -errno with *fail. */
+/* Opens a socket for the current address and prepares the request. Returns 0, or
+ * -errno with *fail filled in. */
 int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns, struct sockeye_fail *fail);
 
 /* --- notes.c --- */
 
-/* Bytes of the file that have passed, and that there will be (0: unknown). */
+/* Returns how many bytes of the file have been transferred, and its size, 0 if
+ * unknown. */
 uint64_t sockeye__tftp_run_bytes(const struct sockeye__tftp_run *r);
 uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r);
 
-/* `got` is what an answer brought, NULL for all else. */
+/* Reports an event. `got` is the server's answer, NULL for other events. */
 void sockeye__tftp_run_note(const struct sockeye__tftp_run *r, enum sockeye__tftp_note_kind kind,
 			    const struct sockeye_sockaddr *peer,
 			    const struct sockeye__tftp_got *got);
 
-/* What the counters have that they had not before. */
+/* Reports timeouts and gaps that were counted since `before`. */
 void sockeye__tftp_run_note_news(const struct sockeye__tftp_run *r,
 				 const struct sockeye__tftp_counters *before);
-void sockeye__tftp_run_note_left(const struct sockeye__tftp_run *r, int err);
+/* Reports that the current address failed with `err`. */
+void sockeye__tftp_run_note_next(const struct sockeye__tftp_run *r, int err);
 
 /* --- outcome.c --- */
 
-/* The end, for a reason of ours or of the network. NULL or "": the transfer's. */
+/* Ends the run with an error. Where `op` or `address` is NULL or "", those of the
+ * job are reported. */
 void sockeye__tftp_run_fail(struct sockeye__tftp_run *r, const char *op, const char *address,
 			    int err, const char *detail, uint64_t now_ns);
 
-/* The end as the machine has it. */
+/* Ends the run if the machine has a result. */
 void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns);
 
 #endif

@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define SAFE_PIECE 4096 /* bytes made safe for a terminal at once */
+#define SAFE_PIECE 4096 /* bytes escaped at once */
 
 static void file_init(struct sockeye__tftp_local_file *f)
 {
@@ -39,7 +39,7 @@ static int room_make(struct sockeye__tftp_local_file *f, size_t more)
 	return 0;
 }
 
-static int wait_in_line(struct sockeye__tftp_local_file *f, const uint8_t *data, size_t len)
+static int enqueue(struct sockeye__tftp_local_file *f, const uint8_t *data, size_t len)
 {
 	int err = len > 0 ? room_make(f, len) : 0;
 
@@ -49,8 +49,8 @@ static int wait_in_line(struct sockeye__tftp_local_file *f, const uint8_t *data,
 	return err;
 }
 
-/* What a terminal could act on is escaped. */
-static int show(struct sockeye__tftp_local_file *f, const uint8_t *data, size_t len)
+/* Escapes control characters, on which a terminal would act. */
+static int enqueue_escaped(struct sockeye__tftp_local_file *f, const uint8_t *data, size_t len)
 {
 	uint8_t room[SOCKEYE__FILTER_SAFE_FACTOR * SAFE_PIECE + SOCKEYE__FILTER_SLACK];
 	int err = 0;
@@ -58,8 +58,7 @@ static int show(struct sockeye__tftp_local_file *f, const uint8_t *data, size_t 
 	while (len > 0 && err == 0) {
 		size_t piece = len < SAFE_PIECE ? len : SAFE_PIECE;
 
-		err =
-		    wait_in_line(f, room, sockeye__filter_safe_encode(&f->safe, data, piece, room));
+		err = enqueue(f, room, sockeye__filter_safe_encode(&f->safe, data, piece, room));
 		data += piece;
 		len -= piece;
 	}
@@ -69,7 +68,7 @@ static int show(struct sockeye__tftp_local_file *f, const uint8_t *data, size_t 
 static int stream_put(struct sockeye__tftp_local_file *f, const uint8_t *data, size_t len)
 {
 	if (f->stream.tty)
-		return show(f, data, len);
+		return enqueue_escaped(f, data, len);
 	while (f->len == 0 && len > 0) {
 		ssize_t n = sockeye__standard_io_write(&f->stream, data, len);
 
@@ -80,14 +79,14 @@ static int stream_put(struct sockeye__tftp_local_file *f, const uint8_t *data, s
 		data += n;
 		len -= (size_t)n;
 	}
-	return wait_in_line(f, data, len);
+	return enqueue(f, data, len);
 }
 
 static int stream_write(void *arg, uint64_t offset, const struct iovec *iov, int count)
 {
 	int err = 0;
 
-	(void)offset; /* they come in order */
+	(void)offset; /* the calls are in order */
 	for (int i = 0; i < count && err == 0; i++)
 		err = stream_put(arg, iov[i].iov_base, iov[i].iov_len);
 	return err;
@@ -115,7 +114,7 @@ int sockeye__tftp_local_file_end(struct sockeye__tftp_local_file *f)
 
 	if (f->stream.kind == SOCKEYE__STANDARD_IO_NONE || !f->stream.tty)
 		return 0;
-	return wait_in_line(f, held, sockeye__filter_safe_end(&f->safe, held));
+	return enqueue(f, held, sockeye__filter_safe_end(&f->safe, held));
 }
 
 /* --- opening to write --- */
@@ -128,7 +127,7 @@ void sockeye__tftp_local_file_create_at(struct sockeye__tftp_local_file *f, int 
 	*out_sink = (struct sockeye__tftp_sink){.write = stream_write, .arg = f, .fd = -1};
 }
 
-/* A device or FIFO that is there already. */
+/* Opens an existing device or FIFO. */
 static int special_create(struct sockeye__tftp_local_file *f, const char *path,
 			  struct sockeye__tftp_sink *out_sink)
 {
@@ -141,7 +140,7 @@ static int special_create(struct sockeye__tftp_local_file *f, const char *path,
 	return 0;
 }
 
-/* Splits the path; 0 or -errno. */
+/* Makes a new file. Modifies the path. */
 static int new_create(struct sockeye__tftp_local_file *f, char *path,
 		      struct sockeye__tftp_sink *out_sink)
 {
@@ -245,7 +244,7 @@ void sockeye__tftp_local_file_open_at(struct sockeye__tftp_local_file *f, int fd
 int sockeye__tftp_local_file_open(struct sockeye__tftp_local_file *f, const char *path,
 				  struct sockeye__tftp_source *out_source)
 {
-	/* a FIFO nobody writes to yet does not stop us here */
+	/* O_NONBLOCK: opening a FIFO must not wait for a writer */
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat st;
 

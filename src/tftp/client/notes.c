@@ -1,4 +1,4 @@
-/* notes.c: what happens to a transfer of the client (internal.h). */
+/* notes.c: report the events of a run (internal.h). */
 #include "tftp/client/internal.h"
 
 uint64_t sockeye__tftp_run_bytes(const struct sockeye__tftp_run *r)
@@ -22,7 +22,7 @@ uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r)
 	return r->machine.options.value[SOCKEYE__TFTP_TSIZE];
 }
 
-static void tell(const struct sockeye__tftp_run *r, const struct sockeye__tftp_note *n)
+static void notify(const struct sockeye__tftp_run *r, const struct sockeye__tftp_note *n)
 {
 	if (r->client->on_note)
 		r->client->on_note(r->client->arg, n);
@@ -45,17 +45,17 @@ void sockeye__tftp_run_note(const struct sockeye__tftp_run *r, enum sockeye__tft
 		n.code = got->code;
 		n.text = got->text;
 	}
-	tell(r, &n);
+	notify(r, &n);
 }
 
-void sockeye__tftp_run_note_left(const struct sockeye__tftp_run *r, int err)
+void sockeye__tftp_run_note_next(const struct sockeye__tftp_run *r, int err)
 {
-	tell(r, &(struct sockeye__tftp_note){
-		    .kind = SOCKEYE__TFTP_NOTE_LEFT,
-		    .job = r->end.job,
-		    .peer = &r->job->names[r->name],
-		    .code = err,
-		});
+	notify(r, &(struct sockeye__tftp_note){
+		      .kind = SOCKEYE__TFTP_NOTE_NEXT,
+		      .job = r->end.job,
+		      .peer = &r->job->names[r->name],
+		      .code = err,
+		  });
 }
 
 void sockeye__tftp_run_note_news(const struct sockeye__tftp_run *r,

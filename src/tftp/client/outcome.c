@@ -1,4 +1,4 @@
-/* outcome.c: how a transfer of the client has ended (internal.h). */
+/* outcome.c: report how a run has ended (internal.h). */
 #include "tftp/client/internal.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#define TEXT_SHOWN 80 /* bytes of a server's ERROR */
+#define TEXT_SHOWN 80 /* bytes of an ERROR's text in a message */
 
 static const char *op_of(const struct sockeye__tftp_run *r)
 {
@@ -24,7 +24,7 @@ static void sum_up(struct sockeye__tftp_run *r, enum sockeye__tftp_run_phase pha
 
 	if (!end->peer_error)
 		end->code = r->machine.error_text != NULL ? r->machine.error_code : -1;
-	end->plain = r->without_options;
+	end->without_options = r->without_options;
 	end->options = r->machine.options;
 	end->blksize = r->machine.blksize;
 	end->window = r->machine.window;
@@ -52,76 +52,79 @@ static void timed_out(struct sockeye__tftp_run *r, uint64_t now_ns)
 	char detail[sizeof r->end.fail.detail], name[80];
 
 	if (r->soft_err < 0) {
-		sockeye__tftp_run_fail(r, NULL, NULL, r->soft_err, "and no answer any more",
-				       now_ns);
+		sockeye__tftp_run_fail(r, NULL, NULL, r->soft_err, "and no further reply", now_ns);
 		return;
 	}
 	sockeye_sockaddr_print(&r->stranger, name, sizeof name);
 	if (r->phase == SOCKEYE__RUN_TRANSFERRING)
-		snprintf(detail, sizeof detail, "silence after %" PRIu64 " bytes",
+		snprintf(detail, sizeof detail, "no packet from the server after %" PRIu64 " bytes",
 			 sockeye__tftp_run_bytes(r));
 	else if (r->strangers > 0)
-		snprintf(detail, sizeof detail, "but %s answered; --any-source takes that", name);
+		snprintf(detail, sizeof detail, "%s answered instead", name);
 	else
 		snprintf(detail, sizeof detail,
-			 "no answer; it comes from a new port, which a firewall may stop");
+			 "no reply; replies come from a new port, which a firewall may block");
+	r->end.other_source = r->phase == SOCKEYE__RUN_ASKING && r->strangers > 0;
 	sockeye__tftp_run_fail(r, NULL, NULL, -ETIMEDOUT, detail, now_ns);
 }
 
-/* RFC 1350 5, RFC 2347 */
+/* The meaning of error codes (RFC 1350 5, RFC 2347). */
 static const char *const meanings[] = {
     "not defined",         "file not found",    "access violation",
     "disk full",           "illegal operation", "unknown transfer ID",
     "file already exists", "no such user",      "option refused",
 };
 
-/* What a person can try about a request that is refused, where the server says no
- * more than the number does, or (`anyway`) whatever it says: dnsmasq calls an
- * upload an unsupported request. */
+/* Hints on a refused request, printed if the server's text adds nothing to the code,
+ * or always (`anyway`): dnsmasq calls an upload an unsupported request. */
 static const struct {
 	int code;
 	bool put, anyway;
 	const char *text;
 } hints[] = {
-    {SOCKEYE__TFTP_NOT_FOUND, false, false, "names begin at the server's root; case counts"},
-    {SOCKEYE__TFTP_NOT_FOUND, true, false, "no such folder there, or it takes no new files"},
-    {SOCKEYE__TFTP_ACCESS, false, false, "many servers give only what everybody may read"},
-    {SOCKEYE__TFTP_ACCESS, true, false, "uploads are off there, or not for this folder or file"},
-    {SOCKEYE__TFTP_ILLEGAL, true, true, "it takes no uploads, it seems"},
-    {SOCKEYE__TFTP_EXISTS, true, false, "it replaces no files"},
+    {SOCKEYE__TFTP_NOT_FOUND, false, false,
+     "names are case-sensitive and relative to the server's root"},
+    {SOCKEYE__TFTP_NOT_FOUND, true, false,
+     "the folder does not exist, or the server takes no new files"},
+    {SOCKEYE__TFTP_ACCESS, false, false, "many servers send only files that all users may read"},
+    {SOCKEYE__TFTP_ACCESS, true, false,
+     "the server takes no uploads, or none to this folder or file"},
+    {SOCKEYE__TFTP_ILLEGAL, true, true, "the server probably takes no uploads"},
+    {SOCKEYE__TFTP_EXISTS, true, false, "the server replaces no files"},
 };
 
-static const char *hint_find(const struct sockeye__tftp_run *r, bool silent)
+static const char *hint_find(const struct sockeye__tftp_run *r, bool text_adds_nothing)
 {
 	if (!sockeye__tftp_is_unanswered(&r->machine))
 		return NULL;
 	for (size_t i = 0; i < sizeof hints / sizeof hints[0]; i++)
-		if (hints[i].code == r->end.code && (silent || hints[i].anyway) &&
+		if (hints[i].code == r->end.code && (text_adds_nothing || hints[i].anyway) &&
 		    hints[i].put == sockeye__tftp_run_is_put(r))
 			return hints[i].text;
 	return NULL;
 }
 
-static bool says(const struct sockeye__tftp_end *end, const char *text)
+static bool text_is(const struct sockeye__tftp_end *end, const char *text)
 {
 	return strlen(text) == end->text_len &&
 	       strncasecmp(text, (const char *)end->text, end->text_len) == 0;
 }
 
-/* "error 2, access violation: \"not today\"", the meaning left out where the
- * server says the same, or has a better word than that there is none. */
+/* Ends the run with a detail such as: error 2, access violation: "not today". Leaves
+ * the meaning out if the server's text is the same, or if code 0 comes with a
+ * text. */
 static void refused(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	const struct sockeye__tftp_end *end = &r->end;
-	const char *text = (const char *)end->text, *meaning = "of no known meaning", *hint;
+	const char *text = (const char *)end->text, *meaning = "unknown code", *hint;
 	char detail[sizeof r->end.fail.detail];
 	int len = (int)(end->text_len < TEXT_SHOWN ? end->text_len : TEXT_SHOWN);
 	bool same;
 
 	if ((size_t)end->code < sizeof meanings / sizeof meanings[0])
 		meaning = meanings[end->code];
-	same = says(end, meaning);
-	hint = hint_find(r, same || len == 0 || says(end, "permission denied"));
+	same = text_is(end, meaning);
+	hint = hint_find(r, same || len == 0 || text_is(end, "permission denied"));
 	same = same || (len > 0 && end->code == SOCKEYE__TFTP_UNDEFINED);
 	snprintf(detail, sizeof detail, "error %d%s%s%s%.*s%s%s%s", end->code, same ? "" : ", ",
 		 same ? "" : meaning, len > 0 ? ": \"" : "", len, text, len > 0 ? "\"" : "",
@@ -133,13 +136,12 @@ static void wrong_size(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	char detail[sizeof r->end.fail.detail];
 
-	snprintf(detail, sizeof detail, "%" PRIu64 " bytes came, %" PRIu64 " were promised",
+	snprintf(detail, sizeof detail,
+		 "received %" PRIu64 " bytes, but the server announced %" PRIu64,
 		 r->machine.receiver.bytes, sockeye__tftp_run_size(r));
 	sockeye__tftp_run_fail(r, NULL, NULL, -EPROTO, detail, now_ns);
 }
 
-/* Whatever the machine has come to; a receiver that only repeats its last ACK is
- * done, too. */
 void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	const char *detail = NULL;
@@ -161,18 +163,19 @@ void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns)
 		return;
 	case SOCKEYE__TFTP_LAST_ACK_MISSING:
 		sockeye__tftp_run_fail(r, NULL, NULL, -ETIMEDOUT,
-				       "all was sent, the end was not acknowledged", now_ns);
+				       "all data was sent, but the last block was not acknowledged",
+				       now_ns);
 		return;
 	case SOCKEYE__TFTP_BAD_OACK:
-		detail = "the server granted what was not asked";
+		detail = "the server granted an option that was not requested";
 		break;
 	case SOCKEYE__TFTP_BAD_START:
-		detail = "the first block has number 0";
+		detail = "the server's first block has number 0";
 		break;
 	case SOCKEYE__TFTP_TOO_LARGE:
 		detail = "file too large";
 		break;
-	default: /* done, or a probe's abort */
+	default: /* done, or a probe that was aborted on purpose */
 		sum_up(r,
 		       sockeye__tftp_is_over(&r->machine) ? SOCKEYE__RUN_OVER
 							  : SOCKEYE__RUN_DALLYING,

@@ -1,4 +1,4 @@
-/* request.c: a client's request (internal.h). */
+/* request.c: the request of a run (internal.h). */
 #include "tftp/client/internal.h"
 
 #include <errno.h>
@@ -12,11 +12,11 @@
 #include "base/number.h"
 #include "net/net.h"
 
-#define BLKSIZE_UNKNOWN 1428                   /* where the path's MTU is not known */
-#define BLKSIZE_MOST    16384                  /* unless more is asked for: of loopback's 64 Ki */
+#define BLKSIZE_UNKNOWN 1428                   /* if the path's MTU is unknown */
+#define BLKSIZE_MOST    16384                  /* by default; loopback would take 65464 */
 #define PEER_ROOM       212992                 /* net.core.rmem_default of Linux */
 #define MEMORY_MAX      (8 << 20)              /* for blocks ahead of a gap */
-#define OTHERS_NS       (5 * SOCKEYE_NS_PER_S) /* when there are more addresses to try */
+#define NEXT_NS         (5 * SOCKEYE_NS_PER_S) /* before the next address is tried */
 #define RTO_MAX_NS      (5 * SOCKEYE_NS_PER_S)
 #define SILENCE_NS      (30 * SOCKEYE_NS_PER_S)
 #define DALLY_NS        (100 * SOCKEYE_NS_PER_MS)
@@ -51,7 +51,7 @@ int sockeye__tftp_job_resolve(struct sockeye__tftp_job *job, const struct sockey
 	return 0;
 }
 
-/* The address to ask from: --bind's of that family, or any. */
+/* Returns the local address to send from: a given one of the same family, or any. */
 static struct sockeye_sockaddr local_find(const struct sockeye__tftp_run *r,
 					  const struct sockeye_sockaddr *name)
 {
@@ -65,7 +65,7 @@ static struct sockeye_sockaddr local_find(const struct sockeye__tftp_run *r,
 	return any;
 }
 
-/* What of the address's options concerns a bound socket. */
+/* Sets the options of the address that concern a bound socket. */
 static int options_apply(int fd, const struct sockeye_addr_opts *o, bool v6)
 {
 	const struct {
@@ -100,7 +100,7 @@ static int wire_open(const struct sockeye__tftp_run *r, struct sockeye_sockaddr 
 	sockeye__fail_name(fail, "bind", SOCKEYE_UDP, &local, fd);
 	if (port == 0 && ports.first != 0 && fd != -EADDRNOTAVAIL)
 		sockeye__fail_detail(fail, "ports %u-%u%s", ports.first, ports.last,
-				     fd == -EACCES ? "; those below 1024 need CAP_NET_BIND_SERVICE"
+				     fd == -EACCES ? "; ports below 1024 need CAP_NET_BIND_SERVICE"
 						   : "");
 	return fd;
 }
@@ -142,8 +142,8 @@ static uint32_t least32(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-/* A sender's window is the matter of the other end's buffer, of which nothing is
- * known but what most have. */
+/* Returns the window to request. A receiver's own buffer limits it. A sender does
+ * not know the buffer of its peer and assumes the usual one. */
 static uint16_t window_choose(const struct sockeye__tftp_run *r, uint16_t blksize)
 {
 	uint16_t want = r->client->window ? r->client->window : SOCKEYE__TFTP_CLIENT_WINDOW;
@@ -154,7 +154,8 @@ static uint16_t window_choose(const struct sockeye__tftp_run *r, uint16_t blksiz
 	return (uint16_t)(room < 1 ? 1 : least32(room, want));
 }
 
-/* RFC 2349 has whole seconds; tftp-hpa's utimeout has the others. */
+/* Requests a timeout: in whole seconds (RFC 2349), otherwise with tftp-hpa's
+ * utimeout. */
 static void timeout_ask(struct sockeye__tftp_options *o, uint64_t ns)
 {
 	uint64_t s = ns / SOCKEYE_NS_PER_S;
@@ -182,7 +183,7 @@ static struct sockeye__tftp_options options_choose(const struct sockeye__tftp_ru
 		sockeye__tftp_set(&o, SOCKEYE__TFTP_BLKSIZE, blksize);
 	if (window > 1)
 		sockeye__tftp_set(&o, SOCKEYE__TFTP_WINDOWSIZE, window);
-	/* Of netascii nobody knows the size on the wire. */
+	/* The size of a netascii transfer is not known in advance. */
 	if (!r->job->addr->netascii && (!put || r->source.has_size))
 		sockeye__tftp_set(&o, SOCKEYE__TFTP_TSIZE, put ? r->source.size : 0);
 	if (c->timeout_ns > 0)
@@ -190,7 +191,8 @@ static struct sockeye__tftp_options options_choose(const struct sockeye__tftp_ru
 	return o;
 }
 
-/* RFC 3617 2: the slash behind the host is not part of the name. */
+/* Encodes the request. The slash after the host is not part of the name (RFC 3617
+ * 2). */
 static ssize_t request_encode(struct sockeye__tftp_run *r)
 {
 	const struct sockeye_addr *addr = r->job->addr;
@@ -208,8 +210,8 @@ static ssize_t request_encode(struct sockeye__tftp_run *r)
 	return more < 0 ? more : len + more;
 }
 
-/* The time that so many repetitions and one wait more take, each twice as long
- * as the one before; half of the last, so that jitter does not count. */
+/* Returns the time of `retries` timeouts and half of another one, each twice as long
+ * as the one before. The half absorbs jitter. */
 static uint64_t silence_of(uint64_t first_ns, uint64_t max_ns, uint32_t retries)
 {
 	uint64_t sum = 0, wait = sockeye__least(first_ns, max_ns);
@@ -241,7 +243,7 @@ static struct sockeye__tftp_config config_make(struct sockeye__tftp_run *r, size
 	return config;
 }
 
-/* Without memory lost blocks cost more, that is all. */
+/* Allocates memory for blocks ahead of a gap. Without it such blocks are sent again. */
 static void memory_make(struct sockeye__tftp_run *r, struct sockeye__tftp_config *config)
 {
 	size_t len = sockeye__tftp_memory(sockeye__tftp_blksize(&r->asked),
@@ -265,7 +267,7 @@ int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns, struct s
 
 	if (err < 0)
 		return err;
-	r->next_ns = r->name + 1 < r->job->name_count ? now_ns + OTHERS_NS : UINT64_MAX;
+	r->next_ns = r->name + 1 < r->job->name_count ? now_ns + NEXT_NS : UINT64_MAX;
 	r->soft_err = 0;
 	r->asked = options_choose(r);
 	len = request_encode(r);

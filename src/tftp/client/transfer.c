@@ -1,4 +1,4 @@
-/* transfer.c: one transfer of the client (internal.h). */
+/* transfer.c: the packets and bytes of one run (internal.h). */
 #include "tftp/client/internal.h"
 
 #include <errno.h>
@@ -9,10 +9,10 @@
 
 #include <sockeye/time.h>
 
-#define RECEIVES_MAX  64 /* of one before the others have their turn */
-#define STRANGERS_MAX 64 /* that are told they are wrong */
+#define RECEIVES_MAX  64 /* receive calls of one run before the others have a turn */
+#define STRANGERS_MAX 64 /* packets of other peers that get an ERROR */
 
-/* The server's. */
+/* Whether the server's port is known. */
 static bool port_known(const struct sockeye__tftp_run *r)
 {
 	return r->phase >= SOCKEYE__RUN_TRANSFERRING;
@@ -27,7 +27,7 @@ static bool is_over(const struct sockeye__tftp_run *r)
 
 static void ask(struct sockeye__tftp_run *r, uint64_t now_ns);
 
-/* Ends it with an ERROR to the server. */
+/* Ends the transfer with an ERROR to the server, if a request was sent. */
 static void give_up(struct sockeye__tftp_run *r, uint16_t code, const char *text, uint64_t now_ns)
 {
 	bool of_source;
@@ -49,24 +49,24 @@ static void local_failed(struct sockeye__tftp_run *r, const char *op, int err, u
 
 	r->end.reader_left = !sockeye__tftp_run_is_put(r) && (err == -EPIPE || err == -ECONNRESET);
 	give_up(r, full ? SOCKEYE__TFTP_DISK_FULL : SOCKEYE__TFTP_UNDEFINED,
-		full ? "disk full" : "client's file failed", now_ns);
+		full ? "disk full" : "error on the client's file", now_ns);
 	if (err == -ENODATA)
-		detail = "it has become shorter";
-	else if (err == -ENXIO) /* of another kind; fifo(7) */
-		detail = sockeye__tftp_run_is_put(r) ? "only files and FIFOs are sent"
-						     : "nobody reads that FIFO";
+		detail = "the file has become shorter";
+	else if (err == -ENXIO) /* another type of file, or fifo(7) */
+		detail = sockeye__tftp_run_is_put(r) ? "only regular files and FIFOs can be sent"
+						     : "no process reads this FIFO";
 	err = r->end.reader_left ? 0 : err == -ENODATA ? -EIO : err;
 	sockeye__tftp_run_fail(r, op, path, err, detail, now_ns);
 }
 
-/* The next of the server's addresses, if it may be better. */
+/* Selects the server's next address; false if there is none. */
 static bool next_name(struct sockeye__tftp_run *r, const struct sockeye_fail *fail)
 {
 	if (r->first.err == 0)
 		r->first = *fail;
 	if (r->name + 1 >= r->job->name_count)
 		return false;
-	sockeye__tftp_run_note_left(r, fail->err);
+	sockeye__tftp_run_note_next(r, fail->err);
 	r->name++;
 	return true;
 }
@@ -86,7 +86,8 @@ static void wire_close(struct sockeye__tftp_run *r)
 	r->port_closed = false;
 }
 
-/* RFC 1122 4.2.3.9: of a path that worked, only a port that is gone is final. */
+/* Handles an error of the network. Once the server has answered, only a closed port
+ * is final (RFC 1122 4.2.3.9). */
 static void net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns)
 {
 	struct sockeye_fail fail = {.err = err};
@@ -99,15 +100,16 @@ static void net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns)
 		return;
 	}
 	if (err == -EACCES) /* udp(7) */
-		snprintf(fail.detail, sizeof fail.detail, "broadcast, or a route that forbids it");
+		snprintf(fail.detail, sizeof fail.detail,
+			 "a broadcast address, or a route prohibits it");
 	if (next_name(r, &fail))
 		ask(r, now_ns);
 	else
 		first_failed(r, now_ns);
 }
 
-/* All that the server has said before its port was gone is heard; atftpd leaves
- * as soon as it has acknowledged the last block. */
+/* Ends the run after the last packet of a server that closed its port. atftpd closes
+ * it as soon as it has acknowledged the last block. */
 static void server_gone(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	char detail[64];
@@ -116,7 +118,7 @@ static void server_gone(struct sockeye__tftp_run *r, uint64_t now_ns)
 		r->phase = SOCKEYE__RUN_OVER;
 		return;
 	}
-	snprintf(detail, sizeof detail, "the server left after %" PRIu64 " bytes",
+	snprintf(detail, sizeof detail, "the server closed its port after %" PRIu64 " bytes",
 		 sockeye__tftp_run_bytes(r));
 	sockeye__tftp_run_fail(r, NULL, NULL, -ECONNREFUSED, detail, now_ns);
 }
@@ -133,8 +135,8 @@ static int source_ready(struct sockeye__tftp_run *r)
 	return err == 0 ? sockeye__tftp_source_fill(&r->source, &r->machine) : err;
 }
 
-/* All that is to be said now. */
-static void speak(struct sockeye__tftp_run *r, uint64_t now_ns)
+/* Sends all packets that are due. */
+static void send_due(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	bool of_source = true;
 	int err = source_ready(r);
@@ -150,13 +152,13 @@ static void speak(struct sockeye__tftp_run *r, uint64_t now_ns)
 		net_failed(r, err, now_ns);
 }
 
-/* A request to the address that is tried now, or to the first that can be. */
+/* Sends a request to the current address or, if that fails, to the next one. */
 static void ask(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	struct sockeye_fail fail;
 	int err;
 
-	r->asked_times++;
+	r->requests++;
 	do {
 		wire_close(r);
 		r->phase = SOCKEYE__RUN_IDLE;
@@ -167,11 +169,12 @@ static void ask(struct sockeye__tftp_run *r, uint64_t now_ns)
 		return;
 	}
 	sockeye__tftp_run_note(r, SOCKEYE__TFTP_NOTE_ASK, &r->wire.to.peer, NULL);
-	speak(r, now_ns);
+	send_due(r, now_ns);
 }
 
-/* One that is silent is left for the next. */
-static bool silent_left(struct sockeye__tftp_run *r, uint64_t now_ns)
+/* Tries the next address if the current one does not answer; false if there is none
+ * or it is too early. */
+static bool try_next(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	bool silent = r->machine.result == SOCKEYE__TFTP_TIMED_OUT || now_ns >= r->next_ns;
 
@@ -181,11 +184,12 @@ static bool silent_left(struct sockeye__tftp_run *r, uint64_t now_ns)
 	return true;
 }
 
-/* --- what comes --- */
+/* --- receiving --- */
 
-/* The file gets its name before the last ACK leaves. What a stream has not taken
- * yet is ours: the server need not wait for that. */
-static void taken(struct sockeye__tftp_run *r, const struct sockeye__tftp_got *got, uint64_t now_ns)
+/* Takes received data. The file gets its name before the last ACK is sent. The server
+ * need not wait for bytes that an output stream has not taken yet. */
+static void data_take(struct sockeye__tftp_run *r, const struct sockeye__tftp_got *got,
+		      uint64_t now_ns)
 {
 	int err = sockeye__tftp_sink_put(&r->sink, got);
 
@@ -210,8 +214,9 @@ static void error_keep(struct sockeye__tftp_run *r, const struct sockeye__tftp_g
 		end->text[i] = got->text.at[i];
 }
 
-/* RFC 2347: one that does not like the options may like the request without. */
-static bool asks_without(struct sockeye__tftp_run *r, uint16_t code, uint64_t now_ns)
+/* Repeats the request without options if the server may have refused them (RFC 2347);
+ * false if it has not. */
+static bool ask_without_options(struct sockeye__tftp_run *r, uint16_t code, uint64_t now_ns)
 {
 	if (r->asked.has == 0 || !sockeye__tftp_is_unanswered(&r->machine) ||
 	    r->job->way == SOCKEYE__TFTP_PROBE)
@@ -224,9 +229,9 @@ static bool asks_without(struct sockeye__tftp_run *r, uint16_t code, uint64_t no
 	return true;
 }
 
-/* The server's port is that of its first packet with a meaning (RFC 1350 4). */
-static void learn(struct sockeye__tftp_run *r, const struct sockeye_dgram *d,
-		  const struct sockeye__tftp_got *got)
+/* Takes the server's port from its first valid packet (RFC 1350 4). */
+static void port_learn(struct sockeye__tftp_run *r, const struct sockeye_dgram *d,
+		       const struct sockeye__tftp_got *got)
 {
 	if (port_known(r) || r->machine.stage == SOCKEYE__TFTP_STAGE_OFFERING)
 		return;
@@ -244,27 +249,27 @@ static void packet(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, c
 	struct sockeye__tftp_got got;
 
 	sockeye__tftp_datagram(&r->machine, now_ns, at, len, &got);
-	learn(r, d, &got);
+	port_learn(r, d, &got);
 	sockeye__tftp_run_note_news(r, &before);
 	if (r->machine.result == SOCKEYE__TFTP_PEER_ERROR) {
-		if (asks_without(r, got.code, now_ns))
+		if (ask_without_options(r, got.code, now_ns))
 			return;
 		error_keep(r, &got);
 	}
 	if (r->job->way == SOCKEYE__TFTP_PROBE && port_known(r)) {
-		/* as UEFI has it after its size probe */
+		/* like UEFI after its size probe */
 		give_up(r,
 			r->machine.options.has ? SOCKEYE__TFTP_OPTION_REFUSED
 					       : SOCKEYE__TFTP_UNDEFINED,
-			"only asked", now_ns);
+			"size query only", now_ns);
 		return;
 	}
-	taken(r, &got, now_ns);
+	data_take(r, &got, now_ns);
 }
 
-/* Of the address that was asked, what its first answer decides: the port, and the
- * zone where none was given. */
-static void open_ends(struct sockeye_sockaddr *asked, const struct sockeye_sockaddr *peer)
+/* Copies the parts of the server's address that its first answer decides: the port,
+ * and the zone if the user gave none. */
+static void answer_decides(struct sockeye_sockaddr *asked, const struct sockeye_sockaddr *peer)
 {
 	if (asked->u.sa.sa_family != AF_INET6) {
 		asked->u.in.sin_port = peer->u.in.sin_port;
@@ -282,7 +287,7 @@ static bool is_server(const struct sockeye__tftp_run *r, const struct sockeye_so
 	if (!port_known(r) && r->client->any_source)
 		return true;
 	if (!port_known(r) && asked.u.sa.sa_family == peer->u.sa.sa_family)
-		open_ends(&asked, peer);
+		answer_decides(&asked, peer);
 	return sockeye_sockaddr_equal(&asked, peer);
 }
 
@@ -301,7 +306,7 @@ static void datagrams(struct sockeye__tftp_run *r, const struct sockeye_dgram *d
 		      size_t segment, uint64_t now_ns)
 {
 	const struct sockeye__tftp *machine = &r->machine;
-	unsigned times = r->asked_times;
+	unsigned requests = r->requests;
 
 	for (size_t at = 0; at < len || at == 0; at += segment) {
 		size_t piece = len - at < segment ? len - at : segment;
@@ -311,13 +316,13 @@ static void datagrams(struct sockeye__tftp_run *r, const struct sockeye_dgram *d
 		else
 			packet(r, d, r->buf + at, piece, now_ns);
 		if (is_over(r) || sockeye__tftp_is_over(machine) || r->blocked ||
-		    r->asked_times != times || segment == 0)
+		    r->requests != requests || segment == 0)
 			break;
 	}
 }
 
-/* Before their memory is used again. The ACK has left: while this is written,
- * the next window is on its way. */
+/* Writes received data before its memory is used again, but after the ACK was sent,
+ * so that the next window is in flight meanwhile. */
 static void bytes_write(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	int err = is_over(r) ? 0 : sockeye__tftp_sink_flush(&r->sink);
@@ -329,7 +334,7 @@ static void bytes_write(struct sockeye__tftp_run *r, uint64_t now_ns)
 		r->blocked = true;
 }
 
-static void hear(struct sockeye__tftp_run *r)
+static void receive(struct sockeye__tftp_run *r)
 {
 	for (int i = 0; i < RECEIVES_MAX && !is_over(r) && !r->blocked; i++) {
 		struct sockeye_dgram d;
@@ -350,7 +355,7 @@ static void hear(struct sockeye__tftp_run *r)
 		}
 		datagrams(r, &d, (size_t)n, segment, now_ns);
 		if (!is_over(r) && !r->blocked)
-			speak(r, now_ns);
+			send_due(r, now_ns);
 		bytes_write(r, now_ns);
 		if (!is_over(r) && !r->blocked)
 			sockeye__tftp_run_finish(r, now_ns);
@@ -384,12 +389,13 @@ void sockeye__tftp_run_begin(struct sockeye__tftp_run *r, uint64_t now_ns)
 
 void sockeye__tftp_run_watch(const struct sockeye__tftp_run *r, struct pollfd *fds)
 {
-	bool hungry = r->file.awaited ||
-		      (r->source_open && sockeye__tftp_source_wants_input(&r->source, &r->machine));
+	bool wants_input =
+	    r->file.awaited ||
+	    (r->source_open && sockeye__tftp_source_wants_input(&r->source, &r->machine));
 
 	fds[SOCKEYE__RUN_NET] = (struct pollfd){r->blocked ? -1 : r->wire.fd, POLLIN, 0};
-	fds[SOCKEYE__RUN_LOCAL] = (struct pollfd){-1, hungry ? POLLIN : POLLOUT, 0};
-	if (r->file.stream.kind != SOCKEYE__STANDARD_IO_NONE && (hungry || r->file.len > 0))
+	fds[SOCKEYE__RUN_LOCAL] = (struct pollfd){-1, wants_input ? POLLIN : POLLOUT, 0};
+	if (r->file.stream.kind != SOCKEYE__STANDARD_IO_NONE && (wants_input || r->file.len > 0))
 		fds[SOCKEYE__RUN_LOCAL].fd = r->file.stream.fd;
 }
 
@@ -416,15 +422,15 @@ static void timer(struct sockeye__tftp_run *r, uint64_t now_ns)
 	const struct sockeye__tftp_counters before = r->machine.count;
 
 	sockeye__tftp_timer(&r->machine, now_ns);
-	if (silent_left(r, now_ns))
+	if (try_next(r, now_ns))
 		return;
 	if (!sockeye__tftp_run_ended(r))
 		sockeye__tftp_run_note_news(r, &before);
-	speak(r, now_ns);
+	send_due(r, now_ns);
 }
 
-/* While a stream was full nothing was heard, and no time went by: what waits in
- * the socket comes before the timer. */
+/* Handles events. While an output stream was full nothing was received, so packets in
+ * the socket's queue are handled before the timer. */
 void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fds, uint64_t now_ns)
 {
 	bool was_blocked = r->blocked;
@@ -433,18 +439,18 @@ void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fd
 		r->file.awaited = false;
 		ask(r, now_ns);
 	} else if (fds[SOCKEYE__RUN_LOCAL].revents && sockeye__tftp_run_is_put(r)) {
-		speak(r, now_ns);
+		send_due(r, now_ns);
 	} else if (fds[SOCKEYE__RUN_LOCAL].revents) {
 		output_turn(r, now_ns);
 	}
 	if (!is_over(r) && !r->blocked && (fds[SOCKEYE__RUN_NET].revents || was_blocked))
-		hear(r);
+		receive(r);
 	if (is_over(r) || r->blocked || r->phase == SOCKEYE__RUN_IDLE)
 		return;
 	if (sockeye__tftp_run_deadline(r) != 0 && now_ns >= sockeye__tftp_run_deadline(r))
 		timer(r, now_ns);
 	if (r->port_closed && !is_over(r))
-		hear(r);
+		receive(r);
 	if (!is_over(r))
 		sockeye__tftp_run_finish(r, now_ns);
 }
