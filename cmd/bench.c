@@ -293,7 +293,7 @@ static int run(struct opts *o, const struct sockeye_addr *addr,
 	code = result.interrupted ? SOCKEYE_EXIT_INTERRUPTED : (int)sockeye_error_exit(err);
 	sockeye_addr_print(addr, address, sizeof(address));
 	if (result.elapsed_ns == 0 && err < 0)
-		return report_fail(&o->common, &fail);
+		return cli_address_fail(&o->common, &fail);
 	if (o->common.json) {
 		print_json(o, address, &result, &fail, code);
 	} else {
@@ -340,7 +340,7 @@ static int cmd_bench(int argc, char **argv)
 
 const struct cli_command bench_command = {
     .name = "bench",
-    .summary = "load a server, check every byte it answers, measure",
+    .summary = "load a server, check every byte of its replies, and measure",
     .operands = "ADDRESS | HOST PORT",
     .operands_min = 1,
     .operands_max = -1,

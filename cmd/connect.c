@@ -338,7 +338,7 @@ static int cmd_connect(int argc, char **argv)
 
 const struct cli_command connect_command = {
     .name = "connect",
-    .summary = "connect to an address and exchange data with standard input and output",
+    .summary = "connect to an address and exchange data with it, like nc",
     .operands = "ADDRESS | HOST PORT",
     .operands_min = 1,
     .operands_max = -1,

@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "get_probe.h"
 #include "cli/report.h"
+#include "cli/suggest.h"
 #include "get_put.h"
 
 #include <errno.h>
@@ -58,14 +59,42 @@ static bool is_twice(const struct transfers *t, const struct transfer *file)
 	return false;
 }
 
+/* An address without a file. */
+static int no_file(const struct transfers *t, const char *url)
+{
+	size_t len = strcspn(url + strlen("tftp://"), "/") + strlen("tftp://");
+	char instead[SOCKEYE_ADDR_TEXT_MAX];
+	struct suggestion s;
+
+	snprintf(instead, sizeof(instead), "%.*s/" FILE_EXAMPLE, (int)len, url);
+	return cli_usage_try(&t->o->common, t->command, suggest_replace(&s, url, instead),
+			     "'%s' names no file; write tftp://HOST/FILE", cli_shown(url).text);
+}
+
+/* "get HOST FILE", as other clients take it. */
+static int two_words(const struct cli_common *common, const struct cli_operands *words)
+{
+	char url[SOCKEYE_ADDR_TEXT_MAX];
+	const struct suggest_edit edits[] = {{.at = words->v[0], .text = url}, {.at = words->v[1]}};
+	const char *file = words->count == 2 ? words->v[1] : "";
+	struct suggestion s;
+
+	if (words->count != 2 || strpbrk(words->v[0], "/") || strstr(file, "://"))
+		return CLI_GO;
+	snprintf(url, sizeof(url), "tftp://%s/%s", words->v[0], file + (*file == '/'));
+	return cli_usage_try(common, &get_command, suggest_edit(&s, edits, 2),
+			     "'%s' is not a TFTP address; write tftp://HOST/FILE",
+			     cli_shown(words->v[0]).text);
+}
+
 /* Decides what it is called here: CLI_GO or the exit code. */
-static int place(struct transfers *t, const struct opts *o, const char *folder,
+static int place(struct transfers *t, const struct opts *o, const char *folder, const char *url,
 		 struct transfer *file)
 {
 	const struct cli_common *common = &t->o->common;
 
 	if (file->addr.file[0] == '\0')
-		return cli_usage(common, t->command, "which file? tftp://host/NAME");
+		return no_file(t, url);
 	if (o->probe || (o->output && strcmp(o->output, "-") == 0))
 		return CLI_GO;
 	if (!folder) {
@@ -79,6 +108,17 @@ static int place(struct transfers *t, const struct opts *o, const char *folder,
 	if (is_twice(t, file))
 		return cli_usage(common, t->command, "two files would be %s", file->path);
 	return CLI_GO;
+}
+
+/* -o names one file for several. */
+static int several_files(const struct opts *o)
+{
+	char folder[4096];
+	struct suggestion s;
+
+	snprintf(folder, sizeof(folder), "%s/", o->output);
+	return cli_usage_try(&o->t.common, &get_command, suggest_replace(&s, o->output, folder),
+			     "several files need a folder, -o DIR/");
 }
 
 static int output_check(const struct opts *o, const char *folder, size_t count)
@@ -96,8 +136,7 @@ static int output_check(const struct opts *o, const char *folder, size_t count)
 	if (to_stdout && was_closed(STDOUT_FILENO))
 		return report_error(&o->t.common, "write", "standard output", -EBADF, NULL);
 	if (!folder && !to_stdout && count > 1)
-		return cli_usage(&o->t.common, &get_command,
-				 "several files need a folder: -o DIR/");
+		return several_files(o);
 	return CLI_GO;
 }
 
@@ -111,6 +150,8 @@ static int cmd_get(int argc, char **argv)
 	const char *folder;
 	int code = cli_parse(&get_command, argc, argv, &o, &urls);
 
+	if (code == CLI_GO)
+		code = two_words(&o.t.common, &urls);
 	if (code != CLI_GO)
 		return code;
 	folder = folder_of(o.output, buf, sizeof(buf));
@@ -125,7 +166,7 @@ static int cmd_get(int argc, char **argv)
 	for (int i = 0; i < urls.count && code == CLI_GO; i++) {
 		code = transfers_add(&t, urls.v[i], &file);
 		if (code == CLI_GO)
-			code = place(&t, &o, folder, file);
+			code = place(&t, &o, folder, urls.v[i], file);
 	}
 	if (code == CLI_GO)
 		code = o.probe ? probe_run(&t) : transfers_run(&t);
@@ -137,6 +178,7 @@ const struct cli_command get_command = {
     .name = "get",
     .summary = "fetch files by TFTP",
     .operands = "tftp://HOST[:PORT]/FILE...",
+    .example = "tftp://localhost/" FILE_EXAMPLE,
     .operands_min = 1,
     .operands_max = -1,
     .options = options,

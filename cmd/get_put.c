@@ -6,13 +6,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include <sockeye/text.h>
 #include <sockeye/time.h>
 
+#include "cli/address.h"
 #include "cli/report.h"
 #include "cli/stop.h"
+#include "cli/suggest.h"
 #include "tftp_json.h"
 #include "tftp/server/policy.h"
 
@@ -101,33 +104,50 @@ void transfers_close(struct transfers *t)
 	t->job_of = NULL;
 }
 
-static const char *addr_apply(const struct transfer_opts *o, struct sockeye_addr *addr)
+static void addr_apply(const struct transfer_opts *o, struct sockeye_addr *addr)
 {
-	if (addr->scheme != SOCKEYE_TFTP)
-		return "a file has an address such as tftp://host/name";
 	if (o->ipv4 || o->ipv6)
 		addr->family = o->ipv4 ? 4 : 6;
 	if (o->netascii)
 		addr->netascii = true;
 	if (o->bind)
 		snprintf(addr->opts.bind, sizeof(addr->opts.bind), "%s", o->bind);
-	return NULL;
+}
+
+/* Reports a word that is not a TFTP address and returns 2. */
+static int address_wrong(const struct transfers *t, const char *url,
+			 const struct sockeye_fail *fail)
+{
+	char instead[SOCKEYE_ADDR_TEXT_MAX], shown[256];
+	struct suggestion s;
+	const char *try = NULL;
+	size_t len;
+
+	if (cli_address_mended(url, CLI_FETCHES, instead, sizeof(instead))) {
+		len = strlen(instead);
+		if (t->way != SOCKEYE__TFTP_PUT && instead[len - 1] == '/')
+			snprintf(instead + len, sizeof(instead) - len, FILE_EXAMPLE);
+		try = suggest_replace(&s, url, instead);
+	}
+	if (strncasecmp(url, "tftp://", strlen("tftp://")) == 0)
+		return report_fail_try(&t->o->common, fail, try);
+	sockeye_escape(url, strlen(url), shown, sizeof(shown));
+	return cli_usage_try(&t->o->common, t->command, try,
+			     "'%s' is not a TFTP address; write tftp://HOST/FILE", shown);
 }
 
 int transfers_add(struct transfers *t, const char *url, struct transfer **out)
 {
 	struct transfer *added = &t->list[t->count];
 	struct sockeye_fail fail;
-	const char *wrong;
+	int code;
 
-	if (!strstr(url, "://")) /* a bare host:port is tcp elsewhere */
-		return cli_usage(&t->o->common, t->command,
-				 "'%.200s' is no address of a file: tftp://host/NAME", url);
-	if (sockeye_addr_parse(url, &added->addr, &fail) < 0)
-		return report_fail(&t->o->common, &fail);
-	wrong = addr_apply(t->o, &added->addr);
-	if (wrong)
-		return cli_usage(&t->o->common, t->command, "%s: %s", url, wrong);
+	if (sockeye_addr_parse(url, &added->addr, &fail) < 0 || added->addr.scheme != SOCKEYE_TFTP)
+		return address_wrong(t, url, &fail);
+	code = cli_address(&t->o->common, t->command, url, CLI_FETCHES, &added->addr);
+	if (code != CLI_GO)
+		return code;
+	addr_apply(t->o, &added->addr);
 	t->count++;
 	*out = added;
 	return CLI_GO;

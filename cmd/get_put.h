@@ -25,6 +25,8 @@ struct transfer_opts {
 /* For more_options of both. */
 extern const struct cli_option transfer_options[];
 
+#define FILE_EXAMPLE "pxelinux.0" /* in messages: a file that a server may have */
+
 /* One file. */
 struct transfer {
 	struct sockeye_addr addr;

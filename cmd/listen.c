@@ -243,7 +243,7 @@ static int cmd_listen(int argc, char **argv)
 
 const struct cli_command listen_command = {
     .name = "listen",
-    .summary = "accept one client and exchange data with it",
+    .summary = "accept one client and exchange data with it, like nc -l",
     .operands = "ADDRESS | HOST PORT",
     .operands_min = 1,
     .operands_max = -1,

@@ -1,6 +1,9 @@
 /* main.c: the table of the subcommands. */
 #include "commands.h"
+#include "cli/address.h"
+#include "cli/others.h"
 #include "cli/suggest.h"
+#include "serve.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -8,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <sockeye/addr.h>
 #include <sockeye/error.h>
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
@@ -17,14 +21,24 @@ static const struct cli_command *const commands[] = {
     &put_command,   &relay_command,   &serve_command, NULL,
 };
 
-static void usage(FILE *out)
+/* What sockeye does, and what to type next. */
+static void first_screen(FILE *out)
 {
 	fprintf(out, "usage: sockeye COMMAND [OPTION]... [OPERAND]...\n"
-		     "Serves, speaks, measures and shows every kind of socket.\n\n");
+		     "One command for every kind of socket: serve, connect, measure.\n\n");
 	for (size_t i = 0; commands[i]; i++)
 		fprintf(out, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
-	fprintf(out, "\n  help COMMAND, --version, --completion bash|zsh\n"
-		     "\nAddresses: sockeye-address(7). More: sockeye(1).\n");
+	fprintf(out,
+		"\n"
+		"Try it:\n"
+		"  sockeye serve echo               echo on 127.0.0.1:7007 until ^C\n"
+		"  sockeye connect localhost 7007   talk to it, from another terminal\n"
+		"  sockeye bench localhost 7007     measure it\n"
+		"  sockeye serve tftp --root .      serve this folder on udp://127.0.0.1:7069\n"
+		"\n"
+		"  help COMMAND, --version, --completion " CLI_SHELLS "\n"
+		"\n"
+		"Addresses: sockeye-address(7). More: sockeye(1).\n");
 }
 
 static const struct cli_command *find(const char *name)
@@ -35,21 +49,98 @@ static const struct cli_command *find(const char *name)
 	return NULL;
 }
 
-static int unknown(const char *word)
+/* --- a word that is not a command --- */
+
+/* The command that the word may mean, or NULL. */
+static const char *command_near(const char *word)
 {
 	static const char *const others[] = {"help", "--help", "--version", "--completion"};
-	const char *names[ARRAY_LEN(commands) + ARRAY_LEN(others)], *near;
+	static const struct {
+		const char *word, *command;
+	} synonyms[] = {
+	    {"client", "connect"},    {"nc", "connect"},
+	    {"ncat", "connect"},      {"server", "serve"},
+	    {"download", "get"},      {"fetch", "get"},
+	    {"upload", "put"},        {"send", "put"},
+	    {"forward", "relay"},     {"proxy", "relay"},
+	    {"load", "bench"},        {"measure", "bench"},
+	    {"version", "--version"}, {"-V", "--version"},
+	    {"-v", "--version"},      {"completion", "--completion"},
+	};
+	const char *names[ARRAY_LEN(commands) + ARRAY_LEN(others)];
 	size_t n = 0;
 
+	for (size_t i = 0; i < ARRAY_LEN(synonyms); i++)
+		if (strcmp(synonyms[i].word, word) == 0)
+			return synonyms[i].command;
 	for (; commands[n]; n++)
 		names[n] = commands[n]->name;
 	for (size_t i = 0; i < ARRAY_LEN(others); i++)
 		names[n++] = others[i];
-	near = cli_nearest(word, names, n);
-	if (near)
-		return cli_usage(NULL, NULL, "unknown command '%.40s', did you mean %s?", word,
-				 near);
-	return cli_usage(NULL, NULL, "unknown command '%.40s'", word);
+	return cli_nearest(word, names, n);
+}
+
+/* What a word is that is not a command, and the command it is an operand of. */
+struct operand {
+	const char *what, *command;
+	char text[SOCKEYE_ADDR_TEXT_MAX]; /* the word, mended when it is a bad address */
+};
+
+/* Tells from their form what the words of the command line are; false when from none. */
+static bool operand_find(int count, char *const *words, struct operand *out)
+{
+	const char *first = words[0], *last = words[count - 1];
+	struct sockeye_addr addr;
+
+	if (strlen(first) >= sizeof(out->text))
+		return false;
+	*out = (struct operand){.what = "an address", .command = "connect"};
+	strcpy(out->text, first);
+	if (strncmp(first, "tftp://", strlen("tftp://")) == 0) {
+		out->command = "get";
+	} else if (strncmp(last, "tftp://", strlen("tftp://")) == 0) {
+		out->what = "a file";
+		out->command = "put";
+	} else if (sockeye_addr_parse(first, &addr, NULL) == 0) {
+		cli_address_mended(first, CLI_CONNECTS, out->text, sizeof(out->text));
+	} else if (strchr(first, '/')) {
+		return cli_address_mended(first, CLI_CONNECTS, out->text, sizeof(out->text));
+	} else if (count > 1 && cli_is_host(first) && !cli_is_number(first) &&
+		   cli_is_port(words[1]) && !command_near(first)) {
+		out->what = "a host";
+	} else if (serve_service_find(first)) {
+		out->what = "a service";
+		out->command = "serve";
+	} else {
+		return false;
+	}
+	return true;
+}
+
+/* Prints that `word`, argv[1] or the operand of help, is not a command, and returns 2. */
+static int unknown(const char *word)
+{
+	const char *near, *try;
+	struct operand operand;
+	struct suggest_edit edit = {.at = word};
+	struct suggestion s;
+	char *const *argv;
+	int argc;
+
+	argv = suggest_argv(&argc);
+	try = others_guess(&s);
+	if (try)
+		return cli_usage_try(NULL, NULL, try, "unknown command '%s'", cli_shown(word).text);
+	if (word == argv[1] && operand_find(argc - 1, argv + 1, &operand)) {
+		edit.text = operand.text;
+		edit.before = operand.command;
+		return cli_usage_try(NULL, NULL, suggest_edit(&s, &edit, 1),
+				     "'%s' is %s, not a command", cli_shown(word).text,
+				     operand.what);
+	}
+	near = serve_service_find(word) ? "serve" : command_near(word);
+	return cli_usage_try(NULL, NULL, near ? suggest_replace(&s, word, near) : NULL,
+			     "unknown command '%s'", cli_shown(word).text);
 }
 
 static int help(const char *name)
@@ -61,14 +152,15 @@ static int help(const char *name)
 	if (command)
 		cli_help(command, stdout);
 	else
-		usage(stdout);
+		first_screen(stdout);
 	return SOCKEYE_EXIT_DONE;
 }
 
 static int completion(const char *shell)
 {
 	if (!shell || cli_completion(shell, commands) < 0)
-		return cli_usage(NULL, NULL, "--completion takes bash or zsh");
+		return cli_usage_try(NULL, NULL, "sockeye --completion bash",
+				     "--completion takes " CLI_SHELLS);
 	return SOCKEYE_EXIT_DONE;
 }
 
@@ -77,8 +169,10 @@ static int dispatch(int argc, char **argv)
 	const char *word = argc > 1 ? argv[1] : NULL, *next = argc > 2 ? argv[2] : NULL;
 	const struct cli_command *command;
 
-	if (!word)
-		return cli_usage(NULL, NULL, "a command is missing");
+	if (!word) {
+		first_screen(stderr);
+		return SOCKEYE_EXIT_USAGE;
+	}
 	command = find(word);
 	if (command)
 		return command->run(argc - 1, argv + 1);

@@ -1,6 +1,7 @@
 /* put.c: sockeye put. */
 #include "commands.h"
 #include "cli/report.h"
+#include "cli/suggest.h"
 #include "get_put.h"
 
 #include <errno.h>
@@ -32,6 +33,31 @@ static int place(struct transfers *t, const char *path, bool is_folder, struct t
 	return CLI_GO;
 }
 
+/* One operand, or the address first. */
+static int operands_check(const struct cli_common *common, const struct cli_operands *operands)
+{
+	const char *first = operands->v[0], *last = operands->v[operands->count - 1];
+	const struct suggest_edit edits[] = {{.at = first, .text = last},
+					     {.at = last, .text = first}};
+	struct suggestion s;
+	const char *name;
+
+	if (operands->count == 1 && strstr(first, "://")) {
+		name = strrchr(first, '/') + 1;
+		return cli_usage_try(common, &put_command,
+				     suggest_insert(&s, *name ? name : FILE_EXAMPLE, first),
+				     "no file to send to '%s'", cli_shown(first).text);
+	}
+	if (operands->count == 1)
+		return cli_usage_try(common, &put_command,
+				     suggest_append(&s, "tftp://localhost/", NULL),
+				     "no address to send '%s' to", cli_shown(first).text);
+	if (strstr(first, "://") && !strstr(last, "://"))
+		return cli_usage_try(common, &put_command, suggest_edit(&s, edits, 2),
+				     "the address comes last");
+	return CLI_GO;
+}
+
 static int cmd_put(int argc, char **argv)
 {
 	struct transfer_opts o = TRANSFER_DEFAULTS;
@@ -40,6 +66,8 @@ static int cmd_put(int argc, char **argv)
 	struct transfer *file;
 	int code = cli_parse(&put_command, argc, argv, &o, &operands), files, inputs = 0;
 
+	if (code == CLI_GO)
+		code = operands_check(&o.common, &operands);
 	if (code != CLI_GO)
 		return code;
 	files = operands.count - 1;
@@ -65,8 +93,9 @@ const struct cli_command put_command = {
     .name = "put",
     .summary = "send files by TFTP",
     .operands = "FILE|-... tftp://HOST[:PORT]/NAME",
-    .operands_min = 2,
+    .operands_min = 1,
     .operands_max = -1,
+    .example = FILE_EXAMPLE " tftp://localhost/",
     .more_options = transfer_options,
     .run = cmd_put,
     .about = "With several files, or a NAME that ends in /, NAME is their folder there.\n"

@@ -3,6 +3,7 @@
 #include "relay_log.h"
 #include "cli/address.h"
 #include "cli/report.h"
+#include "cli/suggest.h"
 #include "cli/stop.h"
 
 #include <errno.h>
@@ -256,19 +257,63 @@ static int tell_open(void)
 	return fd;
 }
 
-/* Reads an address that must be of UDP. */
-static int address_read(const struct opts *o, const char *text, bool listens,
-			struct sockeye_addr *out)
+/* The UDP address that a word may mean; false when it has none. */
+static bool udp_near(const char *word, enum cli_use use, char *out, size_t cap)
 {
-	struct sockeye_fail fail;
+	char text[SOCKEYE_ADDR_TEXT_MAX];
+	struct sockeye_addr addr;
+	const char *rest;
 
-	if (sockeye_addr_parse(text, out, &fail) < 0)
-		return report_fail(&o->common, &fail);
-	if (out->scheme != SOCKEYE_UDP && !(listens && out->scheme == SOCKEYE_FD))
-		return cli_usage(&o->common, &relay_command, "relays UDP only: udp://HOST:PORT");
-	if (!listens && out->opts.bind[0] != '\0')
+	if (cli_address_mended(word, use, text, sizeof(text)))
+		word = text;
+	if (sockeye_addr_parse(word, &addr, NULL) < 0 || sockeye_scheme_is_unix(addr.scheme))
+		return false;
+	rest = strstr(word, "://");
+	return addr.scheme == SOCKEYE_UDP
+		   ? snprintf(out, cap, "%s", word) < (int)cap
+		   : snprintf(out, cap, "udp://%s", rest ? rest + 3 : word) < (int)cap;
+}
+
+/* Reports an operand that is not a UDP address, and returns 2. */
+static int not_udp(const struct opts *o, const struct cli_operands *operands, int which)
+{
+	char listens[SOCKEYE_ADDR_TEXT_MAX], target[SOCKEYE_ADDR_TEXT_MAX];
+	const struct suggest_edit edits[] = {{.at = operands->v[0], .text = listens},
+					     {.at = operands->v[1], .text = target}};
+	const char *try = NULL;
+	struct suggestion s;
+
+	if (udp_near(operands->v[0], CLI_LISTENS, listens, sizeof(listens)) &&
+	    udp_near(operands->v[1], CLI_CONNECTS, target, sizeof(target)))
+		try = suggest_edit(&s, edits, 2);
+	return cli_usage_try(&o->common, &relay_command, try,
+			     "'%s' is not a UDP address; write udp://HOST:PORT",
+			     cli_shown(operands->v[which]).text);
+}
+
+/* Reads the address to listen on and the target's: CLI_GO or the exit code. */
+static int addresses_read(const struct opts *o, const struct cli_operands *operands,
+			  struct sockeye_addr *out_listens, struct sockeye_addr *out_target)
+{
+	char *const *v = operands->v;
+	struct suggestion s;
+	int code;
+
+	if (operands->count == 1)
+		return cli_usage_try(&o->common, &relay_command,
+				     suggest_append(&s, "udp://localhost:69", NULL),
+				     "no target to forward to");
+	if (sockeye_addr_parse(v[0], out_listens, NULL) < 0 ||
+	    (out_listens->scheme != SOCKEYE_UDP && out_listens->scheme != SOCKEYE_FD))
+		return not_udp(o, operands, 0);
+	if (sockeye_addr_parse(v[1], out_target, NULL) < 0 || out_target->scheme != SOCKEYE_UDP)
+		return not_udp(o, operands, 1);
+	code = cli_address(&o->common, &relay_command, v[0], CLI_LISTENS, out_listens);
+	if (code == CLI_GO)
+		code = cli_address(&o->common, &relay_command, v[1], CLI_CONNECTS, out_target);
+	if (code == CLI_GO && out_target->opts.bind[0] != '\0')
 		return cli_usage(&o->common, &relay_command, "the target takes no bind=");
-	return CLI_GO;
+	return code;
 }
 
 /* Whether what listens can be relayed to the target: CLI_GO or 2. */
@@ -341,9 +386,7 @@ static int cmd_relay(int argc, char **argv)
 	if (code == CLI_GO)
 		code = seed_read(&o, &c.log.seed);
 	if (code == CLI_GO)
-		code = address_read(&o, operands.v[0], true, &listen_addr);
-	if (code == CLI_GO)
-		code = address_read(&o, operands.v[1], false, &target);
+		code = addresses_read(&o, &operands, &listen_addr, &target);
 	if (code != CLI_GO)
 		return code;
 	opts.seed = c.log.seed;
@@ -365,9 +408,10 @@ static int cmd_relay(int argc, char **argv)
 
 const struct cli_command relay_command = {
     .name = "relay",
-    .summary = "pass UDP packets on, and lose, double, reorder or delay them by rule",
+    .summary = "forward UDP packets, and drop, duplicate, reorder or delay some",
     .operands = "LISTEN TARGET",
-    .operands_min = 2,
+    .operands_min = 1,
+    .example = "udp://:6969 udp://localhost:69",
     .operands_max = 2,
     .options = options,
     .run = cmd_relay,

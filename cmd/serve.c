@@ -10,9 +10,6 @@
 #include <unistd.h>
 
 #include <sockeye/serve.h>
-#include <sockeye/text.h>
-
-#define LOOPBACK_PORT 7000 /* the well-known ports from here on, without privilege */
 
 static const char *const log_forms[] = {"text", "json", NULL};
 
@@ -77,111 +74,6 @@ static int list(const struct serve *s)
 			printf("model    %-10s        %s\n", sockeye_models[i], summary);
 	}
 	return SOCKEYE_EXIT_DONE;
-}
-
-/* --- what to serve --- */
-
-static int site_add(struct serve *s, const struct sockeye_service *service, const char *address,
-		    bool optional)
-{
-	struct sockeye_site *site = &s->sites[s->site_count].site;
-	struct sockeye_fail fail;
-
-	if (s->site_count == SERVE_SITES_MAX)
-		return cli_usage(&s->common, &serve_command, "more than %d addresses",
-				 SERVE_SITES_MAX);
-	*site =
-	    (struct sockeye_site){.service = service, .config = &s->config, .optional = optional};
-	if (sockeye_addr_parse(address, &site->addr, &fail) < 0)
-		return report_fail(&s->common, &fail);
-	s->site_count++;
-	return SOCKEYE_EXIT_DONE;
-}
-
-/* TCP and UDP on both loopback addresses, at 7000 + the well-known port. A feature
- * has no streams. */
-static int site_add_defaults(struct serve *s, const struct sockeye_service *service)
-{
-	static const struct {
-		const char *where;
-		bool optional; /* there are machines without IPv6 */
-	} forms[] = {
-	    {"tcp://127.0.0.1", false},
-	    {"tcp://[::1]", true},
-	    {"udp://127.0.0.1", false},
-	    {"udp://[::1]", true},
-	};
-
-	for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
-		char address[64];
-		int code;
-
-		if (serve_feature_of(service) != NULL && strncmp(forms[i].where, "udp", 3) != 0)
-			continue;
-		snprintf(address, sizeof address, "%s:%u", forms[i].where,
-			 LOOPBACK_PORT + service->port);
-		code = site_add(s, service, address, forms[i].optional);
-		if (code != SOCKEYE_EXIT_DONE)
-			return code;
-	}
-	return SOCKEYE_EXIT_DONE;
-}
-
-/* A word of the command line, fit to be shown. */
-struct shown {
-	char text[96];
-};
-
-static struct shown shown(const char *word)
-{
-	struct shown s;
-
-	sockeye_escape(word, strlen(word), s.text, sizeof s.text);
-	return s;
-}
-
-/* SERVICE ADDRESS... pairs: an address belongs to the service before it, and a
- * service without one gets the loopback addresses. */
-static int sites_read(struct serve *s, const struct cli_operands *operands)
-{
-	const struct sockeye_service *service = NULL;
-	bool has_address = true;
-	int code = SOCKEYE_EXIT_DONE;
-
-	s->named = operands->count > 0;
-	for (int i = 0; i < operands->count && code == SOCKEYE_EXIT_DONE; i++) {
-		const struct sockeye_service *named = serve_service_find(operands->v[i]);
-
-		if (named == NULL && service == NULL && strchr(operands->v[i], ':') != NULL)
-			return cli_usage(&s->common, &serve_command,
-					 "what is served on %.80s? A service stands before its "
-					 "addresses, as in echo tcp://:7",
-					 shown(operands->v[i]).text);
-		if (named == NULL && service == NULL)
-			return cli_usage(&s->common, &serve_command,
-					 "unknown service '%.40s'; sockeye serve --list shows them",
-					 shown(operands->v[i]).text);
-		if (named == NULL) {
-			const struct serve_feature *feature = serve_feature_of(service);
-
-			code = feature != NULL ? feature->address_check(s, operands->v[i]) : CLI_GO;
-			if (code != CLI_GO)
-				return code;
-			code = site_add(s, service, operands->v[i], false);
-			has_address = true;
-			continue;
-		}
-		if (!has_address)
-			code = site_add_defaults(s, service);
-		service = named;
-		has_address = false;
-	}
-	if (code == SOCKEYE_EXIT_DONE && !has_address)
-		code = site_add_defaults(s, service);
-	for (size_t i = 0; !s->named && sockeye_builtins[i] != NULL; i++)
-		if (code == SOCKEYE_EXIT_DONE)
-			code = site_add_defaults(s, sockeye_builtins[i]);
-	return code;
 }
 
 /* --- running it --- */
@@ -281,8 +173,8 @@ static int cmd_serve(int argc, char **argv)
 	s.log = (struct log){.json = s.log_form == 1 || s.common.json,
 			     .quiet = s.common.quiet,
 			     .verbose = s.common.verbose > 0};
-	code = sites_read(&s, &operands);
-	if (code != SOCKEYE_EXIT_DONE)
+	code = serve_sites_read(&s, &operands);
+	if (code != CLI_GO)
 		return code;
 	code = serve_effects_check(&s);
 	for (size_t i = 0; serve_features[i] != NULL && code == CLI_GO; i++)
@@ -293,11 +185,12 @@ static int cmd_serve(int argc, char **argv)
 
 const struct cli_command serve_command = {
     .name = "serve",
-    .summary = "serve built-in services on any sockets, under any model",
+    .summary = "serve echo, daytime, TFTP and other services on any number of sockets",
     .operands = "[SERVICE [ADDRESS]...]...",
     .operands_max = -1,
     .options = serve_options,
     .table = serve_service_table,
+    .guess = serve_guess,
     .run = cmd_serve,
     .about = "Without operands: every service, TCP and UDP, on 127.0.0.1 and ::1 at 7000 + its\n"
 	     "well-known port. --list shows the services and models.\n"

@@ -94,6 +94,15 @@ const struct cli_option *serve_service_table(size_t i);
 const struct sockeye_service *serve_option_service(const struct cli_option *row,
 						   const struct sockeye_option **out_option);
 
+/* --- serve_sites.c --- */
+
+/* Reads the operands into s->sites. Returns CLI_GO, or the exit code after a line
+ * that says what is wrong. */
+int serve_sites_read(struct serve *s, const struct cli_operands *operands);
+
+/* The .guess of serve_command. */
+const char *serve_guess(struct suggestion *line);
+
 /* --- serve_effects.c --- */
 
 /* Warns of options that have no effect on what is served. CLI_GO, or the exit

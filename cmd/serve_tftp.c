@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "serve_tftp_log.h"
 #include "cli/report.h"
+#include "cli/suggest.h"
 #include "serve.h"
 
 #include <stdio.h>
@@ -163,41 +164,18 @@ static int config_read(const struct serve *s, struct sockeye__tftp_server_config
 	return CLI_GO;
 }
 
-/* A bare host:port is TCP's. */
-static int scheme_usage(const struct serve *s, const struct sockeye_addr *addr)
-{
-	struct sockeye_addr udp = {.scheme = SOCKEYE_UDP, .has_port = true, .port = 6969};
-	char given[96], wanted[96];
-
-	sockeye_addr_print(addr, given, sizeof given);
-	if (addr->has_port) {
-		udp = *addr;
-		udp.scheme = SOCKEYE_UDP;
-	}
-	sockeye_addr_print(&udp, wanted, sizeof wanted);
-	return cli_usage(&s->common, &serve_command, "tftp is served over UDP: as in %s, not on %s",
-			 wanted, given);
-}
-
-static bool is_datagram(const struct sockeye_addr *addr)
-{
-	return addr->scheme == SOCKEYE_UDP || addr->scheme == SOCKEYE_FD;
-}
-
 static int tftp_open(struct serve *s)
 {
+	struct suggestion line;
 	struct sockeye__tftp_server_config config;
 	struct sockeye__tftp_server *server;
 	struct sockeye_fail fail;
 	int code;
 
-	for (size_t i = 0; i < s->site_count; i++)
-		if (s->sites[i].site.service == &sockeye__tftp_service &&
-		    !is_datagram(&s->sites[i].site.addr))
-			return scheme_usage(s, &s->sites[i].site.addr);
 	if (s->tftp.root == NULL)
-		return cli_usage(&s->common, &serve_command,
-				 "tftp needs --root DIR, the folder it serves");
+		return cli_usage_try(&s->common, &serve_command,
+				     suggest_append(&line, "--root", "."),
+				     "tftp needs the folder to serve, --root DIR");
 	code = config_read(s, &config);
 	if (code != CLI_GO)
 		return code;
@@ -209,16 +187,39 @@ static int tftp_open(struct serve *s)
 	return CLI_GO;
 }
 
+/* An address without a scheme is TCP's. */
+static int scheme_check(const struct serve *s, const char *operand)
+{
+	char given[96], wanted[SOCKEYE_ADDR_TEXT_MAX];
+	struct suggestion line;
+	struct sockeye_addr addr;
+
+	if (sockeye_addr_parse(operand, &addr, NULL) < 0 || addr.scheme == SOCKEYE_UDP ||
+	    addr.scheme == SOCKEYE_FD)
+		return CLI_GO;
+	sockeye_addr_print(&addr, given, sizeof given);
+	if (addr.has_port || addr.service[0] != '\0') {
+		addr.scheme = SOCKEYE_UDP;
+		addr.file[0] = '\0';
+		sockeye_addr_print(&addr, wanted, sizeof wanted);
+	} else {
+		snprintf(wanted, sizeof wanted, "udp://:6969");
+	}
+	return cli_usage_try(&s->common, &serve_command, suggest_replace(&line, operand, wanted),
+			     "tftp is served over UDP, not on %s", given);
+}
+
 /* in.tftpd takes the folder as an operand. */
 static int address_check(const struct serve *s, const char *operand)
 {
 	char shown[96];
+	struct suggestion line;
 
 	if (*operand != '/' && *operand != '.')
-		return CLI_GO;
+		return scheme_check(s, operand);
 	sockeye_escape(operand, strlen(operand), shown, sizeof shown);
-	return cli_usage(&s->common, &serve_command,
-			 "the folder to serve stands behind --root: --root %s", shown);
+	return cli_usage_try(&s->common, &serve_command, suggest_insert(&line, "--root", operand),
+			     "'%s' is a folder, and no address", shown);
 }
 
 static int query(const struct serve *s)

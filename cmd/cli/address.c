@@ -45,15 +45,23 @@ bool cli_is_host(const char *word)
 					  word[strspn(word, LETTERS DIGITS "-._")] == '\0');
 }
 
-static bool is_number(const char *word)
+bool cli_is_number(const char *word)
 {
 	return *word && word[strspn(word, DIGITS)] == '\0';
 }
 
 bool cli_is_port(const char *word)
 {
-	return is_number(word) || (*word && strchr(LETTERS, *word) &&
-				   word[strspn(word, LETTERS DIGITS "-+_")] == '\0');
+	return cli_is_number(word) || (*word && strchr(LETTERS, *word) &&
+				       word[strspn(word, LETTERS DIGITS "-+_")] == '\0');
+}
+
+void cli_host_port(const char *scheme, const char *host, const char *port, char *out, size_t cap)
+{
+	bool bare_ipv6 = host[0] != '[' && strchr(host, ':') != NULL;
+
+	snprintf(out, cap, "%s%s%s%s%s:%s", scheme, scheme[0] ? "://" : "", bare_ipv6 ? "[" : "",
+		 host, bare_ipv6 ? "]" : "", port);
 }
 
 /* The length of a scheme at the beginning of the word, with its 4 or 6, or 0. */
@@ -108,11 +116,15 @@ static bool mend_slashes(struct mend *m)
 
 	if (len == 0 || found == 0)
 		return false;
-	if (sockeye_scheme_is_unix(scheme))
-		wanted = memchr(m->text + len, '/', found) ? ":/" : ":";
-	else if (scheme == SOCKEYE_FD)
+	if (scheme == SOCKEYE_FD)
 		wanted = ":";
-	return strncmp(m->text + len, wanted, found) != 0 && put(m, len, found, wanted);
+	else if (sockeye_scheme_is_unix(scheme))
+		wanted = memchr(m->text + len, '/', found) ? ":/" : ":";
+	else if (found > strlen(wanted))
+		found = strlen(wanted);
+	if (strlen(wanted) == found && strncmp(m->text + len, wanted, found) == 0)
+		return false;
+	return put(m, len, found, wanted);
 }
 
 /* "http://host/page": of other protocols the host and the port are left, which may be
@@ -202,7 +214,7 @@ static size_t port_at(struct mend *m)
 static bool mend_port(struct mend *m)
 {
 	size_t at = port_at(m), len = strcspn(m->text + at, "/?");
-	bool alone = is_number(authority(m));
+	bool alone = cli_is_number(authority(m));
 	char port[8];
 	uint16_t v;
 
@@ -212,10 +224,12 @@ static bool mend_port(struct mend *m)
 		return put(m, (size_t)(authority(m) - m->text), 0,
 			   m->use == CLI_LISTENS ? ":" : "localhost:");
 	snprintf(port, sizeof(port), "%.*s", (int)(len < 7 ? len : 7), m->text + at);
-	if (is_number(port) && sockeye_port_parse(port, &v) < 0)
+	if (cli_is_number(port) && sockeye_port_parse(port, &v) < 0)
 		return put(m, at + 4, len - 4, "");
-	if (m->use == CLI_FETCHES || (len > 0 && strcmp(port, "0") != 0))
+	if (len > 0 && strcmp(port, "0") != 0)
 		return false;
+	if (m->use == CLI_FETCHES) /* it has a default */
+		return len > 0 && put(m, at - 1, len + 1, "");
 	snprintf(port, sizeof(port), "%s%d", at > 0 && m->text[at - 1] == ':' ? "" : ":",
 		 PORT_SHOWN);
 	return put(m, at, len, port);
@@ -230,14 +244,17 @@ static bool mend_end(struct mend *m)
 	       put(m, (size_t)(slash - m->text), strlen(slash), "");
 }
 
-/* "host/file" and "host:/file" where a TFTP address is wanted */
+/* "host", "host/file" and "host:/file" where a TFTP address is wanted */
 static bool mend_tftp(struct mend *m)
 {
 	char *slash = strchr(m->text, '/');
 
-	if (m->use != CLI_FETCHES || strstr(m->text, "://") || !slash || slash == m->text)
+	if (m->use != CLI_FETCHES || cli_has_scheme(m->text) || strstr(m->text, "://") ||
+	    slash == m->text)
 		return false;
-	if (slash[-1] == ':')
+	if (!slash)
+		put(m, strlen(m->text), 0, "/");
+	else if (slash[-1] == ':')
 		put(m, (size_t)(slash - 1 - m->text), 1, "");
 	return put(m, 0, 0, "tftp://");
 }
@@ -248,7 +265,7 @@ static bool needs_zone(const struct sockeye_addr *addr)
 	struct in6_addr ip;
 
 	return !addr->zone[0] && inet_pton(AF_INET6, addr->host, &ip) == 1 &&
-	       (IN6_IS_ADDR_LINKLOCAL(&ip) || IN6_IS_ADDR_MC_LINKLOCAL(&ip));
+	       IN6_IS_ADDR_LINKLOCAL(&ip);
 }
 
 /* The first interface that has a link-local address. */
@@ -272,25 +289,19 @@ static void zone_find(char zone[IF_NAMESIZE])
 
 static bool mend_zone(struct mend *m)
 {
-	char zone[IF_NAMESIZE], *close = strchr(m->text, ']');
+	size_t at = strcspn(m->text, "]");
+	char zone[IF_NAMESIZE];
 
 	zone_find(zone);
-	return close && put(m, (size_t)(close - m->text), 0, zone) &&
-	       put(m, (size_t)(close - m->text), 0, "%");
+	return put(m, at, 0, zone) && put(m, at, 0, "%");
 }
 
-/* What a parsed address lacks for its use, or NULL. *out_err is the code for it. */
-static const char *unfit(const struct sockeye_addr *addr, enum cli_use use, int *out_err)
+/* Whether the address connects to port 0, which is only for listening. */
+static bool is_port_zero(const struct sockeye_addr *addr, enum cli_use use)
 {
-	*out_err = SOCKEYE_E_HOST;
-	if (needs_zone(addr))
-		return "a link-local address needs its interface after a percent sign";
-	*out_err = SOCKEYE_E_PORT;
-	if (use != CLI_LISTENS && addr->has_port && addr->port == 0 &&
-	    !sockeye_scheme_is_unix(addr->scheme) && addr->scheme != SOCKEYE_FD &&
-	    addr->scheme != SOCKEYE_ICMP)
-		return "port 0 is only for listening";
-	return NULL;
+	return use != CLI_LISTENS && addr->has_port && addr->port == 0 &&
+	       !sockeye_scheme_is_unix(addr->scheme) && addr->scheme != SOCKEYE_FD &&
+	       addr->scheme != SOCKEYE_ICMP;
 }
 
 bool cli_address_mended(const char *word, enum cli_use use, char *out, size_t cap)
@@ -301,21 +312,21 @@ bool cli_address_mended(const char *word, enum cli_use use, char *out, size_t ca
 	};
 	struct mend m = {.use = use};
 	struct sockeye_addr addr;
-	int err;
 
 	if (snprintf(m.text, sizeof(m.text), "%s", word) >= (int)sizeof(m.text))
 		return false;
 	/* One word may need each of them once. */
 	for (size_t i = 0; i < sizeof(mends) / sizeof(mends[0]); i++) {
 		if (sockeye_addr_parse(m.text, &addr, NULL) == 0 &&
-		    (use != CLI_FETCHES || addr.scheme == SOCKEYE_TFTP) && !unfit(&addr, use, &err))
+		    (use != CLI_FETCHES || addr.scheme == SOCKEYE_TFTP) &&
+		    !is_port_zero(&addr, use))
 			break;
 		mends[i](&m);
 	}
 	if (sockeye_addr_parse(m.text, &addr, NULL) < 0 ||
 	    (use == CLI_FETCHES && addr.scheme != SOCKEYE_TFTP))
 		return false;
-	if (needs_zone(&addr) && !mend_zone(&m))
+	if (use != CLI_FETCHES && needs_zone(&addr) && !mend_zone(&m))
 		return false;
 	return strcmp(m.text, word) != 0 && snprintf(out, cap, "%s", m.text) < (int)cap;
 }
@@ -329,22 +340,21 @@ static int read_text(const struct cli_common *common, const struct cli_command *
 		     struct sockeye_addr *out)
 {
 	char instead[SOCKEYE_ADDR_TEXT_MAX];
-	const struct suggest_edit edits[] = {{word, instead}, {another, NULL}};
-	const char *try = NULL, *wrong;
+	const struct suggest_edit edits[] = {{.at = word, .text = instead}, {.at = another}};
+	const char *try = NULL;
 	struct sockeye_fail fail;
 	struct suggestion s;
-	int err;
 
 	if (!cli_has_scheme(text) && socat_is_address(text))
 		return cli_usage_try(common, command, socat_guess(&s),
 				     "'%.200s' is an address of socat", text);
 	if (sockeye_addr_parse(text, out, &fail) == 0) {
-		wrong = unfit(out, use, &err);
-		if (!wrong)
+		if (!is_port_zero(out, use))
 			return CLI_GO;
-		fail = (struct sockeye_fail){.op = "parse address", .err = err};
+		fail = (struct sockeye_fail){.op = "parse address",
+					     .err = SOCKEYE_E_PORT,
+					     .detail = "port 0 is only for listening"};
 		sockeye_escape(text, strlen(text), fail.address, sizeof(fail.address));
-		snprintf(fail.detail, sizeof(fail.detail), "%s", wrong);
 	}
 	if (command->guess)
 		try = command->guess(&s);
@@ -408,40 +418,39 @@ static bool joined(const char *word, const char *port, enum cli_use use, char *o
 static void two_wrong(char *const v[2], enum cli_use use, char *why, size_t cap,
 		      struct suggestion *s)
 {
-	struct suggest_edit edits[2] = {{v[0], NULL}, {v[1], NULL}};
+	struct suggest_edit edits[2] = {{.at = v[0]}, {.at = v[1]}};
 	enum sockeye_scheme scheme;
 	struct sockeye_addr addr;
-	char text[SOCKEYE_ADDR_TEXT_MAX], first[64], second[64];
+	const struct cli_shown first = cli_shown(v[0]), second = cli_shown(v[1]);
+	char text[SOCKEYE_ADDR_TEXT_MAX];
 	size_t len = scheme_len(v[0], &scheme);
 
-	sockeye_escape(v[0], strlen(v[0]), first, sizeof(first));
-	sockeye_escape(v[1], strlen(v[1]), second, sizeof(second));
 	if (!v[0][0]) {
 		snprintf(why, cap, "HOST is empty");
 		edits[0].text = use == CLI_LISTENS ? "*" : "localhost";
 		suggest_edit(s, edits, 1);
-	} else if (is_number(v[0]) && cli_is_host(v[1])) {
+	} else if (cli_is_number(v[0]) && cli_is_host(v[1])) {
 		snprintf(why, cap, "the port follows the host");
 		edits[0].text = v[1];
 		edits[1].text = v[0];
 		suggest_edit(s, edits, 2);
 	} else if (len > 0 && v[0][len] == '\0') {
-		snprintf(why, cap, "'%s' and '%s' belong to one address", first, second);
+		snprintf(why, cap, "'%s' and '%s' belong to one address", first.text, second.text);
 		snprintf(text, sizeof(text), "%s%s%s", v[0],
 			 sockeye_scheme_is_unix(scheme) ? ":" : "://", v[1]);
 		edits[1].text = text;
 		suggest_edit(s, edits, 2);
 	} else if (sockeye_addr_parse(v[0], &addr, NULL) == 0) {
-		snprintf(why, cap, "'%s' is an address, and '%s' is one operand too many", first,
-			 second);
+		snprintf(why, cap, "'%s' is an address, and '%s' is one operand too many",
+			 first.text, second.text);
 		suggest_edit(s, &edits[1], 1);
 	} else if (cli_is_port(v[1])) {
-		snprintf(why, cap, "'%s' is not a HOST that a PORT can follow", first);
+		snprintf(why, cap, "'%s' is not a HOST that a PORT can follow", first.text);
 		edits[0].text = text;
 		if (joined(v[0], v[1], use, text, sizeof(text)))
 			suggest_edit(s, edits, 2);
 	} else {
-		snprintf(why, cap, "'%s' is not a PORT: a number or a service name", second);
+		snprintf(why, cap, "'%s' is not a PORT: a number or a service name", second.text);
 		snprintf(text, sizeof(text), "%.*s", (int)strspn(v[1], DIGITS), v[1]);
 		if (!*text || v[1][strlen(text)] != '-')
 			snprintf(text, sizeof(text), "%d", PORT_SHOWN);
@@ -454,16 +463,15 @@ static void two_wrong(char *const v[2], enum cli_use use, char *why, size_t cap,
 /* "udp localhost 7" as one address, into *s. */
 static void three_mended(char *const v[3], struct suggestion *s)
 {
-	bool ipv6 = v[1][0] != '[' && strchr(v[1], ':') != NULL;
 	char text[SOCKEYE_ADDR_TEXT_MAX];
-	const struct suggest_edit edits[] = {{v[0], NULL}, {v[1], NULL}, {v[2], text}};
+	const struct suggest_edit edits[] = {
+	    {.at = v[0]}, {.at = v[1]}, {.at = v[2], .text = text}};
 	enum sockeye_scheme scheme;
 	size_t len = scheme_len(v[0], &scheme);
 
 	if (len == 0 || v[0][len] != '\0' || !cli_is_host(v[1]) || !cli_is_port(v[2]))
 		return;
-	snprintf(text, sizeof(text), "%s://%s%s%s:%s", v[0], ipv6 ? "[" : "", v[1], ipv6 ? "]" : "",
-		 v[2]);
+	cli_host_port(v[0], v[1], v[2], text, sizeof(text));
 	suggest_edit(s, edits, 3);
 }
 
@@ -471,7 +479,7 @@ static int operands_wrong(const struct cli_common *common, const struct cli_comm
 			  const struct cli_operands *operands, enum cli_use use)
 {
 	struct suggestion s = {0};
-	char why[256];
+	char why[320];
 	const char *try = command->guess ? command->guess(&s) : NULL;
 
 	if (try || operands->count != 2)
@@ -490,7 +498,7 @@ int cli_address_only(const struct cli_common *common, const struct cli_command *
 {
 	char *const *v = operands->v, text[SOCKEYE_ADDR_TEXT_MAX];
 
-	if (operands->count == 2 && cli_is_host(v[0]) && !is_number(v[0]) && cli_is_port(v[1]))
+	if (operands->count == 2 && cli_is_host(v[0]) && !cli_is_number(v[0]) && cli_is_port(v[1]))
 		return host_port_read(common, command, v, use, bare, out);
 	if (operands->count != 1)
 		return operands_wrong(common, command, operands, use);
@@ -524,11 +532,11 @@ static bool port_replaced(const char *word, bool may_be_port, const char *from, 
 	}
 	len = strcspn(m->text + at, "/?");
 	snprintf(port, sizeof(port), "%.*s", (int)len, m->text + at);
-	found = is_number(port) ? NULL : getservbyname(m->text + at, NULL);
+	found = cli_is_number(port) ? NULL : getservbyname(m->text + at, NULL);
 	if (found)
 		snprintf(port, sizeof(port), "%u", ntohs((uint16_t)found->s_port));
 	if (!from)
-		return !is_number(port) && !found && put(m, at, len, to);
+		return !cli_is_number(port) && !found && put(m, at, len, to);
 	return strcmp(port, from) == 0 && put(m, at, len, to);
 }
 
@@ -549,7 +557,39 @@ static const char *with_port(struct suggestion *s, const char *from, unsigned to
 
 		if (!port_replaced(argv[i], may_be_port, from, port, &changed[count]))
 			continue;
-		edits[count] = (struct suggest_edit){argv[i], changed[count].text};
+		edits[count] = (struct suggest_edit){.at = argv[i], .text = changed[count].text};
+		count++;
+	}
+	return count > 0 ? suggest_edit(s, edits, count) : NULL;
+}
+
+/* Adds an interface to a HOST or an address; false when it needs none. */
+static bool zone_added(const char *word, struct mend *m)
+{
+	bool host = cli_is_host(word);
+	struct sockeye_addr addr;
+	char text[SOCKEYE_ADDR_TEXT_MAX];
+
+	snprintf(text, sizeof(text), !host ? "%s" : word[0] == '[' ? "%s:0" : "[%s]:0", word);
+	return sockeye_addr_parse(text, &addr, NULL) == 0 && needs_zone(&addr) &&
+	       snprintf(m->text, sizeof(m->text), "%s", word) < (int)sizeof(m->text) &&
+	       mend_zone(m);
+}
+
+/* The command line with an interface after every link-local address without one. */
+static const char *with_zone(struct suggestion *s)
+{
+	struct mend changed[8];
+	struct suggest_edit edits[8];
+	char *const *argv;
+	size_t count = 0;
+	int argc;
+
+	argv = suggest_argv(&argc);
+	for (int i = 2; i < argc && count < sizeof(edits) / sizeof(edits[0]); i++) {
+		if (!zone_added(argv[i], &changed[count]))
+			continue;
+		edits[count] = (struct suggest_edit){.at = argv[i], .text = changed[count].text};
 		count++;
 	}
 	return count > 0 ? suggest_edit(s, edits, count) : NULL;
@@ -557,6 +597,7 @@ static const char *with_port(struct suggestion *s, const char *from, unsigned to
 
 int cli_address_fail(const struct cli_common *common, const struct sockeye_fail *fail)
 {
+	struct sockeye_fail mended = *fail;
 	const char *try = NULL;
 	struct sockeye_addr addr;
 	struct suggestion s;
@@ -566,11 +607,17 @@ int cli_address_fail(const struct cli_common *common, const struct sockeye_fail 
 	    sockeye_scheme_is_unix(addr.scheme))
 		return report_fail(common, fail);
 	snprintf(port, sizeof(port), "%u", addr.port);
-	if (strcmp(fail->op, "bind") == 0 && fail->err == -EACCES && addr.port < 1024)
+	if (fail->err == -EINVAL && needs_zone(&addr)) {
+		mended.err = SOCKEYE_E_HOST;
+		strcpy(mended.detail,
+		       "a link-local address needs its interface, as in fe80::1%eth0");
+		try = with_zone(&s);
+	} else if (strcmp(fail->op, "bind") == 0 && fail->err == -EACCES && addr.port < 1024) {
 		try = with_port(&s, port, 7000 + addr.port % 1000);
-	else if (fail->err == -EADDRINUSE && addr.port > 0 && addr.port < UINT16_MAX)
+	} else if (fail->err == -EADDRINUSE && addr.port > 0 && addr.port < UINT16_MAX) {
 		try = with_port(&s, port, addr.port + 1u);
-	else if (fail->err == SOCKEYE_E_SERVICE)
+	} else if (fail->err == SOCKEYE_E_SERVICE) {
 		try = with_port(&s, NULL, PORT_SHOWN);
-	return report_fail_try(common, fail, try);
+	}
+	return report_fail_try(common, &mended, try);
 }

@@ -36,6 +36,11 @@ int cli_address_fail(const struct cli_common *common, const struct sockeye_fail 
 bool cli_is_host(const char *word); /* without scheme, port or path */
 bool cli_is_port(const char *word); /* a number of any size, or a service name */
 
+bool cli_is_number(const char *word);
+
+/* Writes scheme://HOST:PORT, with brackets around IPv6. An empty scheme is left out. */
+void cli_host_port(const char *scheme, const char *host, const char *port, char *out, size_t cap);
+
 /* Whether the word begins with a scheme and its colon, such as "udp:". */
 bool cli_has_scheme(const char *word);
 

@@ -123,6 +123,14 @@ int cli_usage_value(const struct cli_common *common, const struct cli_command *c
 	return cli_usage(common, command, "--%s takes %s, not '%s'", option, wanted, shown);
 }
 
+struct cli_shown cli_shown(const char *word)
+{
+	struct cli_shown s;
+
+	sockeye_escape(word, strlen(word), s.text, sizeof(s.text));
+	return s;
+}
+
 static int number(const char *text, uint64_t *out)
 {
 	char *end;

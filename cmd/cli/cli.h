@@ -131,6 +131,12 @@ int cli_usage_try(const struct cli_common *common, const struct cli_command *com
 int cli_usage_value(const struct cli_common *common, const struct cli_command *command,
 		    const char *option, const char *wanted, const char *value);
 
+/* A word of the command line, escaped so that it can be shown. */
+struct cli_shown {
+	char text[96];
+};
+struct cli_shown cli_shown(const char *word);
+
 /* Makes --ready-fd's descriptor (0: not given) one to write to and close. To be
  * called before anything is opened that could get its number; the standard
  * streams stay open, so those are duplicated. *out_fd is -1 without one. CLI_GO
@@ -147,6 +153,8 @@ int cli_ready_fd(const struct cli_common *common, const struct cli_command *comm
 size_t cli_tables(const struct cli_command *command, const struct cli_option *out[CLI_TABLES_MAX]);
 
 void cli_help(const struct cli_command *command, FILE *out);
+#define CLI_SHELLS "bash|zsh"
+
 int cli_completion(const char *shell, const struct cli_command *const *commands);
 
 /* The name nearest to `word` (edit distance at most a third of its length and

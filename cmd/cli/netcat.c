@@ -20,6 +20,7 @@ struct netcat {
 	const char *operands[3];
 	int operand_count;
 	const char *cannot; /* what this program does not have */
+	bool long_names;    /* an option that only ncat has */
 	char letters[16];   /* options that are not the same here */
 };
 
@@ -71,16 +72,11 @@ static void letter_note(struct netcat *nc, int c)
 		nc->letters[len] = (char)c;
 }
 
-static bool is_number(const char *text)
-{
-	return *text && text[strspn(text, "0123456789")] == '\0';
-}
-
 /* An option whose value is a number. */
 static bool number_take(const char **field)
 {
 	*field = optarg;
-	return is_number(optarg);
+	return cli_is_number(optarg);
 }
 
 /* False when nc does not take it. */
@@ -126,7 +122,7 @@ static bool option_take(struct netcat *nc, int c)
 		return number_take(&nc->wait_s);
 	case 'q':
 		nc->quit_s = optarg;
-		return is_number(optarg) || strcmp(optarg, "-1") == 0;
+		return cli_is_number(optarg) || strcmp(optarg, "-1") == 0;
 	case 'W':
 		return number_take(&nc->count);
 	case 'I':
@@ -174,21 +170,21 @@ static bool operands_check(struct netcat *nc)
 	if (nc->port && nc->listen && n < 2) {
 		v[n++] = nc->port;
 		nc->port = NULL;
-	} else if (nc->port && n == 1 && cli_is_host(v[0]) && !is_number(v[0])) {
+	} else if (nc->port && n == 1 && cli_is_host(v[0]) && !cli_is_number(v[0])) {
 		v[n++] = nc->port;
 		nc->port = NULL;
 	}
 	nc->operand_count = n;
 	if (nc->listen && n == 1)
 		return cli_is_port(v[0]);
-	return n == 2 && cli_is_host(v[0]) && !is_number(v[0]) && cli_is_port(v[1]);
+	return n == 2 && cli_is_host(v[0]) && !cli_is_number(v[0]) && cli_is_port(v[1]);
 }
 
 /* Reads the command line; false when it is not one of nc. */
 static bool netcat_read(struct netcat *nc)
 {
 	char *const *argv;
-	int argc, c;
+	int argc, c, index = -1;
 
 	argv = suggest_argv(&argc);
 	if (argc > 1 && (strcmp(argv[1], "connect") == 0 || strcmp(argv[1], "listen") == 0)) {
@@ -198,7 +194,9 @@ static bool netcat_read(struct netcat *nc)
 	}
 	opterr = 0;
 	optind = 0; /* glibc: start afresh */
-	while ((c = getopt_long(argc, argv, LETTERS, longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, LETTERS, longs, &index)) != -1) {
+		nc->long_names |= index >= 0 && c != 'v' && c != 'C';
+		index = -1;
 		if (c == 1 && nc->operand_count < 2)
 			nc->operands[nc->operand_count++] = optarg;
 		else if (c == 1 || !option_take(nc, c))
@@ -210,15 +208,6 @@ static bool netcat_read(struct netcat *nc)
 }
 
 /* --- the same for this program --- */
-
-/* HOST:PORT, with brackets where it needs them; host may be NULL. */
-static void host_port(char *buf, size_t cap, const char *scheme, const char *host, const char *port)
-{
-	bool bare_ipv6 = host && host[0] != '[' && strchr(host, ':') != NULL;
-
-	snprintf(buf, cap, "%s%s%s%s%s:%s", scheme, scheme[0] ? "://" : "", bare_ipv6 ? "[" : "",
-		 host ? host : "", bare_ipv6 ? "]" : "", port);
-}
 
 static void address_options(const struct netcat *nc, char *buf, size_t cap)
 {
@@ -232,7 +221,7 @@ static void address_options(const struct netcat *nc, char *buf, size_t cap)
 	size_t len = strlen(buf);
 	char mark = '?';
 
-	if (nc->broadcast) {
+	if (nc->broadcast && nc->udp) { /* TCP ignores it */
 		len += (size_t)snprintf(buf + len, cap - len, "?broadcast");
 		mark = '&';
 	}
@@ -249,7 +238,7 @@ static void add_address(struct suggestion *s, const struct netcat *nc)
 {
 	const char *host = nc->operand_count == 2 ? nc->operands[0] : NULL;
 	const char *port = nc->operands[nc->operand_count - 1];
-	bool options = nc->broadcast || nc->rcvbuf || nc->sndbuf || nc->ttl;
+	bool options = (nc->broadcast && nc->udp) || nc->rcvbuf || nc->sndbuf || nc->ttl;
 	char buf[SOCKEYE_ADDR_TEXT_MAX];
 
 	if (nc->unix_socket) {
@@ -263,7 +252,10 @@ static void add_address(struct suggestion *s, const struct netcat *nc)
 		suggest_word(s, port);
 		return;
 	}
-	host_port(buf, sizeof(buf), nc->udp ? "udp" : nc->sctp ? "sctp" : "", host, port);
+	cli_host_port(nc->udp    ? "udp"
+		      : nc->sctp ? "sctp"
+				 : "",
+		      host ? host : "", port, buf, sizeof(buf));
 	address_options(nc, buf, sizeof(buf));
 	suggest_word(s, buf);
 }
@@ -299,7 +291,7 @@ static void add_options(struct suggestion *s, const struct netcat *nc)
 		add_option(s, "--wait-after-eof", nc->quit_s);
 	add_option(s, "--count", nc->count);
 	if (nc->port) {
-		host_port(local, sizeof(local), "", nc->source, nc->port);
+		cli_host_port("", nc->source ? nc->source : "", nc->port, local, sizeof(local));
 		add_option(s, "--bind", local);
 	} else {
 		add_option(s, "--bind", nc->source);
@@ -318,9 +310,8 @@ static void add_service(struct suggestion *s, const struct netcat *nc)
 		return;
 	}
 	suggest_word(s, "echo");
-	host_port(buf, sizeof(buf), nc->udp ? "udp" : "tcp",
-		  nc->operand_count == 2 ? nc->operands[0] : NULL,
-		  nc->operands[nc->operand_count - 1]);
+	cli_host_port(nc->udp ? "udp" : "tcp", nc->operand_count == 2 ? nc->operands[0] : "",
+		      nc->operands[nc->operand_count - 1], buf, sizeof(buf));
 	suggest_word(s, buf);
 }
 
@@ -329,7 +320,7 @@ const char *netcat_guess(struct suggestion *s)
 	struct netcat nc = {0};
 
 	*s = (struct suggestion){0};
-	if (!netcat_read(&nc) || (!nc.letters[0] && !nc.cannot && !nc.sctp && !nc.host))
+	if (!netcat_read(&nc) || (!nc.letters[0] && !nc.long_names))
 		return NULL;
 	memcpy(s->letters, nc.letters, sizeof(s->letters));
 	s->why = nc.cannot;

@@ -66,7 +66,7 @@ static bool network_read(const char *word, struct socat *out)
 	bool local, datagrams;
 	size_t len = colon ? protocol_read(word, &local, scheme) : 0, rest_len;
 
-	if (len == 0 || len > (size_t)(colon - word) || strncmp(colon, "://", 3) == 0)
+	if (len == 0 || len > (size_t)(colon - word) || (!local && colon[1] == '/'))
 		return false;
 	suffix = word + len;
 	out->kind = kind_of(suffix, (size_t)(colon - suffix));

@@ -106,6 +106,8 @@ static void word_edited(struct suggestion *s, const char *word, const struct sug
 	size_t kept = (size_t)(edit->at - word);
 	char changed[sizeof(s->text)];
 
+	if (edit->before)
+		suggest_word(s, edit->before);
 	if (!edit->text)
 		return;
 	if (kept + strlen(edit->text) >= sizeof(changed)) {
@@ -136,7 +138,12 @@ const char *suggest_edit(struct suggestion *s, const struct suggest_edit *edits,
 
 const char *suggest_replace(struct suggestion *s, const char *at, const char *text)
 {
-	return suggest_edit(s, &(struct suggest_edit){at, text}, 1);
+	return suggest_edit(s, &(struct suggest_edit){at, text, NULL}, 1);
+}
+
+const char *suggest_insert(struct suggestion *s, const char *word, const char *at)
+{
+	return suggest_edit(s, &(struct suggest_edit){at, at, word}, 1);
 }
 
 const char *suggest_append(struct suggestion *s, const char *word, const char *another)

@@ -37,16 +37,18 @@ const char *suggest_text(const struct suggestion *s);
 
 /* One change to the command line as it was typed. */
 struct suggest_edit {
-	const char *at;   /* points into the word to change */
-	const char *text; /* replaces that word from `at` on; NULL removes the word */
+	const char *at;     /* points into the word to change */
+	const char *text;   /* replaces that word from `at` on; NULL removes the word */
+	const char *before; /* a word to insert before it, or NULL */
 };
 
 /* Fills *s with the command line as it was typed, edited. Returns its text, or
  * NULL when there is none to propose. */
 const char *suggest_edit(struct suggestion *s, const struct suggest_edit *edits, size_t count);
 
-/* The same with one edit, and words to append (may be NULL). */
+/* The same with one edit, or with one or two words at the end (another may be NULL). */
 const char *suggest_replace(struct suggestion *s, const char *at, const char *text);
+const char *suggest_insert(struct suggestion *s, const char *word, const char *at);
 const char *suggest_append(struct suggestion *s, const char *word, const char *another);
 
 #endif

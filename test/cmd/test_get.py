@@ -268,8 +268,8 @@ def test_names_on_the_wire(server, get):
 
 
 @pytest.mark.parametrize("args, why", [
-    (["tftp://h/"], "which file"), (["tftp://h"], "which file"), (["tftp://h/x/"], "use -o"),
-    (["tftp://h/.."], "use -o"), (["tftp://h/a%00b"], "NUL"), (["tcp://h:1"], "tftp://host/name"),
+    (["tftp://h/"], "names no file"), (["tftp://h"], "names no file"), (["tftp://h/x/"], "use -o"),
+    (["tftp://h/.."], "use -o"), (["tftp://h/a%00b"], "NUL"), (["tcp://h:1"], "tftp://HOST/FILE"),
     (["tftp://h/a", "tftp://h/b", "-o", "x"], "-o DIR/"), (["tftp://h/a", "tftp://g/a"], "two files"),
     (["tftp://h/a;mode=mail"], "mode"), (["tftp://h/a", "--blksize", "7"], "8 to 65464"),
     (["tftp://h/a", "--blksize", "65465"], "8 to 65464"), (["tftp://h/a", "-46"], "-4 and -6"),

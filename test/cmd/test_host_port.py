@@ -132,7 +132,7 @@ def test_host_port_that_is_wrong(run, operands, error, instead):
 
 
 @pytest.mark.parametrize("operands, instead", [
-    (["fe80::1", "7"], "'tcp://[fe80::1%{}]:7'"), (["ff02::1", "7"], "'tcp://[ff02::1%{}]:7'"),
+    (["fe80::1", "7"], "fe80::1%{} 7"), (["[fe80::1]", "7"], "'[fe80::1%{}]' 7"),
     (["[fe80::1]:7"], "'[fe80::1%{}]:7'"), (["udp://[fe80::1]:7"], "'udp://[fe80::1%{}]:7'"),
 ])
 @pytest.mark.parametrize("command", ["connect", "listen", "bench"])

@@ -191,8 +191,8 @@ def test_names(server, put, tmp_path):
 
 
 @pytest.mark.parametrize("args, why", [
-    (["f"], "missing"), (["-", "tftp://h/"], "no name"), (["-", "-", "tftp://h/x/"], "only once"),
-    (["f", "udp://h:69"], "tftp://host/name"), (["name", "tftp://h/" + 251 * "x" + "/"], "255"),
+    (["f"], "no address"), (["-", "tftp://h/"], "no name"), (["-", "-", "tftp://h/x/"], "only once"),
+    (["f", "udp://h:69"], "tftp://HOST/FILE"), (["name", "tftp://h/" + 251 * "x" + "/"], "255"),
     (["f", "tftp://h/x;mode=mail"], "mode")])
 def test_command_lines_that_are_wrong(run, tmp_path, args, why):
     done = run("put", *args, cwd=tmp_path)

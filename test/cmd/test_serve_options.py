@@ -98,8 +98,8 @@ def test_wrong_values(tmp_path, args, code, words):
 
 
 @pytest.mark.parametrize("address, words", [
-    ("127.0.0.1:69", "as in udp://127.0.0.1:69, not on tcp://127.0.0.1:69"),
-    ("unix:x", "as in udp://*:6969, not on unix:x"),
+    ("127.0.0.1:69", "not on tcp://127.0.0.1:69; try: sockeye serve tftp udp://127.0.0.1:69 "),
+    ("unix:x", "not on unix:x; try: sockeye serve tftp udp://:6969 "),
 ])
 def test_tftp_is_udp(tmp_path, address, words):
     code, _, err = said(tmp_path, "tftp", address, "--root", ".")
@@ -110,12 +110,12 @@ def test_tftp_is_udp(tmp_path, address, words):
 def test_folder_without_its_option(tmp_path, folder):
     """in.tftpd has it as an operand."""
     code, _, err = said(tmp_path, "tftp", "udp://127.0.0.1:0", folder)
-    assert code == 2 and f"the folder to serve stands behind --root: --root {folder} (" in err
+    assert code == 2 and f"'{folder}' is a folder" in err and f" --root {folder}\n" in err
 
 
 def test_address_without_its_service(tmp_path):
     code, _, err = said(tmp_path, "udp://*:69", "tftp")
-    assert code == 2 and "what is served on udp://*:69? A service stands before its addr" in err
+    assert code == 2 and "no service given for 'udp://*:69'; put its name first; try: sockeye serve tftp 'udp://*:69'\n" in err
 
 
 RULES = """\

@@ -1,0 +1,263 @@
+/* serve_sites.c: the operands of sockeye serve, services and their addresses. */
+#include "commands.h"
+#include "cli/address.h"
+#include "cli/suggest.h"
+#include "serve.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LOOPBACK_PORT 7000 /* well-known ports start here, where they need no privilege */
+
+/* Adds an address to serve. Returns CLI_GO or the exit code. */
+static int site_add(struct serve *s, const struct sockeye_service *service,
+		    const struct sockeye_addr *addr, bool optional)
+{
+	if (s->site_count == SERVE_SITES_MAX)
+		return cli_usage(&s->common, &serve_command, "more than %d addresses",
+				 SERVE_SITES_MAX);
+	s->sites[s->site_count++].site = (struct sockeye_site){
+	    .service = service, .addr = *addr, .config = &s->config, .optional = optional};
+	return CLI_GO;
+}
+
+/* Adds TCP and UDP on both loopback addresses, at 7000 + the well-known port; a
+ * feature has no streams. */
+static int site_add_defaults(struct serve *s, const struct sockeye_service *service)
+{
+	static const struct {
+		enum sockeye_scheme scheme;
+		const char *host;
+		bool optional; /* some machines have no IPv6 */
+	} forms[] = {
+	    {SOCKEYE_TCP, "127.0.0.1", false},
+	    {SOCKEYE_TCP, "::1", true},
+	    {SOCKEYE_UDP, "127.0.0.1", false},
+	    {SOCKEYE_UDP, "::1", true},
+	};
+	int code = CLI_GO;
+
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && code == CLI_GO; i++) {
+		struct sockeye_addr addr = {
+		    .scheme = forms[i].scheme,
+		    .has_port = true,
+		    .port = (uint16_t)(LOOPBACK_PORT + service->port),
+		};
+
+		if (serve_feature_of(service) != NULL && addr.scheme != SOCKEYE_UDP)
+			continue;
+		strcpy(addr.host, forms[i].host);
+		code = site_add(s, service, &addr, forms[i].optional);
+	}
+	return code;
+}
+
+/* --- operands that are wrong --- */
+
+/* The service that the word may mean, or NULL. */
+static const char *service_near(const char *word)
+{
+	const char *names[64];
+	size_t count = 0;
+
+	for (size_t i = 0; sockeye_builtins[i] != NULL && count < 32; i++)
+		names[count++] = sockeye_builtins[i]->name;
+	for (size_t i = 0; serve_features[i] != NULL && count < 64; i++)
+		names[count++] = serve_features[i]->service->name;
+	return cli_nearest(word, names, count);
+}
+
+/* The address that the word may mean for the service, or is. False when it is neither. */
+static bool address_near(const struct sockeye_service *service, const char *word, char *out,
+			 size_t cap)
+{
+	const char *scheme = serve_feature_of(service) != NULL ? "udp://" : "";
+	struct sockeye_addr addr;
+	char text[SOCKEYE_ADDR_TEXT_MAX];
+
+	if (cli_address_mended(word, CLI_LISTENS, text, sizeof(text)))
+		word = text;
+	else if (sockeye_addr_parse(word, &addr, NULL) < 0)
+		return false;
+	return snprintf(out, cap, "%s%s", cli_has_scheme(word) ? "" : scheme, word) < (int)cap;
+}
+
+/* Prints what is wrong with a first operand that is not a service, and returns 2. */
+static int service_wrong(const struct serve *s, const struct cli_operands *operands)
+{
+	const char *word = operands->v[0], *near = service_near(word);
+	const struct sockeye_service *service = NULL;
+	struct suggest_edit edits[2] = {{.at = word}, {0}};
+	char address[SOCKEYE_ADDR_TEXT_MAX];
+	struct suggestion line;
+	int i;
+
+	if (near != NULL)
+		return cli_usage_try(&s->common, &serve_command, suggest_replace(&line, word, near),
+				     "unknown service '%s'", cli_shown(word).text);
+	for (i = 1; i < operands->count && service == NULL; i++)
+		service = serve_service_find(operands->v[i]);
+	if (word[strcspn(word, ":/")] == '\0' && !cli_is_number(word))
+		return cli_usage_try(&s->common, &serve_command, "sockeye serve --list",
+				     "unknown service '%s'", cli_shown(word).text);
+	if (!address_near(service, word, address, sizeof(address)))
+		return cli_usage(&s->common, &serve_command, "unknown service '%s'",
+				 cli_shown(word).text);
+	edits[0].text = address;
+	edits[0].before = service != NULL ? service->name : "echo";
+	edits[1].at = service != NULL ? operands->v[i - 1] : NULL;
+	return cli_usage_try(&s->common, &serve_command,
+			     suggest_edit(&line, edits, service != NULL ? 2 : 1),
+			     "no service given for '%s'; put its name first", cli_shown(word).text);
+}
+
+/* Prints what is wrong with operand i, which is not an address of the service, and
+ * returns 2. */
+static int address_wrong(const struct serve *s, const struct sockeye_service *service,
+			 const struct cli_operands *operands, int i)
+{
+	const char *word = operands->v[i], *near = service_near(word);
+	const char *next = i + 1 < operands->count ? operands->v[i + 1] : NULL;
+	const bool udp = serve_feature_of(service) != NULL;
+	struct suggest_edit edits[2] = {{.at = word}, {.at = next}};
+	char address[SOCKEYE_ADDR_TEXT_MAX];
+	struct sockeye_addr ignored;
+	struct suggestion line = {0};
+
+	if (near != NULL)
+		return cli_usage_try(&s->common, &serve_command, suggest_replace(&line, word, near),
+				     "unknown service '%s'", cli_shown(word).text);
+	if (strchr(word, ':') == NULL && access(word, F_OK) == 0) {
+		suggest_word(&line, "serve");
+		suggest_word(&line, service->name);
+		snprintf(address, sizeof(address), "%s://*:%u", udp ? "udp" : "tcp",
+			 LOOPBACK_PORT + service->port);
+		suggest_word(&line, address);
+		return cli_usage_try(&s->common, &serve_command, suggest_text(&line),
+				     "'%s' is a file, not an address (the shell expands a * that "
+				     "is not quoted)",
+				     cli_shown(word).text);
+	}
+	if (next != NULL && cli_is_host(word) && cli_is_port(next)) {
+		cli_host_port(udp ? "udp" : "tcp", word, next, address, sizeof(address));
+		edits[0].text = address;
+		return cli_usage_try(&s->common, &serve_command, suggest_edit(&line, edits, 2),
+				     "'%s' and '%s' belong to one address", cli_shown(word).text,
+				     cli_shown(next).text);
+	}
+	if (udp && address_near(service, word, address, sizeof(address)))
+		return cli_usage_try(&s->common, &serve_command,
+				     suggest_replace(&line, word, address),
+				     "'%s' is not an address of UDP", cli_shown(word).text);
+	return cli_address(&s->common, &serve_command, word, CLI_LISTENS, &ignored);
+}
+
+/* The port and the host as options, which most servers have: "--port 7 echo". */
+const char *serve_guess(struct suggestion *line)
+{
+	static const struct {
+		const char *name;
+		bool host;
+	} options[] = {
+	    {"-p", false},
+	    {"--port", false},
+	    {"--host", true},
+	    {"--address", true},
+	};
+	const struct sockeye_service *service = NULL;
+	const char *host = "", *port = NULL;
+	char address[SOCKEYE_ADDR_TEXT_MAX];
+	char *const *argv;
+	bool taken[64] = {0};
+	int argc;
+
+	argv = suggest_argv(&argc);
+	if (argc > 64)
+		return NULL;
+	for (int i = 2; i < argc; i++) {
+		for (size_t k = 0; k < sizeof(options) / sizeof(options[0]); k++) {
+			size_t len = strlen(options[k].name);
+			const char *value = argv[i] + len + (argv[i][len] == '=');
+
+			if (strncmp(argv[i], options[k].name, len) != 0 ||
+			    (len > 2 && *value != '\0' && argv[i][len] != '='))
+				continue;
+			taken[i] = true;
+			if (*value == '\0') {
+				if (i + 1 == argc)
+					return NULL;
+				taken[++i] = true;
+				value = argv[i];
+			}
+			*(options[k].host ? &host : &port) = value;
+			break;
+		}
+		if (!taken[i] && service == NULL)
+			service = serve_service_find(argv[i]);
+	}
+	if (port == NULL || !cli_is_port(port))
+		return NULL;
+	cli_host_port(serve_feature_of(service) != NULL ? "udp" : "tcp", host, port, address,
+		      sizeof(address));
+	for (int i = 1; i < argc; i++) {
+		if (taken[i])
+			continue;
+		suggest_word(line, argv[i]);
+		if (i == 1 && service == NULL)
+			suggest_word(line, "echo");
+		if (service != NULL ? strcmp(argv[i], service->name) == 0 : i == 1)
+			suggest_word(line, address);
+	}
+	return suggest_text(line);
+}
+
+/* --- what to serve --- */
+
+/* Reads operand i as an address of the service. */
+static int address_read(struct serve *s, const struct sockeye_service *service,
+			const struct cli_operands *operands, int i)
+{
+	const struct serve_feature *feature = serve_feature_of(service);
+	struct sockeye_addr addr;
+	int code = CLI_GO;
+
+	if (feature != NULL)
+		code = feature->address_check(s, operands->v[i]);
+	if (code == CLI_GO && sockeye_addr_parse(operands->v[i], &addr, NULL) < 0)
+		return address_wrong(s, service, operands, i);
+	if (code == CLI_GO)
+		code = cli_address(&s->common, &serve_command, operands->v[i], CLI_LISTENS, &addr);
+	return code == CLI_GO ? site_add(s, service, &addr, false) : code;
+}
+
+/* Every address belongs to the service before it, and a service without one gets the
+ * loopback addresses. */
+int serve_sites_read(struct serve *s, const struct cli_operands *operands)
+{
+	const struct sockeye_service *service = NULL;
+	bool has_address = true;
+	int code = CLI_GO;
+
+	s->named = operands->count > 0;
+	for (int i = 0; i < operands->count && code == CLI_GO; i++) {
+		const struct sockeye_service *named = serve_service_find(operands->v[i]);
+
+		if (named == NULL && service == NULL)
+			return service_wrong(s, operands);
+		if (named == NULL) {
+			code = address_read(s, service, operands, i);
+			has_address = true;
+			continue;
+		}
+		if (!has_address)
+			code = site_add_defaults(s, service);
+		service = named;
+		has_address = false;
+	}
+	if (code == CLI_GO && !has_address)
+		code = site_add_defaults(s, service);
+	for (size_t i = 0; !s->named && sockeye_builtins[i] != NULL && code == CLI_GO; i++)
+		code = site_add_defaults(s, sockeye_builtins[i]);
+	return code;
+}
