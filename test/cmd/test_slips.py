@@ -236,7 +236,7 @@ def folder(netns, tmp_path):
     for name in ("file", "another", "x"):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "folder").mkdir()
-    subprocess.run(["ip", "-6", "addr", "add", "fe80::7/64", "dev", "lo"], check=True)
+    subprocess.run(["ip", "-6", "addr", "add", "fe80::7/64", "dev", "lo", "nodad"], check=True)
     return tmp_path
 
 

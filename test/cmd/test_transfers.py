@@ -137,7 +137,7 @@ def test_probe(serve, run, tmp_path):
 @pytest.mark.parametrize("zone", ["", "%lo", "%25lo"])
 def test_link_local(netns, ready, run, tmp_path, zone):
     """With and without a zone; a server's answer has one."""
-    subprocess.run(["ip", "-6", "addr", "add", "fe80::7/64", "dev", "lo"], check=True)
+    subprocess.run(["ip", "-6", "addr", "add", "fe80::7/64", "dev", "lo", "nodad"], check=True)
     (tmp_path / "f").write_bytes(b"linked")
     url = ready("serve", "tftp", "udp://[::]:0", "--root", tmp_path, stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL)[1][0]
