@@ -99,7 +99,7 @@ static int store_config(const struct serve *s, struct sockeye__tftp_store_config
 	    .overwrite = t->overwrite,
 	    .create = t->create,
 	    .upload_max = t->max_upload,
-	    .umask_given = t->umask != NULL,
+	    .has_umask = t->umask != NULL,
 	};
 	return t->umask != NULL ? umask_read(s, t->umask, &out->umask) : CLI_GO;
 }

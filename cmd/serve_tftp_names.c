@@ -79,7 +79,7 @@ static int own_folder(const struct serve *s, const struct sockeye_sockaddr *clie
 		return CLI_GO;
 	if (sockeye__tftp_store_open(&store, &config, &fail) < 0)
 		return report_fail(&s->common, &fail);
-	sockeye__tftp_store_own(&store, client, mapped->name, sizeof mapped->name);
+	sockeye__tftp_store_client_folder(&store, client, mapped->name, sizeof mapped->name);
 	sockeye__tftp_store_close(&store);
 	return CLI_GO;
 }

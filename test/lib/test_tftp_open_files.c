@@ -1,4 +1,4 @@
-/* test_tftp_file.c: the bytes of files that are being sent. */
+/* The files that are being sent, and the cache of their bytes. */
 #include "tree.h"
 
 #include <sys/stat.h>
@@ -31,7 +31,7 @@ static uint32_t chance(uint32_t *seed, uint32_t below)
 	return (*seed >> 8) % below;
 }
 
-/* What the byte at `offset` of file `number` is. */
+/* Returns the byte at `offset` of file `number`. */
 static uint8_t byte(unsigned number, uint64_t offset)
 {
 	uint64_t x = (offset + 1) * 0x9e3779b97f4a7c15 + number;
@@ -105,7 +105,7 @@ static void test_any_place(void **state)
 	}
 }
 
-/* A window laid out with room for headers between its blocks. */
+/* Reads a window into blocks with room for headers between them. */
 static void test_windows(void **state)
 {
 	const size_t size = 100000;
@@ -153,7 +153,7 @@ static void test_lockstep_reads_in_chunks(void **state)
 	sockeye__tftp_open_files_release(&files, file);
 }
 
-/* More transfers than chunks: none reads a whole chunk for each block. */
+/* With more transfers than chunks, none reads a whole chunk for each block. */
 static void test_many_transfers(void **state)
 {
 	enum { COUNT_OF = 4 * SOCKEYE__TFTP_CHUNKS, SIZE = 2 * CHUNK + 512, BLOCKS = SIZE / 512 };
@@ -171,7 +171,7 @@ static void test_many_transfers(void **state)
 			    512);
 			assert_true(bytes_are(i, block * 512, buf, 512));
 		}
-	/* those without a chunk read once a block, those with one more seldom */
+	/* transfers without a chunk read once per block, the others less often */
 	assert_true(files.preads - preads < (uint64_t)BLOCKS * COUNT_OF * 9 / 10);
 	for (unsigned i = 0; i < COUNT_OF; i++)
 		sockeye__tftp_open_files_release(&files, many[i]);
@@ -180,7 +180,7 @@ static void test_many_transfers(void **state)
 		assert_null(files.chunks[i].file);
 }
 
-/* Transfers that stopped do not keep their chunks for ever. */
+/* Chunks of transfers that have stopped become free. */
 static void test_stopped_transfers(void **state)
 {
 	enum { COUNT_OF = 4 * SOCKEYE__TFTP_CHUNKS };

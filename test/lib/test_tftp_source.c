@@ -1,5 +1,5 @@
-/* test_tftp_source.c: what is sent is the input, in place and through the ring,
- * in text too, and however the input comes; what is received is what was sent. */
+/* A source sends its input unchanged, directly and through the ring, in octet and
+ * netascii mode and in pieces of any size, and a sink receives what was sent. */
 #include "help.h"
 
 #include "tftp/sink.h"
@@ -7,11 +7,11 @@
 
 #define INPUT_MAX 70000
 
-/* An input that gives what it has in pieces, or nothing for now. */
+/* Input in pieces, sometimes with none available. */
 struct input {
 	uint8_t bytes[INPUT_MAX];
 	size_t len, at;
-	size_t piece_max; /* 0: a file */
+	size_t piece_max; /* 0: the input is a file */
 	uint32_t random;
 };
 
@@ -36,7 +36,7 @@ static ssize_t input_read(void *arg, uint64_t offset, const struct iovec *iov, i
 	return (ssize_t)done;
 }
 
-/* Lines, lone CRs and anything else. */
+/* Lines, lone CRs and other bytes. */
 static void input_fill(struct input *in, size_t len, size_t piece_max, uint32_t seed)
 {
 	static const char some[] = "\n\r\0ab\xff";
@@ -64,7 +64,7 @@ static int output_write(void *arg, uint64_t offset, const struct iovec *iov, int
 	return 0;
 }
 
-/* Sends all of it to a sink, window by window, and some windows twice. */
+/* Sends the whole input to a sink, window by window, and some windows twice. */
 static void check_transfer(struct input *in, bool netascii, uint16_t blksize, uint16_t window)
 {
 	struct sockeye__tftp_source source = {
@@ -143,7 +143,7 @@ static void test_all_inputs(void **state)
 			}
 }
 
-/* A file that has become shorter is no file any more. */
+/* A file that has become shorter is an error. */
 static void test_shorter(void **state)
 {
 	static struct input in;

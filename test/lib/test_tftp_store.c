@@ -1,4 +1,4 @@
-/* test_tftp_store.c: which names are files to send. */
+/* The names of files that a TFTP server sends. */
 #include "tree.h"
 
 #include <arpa/inet.h>
@@ -49,7 +49,7 @@ static void reopen(bool upload, bool overwrite, bool create)
 	store_open();
 }
 
-/* The code of TFTP that a get is answered with, -1 when there is a file. */
+/* Returns TFTP's error code for a get, -1 if it succeeds. */
 static int got(const char *name)
 {
 	struct sockeye__tftp_open_file *file;
@@ -153,7 +153,8 @@ static void test_which_files(void **state)
 		assert_int_equal(got(long_name), SOCKEYE__TFTP_NOT_FOUND);
 		assert_int_equal(got("folder"), SOCKEYE__TFTP_ACCESS);
 		assert_int_equal(got("."), SOCKEYE__TFTP_ACCESS);
-		assert_int_equal(got("pipe"), SOCKEYE__TFTP_ACCESS); /* and nobody waits */
+		assert_int_equal(got("pipe"),
+				 SOCKEYE__TFTP_ACCESS); /* without waiting for a writer */
 		assert_int_equal(got("to_pipe"), SOCKEYE__TFTP_ACCESS);
 		assert_int_equal(got("socket"), SOCKEYE__TFTP_ACCESS);
 		assert_int_equal(got("loop"), SOCKEYE__TFTP_ACCESS);
@@ -175,7 +176,7 @@ static const char *own_name(const char *address, size_t cap)
 	client.u.in.sin_family = AF_INET;
 	assert_int_equal(inet_pton(AF_INET, address, &client.u.in.sin_addr), 1);
 	snprintf(name, sizeof name, "f");
-	sockeye__tftp_store_own(&store, &client, name, cap);
+	sockeye__tftp_store_client_folder(&store, &client, name, cap);
 	return name;
 }
 
@@ -227,7 +228,7 @@ static void test_unreadable(void **state)
 	assert_return_code(fchmodat(tree.fd, "shut_folder", 0700, 0), errno);
 }
 
-/* A file that is not quite new is open once for all. */
+/* A file that has not just changed is open once for all transfers. */
 static void test_shared(void **state)
 {
 	struct sockeye__tftp_open_file *first, *second;
@@ -237,7 +238,7 @@ static void test_shared(void **state)
 	(void)state;
 	file_write(tree.fd, "file", "text");
 	link_make(tree.fd, "link", "file");
-	do { /* until its time has passed by a tick of the clock */
+	do { /* until the last change is older than a tick of the clock */
 		assert_int_equal(sockeye__tftp_store_get(&store, "file", &first), 0);
 		assert_int_equal(sockeye__tftp_store_get(&store, "link", &second), 0);
 		assert_in_range(store.files.count, 1, 2);
@@ -251,7 +252,7 @@ static void test_shared(void **state)
 	assert_int_equal(fds_open(), before + 1);
 	sockeye__tftp_store_release(&store, first);
 	assert_int_equal(store.files.count, 1);
-	assert_return_code(fchmodat(tree.fd, "file", 0640, 0), errno); /* it has changed: again */
+	assert_return_code(fchmodat(tree.fd, "file", 0640, 0), errno); /* changed: opened again */
 	assert_int_equal(sockeye__tftp_store_get(&store, "file", &first), 0);
 	assert_ptr_not_equal(first, second);
 	sockeye__tftp_store_release(&store, first);
@@ -259,8 +260,8 @@ static void test_shared(void **state)
 	assert_int_equal(fds_open(), before);
 }
 
-/* Whoever asks after a change sees it, whoever asked before goes on; with the
- * same size and within one tick of the clock as well. */
+/* Requests after a change get the new file and earlier ones keep the old file, even
+ * with the same size and within one tick of the clock. */
 static void changes(void)
 {
 	struct sockeye__tftp_open_file *before;
@@ -277,7 +278,7 @@ static void changes(void)
 	}
 }
 
-/* Its times are as coarse as the kernel's clock. */
+/* File times are not finer than the kernel's clock. */
 static void changes_in_ramfs(void)
 {
 	tree_mount(&tree, "ramfs", "");
@@ -314,8 +315,8 @@ static void test_renamed_over(void **state)
 	sockeye__tftp_store_release(&store, old);
 }
 
-/* Of requests that came together the first one's look-up counts for all, and
- * for none that comes later. */
+/* Requests that arrive together share the lookup of the first. Later requests do
+ * not. */
 static void test_looked_up_once(void **state)
 {
 	struct sockeye__tftp_open_file *files[3];
@@ -364,12 +365,12 @@ static void test_root_goes_and_comes(void **state)
 		assert_true(put_text("folder/new", "x") < 0);
 		root_make(i < 2 ? "back" : "again");
 		assert_true(sockeye__tftp_store_replaced(&store));
-		store.confined = true; /* and then it stays with the old one, and says so */
+		store.confined = true; /* keeps the old root and reports the replacement */
 		assert_int_equal(got("file"), SOCKEYE__TFTP_NOT_FOUND);
 		assert_true(put_text("new", "x") < 0);
 		assert_true(sockeye__tftp_store_replaced(&store));
 		store.confined = false;
-		if (i == 3) { /* an upload finds it as well */
+		if (i == 3) { /* an upload uses the new root too */
 			assert_int_equal(put_text("new", "x"), 0);
 			assert_string_equal(file_text(tree.fd, "new"), "x");
 		}
@@ -401,7 +402,7 @@ static void test_no_descriptors(void **state)
 	in_child(no_descriptors);
 }
 
-/* --- what the peer is told --- */
+/* --- error codes and texts --- */
 
 static void test_errors(void **state)
 {

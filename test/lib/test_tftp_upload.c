@@ -1,4 +1,4 @@
-/* test_tftp_upload.c: which files may be made in the folder of a TFTP server. */
+/* The files that uploads may make in the folder of a TFTP server. */
 #include "deny.h"
 #include "tree.h"
 
@@ -164,10 +164,10 @@ static void test_not_through_links(void **state)
 	assert_string_equal(file_text(tree.fd, "folder/file"), "old");
 	assert_false(name_exists(tree.fd, "folder/new"));
 	close(out);
-	assert_return_code(rmdir(outside), errno); /* nothing came into it */
+	assert_return_code(rmdir(outside), errno); /* it is empty */
 }
 
-/* Begins an upload, and makes sure that it may. */
+/* Begins an upload that must succeed. */
 static struct sockeye__atomic_file begun(const char *name)
 {
 	struct sockeye__atomic_file f;
@@ -195,7 +195,7 @@ static void test_folders_of_failed_uploads(void **state)
 	assert_int_equal(put_text(name, "x"), -ENAMETOOLONG);
 	assert_int_equal(put_text("made/more/", "x"), -EINVAL);
 	assert_int_equal(tree_entries(&tree), 0);
-	/* what was there stays, empty or not */
+	/* existing folders stay, empty or not */
 	folder_make(tree.fd, "old");
 	f = begun("old/a/file");
 	sockeye__atomic_file_discard(&f);
@@ -206,7 +206,7 @@ static void test_folders_of_failed_uploads(void **state)
 	sockeye__atomic_file_discard(&f);
 	assert_true(name_exists(tree.fd, "old/a/other"));
 	assert_false(name_exists(tree.fd, "old/a/b"));
-	/* and so does what the new name is of */
+	/* and so do the folders of the new name */
 	f = begun("c/file");
 	file_write(tree.fd, "c/file", "x");
 	assert_int_equal(sockeye__atomic_file_commit(&f), -EEXIST);
@@ -214,7 +214,7 @@ static void test_folders_of_failed_uploads(void **state)
 	assert_int_equal(fds_open(), before);
 }
 
-/* Another upload is in there, of which there is nothing to see yet. */
+/* Another upload uses the folder, but its file has no name yet. */
 static void test_folders_of_two_uploads(void **state)
 {
 	struct sockeye__atomic_file first, second;
@@ -231,14 +231,14 @@ static void test_folders_of_two_uploads(void **state)
 		tree_clear(&tree);
 	}
 	first = begun("a/first");
-	second = begun("a/b/second"); /* in what is the first one's */
+	second = begun("a/b/second"); /* in folders that the first upload made */
 	sockeye__atomic_file_discard(&first);
 	assert_true(name_exists(tree.fd, "a/b"));
 	sockeye__atomic_file_discard(&second);
 	assert_false(name_exists(tree.fd, "a/b"));
 }
 
-/* In another process, as two workers are. */
+/* In another process, like a second worker. */
 static void test_folders_of_many_uploads(void **state)
 {
 	struct sockeye__atomic_file f;
@@ -257,7 +257,7 @@ static void test_folders_of_many_uploads(void **state)
 	for (int i = 0; i < 400; i++) {
 		int err = sockeye__tftp_store_put(&store, "a/b/whole", NULL, &f);
 
-		if (err == -EAGAIN) /* the other was interrupted while it removes them */
+		if (err == -EAGAIN) /* the other process is removing the folders */
 			continue;
 		assert_int_equal(err, 0);
 		assert_int_equal(sockeye__atomic_file_commit(&f), 0);
@@ -293,18 +293,18 @@ static void modes(void)
 {
 	umask(022);
 	config.umask = 0;
-	config.umask_given = false;
+	config.has_umask = false;
 	reopen(true, true, true);
 	assert_int_equal(put_text("a/file", "x"), 0);
 	assert_int_equal(mode_of(tree.fd, "a"), 0755);
 	assert_int_equal(mode_of(tree.fd, "a/file"), 0644);
 	config.umask = 007;
-	config.umask_given = true;
+	config.has_umask = true;
 	reopen(true, true, true);
 	assert_int_equal(put_text("b/file", "x"), 0);
 	assert_int_equal(mode_of(tree.fd, "b"), 0770);
 	assert_int_equal(mode_of(tree.fd, "b/file"), 0660);
-	assert_int_equal(put_text("a/file", "x"), 0); /* what is there keeps its own */
+	assert_int_equal(put_text("a/file", "x"), 0); /* an existing folder keeps its mode */
 	assert_int_equal(mode_of(tree.fd, "a/file"), 0644);
 }
 
@@ -327,7 +327,7 @@ static void test_announced_size(void **state)
 	reopen(true, false, true);
 	assert_int_equal(put_sized("new", UINT64_MAX), -ENOSPC);
 	assert_int_equal(put_sized("a/b/new", UINT64_MAX), -ENOSPC);
-	assert_int_equal(tree_entries(&tree), 0); /* no folders for it either */
+	assert_int_equal(tree_entries(&tree), 0); /* and makes no folders */
 }
 
 static void full(void)

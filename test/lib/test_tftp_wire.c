@@ -1,5 +1,5 @@
-/* test_tftp_wire.c: blocks leave as datagrams of their own, cut by the kernel or
- * not; ports of a range; what ICMP says. */
+/* Each block is sent as one datagram, cut by the kernel or not; ports of a range; ICMP
+ * errors. */
 #include "help.h"
 
 #include "net/net.h"
@@ -45,7 +45,7 @@ static void ends_close(struct ends *e)
 	close(e->peer);
 }
 
-/* Sends the file and looks at each datagram. */
+/* Sends the file and checks each datagram. */
 static void check_window(const char *host, uint16_t blksize, uint16_t window, bool no_segments,
 			 bool join)
 {
@@ -91,7 +91,7 @@ static void check_window(const char *host, uint16_t blksize, uint16_t window, bo
 			assert_memory_equal(in + at + 4, file + (block - 1) * blksize, len - 4);
 		}
 	}
-	assert_int_equal(e.wire.no_segments, no_segments); /* loopback cuts */
+	assert_int_equal(e.wire.no_segments, no_segments); /* loopback supports UDP_SEGMENT */
 	assert_int_equal(e.wire.sent, 1 + end);
 	ends_close(&e);
 }
@@ -138,7 +138,7 @@ static void test_ports_of_a_range(void **state)
 		close(fd[i]);
 }
 
-/* Nobody there: told by the second packet at the latest, or by the queue. */
+/* A closed port is reported by the second send at the latest, or by the error queue. */
 static void test_closed_port(void **state)
 {
 	struct ends e = ends_open("127.0.0.1");
@@ -158,7 +158,7 @@ static void test_largest_block_without_fragments(void **state)
 	struct sockeye_sockaddr v4 = name_of("127.0.0.1", 69), v6 = name_of("::1", 69);
 
 	(void)state;
-	/* loopback's packets have 65536 bytes, more than a block can have */
+	/* loopback's MTU is 65536 bytes, more than a block can have */
 	assert_int_equal(sockeye__tftp_wire_blksize(&v4), 65464);
 	assert_int_equal(sockeye__tftp_wire_blksize(&v6), 65464);
 }

@@ -1,4 +1,4 @@
-/* open_files.c: the files that are being sent, and their bytes (open_files.h). */
+/* open_files.c: the files that are being sent (open_files.h). */
 #include "tftp/server/open_files.h"
 
 #include <assert.h>
@@ -9,16 +9,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WAYS    4                            /* places a chunk may have */
-#define STALE   (256 * SOCKEYE__TFTP_CHUNKS) /* reads; a chunk nobody used since is free */
-#define TICK_NS (20 * 1000 * 1000)           /* the kernel's time of files is no coarser */
+#define WAYS 4 /* slots that a chunk may use */
+#define STALE \
+	(256 * SOCKEYE__TFTP_CHUNKS) /* reads; a chunk not used in the last STALE reads is free */
+#define TICK_NS (20 * 1000 * 1000)   /* the granularity of file times is at most this */
 #define SEC_NS  (1000 * 1000 * 1000)
 
 struct sockeye__tftp_open_file {
 	struct sockeye__tftp_open_file *next; /* in its bucket */
 	int fd;
 	unsigned users;
-	bool shared; /* may be found */
+	bool shared; /* sockeye__tftp_open_files_find() may return it */
 	dev_t dev;
 	ino_t ino;
 	uint64_t size;
@@ -44,8 +45,9 @@ static bool unchanged(const struct sockeye__tftp_open_file *file, const struct s
 	       same_time(&file->ctime, &st->st_ctim);
 }
 
-/* A file changed just now can change once more and show the same time. */
-static bool settled(const struct stat *st)
+/* Whether the last change is old enough. A file that has just changed could change
+ * again without a new time. */
+static bool times_are_reliable(const struct stat *st)
 {
 	struct timespec now;
 
@@ -94,7 +96,7 @@ sockeye__tftp_open_files_adopt(struct sockeye__tftp_open_files *files, int fd,
 	    .next = *where,
 	    .fd = fd,
 	    .users = 1,
-	    .shared = settled(st),
+	    .shared = times_are_reliable(st),
 	    .dev = st->st_dev,
 	    .ino = st->st_ino,
 	    .size = (uint64_t)st->st_size,
@@ -131,9 +133,9 @@ uint64_t sockeye__tftp_open_file_size(const struct sockeye__tftp_open_file *file
 
 /* --- reading --- */
 
-/* Reads `len` bytes, less only at the end of the file: file systems over a
- * network give less for other reasons. */
-static ssize_t read_whole(struct sockeye__tftp_open_files *files, int fd, uint64_t offset,
+/* Reads `len` bytes, fewer only at the end of the file: network file systems may
+ * return fewer at any time. */
+static ssize_t read_fully(struct sockeye__tftp_open_files *files, int fd, uint64_t offset,
 			  void *buf, size_t len)
 {
 	size_t got = 0;
@@ -153,16 +155,16 @@ static ssize_t read_whole(struct sockeye__tftp_open_files *files, int fd, uint64
 	return (ssize_t)got;
 }
 
-/* Whether another chunk may take the place: nobody's, read to its end, or left
- * alone for long. So when more transfers run than there are places, those that
- * have none read little by little, and not a chunk for each block. */
-static bool is_free(const struct sockeye__tftp_open_files *files,
-		    const struct sockeye__tftp_chunk *c)
+/* Whether another chunk may replace this one: it is unused, was read to its end, or
+ * was not used for long. If more transfers run than there are slots, the others read
+ * block by block instead of a chunk for each block. */
+static bool is_replaceable(const struct sockeye__tftp_open_files *files,
+			   const struct sockeye__tftp_chunk *c)
 {
 	return c->file == NULL || c->read_to == c->len || files->reads - c->used > STALE;
 }
 
-/* The chunk, or a place for it, or NULL; *out_hit tells which. */
+/* Returns the chunk (*out_hit is true), a slot for it, or NULL. */
 static struct sockeye__tftp_chunk *chunk_find(struct sockeye__tftp_open_files *files,
 					      const struct sockeye__tftp_open_file *file,
 					      uint64_t number, bool *out_hit)
@@ -170,21 +172,22 @@ static struct sockeye__tftp_chunk *chunk_find(struct sockeye__tftp_open_files *f
 	uint64_t hash = ((uint64_t)(uintptr_t)file / sizeof *file + number) * 0x9e3779b97f4a7c15;
 	struct sockeye__tftp_chunk *set =
 	    &files->chunks[(hash >> 32) % (SOCKEYE__TFTP_CHUNKS / WAYS) * WAYS];
-	struct sockeye__tftp_chunk *place = NULL;
+	struct sockeye__tftp_chunk *slot = NULL;
 
 	for (int i = 0; i < WAYS; i++) {
 		if (set[i].file == file && set[i].number == number) {
 			*out_hit = true;
 			return &set[i];
 		}
-		if (is_free(files, &set[i]) && (place == NULL || set[i].used < place->used))
-			place = &set[i];
+		if (is_replaceable(files, &set[i]) && (slot == NULL || set[i].used < slot->used))
+			slot = &set[i];
 	}
 	*out_hit = false;
-	return place;
+	return slot;
 }
 
-/* Of a file that was cut nothing is kept: it may grow again. */
+/* Reads a chunk into its slot. Keeps nothing of a file that has become shorter: it may
+ * grow again. */
 static int chunk_fill(struct sockeye__tftp_open_files *files, struct sockeye__tftp_chunk *c,
 		      const struct sockeye__tftp_open_file *file, uint64_t number)
 {
@@ -196,7 +199,7 @@ static int chunk_fill(struct sockeye__tftp_open_files *files, struct sockeye__tf
 		c->bytes = malloc(SOCKEYE__TFTP_CHUNK_BYTES);
 	if (c->bytes == NULL)
 		return -ENOMEM;
-	if (read_whole(files, file->fd, start, c->bytes, len) < (ssize_t)len)
+	if (read_fully(files, file->fd, start, c->bytes, len) < (ssize_t)len)
 		return -ENODATA;
 	c->file = file;
 	c->number = number;
@@ -205,7 +208,7 @@ static int chunk_fill(struct sockeye__tftp_open_files *files, struct sockeye__tf
 	return 0;
 }
 
-/* Bytes of one chunk, all of them within the file's size. */
+/* Reads bytes of one chunk that are all within the file's size. */
 static ssize_t chunk_read(struct sockeye__tftp_open_files *files,
 			  const struct sockeye__tftp_open_file *file, uint64_t offset, void *buf,
 			  size_t len)
@@ -218,7 +221,7 @@ static ssize_t chunk_read(struct sockeye__tftp_open_files *files,
 	files->reads++;
 	c = chunk_find(files, file, number, &hit);
 	if (c == NULL || (!hit && chunk_fill(files, c, file, number) < 0))
-		return read_whole(files, file->fd, offset, buf, len);
+		return read_fully(files, file->fd, offset, buf, len);
 	assert(len <= c->len - from);
 	memcpy(buf, c->bytes + from, len);
 	c->used = files->reads;
@@ -243,7 +246,7 @@ static ssize_t small_read(struct sockeye__tftp_open_files *files,
 	return more < 0 ? more : n + more;
 }
 
-/* Bytes from `offset` on into what iov[] has behind its first `skip`. */
+/* Reads from `offset` into iov[] after its first `skip` bytes. */
 static ssize_t each_read(struct sockeye__tftp_open_files *files,
 			 const struct sockeye__tftp_open_file *file, uint64_t offset,
 			 const struct iovec *iov, int count, size_t skip, bool small)
@@ -261,7 +264,7 @@ static ssize_t each_read(struct sockeye__tftp_open_files *files,
 		if (len == 0)
 			continue;
 		n = small ? small_read(files, file, offset, to, len)
-			  : read_whole(files, file->fd, offset, to, len);
+			  : read_fully(files, file->fd, offset, to, len);
 		if (n < 0)
 			return n;
 		offset += (uint64_t)n;
@@ -285,7 +288,7 @@ static ssize_t large_read(struct sockeye__tftp_open_files *files,
 		return -errno;
 	if (n < 0)
 		n = 0;
-	if ((uint64_t)n >= left) /* or more, for the file has grown */
+	if ((uint64_t)n >= left) /* more if the file has grown */
 		return (ssize_t)left;
 	if ((size_t)n == room)
 		return n;

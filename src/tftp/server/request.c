@@ -152,7 +152,8 @@ static bool name_find(struct request *r)
 		return false;
 	}
 	if (server->config.unique_root)
-		sockeye__tftp_store_own(&server->store, &r->from->peer, r->name, sizeof r->name);
+		sockeye__tftp_store_client_folder(&server->store, &r->from->peer, r->name,
+						  sizeof r->name);
 	return true;
 }
 

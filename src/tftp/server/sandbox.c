@@ -1,4 +1,4 @@
-/* sandbox.c: what a TFTP worker may still touch (landlock(7)). */
+/* sandbox.c: restrict a TFTP worker to its files (landlock(7)). */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -11,7 +11,7 @@
 
 #include "tftp/server/internal.h"
 
-/* Since Linux 6.2 and 5.19; Debian 12's headers may not know them. */
+/* Since Linux 5.19 and 6.2; the headers of Debian 12 may lack them. */
 #define ACCESS_REFER    (UINT64_C(1) << 13)
 #define ACCESS_TRUNCATE (UINT64_C(1) << 14)
 
@@ -20,9 +20,9 @@
 	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | \
 	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
 	 LANDLOCK_ACCESS_FS_REMOVE_DIR)
-#define ACCESS_FIRST ((UINT64_C(1) << 13) - 1) /* all of the first version */
+#define ACCESS_FIRST ((UINT64_C(1) << 13) - 1) /* all rights of the first version */
 
-/* Everything this kernel can forbid. 0 when it can nothing. */
+/* Returns all rights that this kernel can restrict, 0 without Landlock. */
 static uint64_t access_known(void)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -41,7 +41,8 @@ static int allow(int rules, int folder, uint64_t access)
 		   : 0;
 }
 
-/* The folder, not the file: whoever edits it puts a new one in its place. */
+/* Allows reading in the folder of a file, not only the file itself: editors replace a
+ * file by a new one. */
 static int allow_folder_of(int rules, const char *path)
 {
 	char *copy = path != NULL ? strdup(path) : NULL;
@@ -51,7 +52,7 @@ static int allow_folder_of(int rules, const char *path)
 		return path == NULL ? 0 : -ENOMEM;
 	folder = open(dirname(copy), O_PATH | O_DIRECTORY | O_CLOEXEC);
 	free(copy);
-	if (folder < 0) /* where this user cannot get, it need not be let in */
+	if (folder < 0) /* EACCES: this user cannot read the rules anyway */
 		return errno == EACCES ? 0 : -errno;
 	err = allow(rules, folder, LANDLOCK_ACCESS_FS_READ_FILE);
 	close(folder);

@@ -1,4 +1,4 @@
-/* store.c: the folder a TFTP server serves (store.h). */
+/* store.c: the folder that a TFTP server serves (store.h). */
 #include "tftp/server/store.h"
 
 #include <arpa/inet.h>
@@ -14,7 +14,7 @@
 #include "files/open_beneath.h"
 
 #define FOLDER (O_PATH | O_DIRECTORY | O_CLOEXEC)
-#define TRIES  16 /* while others remove the folders they made */
+#define TRIES  16 /* while other uploads remove folders that they made */
 
 /* --- the root --- */
 
@@ -39,8 +39,8 @@ void sockeye__tftp_store_close(struct sockeye__tftp_store *s)
 	s->is_open = false;
 }
 
-/* Whether the root had been removed and is there again: then it is that one now. */
-static bool root_is_back(struct sockeye__tftp_store *s)
+/* Opens the root again if it was removed and its name exists again; false otherwise. */
+static bool root_reopen(struct sockeye__tftp_store *s)
 {
 	struct stat st;
 	int root;
@@ -59,7 +59,7 @@ bool sockeye__tftp_store_replaced(const struct sockeye__tftp_store *s)
 {
 	struct stat held, now;
 
-	/* some file systems count no links, so it is another one that counts */
+	/* st_nlink alone is not enough: some file systems do not count links */
 	return fstat(s->root, &held) == 0 && held.st_nlink == 0 &&
 	       stat(s->config.root, &now) == 0 && S_ISDIR(now.st_mode) &&
 	       (held.st_dev != now.st_dev || held.st_ino != now.st_ino);
@@ -67,14 +67,14 @@ bool sockeye__tftp_store_replaced(const struct sockeye__tftp_store *s)
 
 void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s)
 {
-	(void)root_is_back(s);
+	(void)root_reopen(s);
 }
 
 static int open_below(struct sockeye__tftp_store *s, const char *name, int flags)
 {
 	int fd = sockeye__open_beneath(s->root, name, flags, &s->by_hand);
 
-	if (fd == -ENOENT && root_is_back(s))
+	if (fd == -ENOENT && root_reopen(s))
 		fd = sockeye__open_beneath(s->root, name, flags, &s->by_hand);
 	return fd;
 }
@@ -88,8 +88,9 @@ static bool has_folder(struct sockeye__tftp_store *s, const char *name)
 	return fd >= 0;
 }
 
-void sockeye__tftp_store_own(struct sockeye__tftp_store *s, const struct sockeye_sockaddr *client,
-			     char *name, size_t cap)
+void sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s,
+				       const struct sockeye_sockaddr *client, char *name,
+				       size_t cap)
 {
 	struct sockeye_sockaddr plain = sockeye__sockaddr_unmapped(client);
 	bool v6 = plain.u.sa.sa_family == AF_INET6;
@@ -108,9 +109,9 @@ void sockeye__tftp_store_own(struct sockeye__tftp_store *s, const struct sockeye
 	name[len] = '/';
 }
 
-/* --- to send --- */
+/* --- files to send --- */
 
-/* Opens it and describes it, if it is a regular file. */
+/* Opens a regular file and returns its descriptor, or -errno. */
 static int regular_open(struct sockeye__tftp_store *s, const char *name, int flags,
 			struct stat *out_st)
 {
@@ -131,8 +132,8 @@ static int regular_open(struct sockeye__tftp_store *s, const char *name, int fla
 	return fd;
 }
 
-/* To open a device or a pipe can do things by itself, so what it is, is looked
- * at first. What comes between is another file at most: O_NONBLOCK. */
+/* Opening a device or a FIFO can have effects, so the type is checked first, with
+ * O_PATH. If the name changes in between, O_NONBLOCK avoids waiting. */
 static int file_open(struct sockeye__tftp_store *s, const char *name,
 		     struct sockeye__tftp_open_file **out_file)
 {
@@ -196,9 +197,10 @@ void sockeye__tftp_store_release(struct sockeye__tftp_store *s,
 	sockeye__tftp_open_files_release(&s->files, file);
 }
 
-/* --- to receive --- */
+/* --- files to receive --- */
 
-/* Makes a folder, which is noted in *made: 0, also when it is there by now. */
+/* Makes a folder and records it in *made. Returns 0, also if the folder exists by
+ * now, or -errno. */
 static int folder_make(const struct sockeye__tftp_store *s, int dir, const char *name,
 		       struct sockeye__made_folders *made)
 {
@@ -213,12 +215,12 @@ static int folder_make(const struct sockeye__tftp_store *s, int dir, const char 
 	err = sockeye__made_folders_add(made, dir, name);
 	if (err < 0)
 		unlinkat(dir, name, AT_REMOVEDIR);
-	if (err < 0 || !s->config.umask_given)
+	if (err < 0 || !s->config.has_umask)
 		return err;
 	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	fchmod(fd, ACCESSPERMS & ~s->config.umask); /* the process's umask is not asked */
+	fchmod(fd, ACCESSPERMS & ~s->config.umask); /* mkdirat() applied the process's umask */
 	close(fd);
 	return 0;
 }
@@ -236,20 +238,21 @@ static int folder_open(int dir, const char *name)
 	return err;
 }
 
-/* Whether the file system of `dir` has room for what the peer announced. */
+/* Returns -ENOSPC if the file system of `dir` has too little room for the announced
+ * size, otherwise 0. */
 static int room_check(int dir, const uint64_t *size)
 {
 	struct statvfs fs;
 	uint64_t blocks;
 
-	/* a file system that counts nothing says 0 of everything */
+	/* a file system that does not count blocks reports 0 */
 	if (size == NULL || fstatvfs(dir, &fs) < 0 || fs.f_blocks == 0)
 		return 0;
 	blocks = *size / fs.f_frsize + (*size % fs.f_frsize != 0);
 	return blocks > fs.f_bavail ? -ENOSPC : 0;
 }
 
-/* The folder `name` in `dir`, made if need be; `dir` is closed. */
+/* Opens the folder `name` in `dir`, which it makes if necessary, and closes `dir`. */
 static int folder_enter(const struct sockeye__tftp_store *s, int dir, const char *name,
 			const uint64_t *size, struct sockeye__made_folders *made)
 {
@@ -261,15 +264,16 @@ static int folder_enter(const struct sockeye__tftp_store *s, int dir, const char
 			err = folder_make(s, dir, name, made);
 		fd = err < 0 ? err : folder_open(dir, name);
 	} else if (fd >= 0 && strcmp(name, ".") != 0) {
-		sockeye__made_folders_keep(made); /* it is others', and so is what it is in */
+		/* it existed before, and so did the folders above it */
+		sockeye__made_folders_keep(made);
 	}
 	close(dir);
 	return fd;
 }
 
-/* Opens the folder that `name` is in, one component after the other, no link
- * and no ".." among them; the last component goes to out_last. Where uploads
- * make folders, it is held. */
+/* Opens the folder of `name`, one component after the other, without following links
+ * and "..". Writes the last component to out_last. Holds the folder if uploads may
+ * make folders. */
 static int parent_open(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 		       char out_last[NAME_MAX + 1], struct sockeye__made_folders *made)
 {
@@ -294,8 +298,8 @@ static int parent_open(struct sockeye__tftp_store *s, const char *name, const ui
 	return dir;
 }
 
-/* The same, however often a folder goes away just then. What was made is noted
- * on success only. */
+/* Does the same and tries again if another process removes a folder meanwhile.
+ * Records made folders only on success. */
 static int parent_hold(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 		       char out_last[NAME_MAX + 1], struct sockeye__made_folders *made)
 {
@@ -318,7 +322,7 @@ static int file_new(const struct sockeye__tftp_store *s, int dir, const char *na
 					    s->config.overwrite ? SOCKEYE__ATOMIC_FILE_REPLACE
 								: SOCKEYE__ATOMIC_FILE_NEW);
 
-	if (err == 0 && s->config.umask_given && !f->replaces && fchmod(f->fd, mode) < 0) {
+	if (err == 0 && s->config.has_umask && !f->replaces && fchmod(f->fd, mode) < 0) {
 		err = -errno;
 		sockeye__atomic_file_discard(f);
 	}
@@ -337,7 +341,7 @@ int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, con
 		return -EROFS;
 	if (size != NULL && s->config.upload_max > 0 && *size > s->config.upload_max)
 		return -EFBIG;
-	root_is_back(s); /* "." of a root that is gone can be opened */
+	root_reopen(s); /* "." of a removed root can still be opened */
 	dir = parent_hold(s, name, size, last, &made);
 	if (dir < 0)
 		return dir;
@@ -354,7 +358,7 @@ int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, con
 	return 0;
 }
 
-/* --- what the peer is told --- */
+/* --- ERROR codes and texts for the client --- */
 
 static const struct answer {
 	int err;
@@ -368,8 +372,8 @@ static const struct answer {
     {-ESTALE, SOCKEYE__TFTP_NOT_FOUND, "File not found"},
     {-EACCES, SOCKEYE__TFTP_ACCESS, "Permission denied"},
     {-EPERM, SOCKEYE__TFTP_ACCESS, "Permission denied"},
-    {-EXDEV, SOCKEYE__TFTP_ACCESS, "Outside of what is served"},
-    {-ELOOP, SOCKEYE__TFTP_ACCESS, "Symbolic link not followed"},
+    {-EXDEV, SOCKEYE__TFTP_ACCESS, "Outside the served folder"},
+    {-ELOOP, SOCKEYE__TFTP_ACCESS, "Symbolic links are not followed"},
     {-EISDIR, SOCKEYE__TFTP_ACCESS, "Is a directory"},
     {-ENXIO, SOCKEYE__TFTP_ACCESS, "Not a regular file"},
     {-EROFS, SOCKEYE__TFTP_ACCESS, "Uploads are not allowed"},
@@ -378,13 +382,13 @@ static const struct answer {
     {-EDQUOT, SOCKEYE__TFTP_DISK_FULL, "Disk quota exceeded"},
     {-EFBIG, SOCKEYE__TFTP_DISK_FULL, "File too large"},
     {-EEXIST, SOCKEYE__TFTP_EXISTS, "File already exists"},
-    {-ENODATA, SOCKEYE__TFTP_UNDEFINED, "File became shorter"}, /* by source.h */
+    {-ENODATA, SOCKEYE__TFTP_UNDEFINED, "File has become shorter"}, /* from source.c */
     {-EIO, SOCKEYE__TFTP_UNDEFINED, "Read or write error"},
     {-EMFILE, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
     {-ENFILE, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
     {-ENOMEM, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
     {-EAGAIN, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
-    {-EADDRINUSE, SOCKEYE__TFTP_UNDEFINED, "Server is busy"}, /* all of --port-range */
+    {-EADDRINUSE, SOCKEYE__TFTP_UNDEFINED, "Server is busy"}, /* no free port in the range */
 };
 
 uint16_t sockeye__tftp_store_error(int err, const char **out_text)

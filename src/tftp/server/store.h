@@ -1,6 +1,6 @@
 /*
- * store.h: the folder a TFTP server serves: which names are files of it,
- * which may be sent, and which may be made.
+ * store.h: the folder that a TFTP server serves: look up files to send, and make
+ * files to receive.
  */
 #ifndef SOCKEYE_TFTP_SERVER_STORE_H
 #define SOCKEYE_TFTP_SERVER_STORE_H
@@ -16,70 +16,71 @@
 #include "tftp/server/open_files.h"
 
 struct sockeye__tftp_store_config {
-	const char *root;    /* stays valid as long as the store */
-	bool upload;         /* files that do not exist may be made, */
-	bool overwrite;      /* those that do may be replaced, */
-	bool create;         /* and missing folders on the way be made, too */
-	uint64_t upload_max; /* bytes; 0: no limit of ours */
+	const char *root;    /* must stay valid while the store is open */
+	bool upload;         /* accept new files */
+	bool overwrite;      /* with upload: replace existing files */
+	bool create;         /* with upload: make missing folders */
+	uint64_t upload_max; /* bytes of a file; 0 no limit */
 	mode_t umask;
-	bool umask_given; /* else the process's own counts */
+	bool has_umask; /* use `umask`; otherwise the process's own applies */
 };
 
 struct sockeye__tftp_store {
 	struct sockeye__tftp_store_config config;
 	int root; /* O_PATH */
 	bool is_open;
-	bool confined; /* this process cannot reach another root in the place of this one */
-	bool by_hand;  /* names are resolved by us, not by the kernel (open_beneath.h) */
+	bool confined; /* a sandbox keeps this process from opening another root */
+	bool by_hand;  /* the kernel cannot resolve names safely (open_beneath.h) */
 	struct sockeye__tftp_open_files files;
-	bool shares; /* names are looked up once (sockeye__tftp_store_share) */
-	struct sockeye__tftp_open_file *last; /* what the last name led to; NULL */
-	char last_name[128];                  /* longer ones are looked up each time */
+	bool shares;                          /* see sockeye__tftp_store_share */
+	struct sockeye__tftp_open_file *last; /* of the last name; NULL */
+	char last_name[128];                  /* longer names are looked up each time */
 };
 
-/* 0 or -errno with *fail filled in. */
+/* Opens the root. Returns 0, or -errno with *fail filled in. */
 int sockeye__tftp_store_open(struct sockeye__tftp_store *s,
 			     const struct sockeye__tftp_store_config *config,
 			     struct sockeye_fail *fail);
 
-/* Whether the root was removed and its name is a folder's again; and takes that
- * one. Names are looked for there anyhow, but not in a sandbox that only lets
- * into the old one. */
+/* Whether the root folder was removed and its name belongs to another folder now.
+ * The store then uses that folder, unless it is confined to the old one. */
 bool sockeye__tftp_store_replaced(const struct sockeye__tftp_store *s);
+/* Uses the other folder if the root was replaced. */
 void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s);
 
-/* All files must have been released. Legal when zeroed. */
+/* Closes the root. All files must have been released. Legal when zeroed. */
 void sockeye__tftp_store_close(struct sockeye__tftp_store *s);
 
-/* A file to send, by its name below the root; to be given back by release. What
- * can be said of an error is in sockeye__tftp_store_error(): -EXDEV is a name or
- * a link that leads out, be there something or not; -EISDIR and -ENXIO are what
- * is no regular file, and never waited for. */
+/* Opens a file to send by its name below the root; the caller releases it. Returns 0
+ * or -errno, among others -EXDEV if the name or a link leads outside the root,
+ * whether or not a file exists there, and -EISDIR or -ENXIO if it is not a regular
+ * file. Never waits for a device or FIFO. */
 int sockeye__tftp_store_get(struct sockeye__tftp_store *s, const char *name,
 			    struct sockeye__tftp_open_file **out_file);
 void sockeye__tftp_store_release(struct sockeye__tftp_store *s,
 				 struct sockeye__tftp_open_file *file);
 
-/* For as long as it is on, a name that is asked for several times in a row is
- * looked up once: for requests that came at the same time. */
+/* While it is on, consecutive requests for the same name share one lookup. For
+ * requests that arrived at the same time. */
 void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on);
 
-/* A file to receive: *out, which is open only on success, is to be committed or
- * discarded; with it go folders that were made for it, if they are empty and
- * nobody else is about to put a file there. `size` is what the peer announced,
- * or NULL. Links are followed nowhere in `name`. -EROFS: no uploads; -EFBIG,
- * -ENOSPC: the announced size is over the limit, or what is free; more by
+/* Makes a file to receive, which the caller commits or discards. Discarding it also
+ * removes the folders made for it, if they are empty and no other upload uses them.
+ * `size` is the announced size or NULL. Follows no links in `name`. Returns 0 or
+ * -errno: -EROFS if uploads are not allowed, -EFBIG or -ENOSPC if the announced size
+ * is over the limit or the free space, and errors of
  * sockeye__atomic_file_open(). */
 int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 			    struct sockeye__atomic_file *out);
 
-/* Puts the folder before the name that is called like the client's address, where
- * the root has one and `cap` bytes hold both. */
-void sockeye__tftp_store_own(struct sockeye__tftp_store *s, const struct sockeye_sockaddr *client,
-			     char *name, size_t cap);
+/* If the root has a folder named after the client's address, puts that folder in
+ * front of the name, unless both exceed `cap` bytes. */
+void sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s,
+				       const struct sockeye_sockaddr *client, char *name,
+				       size_t cap);
 
-/* What to tell the peer of a negative code: TFTP's error code, and a text, which
- * is constant, short, and says nothing about what lies outside. */
+/* Returns TFTP's error code for a negative errno, and a short constant text for the
+ * client that reveals nothing about files outside the root. */
 uint16_t sockeye__tftp_store_error(int err, const char **out_text);
 
 #endif
