@@ -1,5 +1,5 @@
 /* messages.c: messages between sockets and two local descriptors (messages.h). */
-#include "talk/internal.h"
+#include "talk/messages_internal.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -2,7 +2,7 @@
  * messages_end.c: the ends of a session of messages, and room for its events
  * (messages.h).
  */
-#include "talk/internal.h"
+#include "talk/messages_internal.h"
 
 void sockeye__messages_finish(struct sockeye__messages *t, enum sockeye__talk_end end, int err)
 {

@@ -1,5 +1,5 @@
 /* messages_receive.c: the messages received, and errors told of those sent (messages.h). */
-#include "talk/internal.h"
+#include "talk/messages_internal.h"
 
 #include <errno.h>
 #include <sys/socket.h>

@@ -1,5 +1,5 @@
 /* messages_send.c: the messages sent, no faster than they are answered (messages.h). */
-#include "talk/internal.h"
+#include "talk/messages_internal.h"
 
 #include <errno.h>
 

@@ -100,6 +100,18 @@ def test_message_is_a_line_on_a_stream(program, listening):
     started.end()
 
 
+def test_messages_longer_than_the_queue(program, listening):
+    """The socket takes a full queue at once: the next messages must not wait for poll."""
+    messages = [str(n) * 100_000 for n in range(6)]
+    server = listening()
+    args = [word for message in messages for word in ("-m", message)]
+    with connected(program, server, *args) as (started, conn):
+        conn.shutdown(socket.SHUT_WR)
+        assert read_all(started.stdout) == b""
+        assert read_all(conn).decode().split() == messages
+        started.end()
+
+
 def test_count_leaves_after_so_many_lines(program, listening):
     with connected(program, listening(), "--count", "2") as (started, conn):
         conn.sendall(b"one\ntwo\nthree\n")
@@ -127,6 +139,17 @@ def test_what_waits_when_the_reset_comes_is_passed_on(program, listening):
         reset(conn)
         assert got + read_all(started.stdout) == data
         started.end(7)
+
+
+@pytest.mark.parametrize("option", ["-m", "--oob"])
+def test_reset_while_input_is_queued(program, listening, option):
+    server = listening()
+    server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    started = program("connect", option, "x" * 100_000, f"{server.url}?sndbuf=4096")
+    with server.accept()[0] as conn:
+        assert conn.recv(1, socket.MSG_PEEK) == b"x"
+        reset(conn)
+    assert b"Connection reset by peer" in started.end(7)
 
 
 def unread(conn):
