@@ -30,7 +30,8 @@ struct serve_tftp {
 struct serve {
 	struct cli_common common;
 	unsigned model; /* its index; SERVE_NOT_GIVEN */
-	uint32_t workers, connections_max, per_source_max, backlog, answers_per_s, ready_given;
+	uint32_t workers, connections_max, per_source_max, source_ipv4_prefix, source_ipv6_prefix,
+	    backlog, answers_per_s, ready_given;
 	int ready_fd; /* -1 none */
 	uint64_t idle_ns, time_ns, grace_ns;
 	const char *user;

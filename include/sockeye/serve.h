@@ -113,17 +113,20 @@ struct sockeye_serve_opts {
 			    * (prefork: 8) */
 	uint32_t
 	    connections_max; /* at once, all workers together; more wait in the backlog; 0 none */
-	uint32_t per_source_max; /* at once from one address; more are closed at once; 0 none */
-	uint64_t idle_ms;        /* a connection that moves no byte so long is closed; 0 never */
-	uint64_t time_ms;        /* the longest a connection may last; 0 no limit */
-	uint64_t grace_ms;       /* after a stop, how long sessions may go on; 0: 10 s */
-	uint32_t backlog;        /* of listen(2); 0: 4096 */
-	uint32_t answers_per_s;  /* per source, of datagram services that amplify; 0: 20 */
-	const char *user;        /* become this user once everything is bound */
-	bool show_messages;      /* MESSAGE events */
-	bool verbose;            /* OPEN, CLOSE and final COUNTERS events */
-	int stop_fd;             /* > 0: becoming readable stops the server as SIGTERM does */
-	bool no_signals;         /* do not look at SIGTERM, SIGINT and SIGUSR1: stop_fd stops */
+	uint32_t per_source_max; /* at once from one source; more are closed at once; 0 none */
+	/* Addresses that share this many leading bits are one source, for this limit and
+	 * for answers_per_s; 0: 32 and 64. IPv4-mapped addresses are IPv4 addresses. */
+	unsigned source_ipv4_prefix, source_ipv6_prefix;
+	uint64_t idle_ms;       /* a connection that moves no byte so long is closed; 0 never */
+	uint64_t time_ms;       /* the longest a connection may last; 0 no limit */
+	uint64_t grace_ms;      /* after a stop, how long sessions may go on; 0: 10 s */
+	uint32_t backlog;       /* of listen(2); 0: 4096 */
+	uint32_t answers_per_s; /* per source, of datagram services that amplify; 0: 20 */
+	const char *user;       /* become this user once everything is bound */
+	bool show_messages;     /* MESSAGE events */
+	bool verbose;           /* OPEN, CLOSE and final COUNTERS events */
+	int stop_fd;            /* > 0: becoming readable stops the server as SIGTERM does */
+	bool no_signals;        /* do not look at SIGTERM, SIGINT and SIGUSR1: stop_fd stops */
 
 	/* Called in this process once everything listens; may be NULL. Negative
 	 * return ends sockeye_serve with that code. */

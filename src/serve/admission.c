@@ -54,6 +54,17 @@ static void peer_unpack(struct sockeye_sockaddr *to, const struct sockeye__peer 
 	}
 }
 
+bool sockeye__worker_source(const struct sockeye__worker *w, const struct sockaddr *peer,
+			    struct sockeye__source *out)
+{
+	const struct sockeye__prefixes prefixes = {
+	    .ipv4 = w->server->opts->source_ipv4_prefix,
+	    .ipv6 = w->server->opts->source_ipv6_prefix,
+	};
+
+	return sockeye__source_of(&prefixes, peer, out);
+}
+
 void sockeye__event(const struct sockeye_serve_opts *opts, struct sockeye_event *ev)
 {
 	if (opts->on_event == NULL)
@@ -148,18 +159,42 @@ bool sockeye__accept_starved(struct sockeye__worker *w, int err)
 	}
 }
 
+/* Takes a slot of the peer's source: 0, -EDQUOT or -ENOSPC. */
+static int source_take(struct sockeye__worker *w, const struct sockeye__peer *peer)
+{
+	struct sockeye__sources *sources = w->server->shared->sources;
+	struct sockeye__source source;
+
+	if (sources == NULL || !sockeye__worker_source(w, &peer->u.sa, &source))
+		return 0;
+	return sockeye__sources_take(sources, &source, w->index);
+}
+
+static void source_give(struct sockeye__worker *w, const struct sockeye__peer *peer)
+{
+	struct sockeye__sources *sources = w->server->shared->sources;
+	struct sockeye__source source;
+
+	if (sources != NULL && sockeye__worker_source(w, &peer->u.sa, &source))
+		sockeye__sources_give(sources, &source, w->index);
+}
+
 bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site, int fd,
 		    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit)
 {
-	struct sockeye__sources *sources = w->server->shared->sources;
+	int err;
 
 	*out_visit = (struct sockeye__visit){.site = site, .fd = fd};
 	peer_pack(&out_visit->peer, peer);
-	if (sources != NULL && !sockeye__sources_take(sources, &out_visit->peer, w->index)) {
-		sockeye__count(&w->counters->refused_source, 1);
+	err = source_take(w, &out_visit->peer);
+	if (err < 0) {
+		sockeye__count(err == -EDQUOT ? &w->counters->refused_source
+					      : &w->counters->refused_resource,
+			       1);
 		if (sockeye__rarely(w))
 			visit_report(w, out_visit, SOCKEYE_EVENT_REFUSE,
-				     "too many from this source");
+				     err == -EDQUOT ? "too many from this source"
+						    : "too many sources");
 		close(fd);
 		return false;
 	}
@@ -215,10 +250,7 @@ void sockeye__part(struct sockeye__worker *w, struct sockeye__visit *v, enum soc
 void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *peer,
 		      enum sockeye__end end)
 {
-	struct sockeye__sources *sources = w->server->shared->sources;
-
-	if (sources != NULL)
-		sockeye__sources_give(sources, peer, w->index);
+	source_give(w, peer);
 	/* Together: a worker that is killed in between would be counted twice. */
 	sockeye__count(end_counter(w->counters, end), 1);
 	sockeye__count(&w->counters->open, UINT64_MAX); /* minus one */

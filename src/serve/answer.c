@@ -136,6 +136,19 @@ static void turned_away(struct sockeye__answerer *a, const struct sockeye__site 
 								   .text = why});
 }
 
+/* Whether a reply longer than its request may be sent: the source may be forged,
+ * unless it is loopback. */
+static bool within_rate(struct sockeye__answerer *a, const struct sockeye_sockaddr *peer)
+{
+	struct sockeye__source source;
+
+	if (sockeye__is_loopback(&peer->u.sa) ||
+	    !sockeye__worker_source(a->w, &peer->u.sa, &source))
+		return true;
+	return sockeye__rates_take(a->w->server->shared->rates, &source, a->rate,
+				   sockeye_now().mono_ns);
+}
+
 /* The answer to datagram `i`, as out[n]. False when there is none. */
 static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *site, unsigned i,
 		       unsigned n, struct sockeye_now now)
@@ -166,9 +179,7 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 		turned_away(a, site, &a->w->counters->dropped_loop, peer, "the source could loop");
 		return false;
 	}
-	if (ans.out_len > ans.in_len && !sockeye__is_loopback(peer) &&
-	    !sockeye__rate_take(a->w->server->shared->rates, peer, a->rate,
-				sockeye_now().mono_ns)) {
+	if (ans.out_len > ans.in_len && !within_rate(a, peer)) {
 		turned_away(a, site, &a->w->counters->dropped_rate, peer, "over its rate");
 		return false;
 	}

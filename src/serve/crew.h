@@ -16,6 +16,7 @@
 #include <sockeye/serve.h>
 
 #include "serve/counters.h"
+#include "serve/source.h"
 
 #define SOCKEYE__WORKERS_MAX 256 /* of one crew */
 
@@ -77,6 +78,10 @@ int sockeye__serve_crews(const struct sockeye__site_request *requests, size_t co
 size_t sockeye__site_count(const struct sockeye__worker *w);
 int sockeye__site_fd(const struct sockeye__worker *w, size_t i);
 const struct sockeye_sockaddr *sockeye__site_name(const struct sockeye__worker *w, size_t i);
+
+/* The source that a peer belongs to, by the server's prefixes; false: none. */
+bool sockeye__worker_source(const struct sockeye__worker *w, const struct sockaddr *peer,
+			    struct sockeye__source *out);
 
 /* How long after a stop the supervisor waits before it kills. */
 uint64_t sockeye__grace_ns(const struct sockeye__server *server);

@@ -21,6 +21,7 @@
 #include <sockeye/time.h>
 
 #include "serve/crew.h"
+#include "serve/rates.h"
 #include "serve/sources.h"
 #include "serve/user.h"
 

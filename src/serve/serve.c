@@ -429,6 +429,10 @@ static int server_open(struct sockeye__server *server, const struct sockeye__sit
 {
 	int err, pipe_fds[2] = {-1, -1};
 
+	err = sockeye__prefixes_check(&(struct sockeye__prefixes){
+	    server->opts->source_ipv4_prefix, server->opts->source_ipv6_prefix});
+	if (err < 0)
+		return sockeye__fail_set(fail, "serve", "source prefix", err);
 	err = standard_fds_fill();
 	if (err < 0)
 		return sockeye__fail_set(fail, "open", "/dev/null", err);

@@ -384,6 +384,32 @@ def test_places_of_a_dead_worker_are_given_back(serve, model):
     assert server.counters()["refused_source"] == 0
 
 
+def test_neighbours_are_not_one_source(serve):
+    """The 65th client of a /16 was refused once."""
+    server = serve("echo", "tcp://127.0.0.1:0", "--max-per-source", "1", "--workers", "2")
+    for n in range(300):
+        client = server.connect(source=f"127.9.{n // 256}.{n % 256}")
+        client.sendall(b"in")
+        assert read_n(client, 2) == b"in"
+    assert closed(server.connect(source="127.9.0.7"))
+    assert server.counters()["open"] == 300
+
+
+@pytest.mark.parametrize("prefix, other, refused", [("24", "127.0.9.255", True),
+                                                    ("24", "127.0.8.1", False),
+                                                    ("32", "127.0.9.255", False)])
+def test_a_network_may_be_one_source(serve, prefix, other, refused):
+    server = serve("echo", "tcp://127.0.0.1:0", "--max-per-source", "1", "--workers", "1",
+                   "--source-ipv4-prefix", prefix)
+    with server.connect(source="127.0.9.1") as client:
+        client.sendall(b"in")
+        assert read_n(client, 2) == b"in"
+        second = server.connect(source=other)
+        with contextlib.suppress(ConnectionError):
+            second.sendall(b"in")
+        assert closed(second) == refused
+
+
 def test_ipv6_sources_count_too(serve):
     server = serve("echo", "tcp://[::1]:0", "--max-per-source", "1", "--workers", "1")
     with server.connect() as client:

@@ -13,7 +13,7 @@ static bool row_cut(struct sockeye__tftp_worker *w, const struct sockeye__tftp_r
 	struct sockeye__tftp_transfer *s = row->first;
 
 	for (int i = 0;
-	     source != NULL && s != NULL && !sockeye__tftp_same_source(&s->wire.to.peer, source);
+	     source != NULL && s != NULL && !sockeye__tftp_same_source(w, &s->wire.to.peer, source);
 	     s = s->row_next)
 		if (++i == CUT_SEARCH)
 			return false;

@@ -14,7 +14,9 @@
 #ifndef SOCKEYE_TFTP_SERVER_INTERNAL_H
 #define SOCKEYE_TFTP_SERVER_INTERNAL_H
 
+#include "base/siphash.h"
 #include "serve/crew.h"
+#include "serve/rates.h"
 #include "serve/sources.h"
 #include "serve/timers.h"
 #include "files/atomic_file.h"
@@ -145,9 +147,10 @@ struct sockeye__tftp_worker {
 	bool leaves; /* a worker that can reach the new root folder shall come */
 	uint64_t now_ns;
 	uint64_t seed;
-	uint32_t count;        /* transfers here */
-	uint64_t upload_bytes; /* memory of uploads, bounded */
-	uint64_t text_bytes;   /* and of texts that are converted */
+	struct sockeye__hash_key key; /* peers cannot choose ports that share a bucket */
+	uint32_t count;               /* transfers here */
+	uint64_t upload_bytes;        /* memory of uploads, bounded */
+	uint64_t text_bytes;          /* and of texts that are converted */
 	struct sockeye__timers timers;
 	struct sockeye__tftp_transfer **buckets;
 	struct sockeye__tftp_transfer *dead;
@@ -251,7 +254,8 @@ bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockey
 void sockeye__tftp_rate_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 
 /* Whether the limits of one source count both addresses together. */
-bool sockeye__tftp_same_source(const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b);
+bool sockeye__tftp_same_source(const struct sockeye__tftp_worker *w,
+			       const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b);
 
 /* --- admit.c --- */
 

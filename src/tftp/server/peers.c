@@ -9,25 +9,25 @@
 
 #define BUCKETS 4096 /* a power of two */
 
-/* An IPv4 address alone, or as mapped into IPv6: the same peer. */
+/* The bucket of a peer: an IPv4 address and the IPv6 address it is mapped to are
+ * the same. */
 static struct sockeye__tftp_transfer **bucket(const struct sockeye__tftp_worker *w,
 					      const struct sockeye_sockaddr *peer)
 {
-	struct sockeye_sockaddr name = sockeye__sockaddr_unmapped(peer);
-	bool v6 = name.u.sa.sa_family == AF_INET6;
-	const uint8_t *at =
-	    v6 ? name.u.in6.sin6_addr.s6_addr : (const uint8_t *)&name.u.in.sin_addr;
-	uint64_t h = w->seed ^ sockeye_sockaddr_port(&name);
+	static const struct sockeye__prefixes whole_address = {.ipv4 = 32, .ipv6 = 128};
+	struct {
+		struct sockeye__source host;
+		uint16_t port;
+	} name = {.port = sockeye_sockaddr_port(peer)};
 
-	for (size_t i = 0; i < (v6 ? 16 : 4); i++)
-		h = (h ^ at[i]) * UINT64_C(0x9e3779b97f4a7c15);
-	return &w->buckets[(h >> 40) % BUCKETS];
+	(void)sockeye__source_of(&whole_address, &peer->u.sa, &name.host);
+	return &w->buckets[sockeye__siphash(&w->key, &name, sizeof name) % BUCKETS];
 }
 
 int sockeye__tftp_peers_open(struct sockeye__tftp_worker *w)
 {
-	/* Nobody can choose ports that share a bucket. */
-	if (getrandom(&w->seed, sizeof w->seed, 0) != (ssize_t)sizeof w->seed)
+	if (getrandom(&w->seed, sizeof w->seed, 0) != (ssize_t)sizeof w->seed ||
+	    getrandom(&w->key, sizeof w->key, 0) != (ssize_t)sizeof w->key)
 		return -errno;
 	w->buckets = calloc(BUCKETS, sizeof(struct sockeye__tftp_transfer *));
 	return w->buckets != NULL ? 0 : -ENOMEM;

@@ -3,60 +3,43 @@
 #include "tftp/server/internal.h"
 
 #include <errno.h>
-#include <string.h>
-
-#include "net/net.h"
 
 #define TRANSFERS_MAX  8192
 #define REQUESTS_PER_S 100 /* of one source that nobody has confirmed */
 
-/* Whom a limit is for: an IPv4 address, or an IPv6 network of 64 bits, of which
- * one host can have all addresses (RFC 4291 2.5.4). On a link each is its own. */
-static struct sockeye_sockaddr source_name(const struct sockeye_sockaddr *peer)
+static struct sockeye__source source_of(const struct sockeye__tftp_worker *w,
+					const struct sockeye_sockaddr *peer)
 {
-	struct sockeye_sockaddr name = sockeye__sockaddr_unmapped(peer);
-	struct in6_addr *a = &name.u.in6.sin6_addr;
+	struct sockeye__source source = {0};
 
-	if (name.u.sa.sa_family == AF_INET6 && !IN6_IS_ADDR_LINKLOCAL(a) &&
-	    !IN6_IS_ADDR_LOOPBACK(a))
-		memset(a->s6_addr + 8, 0, 8);
-	return name;
+	(void)sockeye__worker_source(w->w, &peer->u.sa, &source); /* always of the Internet */
+	return source;
 }
 
-static struct sockeye__peer source_of(const struct sockeye_sockaddr *name)
+bool sockeye__tftp_same_source(const struct sockeye__tftp_worker *w,
+			       const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b)
 {
-	struct sockeye__peer peer = {0};
-	struct sockeye_sockaddr plain = source_name(name);
+	struct sockeye__source x = source_of(w, a), y = source_of(w, b);
 
-	memcpy(&peer.u, &plain.u, plain.len < sizeof peer.u ? plain.len : sizeof peer.u);
-	return peer;
-}
-
-bool sockeye__tftp_same_source(const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b)
-{
-	struct sockeye_sockaddr x = source_name(a), y = source_name(b);
-
-	if (x.u.sa.sa_family == AF_INET)
-		y.u.in.sin_port = x.u.in.sin_port;
-	else
-		y.u.in6.sin6_port = x.u.in6.sin6_port;
-	return sockeye_sockaddr_equal(&x, &y);
+	return sockeye__source_equal(&x, &y);
 }
 
 int sockeye__tftp_slot_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *name)
 {
 	struct sockeye__tftp_shared *shared = w->server->shared;
-	struct sockeye__peer peer = source_of(name);
+	struct sockeye__source source = source_of(w, name);
 	uint32_t max = w->server->config.transfers_max;
+	int err;
 
 	if (__atomic_add_fetch(&shared->transfers, 1, __ATOMIC_RELAXED) >
 	    (max != 0 ? max : TRANSFERS_MAX)) {
 		__atomic_sub_fetch(&shared->transfers, 1, __ATOMIC_RELAXED);
 		return -ENOSPC;
 	}
-	if (!sockeye__sources_take(w->server->sources, &peer, w->w->member)) {
+	err = sockeye__sources_take(w->server->sources, &source, w->w->member);
+	if (err < 0) {
 		__atomic_sub_fetch(&shared->transfers, 1, __ATOMIC_RELAXED);
-		return -EDQUOT;
+		return err;
 	}
 	__atomic_add_fetch(&shared->of_worker[w->w->member], 1, __ATOMIC_RELAXED);
 	sockeye__count(&w->counters->transfers_open, 1);
@@ -65,7 +48,7 @@ int sockeye__tftp_slot_take(struct sockeye__tftp_worker *w, const struct sockeye
 
 void sockeye__tftp_slot_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
 {
-	struct sockeye__peer source = source_of(peer);
+	struct sockeye__source source = source_of(w, peer);
 
 	sockeye__sources_give(w->server->sources, &source, w->w->member);
 	__atomic_sub_fetch(&w->server->shared->of_worker[w->w->member], 1, __ATOMIC_RELAXED);
@@ -78,15 +61,15 @@ static uint32_t rate_of(const struct sockeye__tftp_worker *w, const struct socke
 {
 	uint32_t given = w->server->config.requests_per_s;
 
-	return given != 0 ? given : sockeye__is_loopback(peer) ? 0 : REQUESTS_PER_S;
+	return given != 0 ? given : sockeye__is_loopback(&peer->u.sa) ? 0 : REQUESTS_PER_S;
 }
 
 bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
 {
-	struct sockeye_sockaddr source = source_name(peer);
+	struct sockeye__source source = source_of(w, peer);
 	uint32_t rate = rate_of(w, peer);
 
-	if (rate == 0 || sockeye__rate_take(w->server->rates, &source, rate, w->now_ns))
+	if (rate == 0 || sockeye__rates_take(w->server->rates, &source, rate, w->now_ns))
 		return true;
 	sockeye__count(&w->w->counters->dropped_rate, 1);
 	return false;
@@ -94,9 +77,9 @@ bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockey
 
 void sockeye__tftp_rate_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
 {
-	struct sockeye_sockaddr source = source_name(peer);
+	struct sockeye__source source = source_of(w, peer);
 	uint32_t rate = rate_of(w, peer);
 
 	if (rate != 0)
-		sockeye__rate_give(w->server->rates, &source, rate);
+		sockeye__rates_give(w->server->rates, &source, rate);
 }

@@ -1,0 +1,21 @@
+/*
+ * siphash.h: SipHash-1-3, a keyed hash for tables.
+ *
+ * Without the key nobody can find inputs that share a slot, and similar inputs
+ * (neighbouring addresses) spread like random ones. Aumasson and Bernstein,
+ * "SipHash: a fast short-input PRF", 2012; one compression and three
+ * finalization rounds, as hash tables of Rust and Python use it.
+ */
+#ifndef SOCKEYE_BASE_SIPHASH_H
+#define SOCKEYE_BASE_SIPHASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct sockeye__hash_key {
+	uint64_t k[2]; /* random */
+};
+
+uint64_t sockeye__siphash(const struct sockeye__hash_key *key, const void *data, size_t len);
+
+#endif

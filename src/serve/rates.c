@@ -1,0 +1,121 @@
+/*
+ * rates.c: how often a second each source is served, over all workers.
+ *
+ * Each source has a time at which it will have its whole burst again (a leaky
+ * bucket kept as one number: GCRA, ITU-T I.371). The table is a cache of sets: a
+ * source that is not in its set replaces the one that will have its burst back
+ * first, which loses least by being forgotten. So a source that floods stays in
+ * the table, and its neighbours have cells of their own.
+ *
+ * Workers use the table without a lock. Of two that look at the same moment the
+ * report of one may be lost, which serves a source once too often.
+ */
+#include "serve/rates.h"
+#include "base/siphash.h"
+
+#include <sys/mman.h>
+#include <sys/random.h>
+
+#include <sockeye/time.h>
+
+#define SETS    (1u << 15) /* pages are touched only when used */
+#define WAYS    8
+#define BURST_S 2 /* seconds' worth that may be served at once */
+
+struct cell {
+	uint64_t tag; /* the source's hash; 0: never used */
+	uint64_t full_ns;
+};
+
+struct sockeye__rates {
+	struct sockeye__hash_key key;
+	struct cell cells[SETS][WAYS];
+};
+
+struct sockeye__rates *sockeye__rates_new(void)
+{
+	struct sockeye__rates *r = mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE,
+					MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (r == MAP_FAILED)
+		return NULL;
+	if (getrandom(&r->key, sizeof r->key, 0) != (ssize_t)sizeof r->key) {
+		munmap(r, sizeof *r);
+		return NULL;
+	}
+	return r;
+}
+
+void sockeye__rates_free(struct sockeye__rates *r)
+{
+	if (r != NULL)
+		munmap(r, sizeof *r);
+}
+
+static uint64_t load(const uint64_t *at)
+{
+	return __atomic_load_n(at, __ATOMIC_RELAXED);
+}
+
+static void store(uint64_t *at, uint64_t value)
+{
+	__atomic_store_n(at, value, __ATOMIC_RELAXED);
+}
+
+static uint64_t tag_of(const struct sockeye__rates *r, const struct sockeye__source *source)
+{
+	uint64_t tag = sockeye__siphash(&r->key, source, sizeof *source);
+
+	return tag != 0 ? tag : 1;
+}
+
+/* The cell of a source, or NULL. */
+static struct cell *find(struct sockeye__rates *r, uint64_t tag)
+{
+	struct cell *set = r->cells[tag % SETS];
+
+	for (int i = 0; i < WAYS; i++)
+		if (load(&set[i].tag) == tag)
+			return &set[i];
+	return NULL;
+}
+
+static struct cell *replace(struct sockeye__rates *r, uint64_t tag)
+{
+	struct cell *set = r->cells[tag % SETS], *first = &set[0];
+
+	for (int i = 1; i < WAYS; i++)
+		if (load(&set[i].full_ns) < load(&first->full_ns))
+			first = &set[i];
+	store(&first->full_ns, 0);
+	store(&first->tag, tag);
+	return first;
+}
+
+bool sockeye__rates_take(struct sockeye__rates *r, const struct sockeye__source *source,
+			 uint32_t per_s, uint64_t now_ns)
+{
+	const uint64_t step_ns = SOCKEYE_NS_PER_S / per_s, tag = tag_of(r, source);
+	struct cell *cell = find(r, tag);
+	uint64_t full_ns = cell != NULL ? load(&cell->full_ns) : 0;
+
+	if (full_ns < now_ns)
+		full_ns = now_ns;
+	if (full_ns - now_ns > BURST_S * SOCKEYE_NS_PER_S - step_ns)
+		return false;
+	if (cell == NULL)
+		cell = replace(r, tag);
+	store(&cell->full_ns, full_ns + step_ns);
+	return true;
+}
+
+void sockeye__rates_give(struct sockeye__rates *r, const struct sockeye__source *source,
+			 uint32_t per_s)
+{
+	struct cell *cell = find(r, tag_of(r, source));
+	const uint64_t step_ns = SOCKEYE_NS_PER_S / per_s;
+	uint64_t full_ns = cell != NULL ? load(&cell->full_ns) : 0;
+
+	if (full_ns > step_ns)
+		store(&cell->full_ns, full_ns - step_ns);
+}
