@@ -1,4 +1,4 @@
-/* sockeye.h: every public header of libsockeye. */
+/* sockeye.h: includes all public headers of libsockeye. */
 #ifndef SOCKEYE_H
 #define SOCKEYE_H
 

@@ -1,8 +1,8 @@
 /*
  * addr.h: addresses as text, scheme://host:port?option=value&option.
  *
- * Parsing is pure: no name is looked up, so a parsed address may still name
- * a host or a service that does not exist. sockeye-address(7) has the grammar.
+ * Parsing resolves no names, so the host or the service of a parsed address may not
+ * exist. sockeye-address(7) has the grammar.
  */
 #ifndef SOCKEYE_ADDR_H
 #define SOCKEYE_ADDR_H
@@ -19,7 +19,7 @@ SOCKEYE_BEGIN
 enum sockeye_scheme {
 	SOCKEYE_TCP,
 	SOCKEYE_UDP,
-	SOCKEYE_UNIX, /* a stream */
+	SOCKEYE_UNIX, /* stream */
 	SOCKEYE_UNIX_DGRAM,
 	SOCKEYE_UNIX_SEQPACKET,
 	SOCKEYE_SCTP,
@@ -27,16 +27,16 @@ enum sockeye_scheme {
 	SOCKEYE_TLS,
 	SOCKEYE_TFTP, /* RFC 3617 */
 	SOCKEYE_ICMP,
-	SOCKEYE_FD, /* fd:3, a descriptor this process inherited */
+	SOCKEYE_FD, /* fd:3, an inherited descriptor */
 };
 
 #define SOCKEYE_HOST_MAX      255 /* RFC 1035 2.3.4 */
 #define SOCKEYE_SERVICE_MAX   32
 #define SOCKEYE_ZONE_MAX      15  /* IFNAMSIZ - 1 */
-#define SOCKEYE_UNIX_PATH_MAX 107 /* sun_path, less the NUL */
-#define SOCKEYE_ADDR_TEXT_MAX 512 /* enough for any address printed, with NUL */
+#define SOCKEYE_UNIX_PATH_MAX 107 /* bytes of sun_path without the NUL */
+#define SOCKEYE_ADDR_TEXT_MAX 512 /* bytes for a printed address, with the NUL */
 
-/* Options behind '?'. Zero means "not given" for each. */
+/* The options after '?'. Zero means that an option is not set. */
 struct sockeye_addr_opts {
 	bool nodelay;     /* TCP_NODELAY */
 	bool keepalive;   /* SO_KEEPALIVE */
@@ -44,63 +44,65 @@ struct sockeye_addr_opts {
 	bool broadcast;   /* SO_BROADCAST */
 	bool dontroute;   /* SO_DONTROUTE */
 	bool v6only;      /* IPV6_V6ONLY */
-	bool has_mode;    /* mode=0660 of a UNIX socket's file */
-	uint16_t mode;    /* permission bits */
-	uint8_t ttl;      /* 1-255: IP_TTL and IPV6_UNICAST_HOPS */
-	uint32_t backlog; /* 1-65535: of listen(2) */
+	bool has_mode;    /* mode=0660 */
+	uint16_t mode;    /* permission bits of a UNIX socket's file */
+	uint8_t ttl;      /* 1 to 255: IP_TTL and IPV6_UNICAST_HOPS */
+	uint32_t backlog; /* 1 to 65535: of listen(2) */
 	uint32_t rcvbuf;  /* bytes: SO_RCVBUF */
 	uint32_t sndbuf;  /* bytes: SO_SNDBUF */
-	/* bind=HOST[:PORT] of a client: its local address, as written; of a UNIX
-	 * socket a path or @name, percent-decoded. */
+	/* A client's local address: bind=HOST[:PORT] as it was written, or the
+	 * percent-decoded path or @name of a UNIX socket. */
 	char bind[SOCKEYE_UNIX_PATH_MAX + 2];
 };
 
 struct sockeye_addr {
 	enum sockeye_scheme scheme;
-	int family;                      /* 0 either, 4 or 6: tcp4, udp6 ... */
-	char host[SOCKEYE_HOST_MAX + 1]; /* no brackets; "" is any address */
-	char zone[SOCKEYE_ZONE_MAX + 1]; /* IPv6 zone, "" when none */
-	bool has_port;                   /* port is a number */
+	int family;                      /* 0 both, 4 or 6: tcp4, udp6 ... */
+	char host[SOCKEYE_HOST_MAX + 1]; /* without brackets; "" is any address */
+	char zone[SOCKEYE_ZONE_MAX + 1]; /* IPv6 zone, or "" */
+	bool has_port;                   /* the port is a number */
 	uint16_t port;
-	char service[SOCKEYE_SERVICE_MAX + 1]; /* a name for a port, when !has_port */
+	char service[SOCKEYE_SERVICE_MAX + 1]; /* the port's name, unless has_port */
 	bool abstract;                         /* unix:@name */
-	uint8_t path_len;                      /* bytes of path, without NUL or '@' */
-	char path[SOCKEYE_UNIX_PATH_MAX + 1];  /* may hold NULs when abstract */
-	int fd;                                /* of fd: */
+	uint8_t path_len;                      /* bytes of path, without NUL and '@' */
+	char path[SOCKEYE_UNIX_PATH_MAX + 1];  /* an abstract name may contain NULs */
+	int fd;                                /* SOCKEYE_FD */
 	char file[256];                        /* tftp://host/file, percent-decoded */
-	bool netascii;                         /* its ;mode=netascii; octet otherwise */
+	bool netascii;                         /* ;mode=netascii; otherwise octet */
 	struct sockeye_addr_opts opts;
 };
 
-/* Reads `text` into *out. On failure returns a SOCKEYE_E code, leaves *out
- * alone and, when why is not NULL, fills in *why: op "parse address", the text
- * (escaped), and in detail what was wrong and what is known ("known schemes:
- * tcp udp ..."). A bare host:port is tcp. Port 0 is accepted: connecting
- * refuses it, binding picks a port. Thread-safe. */
+/* Parses a terminated text into *out. The scheme of a bare host:port is tcp. Port 0 is
+ * valid: connecting rejects it, and listening chooses a port.
+ * Returns 0 or a SOCKEYE_E code. On failure it does not write to *out. If why is not
+ * NULL, it fills in *why with the op "parse address", the escaped text, and what is
+ * wrong ("known schemes: tcp udp ..."). Thread-safe. */
 SOCKEYE_API int sockeye_addr_parse(const char *text, struct sockeye_addr *out,
 				   struct sockeye_fail *why);
 
-/* Writes `addr` as text that parses back to the same address: visible ASCII,
- * one word, every other byte of a path or file as %XX. Always
- * NUL-terminated when cap > 0; returns the length of the whole text, as
- * snprintf. SOCKEYE_ADDR_TEXT_MAX is enough but for a long file name or long
- * escapes. Thread-safe. */
+/* Writes an address as text that parses to the same address: one word of visible
+ * ASCII, with the other bytes of a path or file as %XX. Returns the length of the
+ * whole text in bytes; like snprintf(), it cuts a text that does not fit, and
+ * terminates it if cap > 0. SOCKEYE_ADDR_TEXT_MAX bytes are enough unless a long path
+ * or file name needs many escapes. Thread-safe. */
 SOCKEYE_API size_t sockeye_addr_print(const struct sockeye_addr *addr, char *buf, size_t cap);
 
-/* A decimal port 0-65535 and nothing else: -EINVAL or -ERANGE otherwise (glibc
- * turns 99999 into 34463). Thread-safe. */
+/* Parses a decimal port from 0 to 65535 and nothing else. Returns 0, -EINVAL if the
+ * text is not a number, or -ERANGE above 65535, which glibc truncates: 99999 becomes
+ * 34463. Thread-safe. */
 SOCKEYE_API int sockeye_port_parse(const char *text, uint16_t *out_port);
 
-/* What a scheme is called in an address: "tcp". Constant. Thread-safe. */
+/* Returns the name of a scheme, for example "tcp". The string is constant.
+ * Thread-safe. */
 SOCKEYE_API const char *sockeye_scheme_name(enum sockeye_scheme scheme);
 
-/* Whether the scheme moves a stream of bytes (tcp, unix, mptcp, sctp, tls)
- * rather than messages (udp, unix-dgram). unix-seqpacket is connected like a
- * stream and keeps messages: it counts as a stream here. What fd:3 is only the
- * kernel knows: it does not. Thread-safe. */
+/* Returns whether a scheme is connection-oriented: true for tcp, unix, mptcp, sctp, tls
+ * and unix-seqpacket, although the latter preserves message boundaries. Returns false
+ * for udp, unix-dgram, tftp and icmp, and for fd, whose kind only the kernel knows.
+ * Thread-safe. */
 SOCKEYE_API bool sockeye_scheme_is_stream(enum sockeye_scheme scheme);
 
-/* Whether the scheme is one of the three UNIX-domain kinds. Thread-safe. */
+/* Returns whether a scheme is unix, unix-dgram or unix-seqpacket. Thread-safe. */
 SOCKEYE_API bool sockeye_scheme_is_unix(enum sockeye_scheme scheme);
 
 SOCKEYE_END

@@ -1,5 +1,5 @@
 /*
- * sockaddr.h: addresses as the kernel has them, and their text.
+ * sockaddr.h: socket addresses of the kernel, and how to print and resolve them.
  */
 #ifndef SOCKEYE_SOCKADDR_H
 #define SOCKEYE_SOCKADDR_H
@@ -16,7 +16,7 @@
 
 SOCKEYE_BEGIN
 
-/* A socket address with its length; a zeroed one is "no address". */
+/* A socket address with its length. A zeroed one is no address. */
 struct sockeye_sockaddr {
 	socklen_t len; /* bytes of the union in use */
 	union {
@@ -27,41 +27,44 @@ struct sockeye_sockaddr {
 	} u;
 };
 
-/* Writes "127.0.0.1:7", "[fe80::1%lo]:7", "/run/x.sock", "@name" or, for an
- * address without a name, "unnamed"; an IPv4-mapped IPv6 address is written as
- * IPv4. Bytes that a terminal would act on are escaped. Always NUL-terminated
- * when cap > 0; returns the length of the whole text, as snprintf.
+/* Writes "127.0.0.1:7", "[fe80::1%lo]:7", "/run/x.sock", "@name", or "unnamed" if there
+ * is no address. Writes an IPv4-mapped IPv6 address as IPv4, and escapes bytes that a
+ * terminal would interpret. Returns the length of the whole text in bytes; like
+ * snprintf(), it cuts a text that does not fit, and terminates it if cap > 0.
  * Thread-safe. */
 SOCKEYE_API size_t sockeye_sockaddr_print(const struct sockeye_sockaddr *name, char *buf,
 					  size_t cap);
 
-/* Writes the same as an address, "tcp://127.0.0.1:7", with the name of
- * `scheme`. Thread-safe. */
+/* Writes the same with a scheme, "tcp://127.0.0.1:7", so that sockeye_addr_parse()
+ * accepts it. Thread-safe. */
 SOCKEYE_API size_t sockeye_sockaddr_print_url(const struct sockeye_sockaddr *name,
 					      enum sockeye_scheme scheme, char *buf, size_t cap);
 
-/* The port in host order, 0 for what has none. Thread-safe. */
+/* Returns the port in host byte order, or 0 if the family has no ports.
+ * Thread-safe. */
 SOCKEYE_API uint16_t sockeye_sockaddr_port(const struct sockeye_sockaddr *name);
 
-/* Whether two addresses are the same host and port (or path). An IPv4-mapped
- * IPv6 address equals its IPv4 one, and no name equals no name. Thread-safe. */
+/* Returns whether two addresses have the same host and port, or the same path. An
+ * IPv4-mapped IPv6 address equals its IPv4 address. Two unnamed addresses are equal.
+ * Thread-safe. */
 SOCKEYE_API bool sockeye_sockaddr_equal(const struct sockeye_sockaddr *a,
 					const struct sockeye_sockaddr *b);
 
-/* The name of this end (getsockname) or of the other (getpeername) of `fd`:
+/* Get the address of this end (getsockname(2)) or of the peer (getpeername(2)). Return
  * 0 or -errno. Thread-safe. */
 SOCKEYE_API int sockeye_local_name(int fd, struct sockeye_sockaddr *out_name);
 SOCKEYE_API int sockeye_peer_name(int fd, struct sockeye_sockaddr *out_name);
 
-/* Every address of `addr`, looked up through the system's resolver, in its
- * order (RFC 6724), each once, at most `max` of them. `for_bind` makes an empty
- * host the wildcard ([::], which has IPv4 in it unless v6only, then 0.0.0.0 for
- * a kernel without IPv6), and allows port 0; otherwise an empty host is loopback.
- * A host that ends in a number and is no dotted quad (1.2.3, 0x7f000001) is
- * SOCKEYE_E_HOST, though glibc would read an address into it. Returns the count
- * (at least 1) or a negative code with *fail filled in (fail may be NULL).
- * AI_ADDRCONFIG is not used: with it, 127.0.0.1 itself is not found on a machine
- * that has only loopback. Blocks while a name server is asked. Thread-safe. */
+/* Resolves an address with the system's resolver. Writes at most `max` socket
+ * addresses in the resolver's order (RFC 6724), each once. With `for_bind` an empty
+ * host is the wildcard: [::], which includes IPv4 unless v6only is set, and 0.0.0.0
+ * for a kernel without IPv6. Port 0 is then valid. Otherwise an empty host is
+ * loopback.
+ * Returns the count, at least 1, or a negative code with *fail filled in (fail may be
+ * NULL). SOCKEYE_E_HOST rejects a host that ends in a number but is not a dotted quad
+ * (1.2.3, 0x7f000001), which glibc would read as an address. AI_ADDRCONFIG is not used
+ * because it hides 127.0.0.1 on a machine that has only loopback.
+ * Blocks while it waits for a name server. Thread-safe. */
 SOCKEYE_API int sockeye_resolve(const struct sockeye_addr *addr, bool for_bind,
 				struct sockeye_sockaddr *out_names, size_t max,
 				struct sockeye_fail *fail);

@@ -1,6 +1,6 @@
 /*
- * text.h: quantities as people write them, and a peer's bytes made safe to
- * show. All functions are pure and thread-safe.
+ * text.h: parses sizes and times, and makes untrusted bytes safe to print. All
+ * functions are pure and thread-safe.
  */
 #ifndef SOCKEYE_TEXT_H
 #define SOCKEYE_TEXT_H
@@ -13,24 +13,23 @@
 
 SOCKEYE_BEGIN
 
-/* A size: "65536", "64k" (1000), "64Ki" (1024), "1.5M"; units k M G T and
- * Ki Mi Gi Ti, a "B" behind them allowed. Nothing else: no sign, no blank, no
- * exponent, and digits on both sides of a point. Returns 0, -EINVAL for what is
- * not a size, -ERANGE beyond 2^63-1. A fraction that is no whole byte is
- * -EINVAL. */
+/* Parses a size in bytes: "65536", "64k" (64 * 1000), "64Ki" (64 * 1024), "1.5M". The
+ * units are k M G T and Ki Mi Gi Ti; a "B" may follow. Accepts no sign, no space and
+ * no exponent, and needs digits on both sides of a point. Returns 0, -EINVAL if the
+ * text is not a size or not a whole number of bytes, or -ERANGE above 2^63-1. */
 SOCKEYE_API int sockeye_size_parse(const char *text, uint64_t *out_bytes);
 
-/* A time: "500ms", "2s", "1.5" (seconds), "3m", "1h", "250us", "10ns".
- * Returns 0, -EINVAL (as above; a fraction that is no whole nanosecond too) or
- * -ERANGE (beyond 2^63-1 ns, 292 years). */
+/* Parses a time: "500ms", "2s", "1.5" (seconds), "3m", "1h", "250us", "10ns". Returns
+ * 0, -EINVAL if the text is not a time or not a whole number of nanoseconds, or
+ * -ERANGE above 2^63-1 ns (292 years). */
 SOCKEYE_API int sockeye_duration_parse(const char *text, uint64_t *out_ns);
 
-/* Writes data[0..len) with every byte that a terminal could act on written
- * as \n, \r, \t, \e, \0, \\ or \xNN; bytes >= 0x80 too unless they are part of
- * valid UTF-8 that is neither a control character nor one that changes the
- * direction of writing or breaks the line (U+202E, U+2028 ...). Always
- * NUL-terminated when cap > 0, never cut inside an escape or a character;
- * returns the length of the whole text (at most 4 * len), as snprintf. */
+/* Writes data[0..len) and escapes every byte that a terminal could interpret, as \n,
+ * \r, \t, \e, \0, \\ or \xNN. Also escapes bytes >= 0x80, except in valid UTF-8
+ * characters that are neither control characters nor change the writing direction or
+ * break the line (U+202E, U+2028 ...). Returns the length of the whole text in bytes,
+ * at most 4 * len. Like snprintf(), it cuts a text that does not fit, but never within
+ * an escape or a character, and terminates it if cap > 0. */
 SOCKEYE_API size_t sockeye_escape(const void *data, size_t len, char *buf, size_t cap);
 
 SOCKEYE_END

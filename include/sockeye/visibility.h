@@ -1,4 +1,5 @@
-/* visibility.h: what the shared library exports, and C++ linkage. */
+/* visibility.h: marks the functions that the shared library exports, and gives them C
+ * linkage in C++. */
 #ifndef SOCKEYE_VISIBILITY_H
 #define SOCKEYE_VISIBILITY_H
 

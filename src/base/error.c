@@ -1,5 +1,5 @@
 /*
- * error.c: what each error is called, said to be, and exits with.
+ * error.c: the name, the text and the exit code of each error.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -32,7 +32,7 @@ static const struct own *own_find(int err)
 	return NULL;
 }
 
-/* strerrordesc_np and strerrorname_np are pure: strerror translates and may
+/* strerrordesc_np() and strerrorname_np() are pure. strerror() translates and may
  * write into a static buffer. */
 const char *sockeye_error_text(int err)
 {
@@ -60,7 +60,7 @@ const char *sockeye_error_name(int err)
 	return name != NULL ? name : "UNKNOWN";
 }
 
-/* errno values by exit code; what is missing is a plain failure. */
+/* The exit codes of errno values. Those not listed exit with 1. */
 static const struct {
 	int err;
 	int exit; /* enum sockeye_exit */
@@ -90,7 +90,7 @@ static const struct {
 
     {EACCES, SOCKEYE_EXIT_LOCAL},
     {EADDRINUSE, SOCKEYE_EXIT_LOCAL},
-    {EAGAIN, SOCKEYE_EXIT_LOCAL}, /* fork at RLIMIT_NPROC, a full UNIX backlog */
+    {EAGAIN, SOCKEYE_EXIT_LOCAL}, /* fork at RLIMIT_NPROC, or a full UNIX backlog */
     {EBADF, SOCKEYE_EXIT_LOCAL},
     {EBUSY, SOCKEYE_EXIT_LOCAL},
     {EDQUOT, SOCKEYE_EXIT_LOCAL},
@@ -140,32 +140,32 @@ int sockeye_error_exit(int err)
 	return SOCKEYE_EXIT_FAILURE;
 }
 
-/* What a person can do about it, where the call that failed does not know
- * better (then it said so in the detail); the first row that fits counts. */
+/* What a user can do about an error. A call that knows more writes it into the
+ * detail instead. The first row that matches counts. */
 static const struct {
 	const char *op; /* NULL: any */
 	int err;
-	const char *prefix; /* of the address; "" is any */
+	const char *prefix; /* of the address; "" matches any */
 	const char *hint;
 } hints[] = {
-    {"bind", -EACCES, "unix", "the directory has to be writable"},
-    {"bind", -ENOENT, "unix", "the directory has to exist"},
-    {"bind", -EADDRINUSE, "unix", "another process has that name: ss -xlp shows which"},
-    {"bind", -EADDRINUSE, "udp", "another process has that port: ss -ulnp shows which"},
-    {"bind", -EADDRINUSE, "tftp", "another process has that port: ss -ulnp shows which"},
-    {"bind", -EADDRINUSE, "", "another process listens there: ss -ltnp shows which"},
-    {"listen", -EADDRINUSE, "", "another process listens there: ss -ltnp shows which"},
+    {"bind", -EACCES, "unix", "you need write permission in its directory"},
+    {"bind", -ENOENT, "unix", "create its directory first"},
+    {"bind", -EADDRINUSE, "unix", "ss -xlp shows which process uses that name"},
+    {"bind", -EADDRINUSE, "udp", "ss -ulnp shows which process uses that port"},
+    {"bind", -EADDRINUSE, "tftp", "ss -ulnp shows which process uses that port"},
+    {"bind", -EADDRINUSE, "", "ss -ltnp shows which process listens there"},
+    {"listen", -EADDRINUSE, "", "ss -ltnp shows which process listens there"},
     {"connect", -ECONNREFUSED, "", "nothing listens there"},
     {NULL, -ECONNREFUSED, "tftp", "nothing listens there"},
-    {"connect", -ENOENT, "unix", "is the server running?"},
-    {"connect", -EACCES, "unix", "the modes of the socket and its directories decide who may"},
-    {"connect", -ETIMEDOUT, "", "the host is down, or a firewall drops what is sent to it"},
-    {"connect", -ENETUNREACH, "", "there is no route: ip route shows what there is"},
-    {NULL, -EMFILE, "", "raise the limit of descriptors: ulimit -n"},
-    {NULL, -ENFILE, "", "the whole system is out of descriptors: sysctl fs.file-max"},
-    {"become user", SOCKEYE_E_NONAME, "", "getent passwd lists the users there are"},
-    {"become user", -EPERM, "", "only root may become somebody else"},
-    {NULL, SOCKEYE_E_NONAME, "", "getent ahosts NAME shows what the system finds"},
+    {"connect", -ENOENT, "unix", "the server is not running, or it uses another path"},
+    {"connect", -EACCES, "unix", "check the permissions of the socket and of its directories"},
+    {"connect", -ETIMEDOUT, "", "the host is down, or a firewall drops the packets"},
+    {"connect", -ENETUNREACH, "", "no route leads there; ip route shows all routes"},
+    {NULL, -EMFILE, "", "raise the limit of open files: ulimit -n"},
+    {NULL, -ENFILE, "", "raise the system's limit of open files: sysctl fs.file-max"},
+    {"become user", SOCKEYE_E_NONAME, "", "getent passwd lists all users"},
+    {"become user", -EPERM, "", "only root can switch to another user"},
+    {NULL, SOCKEYE_E_NONAME, "", "getent ahosts NAME shows what the resolver finds"},
     {NULL, SOCKEYE_E_SERVICE, "", "use a number, or a name from /etc/services"},
     {NULL, SOCKEYE_E_PATH_TOO_LONG, "", "use a shorter path, or an abstract name: unix:@NAME"},
 };

@@ -1,5 +1,5 @@
 /*
- * escape.c: a stranger's bytes made safe to show on a terminal.
+ * escape.c: makes untrusted bytes safe to print on a terminal.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -9,8 +9,8 @@
 
 #include "base/out.h"
 
-/* The bytes of the UTF-8 character at p and the character itself, or 0 when
- * there is none (RFC 3629 3: nothing overlong, no surrogates). */
+/* Decodes the UTF-8 character at p. Returns its length in bytes, or 0 if there is no
+ * valid one: overlong forms and surrogates are invalid (RFC 3629 3). */
 static size_t utf8_decode(const uint8_t *p, size_t len, uint32_t *out_char)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -30,9 +30,9 @@ static size_t utf8_decode(const uint8_t *p, size_t len, uint32_t *out_char)
 	return n;
 }
 
-/* Characters that are no text of their own but change what a terminal shows:
- * C0 and C1 controls, and those that reorder or break the line around them
- * (Unicode Technical Report 36, 3.2: a peer could forge the log with them). */
+/* Whether a character changes how a terminal shows the text around it: C0 and C1
+ * controls, and those that reorder or break a line. A peer could forge log lines
+ * with them (Unicode Technical Report 36, 3.2). */
 static bool is_control(uint32_t c)
 {
 	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x061c || c == 0x200e || c == 0x200f ||

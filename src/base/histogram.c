@@ -1,6 +1,7 @@
 /*
- * histogram.c: see histogram.h. Values below 2^BITS have a cell each; above,
- * the BITS bits behind the leading one choose the cell within a power of two.
+ * histogram.c: a log-linear histogram (histogram.h). Each value below 2^BITS has a
+ * cell. Above, the BITS bits after the leading one select the cell within a power of
+ * two.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -20,7 +21,7 @@ static size_t cell_of(uint64_t value)
 	return (size_t)((shift + 1) << BITS | (value >> shift & (SUBCELLS - 1)));
 }
 
-/* The largest value of a cell, so that a value read back is never too low. */
+/* Returns the largest value of a cell, so that percentiles are never too low. */
 static uint64_t cell_top(size_t cell)
 {
 	size_t shift;
@@ -56,7 +57,7 @@ void sockeye__hist_merge(struct sockeye__hist *to, const struct sockeye__hist *f
 		to->cells[i] += from->cells[i];
 }
 
-/* How many values make up `percent` of them: rounded up, at least one. */
+/* Returns how many of `count` values are `percent`: rounded up, and at least one. */
 static uint64_t rank_of(uint64_t count, double percent)
 {
 	double exact = percent * (double)count / 100;

@@ -1,9 +1,9 @@
 /*
- * out.h: writing text piece by piece into a caller's buffer by the rules of
- * snprintf: always terminated when there is room for a NUL, and the length
- * counted is that of the whole text. A piece goes in whole or not at all, and
- * after one that did not fit nothing follows, so that no escape, no character
- * and no number is cut in half.
+ * out.h: writes text piece by piece into a caller's buffer, by the rules of
+ * snprintf(): the text is terminated if the buffer has room for a NUL, and `len` is
+ * the length of the whole text. A piece is written completely or not at all, and
+ * nothing is written after one that did not fit. So no escape, character or number
+ * is cut in half.
  */
 #ifndef SOCKEYE_BASE_OUT_H
 #define SOCKEYE_BASE_OUT_H
@@ -14,10 +14,11 @@
 
 struct sockeye__out {
 	char *at;
-	size_t room; /* bytes left for pieces and the NUL; 0 when something was cut */
+	size_t room; /* bytes left for pieces and the NUL; 0 after a piece did not fit */
 	size_t len;  /* of the whole text */
 };
 
+/* Begins an empty text in buf[0..cap). */
 static inline struct sockeye__out sockeye__out_to(char *buf, size_t cap)
 {
 	if (cap > 0)
@@ -38,15 +39,15 @@ static inline void sockeye__out_piece(struct sockeye__out *out, const char *piec
 	out->room -= len;
 }
 
-/* Text that may be cut anywhere. */
+/* Writes text that may be cut anywhere. */
 static inline void sockeye__out_text(struct sockeye__out *out, const char *text)
 {
 	for (; *text != '\0'; text++)
 		sockeye__out_piece(out, text, 1);
 }
 
-/* data[0..len) as sockeye_escape writes it. With `again`, the text has been
- * through it once, so a backslash stays one. */
+/* Writes data[0..len) like sockeye_escape(). `again` is for text that was escaped
+ * before: a backslash stays as it is. */
 void sockeye__out_escaped(struct sockeye__out *out, const void *data, size_t len, bool again);
 
 #endif

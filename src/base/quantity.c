@@ -1,6 +1,6 @@
 /*
- * quantity.c: sizes, times and chances as people write them, in whole numbers only:
- * strtod would depend on the locale, round, and take "1e9", "inf" and "0x1p3".
+ * quantity.c: parses sizes, times and chances, in whole numbers only. strtod() would
+ * depend on the locale, round, and accept "1e9", "inf" and "0x1p3".
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -14,7 +14,7 @@
 #include "base/number.h"
 
 #define QUANTITY_MAX        INT64_MAX
-#define FRACTION_DIGITS_MAX 18 /* 10^18 fits into 64 bits */
+#define FRACTION_DIGITS_MAX 18 /* 10^18 fits in 64 bits */
 
 struct unit {
 	const char *name;
@@ -70,7 +70,7 @@ static uint64_t common_divisor(uint64_t a, uint64_t b)
 	return a;
 }
 
-/* 0.DIGITS of factor, which must be a whole number: 0 or -EINVAL. */
+/* Computes 0.DIGITS * factor. Returns 0, or -EINVAL if it is not a whole number. */
 static int fraction_value(struct sockeye__slice d, uint64_t factor, uint64_t *out_value)
 {
 	uint64_t fraction = 0, scale = 1, common;
@@ -83,7 +83,7 @@ static int fraction_value(struct sockeye__slice d, uint64_t factor, uint64_t *ou
 		scale *= 10;
 	(void)sockeye__number_parse(d, 10, UINT64_MAX, &fraction);
 
-	/* fraction * factor / scale, cancelled first so that nothing overflows */
+	/* fraction * factor / scale, reduced first so that nothing overflows */
 	common = common_divisor(factor, scale);
 	if (fraction % (scale / common) != 0)
 		return -EINVAL;
@@ -99,7 +99,7 @@ static const struct unit *unit_find(const struct unit *units, const char *name, 
 	return NULL;
 }
 
-/* DIGITS [ "." DIGITS ] UNIT [ tail ], so neither ".5" nor "1." */
+/* Parses DIGITS [ "." DIGITS ] UNIT [ tail ]. Rejects ".5" and "1.". */
 static int quantity_parse(const char *text, const struct unit *units, char tail,
 			  uint64_t *out_value)
 {

@@ -1,14 +1,15 @@
 /*
- * accept.c: taking the next client.
+ * accept.c: accepting a connection.
  */
 #include <errno.h>
 #include <poll.h>
 
 #include "net/net.h"
 
-/* What concerns only the client at the head of the queue, which has left; Linux
- * gives the errors that its connection had already (accept(2)). */
-static bool client_left(int err)
+/* Whether an error of accept(2) concerns only the client at the head of the queue,
+ * which has disconnected. Linux passes on the errors that a connection already has
+ * (accept(2), ERRORS). */
+static bool is_client_error(int err)
 {
 	switch (err) {
 	case EINTR:
@@ -47,8 +48,8 @@ int sockeye_accept(int fd, bool nonblocking, uint64_t deadline_ns,
 		}
 		if (errno == EAGAIN && deadline_ns == 0)
 			return -EAGAIN;
-		/* with a deadline EAGAIN means that another process was faster */
-		if (errno != EAGAIN && !client_left(errno))
+		/* With a deadline EAGAIN means that another process took the client. */
+		if (errno != EAGAIN && !is_client_error(errno))
 			return -errno;
 	}
 }

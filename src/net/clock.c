@@ -1,5 +1,5 @@
 /*
- * clock.c: the two clocks, and waiting for a descriptor until a deadline.
+ * clock.c: the clocks, and waiting for a descriptor until a deadline.
  */
 #include <errno.h>
 #include <limits.h>
@@ -34,7 +34,7 @@ uint64_t sockeye_deadline_ms(uint64_t ms)
 		return 0;
 	if (__builtin_mul_overflow(ms, SOCKEYE_NS_PER_MS, &deadline_ns) ||
 	    __builtin_add_overflow(deadline_ns, sockeye__clock_ns(CLOCK_MONOTONIC), &deadline_ns))
-		return UINT64_MAX; /* in 584 years */
+		return UINT64_MAX; /* 584 years */
 	return deadline_ns;
 }
 
@@ -46,7 +46,7 @@ int sockeye__poll_ms(uint64_t deadline_ns, uint64_t mono_ns)
 		return -1;
 	if (deadline_ns <= mono_ns)
 		return 0;
-	/* rounded up: waking early would spin until the deadline */
+	/* Rounded up: waking too early would mean to spin until the deadline. */
 	ms = (deadline_ns - mono_ns - 1) / SOCKEYE_NS_PER_MS + 1;
 	return ms > INT_MAX ? INT_MAX : (int)ms;
 }

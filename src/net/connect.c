@@ -1,5 +1,5 @@
 /*
- * connect.c: from an address to a connected descriptor.
+ * connect.c: connects to an address.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,7 +9,8 @@
 
 #include "net/net.h"
 
-/* fd:N is a connected socket already: what is returned is ours to close. */
+/* fd:N is a connected socket. The caller closes what is returned, so it gets a
+ * duplicate. */
 static int fd_connect(const struct sockeye_addr *addr, const struct sockeye_connect_opts *opts,
 		      struct sockeye_fail *fail)
 {
@@ -27,7 +28,8 @@ static int fd_connect(const struct sockeye_addr *addr, const struct sockeye_conn
 	return sockeye__fail_addr(fail, "connect", addr, err);
 }
 
-/* Copies text[0..len) into a field of cap bytes; false when it is too long. */
+/* Copies text[0..len) and a NUL into a field of cap bytes. Returns false if they do
+ * not fit. */
 static bool copied(char *field, size_t cap, const char *text, size_t len)
 {
 	if (len >= cap)
@@ -45,7 +47,7 @@ static bool unix_bind_parse(const char *text, struct sockeye_addr *local)
 	return copied(local->path, sizeof local->path, text, local->path_len);
 }
 
-/* HOST, HOST:PORT, [IPv6%zone]:PORT or a bare IPv6 address. */
+/* Parses HOST, HOST:PORT, [IPv6%zone]:PORT or a bare IPv6 address. */
 static bool inet_bind_parse(const char *text, struct sockeye_addr *local)
 {
 	const char *end, *zone, *host = text, *port = strchr(text, ':');
@@ -74,7 +76,6 @@ static bool inet_bind_parse(const char *text, struct sockeye_addr *local)
 		copied(local->service, sizeof local->service, port + 1, strlen(port + 1)));
 }
 
-/* The addresses of bind=, 0 when it is not given, or a negative code. */
 int sockeye__locals_find(const struct sockeye_addr *addr, struct sockeye_sockaddr *locals,
 			 size_t max, struct sockeye_fail *fail)
 {
@@ -87,7 +88,7 @@ int sockeye__locals_find(const struct sockeye_addr *addr, struct sockeye_sockadd
 						 : inet_bind_parse(text, &local))
 		return sockeye_resolve(&local, true, locals, max, fail);
 	sockeye__fail_addr(fail, "bind", addr, SOCKEYE_E_OPTION_VALUE);
-	sockeye__fail_detail(fail, "bind=HOST, bind=HOST:PORT or bind=[IPV6]:PORT");
+	sockeye__fail_detail(fail, "write bind=HOST, bind=HOST:PORT or bind=[IPV6]:PORT");
 	return SOCKEYE_E_OPTION_VALUE;
 }
 
@@ -111,12 +112,13 @@ int sockeye__names_reachable(const struct sockeye_addr *addr, struct sockeye_soc
 	if (kept > 0)
 		return kept;
 	sockeye__fail_addr(fail, "bind", addr, SOCKEYE_E_NAME_FAMILY);
-	sockeye__fail_detail(fail, "bind=%s is of the other family", addr->opts.bind);
+	sockeye__fail_detail(fail, "bind=%s has another family than the host", addr->opts.bind);
 	return SOCKEYE_E_NAME_FAMILY;
 }
 
-/* Families by turns, beginning with that of the first address and otherwise in
- * the resolver's order (RFC 8305 4, with a First Address Family Count of 1). */
+/* Sorts the addresses so that the families alternate. The first address stays the
+ * first, and each family keeps the resolver's order (RFC 8305 4, with a First
+ * Address Family Count of 1). */
 static void names_interleave(const struct sockeye_sockaddr *names, size_t count,
 			     struct sockeye_sockaddr *out_names)
 {

@@ -1,5 +1,6 @@
 /*
- * dgram.c: datagrams, with the address they were sent to and their true length.
+ * dgram.c: sends and receives datagrams, with their destination address and their
+ * true length.
  */
 #include <errno.h>
 #include <netinet/udp.h>
@@ -11,7 +12,7 @@
 #include "net/net.h"
 
 #ifndef UDP_GRO
-#define UDP_GRO 104 /* linux/udp.h does not go with netinet/udp.h */
+#define UDP_GRO 104 /* linux/udp.h conflicts with netinet/udp.h */
 #endif
 
 int sockeye_dgram_want_local(int fd)
@@ -22,8 +23,8 @@ int sockeye_dgram_want_local(int fd)
 		return err;
 	if (domain != AF_INET && domain != AF_INET6)
 		return 0;
-	/* An IPv6 socket tells of IPv4 datagrams as IPv4-mapped addresses, but only
-	 * the IPv4 message has whether such an address is a network's broadcast. */
+	/* An IPv6 socket reports IPv4 datagrams with IPv4-mapped addresses. Only the
+	 * IPv4 message shows whether such an address is a broadcast address. */
 	err = sockeye__option_set(fd, IPPROTO_IP, IP_PKTINFO, 1);
 	if (err == 0 && domain == AF_INET6)
 		err = sockeye__option_set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
@@ -36,8 +37,9 @@ static void local_from_ipv4(const struct cmsghdr *c, struct sockeye_dgram *out)
 
 	memcpy(&info, CMSG_DATA(c), sizeof info);
 	out->ifindex = info.ipi_ifindex;
-	/* The kernel's choice of a source for the answer (ipi_spec_dst) is the
-	 * destination itself unless that was a broadcast or multicast address. */
+	/* ipi_spec_dst is the source address that the kernel would choose for a
+	 * reply. It equals the destination unless that was a broadcast or multicast
+	 * address. */
 	out->group = info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr;
 	if (out->group)
 		return;
@@ -73,7 +75,7 @@ static void local_from_ipv6(const struct cmsghdr *c, struct sockeye_dgram *out)
 
 void sockeye__dgram_local(struct msghdr *msg, struct sockeye_dgram *out)
 {
-	struct sockeye_dgram v4, v6; /* of these only what belongs to local */
+	struct sockeye_dgram v4, v6; /* only local, ifindex and group are used */
 
 	v4.local.len = v6.local.len = 0;
 	v4.ifindex = v6.ifindex = 0;
@@ -84,7 +86,8 @@ void sockeye__dgram_local(struct msghdr *msg, struct sockeye_dgram *out)
 		else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
 			local_from_ipv6(c, &v6);
 	}
-	/* Of both, the address is as the socket takes it back: IPv4-mapped. */
+	/* If there are both, the IPv4-mapped one is the one that an IPv6 socket
+	 * accepts as a source. */
 	out->group = v4.group || v6.group;
 	out->ifindex = v6.ifindex > 0 ? v6.ifindex : v4.ifindex;
 	if (out->group || (v4.local.len == 0 && v6.local.len == 0))
@@ -93,13 +96,13 @@ void sockeye__dgram_local(struct msghdr *msg, struct sockeye_dgram *out)
 		out->local = v6.local.len > 0 ? v6.local : v4.local;
 }
 
-/* Behind what is there. */
+/* Appends a control message. */
 static void control_put(struct msghdr *msg, int level, int type, const void *data, size_t len)
 {
 	struct cmsghdr *c =
 	    (struct cmsghdr *)(void *)((char *)msg->msg_control + msg->msg_controllen);
 
-	memset(c, 0, CMSG_SPACE(len)); /* the padding, too, goes to the kernel */
+	memset(c, 0, CMSG_SPACE(len)); /* including the padding */
 	*c = (struct cmsghdr){
 	    .cmsg_level = level,
 	    .cmsg_type = type,
@@ -161,8 +164,8 @@ bool sockeye__dgram_cut_refused(int err)
 	       err == -ENOPROTOOPT;
 }
 
-/* Whether poll(2) would not wait although there is nothing to receive: what is
- * in the error queue shows as POLLERR until it is taken. */
+/* Whether poll(2) would return at once although there is nothing to receive: it
+ * reports POLLERR as long as the error queue has an entry. */
 static bool only_error(int fd)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
@@ -170,7 +173,8 @@ static bool only_error(int fd)
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLIN | POLLERR)) == POLLERR;
 }
 
-/* recvmsg(2) with EINTR retried and a deadline waited for. */
+/* Calls recvmsg(2) until a datagram arrives or the deadline passes, and again
+ * after EINTR. */
 static ssize_t message_recv(int fd, struct msghdr *msg, int flags, uint64_t deadline_ns)
 {
 	const struct msghdr fresh = *msg; /* the kernel writes lengths into *msg */
@@ -204,7 +208,7 @@ int sockeye__records_stamp(int fd)
 	return sockeye__option_set(fd, SOL_SOCKET, SO_TIMESTAMP, 1);
 }
 
-/* *out_bare: nothing at all came, neither bytes nor a control message. */
+/* Sets *out_bare if there was neither a byte nor a control message. */
 static int dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
 		      struct sockeye_dgram *out, bool *out_bare)
 {
@@ -289,15 +293,15 @@ static int reconnect(int fd, const struct sockaddr *sa, socklen_t len)
 
 int sockeye_dgram_reconnect(int fd, const struct sockeye_sockaddr *peer)
 {
-	static const struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+	static const struct sockaddr none = {.sa_family = AF_UNSPEC};
 	int err;
 
 	if (peer == NULL)
-		return reconnect(fd, &nobody, sizeof nobody);
+		return reconnect(fd, &none, sizeof none);
 	err = reconnect(fd, &peer->u.sa, peer->len);
-	/* The first connect chose 127.0.0.1 as our address, say, from where this
-	 * peer is out of reach. Dissolving gives that choice back. */
-	if (err == -EINVAL && reconnect(fd, &nobody, sizeof nobody) == 0)
+	/* The first connect may have chosen 127.0.0.1 as our address, which cannot
+	 * reach this peer. Disconnecting undoes that choice. */
+	if (err == -EINVAL && reconnect(fd, &none, sizeof none) == 0)
 		err = reconnect(fd, &peer->u.sa, peer->len);
 	return err;
 }

@@ -1,6 +1,6 @@
 /*
- * errqueue.c: what ICMP said about datagrams, from a socket's error queue
- * (ip(7) IP_RECVERR).
+ * errqueue.c: ICMP errors about datagrams, read from the error queue of a socket
+ * (IP_RECVERR in ip(7)).
  */
 #include <errno.h>
 #include <string.h>
@@ -18,14 +18,14 @@ int sockeye_dgram_want_errors(int fd)
 		return err;
 	if (domain != AF_INET && domain != AF_INET6)
 		return -EOPNOTSUPP;
-	/* on an IPv6 socket, too: for the IPv4 it may speak */
+	/* Set on IPv6 sockets too, because they may send IPv4. */
 	err = sockeye__option_set(fd, IPPROTO_IP, IP_RECVERR, 1);
 	if (err == 0 && domain == AF_INET6)
 		err = sockeye__option_set(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
 	return err;
 }
 
-/* The address at `data`, which may be none (AF_UNSPEC). */
+/* Returns the address at `data`; AF_UNSPEC gives a zeroed one. */
 static struct sockeye_sockaddr address_read(const unsigned char *data)
 {
 	struct sockeye_sockaddr name = {0};
@@ -39,7 +39,7 @@ static struct sockeye_sockaddr address_read(const unsigned char *data)
 	return name;
 }
 
-/* The extended error of a message; false when it has none. */
+/* Reads the extended error of a message. Returns false if it has none. */
 static bool error_read(struct msghdr *msg, struct sockeye_dgram_error *out)
 {
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(msg); c != NULL; c = CMSG_NXTHDR(msg, c)) {
@@ -64,7 +64,7 @@ int sockeye_dgram_error_recv(int fd, struct sockeye_dgram_error *out)
 {
 	union {
 		struct cmsghdr align;
-		char bytes[512]; /* the error, the offender, and any pktinfo or time stamp */
+		char bytes[512]; /* the error, the offender, packet information and a timestamp */
 	} control;
 	struct sockeye_dgram_error e = {0};
 
@@ -79,7 +79,7 @@ int sockeye_dgram_error_recv(int fd, struct sockeye_dgram_error *out)
 		if (recvmsg(fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
 			if (errno != EINTR)
 				return -errno;
-		} else if (error_read(&msg, &e)) { /* time stamps are queued there, too */
+		} else if (error_read(&msg, &e)) { /* the queue also has timestamps */
 			e.peer.len = msg.msg_namelen;
 			*out = e;
 			return 0;

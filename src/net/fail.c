@@ -1,5 +1,5 @@
 /*
- * fail.c: filling in struct sockeye_fail, with what can be done about it.
+ * fail.c: fills in struct sockeye_fail and adds hints on how to solve the problem.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -44,18 +44,19 @@ int sockeye__fail_addr(struct sockeye_fail *fail, const char *op, const struct s
 	return err;
 }
 
-/* What a person can do about an error that looks alike for several causes. */
+/* Returns the cause of an error that can have several, or NULL. */
 static const char *hint(const char *op, enum sockeye_scheme scheme,
 			const struct sockeye_sockaddr *name, int err)
 {
 	if (strcmp(op, "socket") == 0) {
-		/* a missing or disabled protocol; net/mptcp answers ENOPROTOOPT */
+		/* The error for a protocol that is missing or disabled varies: a
+		 * disabled MPTCP gives ENOPROTOOPT. */
 		if (scheme == SOCKEYE_SCTP)
-			return "this kernel has no SCTP, or its module sctp is not loaded";
+			return "the kernel has no SCTP, or its module sctp is not loaded";
 		if (scheme == SOCKEYE_MPTCP)
-			return "this kernel has no MPTCP, or net.mptcp.enabled is 0";
+			return "the kernel has no MPTCP, or net.mptcp.enabled is 0";
 		return name->u.sa.sa_family == AF_INET6 && err == -EAFNOSUPPORT
-			   ? "this kernel has no IPv6"
+			   ? "the kernel has no IPv6"
 			   : NULL;
 	}
 	if (strcmp(op, "bind") == 0 && err == -EACCES) {
@@ -65,11 +66,11 @@ static const char *hint(const char *op, enum sockeye_scheme scheme,
 					       : NULL;
 	}
 	if (strcmp(op, "bind") == 0 && err == -EADDRNOTAVAIL)
-		return "not an address of this machine";
+		return "this machine does not have the address";
 	if (strcmp(op, "connect") == 0 && err == -EACCES && scheme == SOCKEYE_UDP)
-		return "a broadcast address needs the option ?broadcast";
+		return "append ?broadcast to send to a broadcast address";
 	if (strcmp(op, "connect") == 0 && err == -EPROTOTYPE)
-		return "another kind of UNIX socket: unix, unix-dgram or unix-seqpacket";
+		return "the socket is of another kind: try unix, unix-dgram or unix-seqpacket";
 	return NULL;
 }
 

@@ -1,7 +1,7 @@
 /*
- * io.c: reading and writing until it is done, the peer has ended, or the time
- * is up. Nothing here needs the descriptor to be blocking or non-blocking, a
- * socket or something else.
+ * io.c: reads and writes until all bytes are transferred, the peer has closed or
+ * the deadline has passed. The descriptor may be blocking or non-blocking, a
+ * socket or anything else.
  */
 #include <errno.h>
 #include <limits.h>
@@ -13,8 +13,8 @@
 
 #include "net/net.h"
 
-/* A descriptor that is no socket has no MSG_DONTWAIT: with a deadline it is
- * read only once there is something to read. */
+/* MSG_DONTWAIT exists for sockets only. With a deadline, any other descriptor is
+ * read after poll(2) reports that it is readable. */
 static ssize_t file_read(int fd, void *buf, size_t len, uint64_t deadline_ns)
 {
 	int err = deadline_ns ? sockeye__wait(fd, POLLIN, deadline_ns) : 0;
@@ -62,9 +62,9 @@ int sockeye_readn(int fd, void *buf, size_t len, uint64_t deadline_ns, size_t *o
 	return err;
 }
 
-/* write(2) without SIGPIPE, which is sent to the writing thread: it is blocked
- * there meanwhile, and taken back if it has become pending. One that was pending
- * before is somebody else's. */
+/* write(2) without SIGPIPE. The kernel sends the signal to the writing thread, so
+ * it is blocked there, and accepted if it became pending. A signal that was pending
+ * before has another cause and stays pending. */
 static ssize_t write_quietly(int fd, const void *buf, size_t len)
 {
 	static const struct timespec at_once = {0};
@@ -91,8 +91,8 @@ static ssize_t file_write(int fd, const void *buf, size_t len, uint64_t deadline
 
 	if (err < 0)
 		return err;
-	/* A pipe that polls as writable has room for PIPE_BUF bytes and no more
-	 * is certain (pipe(7)): a longer blocking write would outlast the deadline. */
+	/* A writable pipe is sure to take PIPE_BUF bytes only (pipe(7)). A longer
+	 * blocking write could outlast the deadline. */
 	return write_quietly(fd, buf, deadline_ns && len > PIPE_BUF ? PIPE_BUF : len);
 }
 

@@ -1,5 +1,5 @@
 /*
- * lines.c: a stream as lines.
+ * lines.c: reads a stream line by line.
  */
 #include <assert.h>
 #include <string.h>
@@ -12,7 +12,7 @@ void sockeye_lines_init(struct sockeye_lines *lines, int fd, char *buf, size_t c
 	*lines = (struct sockeye_lines){.fd = fd, .buf = buf, .cap = cap};
 }
 
-/* Reads more behind what is there, making room. As sockeye_read_some. */
+/* Makes room and appends to the buffer. Returns what sockeye_read_some() does. */
 static ssize_t read_ahead(struct sockeye_lines *l, uint64_t deadline_ns)
 {
 	ssize_t n;
@@ -28,7 +28,8 @@ static ssize_t read_ahead(struct sockeye_lines *l, uint64_t deadline_ns)
 	return n;
 }
 
-/* The bytes up to a LF, or to the end, as a line. */
+/* Takes a line up to a LF, or all that is left. Returns 1 or 2, like
+ * sockeye_readline(). */
 static int line_take(struct sockeye_lines *l, const char *lf, const char **out_line,
 		     size_t *out_len)
 {
@@ -40,7 +41,7 @@ static int line_take(struct sockeye_lines *l, const char *lf, const char **out_l
 	return lf != NULL ? 1 : 2;
 }
 
-/* Drops what is here of a line that was too long, up to and with its LF. */
+/* Discards the buffered part of a line that was too long, including its LF. */
 static void line_skip(struct sockeye_lines *l)
 {
 	char *from = l->buf + l->start;
@@ -54,7 +55,7 @@ int sockeye_readline(struct sockeye_lines *lines, uint64_t deadline_ns, const ch
 		     size_t *out_len)
 {
 	struct sockeye_lines *l = lines;
-	size_t seen = 0; /* bytes behind start that are known to hold no LF */
+	size_t seen = 0; /* bytes after start that were searched for a LF */
 
 	for (;;) {
 		const char *from, *lf;

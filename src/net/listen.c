@@ -1,5 +1,5 @@
 /*
- * listen.c: sockets that wait for clients.
+ * listen.c: opens sockets that clients can reach.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,10 +23,10 @@ static bool is_inet(const struct sockeye_sockaddr *name)
 	return name->u.sa.sa_family != AF_UNIX;
 }
 
-/* Binds. A socket that shares its port with others of this process (`share`) is
- * bound without SO_REUSEPORT and gets it at once afterwards: so bind still fails
- * when another server has the port, be it with SO_REUSEPORT, and those that
- * `join` later find a socket that shares. */
+/* Binds a socket. One that will `share` its port with later sockets of this process
+ * is bound without SO_REUSEPORT and gets the option directly after. So bind(2)
+ * still fails if another server has the port, even with SO_REUSEPORT. A socket
+ * that `join`s later has the option from the start. */
 static int socket_bind(const struct sockeye_addr *addr, const struct sockeye_sockaddr *name,
 		       bool share, bool join, struct sockeye_listener *l)
 {
@@ -45,7 +45,7 @@ static int socket_bind(const struct sockeye_addr *addr, const struct sockeye_soc
 	return err;
 }
 
-/* Opens one listener. *out_op is the step that failed. */
+/* Opens one listener. Sets *out_op to the step that failed. */
 static int listener_open(const struct sockeye_addr *addr, const struct sockeye_listen_opts *opts,
 			 const struct sockeye_sockaddr *name, bool join, struct sockeye_listener *l,
 			 const char **out_op)
@@ -94,8 +94,8 @@ static void port_set(struct sockeye_sockaddr *name, uint16_t port)
 		name->u.in6.sin6_port = htons(port);
 }
 
-/* What a name may have beside an address that can be bound: one of a family
- * this kernel lacks, or of another machine. */
+/* Whether the kernel lacks the family of the address, or this machine lacks the
+ * address. A host name may have such an address besides one that can be bound. */
 static bool absent(int err)
 {
 	return err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL;
@@ -104,11 +104,11 @@ static bool absent(int err)
 struct names {
 	struct sockeye_sockaddr list[SOCKEYE__NAMES_MAX];
 	size_t count;
-	size_t max; /* how many of them shall be opened */
+	size_t max; /* to open */
 };
 
-/* Opens the names, on one common port where they ask for any. The count, or the
- * first failure. */
+/* Opens the names, all on one port if they ask for any port. Returns their number
+ * or the error to report. */
 static int names_open(const struct sockeye_addr *addr, const struct sockeye_listen_opts *opts,
 		      const struct names *names, struct sockeye_listener *listeners,
 		      struct sockeye_fail *fail)
@@ -145,7 +145,7 @@ static bool any_host(const struct sockeye_addr *addr)
 	       (addr->host[0] == '\0' || strcmp(addr->host, "*") == 0);
 }
 
-/* The scheme of a socket that somebody else has opened, or -errno. */
+/* Returns the scheme of an inherited socket, or -errno. */
 static int scheme_of(int fd)
 {
 	struct sockeye_sockaddr name = {0};
@@ -168,7 +168,8 @@ static int scheme_of(int fd)
 	return -EPROTONOSUPPORT;
 }
 
-/* Whether clients can reach the socket: 0, or -EINVAL with *out_why. */
+/* Returns 0 if clients can reach the socket. Otherwise returns -EINVAL with the
+ * reason in *out_why, or another error. */
 static int reachable(const struct sockeye_listener *l, const char **out_why)
 {
 	int listens, err;
@@ -237,10 +238,10 @@ int sockeye_listen(const struct sockeye_addr *addr, const struct sockeye_listen_
 	if (count < 0)
 		return count;
 	names.count = (size_t)count;
-	/* The first wildcard is [::], which has IPv4 in it. */
+	/* The first wildcard address is [::], which also accepts IPv4. */
 	names.max = any_host(addr) ? 1 : max;
 	do {
-		/* a port that one family has to give may be taken in the other */
+		/* A port that is free in one family may be in use in the other. */
 		count = names_open(addr, opts, &names, listeners, &first);
 	} while (count == -EADDRINUSE && sockeye_sockaddr_port(&names.list[0]) == 0 &&
 		 is_inet(&names.list[0]) && names.count > 1 && ++tries < COMMON_PORT_TRIES);

@@ -1,5 +1,5 @@
 /*
- * net.h: what src/net offers to serve and tool beyond the public headers.
+ * net.h: what src/net offers to the other folders beyond the public headers.
  */
 #ifndef SOCKEYE_NET_NET_H
 #define SOCKEYE_NET_NET_H
@@ -16,10 +16,10 @@
 #include <sockeye/sockaddr.h>
 #include <sockeye/stream.h>
 
-#define SOCKEYE__NAMES_MAX 32 /* addresses of one name that are considered */
+#define SOCKEYE__NAMES_MAX 32 /* addresses used of one host name */
 
-/* The length of an address as the kernel gave it, as it takes it back: a path
- * that fills sun_path comes with one byte more (unix(7), BUGS). */
+/* Returns the length of an address that the kernel has returned, as it accepts it.
+ * For a path that fills sun_path it returns one byte too many (unix(7), BUGS). */
 static inline socklen_t sockeye__name_len(socklen_t len)
 {
 	return len < sizeof(struct sockaddr_un) ? len : (socklen_t)sizeof(struct sockaddr_un);
@@ -27,49 +27,49 @@ static inline socklen_t sockeye__name_len(socklen_t len)
 
 /* --- options.c --- */
 
-/* The socket(2) arguments of a scheme for one resolved address (NULL: only
- * whether the scheme can be opened). 0, or SOCKEYE_E_SCHEME_UNSUPPORTED for
- * schemes that are no kernel socket of this build. */
+/* The arguments of socket(2) for a scheme and one of its resolved addresses. Without
+ * an address (NULL) the domain of an Internet scheme is AF_INET. Returns 0, or
+ * SOCKEYE_E_SCHEME_UNSUPPORTED if this build has no socket for the scheme. */
 struct sockeye__kind {
 	int domain, type, protocol;
 };
 int sockeye__kind_of(enum sockeye_scheme scheme, const struct sockeye_sockaddr *name,
 		     struct sockeye__kind *out_kind);
 
-/* socket(2), close-on-exec with `flags` (SOCK_NONBLOCK) added, never 0, 1 or 2:
- * in a process started with those closed, what is printed would go to the
- * peer. The descriptor or -errno. */
+/* Opens a close-on-exec socket; `flags` may be SOCK_NONBLOCK. Never returns 0, 1 or
+ * 2: in a process that was started with those closed, printed text would be sent
+ * to the peer. Returns the descriptor or -errno. */
 int sockeye__socket_open(const struct sockeye__kind *kind, int flags);
 
-/* fd itself, or a duplicate above 2 in its stead. The descriptor or -errno, fd
- * being closed then; a negative fd is an error in errno. */
+/* Returns fd if it is above 2. Otherwise closes it and returns a duplicate above 2,
+ * or -errno. A negative fd means that errno has the error to return. */
 int sockeye__fd_above_stdio(int fd);
 
-/* Applies what the address's options ask of a socket, before bind or connect,
- * but for reuseport, which is the matter of bind. 0 or -errno. */
+/* Sets the socket options of an address, before bind or connect. It leaves out
+ * reuseport, which socket_bind() handles. Returns 0 or -errno. */
 int sockeye__options_apply(int fd, const struct sockeye_addr *addr,
 			   const struct sockeye_sockaddr *name);
 
-/* setsockopt(2) and getsockopt(2) of an int; 0 or -errno. */
+/* setsockopt(2) and getsockopt(2) of an int. Return 0 or -errno. */
 int sockeye__option_set(int fd, int level, int option, int value);
 int sockeye__option_get(int fd, int level, int option, int *out_value);
 
-/* Makes the file description non-blocking or blocking; 0 or -errno. */
+/* Makes the file description non-blocking or blocking. Returns 0 or -errno. */
 int sockeye__nonblocking_set(int fd, bool nonblocking);
 
 /* --- fail.c --- */
 
-/* Fills in *fail when it is not NULL, and returns err. */
+/* Fills in *fail unless it is NULL. Returns err. */
 int sockeye__fail_set(struct sockeye_fail *fail, const char *op, const char *address, int err);
 
-/* The same for a whole address, and for one of its resolved addresses; the
- * latter says in the detail what can be done about it where that is known. */
+/* The same for an address, and for one of its resolved addresses. The latter writes
+ * the cause into the detail if it is known. */
 int sockeye__fail_addr(struct sockeye_fail *fail, const char *op, const struct sockeye_addr *addr,
 		       int err);
 int sockeye__fail_name(struct sockeye_fail *fail, const char *op, enum sockeye_scheme scheme,
 		       const struct sockeye_sockaddr *name, int err);
 
-/* Writes the detail of *fail, when fail is not NULL. */
+/* Writes the detail of *fail unless fail is NULL. */
 void sockeye__fail_detail(struct sockeye_fail *fail, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
@@ -78,49 +78,51 @@ void sockeye__fail_detail(struct sockeye_fail *fail, const char *format, ...)
 /* The time of a clock in nanoseconds. */
 uint64_t sockeye__clock_ns(clockid_t clock);
 
-/* Waits until fd is ready for `events` (poll(2) bits) or the deadline (0:
- * none). 0, -ETIMEDOUT or -errno; never -EINTR. */
+/* Waits until fd is ready for `events`, which are those of poll(2), or until the
+ * deadline (0: none). Returns 0, -ETIMEDOUT or -errno, but never -EINTR. */
 int sockeye__wait(int fd, short events, uint64_t deadline_ns);
 
-/* Milliseconds for poll(2) until the deadline, rounded up: -1 for none. */
+/* Returns the time until the deadline for poll(2): milliseconds, rounded up, or -1
+ * without a deadline. */
 int sockeye__poll_ms(uint64_t deadline_ns, uint64_t mono_ns);
 
 /* --- sockaddr.c --- */
 
-/* The Internet address behind an IPv4-mapped IPv6 one (RFC 4291 2.5.5.2), which
- * is how a dual-stack socket shows an IPv4 peer; any other as it is. */
+/* Returns the IPv4 address of an IPv4-mapped IPv6 address (RFC 4291 2.5.5.2), and any
+ * other address unchanged. A dual-stack socket reports its IPv4 peers as mapped. */
 struct sockeye_sockaddr sockeye__sockaddr_unmapped(const struct sockeye_sockaddr *name);
 
-/* Whether an Internet address is the one that stands for all of this machine. */
+/* Whether an Internet address is the wildcard: 0.0.0.0 or [::]. */
 bool sockeye__sockaddr_is_any(const struct sockeye_sockaddr *name);
 
 /* --- connect.c --- */
 
-/* The local addresses that bind= of `addr` names: their count, 0 when it is not
- * given, or a negative code. */
+/* Resolves the address option bind=. Returns the number of local addresses, 0 without
+ * the option, or a negative code. */
 int sockeye__locals_find(const struct sockeye_addr *addr, struct sockeye_sockaddr *locals,
 			 size_t max, struct sockeye_fail *fail);
 
-/* Leaves only the names that one of these local addresses (any, when there are
- * none) can speak to: their count, or a negative code when none is left. */
+/* Removes the names whose family none of the local addresses has; without local
+ * addresses it keeps all. Returns how many are left, or a negative code if none
+ * is. */
 int sockeye__names_reachable(const struct sockeye_addr *addr, struct sockeye_sockaddr *names,
 			     size_t count, const struct sockeye_sockaddr *locals,
 			     size_t local_count, struct sockeye_fail *fail);
 
 /* --- race.c --- */
 
-/* Connects to the first of `names` that answers, as sockeye_connect does once
- * it has looked the name up. `locals` are the addresses to bind to, one of the
- * right family for each attempt; local_count 0: none. opts is not NULL. */
+/* Connects to the first of `names` that answers, like sockeye_connect() after it has
+ * resolved the host. Each attempt binds to the first of `locals` that has its
+ * family. opts must not be NULL. Returns the descriptor or a negative code. */
 int sockeye__connect_list(const struct sockeye_addr *addr, const struct sockeye_sockaddr *names,
 			  size_t count, const struct sockeye_sockaddr *locals, size_t local_count,
 			  const struct sockeye_connect_opts *opts, struct sockeye_fail *fail);
 
 /* --- listen.c --- */
 
-/* Opens one more SO_REUSEPORT socket on the name of `first`, which
- * sockeye_listen opened with opts->reuseport. 0 or a negative code;
- * -EOPNOTSUPP for what cannot be opened twice (UNIX sockets, fd:). */
+/* Opens one more SO_REUSEPORT socket on the name of `first`, which sockeye_listen()
+ * has opened with opts->reuseport. Returns 0 or a negative code: -EOPNOTSUPP for
+ * UNIX sockets and fd:, which cannot be opened twice. */
 int sockeye__listen_again(const struct sockeye_listener *first, const struct sockeye_addr *addr,
 			  const struct sockeye_listen_opts *opts, int *out_fd);
 
@@ -129,55 +131,59 @@ int sockeye__listen_again(const struct sockeye_listener *first, const struct soc
 /* Whether two results of stat(2) describe the same file. */
 bool sockeye__same_file(const struct stat *a, const struct stat *b);
 
-/* Binds fd to the UNIX name of `addr`, replacing the file of a dead server.
- * Fills in the file's identity and unlink_at_close of *listener. */
+/* Binds fd to the UNIX name of `addr` and replaces the file of a dead server. Fills
+ * in unlink_at_close, dev and ino of *listener. Returns 0 or a negative code. */
 int sockeye__unix_bind(int fd, const struct sockeye_addr *addr, const struct sockeye_sockaddr *name,
 		       struct sockeye_listener *listener);
 
-/* Removes the path of a listener if it is still the file it made. Before the
- * close: while the socket is open the file's inode number is not used again. */
+/* Removes the path of a listener if it still is the file that it created. Must be
+ * called before the socket is closed: as long as it is open, no other file can get
+ * its inode number. */
 void sockeye__unix_unlink(const struct sockeye_listener *listener);
 
 /* --- dgram.c: records --- */
 
-/* recvmsg(2) gives nothing for an empty record and for the peer's end alike.
- * A socket that asks for time stamps gets one with every record, also with those
- * that were queued before, and none with the end. 0 or -errno. */
+/* Makes the kernel add a timestamp to each record, including those in the queue.
+ * recvmsg(2) returns 0 both for an empty record and after the peer has closed, and
+ * only the former has a timestamp. Returns 0 or -errno. */
 int sockeye__records_stamp(int fd);
 
-/* sockeye_dgram_recv of a socket with stamps; SOCKEYE_E_EOF for the peer's end. */
+/* sockeye_dgram_recv() for a socket with timestamps. Returns SOCKEYE_E_EOF after the
+ * peer has closed. */
 int sockeye__record_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
 			 struct sockeye_dgram *out);
 
-/* --- dgram.c: for whoever calls recvmmsg and sendmmsg --- */
+/* --- dgram.c: for callers of recvmmsg and sendmmsg --- */
 
-/* Room for the control messages of one datagram, in and out; the buffer must
- * be aligned as a struct cmsghdr. */
+/* Bytes for the control messages of one datagram, received or sent. The buffer must
+ * be aligned like struct cmsghdr. */
 #define SOCKEYE__CONTROL_MAX 128
 
-/* Fills in local, ifindex and group from a received message. */
+/* Fills in local, ifindex and group of *out from a received message. */
 void sockeye__dgram_local(struct msghdr *msg, struct sockeye_dgram *out);
 
-/* Makes msg leave from dgram->local, in the SOCKEYE__CONTROL_MAX bytes at
- * `control`; without a local address msg gets no control message. */
+/* Makes dgram->local the source address of msg, with a control message in the
+ * SOCKEYE__CONTROL_MAX bytes at `control`. Without a local address msg gets no
+ * control message. */
 void sockeye__dgram_source(struct msghdr *msg, void *control, const struct sockeye_dgram *dgram);
 
 /* --- dgram.c: several UDP datagrams of one size in one message (udp(7)); the
- * last of them may be shorter --- */
+ * last one may be shorter --- */
 
-/* Lets the kernel hand them over so (UDP_GRO), where it can. */
+/* Allows the kernel to join received datagrams (UDP_GRO). Old kernels ignore it. */
 void sockeye__dgram_join(int fd);
 
-/* The size of each in a received message of `len` bytes: `len` when it is one. */
+/* Returns the size of each datagram in a received message of `len` bytes. A message
+ * with one datagram gives `len`. */
 size_t sockeye__dgram_segment(struct msghdr *msg, size_t len);
 
-/* Has the kernel cut msg into them (UDP_SEGMENT): one more control message at
- * `control`, behind those that are in msg. */
+/* Makes the kernel cut msg into datagrams (UDP_SEGMENT), with one more control message
+ * in `control`, after those that msg has. */
 void sockeye__dgram_cut(struct msghdr *msg, void *control, uint16_t size);
 
 /* Whether `err`, a negative errno of sending such a message, means that the kernel
- * cannot cut it: a segment does not fit the link, the route or its device cannot
- * (IPsec, checksums), or the kernel is too old. */
+ * cannot cut it: a segment is longer than the link's MTU, the route or its device
+ * does not support it (IPsec, checksums), or the kernel is too old. */
 bool sockeye__dgram_cut_refused(int err);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * options.c: which socket a scheme is, and the options of an address.
+ * options.c: the kind of socket that a scheme needs, and the socket options of an
+ * address.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +9,7 @@
 
 #include "net/net.h"
 
-#define SCTP_NODELAY 3 /* linux/sctp.h comes with no C library */
+#define SCTP_NODELAY 3 /* from linux/sctp.h, which not every system has */
 
 int sockeye__kind_of(enum sockeye_scheme scheme, const struct sockeye_sockaddr *name,
 		     struct sockeye__kind *out_kind)
@@ -85,8 +86,8 @@ static int ipv6_apply(int fd, const struct sockeye_addr *addr, const struct sock
 	const struct sockeye_addr_opts *o = &addr->opts;
 	int err = 0;
 
-	/* Always said, as net.ipv6.bindv6only changes the default; tcp6 means no
-	 * IPv4 in disguise, unless that is the very address. */
+	/* Set in any case because net.ipv6.bindv6only changes the default. tcp6
+	 * excludes IPv4-mapped peers, unless the address itself is mapped. */
 	if (!IN6_IS_ADDR_V4MAPPED(&name->u.in6.sin6_addr))
 		err = sockeye__option_set(fd, IPPROTO_IPV6, IPV6_V6ONLY,
 					  o->v6only || addr->family == 6);
@@ -111,7 +112,7 @@ int sockeye__options_apply(int fd, const struct sockeye_addr *addr,
 	    {o->dontroute, SOL_SOCKET, SO_DONTROUTE, 1},
 	    {o->rcvbuf > 0, SOL_SOCKET, SO_RCVBUF, (int)o->rcvbuf},
 	    {o->sndbuf > 0, SOL_SOCKET, SO_SNDBUF, (int)o->sndbuf},
-	    /* on an IPv6 socket, too: for the IPv4 it may speak */
+	    /* IPv6 sockets too, because they may send IPv4 */
 	    {o->ttl > 0 && inet, IPPROTO_IP, IP_TTL, o->ttl},
 	};
 

@@ -1,8 +1,9 @@
 /*
- * race.c: several addresses, one connection: Happy Eyeballs (RFC 8305 5).
+ * race.c: connects to the first of several addresses that answers: Happy Eyeballs
+ * (RFC 8305 5).
  *
- * An attempt that has not answered after the attempt delay is not given up: it
- * goes on while the next address is tried as well. Whoever answers first wins.
+ * If an attempt has no answer after the attempt delay, it continues while the next
+ * address is tried too. The first connection wins.
  */
 #include <assert.h>
 #include <errno.h>
@@ -25,9 +26,9 @@ struct race {
 	const struct sockeye_sockaddr *locals;
 	size_t local_count;
 	struct sockeye_fail *fail;
-	int err;      /* the most telling failure so far, which is in *fail; 0 none */
+	int err;      /* the failure to report so far, which is in *fail; 0 none */
 	size_t tried; /* addresses */
-	size_t count; /* attempts under way, and whom each is for: */
+	size_t count; /* attempts in progress, with their sockets and addresses: */
 	struct pollfd fds[SOCKEYE__NAMES_MAX];
 	const struct sockeye_sockaddr *names[SOCKEYE__NAMES_MAX];
 };
@@ -38,26 +39,26 @@ static void report(const struct race *r, const struct sockeye_sockaddr *name, in
 		r->opts->on_attempt(r->opts->arg, name, err);
 }
 
-/* Whether an error is about the address that was tried, not about this machine
- * having no way to any address of that family. */
-static bool tells(int err)
+/* Whether an error concerns the address itself. Otherwise this machine cannot reach
+ * any address of the family. */
+static bool is_specific(int err)
 {
 	return err != -EAFNOSUPPORT && err != -ENETUNREACH && err != -EADDRNOTAVAIL;
 }
 
-/* The step `op` on the address `at` failed in the attempt to reach `name`. */
+/* Notes that step `op` failed on the address `at`, in the attempt to reach `name`. */
 static void attempt_failed(struct race *r, const struct sockeye_sockaddr *name, const char *op,
 			   const struct sockeye_sockaddr *at, int err)
 {
 	report(r, name, err);
-	if (r->err == 0 || (!tells(r->err) && tells(err)))
+	if (r->err == 0 || (!is_specific(r->err) && is_specific(err)))
 		r->err = sockeye__fail_name(r->fail, op, r->addr->scheme, at, err);
 }
 
 static const struct sockeye_sockaddr *local_for(const struct race *r,
 						const struct sockeye_sockaddr *name)
 {
-	/* An autobound abstract name lets a datagram server answer (unix(7)). */
+	/* A datagram server can reply to an autobound abstract name (unix(7)). */
 	static const struct sockeye_sockaddr autobind = {
 	    .len = sizeof(sa_family_t),
 	    .u.sa.sa_family = AF_UNIX,
@@ -79,9 +80,10 @@ static int local_bind(const struct race *r, int fd, const struct sockeye_sockadd
 	if (err < 0)
 		return err;
 	if (stream && local->u.sa.sa_family != AF_UNIX) {
-		/* A fixed port may still be in TIME-WAIT towards another server; one
-		 * to be picked is picked in connect, when it need only be unique
-		 * towards this server. Best effort: old protocols know neither. */
+		/* A fixed port may be in TIME-WAIT after a connection to another
+		 * server. Without a port the kernel chooses one in connect(2), where
+		 * it has to be unique for this server only. Not all protocols have
+		 * these options, so errors are ignored. */
 		if (sockeye_sockaddr_port(local) != 0)
 			sockeye__option_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 		else
@@ -100,9 +102,9 @@ static int send_timeout_set(int fd, int ms)
 	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0 ? -errno : 0;
 }
 
-/* connect(2) to a UNIX socket whose backlog is full does not go on in the
- * background: a non-blocking one fails at once. So it blocks, up to SO_SNDTIMEO,
- * and if interrupted begins again. */
+/* Connects to a UNIX socket. With a full backlog a non-blocking connect(2) fails at
+ * once instead of continuing in the background. So the call blocks, limited by
+ * SO_SNDTIMEO, and is repeated after a signal. */
 static int unix_connect(int fd, const struct sockeye_sockaddr *name, uint64_t deadline_ns)
 {
 	int ms = 0, err;
@@ -110,7 +112,7 @@ static int unix_connect(int fd, const struct sockeye_sockaddr *name, uint64_t de
 	do {
 		if (deadline_ns != 0) {
 			ms = sockeye__poll_ms(deadline_ns, sockeye_now().mono_ns);
-			err = send_timeout_set(fd, ms > 0 ? ms : 1); /* 0 is for ever */
+			err = send_timeout_set(fd, ms > 0 ? ms : 1); /* 0 has no limit */
 			if (err < 0)
 				return err;
 		}
@@ -123,8 +125,8 @@ static int unix_connect(int fd, const struct sockeye_sockaddr *name, uint64_t de
 	return err;
 }
 
-/* Two ends of one socket: a port picked for us was that of the server, which
- * is not there (RFC 9293 3.5, simultaneous open). */
+/* Whether the socket is connected to itself: no server listens, and the kernel chose
+ * the server's port for us (simultaneous open, RFC 9293 3.5). */
 static bool connected_to_itself(int fd, const struct sockeye_sockaddr *name)
 {
 	struct sockeye_sockaddr local;
@@ -133,7 +135,7 @@ static bool connected_to_itself(int fd, const struct sockeye_sockaddr *name)
 	       sockeye_sockaddr_equal(&local, name);
 }
 
-/* The end of the attempt `fd`: fd if it has won, or the negative err. */
+/* Ends an attempt. Returns fd if it is connected, or the error. */
 static int attempt_end(struct race *r, int fd, const struct sockeye_sockaddr *name, int err)
 {
 	if (err == 0 && sockeye_scheme_is_stream(r->addr->scheme) && connected_to_itself(fd, name))
@@ -149,8 +151,8 @@ static int attempt_end(struct race *r, int fd, const struct sockeye_sockaddr *na
 	return err;
 }
 
-/* Opens, prepares and binds a socket for `name`. The descriptor, or the negative
- * error that attempt_failed has been told. */
+/* Opens, prepares and binds a socket for `name`. Returns the descriptor, or an error
+ * that it has passed to attempt_failed(). */
 static int attempt_open(struct race *r, const struct sockeye_sockaddr *name)
 {
 	const struct sockeye_sockaddr *local = local_for(r, name), *at = name;
@@ -179,8 +181,8 @@ static int attempt_open(struct race *r, const struct sockeye_sockaddr *name)
 	return err;
 }
 
-/* Starts an attempt. The descriptor when it has won already, -EINPROGRESS when
- * it is under way, or why it failed. */
+/* Starts an attempt. Returns the descriptor if it is connected, -EINPROGRESS if it
+ * continues in the background, or its error. */
 static int attempt_start(struct race *r, const struct sockeye_sockaddr *name)
 {
 	int fd, err;
@@ -193,7 +195,7 @@ static int attempt_start(struct race *r, const struct sockeye_sockaddr *name)
 		err = unix_connect(fd, name, r->opts->deadline_ns);
 	else
 		err = connect(fd, &name->u.sa, name->len) < 0 ? -errno : 0;
-	if (err != -EINPROGRESS && err != -EINTR) /* which goes on as well (POSIX) */
+	if (err != -EINPROGRESS && err != -EINTR) /* POSIX: EINTR continues too */
 		return attempt_end(r, fd, name, err);
 	r->fds[r->count] = (struct pollfd){.fd = fd, .events = POLLOUT};
 	r->names[r->count++] = name;
@@ -226,8 +228,8 @@ static int socket_error(int fd)
 	return err < 0 ? err : -pending;
 }
 
-/* Waits for news of the attempts until `until_ns`. The winner's descriptor,
- * -EAGAIN when there was no news, or why one failed. */
+/* Waits until an attempt ends or until `until_ns`. Returns the descriptor of a
+ * connection, -EAGAIN if no attempt ended, or the error of one that failed. */
 static int attempts_wait(struct race *r, uint64_t until_ns)
 {
 	int ms = sockeye__poll_ms(until_ns, sockeye_now().mono_ns), result = -EAGAIN;
@@ -276,7 +278,7 @@ static int race_run(struct race *r, const struct sockeye_sockaddr *names, size_t
 		if (fd >= 0)
 			return fd;
 		if (fd != -EINPROGRESS && fd != -EAGAIN)
-			next_ns = 0; /* one failed: the next at once */
+			next_ns = 0; /* after a failure the next starts at once */
 	}
 	attempts_end_all(r, -ETIMEDOUT);
 	return r->err;
@@ -302,7 +304,7 @@ int sockeye__connect_list(const struct sockeye_addr *addr, const struct sockeye_
 	if (fd >= 0)
 		return fd;
 	if (r.tried > 1 && first.detail[0] == '\0')
-		sockeye__fail_detail(&first, "%zu addresses tried", r.tried);
+		sockeye__fail_detail(&first, "tried %zu addresses", r.tried);
 	if (fail != NULL)
 		*fail = first;
 	return fd;

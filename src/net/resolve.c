@@ -1,10 +1,10 @@
 /*
- * resolve.c: from the names in an address to socket addresses.
+ * resolve.c: resolves the host and service names of an address.
  *
- * Numbers are read here and only names go to getaddrinfo(3), because glibc
- * reads more into a number than people mean: 1.2.3 becomes 1.2.0.3, 0x7f000001
- * becomes 127.0.0.1, port 99999 becomes 34463, and a zone behind ::1 is "Name
- * or service not known".
+ * This file parses numbers itself and calls getaddrinfo(3) for names only. glibc
+ * accepts numbers that few people mean: 1.2.3 becomes 1.2.0.3, 0x7f000001 becomes
+ * 127.0.0.1, port 99999 becomes 34463, and ::1 with a zone is "Name or service not
+ * known".
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -37,14 +37,14 @@ static int unix_name(struct query *q)
 		return FAILED(q, SOCKEYE_E_PATH_TOO_LONG);
 	name.u.un.sun_family = AF_UNIX;
 	memcpy(name.u.un.sun_path + addr->abstract, addr->path, addr->path_len);
-	/* One more byte for the NUL behind a path, or before an abstract name,
-	 * whose length is what ends it (unix(7)). */
+	/* One more byte for the NUL: after a path, or before an abstract name, which
+	 * the length ends (unix(7)). */
 	name.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + addr->path_len + 1U);
 	q->names[0] = name;
 	return 1;
 }
 
-/* What the services database files a scheme's ports under. */
+/* Returns the protocol of a scheme in the services database. */
 static const char *protocol_of(enum sockeye_scheme scheme)
 {
 	switch (scheme) {
@@ -75,13 +75,13 @@ static int service_port(struct query *q, uint16_t *out_port)
 	const char *other = protocol[0] == 'u' ? "tcp" : "udp";
 	uint16_t port;
 
-	/* SCTP's ports are those of TCP, and few databases list them (RFC 9260 15.6) */
+	/* SCTP uses TCP's port numbers (RFC 9260 15.6), and few databases list them. */
 	if (service_find(service, protocol, out_port) ||
 	    (q->addr->scheme == SOCKEYE_SCTP && service_find(service, "tcp", out_port)))
 		return 0;
 	FAILED(q, SOCKEYE_E_SERVICE);
 	if (service_find(service, other, &port))
-		sockeye__fail_detail(q->fail, "\"%s\" is known for %s only, port %u", service,
+		sockeye__fail_detail(q->fail, "\"%s\" is a service of %s only, port %u", service,
 				     other, port);
 	return SOCKEYE_E_SERVICE;
 }
@@ -101,8 +101,8 @@ static int port_find(struct query *q)
 	if (q->port != 0 || q->for_bind)
 		return 0;
 	FAILED(q, SOCKEYE_E_PORT);
-	sockeye__fail_detail(q->fail, "%s",
-			     addr->has_port ? "port 0 is only for listening" : "a port is needed");
+	sockeye__fail_detail(
+	    q->fail, "%s", addr->has_port ? "port 0 is for listening only" : "the port is missing");
 	return SOCKEYE_E_PORT;
 }
 
@@ -130,13 +130,13 @@ static void name_add(struct query *q, const struct sockaddr *sa)
 	} else {
 		return;
 	}
-	for (size_t i = 0; i < q->count; i++) /* a hosts file may say it twice */
+	for (size_t i = 0; i < q->count; i++) /* a hosts file may repeat it */
 		if (sockeye_sockaddr_equal(&q->names[i], &name))
 			return;
 	q->names[q->count++] = name;
 }
 
-/* The wildcard or, for connecting, the loopback of both families. */
+/* Adds the wildcard addresses or, to connect, the loopback addresses. */
 static void names_of_any(struct query *q)
 {
 	struct sockaddr_in6 in6 = {
@@ -152,7 +152,7 @@ static void names_of_any(struct query *q)
 	name_add(q, (const struct sockaddr *)&in);
 }
 
-/* The number of an interface given by name or number; 0 when there is none. */
+/* Returns the index of an interface by its name or number, or 0. */
 static uint32_t zone_index(const char *zone)
 {
 	uint32_t index = if_nametoindex(zone);
@@ -165,7 +165,7 @@ static uint32_t zone_index(const char *zone)
 	return *end == '\0' && number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 
-/* Reads the host as a number. 0, 1 when it is a name, or a negative code. */
+/* Adds a host that is a number. Returns 0, 1 if it is a name, or a negative code. */
 static int host_number(struct query *q)
 {
 	const struct sockeye_addr *addr = q->addr;
@@ -176,7 +176,7 @@ static int host_number(struct query *q)
 		in6.sin6_scope_id = addr->zone[0] ? zone_index(addr->zone) : 0;
 		if (addr->zone[0] && in6.sin6_scope_id == 0) {
 			FAILED(q, SOCKEYE_E_NONAME);
-			sockeye__fail_detail(q->fail, "no interface \"%s\"", addr->zone);
+			sockeye__fail_detail(q->fail, "there is no interface \"%s\"", addr->zone);
 			return SOCKEYE_E_NONAME;
 		}
 		name_add(q, (const struct sockaddr *)&in6);
@@ -193,9 +193,9 @@ static int host_number(struct query *q)
 	return 0;
 }
 
-/* Whether a host that is no address would be taken for one by somebody: its
- * last label is a number, which no top-level domain is (RFC 3696 2; the URL
- * standard calls it "ends in a number"). */
+/* Whether some programs would read a host as an address although it is not a dotted
+ * quad: its last label is a number, which no top-level domain is (RFC 3696 2). The
+ * URL standard has the same rule, "ends in a number". */
 static bool ends_in_number(const char *host)
 {
 	size_t len = strlen(host);
@@ -217,7 +217,7 @@ static int refuse_number(struct query *q)
 
 	FAILED(q, SOCKEYE_E_HOST);
 	if (inet_aton(q->addr->host, &guess))
-		sockeye__fail_detail(q->fail, "write %s, if that is meant",
+		sockeye__fail_detail(q->fail, "write %s if you mean that address",
 				     inet_ntop(AF_INET, &guess, text, sizeof text));
 	else
 		sockeye__fail_detail(q->fail, "an IPv4 address is four numbers from 0 to 255");
@@ -249,8 +249,8 @@ static int resolver_error(int eai, int saved_errno)
 
 static int lookup(const char *host, int family, struct addrinfo **out_list)
 {
-	/* One socket type, so that each address comes once. No AI_ADDRCONFIG:
-	 * where there is only loopback it hides 127.0.0.1 itself. */
+	/* With one socket type, each address is returned once. AI_ADDRCONFIG would
+	 * hide 127.0.0.1 on a machine that has only loopback. */
 	struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM};
 	int eai;
 
@@ -265,7 +265,7 @@ static int host_name(struct query *q)
 	struct addrinfo *list, *other;
 	int err = lookup(q->addr->host, family, &list);
 
-	/* glibc says "not known" of a name that has only the other family, too */
+	/* glibc also reports EAI_NONAME for a name that has only the other family. */
 	if (err == SOCKEYE_E_NONAME && family != AF_UNSPEC &&
 	    lookup(q->addr->host, AF_UNSPEC, &other) == 0) {
 		freeaddrinfo(other);

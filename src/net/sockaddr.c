@@ -1,5 +1,5 @@
 /*
- * sockaddr.c: socket addresses as text, compared, and asked of a descriptor.
+ * sockaddr.c: prints and compares socket addresses, and gets those of a descriptor.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,7 +34,7 @@ bool sockeye__sockaddr_is_any(const struct sockeye_sockaddr *name)
 						: name->u.in.sin_addr.s_addr == htonl(INADDR_ANY);
 }
 
-/* The family, or AF_UNSPEC for an address too short to have its family's. */
+/* Returns the family, or AF_UNSPEC if the address is too short for its family. */
 static int family_of(const struct sockeye_sockaddr *name)
 {
 	switch (name->len >= sizeof(sa_family_t) ? name->u.sa.sa_family : AF_UNSPEC) {
@@ -49,8 +49,8 @@ static int family_of(const struct sockeye_sockaddr *name)
 	}
 }
 
-/* The bytes of a UNIX name behind the family: of a path without its NUL, of
- * an abstract name with the NUL that begins it; 0 for an unnamed socket. */
+/* Returns the length of a UNIX name: of a path without its NUL, of an abstract name
+ * with the NUL that begins it, 0 of an unnamed socket. */
 static size_t unix_name_len(const struct sockeye_sockaddr *name)
 {
 	size_t len = name->len > PATH_AT ? name->len - PATH_AT : 0;
@@ -62,14 +62,14 @@ static size_t unix_name_len(const struct sockeye_sockaddr *name)
 	return len;
 }
 
-/* "%lo" behind an address that has a zone, else "". */
+/* Writes "%lo" if the address has a zone, otherwise "". */
 static void zone_print(const struct sockaddr_in6 *in6, char zone[static IF_NAMESIZE + 1])
 {
 	*zone = '\0';
 	if (in6->sin6_scope_id == 0)
 		return;
 	*zone = '%';
-	if (if_indextoname(in6->sin6_scope_id, zone + 1) == NULL) /* the interface has gone */
+	if (if_indextoname(in6->sin6_scope_id, zone + 1) == NULL) /* it was removed */
 		snprintf(zone + 1, IF_NAMESIZE, "%u", in6->sin6_scope_id);
 }
 
@@ -107,7 +107,7 @@ size_t sockeye_sockaddr_print(const struct sockeye_sockaddr *name, char *buf, si
 	}
 }
 
-/* The address that parses to `name`, which has a name. */
+/* Fills in the address that resolves to `name`, which is not unnamed. */
 static void addr_of(const struct sockeye_sockaddr *name, struct sockeye_addr *addr)
 {
 	char zone[IF_NAMESIZE + 1];
@@ -126,7 +126,7 @@ static void addr_of(const struct sockeye_sockaddr *name, struct sockeye_addr *ad
 
 		addr->abstract = path[0] == '\0';
 		len = unix_name_len(name) - addr->abstract;
-		if (len > SOCKEYE_UNIX_PATH_MAX) /* a path of 108, which others may bind */
+		if (len > SOCKEYE_UNIX_PATH_MAX) /* other programs may bind 108 bytes */
 			len = SOCKEYE_UNIX_PATH_MAX;
 		memcpy(addr->path, path + addr->abstract, len);
 		addr->path_len = (uint8_t)len;
@@ -168,7 +168,7 @@ bool sockeye_sockaddr_equal(const struct sockeye_sockaddr *a, const struct socke
 	struct sockeye_sockaddr x, y;
 	int family;
 
-	if (family_of(a) == AF_INET && family_of(b) == AF_INET) /* for each packet: no copies */
+	if (family_of(a) == AF_INET && family_of(b) == AF_INET) /* fast: called for each packet */
 		return ipv4_equal(&a->u.in, &b->u.in);
 	x = sockeye__sockaddr_unmapped(a);
 	y = sockeye__sockaddr_unmapped(b);
@@ -186,7 +186,7 @@ bool sockeye_sockaddr_equal(const struct sockeye_sockaddr *a, const struct socke
 		return unix_name_len(&x) == unix_name_len(&y) &&
 		       memcmp(x.u.un.sun_path, y.u.un.sun_path, unix_name_len(&x)) == 0;
 	default:
-		return true; /* neither has a name */
+		return true; /* both are unnamed */
 	}
 }
 

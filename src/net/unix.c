@@ -1,6 +1,6 @@
 /*
- * unix.c: UNIX socket files: made with their mode, replaced when their server
- * is dead, removed by whom they belong to.
+ * unix.c: UNIX socket files: created with their mode, replaced if their server is
+ * dead, and removed by the process that created them.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,10 +9,10 @@
 
 #include "net/net.h"
 
-/* Whether a server has this name: 0 when none has, SOCKEYE_E_IN_USE_LIVE, or
- * -errno when it cannot be told. A datagram socket asks, because its connect
- * leaves no trace: a stream server only makes it fail with EPROTOTYPE, where a
- * stream probe would be a client to accept. */
+/* Probes whether a server uses this name. Returns 0 if none does,
+ * SOCKEYE_E_IN_USE_LIVE, or -errno if it cannot be determined. A stream server
+ * would have to accept a stream probe. A datagram probe is invisible to it: it
+ * fails with EPROTOTYPE. */
 static int server_probe(const struct sockeye_sockaddr *name)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err;
@@ -22,12 +22,12 @@ static int server_probe(const struct sockeye_sockaddr *name)
 	err = connect(fd, &name->u.sa, name->len) < 0 ? -errno : 0;
 	close(fd);
 	switch (err) {
-	case -ECONNREFUSED: /* nobody has the file open as a socket */
-	case -ENOENT:       /* it has just gone */
+	case -ECONNREFUSED: /* no process has the socket open */
+	case -ENOENT:       /* it was removed meanwhile */
 		return 0;
 	case 0:
-	case -EPROTOTYPE: /* another type */
-	case -EPERM:      /* a datagram socket that listens to its own peer only */
+	case -EPROTOTYPE: /* a socket of another type */
+	case -EPERM:      /* a datagram socket that receives from its peer only */
 		return SOCKEYE_E_IN_USE_LIVE;
 	default:
 		return err;
@@ -39,16 +39,17 @@ bool sockeye__same_file(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Removes the file at `name` if it is a socket without a server. */
+/* Removes the file at `name` if it is a socket without a server. Returns 0, also if
+ * there is no file, SOCKEYE_E_NOT_A_SOCKET, SOCKEYE_E_IN_USE_LIVE or -errno. */
 static int stale_remove(const struct sockeye_sockaddr *name)
 {
 	const char *path = name->u.un.sun_path;
 	struct stat held, now;
 	int fd, err;
 
-	/* While it is held its inode number cannot be given to another file, so
-	 * that a socket which another server binds meanwhile is told apart. What is
-	 * left of the race is the moment between lstat and unlink. */
+	/* While the file is open, no other file can get its inode number. So a
+	 * socket that another server binds meanwhile is recognized. What remains of
+	 * the race is the moment between lstat and unlink. */
 	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
@@ -64,7 +65,8 @@ static int stale_remove(const struct sockeye_sockaddr *name)
 	return err;
 }
 
-/* Notes which file bind made, and gives it the bits that the umask took. */
+/* Notes which file bind(2) created, and restores the mode bits that the umask has
+ * cleared. */
 static int file_made(const struct sockeye_addr *addr, const struct sockeye_sockaddr *name,
 		     struct sockeye_listener *listener)
 {
@@ -85,9 +87,9 @@ static int file_made(const struct sockeye_addr *addr, const struct sockeye_socka
 int sockeye__unix_bind(int fd, const struct sockeye_addr *addr, const struct sockeye_sockaddr *name,
 		       struct sockeye_listener *listener)
 {
-	/* The mode of the socket is that of the file it makes, less the umask, so
-	 * that it never is more open than asked, not for a moment. The umask itself
-	 * belongs to every thread of the process. */
+	/* bind(2) creates the file with the mode of the socket, less the umask. So the
+	 * file never has more permissions than requested. Changing the umask instead
+	 * would affect the other threads of the process. */
 	if (addr->opts.has_mode && fchmod(fd, addr->opts.mode) < 0)
 		return -errno;
 	for (int tries = 0; tries < 16; tries++) {
@@ -101,7 +103,7 @@ int sockeye__unix_bind(int fd, const struct sockeye_addr *addr, const struct soc
 		if (err < 0)
 			return err;
 	}
-	return -EADDRINUSE; /* others keep making and leaving it */
+	return -EADDRINUSE; /* other processes create it again and again */
 }
 
 void sockeye__unix_unlink(const struct sockeye_listener *listener)

@@ -1,5 +1,5 @@
 /*
- * addr_fail.c: the reason why a text is not an address.
+ * addr_fail.c: reports why a text is not an address.
  */
 #include <stdarg.h>
 #include <stdio.h>

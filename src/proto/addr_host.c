@@ -1,7 +1,6 @@
 /*
- * addr_host.c: "host:port", the part of an address that every Internet scheme
- * has. Nothing is looked up; what the resolver would take for something else
- * than it looks like is refused here.
+ * addr_host.c: parses "host:port", the part that all Internet addresses have. It
+ * resolves nothing, but rejects hosts that the resolver would misread.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -34,13 +33,13 @@ static bool all(struct sockeye__slice s, bool (*test)(char c))
 	return s.len > 0;
 }
 
-/* What is before and behind position i, without the byte there. */
+/* Return the parts before and after position i, without the byte there. */
 static struct sockeye__slice before(struct sockeye__slice s, size_t i)
 {
 	return (struct sockeye__slice){s.at, i};
 }
 
-static struct sockeye__slice behind(struct sockeye__slice s, size_t i)
+static struct sockeye__slice after(struct sockeye__slice s, size_t i)
 {
 	return (struct sockeye__slice){s.at + i + 1, s.len - i - 1};
 }
@@ -68,17 +67,18 @@ static bool is_ip(int family, struct sockeye__slice text)
 	return inet_pton(family, copy, binary) == 1;
 }
 
-/* "fe80::1%lo" into host and zone. The zone may follow "%25" too (RFC 6874 2). */
+/* Parses "fe80::1%lo" into host and zone. The zone may also follow "%25" (RFC 6874
+ * 2). */
 static bool ipv6_read(struct sockeye__slice text, struct sockeye_addr *addr)
 {
 	const char *percent = memchr(text.at, '%', text.len);
 	struct sockeye__slice zone = before(text, 0);
 
 	if (percent != NULL) {
-		zone = behind(text, (size_t)(percent - text.at));
+		zone = after(text, (size_t)(percent - text.at));
 		text = before(text, (size_t)(percent - text.at));
 		if (zone.len > 2 && memcmp(zone.at, "25", 2) == 0)
-			zone = behind(zone, 1);
+			zone = after(zone, 1);
 		if (!all(zone, is_host_char) || zone.len > SOCKEYE_ZONE_MAX)
 			return false;
 	}
@@ -89,13 +89,13 @@ static bool ipv6_read(struct sockeye__slice text, struct sockeye_addr *addr)
 	return true;
 }
 
-/* Whether the resolver would take it for a number: inet_aton(3) reads "127.1",
- * "010.0.0.1" (octal) and "1" as addresses; only four plain numbers pass here. */
+/* Whether the resolver would read the host as a number. inet_aton(3) accepts "127.1",
+ * "010.0.0.1" (octal) and "1" as addresses; we accept four decimal numbers only. */
 static bool is_numeric(struct sockeye__slice host)
 {
 	const char *dot = memrchr(host.at, '.', host.len);
 
-	return all(dot != NULL ? behind(host, (size_t)(dot - host.at)) : host,
+	return all(dot != NULL ? after(host, (size_t)(dot - host.at)) : host,
 		   sockeye__ascii_is_digit);
 }
 
@@ -107,19 +107,20 @@ static int host_read(struct sockeye__reader *r, struct sockeye__slice host)
 		host = (struct sockeye__slice){host.at + 1, host.len - 2};
 		if (ipv6_read(host, &r->addr))
 			return 0;
-		return sockeye__addr_fail(r, SOCKEYE_E_HOST,
-					  "brackets hold an IPv6 address, as in [fe80::1%%lo]:7");
+		return sockeye__addr_fail(
+		    r, SOCKEYE_E_HOST,
+		    "only an IPv6 address is written in brackets, as in [fe80::1%%lo]:7");
 	}
 	if (host.len > SOCKEYE_HOST_MAX)
-		return sockeye__addr_fail(r, SOCKEYE_E_HOST, "%zu bytes, at most %d", host.len,
-					  SOCKEYE_HOST_MAX);
+		return sockeye__addr_fail(r, SOCKEYE_E_HOST, "the host has %zu bytes, at most %d",
+					  host.len, SOCKEYE_HOST_MAX);
 	if (!all(host, is_host_char))
-		return sockeye__addr_fail(r, SOCKEYE_E_HOST,
-					  "a host name has letters, digits, '-', '.' and '_' only");
+		return sockeye__addr_fail(
+		    r, SOCKEYE_E_HOST, "a host name consists of letters, digits, '-', '.' and '_'");
 	if (is_numeric(host) && !is_ip(AF_INET, host))
 		return sockeye__addr_fail(
 		    r, SOCKEYE_E_HOST,
-		    "an IPv4 address is four decimal numbers up to 255, as in 127.0.0.1");
+		    "an IPv4 address is four decimal numbers from 0 to 255, as in 127.0.0.1");
 	memcpy(r->addr.host, host.at, host.len);
 	return 0;
 }
@@ -130,7 +131,7 @@ static int port_read(struct sockeye__reader *r, struct sockeye__slice port)
 	int err = sockeye__number_parse(port, 10, UINT16_MAX, &v);
 
 	if (err == -ERANGE)
-		return sockeye__addr_fail(r, SOCKEYE_E_PORT, "ports are 0 to 65535");
+		return sockeye__addr_fail(r, SOCKEYE_E_PORT, "a port is a number from 0 to 65535");
 	if (err == 0) {
 		r->addr.has_port = true;
 		r->addr.port = (uint16_t)v;
@@ -144,24 +145,28 @@ static int port_read(struct sockeye__reader *r, struct sockeye__slice port)
 	return 0;
 }
 
-/* "::1:80" could be the address ::1:80 or port 80 of ::1: it is never guessed. */
+/* Reports an address with several colons. "::1:80" could be the address ::1:80 or
+ * port 80 of ::1, so it is an error. */
 static int colons_fail(const struct sockeye__reader *r, struct sockeye__slice text, size_t last)
 {
-	struct sockeye__slice head = before(text, last), tail = behind(text, last);
+	struct sockeye__slice head = before(text, last), tail = after(text, last);
 	struct sockeye_addr ignored = {0};
 
 	if (ipv6_read(head, &ignored) && all(tail, sockeye__ascii_is_digit))
-		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX, "write [%.*s]:%.*s", (int)head.len,
-					  head.at, (int)tail.len, tail.at);
+		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
+					  "write an IPv6 address in brackets: [%.*s]:%.*s",
+					  (int)head.len, head.at, (int)tail.len, tail.at);
 	if (ipv6_read(text, &ignored))
-		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX, "write [%.*s]%s", (int)text.len,
-					  text.at,
+		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
+					  "write an IPv6 address in brackets: [%.*s]%s",
+					  (int)text.len, text.at,
 					  sockeye__schemes[r->addr.scheme].no_port ? "" : ":PORT");
-	return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
-				  "too many colons; IPv6 is written in brackets, as in [::1]:7");
+	return sockeye__addr_fail(
+	    r, SOCKEYE_E_SYNTAX,
+	    "too many colons; write an IPv6 address in brackets, as in [::1]:7");
 }
 
-/* Where the colon before the port is, text.len when there is none. */
+/* Finds the colon before the port. Without one *out_colon is text.len. */
 static int colon_find(const struct sockeye__reader *r, struct sockeye__slice text,
 		      size_t *out_colon)
 {
@@ -173,10 +178,11 @@ static int colon_find(const struct sockeye__reader *r, struct sockeye__slice tex
 		size_t end = close != NULL ? (size_t)(close - text.at) + 1 : 0;
 
 		if (close == NULL)
-			return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX, "the bracket is not closed");
+			return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
+						  "the closing bracket is missing, as in [::1]:7");
 		if (end < text.len && text.at[end] != ':')
 			return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
-						  "only :PORT may follow the bracket");
+						  "only :PORT may follow the closing bracket");
 		*out_colon = end;
 		return 0;
 	}
@@ -198,10 +204,12 @@ static int port_missing(struct sockeye__reader *r, struct sockeye__slice host)
 		return 0;
 	}
 	if (all(host, sockeye__ascii_is_digit))
-		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX, "a port alone is written :%.*s",
-					  (int)host.len, host.at);
-	return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
-				  "a port is needed, as in localhost:7 or [::1]:7");
+		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
+					  "write a port without a host as :%.*s", (int)host.len,
+					  host.at);
+	return sockeye__addr_fail(
+	    r, SOCKEYE_E_SYNTAX,
+	    "the port is missing; write HOST:PORT, as in localhost:7 or [::1]:7");
 }
 
 int sockeye__addr_host_port(struct sockeye__reader *r, struct sockeye__slice text)
@@ -211,16 +219,18 @@ int sockeye__addr_host_port(struct sockeye__reader *r, struct sockeye__slice tex
 	int err;
 
 	if (memchr(text.at, '@', text.len) != NULL)
-		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX, "an address has no user@");
+		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
+					  "an address has no user name; remove it and the @");
 	err = colon_find(r, text, &colon);
 	if (err < 0)
 		return err;
 	if (colon < text.len)
-		port = behind(text, colon);
+		port = after(text, colon);
 	if (port.len == 0)
 		err = port_missing(r, before(text, colon));
 	else if (sockeye__schemes[r->addr.scheme].no_port)
-		err = sockeye__addr_fail(r, SOCKEYE_E_PORT, "%s has no ports",
+		err = sockeye__addr_fail(r, SOCKEYE_E_PORT,
+					 "%s has no ports; remove the colon and the port",
 					 sockeye_scheme_name(r->addr.scheme));
 	else
 		err = port_read(r, port);

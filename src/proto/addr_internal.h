@@ -31,34 +31,34 @@ struct sockeye__scheme {
 	const char *name;
 	enum sockeye__kind_of_scheme kind;
 	bool stream;
-	bool no_port;  /* the protocol has none */
+	bool no_port;  /* the protocol has no ports */
 	bool file;     /* "/file" may follow the host */
-	uint16_t port; /* when none is given; 0: one must be */
+	uint16_t port; /* the default port; 0: the address must have one */
 };
 
 #define SOCKEYE__SCHEMES (SOCKEYE_FD + 1)
 
 extern const struct sockeye__scheme sockeye__schemes[SOCKEYE__SCHEMES];
 
-/* One address being read. */
+/* An address that is being parsed. */
 struct sockeye__reader {
 	const char *text;
 	struct sockeye_fail *why; /* may be NULL */
 	struct sockeye_addr addr;
 };
 
-/* Fills in why, and returns err. What of the text goes into the detail must be
- * safe to show. */
+/* Fills in *r->why unless it is NULL, and returns err. The detail is a format of
+ * printf(); its arguments must be safe to print. */
 int sockeye__addr_fail(const struct sockeye__reader *r, int err, const char *detail, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Reads "host:port" into r->addr. */
+/* Parses "host:port" into r->addr. */
 int sockeye__addr_host_port(struct sockeye__reader *r, struct sockeye__slice text);
 
-/* Reads what is behind '?' into r->addr.opts. */
+/* Parses the options after '?' into r->addr.opts. */
 int sockeye__addr_options_parse(struct sockeye__reader *r, const char *text);
 
-/* Writes "?option&option=value", or nothing. */
+/* Writes "?option&option=value", or nothing if no option is set. */
 void sockeye__addr_options_print(const struct sockeye_addr *addr, struct sockeye__out *out);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * addr_options.c: what may stand behind '?', as one table that reads, prints
- * and explains.
+ * addr_options.c: the options after '?', as one table that is used to parse, print
+ * and explain them.
  */
 #include <inttypes.h>
 #include <limits.h>
@@ -20,7 +20,7 @@ enum option_kind {
 	FLAG,   /* bool */
 	NUMBER, /* uint32_t, not 0 */
 	BYTE,   /* uint8_t, not 0 */
-	SIZE,   /* uint32_t bytes */
+	SIZE,   /* uint32_t bytes, not 0 */
 	MODE,   /* has_mode and mode */
 	LOCAL,  /* bind */
 };
@@ -65,7 +65,7 @@ static const struct option {
 
 #define OPTIONS (sizeof options / sizeof options[0])
 
-/* The option of that name that this scheme has. */
+/* Returns the scheme's option with this name, or NULL. */
 static const struct option *option_find(enum sockeye_scheme scheme, struct sockeye__slice name)
 {
 	for (size_t i = 0; i < OPTIONS; i++)
@@ -91,8 +91,9 @@ static int unknown_fail(const struct sockeye__reader *r, struct sockeye__slice n
 		sockeye__out_text(&out, options[i].kind == FLAG ? "" : "=");
 	}
 	if (out.len == 0)
-		return sockeye__addr_fail(r, SOCKEYE_E_OPTION, "%s takes no options", scheme);
-	return sockeye__addr_fail(r, SOCKEYE_E_OPTION, "%s has no \"%s\": it takes%s", scheme,
+		return sockeye__addr_fail(r, SOCKEYE_E_OPTION,
+					  "%s has no options; remove the question mark", scheme);
+	return sockeye__addr_fail(r, SOCKEYE_E_OPTION, "%s has no option \"%s\"; it has%s", scheme,
 				  shown, known);
 }
 
@@ -104,10 +105,11 @@ static bool flag_parse(const char *text, uint64_t *out_value)
 	return yes || strcmp(text, "no") == 0 || strcmp(text, "0") == 0;
 }
 
-/* Only whether it can be an address is seen here; it is kept as text. */
+/* Parses the value of bind=. It stays text: this only checks that it can be an
+ * address. */
 static bool local_read(struct sockeye__reader *r, struct sockeye__slice text)
 {
-	/* a scheme whose port may be missing */
+	/* TFTP is a scheme whose port may be missing. */
 	struct sockeye__reader local = {.addr.scheme = SOCKEYE_TFTP};
 	char *bind = r->addr.opts.bind;
 	size_t max = sizeof r->addr.opts.bind - 1;
@@ -179,7 +181,7 @@ static bool value_read(struct sockeye__reader *r, const struct option *o,
 	return true;
 }
 
-/* NAME=VALUE, or NAME for a flag */
+/* Parses NAME=VALUE, or NAME for a flag. */
 static int item_read(struct sockeye__reader *r, struct sockeye__slice item, unsigned *seen)
 {
 	const char *equals = memchr(item.at, '=', item.len);
@@ -214,7 +216,7 @@ int sockeye__addr_options_parse(struct sockeye__reader *r, const char *text)
 
 		if (item.len == 0)
 			return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
-						  "an option is missing behind '?' or '&'");
+						  "an option must follow '?' and each '&'");
 		err = item_read(r, item, &seen);
 		if (err < 0 || text[item.len] == '\0')
 			return err;

@@ -1,6 +1,6 @@
 /*
- * addr_parse.c: an address from its text: the scheme first, then what is
- * behind it, as the kind of the scheme asks for.
+ * addr_parse.c: parses an address: first the scheme, then the parts that schemes of
+ * its kind have.
  */
 #include <errno.h>
 #include <limits.h>
@@ -15,9 +15,10 @@
 #include "proto/addr_internal.h"
 #include "proto/percent.h"
 
-#define ESCAPES "a percent sign is written %%25, a control character %%XX"
+#define ESCAPES "write a percent sign as %%25, a control character as %%XX"
 
-/* Schemes are the same in either case (RFC 3986 3.1), in every locale. */
+/* Compares a scheme or mode, in any letter case (RFC 3986 3.1) and in every
+ * locale. */
 static bool same_name(const char *name, struct sockeye__slice text)
 {
 	for (size_t i = 0; i < text.len; i++)
@@ -26,7 +27,7 @@ static bool same_name(const char *name, struct sockeye__slice text)
 	return name[text.len] == '\0';
 }
 
-/* "tcp", or "tcp6" for one family alone. */
+/* Finds a scheme. A digit 4 or 6 after it, as in "tcp6", selects the family. */
 static bool scheme_find(struct sockeye__slice text, struct sockeye_addr *addr)
 {
 	char last = text.len > 0 ? text.at[text.len - 1] : '\0';
@@ -55,10 +56,12 @@ static int scheme_fail(const struct sockeye__reader *r)
 		sockeye__out_text(&out, sockeye__schemes[i].name);
 	}
 	return sockeye__addr_fail(r, SOCKEYE_E_SCHEME,
-				  "known schemes:%s; 4 or 6 may follow, as in tcp4", names);
+				  "known schemes:%s; for one family append 4 or 6, as in tcp4",
+				  names);
 }
 
-/* Reads the scheme and moves *rest behind it; without one it is tcp. */
+/* Parses the scheme and sets *rest to the text after it. Without a scheme it is
+ * tcp. */
 static int scheme_read(struct sockeye__reader *r, const char **rest)
 {
 	const char *text = r->text;
@@ -70,7 +73,7 @@ static int scheme_read(struct sockeye__reader *r, const char **rest)
 		return scheme_fail(r);
 	if (!known && (text[0] == '/' || text[0] == '.' || text[0] == '@'))
 		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
-					  "a UNIX socket is written unix:PATH or unix:@NAME");
+					  "write a UNIX socket as unix:PATH or unix:@NAME");
 	if (!known)
 		return 0;
 	if (sockeye__schemes[r->addr.scheme].kind != SOCKEYE__INET) {
@@ -79,13 +82,13 @@ static int scheme_read(struct sockeye__reader *r, const char **rest)
 	}
 	if (!slashes)
 		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
-					  "two slashes belong behind it: %s://",
+					  "write two slashes after the scheme: %s://",
 					  sockeye_scheme_name(r->addr.scheme));
 	*rest = text + len + 3;
 	return 0;
 }
 
-/* PATH, ///PATH (as in file:///, RFC 8089) or @NAME */
+/* Parses PATH, ///PATH (like file:///, RFC 8089) or @NAME. */
 static int unix_read(struct sockeye__reader *r, struct sockeye__slice text)
 {
 	struct sockeye_addr *addr = &r->addr;
@@ -94,29 +97,30 @@ static int unix_read(struct sockeye__reader *r, struct sockeye__slice text)
 	if (text.len >= 2 && memcmp(text.at, "//", 2) == 0) {
 		text = (struct sockeye__slice){text.at + 2, text.len - 2};
 		if (text.len == 0 || text.at[0] != '/')
-			return sockeye__addr_fail(r, SOCKEYE_E_PATH,
-						  "without slashes: unix:PATH or unix:@NAME");
+			return sockeye__addr_fail(
+			    r, SOCKEYE_E_PATH,
+			    "a UNIX socket has no host; write unix:PATH or unix:@NAME");
 	}
 	addr->abstract = text.len > 0 && text.at[0] == '@';
 	if (addr->abstract)
 		text = (struct sockeye__slice){text.at + 1, text.len - 1};
 	len = sockeye__percent_decode(text, addr->path, SOCKEYE_UNIX_PATH_MAX);
 	if (len == 0)
-		return sockeye__addr_fail(
-		    r, SOCKEYE_E_PATH,
-		    "a path or name is needed, as in unix:/run/x.sock or unix:@x");
+		return sockeye__addr_fail(r, SOCKEYE_E_PATH,
+					  "the path is missing; write unix:PATH or unix:@NAME");
 	if (len < 0)
 		return sockeye__addr_fail(r, SOCKEYE_E_PATH, ESCAPES);
 	if (len > SOCKEYE_UNIX_PATH_MAX)
 		return sockeye__addr_fail(r, SOCKEYE_E_PATH_TOO_LONG, "%zd bytes, at most %d", len,
 					  SOCKEYE_UNIX_PATH_MAX);
 	if (!addr->abstract && memchr(addr->path, '\0', (size_t)len) != NULL)
-		return sockeye__addr_fail(r, SOCKEYE_E_PATH, "only an abstract name can hold NULs");
+		return sockeye__addr_fail(r, SOCKEYE_E_PATH,
+					  "a path cannot contain a NUL byte; only unix:@NAME can");
 	addr->path_len = (uint8_t)len;
 	return 0;
 }
 
-/* FILE or FILE;mode=netascii, behind the slash (RFC 3617 2) */
+/* Parses FILE or FILE;mode=netascii after the slash (RFC 3617 2). */
 static int file_read(struct sockeye__reader *r, struct sockeye__slice text)
 {
 	static const char octet[] = ";mode=octet", netascii[] = ";mode=netascii";
@@ -138,10 +142,12 @@ static int file_read(struct sockeye__reader *r, struct sockeye__slice text)
 	if (len < 0)
 		return sockeye__addr_fail(r, SOCKEYE_E_PATH, ESCAPES);
 	if (len >= (ssize_t)sizeof addr->file)
-		return sockeye__addr_fail(r, SOCKEYE_E_PATH, "the file has %zd bytes, at most %zu",
-					  len, sizeof addr->file - 1);
+		return sockeye__addr_fail(r, SOCKEYE_E_PATH,
+					  "the file name has %zd bytes, at most %zu", len,
+					  sizeof addr->file - 1);
 	if (memchr(addr->file, '\0', (size_t)len) != NULL)
-		return sockeye__addr_fail(r, SOCKEYE_E_PATH, "a file name holds no NUL");
+		return sockeye__addr_fail(r, SOCKEYE_E_PATH,
+					  "a file name cannot contain a NUL byte");
 	return 0;
 }
 
@@ -159,8 +165,7 @@ static int inet_read(struct sockeye__reader *r, struct sockeye__slice text)
 	if (err < 0 || file.len == 0)
 		return err;
 	if (!sockeye__schemes[r->addr.scheme].file)
-		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
-					  "nothing but ?options follows the port");
+		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX, "only ?OPTION may follow the port");
 	return file_read(r, file);
 }
 
@@ -170,7 +175,7 @@ static int fd_read(struct sockeye__reader *r, struct sockeye__slice text)
 
 	if (sockeye__number_parse(text, 10, INT_MAX, &v) < 0)
 		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
-					  "the number of a descriptor is needed, as in fd:3");
+					  "write the number of a descriptor, as in fd:3");
 	r->addr.fd = (int)v;
 	return 0;
 }

@@ -1,5 +1,5 @@
 /*
- * addr_print.c: an address as text that parses back to it.
+ * addr_print.c: prints an address as text that parses to the same address.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@ static void unix_print(struct sockeye__out *out, const struct sockeye_addr *addr
 	const char *path = addr->path;
 	size_t len = addr->path_len, first = len > 0;
 
-	/* "unix:@" begins an abstract name, and "unix://" a URL's authority */
+	/* "unix:@" would begin an abstract name, and "unix://" a host. */
 	sockeye__out_text(out, addr->abstract ? ":@" : ":");
 	sockeye__percent_encode(path, first, addr->abstract ? "%?" : "%?@", out);
 	if (len > 1 && memcmp(path, "//", 2) == 0 && !addr->abstract) {
@@ -32,7 +32,8 @@ static void host_print(struct sockeye__out *out, const struct sockeye_addr *addr
 	sockeye__out_text(out, ipv6 ? "[" : "");
 	sockeye__out_text(out, addr->host[0] != '\0' ? addr->host : "*");
 	if (addr->zone[0] != '\0')
-		/* "%25" is how the parser is told of a zone that begins with 25 */
+		/* The parser skips "25" after the percent sign (RFC 6874 2), so a zone
+		 * that begins with 25 needs it. */
 		sockeye__out_text(out, strncmp(addr->zone, "25", 2) == 0 ? "%25" : "%");
 	sockeye__out_text(out, addr->zone);
 	sockeye__out_text(out, ipv6 ? "]" : "");

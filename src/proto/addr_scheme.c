@@ -1,5 +1,5 @@
 /*
- * addr_scheme.c: the schemes an address can have.
+ * addr_scheme.c: the schemes of addresses.
  */
 #include <sockeye/addr.h>
 

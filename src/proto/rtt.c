@@ -1,5 +1,5 @@
 /*
- * rtt.c: the estimator of RFC 6298, in whole nanoseconds.
+ * rtt.c: the estimator of RFC 6298 in nanoseconds (rtt.h).
  */
 #include "proto/rtt.h"
 
@@ -13,7 +13,7 @@ static uint64_t clamp(uint64_t v, uint64_t least, uint64_t most)
 void sockeye__rtt_init(struct sockeye__rtt *r, uint64_t initial_ns, uint64_t floor_ns,
 		       uint64_t ceiling_ns)
 {
-	/* A negotiated time-out can be shorter than our floor: the peer's word counts. */
+	/* A negotiated timeout may be shorter than our floor, and takes precedence. */
 	if (floor_ns > ceiling_ns)
 		floor_ns = ceiling_ns;
 	*r = (struct sockeye__rtt){
@@ -26,7 +26,7 @@ void sockeye__rtt_init(struct sockeye__rtt *r, uint64_t initial_ns, uint64_t flo
 /* RFC 6298 2.2 and 2.3, with alpha 1/8, beta 1/4 and K 4. */
 void sockeye__rtt_sample(struct sockeye__rtt *r, uint64_t ns)
 {
-	/* Beyond the ceiling a sample would say nothing more, and could overflow. */
+	/* A sample above the ceiling changes nothing more, and could overflow. */
 	ns = clamp(ns, 1, r->ceiling_ns);
 	if (r->smoothed_ns == 0) {
 		r->smoothed_ns = ns;

@@ -1,9 +1,8 @@
 /*
- * rtt.h: how long to wait for an answer (RFC 6298), for whoever repeats what
- * was not answered.
+ * rtt.h: how long to wait for an answer before sending again (RFC 6298).
  *
- * Karn's rule is the caller's: an answer to something that was sent twice is
- * no sample. What backing off has doubled stays so until the next sample.
+ * The caller follows Karn's rule: the answer to a packet that was sent twice is not
+ * a sample. A timeout that was doubled stays so until the next sample.
  */
 #ifndef SOCKEYE_PROTO_RTT_H
 #define SOCKEYE_PROTO_RTT_H
@@ -11,30 +10,31 @@
 #include <stdint.h>
 
 struct sockeye__rtt {
-	uint64_t smoothed_ns; /* 0: nothing measured yet */
+	uint64_t smoothed_ns; /* 0: no sample yet */
 	uint64_t variance_ns;
 	uint64_t rto_ns; /* before backing off, floor_ns <= rto_ns <= ceiling_ns */
 	uint64_t floor_ns, ceiling_ns;
-	unsigned backoff; /* times the time-out was doubled */
+	unsigned backoff; /* times the timeout was doubled */
 };
 
-/* initial_ns: the time-out while nothing is measured, at most ceiling_ns. */
+/* initial_ns is the timeout until the first sample, limited to floor and ceiling. */
 void sockeye__rtt_init(struct sockeye__rtt *r, uint64_t initial_ns, uint64_t floor_ns,
 		       uint64_t ceiling_ns);
 
-/* A round trip took so long. */
+/* Adds the duration of a round trip. */
 void sockeye__rtt_sample(struct sockeye__rtt *r, uint64_t ns);
 
-/* There was no answer. */
+/* Doubles the timeout because there was no answer. */
 void sockeye__rtt_back_off(struct sockeye__rtt *r);
 
-/* The time to wait now: never above the ceiling, and exact as long as there was
- * an answer; repeated time-outs are up to an eighth shorter, by `random`, so
- * that peers that failed together do not come back together. */
+/* Returns how long to wait now, at most the ceiling. A doubled timeout is up to an
+ * eighth shorter, depending on `random`, so that peers that failed together do not
+ * all send again at the same time. */
 uint64_t sockeye__rtt_timeout(const struct sockeye__rtt *r, uint64_t random);
 
-/* What is younger than this cannot have been answered: a round trip, less
- * its usual deviation or a quarter. */
+/* Returns the age below which a packet cannot have been answered: a round trip, less
+ * its usual deviation but at most a quarter. Without a sample it is half of the
+ * timeout. */
 uint64_t sockeye__rtt_patience(const struct sockeye__rtt *r);
 
 #endif

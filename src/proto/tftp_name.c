@@ -1,4 +1,4 @@
-/* tftp_name.c: names as clients write them, made into one form (tftp_name.h). */
+/* tftp_name.c: normalizes the file names of requests (tftp_name.h). */
 #include "proto/tftp_name.h"
 
 #include <errno.h>
@@ -14,8 +14,9 @@ static char byte_clean(uint8_t c, const struct sockeye__tftp_name_rules *rules)
 	return rules->fold_case ? sockeye__ascii_lower((char)c) : (char)c;
 }
 
-/* The length of out[0..len) without the slash at its end, and without its last
- * component when that is "." or nothing; ".." takes the one before along. */
+/* Returns the length of out[0..len) without a slash at its end and without its last
+ * component if that is "." or empty. ".." also removes the component before it, or
+ * gives -EACCES if there is none. */
 static ssize_t component_end(const char *out, size_t len)
 {
 	const char *slash = memrchr(out, '/', len);

@@ -1,5 +1,5 @@
 /*
- * tftp_name.h: what the name of a request becomes before it is looked for.
+ * tftp_name.h: normalizes the file name of a request before the server looks it up.
  */
 #ifndef SOCKEYE_PROTO_TFTP_NAME_H
 #define SOCKEYE_PROTO_TFTP_NAME_H
@@ -10,19 +10,19 @@
 
 #include "proto/tftp_packet.h"
 
-/* What clients need that do not write names as others do; zero is none of it. */
+/* Exceptions for clients with peculiar names. Zero enables none. */
 struct sockeye__tftp_name_rules {
-	bool backslash;  /* \ is / (Windows boot loaders) */
-	bool fold_case;  /* A to Z are a to z */
-	bool strip_high; /* bytes >= 0x80 at the end are dropped (PXE ROMs send 0xff there) */
+	bool backslash;  /* replaces \ by / (Windows boot loaders) */
+	bool fold_case;  /* replaces A to Z by a to z */
+	bool strip_high; /* removes bytes >= 0x80 at the end (PXE ROMs append 0xff) */
 };
 
-/* Writes the name with a single slash between its components and none around
- * them, without those that are "." and without ".." and the one before it: what
- * rules then see is what is opened, and "pub/../secret" is no way around them.
- * Returns the length without the NUL, -EINVAL for a name with nothing in it or
- * with a NUL, -EACCES for one that leads above its beginning, -ENAMETOOLONG. out[]
- * is undefined on failure and may not overlap the name. */
+/* Writes the name with a single slash between its components and none around them.
+ * Removes "." components, and ".." with the component before it. So the rules see
+ * the name that is opened, and "pub/../secret" does not bypass them.
+ * Returns the length without the NUL, -EINVAL if the name is empty or contains a
+ * NUL, -EACCES if ".." leads above the root, or -ENAMETOOLONG. out[] is undefined
+ * after a failure and must not overlap the name. */
 ssize_t sockeye__tftp_name_clean(struct sockeye__span name,
 				 const struct sockeye__tftp_name_rules *rules, char *out,
 				 size_t cap);

@@ -1,5 +1,5 @@
 /*
- * tftp_netascii.c: lines as the network has them, and back.
+ * tftp_netascii.c: converts files to netascii and back (tftp_netascii.h).
  */
 #include "proto/tftp_netascii.h"
 

@@ -1,8 +1,8 @@
 /*
- * tftp_netascii.h: netascii (RFC 1350 1, RFC 764): a line ends in CR LF, and a
- * CR of its own is CR NUL. decode(encode(x)) is x for every x.
+ * tftp_netascii.h: netascii (RFC 1350 1, RFC 764). A line ends with CR LF, and any
+ * other CR is sent as CR NUL. decode(encode(x)) is x for every x.
  *
- * Both work on pieces of any size, so a pair may straddle blocks and windows.
+ * Both directions accept pieces of any size, so blocks and windows may split a pair.
  */
 #ifndef SOCKEYE_PROTO_TFTP_NETASCII_H
 #define SOCKEYE_PROTO_TFTP_NETASCII_H
@@ -11,23 +11,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Zero is a stream's beginning. */
+/* Zeroed at the beginning of a stream. */
 struct sockeye__netascii {
-	bool half;      /* encoding: the second byte of a pair is owed; decoding: a CR is held */
-	uint8_t second; /* encoding: that byte */
+	bool half;      /* the first byte of a pair was written (encoding) or read (decoding) */
+	uint8_t second; /* encoding: the second byte of that pair */
 };
 
-/* Encodes as much of in[] as fits into out[]; returns what was written and sets
- * what was taken. With all of in[] taken and room left, nothing is owed. */
+/* Encodes as much of in[] as fits in out[]. Returns the bytes written and sets *taken
+ * to the bytes read. If all of in[] is taken and out[] is not full, no byte of a pair
+ * is pending. */
 size_t sockeye__netascii_encode(struct sockeye__netascii *s, const uint8_t *in, size_t len,
 				size_t *taken, uint8_t *out, size_t cap);
 
-/* Decodes all of in[] into out[], len + 1 bytes. CR before anything but LF and
- * NUL stays. */
+/* Decodes all of in[] into out[], which has room for len + 1 bytes. Returns the bytes
+ * written. A CR before any byte but LF and NUL stays. */
 size_t sockeye__netascii_decode(struct sockeye__netascii *s, const uint8_t *in, size_t len,
 				uint8_t *out);
 
-/* The end of input: a CR that is still held, 0 or 1 bytes. */
+/* Ends decoding. Writes a CR that was the last byte, and returns 0 or 1. */
 size_t sockeye__netascii_end(struct sockeye__netascii *s, uint8_t out[1]);
 
 #endif

@@ -1,6 +1,5 @@
 /*
- * tftp_options.c: one table of options, read by all who parse, print, grant and
- * check.
+ * tftp_options.c: one table of options, used to parse, print, grant and check them.
  */
 #include <assert.h>
 #include <errno.h>
@@ -15,18 +14,18 @@
 
 #define VALUE_TEXT_MAX 21 /* 2^64 - 1 and its NUL */
 
-/* How an answer may differ from what was asked. */
+/* How a server's value may differ from the one requested. */
 enum answer {
-	EXACT, /* not at all */
-	LOWER, /* be less */
-	ANY,
+	EXACT, /* it must be the same */
+	LOWER, /* it may be lower */
+	ANY,   /* it may be any value */
 };
 
 static const struct option {
 	const char *name;
 	uint64_t min, max;
 	enum answer answer;
-	bool lowered; /* a value above max is asked down, not ignored */
+	bool lowered; /* a value above max counts as max; otherwise it is ignored */
 } options[SOCKEYE__TFTP_OPTIONS] = {
     [SOCKEYE__TFTP_BLKSIZE] = {"blksize", SOCKEYE__TFTP_BLKSIZE_MIN, SOCKEYE__TFTP_BLKSIZE_MAX,
 			       LOWER, true},
@@ -63,7 +62,7 @@ uint64_t sockeye__tftp_timeout_ns(const struct sockeye__tftp_options *o)
 	return 0;
 }
 
-/* SOCKEYE__TFTP_OPTIONS when there is none of that name. */
+/* Returns SOCKEYE__TFTP_OPTIONS if no option has the name. */
 static enum sockeye__tftp_option option_find(struct sockeye__span name)
 {
 	int i;
@@ -123,7 +122,7 @@ struct sockeye__tftp_options sockeye__tftp_options_parse(struct sockeye__span pa
 	return o;
 }
 
-/* Block sizes as the policy has them, and one of the two options only. */
+/* Limits the block size, and grants only one of the two options for it. */
 static void blksize_grant(struct sockeye__tftp_options *o, uint64_t most)
 {
 	uint64_t *blksize = &o->value[SOCKEYE__TFTP_BLKSIZE];
@@ -141,8 +140,8 @@ static void window_grant(struct sockeye__tftp_options *o, uint64_t most)
 {
 	uint64_t *window = &o->value[SOCKEYE__TFTP_WINDOWSIZE];
 
-	/* Numbers start again after 65535 blocks then: a window of as many would
-	 * have two blocks of one number at its ends. */
+	/* With rollover=1 numbers repeat after 65535 blocks. The first and the last
+	 * block of a window of that length would have the same number. */
 	if (sockeye__tftp_has(o, SOCKEYE__TFTP_ROLLOVER) && o->value[SOCKEYE__TFTP_ROLLOVER] == 1)
 		most = sockeye__least(most, 65534);
 	*window = sockeye__least(*window, most);
@@ -157,7 +156,7 @@ sockeye__tftp_options_negotiate(const struct sockeye__tftp_options *asked,
 
 	o.has &= ~policy->refused;
 	if (sockeye__tftp_has(&o, SOCKEYE__TFTP_TSIZE) && !upload) {
-		/* No size at all instead of 0: curl takes tsize=0 for an error. */
+		/* Grant no size instead of 0: curl treats tsize=0 as an error. */
 		if (size == NULL || *size == 0)
 			o.has &= ~SOCKEYE__TFTP_BIT(SOCKEYE__TFTP_TSIZE);
 		else

@@ -1,11 +1,11 @@
 /*
- * tftp_options.h: what client and server agree on before a transfer: blksize
- * (RFC 2348), timeout and tsize (RFC 2349), windowsize (RFC 7440), and
+ * tftp_options.h: the options that client and server negotiate before a transfer:
+ * blksize (RFC 2348), timeout and tsize (RFC 2349), windowsize (RFC 7440), and
  * tftp-hpa's utimeout, rollover and blksize2.
  *
  *   client                              server
  *   options_encode into the request  -> options_parse, options_negotiate
- *   oack_check                       <- oack_encode
+ *   oack_check                       <- options_encode into the OACK
  */
 #ifndef SOCKEYE_PROTO_TFTP_OPTIONS_H
 #define SOCKEYE_PROTO_TFTP_OPTIONS_H
@@ -19,7 +19,7 @@
 #define SOCKEYE__TFTP_BLKSIZE_DEFAULT 512
 #define SOCKEYE__TFTP_BLKSIZE_MIN     8
 #define SOCKEYE__TFTP_BLKSIZE_MAX     65464
-#define SOCKEYE__TFTP_WINDOW_CEILING  64 /* what a server grants unless told otherwise */
+#define SOCKEYE__TFTP_WINDOW_CEILING  64 /* what a server grants by default */
 #define SOCKEYE__TFTP_OACK_MAX        160
 
 enum sockeye__tftp_option {
@@ -29,23 +29,23 @@ enum sockeye__tftp_option {
 	SOCKEYE__TFTP_UTIMEOUT, /* microseconds */
 	SOCKEYE__TFTP_TSIZE,
 	SOCKEYE__TFTP_WINDOWSIZE,
-	SOCKEYE__TFTP_ROLLOVER, /* the block after 65535: 0 or 1 */
+	SOCKEYE__TFTP_ROLLOVER, /* the number after 65535: 0 or 1 */
 	SOCKEYE__TFTP_OPTIONS,
 };
 
 #define SOCKEYE__TFTP_BIT(option) (1u << (option))
 
-/* Asked, granted or in force. */
+/* Options that are requested, granted or in force. */
 struct sockeye__tftp_options {
-	unsigned has; /* a bit for each of value[] that counts */
+	unsigned has; /* one bit for each valid element of value[] */
 	uint64_t value[SOCKEYE__TFTP_OPTIONS];
 };
 
-/* What a server allows; zero is the sensible default. */
+/* What a server grants. Zero is the default. */
 struct sockeye__tftp_policy {
-	uint16_t blksize_max; /* 0: as RFC 2348 */
+	uint16_t blksize_max; /* 0: the maximum of RFC 2348 */
 	uint16_t window_max;  /* 0: SOCKEYE__TFTP_WINDOW_CEILING */
-	unsigned refused;     /* bits of options that are never granted */
+	unsigned refused;     /* the bits of options that are never granted */
 };
 
 static inline bool sockeye__tftp_has(const struct sockeye__tftp_options *o,
@@ -61,32 +61,33 @@ static inline void sockeye__tftp_set(struct sockeye__tftp_options *o,
 	o->value[option] = value;
 }
 
-/* The option of that name in any letter case, or -EINVAL. */
+/* Returns the option with this name, in any letter case, or -EINVAL. */
 int sockeye__tftp_option_named(const char *name, size_t len);
 const char *sockeye__tftp_option_name(enum sockeye__tftp_option option);
 
-/* What is in force: the value agreed on, or the protocol's default. */
+/* Return the negotiated value, or the protocol's default. */
 uint16_t sockeye__tftp_blksize(const struct sockeye__tftp_options *o);
 uint16_t sockeye__tftp_windowsize(const struct sockeye__tftp_options *o);
-uint64_t sockeye__tftp_timeout_ns(const struct sockeye__tftp_options *o); /* 0: none */
+uint64_t sockeye__tftp_timeout_ns(const struct sockeye__tftp_options *o); /* 0: not negotiated */
 
-/* The options of a request that have a value with a meaning; the first of each
- * name counts. Names in any letter case. */
+/* Returns the options of a request that have a valid value. Names may have any letter
+ * case. If a name is repeated, the first one counts. */
 struct sockeye__tftp_options sockeye__tftp_options_parse(struct sockeye__span pairs);
 
-/* What a server grants. `size`: what there is to read, NULL where the length on
- * the wire is not known; for an upload what was asked is echoed. */
+/* Returns what a server grants. `size` is the size of the file to read, or NULL if
+ * its length on the wire is unknown. For an upload tsize repeats the request. */
 struct sockeye__tftp_options
 sockeye__tftp_options_negotiate(const struct sockeye__tftp_options *asked,
 				const struct sockeye__tftp_policy *policy, bool upload,
 				const uint64_t *size);
 
-/* Appends the pairs; returns their length or -ENOBUFS. */
+/* Writes the options as pairs of strings. Returns their length or -ENOBUFS. */
 ssize_t sockeye__tftp_options_encode(uint8_t *buf, size_t cap,
 				     const struct sockeye__tftp_options *o);
 
-/* 0, or -EPROTO when the server grants what was not asked, or more than that,
- * or what is no value: the transfer then ends with ERROR 8 (RFC 2347). */
+/* Checks the options of an OACK. Returns 0, or -EPROTO if the server grants an option
+ * that was not requested, a value above the request, or an invalid value. The
+ * transfer then ends with ERROR 8 (RFC 2347). */
 int sockeye__tftp_oack_check(const struct sockeye__tftp_options *asked, struct sockeye__span pairs,
 			     struct sockeye__tftp_options *out);
 

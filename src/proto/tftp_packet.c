@@ -1,5 +1,5 @@
 /*
- * tftp_packet.c: packets to bytes and back.
+ * tftp_packet.c: decodes and encodes packets (tftp_packet.h).
  */
 #include <assert.h>
 #include <errno.h>
@@ -15,7 +15,7 @@ static const char *const modes[] = {
 
 #define MODES (sizeof modes / sizeof *modes)
 
-/* Takes what is before the next NUL, and the NUL, off `rest`. */
+/* Removes a string and its NUL from the beginning of `rest`. */
 static bool string_take(struct sockeye__span *rest, struct sockeye__span *out)
 {
 	const uint8_t *end = rest->len > 0 ? memchr(rest->at, '\0', rest->len) : NULL;
@@ -41,8 +41,8 @@ bool sockeye__tftp_pair_next(struct sockeye__span *rest, struct sockeye__tftp_pa
 	return true;
 }
 
-/* Letter case is of no matter (RFC 1350 1). "mail" is unknown (RFC 1123
- * 4.2.2.1). */
+/* Letter case does not matter (RFC 1350 1). "mail" is not supported (RFC 1123
+ * 4.2.2.1 says that it should not be). */
 static int mode_find(struct sockeye__span name, enum sockeye__tftp_mode *out)
 {
 	for (size_t i = 0; i < MODES; i++)

@@ -1,8 +1,7 @@
 /*
  * tftp_packet.h: the packets of TFTP (RFC 1350, 2347) as bytes.
  *
- * Decoding looks at lengths and copies nothing: texts are slices of the packet.
- * Encoding returns the length, or -ENOBUFS where the packet does not fit.
+ * Decoding copies nothing: texts refer to the packet.
  */
 #ifndef SOCKEYE_PROTO_TFTP_PACKET_H
 #define SOCKEYE_PROTO_TFTP_PACKET_H
@@ -46,8 +45,8 @@ struct sockeye__tftp_packet {
 	enum sockeye__tftp_opcode opcode;
 	uint16_t number;              /* DATA, ACK: block; ERROR: code */
 	struct sockeye__span payload; /* DATA */
-	struct sockeye__span text;    /* ERROR: without its NUL; a stranger's bytes */
-	struct sockeye__span name;    /* RRQ, WRQ: not empty, no NUL; a stranger's bytes */
+	struct sockeye__span text;    /* ERROR: without its NUL; not safe to print */
+	struct sockeye__span name;    /* RRQ, WRQ: not empty, no NUL; not safe to print */
 	enum sockeye__tftp_mode mode; /* RRQ, WRQ */
 	struct sockeye__span options; /* RRQ, WRQ, OACK: for sockeye__tftp_pair_next */
 };
@@ -56,26 +55,27 @@ struct sockeye__tftp_pair {
 	struct sockeye__span name, value;
 };
 
-/* 0, or what is wrong: -EBADMSG (too short, not terminated, no name),
- * -EPROTONOSUPPORT (unknown mode), -ENOMSG (no opcode of TFTP). Of a request in
- * an unknown mode, all the rest is written to *out. What follows an ACK is
- * ignored, as is an ERROR text without its NUL or none at all. */
+/* Decodes a packet. Returns 0, -EBADMSG (too short, a string is not terminated, or no
+ * name), -EPROTONOSUPPORT (unknown mode) or -ENOMSG (unknown opcode). A request with
+ * an unknown mode is written to *out except for its mode. Bytes after an ACK are
+ * ignored. The text of an ERROR may lack its NUL, or be missing. */
 int sockeye__tftp_decode(const void *packet, size_t len, struct sockeye__tftp_packet *out);
 
-/* Takes the first option off `rest`. False when there is none: garbage behind
- * the last pair, and a name without a value, are the end (Apple's Open
- * Firmware and Tivoli's PXE send such). */
+/* Removes the first option from `rest`. Returns false if there is none. Garbage after
+ * the last pair and a name without a value end the list (Apple's Open Firmware and
+ * Tivoli's PXE send them). */
 bool sockeye__tftp_pair_next(struct sockeye__span *rest, struct sockeye__tftp_pair *out);
 
-/* The header of a DATA, and the whole of an ACK. */
+/* Encode the header of a DATA, and a whole ACK. */
 void sockeye__tftp_data_encode(uint8_t out[SOCKEYE__TFTP_HEADER], uint16_t block);
 void sockeye__tftp_ack_encode(uint8_t out[SOCKEYE__TFTP_HEADER], uint16_t block);
 
-/* The text is cut where it does not fit; cap is at least 5. */
+/* Encodes an ERROR and returns its length. A text that does not fit is cut. cap must
+ * be at least 5. */
 size_t sockeye__tftp_error_encode(uint8_t *buf, size_t cap, uint16_t code, const char *text);
 
-/* Name without NUL, mode; the options are appended to it by
- * sockeye__tftp_options_encode. */
+/* Encodes a request without options; sockeye__tftp_options_encode() appends them. The
+ * name must not contain a NUL. Returns the length or -ENOBUFS. */
 ssize_t sockeye__tftp_request_encode(uint8_t *buf, size_t cap, enum sockeye__tftp_opcode opcode,
 				     struct sockeye__span name, enum sockeye__tftp_mode mode);
 

@@ -551,15 +551,15 @@ def test_bind_and_ports(get):
 def test_bind_of_the_other_family(run, server):
     """As connect has it."""
     done = run("get", "--bind", "::1", server.url())
-    assert done.returncode == 3 and b"(bind=::1 is of the other family)" in done.stderr
+    assert done.returncode == 3 and b"(bind=::1 has another family than the host)" in done.stderr
     assert run("get", "-6", server.url()).returncode == 3
     server.expect_silence()
 
 
 @pytest.mark.parametrize("args, code, why", [
     (["--bind", "192.0.2.1"], 6, "bind udp://192.0.2.1:0: Cannot assign requested address "
-                                 "(not an address of this machine)"),
-    (["--bind", "127.0.0.1:PORT"], 9, "bind udp://127.0.0.1:PORT: Address already in use; another"),
+                                 "(this machine does not have the address)"),
+    (["--bind", "127.0.0.1:PORT"], 9, "bind udp://127.0.0.1:PORT: Address already in use; ss -ulnp"),
     (["--port-range", "PORT-PORT", "-b", "127.0.0.1"], 9, "Address already in use (ports PORT-PORT)")])
 def test_addresses_that_cannot_be_bound(run, server, args, code, why):
     port = str(server.getsockname()[1])  # it is taken

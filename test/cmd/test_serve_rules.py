@@ -59,7 +59,7 @@ def test_bad_file(tmp_path, option):
     assert "Is a directory" in refused(tmp_path, option, tmp_path)
     assert "No such file" in refused(tmp_path, option, tmp_path / "none")
     for name in tmp_path / "fifo", "/dev/null":
-        assert f"{name}: the rules are wrong (not a regular file)" in refused(tmp_path, option, name)
+        assert f"{name}: invalid rules (not a regular file)" in refused(tmp_path, option, name)
 
 
 @pytest.mark.parametrize("option", ["--map", "--policy"])

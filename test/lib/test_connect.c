@@ -102,8 +102,8 @@ static void test_hints(void **state)
 		const char *address, *word;
 	} rows[] = {
 	    {"udp://127.255.255.255:9", "?broadcast"},
-	    {"tcp://127.0.0.1:9?bind=192.0.2.77", "not an address of this machine"},
-	    {"tcp://127.0.0.1:9?bind=[::1]", "other family"},
+	    {"tcp://127.0.0.1:9?bind=192.0.2.77", "this machine does not have the address"},
+	    {"tcp://127.0.0.1:9?bind=[::1]", "another family"},
 	};
 
 	(void)state;

@@ -128,7 +128,7 @@ static void test_all_fail(void **state)
 	assert_int_equal(race(names, 3, 10, 100, &a, &why), -ECONNREFUSED);
 	sockeye_sockaddr_print_url(&names[1], SOCKEYE_TCP, text, sizeof text);
 	assert_string_equal(why.address, text);
-	assert_string_equal(why.detail, "3 addresses tried");
+	assert_string_equal(why.detail, "tried 3 addresses");
 	assert_int_equal(a.count, 3);
 	assert_int_equal(ended(&a, &hole.name), -ETIMEDOUT);
 	assert_int_equal(fds_open(), fds);

@@ -160,16 +160,17 @@ static void test_details(void **state)
 		const char *detail;
 	} hints[] = {
 	    {{SOCKEYE_TCP, 0, "1.2.3", "", 7, "", 0, 0, NULL, NULL},
-	     "write 1.2.0.3, if that is meant"},
+	     "write 1.2.0.3 if you mean that address"},
 	    {{SOCKEYE_TCP, 0, "0x7f000001", "", 7, "", 0, 0, NULL, NULL},
-	     "write 127.0.0.1, if that is meant"},
+	     "write 127.0.0.1 if you mean that address"},
 	    {{SOCKEYE_TCP, 0, "256.1.1.1", "", 7, "", 0, 0, NULL, NULL},
 	     "an IPv4 address is four numbers from 0 to 255"},
 	    {{SOCKEYE_UDP, 0, "127.0.0.1", "", -1, "http", 0, 0, NULL, NULL},
-	     "\"http\" is known for tcp only, port 80"},
-	    {{SOCKEYE_TCP, 0, "fe80::1", "nope", 7, "", 0, 0, NULL, NULL}, "no interface \"nope\""},
+	     "\"http\" is a service of tcp only, port 80"},
+	    {{SOCKEYE_TCP, 0, "fe80::1", "nope", 7, "", 0, 0, NULL, NULL},
+	     "there is no interface \"nope\""},
 	    {{SOCKEYE_TCP, 0, "127.0.0.1", "", 0, "", 0, 0, NULL, NULL},
-	     "port 0 is only for listening"},
+	     "port 0 is for listening only"},
 	};
 
 	(void)state;

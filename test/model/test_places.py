@@ -75,7 +75,7 @@ def test_nothing_is_left_of_a_start_that_failed(serve, tmp_path):
     ("tcp://192.0.2.1:0", 6, "Cannot assign requested address"),
     ("tcp://127.0.0.1:99999", 2, "99999"), ("tcp://127.0.0.1:898989", 2, "898989"),
     ("tcp://127.0.0.1:no-such-service", 3, "no-such-service"),
-    ("nonsense://x:1", 2, "known schemes"), ("tcp://127.0.0.1:0?nonsense", 2, "it takes nodelay"),
+    ("nonsense://x:1", 2, "known schemes"), ("tcp://127.0.0.1:0?nonsense", 2, "it has nodelay"),
     ("tcp://no-such-host.invalid:0", 3, "no-such"),
     ("unix:/no/such/folder/s", 9, "No such file or directory"), ("sctp://127.0.0.1:0", 10, "sctp"),
     ("fd:99", 9, "fd:99")])
@@ -180,7 +180,7 @@ def test_live_server_is_never_replaced(serve, tmp_path, scheme, model):
     for other in UNIX:
         code, words = refusal("echo", f"{other}:{tmp_path}/s")
         assert code == 9
-        assert "a live server already listens" in words
+        assert "another server uses this socket path" in words
     assert answers(server, server.address)
     assert server.counters()["accepted"] <= 1  # asking was no connection
 
