@@ -344,6 +344,7 @@ const struct cli_command bench_command = {
     .operands = "ADDRESS | HOST PORT",
     .operands_min = 1,
     .operands_max = -1,
+    .operand = cli_scheme_word,
     .example = "localhost 7007",
     .options = options,
     .run = cmd_bench,

@@ -342,6 +342,7 @@ const struct cli_command connect_command = {
     .operands = "ADDRESS | HOST PORT",
     .operands_min = 1,
     .operands_max = -1,
+    .operand = cli_scheme_word,
     .example = "localhost 7007",
     .guess = others_guess,
     .options = options,

@@ -181,6 +181,7 @@ const struct cli_command get_command = {
     .example = "tftp://localhost/" FILE_EXAMPLE,
     .operands_min = 1,
     .operands_max = -1,
+    .operand = transfers_operand,
     .options = options,
     .more_options = transfer_options,
     .run = cmd_get,

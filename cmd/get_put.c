@@ -47,6 +47,11 @@ const struct cli_option transfer_options[] = {
     {NULL},
 };
 
+const char *transfers_operand(size_t i)
+{
+	return i == 0 ? "tftp://" : NULL;
+}
+
 /* --- the command line --- */
 
 static const char *client_read(struct transfers *t)

@@ -22,6 +22,9 @@ struct transfer_opts {
 		.parallel = 1, .retries = TRANSFER_RETRIES_NOT_GIVEN \
 	}
 
+/* .operand of both: how an address begins. */
+const char *transfers_operand(size_t i);
+
 /* For more_options of both. */
 extern const struct cli_option transfer_options[];
 

@@ -247,6 +247,7 @@ const struct cli_command listen_command = {
     .operands = "ADDRESS | HOST PORT",
     .operands_min = 1,
     .operands_max = -1,
+    .operand = cli_scheme_word,
     .example = ":7000",
     .guess = others_guess,
     .options = options,

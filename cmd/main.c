@@ -21,6 +21,8 @@ static const struct cli_command *const commands[] = {
     &put_command,   &relay_command,   &serve_command, NULL,
 };
 
+const char *const cli_top_options[] = {"help", "--help", "--version", "--completion", NULL};
+
 /* What sockeye does, and what to type next. */
 static void first_screen(FILE *out)
 {
@@ -54,7 +56,6 @@ static const struct cli_command *find(const char *name)
 /* The command that the word may mean, or NULL. */
 static const char *command_near(const char *word)
 {
-	static const char *const others[] = {"help", "--help", "--version", "--completion"};
 	static const struct {
 		const char *word, *command;
 	} synonyms[] = {
@@ -67,7 +68,7 @@ static const char *command_near(const char *word)
 	    {"version", "--version"}, {"-V", "--version"},
 	    {"-v", "--version"},      {"completion", "--completion"},
 	};
-	const char *names[ARRAY_LEN(commands) + ARRAY_LEN(others)];
+	const char *names[ARRAY_LEN(commands) + ARRAY_LEN(cli_top_options)];
 	size_t n = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(synonyms); i++)
@@ -75,8 +76,8 @@ static const char *command_near(const char *word)
 			return synonyms[i].command;
 	for (; commands[n]; n++)
 		names[n] = commands[n]->name;
-	for (size_t i = 0; i < ARRAY_LEN(others); i++)
-		names[n++] = others[i];
+	for (size_t i = 0; cli_top_options[i]; i++)
+		names[n++] = cli_top_options[i];
 	return cli_nearest(word, names, n);
 }
 

@@ -406,6 +406,11 @@ static int cmd_relay(int argc, char **argv)
 	return relay(&c, &listen_addr, &target, &opts);
 }
 
+static const char *operand(size_t i)
+{
+	return i == 0 ? "udp://" : NULL;
+}
+
 const struct cli_command relay_command = {
     .name = "relay",
     .summary = "forward UDP packets, and drop, duplicate, reorder or delay some",
@@ -413,6 +418,7 @@ const struct cli_command relay_command = {
     .operands_min = 1,
     .example = "udp://:6969 udp://localhost:69",
     .operands_max = 2,
+    .operand = operand,
     .options = options,
     .run = cmd_relay,
     .about = "A chance or time for one direction counts before one for both. SIGUSR1 prints\n"

@@ -194,6 +194,7 @@ const struct cli_command serve_command = {
     .summary = "serve echo, daytime, TFTP and other services on any number of sockets",
     .operands = "[SERVICE [ADDRESS]...]...",
     .operands_max = -1,
+    .operand = serve_operand,
     .options = serve_options,
     .table = serve_service_table,
     .guess = serve_guess,

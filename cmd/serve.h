@@ -101,6 +101,9 @@ const struct sockeye_service *serve_option_service(const struct cli_option *row,
  * that says what is wrong. */
 int serve_sites_read(struct serve *s, const struct cli_operands *operands);
 
+/* The .operand of serve_command: services, then schemes. */
+const char *serve_operand(size_t i);
+
 /* The .guess of serve_command. */
 const char *serve_guess(struct suggestion *line);
 

@@ -53,6 +53,19 @@ static int site_add_defaults(struct serve *s, const struct sockeye_service *serv
 	return code;
 }
 
+const char *serve_operand(size_t i)
+{
+	size_t k;
+
+	for (k = 0; sockeye_builtins[k] != NULL; k++, i--)
+		if (i == 0)
+			return sockeye_builtins[k]->name;
+	for (k = 0; serve_features[k] != NULL; k++, i--)
+		if (i == 0)
+			return serve_features[k]->service->name;
+	return cli_scheme_word(i);
+}
+
 /* --- operands that are wrong --- */
 
 /* The service that the word may mean, or NULL. */
@@ -61,10 +74,9 @@ static const char *service_near(const char *word)
 	const char *names[64];
 	size_t count = 0;
 
-	for (size_t i = 0; sockeye_builtins[i] != NULL && count < 32; i++)
-		names[count++] = sockeye_builtins[i]->name;
-	for (size_t i = 0; serve_features[i] != NULL && count < 64; i++)
-		names[count++] = serve_features[i]->service->name;
+	while (count < 64 && (names[count] = serve_operand(count)) != NULL &&
+	       serve_service_find(names[count]) != NULL)
+		count++;
 	return cli_nearest(word, names, count);
 }
 

@@ -88,6 +88,28 @@ bool cli_has_scheme(const char *word)
 	return len > 0 && word[len] == ':';
 }
 
+/* Whether sockets of this build have the scheme. */
+static bool can_open(enum sockeye_scheme scheme)
+{
+	return scheme != SOCKEYE_TLS && scheme != SOCKEYE_TFTP && scheme != SOCKEYE_ICMP;
+}
+
+const char *cli_scheme_word(size_t i)
+{
+	static char words[SOCKEYE_FD + 1][24];
+
+	for (enum sockeye_scheme scheme = SOCKEYE_TCP; scheme <= SOCKEYE_FD; scheme++) {
+		bool slashes = !sockeye_scheme_is_unix(scheme) && scheme != SOCKEYE_FD;
+
+		if (!can_open(scheme) || i-- > 0)
+			continue;
+		snprintf(words[scheme], sizeof(words[scheme]), "%s:%s", sockeye_scheme_name(scheme),
+			 slashes ? "//" : "");
+		return words[scheme];
+	}
+	return NULL;
+}
+
 /* --- what to type instead --- */
 
 struct mend {

@@ -28,6 +28,10 @@ int cli_address_only(const struct cli_common *common, const struct cli_command *
  * tcp:/localhost:7. False when there is none, or `word` is one. */
 bool cli_address_mended(const char *word, enum cli_use use, char *out, size_t cap);
 
+/* The schemes that connect, listen and bench can open, as "tcp://" and "unix:": word i
+ * or NULL. .operand of struct cli_command. */
+const char *cli_scheme_word(size_t i);
+
 /* Reports a failure to open an address, with a command line that avoids it where
  * there is one (another port, another subcommand). Returns the exit code. */
 int cli_address_fail(const struct cli_common *common, const struct sockeye_fail *fail);

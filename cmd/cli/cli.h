@@ -96,6 +96,11 @@ struct cli_command {
 	int (*run)(int argc, char **argv); /* argv[0] is the subcommand; returns the exit code */
 	const char *about;                 /* more for --help, after the options; may be NULL */
 	const char *example;               /* operands to propose when there are none */
+	bool takes_files;                  /* an operand can be the name of a file */
+
+	/* Word i that an operand can be or, with a colon or slash at its end, begin with;
+	 * NULL after the last. For completion; may be NULL. */
+	const char *(*operand)(size_t i);
 
 	/* Fills in and returns the command line that the user of another program (nc,
 	 * socat) meant, or NULL when this is not one. May be NULL. */
@@ -153,8 +158,15 @@ int cli_ready_fd(const struct cli_common *common, const struct cli_command *comm
 size_t cli_tables(const struct cli_command *command, const struct cli_option *out[CLI_TABLES_MAX]);
 
 void cli_help(const struct cli_command *command, FILE *out);
-#define CLI_SHELLS "bash|zsh"
+/* The shells that cli_completion() writes a script for, ended by NULL, and the same
+ * for --help. */
+extern const char *const cli_shells[];
+#define CLI_SHELLS "bash|zsh|fish"
 
+/* What may stand in place of a subcommand, ended by NULL: "help", "--version" ... */
+extern const char *const cli_top_options[];
+
+/* Writes the completion script of a shell on standard output; -1 when it knows none. */
 int cli_completion(const char *shell, const struct cli_command *const *commands);
 
 /* The name nearest to `word` (edit distance at most a third of its length and

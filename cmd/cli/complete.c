@@ -1,11 +1,14 @@
-/* complete.c: bash and zsh completion from the tables of the subcommands. */
+/* complete.c: completion scripts for bash, zsh and fish, from the tables of the
+ * subcommands. */
 #include "cli/cli.h"
 
 #include <string.h>
 
-typedef void visit(const struct cli_option *o);
+static const struct cli_command *const *commands;
 
-static void each_option(const struct cli_command *command, visit *f)
+typedef void visit_option(const struct cli_option *o);
+
+static void each_option(const struct cli_command *command, visit_option *f)
 {
 	const struct cli_option *tables[CLI_TABLES_MAX];
 
@@ -15,14 +18,56 @@ static void each_option(const struct cli_command *command, visit *f)
 				f(o);
 }
 
-static void print_name(const struct cli_option *o)
+/* Whether the value of the option is a path. */
+static bool takes_path(const struct cli_option *o)
+{
+	return o->value && (strcmp(o->value, "FILE") == 0 || strcmp(o->value, "DIR") == 0);
+}
+
+/* --- lists of words, with blanks between them --- */
+
+static void print_choices(const struct cli_option *o)
+{
+	for (size_t i = 0; o->kind == CLI_CHOICE && o->choices[i]; i++)
+		printf("%s%s", i ? " " : "", o->choices[i]);
+}
+
+/* What an operand of the subcommand can be, or begin with. */
+static void print_operands(const struct cli_command *command)
+{
+	const char *word;
+
+	for (size_t i = 0; command->operand && (word = command->operand(i)) != NULL; i++)
+		printf("%s%s", i ? " " : "", word);
+}
+
+static void print_names(void)
+{
+	for (size_t i = 0; commands[i]; i++)
+		printf("%s%s", i ? " " : "", commands[i]->name);
+}
+
+static void print_shells(void)
+{
+	for (size_t i = 0; cli_shells[i]; i++)
+		printf("%s%s", i ? " " : "", cli_shells[i]);
+}
+
+static void print_top_options(void)
+{
+	for (size_t i = 0; cli_top_options[i]; i++)
+		printf("%s%s", i ? " " : "", cli_top_options[i]);
+}
+
+/* --- bash --- */
+
+static void bash_name(const struct cli_option *o)
 {
 	printf(" --%s", o->name);
 	if (o->letter)
 		printf(" -%c", o->letter);
 }
 
-/* What may follow an option that takes a value: its words, or anything. */
 static void bash_value(const struct cli_option *o)
 {
 	if (!o->value)
@@ -31,30 +76,45 @@ static void bash_value(const struct cli_option *o)
 	if (o->letter)
 		printf("|-%c", o->letter);
 	printf(") words='");
-	for (size_t i = 0; o->kind == CLI_CHOICE && o->choices[i]; i++)
-		printf("%s%s", i ? " " : "", o->choices[i]);
+	print_choices(o);
 	printf("' ;;\n");
 }
 
-static void bash(const struct cli_command *const *commands)
+static void bash_command(const struct cli_command *command)
+{
+	printf("\t%s)\n\t\twords='", command->name);
+	print_operands(command);
+	each_option(command, bash_name);
+	printf("'\n\t\tcase $prev in\n");
+	each_option(command, bash_value);
+	printf("\t\tesac ;;\n");
+}
+
+/* Readline breaks words at colons, so that after "tcp:" nothing is offered. Without
+ * words, and for FILE, it completes file names (-o default). */
+static void bash(void)
 {
 	printf("_sockeye() {\n"
 	       "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=\n"
 	       "\tif ((COMP_CWORD == 1)); then\n\t\twords='");
+	print_names();
+	printf(" ");
+	print_top_options();
+	printf("'\n\telse case ${COMP_WORDS[1]} in\n\thelp)\n"
+	       "\t\t((COMP_CWORD > 2)) || words='");
+	print_names();
+	printf("' ;;\n\t--completion)\n\t\twords='");
+	print_shells();
+	printf("' ;;\n");
 	for (size_t i = 0; commands[i]; i++)
-		printf("%s ", commands[i]->name);
-	printf("help --help --version'\n\telse case ${COMP_WORDS[1]} in\n");
-	for (size_t i = 0; commands[i]; i++) {
-		printf("\t%s)\n\t\twords='", commands[i]->name);
-		each_option(commands[i], print_name);
-		printf("'\n\t\tcase $prev in\n");
-		each_option(commands[i], bash_value);
-		printf("\t\tesac ;;\n");
-	}
+		bash_command(commands[i]);
 	printf("\tesac; fi\n"
 	       "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
+	       "\t[[ ${COMPREPLY-} != *[:/] ]] || compopt -o nospace 2>/dev/null\n"
 	       "}\ncomplete -o default -F _sockeye sockeye\n");
 }
+
+/* --- zsh --- */
 
 /* Text inside '...' inside _arguments or _describe: up to the first newline. */
 static void zsh_text(const char *text)
@@ -85,39 +145,135 @@ static void zsh_option(const struct cli_option *o)
 	}
 	if (o->kind == CLI_CHOICE) {
 		printf("(");
-		for (size_t i = 0; o->choices[i]; i++)
-			printf("%s%s", i ? " " : "", o->choices[i]);
+		print_choices(o);
 		printf(")");
+	} else if (takes_path(o)) {
+		printf("_files");
 	}
 	printf("'");
 }
 
-static void zsh(const struct cli_command *const *commands)
+static void zsh_command(const struct cli_command *command)
 {
-	printf("#compdef sockeye\n_sockeye() {\n"
-	       "\tlocal -a commands\n\tcommands=(");
+	printf("\t%s)\n\t\toperands=(", command->name);
+	print_operands(command);
+	printf(")\n\t\t_arguments -s");
+	each_option(command, zsh_option);
+	printf(" \\\n\t\t'*:operand:_sockeye_operand' ;;\n");
+}
+
+static void zsh(void)
+{
+	printf("#compdef sockeye\n"
+	       "_sockeye_operand() {\n"
+	       "\tcompadd -S '' -- ${(M)operands:#*[:/]}\n"
+	       "\tcompadd -- ${operands:#*[:/]}\n"
+	       "\t_files\n"
+	       "}\n"
+	       "_sockeye() {\n"
+	       "\tlocal -a commands operands\n\tcommands=(");
 	for (size_t i = 0; commands[i]; i++) {
 		printf(" \\\n\t\t'%s:", commands[i]->name);
 		zsh_text(commands[i]->summary);
 		printf("'");
 	}
-	printf(")\n\tif ((CURRENT == 2)); then\n\t\t_describe command commands\n\t\treturn\n\tfi\n"
-	       "\tshift words\n\t((CURRENT--))\n\tcase $words[1] in\n");
-	for (size_t i = 0; commands[i]; i++) {
-		printf("\t%s)\n\t\t_arguments -s", commands[i]->name);
-		each_option(commands[i], zsh_option);
-		printf(" \\\n\t\t'*:operand:_default' ;;\n");
-	}
-	printf("\tesac\n}\n_sockeye \"$@\"\n");
+	printf(")\n\tif ((CURRENT == 2)); then\n\t\t_describe command commands\n"
+	       "\t\tcompadd -- ");
+	print_top_options();
+	printf("\n\t\treturn\n\tfi\n\tshift words\n\t((CURRENT--))\n"
+	       "\tcase $words[1] in\n"
+	       "\thelp) ((CURRENT > 2)) || _describe command commands ;;\n"
+	       "\t--completion) compadd -- ");
+	print_shells();
+	printf(" ;;\n");
+	for (size_t i = 0; commands[i]; i++)
+		zsh_command(commands[i]);
+	printf("\tesac\n}\n"
+	       /* autoloaded, the file is the function; otherwise it defines it */
+	       "if [[ $funcstack[1] = _sockeye ]]; then\n\t_sockeye \"$@\"\n"
+	       "else\n\tcompdef _sockeye sockeye\nfi\n");
 }
 
-int cli_completion(const char *shell, const struct cli_command *const *commands)
+/* --- fish --- */
+
+/* Text inside '...': up to the first newline. */
+static void fish_text(const char *text)
 {
-	if (strcmp(shell, "bash") == 0)
-		bash(commands);
-	else if (strcmp(shell, "zsh") == 0)
-		zsh(commands);
-	else
-		return -1;
-	return 0;
+	for (; *text && *text != '\n'; text++) {
+		if (strchr("'\\", *text))
+			putchar('\\');
+		putchar(*text);
+	}
+}
+
+static const char *fish_command_name;
+
+static void fish_option(const struct cli_option *o)
+{
+	printf("complete -c sockeye -n '__sockeye_is %s' -l %s", fish_command_name, o->name);
+	if (o->letter)
+		printf(" -s %c", o->letter);
+	if (o->value)
+		printf(takes_path(o) ? " -rF" : " -x");
+	if (o->kind == CLI_CHOICE) {
+		printf(" -a '");
+		print_choices(o);
+		printf("'");
+	}
+	printf(" -d '");
+	fish_text(o->help);
+	printf("'\n");
+}
+
+static void fish_command(const struct cli_command *command)
+{
+	fish_command_name = command->name;
+	printf("complete -c sockeye -n __sockeye_first -a %s -d '", command->name);
+	fish_text(command->summary);
+	printf("'\n");
+	if (command->operand) {
+		printf("complete -c sockeye -n '__sockeye_is %s' -a '", command->name);
+		print_operands(command);
+		printf("'\n");
+	}
+	if (command->takes_files)
+		printf("complete -c sockeye -n '__sockeye_is %s' -F\n", command->name);
+	each_option(command, fish_option);
+}
+
+static void fish(void)
+{
+	printf("function __sockeye_first\n"
+	       "\ttest (count (commandline -opc)) -eq 1\n"
+	       "end\n"
+	       "function __sockeye_is\n"
+	       "\tset -l words (commandline -opc)\n"
+	       "\ttest (count $words) -gt 1 -a \"$words[2]\" = $argv[1]\n"
+	       "end\n"
+	       "complete -c sockeye -f\n"
+	       "complete -c sockeye -n __sockeye_first -a '");
+	print_top_options();
+	printf("'\ncomplete -c sockeye -n '__sockeye_is help' -a '");
+	print_names();
+	printf("'\ncomplete -c sockeye -n '__sockeye_is --completion' -a '");
+	print_shells();
+	printf("'\n");
+	for (size_t i = 0; commands[i]; i++)
+		fish_command(commands[i]);
+}
+
+const char *const cli_shells[] = {"bash", "zsh", "fish", NULL};
+
+int cli_completion(const char *shell, const struct cli_command *const *table)
+{
+	static void (*const scripts[])(void) = {bash, zsh, fish};
+
+	commands = table;
+	for (size_t i = 0; cli_shells[i]; i++) {
+		if (strcmp(cli_shells[i], shell) != 0)
+			continue;
+		scripts[i]();
+		return 0;
+	}
+	return -1;
 }

@@ -1,6 +1,7 @@
 """--help, the section-1 manuals, the completions and the exit codes agree."""
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -56,14 +57,16 @@ def test_help_of_help(command):
 
 
 @each_command
-@pytest.mark.parametrize("shell", ["bash", "zsh"])
+@pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
 def test_completion_has_every_option(command, shell):
     text = said("--completion", shell)
-    assert all(f"--{name}" in text for name in help_options(command))
+    assert all(re.search(rf"(--|-l ){name}\b", text) for name in help_options(command))
 
 
-@pytest.mark.parametrize("shell", ["bash"])
+@pytest.mark.parametrize("shell", ["bash", "fish", "zsh"])
 def test_completion_is_a_script(shell):
+    if not shutil.which(shell):
+        pytest.skip(f"no {shell} here")
     subprocess.run([shell, "-n"], input=said("--completion", shell), text=True, check=True)
 
 
