@@ -10,22 +10,22 @@
 static bool row_cut(struct sockeye__tftp_worker *w, const struct sockeye__tftp_row *row,
 		    const struct sockeye_sockaddr *source)
 {
-	struct sockeye__tftp_transfer *s = row->first;
+	struct sockeye__tftp_transfer *t = row->first;
 
 	for (int i = 0;
-	     source != NULL && s != NULL && !sockeye__tftp_same_source(w, &s->wire.to.peer, source);
-	     s = s->row_next)
+	     source != NULL && t != NULL && !sockeye__tftp_same_source(w, &t->wire.to.peer, source);
+	     t = t->row_next)
 		if (++i == CUT_SEARCH)
 			return false;
-	if (s == NULL)
+	if (t == NULL)
 		return false;
-	sockeye__tftp_transfer_drop(w, s, "another one needed its place");
+	sockeye__tftp_transfer_drop(w, t, "another one needed its place");
 	return true;
 }
 
 bool sockeye__tftp_admit(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
 {
-	struct sockeye__counters *c = w->w->counters;
+	struct sockeye__counters *c = w->base->counters;
 	int err;
 
 	while ((err = sockeye__tftp_slot_take(w, peer)) < 0) {

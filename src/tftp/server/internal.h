@@ -117,7 +117,7 @@ struct sockeye__tftp_transfer {
 	bool fragments_allowed;          /* its socket follows the path's MTU */
 	bool connect_tried;              /* its socket is connected, if that was possible */
 	struct sockeye__timer timer;
-	struct sockeye__tftp x;
+	struct sockeye__tftp machine;
 	struct sockeye__tftp_wire wire;
 	struct sockeye__tftp_source source; /* of a download */
 	struct sockeye__tftp_open_files *files;
@@ -136,7 +136,7 @@ struct sockeye__tftp_transfer {
 };
 
 struct sockeye__tftp_worker {
-	struct sockeye__worker *w;
+	struct sockeye__worker *base;
 	struct sockeye__tftp_server *server;
 	struct sockeye__tftp_server_counters *counters; /* w->counters has the general ones */
 	int epoll, signals, timer_fd;
@@ -144,7 +144,7 @@ struct sockeye__tftp_worker {
 	uint64_t timer_ns; /* when timer_fd fires; 0 never */
 	uint64_t stop_ns;  /* when transfers that still run are ended; 0 not yet known */
 	bool stopping;
-	bool leaves; /* a worker that can reach the new root folder shall come */
+	bool retiring; /* a worker that can reach the new root folder shall come */
 	uint64_t now_ns;
 	uint64_t seed;
 	struct sockeye__hash_key key; /* peers cannot choose ports that share a bucket */
@@ -188,25 +188,25 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 
 /* --- transfer.c --- */
 
-/* Takes over what is open in `s`; the first packets leave. */
-void sockeye__tftp_transfer_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
+/* Takes over what is open in `t`; the first packets leave. */
+void sockeye__tftp_transfer_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 				  const struct sockeye__tftp_config *config);
 void sockeye__tftp_transfer_datagram(struct sockeye__tftp_worker *w,
-				     struct sockeye__tftp_transfer *s, const uint8_t *bytes,
+				     struct sockeye__tftp_transfer *t, const uint8_t *bytes,
 				     size_t len, size_t segment);
 /* Its own socket is readable, or has an error. */
-void sockeye__tftp_transfer_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s);
-void sockeye__tftp_transfer_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s);
+void sockeye__tftp_transfer_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
+void sockeye__tftp_transfer_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
 /* ICMP said that nobody is there. */
 void sockeye__tftp_transfer_refused(struct sockeye__tftp_worker *w,
-				    struct sockeye__tftp_transfer *s, int err);
+				    struct sockeye__tftp_transfer *t, int err);
 /* Ends it with an ERROR: the server stops. */
-void sockeye__tftp_transfer_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s);
+void sockeye__tftp_transfer_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
 /* Ends it without a word to the peer. */
-void sockeye__tftp_transfer_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s,
+void sockeye__tftp_transfer_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 				 const char *text);
 /* Closes what a transfer has open; it need not have begun. */
-void sockeye__tftp_transfer_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s);
+void sockeye__tftp_transfer_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
 
 /* --- ports.c --- */
 
@@ -230,17 +230,17 @@ int sockeye__tftp_peers_open(struct sockeye__tftp_worker *w);
 struct sockeye__tftp_transfer *sockeye__tftp_peers_find(const struct sockeye__tftp_worker *w,
 							const struct sockeye_sockaddr *peer);
 /* The next one of the same peer; NULL none. */
-struct sockeye__tftp_transfer *sockeye__tftp_peers_next(const struct sockeye__tftp_transfer *s);
-void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s);
-void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s);
+struct sockeye__tftp_transfer *sockeye__tftp_peers_next(const struct sockeye__tftp_transfer *t);
+void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
+void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
 /* Calls it for each transfer, which it may end. */
 void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
 			      void (*call)(struct sockeye__tftp_worker *w,
-					   struct sockeye__tftp_transfer *s));
+					   struct sockeye__tftp_transfer *t));
 
 /* Puts it last in a row; the one it stood in before, if any, it leaves. */
-void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_transfer *s);
-void sockeye__tftp_row_leave(struct sockeye__tftp_transfer *s);
+void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_transfer *t);
+void sockeye__tftp_row_leave(struct sockeye__tftp_transfer *t);
 
 /* --- slots.c --- */
 

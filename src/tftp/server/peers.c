@@ -36,71 +36,71 @@ int sockeye__tftp_peers_open(struct sockeye__tftp_worker *w)
 struct sockeye__tftp_transfer *sockeye__tftp_peers_find(const struct sockeye__tftp_worker *w,
 							const struct sockeye_sockaddr *peer)
 {
-	struct sockeye__tftp_transfer *s = *bucket(w, peer);
+	struct sockeye__tftp_transfer *t = *bucket(w, peer);
 
-	while (s != NULL && !sockeye_sockaddr_equal(&s->wire.to.peer, peer))
-		s = s->next;
-	return s;
+	while (t != NULL && !sockeye_sockaddr_equal(&t->wire.to.peer, peer))
+		t = t->next;
+	return t;
 }
 
-void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s)
+void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
-	struct sockeye__tftp_transfer **at = bucket(w, &s->wire.to.peer);
+	struct sockeye__tftp_transfer **at = bucket(w, &t->wire.to.peer);
 
-	s->next = *at;
-	*at = s;
+	t->next = *at;
+	*at = t;
 	w->count++;
 }
 
-void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *s)
+void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
-	struct sockeye__tftp_transfer **at = bucket(w, &s->wire.to.peer);
+	struct sockeye__tftp_transfer **at = bucket(w, &t->wire.to.peer);
 
-	while (*at != s)
+	while (*at != t)
 		at = &(*at)->next;
-	*at = s->next;
+	*at = t->next;
 	w->count--;
 }
 
-struct sockeye__tftp_transfer *sockeye__tftp_peers_next(const struct sockeye__tftp_transfer *s)
+struct sockeye__tftp_transfer *sockeye__tftp_peers_next(const struct sockeye__tftp_transfer *t)
 {
-	struct sockeye__tftp_transfer *other = s->next;
+	struct sockeye__tftp_transfer *other = t->next;
 
-	while (other != NULL && !sockeye_sockaddr_equal(&other->wire.to.peer, &s->wire.to.peer))
+	while (other != NULL && !sockeye_sockaddr_equal(&other->wire.to.peer, &t->wire.to.peer))
 		other = other->next;
 	return other;
 }
 
 void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
 			      void (*call)(struct sockeye__tftp_worker *w,
-					   struct sockeye__tftp_transfer *s))
+					   struct sockeye__tftp_transfer *t))
 {
 	for (size_t i = 0; i < BUCKETS; i++)
-		for (struct sockeye__tftp_transfer *s = w->buckets[i], *next; s != NULL; s = next) {
-			next = s->next; /* which an end changes */
-			call(w, s);
+		for (struct sockeye__tftp_transfer *t = w->buckets[i], *next; t != NULL; t = next) {
+			next = t->next; /* which an end changes */
+			call(w, t);
 		}
 }
 
 /* --- rows --- */
 
-void sockeye__tftp_row_leave(struct sockeye__tftp_transfer *s)
+void sockeye__tftp_row_leave(struct sockeye__tftp_transfer *t)
 {
-	struct sockeye__tftp_row *row = s->row;
+	struct sockeye__tftp_row *row = t->row;
 
 	if (row == NULL)
 		return;
-	*(s->row_prev != NULL ? &s->row_prev->row_next : &row->first) = s->row_next;
-	*(s->row_next != NULL ? &s->row_next->row_prev : &row->last) = s->row_prev;
-	s->row = NULL;
+	*(t->row_prev != NULL ? &t->row_prev->row_next : &row->first) = t->row_next;
+	*(t->row_next != NULL ? &t->row_next->row_prev : &row->last) = t->row_prev;
+	t->row = NULL;
 }
 
-void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_transfer *s)
+void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_transfer *t)
 {
-	sockeye__tftp_row_leave(s);
-	s->row = row;
-	s->row_next = NULL;
-	s->row_prev = row->last;
-	*(row->last != NULL ? &row->last->row_next : &row->first) = s;
-	row->last = s;
+	sockeye__tftp_row_leave(t);
+	t->row = row;
+	t->row_next = NULL;
+	t->row_prev = row->last;
+	*(row->last != NULL ? &row->last->row_next : &row->first) = t;
+	row->last = t;
 }

@@ -104,7 +104,7 @@ static void stay_silent(const struct request *r)
 	struct sockeye__tftp_report report = report_of(r);
 
 	report.text = "no port of --port-range is free: not answered";
-	sockeye__count(&r->w->w->counters->refused_resource, 1);
+	sockeye__count(&r->w->base->counters->refused_resource, 1);
 	if (c->on_transfer != NULL)
 		c->on_transfer(c->arg, &report);
 }
@@ -213,62 +213,62 @@ static void window_fit(struct request *r, int fd)
 static struct sockeye__tftp_transfer *transfer_new(const struct request *r)
 {
 	size_t name_len = strlen(r->name) + 1;
-	struct sockeye__tftp_transfer *s = calloc(1, sizeof *s + r->len + name_len);
+	struct sockeye__tftp_transfer *t = calloc(1, sizeof *t + r->len + name_len);
 
-	if (s == NULL)
+	if (t == NULL)
 		return NULL;
-	s->wire.fd = -1;
-	s->site = r->site;
-	s->netascii = r->packet.mode == SOCKEYE__TFTP_NETASCII;
-	s->request_len = s->name_at = (uint16_t)r->len;
-	memcpy(s->bytes, r->bytes, r->len);
-	memcpy(s->bytes + r->len, r->name, name_len);
-	return s;
+	t->wire.fd = -1;
+	t->site = r->site;
+	t->netascii = r->packet.mode == SOCKEYE__TFTP_NETASCII;
+	t->request_len = t->name_at = (uint16_t)r->len;
+	memcpy(t->bytes, r->bytes, r->len);
+	memcpy(t->bytes + r->len, r->name, name_len);
+	return t;
 }
 
 static ssize_t file_read(void *arg, uint64_t offset, const struct iovec *iov, int count)
 {
-	struct sockeye__tftp_transfer *s = arg;
+	struct sockeye__tftp_transfer *t = arg;
 
-	return sockeye__tftp_open_file_readv(s->files, s->file, offset, iov, count);
+	return sockeye__tftp_open_file_readv(t->files, t->file, offset, iov, count);
 }
 
-static int download_open(struct request *r, struct sockeye__tftp_transfer *s)
+static int download_open(struct request *r, struct sockeye__tftp_transfer *t)
 {
-	int err = sockeye__tftp_store_get(&r->w->server->store, r->name, &s->file);
+	int err = sockeye__tftp_store_get(&r->w->server->store, r->name, &t->file);
 
 	if (err < 0)
 		return err;
-	s->files = &r->w->server->store.files;
-	s->source = (struct sockeye__tftp_source){
+	t->files = &r->w->server->store.files;
+	t->source = (struct sockeye__tftp_source){
 	    .read = file_read,
-	    .arg = s,
+	    .arg = t,
 	    .has_size = true,
-	    .size = sockeye__tftp_open_file_size(s->file),
-	    .netascii = s->netascii,
+	    .size = sockeye__tftp_open_file_size(t->file),
+	    .netascii = t->netascii,
 	};
 	return 0;
 }
 
-static int upload_open(struct request *r, struct sockeye__tftp_transfer *s)
+static int upload_open(struct request *r, struct sockeye__tftp_transfer *t)
 {
 	bool has = sockeye__tftp_has(&r->asked, SOCKEYE__TFTP_TSIZE);
 	const uint64_t *size = has ? &r->asked.value[SOCKEYE__TFTP_TSIZE] : NULL;
 	int err;
 
-	s->upload = calloc(1, sizeof *s->upload);
-	if (s->upload == NULL)
+	t->upload = calloc(1, sizeof *t->upload);
+	if (t->upload == NULL)
 		return -ENOMEM;
-	s->upload->file.fd = -1;
-	err = sockeye__tftp_store_put(&r->w->server->store, r->name, size, &s->upload->file);
+	t->upload->file.fd = -1;
+	err = sockeye__tftp_store_put(&r->w->server->store, r->name, size, &t->upload->file);
 	if (err < 0) {
-		free(s->upload);
-		s->upload = NULL;
+		free(t->upload);
+		t->upload = NULL;
 		return err;
 	}
-	s->upload->sink = (struct sockeye__tftp_sink){
-	    .fd = s->upload->file.fd,
-	    .netascii = s->netascii,
+	t->upload->sink = (struct sockeye__tftp_sink){
+	    .fd = t->upload->file.fd,
+	    .netascii = t->netascii,
 	};
 	return 0;
 }
@@ -291,63 +291,63 @@ static void upload_memory(struct sockeye__tftp_worker *w, struct sockeye__tftp_u
 	config->memory_len = len;
 }
 
-static int begin(struct request *r, struct sockeye__tftp_transfer *s)
+static int begin(struct request *r, struct sockeye__tftp_transfer *t)
 {
 	struct sockeye__tftp_server *server = r->w->server;
-	uint64_t size = s->source.size;
+	uint64_t size = t->source.size;
 	struct sockeye__tftp_config config = {
 	    .server = true,
 	    .sends = !r->upload,
 	    .rto_first_ns = server->config.rto_first_ns,
 	    .random = r->w->seed + r->w->now_ns,
 	    .size_max = r->upload ? server->config.store.upload_max : 0,
-	    .check_size = r->upload && !s->netascii,
+	    .check_size = r->upload && !t->netascii,
 	};
-	int err = wire_open(r, &s->wire, &s->port);
+	int err = wire_open(r, &t->wire, &t->port);
 
 	if (err < 0)
 		return err;
-	if (s->port != NULL)
-		s->port->user = s;
-	window_fit(r, s->wire.fd);
+	if (t->port != NULL)
+		t->port->user = t;
+	window_fit(r, t->wire.fd);
 	config.options = sockeye__tftp_options_negotiate(&r->asked, &r->terms.policy, r->upload,
-							 r->upload || s->netascii ? NULL : &size);
+							 r->upload || t->netascii ? NULL : &size);
 	if (r->upload)
-		upload_memory(r->w, s->upload, &config);
+		upload_memory(r->w, t->upload, &config);
 	else
-		err = sockeye__tftp_source_open(&s->source, sockeye__tftp_blksize(&config.options),
+		err = sockeye__tftp_source_open(&t->source, sockeye__tftp_blksize(&config.options),
 						sockeye__tftp_windowsize(&config.options));
-	r->w->text_bytes += s->source.cap; /* which closing gives back, also without a ring */
+	r->w->text_bytes += t->source.cap; /* which closing gives back, also without a ring */
 	if (err < 0)
 		return err;
-	if (r->upload && s->port != NULL)
-		sockeye__tftp_wire_coalesce(&s->wire);
-	sockeye__tftp_transfer_begin(r->w, s, &config);
+	if (r->upload && t->port != NULL)
+		sockeye__tftp_wire_coalesce(&t->wire);
+	sockeye__tftp_transfer_begin(r->w, t, &config);
 	return 0;
 }
 
 static void serve(struct request *r)
 {
-	struct sockeye__tftp_transfer *s = transfer_new(r);
+	struct sockeye__tftp_transfer *t = transfer_new(r);
 	int err;
 
-	if (s == NULL) {
+	if (t == NULL) {
 		refuse_for(r, -ENOMEM);
 		return;
 	}
-	err = r->upload ? upload_open(r, s) : download_open(r, s);
+	err = r->upload ? upload_open(r, t) : download_open(r, t);
 	if (err == 0 && !sockeye__tftp_admit(r->w, &r->from->peer)) {
 		refuse(r, SOCKEYE__TFTP_UNDEFINED, "too many transfers", 0);
-		sockeye__tftp_transfer_free(r->w, s);
+		sockeye__tftp_transfer_free(r->w, t);
 		return;
 	}
 	if (err == 0) {
-		err = begin(r, s);
+		err = begin(r, t);
 		if (err == 0)
 			return;
 		sockeye__tftp_slot_give(r->w, &r->from->peer);
 	}
-	sockeye__tftp_transfer_free(r->w, s);
+	sockeye__tftp_transfer_free(r->w, t);
 	if (err == -EADDRINUSE) {
 		stay_silent(r);
 		return;
@@ -369,24 +369,25 @@ static void serve(struct request *r)
  * one is confirmed; on one port for all nobody could tell which is meant. */
 static bool repeats(struct request *r)
 {
-	struct sockeye__tftp_transfer *s = sockeye__tftp_peers_find(r->w, &r->from->peer);
+	struct sockeye__tftp_transfer *t = sockeye__tftp_peers_find(r->w, &r->from->peer);
 	bool same;
 
-	if (s == NULL)
+	if (t == NULL)
 		return false;
-	same = s->request_len == r->len && memcmp(s->bytes, r->bytes, r->len) == 0;
-	if (same && (!s->x.confirmed || r->w->now_ns - s->x.progress_ns < PATIENCE_NS) &&
-	    s->x.result == SOCKEYE__TFTP_RUNNING) {
-		sockeye__tftp_transfer_datagram(r->w, s, r->bytes, r->len, r->len);
+	same = t->request_len == r->len && memcmp(t->bytes, r->bytes, r->len) == 0;
+	if (same &&
+	    (!t->machine.confirmed || r->w->now_ns - t->machine.progress_ns < PATIENCE_NS) &&
+	    t->machine.result == SOCKEYE__TFTP_RUNNING) {
+		sockeye__tftp_transfer_datagram(r->w, t, r->bytes, r->len, r->len);
 		return true;
 	}
-	if (s->x.result == SOCKEYE__TFTP_DONE) /* its last ACK is only repeated */
-		sockeye__tftp_transfer_drop(r->w, s, NULL);
-	else if (s->port == NULL || !s->x.confirmed ||
-		 r->w->now_ns - s->x.progress_ns >= PATIENCE_NS)
-		sockeye__tftp_transfer_drop(r->w, s, SOCKEYE__TFTP_SUPERSEDED);
+	if (t->machine.result == SOCKEYE__TFTP_DONE) /* its last ACK is only repeated */
+		sockeye__tftp_transfer_drop(r->w, t, NULL);
+	else if (t->port == NULL || !t->machine.confirmed ||
+		 r->w->now_ns - t->machine.progress_ns >= PATIENCE_NS)
+		sockeye__tftp_transfer_drop(r->w, t, SOCKEYE__TFTP_SUPERSEDED);
 	else /* only its peer wakes it */
-		sockeye__tftp_postpone(&s->x, s->x.progress_ns + HUSH_NS);
+		sockeye__tftp_postpone(&t->machine, t->machine.progress_ns + HUSH_NS);
 	return false;
 }
 
@@ -394,12 +395,12 @@ static bool repeats(struct request *r)
  * the last ACK of its transfer, or the ERROR of a probe. */
 static void catch_up(const struct request *r)
 {
-	struct sockeye__tftp_transfer *s = sockeye__tftp_peers_find(r->w, &r->from->peer);
+	struct sockeye__tftp_transfer *t = sockeye__tftp_peers_find(r->w, &r->from->peer);
 
-	if (s == NULL || s->port == NULL)
+	if (t == NULL || t->port == NULL)
 		return;
-	for (int i = 0; i < CATCH_UP && s->phase != SOCKEYE__TFTP_CLOSED; i++)
-		sockeye__tftp_transfer_ready(r->w, s);
+	for (int i = 0; i < CATCH_UP && t->phase != SOCKEYE__TFTP_CLOSED; i++)
+		sockeye__tftp_transfer_ready(r->w, t);
 }
 
 void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
@@ -409,7 +410,7 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(bytes) : 0;
 	int err;
 
-	sockeye__count(&w->w->counters->datagrams_in, 1);
+	sockeye__count(&w->base->counters->datagrams_in, 1);
 	/* Only requests may come from nowhere; and nobody sends from port 0. */
 	if ((opcode != SOCKEYE__TFTP_RRQ && opcode != SOCKEYE__TFTP_WRQ) || len < 4 ||
 	    len > UINT16_MAX || sockeye_sockaddr_port(&from->peer) == 0)

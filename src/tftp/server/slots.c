@@ -12,7 +12,7 @@ static struct sockeye__source source_of(const struct sockeye__tftp_worker *w,
 {
 	struct sockeye__source source = {0};
 
-	(void)sockeye__worker_source(w->w, &peer->u.sa, &source); /* always of the Internet */
+	(void)sockeye__worker_source(w->base, &peer->u.sa, &source); /* always of the Internet */
 	return source;
 }
 
@@ -36,12 +36,12 @@ int sockeye__tftp_slot_take(struct sockeye__tftp_worker *w, const struct sockeye
 		__atomic_sub_fetch(&shared->transfers, 1, __ATOMIC_RELAXED);
 		return -ENOSPC;
 	}
-	err = sockeye__sources_take(w->server->sources, &source, w->w->member);
+	err = sockeye__sources_take(w->server->sources, &source, w->base->member);
 	if (err < 0) {
 		__atomic_sub_fetch(&shared->transfers, 1, __ATOMIC_RELAXED);
 		return err;
 	}
-	__atomic_add_fetch(&shared->of_worker[w->w->member], 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&shared->of_worker[w->base->member], 1, __ATOMIC_RELAXED);
 	sockeye__count(&w->counters->transfers_open, 1);
 	return 0;
 }
@@ -50,8 +50,8 @@ void sockeye__tftp_slot_give(struct sockeye__tftp_worker *w, const struct sockey
 {
 	struct sockeye__source source = source_of(w, peer);
 
-	sockeye__sources_give(w->server->sources, &source, w->w->member);
-	__atomic_sub_fetch(&w->server->shared->of_worker[w->w->member], 1, __ATOMIC_RELAXED);
+	sockeye__sources_give(w->server->sources, &source, w->base->member);
+	__atomic_sub_fetch(&w->server->shared->of_worker[w->base->member], 1, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&w->server->shared->transfers, 1, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&w->counters->transfers_open, 1, __ATOMIC_RELAXED);
 }
@@ -71,7 +71,7 @@ bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockey
 
 	if (rate == 0 || sockeye__rates_take(w->server->rates, &source, rate, w->now_ns))
 		return true;
-	sockeye__count(&w->w->counters->dropped_rate, 1);
+	sockeye__count(&w->base->counters->dropped_rate, 1);
 	return false;
 }
 

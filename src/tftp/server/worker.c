@@ -33,8 +33,8 @@ static int site_open(struct sockeye__tftp_worker *w, size_t i)
 	struct sockeye__tftp_site *site = &w->sites[w->site_count++];
 
 	site->watch = SOCKEYE__WATCH_SITE;
-	site->fd = sockeye__site_fd(w->w, i);
-	site->name = *sockeye__site_name(w->w, i);
+	site->fd = sockeye__site_fd(w->base, i);
+	site->name = *sockeye__site_name(w->base, i);
 	(void)sockeye__tftp_wire_room(site->fd, QUEUE_BLKSIZE, QUEUE_BLOCKS);
 	if (w->server->config.single_port)
 		(void)sockeye_dgram_want_errors(site->fd);
@@ -43,7 +43,7 @@ static int site_open(struct sockeye__tftp_worker *w, size_t i)
 
 static int worker_open(struct sockeye__tftp_worker *w)
 {
-	const size_t sites = sockeye__site_count(w->w);
+	const size_t sites = sockeye__site_count(w->base);
 	sigset_t hup;
 	int err = sockeye__tftp_peers_open(w);
 
@@ -60,7 +60,7 @@ static int worker_open(struct sockeye__tftp_worker *w)
 	w->watch_stop = SOCKEYE__WATCH_STOP;
 	w->watch_signals = SOCKEYE__WATCH_SIGNALS;
 	w->watch_timer = SOCKEYE__WATCH_TIMER;
-	err = watch(w, w->w->stop_fd, &w->watch_stop);
+	err = watch(w, w->base->stop_fd, &w->watch_stop);
 	if (err == 0)
 		err = watch(w, w->signals, &w->watch_signals);
 	if (err == 0)
@@ -78,13 +78,14 @@ __attribute__((format(printf, 4, 5))) static void say(const struct sockeye__tftp
 	char text[768];
 	va_list args;
 
-	if (w->w->member != 0)
+	if (w->base->member != 0)
 		return;
 	va_start(args, fmt);
 	vsnprintf(text, sizeof text, fmt, args);
 	va_end(args);
-	sockeye__worker_event(w->w, &(struct sockeye_event){
-					.kind = kind, .service = "tftp", .text = text, .err = err});
+	sockeye__worker_event(
+	    w->base,
+	    &(struct sockeye_event){.kind = kind, .service = "tftp", .text = text, .err = err});
 }
 
 /* What was opened before privileges were dropped may be out of reach now. Of the
@@ -151,8 +152,8 @@ static uint64_t grace_ns(const struct sockeye__worker *w)
 static void stop(struct sockeye__tftp_worker *w)
 {
 	w->stopping = true;
-	w->stop_ns = w->now_ns + grace_ns(w->w);
-	epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->w->stop_fd, NULL);
+	w->stop_ns = w->now_ns + grace_ns(w->base);
+	epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->base->stop_fd, NULL);
 	for (size_t i = 0; i < w->site_count && !w->server->config.single_port; i++)
 		epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->sites[i].fd, NULL);
 	while (w->dallying.first != NULL)
@@ -165,10 +166,10 @@ static void site_errors(struct sockeye__tftp_worker *w, const struct sockeye__tf
 	struct sockeye_dgram_error e;
 
 	while (sockeye_dgram_error_recv(site->fd, &e) == 0) {
-		struct sockeye__tftp_transfer *s = sockeye__tftp_peers_find(w, &e.peer);
+		struct sockeye__tftp_transfer *t = sockeye__tftp_peers_find(w, &e.peer);
 
-		if (s != NULL && e.err == -ECONNREFUSED)
-			sockeye__tftp_transfer_refused(w, s, e.err);
+		if (t != NULL && e.err == -ECONNREFUSED)
+			sockeye__tftp_transfer_refused(w, t, e.err);
 	}
 }
 
@@ -180,23 +181,23 @@ static void site_packet(struct sockeye__tftp_worker *w, struct sockeye__tftp_sit
 	size_t len = w->inbox.len[i];
 	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(bytes) : 0;
 	bool request = opcode == SOCKEYE__TFTP_RRQ || opcode == SOCKEYE__TFTP_WRQ;
-	struct sockeye__tftp_transfer *s = NULL;
+	struct sockeye__tftp_transfer *t = NULL;
 
 	if (!request && w->server->config.single_port)
-		s = sockeye__tftp_peers_find(w, &from->peer);
-	if (s != NULL)
-		sockeye__tftp_transfer_datagram(w, s, bytes, len, len);
+		t = sockeye__tftp_peers_find(w, &from->peer);
+	if (t != NULL)
+		sockeye__tftp_transfer_datagram(w, t, bytes, len, len);
 	else
 		sockeye__tftp_request(w, site, from, bytes, len);
 }
 
 /* The root was removed and is there again, but not for this worker, whose sandbox
  * has the old one. Another one shall have the requests that wait. */
-static bool leaves(struct sockeye__tftp_worker *w)
+static bool must_retire(struct sockeye__tftp_worker *w)
 {
 	if (w->server->store.confined && w->count == 0 && !w->stopping)
-		w->leaves = sockeye__tftp_store_replaced(&w->server->store);
-	return w->leaves;
+		w->retiring = sockeye__tftp_store_replaced(&w->server->store);
+	return w->retiring;
 }
 
 /* Requests that had come before the first of them was looked at may share what
@@ -205,7 +206,7 @@ static void site_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_site
 {
 	int n = SOCKEYE__TFTP_INBOX;
 
-	if (leaves(w))
+	if (must_retire(w))
 		return;
 	for (int turn = 0; turn < REQUEST_TURNS && n == SOCKEYE__TFTP_INBOX; turn++) {
 		n = sockeye__tftp_wire_recv_many(site->fd, &w->inbox);
@@ -265,24 +266,24 @@ static void event(struct sockeye__tftp_worker *w, void *what)
 
 static void timers_run(struct sockeye__tftp_worker *w)
 {
-	struct sockeye__timer *t;
+	struct sockeye__timer *timer;
 
-	while ((t = sockeye__timers_first(&w->timers)) != NULL && t->at_ns <= w->now_ns) {
-		struct sockeye__tftp_transfer *s =
-		    (void *)((char *)t - offsetof(struct sockeye__tftp_transfer, timer));
+	while ((timer = sockeye__timers_first(&w->timers)) != NULL && timer->at_ns <= w->now_ns) {
+		struct sockeye__tftp_transfer *t =
+		    (void *)((char *)timer - offsetof(struct sockeye__tftp_transfer, timer));
 
-		sockeye__timers_clear(&w->timers, t);
-		sockeye__tftp_transfer_timer(w, s);
+		sockeye__timers_clear(&w->timers, timer);
+		sockeye__tftp_transfer_timer(w, t);
 	}
 }
 
 static void dead_free(struct sockeye__tftp_worker *w)
 {
 	while (w->dead != NULL) {
-		struct sockeye__tftp_transfer *s = w->dead;
+		struct sockeye__tftp_transfer *t = w->dead;
 
-		w->dead = s->next;
-		sockeye__tftp_transfer_free(w, s);
+		w->dead = t->next;
+		sockeye__tftp_transfer_free(w, t);
 	}
 }
 
@@ -291,8 +292,8 @@ static void dead_free(struct sockeye__tftp_worker *w)
  * time-out that is armed for every wait. */
 static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events[EVENTS])
 {
-	const struct sockeye__timer *t = sockeye__timers_first(&w->timers);
-	uint64_t at = sockeye__earlier(t != NULL ? t->at_ns : 0, w->stop_ns);
+	const struct sockeye__timer *timer = sockeye__timers_first(&w->timers);
+	uint64_t at = sockeye__earlier(timer != NULL ? timer->at_ns : 0, w->stop_ns);
 
 	at = sockeye__earlier(at, sockeye__tftp_ports_due_ns(w));
 	if (at != 0 && (w->timer_ns == 0 || at < w->timer_ns)) {
@@ -310,11 +311,11 @@ static void loop(struct sockeye__tftp_worker *w)
 {
 	struct epoll_event events[EVENTS];
 
-	while (!(w->stopping || w->leaves) || w->count > 0) {
+	while (!(w->stopping || w->retiring) || w->count > 0) {
 		int n = wait_events(w, events);
 
 		if (n < 0 && errno != EINTR) {
-			sockeye__warn(w->w, "waiting failed", -errno);
+			sockeye__warn(w->base, "waiting failed", -errno);
 			_exit(1);
 		}
 		w->now_ns = sockeye_now().mono_ns;
@@ -337,7 +338,7 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
 
 	if (w == NULL)
 		_exit(1);
-	w->w = worker;
+	w->base = worker;
 	w->counters = worker->spec_counters;
 	w->server = server;
 	err = worker_open(w);
