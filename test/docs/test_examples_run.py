@@ -87,7 +87,8 @@ BESIDE = {
 
 # Commands that run when every server of an example is ready: {(page, part of a command): command}.
 THEN = {
-    ("sockeye-listen.1", ">copy"): "sockeye connect tcp://192.0.2.1:9000 <file; cmp file copy",
+    ("sockeye-listen.1", ">copy"):
+        "sockeye connect tcp://192.0.2.1:9000 <file; wait; cmp file copy",
     ("sockeye-listen.1", "9001"): "sockeye connect -w 0 -m hello udp://127.0.0.1:9001",
     ("sockeye-relay.1", "1%"): "sockeye get -o x tftp://127.0.0.1:6970/vmlinuz",
     ("sockeye-relay.1", "--drop-ack"): "sockeye get --window 1 -o x tftp://127.0.0.1:6970/a",
@@ -200,7 +201,8 @@ def script_of(folder, block):
                   f"ip route replace local {address} dev lo table local mtu 1500"]
     for command in matching(BESIDE, block) or []:
         lines.append(f"{command} >>$SERVED 2>&1 &" if ">" not in command else f"{command} &")
-        lines.append(ready if "sockeye" in command else "sleep 1")
+        lines.append(ready if "sockeye" in command else
+                     f"until ss -Hltn | grep -q ':{command.split()[-1]} '; do sleep 0.05; done")
     then = matching(THEN, block)
     for command in block.commands:
         text = below(folder, command.text)
