@@ -1,15 +1,14 @@
 /*
- * uring.c: many connections in one process, by io_uring(7).
+ * uring.c: many connections in one process, with io_uring(7).
  *
- * A message costs less than one system call: connections and input arrive from
- * multishot requests, input in buffers that the ring provides, output leaves
- * from those same buffers, and all requests of a turn are submitted by the call
- * that waits for the next.
+ * A message costs less than one system call: multishot requests accept clients
+ * and receive input into buffers that the ring provides, output is sent from the
+ * same buffers, and the call that waits for completions submits all requests of
+ * a turn.
  *
- * What keeps it from hanging where well-known examples do: it does not wait
- * for its own sends and yet hears of every one that comes up short
- * (uring_conn.c), and no slow peer can keep the buffers of the others
- * (uring_input.c).
+ * Well-known examples hang in two cases that are handled here: the loop does not
+ * wait for its own sends, yet sees every one that is short (uring_conn.c), and a
+ * slow peer cannot keep the buffers from the other connections (uring_input.c).
  */
 #include "serve/models.h"
 #include "serve/uring_internal.h"
@@ -25,27 +24,27 @@
 
 /* --- clients and datagrams --- */
 
-/* A multishot accept cannot be told how many to take: with a limit on
- * connections the listener is polled instead. */
+/* A multishot accept has no limit: with a limit on connections the listener is
+ * polled instead. */
 static bool limited(const struct sockeye__uring *l)
 {
-	return l->w->conns_max != UINT32_MAX;
+	return l->worker->conns_max != UINT32_MAX;
 }
 
 static bool may_accept(const struct sockeye__uring *l)
 {
-	return !l->stopping && l->resume_ns == 0 && l->w->conns < l->w->conns_max;
+	return !l->stopping && l->resume_ns == 0 && l->worker->conns < l->worker->conns_max;
 }
 
 static void site_arm(struct sockeye__uring *l, size_t i)
 {
-	const struct sockeye__site *site = &l->w->crew->sites[i];
-	int fd = sockeye__site_fd(l->w, i);
+	const struct sockeye__site *site = &l->worker->crew->sites[i];
+	int fd = sockeye__site_fd(l->worker, i);
 
-	if (l->accepting[i] || l->stopping)
+	if (l->sites_armed[i] || l->stopping)
 		return;
 	if (site->stream && !may_accept(l)) {
-		l->unarmed = l->chores = true;
+		l->sites_pending = l->housekeeping = true;
 		return;
 	}
 	if (site->stream && !limited(l))
@@ -56,21 +55,21 @@ static void site_arm(struct sockeye__uring *l, size_t i)
 		io_uring_prep_poll_add(
 		    sockeye__uring_entry(l, sockeye__uring_site_tag(i, SOCKEYE__URING_POLL)), fd,
 		    POLLIN);
-	l->accepting[i] = true;
+	l->sites_armed[i] = true;
 }
 
 static void sites_settle(struct sockeye__uring *l)
 {
 	if (l->resume_ns != 0 && sockeye_now().mono_ns >= l->resume_ns)
 		l->resume_ns = 0;
-	l->unarmed = false;
-	for (size_t i = 0; i < l->w->crew->site_count; i++)
+	l->sites_pending = false;
+	for (size_t i = 0; i < l->worker->crew->site_count; i++)
 		site_arm(l, i);
 }
 
 static void accept_failed(struct sockeye__uring *l, int err)
 {
-	if (!l->stopping && sockeye__accept_starved(l->w, err))
+	if (!l->stopping && sockeye__accept_starved(l->worker, err))
 		l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
 }
 
@@ -79,15 +78,15 @@ static void client_admit(struct sockeye__uring *l, size_t i, int fd,
 {
 	struct sockeye__visit v;
 
-	if (sockeye__admit(l->w, &l->w->crew->sites[i], fd, peer, &v))
+	if (sockeye__admit(l->worker, &l->worker->crew->sites[i], fd, peer, &v))
 		sockeye__uring_conn_open(l, &v);
 }
 
 static void clients_take(struct sockeye__uring *l, size_t i)
 {
-	while (l->w->conns < l->w->conns_max) {
+	while (l->worker->conns < l->worker->conns_max) {
 		struct sockeye_sockaddr peer;
-		int fd = sockeye_accept(sockeye__site_fd(l->w, i), true, 0, &peer);
+		int fd = sockeye_accept(sockeye__site_fd(l->worker, i), true, 0, &peer);
 
 		if (fd < 0) {
 			accept_failed(l, fd);
@@ -99,12 +98,12 @@ static void clients_take(struct sockeye__uring *l, size_t i)
 
 static void on_accept(struct sockeye__uring *l, size_t i, const struct io_uring_cqe *cqe)
 {
-	const struct sockeye_serve_opts *opts = l->w->server->opts;
+	const struct sockeye_serve_opts *opts = l->worker->server->opts;
 	struct sockeye_sockaddr peer = {0};
 
 	if (!(cqe->flags & IORING_CQE_F_MORE)) {
-		l->accepting[i] = false;
-		l->unarmed = l->chores = true;
+		l->sites_armed[i] = false;
+		l->sites_pending = l->housekeeping = true;
 	}
 	if (cqe->res < 0) {
 		accept_failed(l, cqe->res);
@@ -117,24 +116,24 @@ static void on_accept(struct sockeye__uring *l, size_t i, const struct io_uring_
 
 static void on_poll(struct sockeye__uring *l, size_t i)
 {
-	l->accepting[i] = false;
-	l->unarmed = l->chores = true;
-	if (l->w->crew->sites[i].stream)
+	l->sites_armed[i] = false;
+	l->sites_pending = l->housekeeping = true;
+	if (l->worker->crew->sites[i].stream)
 		clients_take(l, i);
 	else
 		for (int n = 0; n < ANSWER_BATCHES && sockeye__answer(l->answerer, i); n++)
 			;
 }
 
-/* Those who connected before the stop are still served; then the listeners
- * refuse, which also ends the requests that accept. */
+/* Serves the clients that connected before the stop; after that the listeners
+ * refuse new ones, which also ends the requests that accept. */
 static void stop(struct sockeye__uring *l)
 {
 	l->stopping = true;
-	for (size_t i = 0; i < l->w->crew->site_count; i++) {
-		if (l->w->crew->sites[i].stream) {
+	for (size_t i = 0; i < l->worker->crew->site_count; i++) {
+		if (l->worker->crew->sites[i].stream) {
 			clients_take(l, i);
-			shutdown(sockeye__site_fd(l->w, i), SHUT_RD);
+			shutdown(sockeye__site_fd(l->worker, i), SHUT_RD);
 		} else {
 			for (int n = 0; n < SOCKEYE__LAST_BATCHES; n++)
 				if (!sockeye__answer(l->answerer, i))
@@ -153,12 +152,15 @@ static void dispatch(struct sockeye__uring *l, const struct io_uring_cqe *cqe)
 	switch ((enum sockeye__uring_op)(cqe->user_data & SOCKEYE__URING_OP_MASK)) {
 	case SOCKEYE__URING_RECEIVE:
 		sockeye__uring_on_receive(l, c, cqe->res, cqe->flags);
+		sockeye__invariant(sockeye__uring_conn_check(l, c));
 		break;
 	case SOCKEYE__URING_SEND:
 		sockeye__uring_on_send(l, c, cqe->res);
+		sockeye__invariant(sockeye__uring_conn_check(l, c));
 		break;
 	case SOCKEYE__URING_CANCEL:
 		sockeye__uring_on_cancel(l, c);
+		sockeye__invariant(sockeye__uring_conn_check(l, c));
 		break;
 	case SOCKEYE__URING_ACCEPT:
 		on_accept(l, which >> SOCKEYE__URING_OP_BITS, cqe);
@@ -172,32 +174,34 @@ static void dispatch(struct sockeye__uring *l, const struct io_uring_cqe *cqe)
 	}
 }
 
-/* The light sends of the turn before have been submitted and so are over; of
- * those that failed the completions, which come first, have been seen. */
-static void lent_return(struct sockeye__uring *l)
+/* Gives the ring the buffers of the last turn's quiet sends. These have been
+ * submitted, so they are over, and the completions of those that failed have
+ * been handled. */
+static void quiet_buffers_give(struct sockeye__uring *l)
 {
-	struct sockeye__uring_lent *lent = l->lent_before;
+	struct sockeye__uring_quiet *quiet = l->quiet_before;
 
-	for (uint32_t i = 0; i < lent->count; i++)
-		if (lent->ids[i] >= 0)
-			sockeye__uring_buffer_give(l, lent->ids[i]);
-	lent->count = 0;
+	for (uint32_t i = 0; i < quiet->count; i++)
+		if (quiet->ids[i] >= 0)
+			sockeye__uring_buffer_give(l, quiet->ids[i], SOCKEYE__URING_OF_QUIET);
+	quiet->count = 0;
 }
 
 static void turn_begin(struct sockeye__uring *l)
 {
-	struct sockeye__uring_lent *empty = l->lent_before;
+	struct sockeye__uring_quiet *empty = l->quiet_before;
 
 	l->turn_count++;
-	l->lent_before = l->lent;
-	l->lent = empty;
+	l->quiet_before = l->quiet;
+	l->quiet = empty;
 	if (l->clocks.needed)
 		l->turn.now = l->clocks.now = sockeye_now();
 }
 
 static void expire(struct sockeye__uring *l)
 {
-	/* Bounded: a session whose deadline is always past must not stop the rest. */
+	/* Bounded, so that a session that always asks for a past deadline does not stop
+	 * the others. */
 	for (int i = 0; i < EXPIRED_MAX; i++) {
 		struct sockeye__conn *c = sockeye__clocks_expired(&l->clocks);
 
@@ -207,15 +211,15 @@ static void expire(struct sockeye__uring *l)
 	}
 }
 
-static void chores_do(struct sockeye__uring *l)
+static void keep_house(struct sockeye__uring *l)
 {
-	l->chores = false;
+	l->housekeeping = false;
 	sockeye__uring_conns_settle(l);
-	if (l->unarmed)
+	if (l->sites_pending)
 		sites_settle(l);
 }
 
-/* Not inlined: its timespec would put a stack guard on every turn. */
+/* Not inlined, because its timespec would add a stack guard to every turn. */
 static __attribute__((noinline)) void wait_timed(struct sockeye__uring *l)
 {
 	int ms = sockeye__clocks_wait_ms(&l->clocks, l->resume_ns);
@@ -230,16 +234,16 @@ static __attribute__((noinline)) void wait_timed(struct sockeye__uring *l)
 
 static void submit_and_wait(struct sockeye__uring *l)
 {
-	if (l->hurry) {
-		l->hurry = false;
+	if (l->go_on) {
+		l->go_on = false;
 		(void)io_uring_submit_and_get_events(&l->ring);
 	} else if (l->clocks.needed || l->resume_ns != 0) {
 		wait_timed(l);
 	} else {
 		(void)io_uring_submit_and_wait(&l->ring, 1);
 	}
-	/* In the next turn the light sends of this one count as over, but the
-	 * kernel takes fewer requests than there are when memory is short (EAGAIN). */
+	/* The next turn takes the quiet sends of this one for done, so all requests must
+	 * be submitted; if memory is short the kernel takes only some (EAGAIN). */
 	while (l->ring.sq.sqe_tail != *l->ring.sq.khead)
 		(void)io_uring_submit(&l->ring);
 }
@@ -254,10 +258,50 @@ static void completions_take(struct sockeye__uring *l)
 	io_uring_smp_store_release(cq->khead, head);
 }
 
-/* Whether the kernel had more completions than the queue; now they are there. */
+/* Whether the kernel had more completions than the queue holds. They are in the
+ * queue now. */
 static bool overflown(struct sockeye__uring *l)
 {
 	return io_uring_cq_has_overflow(&l->ring) && io_uring_get_events(&l->ring) >= 0;
+}
+
+/* Counts the buffers that quiet sends have. */
+static uint32_t quiet_count(const struct sockeye__uring *l)
+{
+	uint32_t owned = 0, listed = 0;
+
+	for (int32_t id = 0; id < SOCKEYE__URING_BUFFERS; id++)
+		owned += l->owners[id] == SOCKEYE__URING_OF_QUIET;
+	for (uint32_t i = 0; i < l->quiet->count; i++)
+		listed += l->quiet->ids[i] >= 0;
+	assert(owned == listed);
+	return owned;
+}
+
+/* What must hold at the end of a turn. */
+static void loop_check(const struct sockeye__uring *l)
+{
+	assert(l->quiet_before->count == 0);
+	assert(l->closed == NULL);
+	/* The loop does not wait while a connection waits for the loop, and looks again
+	 * at what it could not do in this turn. */
+	assert(l->go_on || (l->starved == NULL && l->postponed_before == NULL));
+	assert(l->postponed == NULL);
+	assert(l->housekeeping ||
+	       (l->starved == NULL && l->postponed_before == NULL && !l->sites_pending));
+	(void)quiet_count(l);
+}
+
+/* What must hold when no connection is left: nothing is lost. */
+static void loop_end_check(const struct sockeye__uring *l)
+{
+	uint32_t free = quiet_count(l);
+
+	for (int32_t id = 0; id < SOCKEYE__URING_BUFFERS; id++)
+		free += l->owners[id] == SOCKEYE__URING_OF_KERNEL;
+	assert(free == SOCKEYE__URING_BUFFERS);
+	assert(l->stalled == 0);
+	assert(l->starved == NULL && l->postponed_before == NULL);
 }
 
 static void loop_turn(struct sockeye__uring *l)
@@ -266,29 +310,31 @@ static void loop_turn(struct sockeye__uring *l)
 	turn_begin(l);
 	do
 		completions_take(l);
-	while (overflown(l)); /* which may hold the failure of a light send */
-	lent_return(l);
+	while (overflown(l)); /* which may include the failure of a quiet send */
+	quiet_buffers_give(l);
 	if (l->clocks.needed)
 		expire(l);
-	if (l->chores)
-		chores_do(l);
+	if (l->housekeeping)
+		keep_house(l);
+	sockeye__invariant(loop_check(l));
 }
 
-/* 0 or -errno. */
+/* Returns 0 or -errno. */
 static int loop_open(struct sockeye__uring *l)
 {
 	int err = sockeye__uring_open(l);
 
 	if (err < 0)
 		return err;
-	l->accepting = calloc(l->w->crew->site_count, sizeof *l->accepting);
-	l->answerer = sockeye__answerer_new(l->w);
-	if (l->accepting == NULL || l->answerer == NULL)
+	l->sites_armed = calloc(l->worker->crew->site_count, sizeof *l->sites_armed);
+	l->answerer = sockeye__answerer_new(l->worker);
+	if (l->sites_armed == NULL || l->answerer == NULL)
 		return -ENOMEM;
-	sockeye__clocks_init(&l->clocks, l->w);
+	sockeye__clocks_init(&l->clocks, l->worker);
 	l->turn.room = l->room;
 	l->turn.room_len = sizeof l->room;
-	io_uring_prep_poll_add(sockeye__uring_entry(l, SOCKEYE__URING_STOP), l->w->stop_fd, POLLIN);
+	io_uring_prep_poll_add(sockeye__uring_entry(l, SOCKEYE__URING_STOP), l->worker->stop_fd,
+			       POLLIN);
 	sites_settle(l);
 	return 0;
 }
@@ -302,18 +348,20 @@ static void run(struct sockeye__worker *w)
 		sockeye__cannot_start(w, -ENOMEM);
 		return;
 	}
-	l->w = w;
+	l->worker = w;
 	l->counters = w->counters;
-	l->shows = w->server->opts->show_messages;
+	l->show_messages = w->server->opts->show_messages;
 	err = loop_open(l);
 	if (err < 0)
 		sockeye__cannot_start(w, err);
 	while (err == 0 && (!l->stopping || w->conns > 0))
 		loop_turn(l);
+	if (err == 0)
+		sockeye__invariant(loop_end_check(l));
 	sockeye__uring_close(l);
 	sockeye__answerer_free(l->answerer);
 	sockeye__timers_fini(&l->clocks.timers);
-	free(l->accepting);
+	free(l->sites_armed);
 	free(l);
 }
 

@@ -2,12 +2,13 @@
  * uring_conn.c: one connection under io_uring: receive, turns, send.
  *
  * At most one send is in flight. It is first tried without waiting
- * (MSG_DONTWAIT), so it is over when the call that submits it returns. A light
- * send is one after which nothing is to be done: it posts no completion unless
- * it fails or comes up short (CQE_SKIP_SUCCESS, with MSG_WAITALL to make short
- * a failure), so the loop does not wake for what it has just sent itself. All
- * others are tracked: their completion says how the session goes on. What a
- * slow peer has not taken is sent again, waiting.
+ * (MSG_DONTWAIT), so it is over when the call that submits it returns.
+ *
+ * A send after which nothing is to be done is quiet: it posts no completion
+ * unless it fails or is short (IOSQE_CQE_SKIP_SUCCESS, with MSG_WAITALL to make
+ * a short send a failure), so the loop does not wake for its own sends. Every
+ * other send is tracked: its completion decides how the connection continues.
+ * What a slow peer has not taken is sent again by a tracked send that waits.
  */
 #include "serve/uring_internal.h"
 
@@ -15,85 +16,117 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define QUEUE_MAX 8 /* ring buffers that may wait behind a slow peer before receiving stops */
+#define QUEUE_MAX \
+	8 /* ring buffers of input that wait for a slow peer; then no more is received \
+	   */
 
-/* A light send is still to be submitted. */
-static bool light(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
+static bool is_open(const struct sockeye__uring_conn *c)
 {
-	return c->light_turn == l->turn_count;
+	return c->life == SOCKEYE__URING_OPEN;
 }
 
-/* Puts it off until the requests of this turn have been submitted. */
-static void conn_later(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+static bool is_sending(const struct sockeye__uring_conn *c)
 {
-	if (c->later)
+	return (c->requests & SOCKEYE__URING_SENDING) != 0;
+}
+
+/* Whether a quiet send has been made in this turn, and so is not submitted yet. */
+static bool is_quiet_pending(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
+{
+	return c->quiet_turn == l->turn_count;
+}
+
+static void request_begins(struct sockeye__uring_conn *c, enum sockeye__uring_request request)
+{
+	c->requests |= (uint8_t)request;
+}
+
+static void request_ends(struct sockeye__uring_conn *c, enum sockeye__uring_request request)
+{
+	c->requests &= (uint8_t) ~(unsigned)request;
+}
+
+/* Continues the connection after the requests of this turn have been submitted. */
+static void conn_postpone(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+{
+	if (c->lists & SOCKEYE__URING_POSTPONED)
 		return;
-	c->later = true;
-	c->next_later = l->later;
-	l->later = c;
-	l->hurry = l->chores = true;
+	c->lists |= SOCKEYE__URING_POSTPONED;
+	c->next_postponed = l->postponed;
+	l->postponed = c;
+	l->go_on = l->housekeeping = true;
 }
 
-/* Puts it on the list of those to be freed, once nothing refers to it. */
-static void conn_done(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+static void conn_starve(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	if (c->ops > 0 || c->starved || c->later || c->dead)
-		return;
-	c->dead = true;
-	c->next_dead = l->dead;
-	l->dead = c;
-	l->chores = true;
+	c->lists |= SOCKEYE__URING_STARVED;
+	c->next_starved = l->starved;
+	l->starved = c;
+	l->housekeeping = true;
 }
 
-/* Closing does not end requests that hold the file. Shutting down does, and
- * their completions then let the connection go. */
+/* Has a closing connection freed if nothing refers to it any more. */
+static void conn_release(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+{
+	if (c->requests != 0 || c->lists != 0 || c->life == SOCKEYE__URING_CLOSED)
+		return;
+	c->life = SOCKEYE__URING_CLOSED;
+	c->next_closed = l->closed;
+	l->closed = c;
+	l->housekeeping = true;
+}
+
+/* Closing a descriptor does not end the requests on its file, shutting it down
+ * does. Their completions then release the connection. */
 static void conn_close(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 		       enum sockeye__end end)
 {
-	if (c->ending)
+	if (!is_open(c))
 		return;
-	c->ending = true;
-	c->end = (uint8_t)end;
+	c->life = SOCKEYE__URING_CLOSING;
+	c->end_cause = (uint8_t)end;
 	sockeye__timers_clear(&l->clocks.timers, &c->base.timer);
-	if (light(l, c)) /* its output must leave first */
-		conn_later(l, c);
-	else if (c->ops > 0)
-		shutdown(c->base.visit.fd, c->sending ? SHUT_RDWR : SHUT_RD);
-	conn_done(l, c);
+	if (is_quiet_pending(l, c)) /* its output must be sent first */
+		conn_postpone(l, c);
+	else if (c->requests != 0)
+		shutdown(c->base.visit.fd, is_sending(c) ? SHUT_RDWR : SHUT_RD);
+	conn_release(l, c);
 }
 
+/* Receives, unless the connection does already or must not. */
 static void conn_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	struct io_uring_sqe *sqe;
 
-	if (c->receiving || c->starved || c->ending || c->base.visit.in_end ||
-	    c->chunk_len + c->behind >= SOCKEYE_INPUT_MAX)
+	if ((c->requests & SOCKEYE__URING_RECEIVING) || (c->lists & SOCKEYE__URING_STARVED) ||
+	    !is_open(c) || c->base.visit.in_end ||
+	    c->chunk_len + c->waiting_bytes >= SOCKEYE_INPUT_MAX)
 		return;
 	sqe = sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_RECEIVE));
-	if (c->base.visit.site->whole) { /* a record may be longer than a buffer of the ring */
+	if (c->base.visit.site->whole) { /* a record may be longer than a ring buffer */
 		io_uring_prep_poll_add(sqe, c->base.visit.fd, POLLIN);
 	} else {
 		io_uring_prep_recv_multishot(sqe, c->base.visit.fd, NULL, 0, 0);
 		sqe->flags |= IOSQE_BUFFER_SELECT;
 		sqe->buf_group = SOCKEYE__URING_GROUP;
 	}
-	c->receiving = true;
-	c->ops++;
+	request_begins(c, SOCKEYE__URING_RECEIVING);
 }
 
-static void conn_receive_stop(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+static void conn_receive_cancel(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	if (!c->receiving || c->cancelling)
+	if ((c->requests & (SOCKEYE__URING_RECEIVING | SOCKEYE__URING_CANCELLING)) !=
+	    SOCKEYE__URING_RECEIVING)
 		return;
 	io_uring_prep_cancel64(
 	    sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_CANCEL)),
 	    sockeye__uring_conn_tag(c, SOCKEYE__URING_RECEIVE), 0);
-	c->cancelling = true;
-	c->ops++;
+	request_begins(c, SOCKEYE__URING_CANCELLING);
 }
 
-SOCKEYE__HOT struct io_uring_sqe *conn_send(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-					    const uint8_t *data, uint32_t len, int flags)
+SOCKEYE__HOT struct io_uring_sqe *send_prepare(struct sockeye__uring *l,
+					       struct sockeye__uring_conn *c, const uint8_t *data,
+					       uint32_t len, int flags)
 {
 	struct io_uring_sqe *sqe =
 	    sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_SEND));
@@ -104,49 +137,49 @@ SOCKEYE__HOT struct io_uring_sqe *conn_send(struct sockeye__uring *l, struct soc
 	return sqe;
 }
 
-static void conn_send_tracked(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-			      const uint8_t *data, uint32_t len, int flags)
+static void send_tracked(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+			 const uint8_t *data, uint32_t len, int flags)
 {
-	conn_send(l, c, data, len, flags);
-	c->sending = true;
-	c->ops++;
+	send_prepare(l, c, data, len, flags);
+	request_begins(c, SOCKEYE__URING_SENDING);
 }
 
-/* The buffer goes back to the ring at the end of the next turn, unless the send
- * fails before. */
-static void conn_send_light(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-			    const uint8_t *data, uint32_t len)
+/* The ring gets the buffer back at the end of the next turn, unless the send has
+ * failed by then. */
+static void send_quiet(struct sockeye__uring *l, struct sockeye__uring_conn *c, const uint8_t *data,
+		       uint32_t len)
 {
-	conn_send(l, c, data, len, MSG_DONTWAIT)->flags |= IOSQE_CQE_SKIP_SUCCESS;
-	c->light_turn = l->turn_count;
-	c->light_at = l->lent->count;
-	l->lent->ids[l->lent->count++] = c->buffer;
+	send_prepare(l, c, data, len, MSG_DONTWAIT)->flags |= IOSQE_CQE_SKIP_SUCCESS;
+	sockeye__invariant(sockeye__uring_buffer_pass(l, c->buffer, SOCKEYE__URING_OF_CHUNK,
+						      SOCKEYE__URING_OF_QUIET));
+	c->quiet_turn = l->turn_count;
+	c->quiet_index = l->quiet->count;
+	l->quiet->ids[l->quiet->count++] = c->buffer;
 	c->buffer = -1;
 }
 
-/* Waits for input. */
-SOCKEYE__HOT void conn_await(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+SOCKEYE__HOT void conn_await_input(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
-	else if (!c->receiving)
+	else
 		conn_receive(l, c);
 }
 
-/* The session has done what it can: see to what it needs next. */
-static void conn_rest(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+/* The session waits for input or its deadline: makes sure that one can arrive,
+ * or closes the connection. */
+static void conn_settle(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	bool full = c->chunk_len >= SOCKEYE_INPUT_MAX;
 
-	if (c->base.deadline_ns == 0 &&
-	    (full || c->base.visit.in_end)) /* nothing can ever happen again */
+	if (c->base.deadline_ns == 0 && (full || c->base.visit.in_end))
 		conn_close(l, c, full ? SOCKEYE__END_ERROR : SOCKEYE__END_DONE);
-	else if (!sockeye__uring_chunk_own(l, c))
+	else if (!sockeye__uring_chunk_copy(l, c))
 		conn_close(l, c, SOCKEYE__END_ERROR);
 	else
-		conn_await(l, c);
+		conn_await_input(l, c);
 	if (full)
-		conn_receive_stop(l, c);
+		conn_receive_cancel(l, c);
 }
 
 SOCKEYE__HOT void sent_count(struct sockeye__uring *l, struct sockeye__uring_conn *c, uint64_t n)
@@ -155,49 +188,51 @@ SOCKEYE__HOT void sent_count(struct sockeye__uring *l, struct sockeye__uring_con
 	c->base.visit.bytes_out += n;
 }
 
-/* Sends the output of a turn. What was written to the loop's room needs memory
- * that stays; what points into the chunk stays with it. */
-static void conn_say(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-		     const struct sockeye_turn *t)
+/* Sends the output of a turn. Output in the loop's room is copied, because the
+ * room is reused; output in the chunk stays where it is. */
+static void conn_output(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+			const struct sockeye_turn *t)
 {
 	const uint8_t *out = t->out;
-	bool fresh = out >= l->room && out < l->room + sizeof l->room;
-	/* What there is to do afterwards; "or" without branches, for there is none. */
-	uint32_t follows = c->chunk_len | c->behind | t->more | t->close | c->base.visit.in_end |
-			   fresh | !c->receiving;
+	bool in_room = out >= l->room && out < l->room + sizeof l->room;
+	/* Not 0 if something is to be done after the send. Usually nothing is, so "|"
+	 * is cheaper than the branches of "||". */
+	uint32_t follows = c->chunk_len | c->waiting_bytes | t->more | t->close |
+			   c->base.visit.in_end | in_room |
+			   (c->requests ^ (unsigned)SOCKEYE__URING_RECEIVING);
 
 	if (follows == 0 && c->buffer >= 0) {
-		conn_send_light(l, c, out, (uint32_t)t->out_len);
+		send_quiet(l, c, out, (uint32_t)t->out_len);
 		sent_count(l, c, t->out_len); /* its success posts no completion */
 		if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 			conn_close(l, c, SOCKEYE__END_ERROR);
 		return;
 	}
-	if (fresh) {
+	if (in_room) {
 		if (!sockeye__queue_add(&c->base.out, out, t->out_len)) {
 			conn_close(l, c, SOCKEYE__END_ERROR);
 			return;
 		}
 		out = c->base.out->data;
 	}
-	conn_send_tracked(l, c, out, (uint32_t)t->out_len, MSG_DONTWAIT);
+	send_tracked(l, c, out, (uint32_t)t->out_len, MSG_DONTWAIT);
 }
 
-/* Turns of the session until one has output, or it needs something that is
- * not there. Only while no send is in flight. */
+/* Gives the session turns until one has output, or until it has to wait. No send
+ * may be in flight. */
 static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	struct sockeye_turn *t = &l->turn;
 
 	do {
-		if (c->behind > 0 && !sockeye__uring_chunk_next(l, c)) {
+		if (c->waiting_bytes > 0 && !sockeye__uring_chunk_next(l, c)) {
 			conn_close(l, c, SOCKEYE__END_ERROR);
 			return;
 		}
 		t->in = c->chunk;
 		t->in_len = c->chunk_len;
-		t->in_end = c->end_told =
-		    c->base.visit.in_end & (c->behind == 0); /* with the last bytes */
+		/* The end is offered together with the last bytes. */
+		t->in_end = c->end_offered = c->base.visit.in_end & (c->waiting_bytes == 0);
 		t->whole = c->base.visit.site->whole;
 		sockeye__turn(c->base.visit.site, c->state, t);
 		c->chunk += t->in_taken;
@@ -205,24 +240,24 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 		c->base.after_output = sockeye__after_output(t);
 		c->base.deadline_ns = t->deadline_ns;
 		if (t->out_len > 0) {
-			conn_say(l, c, t);
+			conn_output(l, c, t);
 			return;
 		}
 		if (t->close) {
 			conn_close(l, c, SOCKEYE__END_DONE);
 			return;
 		}
-	} while (c->behind > 0 || (t->in_taken > 0 && c->chunk_len > 0));
-	if (t->more) { /* but says it only in the next turn: the others first */
-		conn_later(l, c);
+	} while (c->waiting_bytes > 0 || (t->in_taken > 0 && c->chunk_len > 0));
+	if (t->more) { /* but only in the next turn: serve the others first */
+		conn_postpone(l, c);
 		return;
 	}
 	if (c->chunk_len == 0)
 		sockeye__uring_chunk_drop(l, c);
-	conn_rest(l, c);
+	conn_settle(l, c);
 }
 
-/* All output has left: turns for what came meanwhile. */
+/* All output has been sent: gives the session turns if there is reason to. */
 static void conn_sent_all(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	sockeye__queue_drop(&c->base.out);
@@ -230,90 +265,103 @@ static void conn_sent_all(struct sockeye__uring *l, struct sockeye__uring_conn *
 		sockeye__uring_chunk_drop(l, c);
 	if (c->base.after_output == SOCKEYE__AFTER_CLOSE)
 		conn_close(l, c, SOCKEYE__END_DONE);
-	else if (c->chunk_len > 0 || c->behind > 0 || c->base.after_output == SOCKEYE__AFTER_TURN ||
-		 (c->base.visit.in_end && !c->end_told))
+	else if (c->chunk_len > 0 || c->waiting_bytes > 0 ||
+		 c->base.after_output == SOCKEYE__AFTER_TURN ||
+		 (c->base.visit.in_end && !c->end_offered))
 		conn_turns(l, c);
 	else
-		conn_rest(l, c);
+		conn_settle(l, c);
 }
 
-/* The peer takes no more now: wait for it, with what it has not taken where it
- * is or, when too many ring buffers wait already, in a copy. */
-static void conn_sent_some(struct sockeye__uring *l, struct sockeye__uring_conn *c, uint32_t n)
+/* The peer has taken only n bytes: sends the rest with a request that waits. The
+ * rest stays where it is unless too many ring buffers are stalled already; then
+ * it is copied. */
+static void conn_sent_part(struct sockeye__uring *l, struct sockeye__uring_conn *c, uint32_t n)
 {
 	bool in_ring = c->buffer >= 0 && c->base.out == NULL;
 	const uint8_t *rest = c->sent + n;
 	uint32_t len = c->sent_len - n;
 
-	if (!sockeye__uring_hold(l, c)) {
+	if (!sockeye__uring_stall(l, c)) {
 		if ((in_ring && !sockeye__queue_add(&c->base.out, rest, len)) ||
-		    !sockeye__uring_input_own(l, c)) {
+		    !sockeye__uring_input_copy(l, c)) {
 			conn_close(l, c, SOCKEYE__END_ERROR);
 			return;
 		}
 		if (in_ring)
 			rest = c->base.out->data;
 	}
-	conn_send_tracked(l, c, rest, len, 0);
-	if (c->queue_len >= QUEUE_MAX || c->base.in != NULL)
-		conn_receive_stop(l, c);
+	send_tracked(l, c, rest, len, 0);
+	if (c->queue_count >= QUEUE_MAX || c->base.in != NULL)
+		conn_receive_cancel(l, c);
+}
+
+/* A quiet send has failed or was short: its buffer is still needed. */
+static void quiet_take_back(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+{
+	c->buffer = l->quiet_before->ids[c->quiet_index];
+	l->quiet_before->ids[c->quiet_index] = -1;
+	sockeye__invariant(sockeye__uring_buffer_pass(l, c->buffer, SOCKEYE__URING_OF_QUIET,
+						      SOCKEYE__URING_OF_CHUNK));
 }
 
 void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn *c, int res)
 {
 	uint32_t n = res > 0 ? (uint32_t)res : 0;
 
-	if (c->sending) {
-		c->sending = false;
-		c->ops--;
-		sockeye__uring_unhold(l, c);
+	if (is_sending(c)) {
+		request_ends(c, SOCKEYE__URING_SENDING);
+		sockeye__uring_stall_end(l, c);
 		sent_count(l, c, n);
-	} else { /* a light one came up short: its buffer is still needed */
-		c->buffer = l->lent_before->ids[c->light_at];
-		l->lent_before->ids[c->light_at] = -1;
+	} else {
+		quiet_take_back(l, c);
 		/* No report shows that the counter falls: see rows_hold() in supervise.c. */
 		sent_count(l, c, (uint64_t)n - c->sent_len);
 	}
 	c->base.active_ns = l->clocks.now.mono_ns;
-	if (c->ending)
-		conn_done(l, c);
+	if (!is_open(c))
+		conn_release(l, c);
 	else if (res < 0 && res != -EAGAIN && res != -EINTR)
 		conn_close(l, c, sockeye__end_of(res));
 	else if (n == c->sent_len)
 		conn_sent_all(l, c);
 	else
-		conn_sent_some(l, c, n);
+		conn_sent_part(l, c, n);
 }
 
-/* Input of n bytes, in ring buffer `id` or (-1) at data. */
+/* The connection has got n bytes of input, in ring buffer `id` or (-1) at data. */
 SOCKEYE__HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 			     const uint8_t *data, uint32_t n, int32_t id)
 {
-	uint32_t busy = c->chunk_len | c->behind | c->sending | light(l, c);
+	uint32_t busy = c->chunk_len | c->waiting_bytes | (c->requests & SOCKEYE__URING_SENDING) |
+			is_quiet_pending(l, c);
 
 	c->base.visit.bytes_in += n;
 	sockeye__count(&l->counters->bytes_in, n);
-	if (l->shows)
-		sockeye__visit_show(l->w, &c->base.visit, data, n);
+	if (l->show_messages)
+		sockeye__visit_show(l->worker, &c->base.visit, data, n);
 	if (busy == 0 && id >= 0) {
+		sockeye__invariant(sockeye__uring_buffer_pass(l, id, SOCKEYE__URING_OF_LOOP,
+							      SOCKEYE__URING_OF_CHUNK));
 		sockeye__uring_chunk_set(l, c, id, n);
 		conn_turns(l, c);
 		return;
 	}
-	if (!sockeye__uring_input_wait(l, c, data, n, id))
+	if (!sockeye__uring_input_queue(l, c, data, n, id))
 		conn_close(l, c, SOCKEYE__END_ERROR);
-	else if (light(l, c))
-		conn_later(l, c);
-	else if (!c->sending)
+	else if (is_quiet_pending(l, c))
+		conn_postpone(l, c);
+	else if (!is_sending(c))
 		conn_turns(l, c);
-	else if (c->queue_len >= QUEUE_MAX || c->base.in != NULL)
-		conn_receive_stop(l, c); /* better that input waits in the kernel */
+	else if (c->queue_count >= QUEUE_MAX || c->base.in != NULL)
+		conn_receive_cancel(l, c); /* further input waits in the kernel */
 }
 
-/* A record of a seqpacket connection: too long, perhaps, for a ring buffer. */
+/* Receives a record of a seqpacket connection, which may be too long for a ring
+ * buffer. Returns its length, 0 at the end of input, or -errno. */
 static int record_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	uint8_t *record = sockeye__uring_buffer(l, SOCKEYE__URING_BUFFERS); /* behind the last */
+	uint8_t *record = sockeye__uring_buffer(l, SOCKEYE__URING_BUFFERS); /* after the last */
 	ssize_t n = recv(c->base.visit.fd, record, SOCKEYE__RECORD_BYTES, MSG_DONTWAIT | MSG_TRUNC);
 
 	if (n < 0)
@@ -321,7 +369,7 @@ static int record_receive(struct sockeye__uring *l, struct sockeye__uring_conn *
 	if (n == 0 && sockeye__record_empty(c->base.visit.site, c->base.visit.fd))
 		return -EAGAIN;
 	if (n > SOCKEYE__RECORD_BYTES)
-		return sockeye__record_cut(l->w);
+		return sockeye__record_cut(l->worker);
 	if (n > 0)
 		conn_input(l, c, record, (uint32_t)n, -1);
 	return (int)n;
@@ -330,19 +378,16 @@ static int record_receive(struct sockeye__uring *l, struct sockeye__uring_conn *
 static void on_receive_end(struct sockeye__uring *l, struct sockeye__uring_conn *c, int res)
 {
 	if (res == -ENOBUFS) {
-		c->starved = true;
-		c->next_starved = l->starved;
-		l->starved = c;
-		l->chores = true;
+		conn_starve(l, c);
 	} else if (res == 0) {
 		c->base.visit.in_end = true;
-		if (light(l, c))
-			conn_later(l, c);
-		else if (!c->sending)
+		if (is_quiet_pending(l, c))
+			conn_postpone(l, c);
+		else if (!is_sending(c))
 			conn_turns(l, c);
 	} else if (res < 0 && res != -ECANCELED && res != -EAGAIN && res != -EINTR) {
 		conn_close(l, c, sockeye__end_of(res));
-	} else if (!c->sending) { /* else when all has left: receiving was called off */
+	} else if (!is_sending(c)) { /* otherwise it was cancelled until the send is over */
 		conn_receive(l, c);
 	}
 }
@@ -351,17 +396,18 @@ void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_c
 			       uint32_t flags)
 {
 	bool buffered = (flags & IORING_CQE_F_BUFFER) != 0;
-	int32_t id = (int32_t)(flags >> IORING_CQE_BUFFER_SHIFT); /* if so, of which */
+	int32_t id = (int32_t)(flags >> IORING_CQE_BUFFER_SHIFT); /* meaningful if buffered */
 	bool more = (flags & IORING_CQE_F_MORE) != 0;
 
-	if (!more) {
-		c->receiving = false;
-		c->ops--;
-	}
-	if (c->ending) {
+	if (!more)
+		request_ends(c, SOCKEYE__URING_RECEIVING);
+	if (buffered)
+		sockeye__invariant(sockeye__uring_buffer_pass(l, id, SOCKEYE__URING_OF_KERNEL,
+							      SOCKEYE__URING_OF_LOOP));
+	if (!is_open(c)) {
 		if (buffered)
-			sockeye__uring_buffer_give(l, id);
-		conn_done(l, c);
+			sockeye__uring_buffer_give(l, id, SOCKEYE__URING_OF_LOOP);
+		conn_release(l, c);
 		return;
 	}
 	c->base.active_ns = l->clocks.now.mono_ns;
@@ -369,30 +415,29 @@ void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_c
 		conn_input(l, c, sockeye__uring_buffer(l, id), (uint32_t)res, id);
 	else if (res > 0)
 		res = record_receive(l, c);
-	if (!more && !c->ending)
+	if (!more && is_open(c))
 		on_receive_end(l, c, res);
 }
 
 void sockeye__uring_on_cancel(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	c->cancelling = false;
-	c->ops--;
-	if (c->ending)
-		conn_done(l, c);
+	request_ends(c, SOCKEYE__URING_CANCELLING);
+	if (!is_open(c))
+		conn_release(l, c);
 }
 
-/* The session has asked for a turn by now. Its limits go on meanwhile, for what
- * it says may be in flight for ever. */
-static void conn_due(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+/* The session's deadline has passed. The timer is set again for the limits,
+ * because output may be in flight for any length of time. */
+static void conn_deadline(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	if (sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
-	else if (light(l, c))
-		conn_later(l, c);
-	else if (c->sending)
-		c->base.after_output = SOCKEYE__AFTER_TURN; /* once that has left */
-	else
+	else if (is_quiet_pending(l, c))
+		conn_postpone(l, c);
+	else if (!is_sending(c))
 		conn_turns(l, c);
+	else if (c->base.after_output == SOCKEYE__AFTER_WAIT)
+		c->base.after_output = SOCKEYE__AFTER_TURN;
 }
 
 void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring_conn *c)
@@ -405,13 +450,14 @@ void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring
 		conn_close(l, c, SOCKEYE__END_TIME);
 		break;
 	case SOCKEYE__DUE_TURN:
-		conn_due(l, c);
+		conn_deadline(l, c);
 		break;
 	case SOCKEYE__DUE_NOTHING:
 		if (sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 			conn_close(l, c, SOCKEYE__END_ERROR);
 		break;
 	}
+	sockeye__invariant(sockeye__uring_conn_check(l, c));
 }
 
 void sockeye__uring_conn_open(struct sockeye__uring *l, const struct sockeye__visit *v)
@@ -419,80 +465,182 @@ void sockeye__uring_conn_open(struct sockeye__uring *l, const struct sockeye__vi
 	struct sockeye__uring_conn *c = calloc(1, sizeof *c + v->site->service->state_size);
 
 	if (c == NULL) {
-		sockeye__turn_away(l->w, v, "no memory for a connection; it was closed", -ENOMEM);
+		sockeye__turn_away(l->worker, v, "no memory for a connection; it was closed",
+				   -ENOMEM);
 		return;
 	}
 	c->base.visit = *v;
 	c->buffer = c->queue_first = -1;
-	c->light_turn = l->turn_count - 1;
+	c->quiet_turn = l->turn_count - 1;
 	c->base.opened_ns = c->base.active_ns = l->clocks.now.mono_ns;
 	conn_receive(l, c);
-	/* At once, for its first output may be in flight for ever. */
+	/* Before its first turn, because the output may be in flight for any length of
+	 * time. */
 	if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
 	else if (v->site->service->speaks_first)
 		conn_turns(l, c);
-} /* NOLINT(clang-analyzer-unix.Malloc): the ring has it now */
+	sockeye__invariant(sockeye__uring_conn_check(l, c));
+} /* NOLINT(clang-analyzer-unix.Malloc): the ring refers to it */
 
 static void conn_free(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	sockeye__uring_unhold(l, c);
+	sockeye__uring_stall_end(l, c);
 	sockeye__uring_input_drop(l, c);
 	sockeye__queue_drop(&c->base.out);
-	sockeye__dismiss(l->w, &c->base.visit, (enum sockeye__end)c->end);
+	sockeye__dismiss(l->worker, &c->base.visit, (enum sockeye__end)c->end_cause);
 	free(c);
 }
 
-/* Those that got input, an end or their deadline in the turn before, while a
- * light send was still to be submitted. It has been now, and if it failed that
- * has been seen. */
-static void conns_resume(struct sockeye__uring *l)
+static void conn_resume(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	struct sockeye__uring_conn *c = l->resume, *next;
-
-	for (; c != NULL; c = next) {
-		next = c->next_later;
-		c->later = false;
-		if (light(l, c)) { /* one more since */
-			conn_later(l, c);
-		} else if (c->ending) {
-			if (c->ops > 0)
-				shutdown(c->base.visit.fd, SHUT_RD);
-			conn_done(l, c);
-		} else if (!c->sending) {
-			conn_turns(l, c);
-		}
+	if (is_quiet_pending(l, c)) { /* another one */
+		conn_postpone(l, c);
+	} else if (!is_open(c)) {
+		if (c->requests != 0)
+			shutdown(c->base.visit.fd, SHUT_RD);
+		conn_release(l, c);
+	} else if (!is_sending(c)) {
+		conn_turns(l, c);
 	}
-	l->resume = l->later;
-	l->later = NULL;
-	l->chores |= l->resume != NULL;
+}
+
+/* Continues the connections that were postponed in the turn before. Their quiet
+ * sends have been submitted, and those that failed have been completed. */
+static void postponed_resume(struct sockeye__uring *l)
+{
+	struct sockeye__uring_conn *c = l->postponed_before, *next;
+
+	l->postponed_before = NULL;
+	for (; c != NULL; c = next) {
+		next = c->next_postponed;
+		c->lists &= (uint8_t) ~(unsigned)SOCKEYE__URING_POSTPONED;
+		conn_resume(l, c);
+		sockeye__invariant(sockeye__uring_conn_check(l, c));
+	}
+	l->postponed_before = l->postponed;
+	l->postponed = NULL;
+	l->housekeeping |= l->postponed_before != NULL;
+}
+
+static void starved_receive(struct sockeye__uring *l)
+{
+	struct sockeye__uring_conn *c = l->starved, *next;
+
+	l->starved = NULL;
+	for (; c != NULL; c = next) {
+		next = c->next_starved;
+		if (is_quiet_pending(l, c) && is_open(c)) {
+			/* The failure of a quiet send must be seen before new input. */
+			conn_starve(l, c);
+			l->go_on = true;
+			continue;
+		}
+		c->lists &= (uint8_t) ~(unsigned)SOCKEYE__URING_STARVED;
+		if (is_open(c))
+			conn_receive(l, c);
+		else
+			conn_release(l, c);
+		sockeye__invariant(sockeye__uring_conn_check(l, c));
+	}
 }
 
 void sockeye__uring_conns_settle(struct sockeye__uring *l)
 {
 	struct sockeye__uring_conn *c, *next;
 
-	conns_resume(l);
-	c = l->starved;
-	l->starved = NULL;
+	postponed_resume(l);
+	starved_receive(l);
+	c = l->closed;
+	l->closed = NULL;
 	for (; c != NULL; c = next) {
-		next = c->next_starved;
-		if (light(l, c) && !c->ending) { /* its failure must come before new input */
-			c->next_starved = l->starved;
-			l->starved = c;
-			l->hurry = l->chores = true;
-			continue;
-		}
-		c->starved = false;
-		if (c->ending)
-			conn_done(l, c);
-		else
-			conn_receive(l, c);
-	}
-	c = l->dead;
-	l->dead = NULL;
-	for (; c != NULL; c = next) {
-		next = c->next_dead;
+		next = c->next_closed;
 		conn_free(l, c);
+	}
+}
+
+/* --- invariants --- */
+
+static void lists_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
+{
+	const struct sockeye__uring_conn *p;
+	uint8_t lists = 0;
+	bool closed = false;
+
+	for (p = l->starved; p != NULL; p = p->next_starved)
+		lists |= p == c ? SOCKEYE__URING_STARVED : 0;
+	for (p = l->postponed; p != NULL; p = p->next_postponed)
+		lists |= p == c ? SOCKEYE__URING_POSTPONED : 0;
+	for (p = l->postponed_before; p != NULL; p = p->next_postponed)
+		lists |= p == c ? SOCKEYE__URING_POSTPONED : 0;
+	for (p = l->closed; p != NULL; p = p->next_closed)
+		closed |= p == c;
+	assert(lists == c->lists);
+	assert(closed == (c->life == SOCKEYE__URING_CLOSED));
+}
+
+static bool is_within(const uint8_t *data, size_t len, const uint8_t *start, size_t size)
+{
+	return data >= start && data + len <= start + size;
+}
+
+/* What is being sent stays in memory that the connection or its quiet send owns. */
+static void send_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
+{
+	const struct sockeye__queue *out = c->base.out, *memory = c->chunk_memory;
+	int32_t id = c->buffer;
+	bool owned = (out != NULL && is_within(c->sent, c->sent_len, out->data, out->len)) ||
+		     (memory != NULL && is_within(c->sent, c->sent_len, memory->data, memory->len));
+
+	assert(!(is_sending(c) && is_quiet_pending(l, c)));
+	assert(is_sending(c) || out == NULL);
+	assert(is_sending(c) || c->base.after_output != SOCKEYE__AFTER_CLOSE);
+	if (is_quiet_pending(l, c)) {
+		assert(c->quiet_index < l->quiet->count);
+		id = l->quiet->ids[c->quiet_index];
+		assert(l->owners[id] == SOCKEYE__URING_OF_QUIET);
+	} else if (!is_sending(c)) {
+		return;
+	}
+	assert(owned || (id >= 0 && is_within(c->sent, c->sent_len, sockeye__uring_buffer(l, id),
+					      SOCKEYE__URING_BUFFER_BYTES)));
+}
+
+/* Something will continue the connection: none is forgotten. */
+static void progress_check(const struct sockeye__uring_conn *c)
+{
+	bool receiving = (c->requests & SOCKEYE__URING_RECEIVING) != 0;
+	bool starved = (c->lists & SOCKEYE__URING_STARVED) != 0;
+	bool goes_on = is_sending(c) || (c->lists & SOCKEYE__URING_POSTPONED) != 0;
+	bool in_end = c->base.visit.in_end;
+
+	assert(c->requests != 0 || c->lists != 0 || c->base.deadline_ns != 0);
+	assert(c->waiting_bytes == 0 || goes_on);
+	assert(!in_end || c->end_offered || goes_on);
+	assert(!receiving || (!in_end && !starved));
+	assert(receiving || starved || in_end || goes_on || c->chunk_len >= SOCKEYE_INPUT_MAX);
+}
+
+void sockeye__uring_conn_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
+{
+	bool sending = is_sending(c), postponed = (c->lists & SOCKEYE__URING_POSTPONED) != 0;
+
+	lists_check(l, c);
+	switch ((enum sockeye__uring_life)c->life) {
+	case SOCKEYE__URING_OPEN:
+		/* A deadline counts again once the session can have a turn. */
+		sockeye__conn_check(&l->clocks, &c->base, !sending && !postponed);
+		sockeye__uring_input_check(l, c);
+		send_check(l, c);
+		progress_check(c);
+		break;
+	case SOCKEYE__URING_CLOSING:
+		assert(c->requests != 0 || c->lists != 0);
+		assert(c->base.timer.index == 0);
+		break;
+	case SOCKEYE__URING_CLOSED:
+		assert(c->requests == 0 && c->lists == 0);
+		assert(c->base.timer.index == 0);
+		break;
 	}
 }

@@ -1,10 +1,11 @@
 /*
- * uring_input.c: input that a session has before it, and input behind that.
+ * uring_input.c: the input of a connection: the chunk that its session is
+ * offered, and the input that waits for the session.
  *
- * Multishot receives go on while a session waits for its peer to read, so
- * input can pile up: a bounded share of the ring's buffers may wait where it
- * is; beyond that it is copied to memory of its own, and receiving is called
- * off by uring_conn.c.
+ * Multishot receives continue while a session waits for its peer to read, so
+ * input can accumulate. A bounded share of the ring's buffers may wait where it
+ * is; beyond that, input is copied to memory and uring_conn.c cancels the
+ * receive.
  */
 #include "serve/uring_internal.h"
 
@@ -13,13 +14,15 @@ static int32_t queue_take(struct sockeye__uring *l, struct sockeye__uring_conn *
 	int32_t id = c->queue_first;
 
 	c->queue_first = l->queued[id].next;
-	c->queue_len--;
+	c->queue_count--;
 	return id;
 }
 
 static void queue_add(struct sockeye__uring *l, struct sockeye__uring_conn *c, int32_t id,
 		      uint32_t len)
 {
+	sockeye__invariant(
+	    sockeye__uring_buffer_pass(l, id, SOCKEYE__URING_OF_LOOP, SOCKEYE__URING_OF_QUEUE));
 	l->queued[id].len = len;
 	l->queued[id].next = -1;
 	if (c->queue_first < 0)
@@ -27,54 +30,58 @@ static void queue_add(struct sockeye__uring *l, struct sockeye__uring_conn *c, i
 	else
 		l->queued[c->queue_last].next = id;
 	c->queue_last = id;
-	c->queue_len++;
+	c->queue_count++;
 }
 
-/* Moves all that waits in ring buffers to memory of its own. */
-static bool queue_own(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+/* Moves all input that waits in ring buffers to memory. Of the connection's
+ * buffers only the chunk's can then still be stalled. */
+static bool queue_copy(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	bool kept = true;
+	uint32_t stalled = c->buffer >= 0 && c->stalled > 0;
+	bool copied = true;
 
 	while (c->queue_first >= 0) {
 		int32_t id = queue_take(l, c);
 
-		kept = kept && sockeye__queue_add(&c->base.in, sockeye__uring_buffer(l, id),
-						  l->queued[id].len);
-		sockeye__uring_buffer_give(l, id);
+		copied = copied && sockeye__queue_add(&c->base.in, sockeye__uring_buffer(l, id),
+						      l->queued[id].len);
+		sockeye__uring_buffer_give(l, id, SOCKEYE__URING_OF_QUEUE);
 	}
-	return kept;
+	l->stalled -= c->stalled - stalled;
+	c->stalled = stalled;
+	return copied;
 }
 
 void sockeye__uring_chunk_drop(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	if (c->buffer >= 0)
-		sockeye__uring_buffer_give(l, c->buffer);
+		sockeye__uring_buffer_give(l, c->buffer, SOCKEYE__URING_OF_CHUNK);
 	c->buffer = -1;
-	sockeye__queue_drop(&c->own);
+	sockeye__queue_drop(&c->chunk_memory);
 	c->chunk_len = 0;
 }
 
-bool sockeye__uring_chunk_own(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+bool sockeye__uring_chunk_copy(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	struct sockeye__queue *own = NULL;
+	struct sockeye__queue *copy = NULL;
 
 	if (c->buffer < 0)
 		return true;
-	if (!sockeye__queue_add(&own, c->chunk, c->chunk_len))
+	if (!sockeye__queue_add(&copy, c->chunk, c->chunk_len))
 		return false;
-	sockeye__uring_buffer_give(l, c->buffer);
+	sockeye__uring_buffer_give(l, c->buffer, SOCKEYE__URING_OF_CHUNK);
 	c->buffer = -1;
-	c->own = own;
-	c->chunk = own != NULL ? own->data : NULL;
+	c->chunk_memory = copy;
+	c->chunk = copy != NULL ? copy->data : NULL;
 	return true;
 }
 
-/* What is left of the chunk and all that waits behind it, as one chunk. */
+/* Puts what is left of the chunk in front of all waiting input, in memory. */
 static bool chunk_join(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	struct sockeye__queue *all = NULL;
 
-	if (!queue_own(l, c) || !sockeye__queue_add(&all, c->chunk, c->chunk_len))
+	if (!queue_copy(l, c) || !sockeye__queue_add(&all, c->chunk, c->chunk_len))
 		return false;
 	if (!sockeye__queue_add(&all, c->base.in->data, c->base.in->len)) {
 		sockeye__queue_drop(&all);
@@ -92,67 +99,115 @@ bool sockeye__uring_chunk_next(struct sockeye__uring *l, struct sockeye__uring_c
 		return false;
 	sockeye__uring_chunk_drop(l, c);
 	if (c->base.in != NULL) {
-		c->own = c->base.in;
+		c->chunk_memory = c->base.in;
 		c->base.in = NULL;
-		c->chunk = c->own->data;
-		c->chunk_len = (uint32_t)c->own->len;
-		c->behind = c->queue_first >= 0 ? c->behind - c->chunk_len : 0;
+		c->chunk = c->chunk_memory->data;
+		c->chunk_len = (uint32_t)c->chunk_memory->len;
+		c->waiting_bytes = 0;
 	} else {
 		int32_t id = queue_take(l, c);
 
+		sockeye__invariant(sockeye__uring_buffer_pass(l, id, SOCKEYE__URING_OF_QUEUE,
+							      SOCKEYE__URING_OF_CHUNK));
 		sockeye__uring_chunk_set(l, c, id, l->queued[id].len);
-		c->behind -= c->chunk_len;
+		c->waiting_bytes -= c->chunk_len;
 	}
 	return true;
 }
 
-static bool hold(struct sockeye__uring *l, struct sockeye__uring_conn *c, uint32_t n)
+static bool stall(struct sockeye__uring *l, struct sockeye__uring_conn *c, uint32_t n)
 {
-	if (l->held + n > SOCKEYE__URING_BUFFERS / 2)
+	if (l->stalled + n > SOCKEYE__URING_STALLED_MAX)
 		return false;
-	l->held += n;
-	c->held += n;
+	l->stalled += n;
+	c->stalled += n;
 	return true;
 }
 
-bool sockeye__uring_hold(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+bool sockeye__uring_stall(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	return hold(l, c, c->queue_len + (c->buffer >= 0));
+	return stall(l, c, c->queue_count + (c->buffer >= 0));
 }
 
-bool sockeye__uring_input_own(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+void sockeye__uring_stall_end(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	return sockeye__uring_chunk_own(l, c) && queue_own(l, c);
+	l->stalled -= c->stalled;
+	c->stalled = 0;
 }
 
-void sockeye__uring_unhold(struct sockeye__uring *l, struct sockeye__uring_conn *c)
+bool sockeye__uring_input_copy(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	l->held -= c->held;
-	c->held = 0;
+	return sockeye__uring_chunk_copy(l, c) && queue_copy(l, c);
 }
 
-bool sockeye__uring_input_wait(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-			       const uint8_t *data, uint32_t n, int32_t id)
+bool sockeye__uring_input_queue(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+				const uint8_t *data, uint32_t n, int32_t id)
 {
-	bool kept = true;
+	bool sending = (c->requests & SOCKEYE__URING_SENDING) != 0;
+	bool copied;
 
-	c->behind += n;
-	/* A send that is tracked may wait for the peer, and all buffers with it. */
-	if (id >= 0 && c->base.in == NULL && (!c->sending || hold(l, c, 1))) {
+	c->waiting_bytes += n;
+	/* A tracked send may wait for the peer, and all these buffers with it. */
+	if (id >= 0 && c->base.in == NULL && (!sending || stall(l, c, 1))) {
 		queue_add(l, c, id, n);
-	} else {
-		kept = queue_own(l, c) && sockeye__queue_add(&c->base.in, data, n);
-		if (id >= 0)
-			sockeye__uring_buffer_give(l, id);
+		return true;
 	}
-	return kept;
+	copied = queue_copy(l, c) && sockeye__queue_add(&c->base.in, data, n);
+	if (id >= 0)
+		sockeye__uring_buffer_give(l, id, SOCKEYE__URING_OF_LOOP);
+	return copied;
 }
 
 void sockeye__uring_input_drop(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	while (c->queue_first >= 0)
-		sockeye__uring_buffer_give(l, queue_take(l, c));
+		sockeye__uring_buffer_give(l, queue_take(l, c), SOCKEYE__URING_OF_QUEUE);
 	sockeye__uring_chunk_drop(l, c);
 	sockeye__queue_drop(&c->base.in);
-	c->behind = 0;
+	c->waiting_bytes = 0;
+}
+
+/* The chunk has one holder, in which it lies. */
+static void chunk_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
+{
+	const struct sockeye__queue *memory = c->chunk_memory;
+
+	assert(c->buffer < 0 || memory == NULL);
+	if (c->buffer >= 0) {
+		const uint8_t *start = sockeye__uring_buffer(l, c->buffer);
+
+		assert(l->owners[c->buffer] == SOCKEYE__URING_OF_CHUNK);
+		assert(c->chunk >= start);
+		assert(c->chunk + c->chunk_len <= start + SOCKEYE__URING_BUFFER_BYTES);
+	} else if (memory != NULL) {
+		assert(c->chunk >= memory->data);
+		assert(c->chunk + c->chunk_len == memory->data + memory->len);
+	} else {
+		assert(c->chunk_len == 0);
+	}
+	/* An idle connection holds no buffer: something still uses this one. */
+	assert(c->chunk_len > 0 || (c->buffer < 0 && memory == NULL) ||
+	       (c->requests & SOCKEYE__URING_SENDING) || (c->lists & SOCKEYE__URING_POSTPONED));
+}
+
+void sockeye__uring_input_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
+{
+	size_t bytes = sockeye__queue_left(c->base.in);
+	uint32_t count = 0;
+
+	chunk_check(l, c);
+	assert(c->base.in == NULL || c->queue_first < 0);
+	for (int32_t id = c->queue_first; id >= 0; id = l->queued[id].next) {
+		assert(l->owners[id] == SOCKEYE__URING_OF_QUEUE);
+		assert(l->queued[id].next >= 0 || id == c->queue_last);
+		bytes += l->queued[id].len;
+		assert(++count <= SOCKEYE__URING_BUFFERS);
+	}
+	assert(count == c->queue_count);
+	assert(bytes == c->waiting_bytes);
+	/* Only a send in flight waits for the peer, and only buffers that the
+	 * connection has can be stalled by it. */
+	assert(c->stalled == 0 || (c->requests & SOCKEYE__URING_SENDING));
+	assert(c->stalled <= count + (c->buffer >= 0));
+	assert(c->stalled <= l->stalled && l->stalled <= SOCKEYE__URING_STALLED_MAX);
 }

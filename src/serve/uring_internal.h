@@ -1,24 +1,26 @@
 /*
  * uring_internal.h: what the files of the uring model share. uring.c is the loop,
- * uring_conn.c a connection, uring_input.c the input that waits for it,
- * uring_ring.c the ring and its buffers.
+ * uring_conn.c the steps of a connection, uring_input.c the input that waits for
+ * its session, uring_ring.c the ring and its buffers.
  */
 #ifndef SOCKEYE_SERVE_URING_INTERNAL_H
 #define SOCKEYE_SERVE_URING_INTERNAL_H
 
+#include "base/invariant.h"
 #include "serve/conn.h"
 
 #include <liburing.h>
 
 #define SOCKEYE__URING_BUFFERS      512         /* a power of two */
-#define SOCKEYE__URING_BUFFER_BYTES (64 * 1024) /* pages are touched only when used */
-/* Buffers lie a little more than that apart: at a power of two the starts of all
- * would share few cache sets, and small messages touch only the starts. */
-#define SOCKEYE__URING_STRIDE (SOCKEYE__URING_BUFFER_BYTES + 4160)
-#define SOCKEYE__URING_GROUP  0
+#define SOCKEYE__URING_BUFFER_BYTES (64 * 1024) /* unused pages take no memory */
+/* The distance between buffers. Small messages touch only the starts of buffers,
+ * which at a power of two would share a few cache sets. */
+#define SOCKEYE__URING_STRIDE      (SOCKEYE__URING_BUFFER_BYTES + 4160)
+#define SOCKEYE__URING_GROUP       0
+#define SOCKEYE__URING_STALLED_MAX (SOCKEYE__URING_BUFFERS / 2)
 
-/* What a completion is for: the low bits of its user_data, above them a
- * connection or the number of a site. */
+/* What a completion is for: the low bits of its user_data. The bits above them
+ * are a connection's address or a site's number. */
 enum sockeye__uring_op {
 	SOCKEYE__URING_RECEIVE,
 	SOCKEYE__URING_SEND,
@@ -30,84 +32,130 @@ enum sockeye__uring_op {
 #define SOCKEYE__URING_OP_BITS 3
 #define SOCKEYE__URING_OP_MASK ((UINT64_C(1) << SOCKEYE__URING_OP_BITS) - 1)
 
+/* A connection's life. It is freed only when no request and no list refers to
+ * it any more, because the kernel and the loop hold its address. */
+enum sockeye__uring_life {
+	SOCKEYE__URING_OPEN,
+	SOCKEYE__URING_CLOSING, /* has no more turns; something still refers to it */
+	SOCKEYE__URING_CLOSED,  /* in the list of connections to be freed */
+};
+
+/* The requests of a connection that the kernel has and will complete. A quiet
+ * send is not among them. */
+enum sockeye__uring_request {
+	SOCKEYE__URING_RECEIVING = 1,
+	SOCKEYE__URING_CANCELLING = 2, /* the receive */
+	SOCKEYE__URING_SENDING = 4,
+};
+
+/* The lists of the loop that a connection is in. */
+enum sockeye__uring_list {
+	SOCKEYE__URING_STARVED = 1,
+	SOCKEYE__URING_POSTPONED = 2,
+};
+
+/*
+ * A connection. Its input, oldest first:
+ *
+ *	chunk    what the session is offered in its next turn. It is in a ring
+ *	         buffer (`buffer`) or in memory (`chunk_memory`). Output in flight
+ *	         may point into either, even when nothing of the chunk is left.
+ *	waiting  what arrived later: in ring buffers (`queue`) or in memory
+ *	         (base.in), never in both.
+ */
 struct sockeye__uring_conn {
 	struct sockeye__conn base;
 
-	/* The chunk of input that the session has before it, and that output in
-	 * flight may point into: in a ring buffer or in memory of its own. */
 	uint8_t *chunk;
 	uint32_t chunk_len;
 	int32_t buffer; /* -1: none */
-	struct sockeye__queue *own;
+	struct sockeye__queue *chunk_memory;
 
-	/* Input behind the chunk: first c.in, then a queue of ring buffers. */
-	uint32_t behind;                 /* bytes of it all */
-	int32_t queue_first, queue_last; /* -1: none */
-	uint32_t queue_len;
-	uint32_t held; /* ring buffers that may wait for the peer of this connection */
+	uint32_t waiting_bytes;
+	int32_t queue_first, queue_last; /* ids of ring buffers; -1: none */
+	uint32_t queue_count;
+	uint32_t stalled; /* its buffers that are counted in the loop's `stalled` */
 
-	/* The last send. A light one needs nothing once it is over, which it is in
-	 * the turn after light_turn: only its failure is told. */
+	/* The last send, and where a quiet one has lent its buffer. */
 	const uint8_t *sent;
 	uint32_t sent_len;
-	uint32_t light_turn, light_at;
+	uint32_t quiet_turn, quiet_index;
 
-	uint8_t ops;                       /* requests that the kernel has and will answer */
-	bool receiving;                    /* one of them receives */
-	bool cancelling;                   /* one of them calls that off */
-	bool sending;                      /* one of them sends */
-	bool end_told;                     /* the session has had a turn with in_end */
-	bool starved, later, ending, dead; /* in those lists; closed as soon as ops is 0 */
-	uint8_t end;                       /* why: enum sockeye__end */
-	struct sockeye__uring_conn *next_starved, *next_later, *next_dead;
+	uint8_t life;      /* enum sockeye__uring_life */
+	uint8_t requests;  /* bits of enum sockeye__uring_request */
+	uint8_t lists;     /* bits of enum sockeye__uring_list */
+	bool end_offered;  /* the session has had a turn with in_end */
+	uint8_t end_cause; /* enum sockeye__end, once it is not open any more */
+	struct sockeye__uring_conn *next_starved, *next_postponed, *next_closed;
 	_Alignas(8) uint8_t state[];
 };
 
-/* Ring buffers that light sends are made from, by turn. */
-struct sockeye__uring_lent {
+/* The ring buffers that the quiet sends of one turn send from. */
+struct sockeye__uring_quiet {
 	uint32_t count;
-	int32_t ids[SOCKEYE__URING_BUFFERS]; /* -1: taken back; none is lent twice */
+	int32_t ids[SOCKEYE__URING_BUFFERS]; /* -1: the send failed and took it back */
+};
+
+/* Who may write to a ring buffer or give it away; for invariants only. */
+enum sockeye__uring_owner {
+	SOCKEYE__URING_OF_LOOP, /* between two owners */
+	SOCKEYE__URING_OF_KERNEL,
+	SOCKEYE__URING_OF_CHUNK,
+	SOCKEYE__URING_OF_QUEUE,
+	SOCKEYE__URING_OF_QUIET, /* a quiet send */
 };
 
 struct sockeye__uring {
-	struct sockeye__worker *w;
+	struct sockeye__worker *worker;
 	struct sockeye__counters *counters;
-	bool shows; /* show_messages */
+	bool show_messages;
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffers;
-	uint8_t *memory; /* of the buffers, and behind them of a record */
+	uint8_t *memory; /* the buffers, followed by room for a record */
 	struct {
 		uint32_t len;
 		int32_t next;
 	} queued[SOCKEYE__URING_BUFFERS]; /* input that waits in a ring buffer, by its id */
-	uint32_t held;                    /* buffers that wait for slow peers */
-	struct sockeye__uring_lent *lent, *lent_before, lists[2];
+	uint32_t stalled;                 /* buffers that wait for slow peers */
+	struct sockeye__uring_quiet *quiet, *quiet_before, quiet_lists[2];
 	uint32_t turn_count;
-	bool hurry;  /* something is to be done once this turn's requests are submitted */
-	bool chores; /* something is to be done before the turn ends: one of the below */
+	bool go_on;        /* do not wait for completions: submit and begin the next turn */
+	bool housekeeping; /* something is to be done at the end of the turn */
 	bool stopping;
-	bool *accepting;                     /* by site: an accept or poll is armed */
-	bool unarmed;                        /* for one of them it is not */
-	uint64_t resume_ns;                  /* no accepting before; 0 no pause */
-	struct sockeye__uring_conn *starved; /* found no buffer: receive again when some are back */
-	struct sockeye__uring_conn *later;   /* got input while a light send was not yet over ... */
-	struct sockeye__uring_conn *resume;  /* ... in the turn before: it is over now */
-	struct sockeye__uring_conn *dead;    /* to be freed at the end of the turn */
+	bool *sites_armed;  /* by site: an accept or poll is armed */
+	bool sites_pending; /* for one of them it is not */
+	uint64_t resume_ns; /* accept nothing before; 0: no pause */
+	/* Connections that found no free buffer; they receive again later. */
+	struct sockeye__uring_conn *starved;
+	/* Connections that continue when the sends of this turn have been submitted,
+	 * and those of the turn before, whose sends have been. */
+	struct sockeye__uring_conn *postponed, *postponed_before;
+	struct sockeye__uring_conn *closed; /* freed at the end of the turn */
 	struct sockeye__clocks clocks;
 	struct sockeye__answerer *answerer;
 	struct sockeye_turn turn;
+	uint8_t owners[SOCKEYE__URING_BUFFERS]; /* enum sockeye__uring_owner, by id */
 	uint8_t room[SOCKEYE__ROOM_BYTES];
 };
 
+/* Notes that a ring buffer changes hands, and asserts that it was the owner's. */
+static inline void sockeye__uring_buffer_pass(struct sockeye__uring *l, int32_t id,
+					      enum sockeye__uring_owner from,
+					      enum sockeye__uring_owner to)
+{
+	assert(id >= 0 && id < SOCKEYE__URING_BUFFERS);
+	assert(l->owners[id] == from);
+	l->owners[id] = (uint8_t)to;
+}
+
 /* --- uring_ring.c --- */
-/* 0 or -errno; to be closed all the same. */
+/* Returns 0 or -errno. In both cases *l must be closed. */
 int sockeye__uring_open(struct sockeye__uring *l);
 void sockeye__uring_close(struct sockeye__uring *l);
-/* 0 when this machine can do all that the model needs, or -errno. */
+/* Returns 0 if this machine can do all that the model needs, or -errno. */
 int sockeye__uring_probe(void);
 
-/* A free submission entry; when all are used, what there is goes to the
- * kernel first. */
+/* Returns a free submission entry. If all are used, they are submitted first. */
 static inline struct io_uring_sqe *sockeye__uring_entry(struct sockeye__uring *l,
 							uint64_t user_data)
 {
@@ -115,7 +163,7 @@ static inline struct io_uring_sqe *sockeye__uring_entry(struct sockeye__uring *l
 
 	while ((sqe = io_uring_get_sqe(&l->ring)) == NULL)
 		(void)io_uring_submit(&l->ring);
-	sqe->user_data = user_data; /* the prep functions leave it alone */
+	sqe->user_data = user_data; /* the prep functions do not change it */
 	return sqe;
 }
 
@@ -135,8 +183,11 @@ static inline uint8_t *sockeye__uring_buffer(const struct sockeye__uring *l, int
 	return l->memory + (size_t)id * SOCKEYE__URING_STRIDE;
 }
 
-static inline void sockeye__uring_buffer_give(struct sockeye__uring *l, int32_t id)
+static inline void sockeye__uring_buffer_give(struct sockeye__uring *l, int32_t id,
+					      enum sockeye__uring_owner from)
 {
+	sockeye__invariant(sockeye__uring_buffer_pass(l, id, from, SOCKEYE__URING_OF_KERNEL));
+	(void)from;
 	io_uring_buf_ring_add(l->buffers, sockeye__uring_buffer(l, id), SOCKEYE__URING_BUFFER_BYTES,
 			      (unsigned short)id, SOCKEYE__URING_BUFFERS - 1, 0);
 	io_uring_buf_ring_advance(l->buffers, 1);
@@ -144,8 +195,7 @@ static inline void sockeye__uring_buffer_give(struct sockeye__uring *l, int32_t 
 
 /* --- uring_input.c --- */
 
-/* Input of n bytes in ring buffer `id` goes before the session, which has
- * nothing before it. */
+/* Makes the n bytes in ring buffer `id` the chunk. There must be none. */
 static inline void sockeye__uring_chunk_set(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 					    int32_t id, uint32_t n)
 {
@@ -154,22 +204,28 @@ static inline void sockeye__uring_chunk_set(struct sockeye__uring *l, struct soc
 	c->chunk_len = n;
 }
 
-/* Gives back what held the chunk. */
+/* Drops the chunk with its buffer or memory. */
 void sockeye__uring_chunk_drop(struct sockeye__uring *l, struct sockeye__uring_conn *c);
-/* Puts the input that waits behind the chunk before the session; both in one
- * piece when it has left some of the chunk. False when memory is short. */
+/* Moves waiting input to the chunk. What the session has left of the old chunk
+ * is joined to it. Returns false if memory is short. */
 bool sockeye__uring_chunk_next(struct sockeye__uring *l, struct sockeye__uring_conn *c);
-/* Input that must wait: in its ring buffer `id` if that is allowed, else copied
- * (id -1: it is in none). False when memory is short. */
-bool sockeye__uring_input_wait(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-			       const uint8_t *data, uint32_t n, int32_t id);
-/* Whether the ring buffers that this connection has may wait for its peer. */
-bool sockeye__uring_hold(struct sockeye__uring *l, struct sockeye__uring_conn *c);
-void sockeye__uring_unhold(struct sockeye__uring *l, struct sockeye__uring_conn *c);
-/* Copies what is left of the chunk, or all input, out of the ring. */
-bool sockeye__uring_input_own(struct sockeye__uring *l, struct sockeye__uring_conn *c);
-bool sockeye__uring_chunk_own(struct sockeye__uring *l, struct sockeye__uring_conn *c);
+/* Queues n bytes of input: in its ring buffer `id` if that is allowed, otherwise
+ * as a copy (id -1: it is not in a ring buffer). Returns false if memory is
+ * short. */
+bool sockeye__uring_input_queue(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+				const uint8_t *data, uint32_t n, int32_t id);
+/* Counts the connection's ring buffers as stalled by a slow peer. Returns false
+ * if too many are already. */
+bool sockeye__uring_stall(struct sockeye__uring *l, struct sockeye__uring_conn *c);
+void sockeye__uring_stall_end(struct sockeye__uring *l, struct sockeye__uring_conn *c);
+/* Moves the chunk, or all input, from ring buffers to memory. Return false if
+ * memory is short. */
+bool sockeye__uring_chunk_copy(struct sockeye__uring *l, struct sockeye__uring_conn *c);
+bool sockeye__uring_input_copy(struct sockeye__uring *l, struct sockeye__uring_conn *c);
 void sockeye__uring_input_drop(struct sockeye__uring *l, struct sockeye__uring_conn *c);
+/* Asserts what must hold of the input of an open connection between two steps. */
+void sockeye__uring_input_check(const struct sockeye__uring *l,
+				const struct sockeye__uring_conn *c);
 
 /* --- uring_conn.c --- */
 void sockeye__uring_conn_open(struct sockeye__uring *l, const struct sockeye__visit *v);
@@ -178,8 +234,10 @@ void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_c
 void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn *c, int res);
 void sockeye__uring_on_cancel(struct sockeye__uring *l, struct sockeye__uring_conn *c);
 void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring_conn *c);
-/* The end of a turn: goes on with those whose light send has been submitted,
- * feeds those that found no buffer, and frees the dead. */
+/* Ends a turn: continues the connections that were postponed, lets those that
+ * found no buffer receive again, and frees the closed ones. */
 void sockeye__uring_conns_settle(struct sockeye__uring *l);
+/* Asserts what must hold of a connection between two steps. */
+void sockeye__uring_conn_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c);
 
 #endif

@@ -1,4 +1,4 @@
-/* uring_ring.c: the ring, its buffers, and whether this machine has them. */
+/* uring_ring.c: the ring and its buffers, and the probe for what they need. */
 #include "serve/uring_internal.h"
 
 #include <errno.h>
@@ -47,7 +47,7 @@ int sockeye__uring_open(struct sockeye__uring *l)
 
 	if (err < 0)
 		return err;
-	(void)io_uring_register_ring_fd(&l->ring); /* saves a look-up at each call; 5.18 */
+	(void)io_uring_register_ring_fd(&l->ring); /* saves a lookup per call; Linux 5.18 */
 	err = buffers_register(&l->ring, count, &l->buffers);
 	if (err < 0)
 		return err;
@@ -55,15 +55,16 @@ int sockeye__uring_open(struct sockeye__uring *l)
 	    aligned_alloc(64, (size_t)count * SOCKEYE__URING_STRIDE + SOCKEYE__RECORD_BYTES);
 	if (l->memory == NULL)
 		return -ENOMEM;
-	l->lent = &l->lists[0];
-	l->lent_before = &l->lists[1];
+	l->quiet = &l->quiet_lists[0];
+	l->quiet_before = &l->quiet_lists[1];
 	for (int32_t i = 0; i < count; i++)
-		sockeye__uring_buffer_give(l, i);
+		sockeye__uring_buffer_give(l, i, SOCKEYE__URING_OF_LOOP);
 	return 0;
 }
 
-/* The kernel takes a ring down after the process has gone; what it still polls
- * would keep its port until then, and a restart would find it in use. */
+/* The kernel releases a ring only some time after the process has ended. Until
+ * then a socket that the ring polls would keep its port, and a restarted server
+ * would find the port in use. */
 static void requests_end(struct sockeye__uring *l)
 {
 	struct io_uring_sync_cancel_reg all = {
@@ -85,8 +86,9 @@ void sockeye__uring_close(struct sockeye__uring *l)
 	free(l->memory);
 }
 
-/* Does what the loop does, once, over a pair of sockets: containers and sysctls
- * forbid io_uring, old kernels lack parts of it, and some only pretend. */
+/* Receives once as the loop does, over a pair of sockets. Containers and sysctls
+ * forbid io_uring, old kernels lack parts of it, and some accept requests that
+ * they then fail. Returns 0 or -errno. */
 static int try_receive(struct io_uring *ring, struct io_uring_buf_ring *buffers, int pair[2])
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
