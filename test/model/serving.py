@@ -27,7 +27,7 @@ WAIT_S = 15
 MODELS = ["iterative", "fork", "prefork", "thread", "event", "uring"]
 CONCURRENT = MODELS[1:]
 LOOPS = ["event", "uring"]
-SANITIZER = re.compile(rb"(Address|Thread|Leak)Sanitizer|runtime error: ")
+SANITIZER = re.compile(rb"(Address|Thread|Leak)Sanitizer|runtime error: |Assertion `.*' failed")
 
 
 def sanitized():

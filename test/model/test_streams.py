@@ -148,6 +148,31 @@ def test_small_send_buffer(serve, model):
         same(ask_rest(client, data, 0), data)
 
 
+@concurrent
+def test_many_slow_readers(serve, tmp_path, model):
+    """60 clients of one worker send what the buffers take and read nothing. Under
+    uring that is more input than may wait in ring buffers. Then they read all."""
+    server = serve("echo", f"unix:{tmp_path}/s", "--workers",
+                   "60" if model == "prefork" else "1", model=model)
+    data = random.Random(4).randbytes(600_000)
+    clients = [server.connect() for _ in range(60)]
+    sent = dict.fromkeys(clients, 0)
+    idle_rounds = 0
+    for client in clients:
+        client.setblocking(False)
+    while idle_rounds < 10:
+        time.sleep(0.01)
+        idle_rounds += 1
+        for client in clients:
+            with contextlib.suppress(BlockingIOError):
+                while sent[client] < len(data):
+                    sent[client] += client.send(data[sent[client]:sent[client] + 10_000])
+                    idle_rounds = 0
+    for client in clients:
+        same(ask_rest(client, data, sent[client]), data)
+        client.close()
+
+
 def ask_rest(client, data, sent):
     """Reads everything while sending what is left of data."""
     got = bytearray()
