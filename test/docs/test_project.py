@@ -67,3 +67,22 @@ def test_python_scripts_can_be_read():
 def first_line(path):
     with path.open("rb") as file:
         return file.readline(80)
+
+
+def functions_of_the_map():
+    text = (ROOT / "docs" / "MAP.md").read_text()
+    return re.findall(r"`(\w+)\(\)` in `([\w/.]+)`", text)
+
+
+@pytest.mark.parametrize("function, file", functions_of_the_map())
+def test_functions_of_the_map_are_defined(function, file):
+    """Functions start in the first column: no call does."""
+    assert re.search(rf"^\w[\w *]*\b{function}\([^;]*?\)\n\{{", (ROOT / file).read_text(), re.M)
+
+
+def test_map_answers_a_maintainers_questions():
+    text = (ROOT / "docs" / "MAP.md").read_text()
+    rows = re.search(r"^## Where is .*?(?=^## )", text, re.M | re.S)[0]
+    for word in ("ACK", "source with too many", "UDP reply", "`..`", "refused", "half-close",
+                 "SIGHUP", "privileges", "io_uring", "EMFILE"):
+        assert re.search(rf"^\|[^|]*{re.escape(word)}[^|]*\| `\w+\(\)` in `", rows, re.M), word
