@@ -255,7 +255,7 @@ void in_child(void (*body)(void))
 
 	assert_true(pid >= 0);
 	if (pid == 0) {
-		body(); /* a failed assertion ends the child by cmocka's own exit */
+		body(); /* a failed assertion exits the child */
 		_exit(0);
 	}
 	while (waitpid(pid, &status, 0) < 0)
@@ -265,7 +265,7 @@ void in_child(void (*body)(void))
 	assert_int_equal(status, 0);
 }
 
-/* Puts a file with this text over `target`. */
+/* Mounts a file with this text over `target`. */
 static bool file_mount(const char *text, const char *target)
 {
 	char path[] = "/tmp/sockeye-test-XXXXXX";
@@ -277,7 +277,7 @@ static bool file_mount(const char *text, const char *target)
 	done = write(fd, text, strlen(text)) == (ssize_t)strlen(text) && fchmod(fd, 0644) == 0 &&
 	       mount(path, target, "none", MS_BIND, NULL) == 0;
 	close(fd);
-	unlink(path); /* the mount keeps it */
+	unlink(path); /* the mount keeps the file */
 	return done;
 }
 

@@ -1,4 +1,4 @@
-/* test_accept.c: taking clients. */
+/* test_accept.c: accepts clients. */
 #include "help.h"
 
 #include <poll.h>
@@ -30,7 +30,7 @@ static void test_descriptor_and_peer(void **state)
 		}
 }
 
-static void test_nobody_there(void **state)
+static void test_no_client(void **state)
 {
 	struct sockeye_listener l = listener_on("tcp://127.0.0.1:0");
 	uint64_t began = now_ms();
@@ -71,7 +71,7 @@ static void *late_client(void *listener)
 	return NULL;
 }
 
-/* Signals neither put a deadline off nor end a call that has none. */
+/* Signals neither postpone a deadline nor end a call without one. */
 static void test_storm(void **state)
 {
 	struct sockeye_listener l = listener_on("tcp://127.0.0.1:0");
@@ -96,9 +96,9 @@ static void test_storm(void **state)
 	sockeye_listener_close(&l);
 }
 
-/* A client that has reset its connection is accepted all the same on Linux, and
- * the next call reads the reset: the queue goes on. */
-static void test_client_left(void **state)
+/* Linux accepts a client that has reset its connection. The next call reads the reset,
+ * and the next client is accepted. */
+static void test_client_reset(void **state)
 {
 	struct sockeye_listener l = listener_on("tcp://127.0.0.1:0");
 	int fd;
@@ -115,7 +115,7 @@ static void test_client_left(void **state)
 	sockeye_listener_close(&l);
 }
 
-/* A process that was started with 0, 1 and 2 closed does not print to a peer. */
+/* In a process started with 0, 1 and 2 closed, no socket gets one of these. */
 static void without_stdio(void)
 {
 	struct sockeye_listener l;
@@ -160,9 +160,9 @@ static void test_high_descriptors(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_descriptor_and_peer), cmocka_unit_test(test_nobody_there),
+	    cmocka_unit_test(test_descriptor_and_peer), cmocka_unit_test(test_no_client),
 	    cmocka_unit_test(test_not_a_listener),      cmocka_unit_test(test_storm),
-	    cmocka_unit_test(test_client_left),         cmocka_unit_test(test_without_stdio),
+	    cmocka_unit_test(test_client_reset),        cmocka_unit_test(test_without_stdio),
 	    cmocka_unit_test(test_high_descriptors),
 	};
 

@@ -1,4 +1,4 @@
-/* test_connect.c: one address: what it takes, and each way to fail. */
+/* test_connect.c: connects to one address, and fails in every way. */
 #include "help.h"
 
 #include <signal.h>
@@ -95,7 +95,7 @@ static void test_failures(void **state)
 	assert_int_equal(fds_open(), fds);
 }
 
-/* Errors that look alike for several causes come with what can be done. */
+/* An error with several possible causes has a hint. */
 static void test_hints(void **state)
 {
 	static const struct {
@@ -136,8 +136,8 @@ static void test_refused(void **state)
 	}
 }
 
-/* A full accept queue: nothing answers, and the deadline ends it, signals or
- * not. */
+/* With a full accept queue no answer arrives. The deadline ends the call, with and
+ * without signals. */
 static void test_deadline(void **state)
 {
 	struct black_hole hole = black_hole_open();
@@ -163,7 +163,7 @@ static void test_deadline(void **state)
 	black_hole_close(&hole);
 }
 
-/* The same for UNIX sockets, whose connect cannot go on in the background. */
+/* The same for UNIX sockets, whose connect(2) cannot continue in the background. */
 static void test_unix_deadline(void **state)
 {
 	struct sockeye_addr addr = addr_of("unix:@sockeye-test-#");
@@ -199,7 +199,7 @@ static void test_past_deadline(void **state)
 	int fd = sockeye_connect(&addr, &opts, NULL);
 
 	(void)state;
-	assert_true(fd > 2); /* what does not wait is not late */
+	assert_true(fd > 2); /* a call that does not wait meets any deadline */
 	close(fd);
 	sockeye_listener_close(&l);
 }
@@ -238,8 +238,8 @@ static void test_bind(void **state)
 	}
 }
 
-/* A port of one's own, again and again though the last connection still is in
- * TIME-WAIT here; taken, it is an error of bind. */
+/* A client can bind the same port again while the last connection is in TIME-WAIT. A
+ * port in use is an error of bind. */
 static void test_bind_port(void **state)
 {
 	struct sockeye_listener l[2] = {listener_on("tcp://127.0.0.1:0"),
@@ -259,7 +259,7 @@ static void test_bind_port(void **state)
 		assert_true(fd > 2);
 		assert_int_equal(sockeye_local_name(fd, &local), 0);
 		assert_true(sockeye_sockaddr_equal(&local, &own));
-		close(fd); /* first: TIME-WAIT is ours */
+		close(fd); /* the first end to close has TIME-WAIT */
 		close(accepted_from(&l[i]));
 	}
 	addr = addr_of("tcp://127.0.0.1:%d?bind=127.0.0.1:%d", sockeye_sockaddr_port(&l[0].name),
@@ -297,8 +297,8 @@ static void test_bad_bind(void **state)
 	}
 }
 
-/* Where nobody listens, a port picked for the client can be the server's, and it
- * would speak with itself. */
+/* If no server listens, the kernel may choose the server's port for the client, which
+ * then connects to itself. */
 static void test_not_to_itself(void **state)
 {
 	struct sockeye_sockaddr own = dead_name("127.0.0.1");
@@ -324,7 +324,7 @@ static void test_unix_names(void **state)
 	(void)state;
 	fd = sockeye_connect(&addr, NULL, NULL);
 	assert_int_equal(sockeye_local_name(fd, &local), 0);
-	assert_int_equal(text_of(&local)[0], '@'); /* autobound, to be answered */
+	assert_int_equal(text_of(&local)[0], '@'); /* autobound, so that it can be replied to */
 	close(fd);
 	snprintf(addr.opts.bind, sizeof addr.opts.bind, "@sockeye-client-%d", (int)getpid());
 	fd = sockeye_connect(&addr, NULL, NULL);
@@ -340,7 +340,7 @@ static void test_unix_names(void **state)
 	assert_string_equal(text_of(&local), path);
 	close(fd);
 	dir_remove();
-	/* another kind of UNIX socket is said to be one */
+	/* the error names another kind of UNIX socket */
 	addr = addr_of("unix:@sockeye-test-#");
 	assert_true(sockeye_connect(&addr, NULL, &why) < 0);
 	sockeye_listener_close(&l);

@@ -1,4 +1,4 @@
-/* test_dgram.c: datagrams: lengths, addresses, refusals. */
+/* test_dgram.c: lengths and addresses of datagrams, and ICMP errors. */
 #include "help.h"
 
 #include <poll.h>
@@ -7,7 +7,7 @@
 
 static char big[70000], got[70000];
 
-/* An unconnected UDP socket bound to a free port of `host`. */
+/* Returns an unconnected UDP socket that is bound to a free port of `host`. */
 static int bound_to(const char *host, struct sockeye_sockaddr *out_name)
 {
 	struct sockeye_sockaddr name = name_of(host, 0);
@@ -67,7 +67,7 @@ static void test_too_long(void **state)
 	sockeye_listener_close(&l);
 }
 
-/* The true length of what did not fit; and the next one is whole. */
+/* The true length of a truncated datagram is known, and the next one is complete. */
 static void test_truncation(void **state)
 {
 	(void)state;
@@ -112,8 +112,8 @@ static void test_nothing_there(void **state)
 	sockeye_listener_close(&l);
 }
 
-/* The answer comes from the address that was asked, and says which that was:
- * IPv4, IPv6, and IPv4 on a dual-stack socket. */
+/* A reply has the address that the request was sent to as its source: IPv4, IPv6, and
+ * IPv4 on a dual-stack socket. */
 static void test_answer_from_the_address_asked(void **state)
 {
 	static const struct {
@@ -127,7 +127,7 @@ static void test_answer_from_the_address_asked(void **state)
 	};
 
 	(void)state;
-	FOR_ROWS(i, rows, "%s asked at %s", rows[i].server, rows[i].ask) {
+	FOR_ROWS(i, rows, "%s through %s", rows[i].server, rows[i].ask) {
 		struct sockeye_listener l = listener_on(rows[i].server);
 		struct sockeye_sockaddr asked =
 		    name_of(rows[i].ask, sockeye_sockaddr_port(&l.name));
@@ -150,8 +150,8 @@ static void test_answer_from_the_address_asked(void **state)
 	}
 }
 
-/* Sent to everybody: no address of ours alone was asked. Only the routes tell
- * that 127.255.255.255 is such an address, and the IPv6 message is silent. */
+/* A broadcast is recognized. Only the routes show that 127.255.255.255 is a broadcast
+ * address, and the IPv6 control message does not. */
 static void test_group(void **state)
 {
 	static const char *const listeners[] = {"udp4://*:0", "udp://*:0", "udp://[::]:0"};
@@ -173,7 +173,7 @@ static void test_group(void **state)
 		assert_true(d.group);
 		assert_int_equal(d.local.len, 0);
 		assert_int_equal(d.ifindex, 1); /* lo */
-		/* and can be answered */
+		/* A reply to it works. */
 		assert_int_equal(sockeye_dgram_send(l.fd, got, d.len, &d), 0);
 		assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), 0);
 		close(fd);
@@ -195,7 +195,7 @@ static void test_want_local_elsewhere(void **state)
 	assert_int_equal(sockeye_dgram_want_errors(fds[0]), -EBADF);
 }
 
-/* One socket, one server after the other, then none. */
+/* One socket connects to two servers in turn, then to none. */
 static void test_reconnect(void **state)
 {
 	static const char *const hosts[] = {"udp://127.0.0.1:0", "udp://127.0.0.2:0"};
@@ -210,7 +210,7 @@ static void test_reconnect(void **state)
 		assert_int_equal(sockeye_dgram_reconnect(fd, &l[i % 2].name), 0);
 		assert_int_equal(sockeye_dgram_send(fd, "x", 1, NULL), 0);
 		assert_int_equal(sockeye_dgram_recv(l[i % 2].fd, got, 9, MS(LONG_MS), &d), 0);
-		/* only from its peer: what the other says is dropped */
+		/* It receives from its peer only. */
 		d.local.len = 0;
 		assert_int_equal(sockeye_dgram_send(l[(i + 1) % 2].fd, "no", 2, &d), 0);
 		assert_int_equal(sockeye_dgram_send(l[i % 2].fd, "y", 1, &d), 0);
@@ -248,8 +248,8 @@ static void test_refused_when_connected(void **state)
 	}
 }
 
-/* An unconnected socket learns of refusals from its error queue: whose it was,
- * and who said so. */
+/* The error queue of an unconnected socket has ICMP errors, with the destination and
+ * the sender of the ICMP message. */
 static void test_refused_when_unconnected(void **state)
 {
 	static const struct {
@@ -266,7 +266,7 @@ static void test_refused_when_unconnected(void **state)
 		struct sockeye_sockaddr own, dead;
 		struct sockeye_dgram_error e;
 		struct sockeye_dgram d;
-		int fd = bound_to(rows[i].dead, &dead); /* to have a port that is free */
+		int fd = bound_to(rows[i].dead, &dead); /* reserves a free port */
 
 		close(fd);
 		fd = bound_to(rows[i].own, &own);
@@ -287,7 +287,7 @@ static void test_refused_when_unconnected(void **state)
 	}
 }
 
-/* What is left in the error queue keeps poll(2) from waiting: no reason to spin. */
+/* An entry in the error queue makes poll(2) return at once. The call must not spin. */
 static void test_receive_beside_the_error_queue(void **state)
 {
 	struct sockeye_sockaddr own, dead;
@@ -305,7 +305,7 @@ static void test_receive_beside_the_error_queue(void **state)
 	assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), -EAGAIN);
 	assert_int_equal(sockeye_dgram_recv(fd, got, 9, 1, &d), -ETIMEDOUT);
 	assert_true(now_ms() - began < LONG_MS);
-	send_to(fd, &own, "y", 1); /* and a datagram is received all the same */
+	send_to(fd, &own, "y", 1); /* a datagram is still received */
 	assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(LONG_MS), &d), 0);
 	assert_int_equal(sockeye_dgram_error_recv(fd, &e), 0);
 	assert_int_equal(sockeye_dgram_recv(fd, got, 9, MS(20), &d), -ETIMEDOUT);
@@ -322,7 +322,7 @@ static void test_local_error(void **state)
 	(void)state;
 	assert_int_equal(sockeye_dgram_want_errors(fd), 0);
 	assert_int_equal(sockeye_dgram_send(fd, big, SOCKEYE_UDP_PAYLOAD_MAX + 1, &d), -EMSGSIZE);
-	while (sockeye_dgram_error_recv(fd, &e) == 0) { /* the kernel may queue it, too */
+	while (sockeye_dgram_error_recv(fd, &e) == 0) { /* the kernel may also queue it */
 		assert_int_equal(e.err, -EMSGSIZE);
 		assert_false(e.from_icmp);
 		assert_int_equal(e.offender.len, 0);
@@ -337,7 +337,7 @@ static void *late_sender(void *fd)
 	return NULL;
 }
 
-/* A blocking call without a deadline outlasts signals. */
+/* Signals do not end a blocking call without a deadline. */
 static void test_storm(void **state)
 {
 	struct sockeye_listener l = listener_on("udp://127.0.0.1:0");
@@ -360,7 +360,7 @@ static void test_storm(void **state)
 	sockeye_listener_close(&l);
 }
 
-/* A client whose path fills sun_path can be answered. */
+/* A server can reply to a client whose path fills sun_path. */
 static void test_peer_with_a_full_path(void **state)
 {
 	struct sockeye_listener l = listener_on("unix-dgram:@sockeye-test-#");
@@ -383,8 +383,8 @@ static void test_peer_with_a_full_path(void **state)
 	dir_remove();
 }
 
-/* An autobound client of a UNIX datagram server has a name to be answered at;
- * an unbound one has none. */
+/* A UNIX datagram server can reply to an autobound client. An unbound client has no
+ * name. */
 static void test_unix_peers(void **state)
 {
 	struct sockeye_listener l = listener_on("unix-dgram:@sockeye-test-#");
@@ -408,8 +408,8 @@ static void test_unix_peers(void **state)
 	sockeye_listener_close(&l);
 }
 
-/* A first peer on loopback makes 127.0.0.1 our address, from where no other host
- * can be reached: the second connect has to do without it. */
+/* After a peer on loopback our address is 127.0.0.1, which reaches no other host. The
+ * second connect has to choose another one. */
 static void test_reconnect_to_another_network(void **state)
 {
 	struct sockeye_listener l = listener_on("udp://127.0.0.1:0");
@@ -421,7 +421,7 @@ static void test_reconnect_to_another_network(void **state)
 		close(probe);
 		close(fd);
 		sockeye_listener_close(&l);
-		skip(); /* no route anywhere */
+		skip(); /* no route to any network */
 	}
 	assert_int_equal(sockeye_dgram_reconnect(fd, &far), 0);
 	assert_int_equal(sockeye_local_name(fd, &local), 0);

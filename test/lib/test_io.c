@@ -1,11 +1,11 @@
-/* test_io.c: readn, writen and read_some on sockets, pipes and files. */
+/* test_io.c: reads and writes sockets, pipes and files. */
 #include "help.h"
 
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 
-/* Two connected ends, [0] to read and [1] to write, of every kind. */
+/* Opens two connected ends of a kind, [0] to read and [1] to write. */
 static void ends_open(int kind, int fds[static 2])
 {
 	if (kind == 0) {
@@ -44,11 +44,11 @@ static void test_readn(void **state)
 		assert_int_equal(sockeye_readn(fds[0], buf, 4, 0, &done), 0);
 		assert_int_equal(done, 4);
 		assert_memory_equal(buf, "abcd", 4);
-		/* the time is up with two of eight bytes here */
+		/* the deadline passes after two of eight bytes */
 		assert_int_equal(sockeye_readn(fds[0], buf, 8, MS(20), &done), -ETIMEDOUT);
 		assert_int_equal(done, 2);
 		assert_memory_equal(buf, "ef", 2);
-		/* the peer ends with one of eight bytes here */
+		/* the peer closes after one of eight bytes */
 		assert_int_equal(write(fds[1], "g", 1), 1);
 		close(fds[1]);
 		assert_int_equal(sockeye_readn(fds[0], buf, 8, MS(LONG_MS), &done), SOCKEYE_E_EOF);
@@ -96,8 +96,8 @@ static void test_regular_file(void **state)
 	fclose(file);
 }
 
-/* A deadline bounds a write to a peer that does not read, with the count of
- * what went. */
+/* A deadline ends a write to a peer that does not read. The count is that of the bytes
+ * written. */
 static void test_writen_deadline(void **state)
 {
 	static char big[1 << 23];
@@ -121,7 +121,7 @@ static void test_writen_deadline(void **state)
 		}
 }
 
-/* The pipe has room, but not for all of it: a blocking write would stay. */
+/* A pipe with room for a part only: a blocking write(2) would not return. */
 static void test_writen_deadline_in_a_nearly_full_pipe(void **state)
 {
 	static char page[65536];
@@ -137,7 +137,7 @@ static void test_writen_deadline_in_a_nearly_full_pipe(void **state)
 	ends_close(fds);
 }
 
-/* The other end of a transfer: moves a page, lets a signal come, and so on. */
+/* The other end: transfers a page, waits for a signal, and repeats. */
 struct mover {
 	int fd;
 	bool reads;
@@ -162,8 +162,9 @@ static void *mover_run(void *arg)
 	return NULL;
 }
 
-/* Starts a mover, to which no signal goes. Pipes and UNIX sockets get buffers
- * that make a writer wait for each page; TCP's would bring its own timers. */
+/* Starts a mover, whose thread blocks all signals. Small buffers of pipes and UNIX
+ * sockets make a writer wait for each page. With small buffers TCP would wait for its
+ * own timers. */
 static pthread_t mover_start(struct mover *m, int kind, int own_fd)
 {
 	const int small = PAGE;
@@ -180,8 +181,8 @@ static pthread_t mover_start(struct mover *m, int kind, int own_fd)
 	return thread;
 }
 
-/* Signals interrupt every call, on blocking and non-blocking descriptors, with
- * and without deadlines, and no byte is lost or doubled. */
+/* Signals interrupt every call, on blocking and non-blocking descriptors, with and
+ * without deadlines. No byte is lost or repeated. */
 static void test_storm(void **state)
 {
 	static unsigned char sent[PAGE * PAGES], got[PAGE * PAGES];
@@ -216,7 +217,7 @@ static void test_storm(void **state)
 		}
 }
 
-/* Signals do not put a deadline off. */
+/* Signals do not postpone a deadline. */
 static void test_storm_keeps_deadline(void **state)
 {
 	(void)state;
@@ -241,7 +242,7 @@ static void test_storm_keeps_deadline(void **state)
 	}
 }
 
-/* SIGPIPE is as it was born: it would end this process. */
+/* SIGPIPE has its default action, so it would end this process. */
 static void test_no_sigpipe(void **state)
 {
 	sigset_t before, after;
@@ -257,7 +258,7 @@ static void test_no_sigpipe(void **state)
 		close(fds[0]);
 		do
 			err = sockeye_writen(fds[1], "x", 1, MS(LONG_MS), &done);
-		while (err == 0); /* TCP: the first goes, and is answered by a reset */
+		while (err == 0); /* TCP: the reset arrives after the first write */
 		assert_true(err == -EPIPE || err == -ECONNRESET);
 		assert_int_equal(done, 0);
 		assert_int_equal(sockeye_writen(fds[1], "x", 1, 0, &done), -EPIPE);
@@ -268,8 +269,8 @@ static void test_no_sigpipe(void **state)
 		assert_int_equal(sigismember(&before, signo), sigismember(&after, signo));
 }
 
-/* A SIGPIPE of somebody else, blocked and waiting, is still there afterwards;
- * without one, none is left behind. */
+/* A pending SIGPIPE with another cause stays pending. Otherwise none is pending after
+ * the call. */
 static void test_pending_sigpipe_is_kept(void **state)
 {
 	sigset_t sigpipe, before, pending;
@@ -327,7 +328,7 @@ static void test_reset(void **state)
 	close(fds[0]);
 }
 
-/* poll(2) where others have select(2). */
+/* Descriptors above 1023, which select(2) cannot handle. */
 static void test_high_descriptors(void **state)
 {
 	(void)state;

@@ -1,4 +1,4 @@
-/* test_lines.c: a stream as lines, however it is cut. */
+/* test_lines.c: reads lines that arrive in pieces of every length. */
 #include "help.h"
 
 struct want {
@@ -23,7 +23,7 @@ struct want {
 static const struct {
 	const char *in;
 	size_t in_len, cap;
-	struct want want[8]; /* then the end, twice */
+	struct want want[8]; /* and the end, twice */
 	size_t count;
 } rows[] = {
 #define ROW(in, cap, ...) \
@@ -47,7 +47,7 @@ static const struct {
     ROW("\n\n", 1, LINE(""), LINE("")),
 };
 
-/* Feeds a row in pieces of `piece` bytes, each written when it is asked for. */
+/* Reads a row. Each piece of `piece` bytes is written after a read has timed out. */
 static void run(size_t row, size_t piece)
 {
 	char buf[64];
@@ -61,7 +61,7 @@ static void run(size_t row, size_t piece)
 	while (ends < 2) {
 		const char *line = NULL;
 		size_t len = 0;
-		int result = sockeye_readline(&lines, 1, &line, &len); /* long past */
+		int result = sockeye_readline(&lines, 1, &line, &len); /* a deadline in the past */
 
 		if (result == -ETIMEDOUT) {
 			size_t left = rows[row].in_len - sent;
@@ -95,7 +95,7 @@ static void test_rows(void **state)
 			run(row, piece);
 }
 
-/* Two descriptors at once, and a pipe: what was read ahead stays with its own. */
+/* Bytes that were read ahead belong to the reader of their descriptor. */
 static void test_two_readers(void **state)
 {
 	char buf[2][32];
@@ -124,7 +124,7 @@ static void test_two_readers(void **state)
 	close(fds[1][0]);
 }
 
-/* A deadline in the middle of a line loses nothing of it. */
+/* A deadline within a line loses no byte of it. */
 static void test_deadline_keeps(void **state)
 {
 	char buf[32];

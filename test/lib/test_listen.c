@@ -1,4 +1,4 @@
-/* test_listen.c: what listens where, on which port, and which files it makes. */
+/* test_listen.c: the addresses, ports and options of listeners. */
 #include "help.h"
 
 #include <netinet/tcp.h>
@@ -14,7 +14,7 @@ static int listen_to(const char *address, const struct sockeye_listen_opts *opts
 	return sockeye_listen(&addr, opts, out, max, why);
 }
 
-/* Whether a client gets through, by stream. */
+/* Returns whether a stream client can connect. */
 static bool answers(const char *host, uint16_t port)
 {
 	struct sockeye_sockaddr name = name_of(host, port);
@@ -49,11 +49,11 @@ static void test_port_of_choice(void **state)
 			assert_int_equal(is_nonblocking(l.fd), nonblocking);
 			sockeye_listener_close(&l);
 			assert_int_equal(l.fd, -1);
-			sockeye_listener_close(&l); /* again is harmless */
+			sockeye_listener_close(&l); /* closing twice is safe */
 		}
 }
 
-/* One socket for both families; each family alone when asked for. */
+/* One socket serves both families, or one family on request. */
 static void test_wildcard(void **state)
 {
 	static const struct {
@@ -116,12 +116,12 @@ static void test_in_use(void **state)
 		assert_int_equal(why.err, -EADDRINUSE);
 		assert_int_equal(second.fd, 77); /* written only on success */
 		sockeye_listener_close(&first);
-		first = listener_on(address); /* at once again, whatever is in TIME-WAIT */
+		first = listener_on(address); /* works in spite of TIME-WAIT */
 		sockeye_listener_close(&first);
 	}
 }
 
-/* The sockets of one server share a port; another server gets none of it. */
+/* The sockets of one server share a port, but another server cannot bind it. */
 static void test_reuseport(void **state)
 {
 	static const char *const schemes[] = {"tcp", "udp"};
@@ -152,7 +152,7 @@ static void test_reuseport(void **state)
 		close(more[1]);
 		sockeye_listener_close(&first);
 
-		/* who says so in the address shares with others */
+		/* The option in the address shares the port with other servers. */
 		same = addr_of("%s?reuseport", text);
 		assert_int_equal(sockeye_listen(&same, NULL, &first, 1, NULL), 1);
 		assert_int_equal(sockeye_listen(&same, NULL, &other, 1, NULL), 1);
@@ -161,7 +161,7 @@ static void test_reuseport(void **state)
 	}
 }
 
-/* Clients are spread over the sockets, the first among them. */
+/* The kernel distributes clients to all sockets, including the first. */
 static void test_reuseport_spreads(void **state)
 {
 	const struct sockeye_listen_opts share = {.reuseport = true, .nonblocking = true};
@@ -206,7 +206,7 @@ static int backlog_of(const struct sockeye_listener *l)
 	socklen_t len = sizeof info;
 
 	assert_return_code(getsockopt(l->fd, IPPROTO_TCP, TCP_INFO, &info, &len), errno);
-	return (int)info.tcpi_sacked; /* which a listener uses for this */
+	return (int)info.tcpi_sacked; /* holds the backlog of a listener */
 }
 
 static void test_backlog(void **state)
@@ -231,7 +231,7 @@ static void test_backlog(void **state)
 		sockeye_listener_close(&l);
 	}
 	l = listener_on("tcp://127.0.0.1:0");
-	assert_in_range(backlog_of(&l), 128, 4096); /* the kernel's somaxconn caps it */
+	assert_in_range(backlog_of(&l), 128, 4096); /* limited by somaxconn */
 	sockeye_listener_close(&l);
 }
 
@@ -263,7 +263,7 @@ static void test_options(void **state)
 	assert_int_equal(option_of(l.fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS), 9);
 	assert_int_equal(option_of(l.fd, IPPROTO_IP, IP_TTL), 9);
 	assert_int_equal(option_of(l.fd, IPPROTO_IPV6, IPV6_RECVPKTINFO), 1);
-	/* with it, another process could take half of the datagrams */
+	/* With it another process could receive half of the datagrams. */
 	assert_int_equal(option_of(l.fd, SOL_SOCKET, SO_REUSEADDR), 0);
 	sockeye_listener_close(&l);
 
@@ -302,7 +302,7 @@ static void test_failures(void **state)
 	assert_int_equal(fds_open(), fds);
 }
 
-static void as_nobody(void)
+static void as_unprivileged_user(void)
 {
 	struct sockeye_fail why = {0};
 	struct sockeye_listener l;
@@ -311,17 +311,17 @@ static void as_nobody(void)
 	if (setgid(65534) < 0 || setuid(65534) < 0)
 		_exit(CHILD_SKIPS);
 	err = listen_to("tcp://127.0.0.1:999", NULL, &l, 1, &why);
-	/* some systems let everybody (net.ipv4.ip_unprivileged_port_start) */
+	/* net.ipv4.ip_unprivileged_port_start may allow it. */
 	_exit(err == 1 || (err == -EACCES && strstr(why.detail, "CAP_NET_BIND") != NULL) ? 0 : 1);
 }
 
 static void test_low_port(void **state)
 {
 	(void)state;
-	in_child(as_nobody);
+	in_child(as_unprivileged_user);
 }
 
-/* What an inherited descriptor is, and that it can be a listener. */
+/* An inherited descriptor gives a listener with the scheme of its socket. */
 static void test_inherited(void **state)
 {
 	static const char *const addresses[] = {
@@ -347,7 +347,8 @@ static void test_inherited(void **state)
 		assert_return_code(write(client, "x", 1), errno);
 		close(client);
 		sockeye_listener_close(&l);
-		assert_return_code(fcntl(given.fd, F_GETFD), errno); /* is not ours to close */
+		assert_return_code(fcntl(given.fd, F_GETFD),
+				   errno); /* still open: the caller owns it */
 		sockeye_listener_close(&given);
 	}
 }
@@ -379,8 +380,8 @@ static void test_inherited_not(void **state)
 	close(addr.fd);
 }
 
-/* With two addresses in the hosts file: one port for both, and what this machine
- * does not have left out. Ends in a network of its own. */
+/* A name with two addresses gets one port for both. Addresses that this machine does not
+ * have are skipped. Runs in its own network namespace. */
 static void names_in_own_network(void)
 {
 	struct sockeye_listener l[4];
@@ -413,15 +414,15 @@ static void test_names(void **state)
 	in_child(names_in_own_network);
 }
 
-/* Few ports, some of which one family has taken: another is tried, and when there
- * is none, nothing stays open. */
+/* If a port is in use in one family, another port is tried. If all are in use, no socket
+ * stays open. */
 enum { PORT_FIRST = 40000, PORTS_TAKEN = 8, PORTS = 64 };
 
 static void ports_take(int from, int to)
 {
 	for (int port = PORT_FIRST + from; port < PORT_FIRST + to; port++) {
 		struct sockeye_addr addr = addr_of("tcp://127.0.0.1:%d", port);
-		struct sockeye_listener l; /* closed by the end of the process */
+		struct sockeye_listener l; /* closed when the process exits */
 
 		if (sockeye_listen(&addr, NULL, &l, 1, NULL) != 1)
 			_exit(1);

@@ -1,4 +1,4 @@
-/* test_race.c: several addresses, one connection. */
+/* test_race.c: connects to the first of several addresses that answers. */
 #include "help.h"
 
 #include <signal.h>
@@ -19,8 +19,8 @@ static int race(const struct sockeye_sockaddr *names, size_t count, uint32_t del
 	return sockeye__connect_list(&tcp, names, count, NULL, 0, &opts, why);
 }
 
-/* RFC 8305 5: after the delay the next address is tried as well, and the first
- * is not given up before. */
+/* RFC 8305 5: after the delay the next address is tried while the first attempt
+ * continues. */
 static void test_black_hole_first(void **state)
 {
 	struct black_hole hole = black_hole_open();
@@ -38,9 +38,9 @@ static void test_black_hole_first(void **state)
 	assert_int_equal(ended(&a, &l.name), 0);
 	assert_int_equal(ended(&a, &hole.name), -ECANCELED);
 	close(fd);
-	assert_int_equal(fds_open(), fds); /* the loser is closed */
+	assert_int_equal(fds_open(), fds); /* the other attempt is closed */
 
-	/* the recommended delay is 250 ms */
+	/* the default delay is 250 ms */
 	began = now_ms();
 	fd = race(names, 2, 0, LONG_MS, &a, NULL);
 	assert_true(fd > 2);
@@ -50,7 +50,7 @@ static void test_black_hole_first(void **state)
 	black_hole_close(&hole);
 }
 
-/* A refusal brings the next address at once, whatever the delay. */
+/* After a refusal the next address is tried at once. */
 static void test_refused_first(void **state)
 {
 	struct sockeye_listener l = listener_on("tcp://127.0.0.1:0");
@@ -68,7 +68,7 @@ static void test_refused_first(void **state)
 	sockeye_listener_close(&l);
 }
 
-/* Also while another attempt is under way: one delay, not two. */
+/* Also while another attempt is in progress: one delay, not two. */
 static void test_refused_second(void **state)
 {
 	struct black_hole hole = black_hole_open();
@@ -87,8 +87,8 @@ static void test_refused_second(void **state)
 	black_hole_close(&hole);
 }
 
-/* A slow address wins yet when the others fail: it has been tried all the time.
- * The black hole opens once its queue is emptied, by a child. */
+/* A slow address wins if the others fail, because its attempt continues. The black hole
+ * answers after a child has emptied its queue. */
 static void test_slow_wins(void **state)
 {
 	struct black_hole hole = black_hole_open();
@@ -99,7 +99,7 @@ static void test_slow_wins(void **state)
 
 	(void)state;
 	if (pid == 0) {
-		/* accepts who was queued and, a retransmission later, the test */
+		/* Accepts the queued clients and, after a retransmission, the test. */
 		while (sockeye_accept(hole.fds[0], false, MS(LONG_MS), NULL) >= 0)
 			;
 		_exit(1);
@@ -113,7 +113,7 @@ static void test_slow_wins(void **state)
 	black_hole_close(&hole);
 }
 
-/* The error that says most about the servers, with the count of those tried. */
+/* The error that concerns a server is reported, with the number of attempts. */
 static void test_all_fail(void **state)
 {
 	struct black_hole hole = black_hole_open();
@@ -135,7 +135,7 @@ static void test_all_fail(void **state)
 	black_hole_close(&hole);
 }
 
-/* Both families refuse or answer by turns: ::1 first, as RFC 6724 has it. */
+/* Each family in turn refuses or answers. ::1 is the first (RFC 6724). */
 static void both_families(const struct sockeye_connect_opts *opts, struct attempts *a)
 {
 	struct sockeye_listener l = listener_on("tcp://127.0.0.1:0");
@@ -152,8 +152,8 @@ static void both_families(const struct sockeye_connect_opts *opts, struct attemp
 		_exit(2);
 }
 
-/* No route anywhere: every address is tried at once, families by turns (RFC 8305
- * 4), and what a reachable one said goes before that. */
+/* Without routes every address is tried at once, with alternating families (RFC 8305 4).
+ * The error of an address that can be reached is reported. */
 static void no_route(const struct sockeye_connect_opts *opts, struct attempts *a)
 {
 	struct sockeye_addr addr = addr_of("tcp://far:9");
@@ -169,7 +169,7 @@ static void no_route(const struct sockeye_connect_opts *opts, struct attempts *a
 	if (race(names, 2, 0, LONG_MS, a, &why) != -ECONNREFUSED || a->count != 2 ||
 	    strncmp(why.address, "tcp://127.0.0.1:", 16) != 0)
 		_exit(5);
-	addr = addr_of("tcp://far:9?bind=127.0.0.1"); /* which leaves one family */
+	addr = addr_of("tcp://far:9?bind=127.0.0.1"); /* only one family is left */
 	a->count = 0;
 	if (sockeye_connect(&addr, opts, NULL) >= 0 || a->count != 2)
 		_exit(6);

@@ -1,5 +1,5 @@
-/* test_resolve.c: names and numbers to socket addresses. The names are those of
- * a hosts file of our own, where namespaces are allowed. */
+/* test_resolve.c: resolves names and numbers. If namespaces are allowed, names are those
+ * of a hosts file of the test. */
 #include "help.h"
 
 static const char hosts[] = "::1 both\n"
@@ -61,7 +61,7 @@ static const struct row {
 	{SOCKEYE_TCP, 0, "127.0.0.1", "", -1, "", 0, SOCKEYE_E_PORT, NULL, NULL},
 	{SOCKEYE_TCP, 0, "127.0.0.1", "", 0, "", BIND, 1, "127.0.0.1:0", NULL},
 	{SOCKEYE_TCP, 0, "127.0.0.1", "", -1, "", BIND, 1, "127.0.0.1:0", NULL},
-	/* what glibc takes for an address */
+	/* numbers that glibc accepts as addresses */
 	{SOCKEYE_TCP, 0, "1.2.3", "", 7, "", 0, SOCKEYE_E_HOST, NULL, NULL},
 	{SOCKEYE_TCP, 0, "127.1", "", 7, "", 0, SOCKEYE_E_HOST, NULL, NULL},
 	{SOCKEYE_TCP, 0, "0x7f000001", "", 7, "", 0, SOCKEYE_E_HOST, NULL, NULL},
@@ -132,7 +132,7 @@ static void check(const struct row *row)
 	assert_string_equal(text_of(&found[0]), row->first);
 	if (row->second != NULL)
 		assert_string_equal(text_of(&found[1]), row->second);
-	/* no more than there is room for */
+	/* limited by max */
 	assert_int_equal(sockeye_resolve(&addr, row->for_bind, found, 1, NULL), 1);
 	assert_string_equal(text_of(&found[0]), row->first);
 }

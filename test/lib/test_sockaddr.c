@@ -1,4 +1,5 @@
-/* test_sockaddr.c: socket addresses as text, compared, and of descriptors. */
+/* test_sockaddr.c: prints and compares socket addresses, and gets those of
+ * descriptors. */
 #include "help.h"
 
 #include <arpa/inet.h>
@@ -88,7 +89,7 @@ static void test_print_cut(void **state)
 	}
 }
 
-/* What is printed as an address leads back to the same socket address. */
+/* A printed address resolves to the same socket address. */
 static void test_url_round_trip(void **state)
 {
 	const struct sockeye_sockaddr names[] = {
@@ -180,7 +181,7 @@ static void test_names_of_descriptors(void **state)
 	assert_int_equal(sockeye_local_name(STDIN_FILENO, &a), -ENOTSOCK);
 }
 
-/* Others may bind a path that fills sun_path and has no NUL. */
+/* Other programs may bind a path that fills sun_path and has no NUL. */
 static void test_path_of_108(void **state)
 {
 	struct sockeye_sockaddr name = {.len = sizeof name.u.un, .u.un.sun_family = AF_UNIX}, back;

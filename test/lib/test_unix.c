@@ -1,4 +1,4 @@
-/* test_unix.c: UNIX socket files: whose they are, and with which mode. */
+/* test_unix.c: who creates and removes UNIX socket files, and their modes. */
 #include "help.h"
 
 #include <sys/inotify.h>
@@ -37,7 +37,7 @@ static bool exists(void)
 	return lstat(path, &st) == 0;
 }
 
-/* A socket at the path, listening when it can. */
+/* Binds a socket to the path, and listens if its type can. */
 static int raw_server(int type)
 {
 	struct sockaddr_un un = {.sun_family = AF_UNIX};
@@ -101,7 +101,7 @@ static void test_live_is_not(void **state)
 			assert_int_equal(l.fd, 77);
 			assert_return_code(lstat(path, &after), errno);
 			assert_int_equal(before.st_ino, after.st_ino);
-			if (types[was] != SOCK_DGRAM) { /* the probe is no client to it */
+			if (types[was] != SOCK_DGRAM) { /* the probe does not queue a client */
 				fcntl(fd, F_SETFL, O_NONBLOCK);
 				assert_int_equal(sockeye_accept(fd, false, 0, NULL), -EAGAIN);
 			}
@@ -110,7 +110,7 @@ static void test_live_is_not(void **state)
 		}
 }
 
-/* A datagram socket that has a peer takes nothing from others: it lives. */
+/* A datagram socket that receives from its peer only is in use too. */
 static void test_live_with_a_peer_is_not(void **state)
 {
 	int fd = raw_server(SOCK_DGRAM);
@@ -143,13 +143,13 @@ static void test_other_files_are_not(void **state)
 	assert_return_code(mkfifo(path, 0600), errno);
 	assert_int_equal(listen_at("unix", "", &l, NULL), SOCKEYE_E_NOT_A_SOCKET);
 	unlink(path);
-	/* not even one that leads to a dead socket */
+	/* a symbolic link is never replaced */
 	assert_return_code(symlink("/nowhere", path), errno);
 	assert_int_equal(listen_at("unix", "", &l, NULL), SOCKEYE_E_NOT_A_SOCKET);
 	assert_true(exists());
 }
 
-/* Of another server that has taken the path meanwhile. */
+/* A file that another server has created meanwhile is not removed. */
 static void test_not_removed_when_replaced(void **state)
 {
 	struct sockeye_listener l;
@@ -190,8 +190,7 @@ static void test_mode(void **state)
 		}
 }
 
-/* The file never has other bits than it was asked to have: it is made with them,
- * not changed afterwards. */
+/* The file is created with its mode: it never has other permissions. */
 static void test_mode_from_birth(void **state)
 {
 	struct sockeye_listener l;
@@ -226,7 +225,7 @@ static void test_longest_path(void **state)
 	close(connected_to(&l));
 	sockeye_listener_close(&l);
 	assert_int_equal(access(addr.path, F_OK), -1);
-	/* and its stale file is replaced */
+	/* a stale file with this path is replaced */
 	assert_int_equal(sockeye_listen(&addr, NULL, &l, 1, NULL), 1);
 	close(l.fd);
 	assert_int_equal(sockeye_listen(&addr, NULL, &l, 1, NULL), 1);

@@ -1,5 +1,5 @@
 /*
- * network.c: packets in a heap, by the time at which they arrive.
+ * network.c: packets in flight, in a heap ordered by their time of arrival.
  */
 #include <assert.h>
 #include <string.h>
@@ -28,7 +28,7 @@ bool random_chance(struct random *r, unsigned per_mille)
 
 void network_init(struct network *n, uint64_t seed)
 {
-	/* Not all of it: what is in the packets is large, and does not matter. */
+	/* The packets are large, and need no initialization. */
 	memset(n, 0, offsetof(struct network, packets));
 	n->random.state = seed;
 	n->heap_count = 0;
@@ -77,8 +77,8 @@ static unsigned heap_pop(struct network *n)
 	}
 }
 
-/* What no receiver can take for the real thing: too short, too long, another
- * opcode, cut. UDP's checksum sees to the rest. */
+/* Damages a packet so that a receiver can detect it: too short, too long, or with an
+ * invalid opcode. UDP's checksum detects other damage. */
 static void spoil(struct network *n, struct packet *p)
 {
 	switch (random_below(&n->random, 4)) {

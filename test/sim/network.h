@@ -1,6 +1,6 @@
 /*
- * network.h: a network under virtual time that loses, doubles, delays and
- * spoils packets by a seed, until it heals.
+ * network.h: a network in virtual time that drops, duplicates, delays and damages
+ * packets, as determined by a seed, until it heals.
  */
 #ifndef SOCKEYE_TEST_NETWORK_H
 #define SOCKEYE_TEST_NETWORK_H
@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define PACKET_MAX  640
-#define PACKETS_MAX 2048 /* on the way at once: more is a storm */
+#define PACKETS_MAX 2048 /* in flight at once: more is a storm */
 
 struct random {
 	uint64_t state;
@@ -24,7 +24,7 @@ enum end { CLIENT, SERVER };
 
 struct packet {
 	uint64_t at_ns;
-	uint64_t order; /* of packets of one instant */
+	uint64_t order; /* of packets that arrive at the same time */
 	enum end to;
 	unsigned tid; /* the server's port */
 	size_t len;
@@ -34,14 +34,14 @@ struct packet {
 struct network {
 	struct random random;
 
-	/* What it is like, until heal_ns. */
+	/* Its properties and, until heal_ns, its faults. */
 	uint64_t delay_ns, jitter_ns;
 	unsigned lost, doubled, late, spoiled; /* per mille */
-	uint64_t late_ns;                      /* at most, beyond the delay */
-	uint64_t cut_from_ns, cut_to_ns;       /* nothing passes */
+	uint64_t late_ns;                      /* the longest extra delay */
+	uint64_t cut_from_ns, cut_to_ns;       /* drops all packets between */
 	uint64_t heal_ns;
 
-	/* What it did. */
+	/* Counters. */
 	uint64_t sent, dropped, repeated, delayed, damaged;
 
 	struct packet packets[PACKETS_MAX];
@@ -51,14 +51,14 @@ struct network {
 
 void network_init(struct network *n, uint64_t seed);
 
-/* False when there are too many on the way. */
+/* Sends a packet. Returns false if too many are in flight. */
 bool network_send(struct network *n, uint64_t now_ns, enum end to, unsigned tid,
 		  const uint8_t *head, size_t head_len, const uint8_t *body, size_t body_len);
 
-/* When the next packet arrives; UINT64_MAX: none is on the way. */
+/* Returns when the next packet arrives, or UINT64_MAX if none is in flight. */
 uint64_t network_next_ns(const struct network *n);
 
-/* Takes the packet that arrives first. */
+/* Removes the packet that arrives first. It is valid until the next call. */
 const struct packet *network_take(struct network *n);
 
 #endif

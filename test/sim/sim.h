@@ -1,11 +1,11 @@
 /*
- * sim.h: one simulated transfer, and who does what with it.
+ * sim.h: one simulated transfer.
  *
- * network.c     packets on the way
- * sim_scene.c   from the seed: the file, the options, the network
- * sim_run.c     time goes by, packets go to and fro
- * sim_check.c   what has to hold
- * tftp_sim.c    many of them
+ * network.c     packets in flight
+ * sim_scene.c   derives the file, the options and the network from the seed
+ * sim_run.c     advances the time and delivers packets
+ * sim_check.c   checks safety, resource limits and liveness
+ * tftp_sim.c    runs many transfers
  */
 #ifndef SOCKEYE_TEST_SIM_H
 #define SOCKEYE_TEST_SIM_H
@@ -23,7 +23,7 @@
 #define RTO_MAX_NS   (80 * MS)
 #define SILENCE_NS   (400 * MS)
 #define DALLY_NS     (250 * MS)
-#define NUMBERS      256 /* on the wire, so that they start again all the time */
+#define NUMBERS      256 /* of blocks, so that they wrap all the time */
 #define WINDOW_MAX   16
 #define START_NS     (1000 * MS)
 #define REQUEST_MAX  256
@@ -31,8 +31,8 @@
 struct peer {
 	struct sockeye__tftp x;
 	bool exists;
-	unsigned tid;   /* server: its port; client: the one it talks to, 0 not known yet */
-	uint64_t front; /* how far it is: a change is progress */
+	unsigned tid;   /* server: its port; client: the server's port, 0 unknown */
+	uint64_t front; /* its position in the file: a change is progress */
 	uint64_t front_ns, over_ns, done_ns;
 	uint64_t acks, blocks; /* packets sent */
 };
@@ -46,8 +46,8 @@ struct sim {
 	enum end sender;
 	uint64_t size, written, dribble;
 	bool dribbled;
-	uint64_t dribble_ns; /* when the sender gets more of its file; 0 never */
-	uint64_t abort_ns;   /* one end gives it up; 0 never */
+	uint64_t dribble_ns; /* when the sender gets more data; 0 never */
+	uint64_t abort_ns;   /* when an end aborts the transfer; 0 never */
 	enum end aborter;
 	bool aborted;
 	struct sockeye__tftp_options asked;
@@ -62,14 +62,14 @@ struct sim {
 extern const char *const sim_ends[];
 extern const char *const sim_results[];
 
-/* The first thing that is wrong is kept. */
+/* Reports a violation. The first one is kept. */
 void sim_wrong(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 void sim_scene(struct sim *s, uint64_t seed);
 void sim_run(struct sim *s);
-void sim_check_progress(struct sim *s); /* after each step */
+void sim_check_progress(struct sim *s); /* called after each step */
 void sim_check_end(struct sim *s);
-uint64_t sim_limit_ns(const struct sim *s); /* all must be over by then */
+uint64_t sim_limit_ns(const struct sim *s); /* the transfer must be over by then */
 
 static inline uint64_t sim_blocks(const struct sim *s)
 {

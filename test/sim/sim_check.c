@@ -1,11 +1,11 @@
 /*
- * sim_check.c: what has to hold.
+ * sim_check.c: checks the behavior of both ends from outside, and their invariants.
  */
 #include <inttypes.h>
 
 #include "sim.h"
 
-/* How far an end is, as an outsider sees it. */
+/* Returns the position of an end in the file. */
 static uint64_t front_of(const struct peer *p)
 {
 	uint64_t front = sockeye__tftp_is_unanswered(&p->x) ? 0 : 1;
@@ -24,8 +24,8 @@ uint64_t sim_limit_ns(const struct sim *s)
 	uint64_t windows = s->peer[s->sender].exists ? sim_blocks(s) / x->window + 1 : 0;
 	uint64_t trip_ns = 2 * (s->net.delay_ns + s->net.jitter_ns);
 
-	/* Twice each window's round trip for pauses; a silence, which an end may
-	 * be in when the other has gone; and the back-off it comes from. */
+	/* Each window takes up to two round trips, with pauses. Both ends may have to
+	 * give up after a silence, and that may begin within a backed-off timeout. */
 	return s->net.heal_ns + windows * (2 * trip_ns + MS) + s->size / 16 * MS + 2 * SILENCE_NS +
 	       DALLY_NS + 4 * RTO_MAX_NS;
 }
@@ -36,7 +36,7 @@ static void check_give_up(struct sim *s, enum end end)
 	uint64_t silent_ns = s->now_ns - p->front_ns;
 
 	if (end == SERVER && !p->x.confirmed)
-		return; /* a stranger gets few packets only */
+		return; /* an unconfirmed peer gets few packets */
 	if (silent_ns < SILENCE_NS)
 		sim_wrong(s, "%s gives up %" PRIu64 " ms after progress", sim_ends[end],
 			  silent_ns / MS);
@@ -45,7 +45,8 @@ static void check_give_up(struct sim *s, enum end end)
 		sim_wrong(s, "%s gives up though the network has healed", sim_ends[end]);
 }
 
-/* Its last ACK was repeated for so long that the sender must have got it. */
+/* Fails if the sender lacks the last ACK although the receiver has dallied long enough
+ * after the network healed. */
 static void check_dally(struct sim *s)
 {
 	const struct peer *sender = &s->peer[s->sender], *receiver = &s->peer[1 - s->sender];
@@ -56,7 +57,7 @@ static void check_dally(struct sim *s)
 	if ((s->sender == CLIENT || sender->x.confirmed) &&
 	    receiver->x.result == SOCKEYE__TFTP_DONE &&
 	    (to_ns > from_ns + 2 * RTO_MAX_NS + 20 * MS || receiver->done_ns > s->net.heal_ns))
-		sim_wrong(s, "the last ACK is missing though it was to be had");
+		sim_wrong(s, "the last ACK is missing although the receiver was dallying");
 }
 
 static void check_over(struct sim *s, enum end end)
@@ -69,7 +70,7 @@ static void check_over(struct sim *s, enum end end)
 		    (!other->exists || other->x.result != SOCKEYE__TFTP_DONE) && !s->aborted)
 			sim_wrong(s, "%s is done, but the receiver is not", sim_ends[end]);
 		if (!p->x.config.sends && s->now_ns < p->done_ns + DALLY_NS && !s->aborted)
-			sim_wrong(s, "%s leaves without dallying", sim_ends[end]);
+			sim_wrong(s, "%s ends without dallying", sim_ends[end]);
 		break;
 	case SOCKEYE__TFTP_LAST_ACK_MISSING:
 		check_dally(s);
@@ -81,7 +82,7 @@ static void check_over(struct sim *s, enum end end)
 	case SOCKEYE__TFTP_PEER_ERROR:
 	case SOCKEYE__TFTP_ABORTED:
 		if (!s->aborted)
-			sim_wrong(s, "%s has an error that nobody made", sim_ends[end]);
+			sim_wrong(s, "%s has an error without a cause", sim_ends[end]);
 		break;
 	default:
 		sim_wrong(s, "%s ends: %s", sim_ends[end], sim_results[p->x.result]);
@@ -110,7 +111,7 @@ void sim_check_progress(struct sim *s)
 	}
 }
 
-/* Without any fault every packet is sent once. */
+/* Without faults every packet is sent once. */
 static void check_perfect(struct sim *s)
 {
 	const struct peer *sender = &s->peer[s->sender], *receiver = &s->peer[1 - s->sender];
@@ -125,7 +126,7 @@ static void check_perfect(struct sim *s)
 			  receiver->acks, blocks, window);
 }
 
-/* Each fault, and each time-out, explains one pass of a window at most. */
+/* Each fault and each timeout justifies one pass of a window at most. */
 static void check_amount(struct sim *s)
 {
 	const struct peer *sender = &s->peer[s->sender], *receiver = &s->peer[1 - s->sender];
@@ -133,23 +134,22 @@ static void check_amount(struct sim *s)
 	uint64_t blocks = sim_blocks(s), window = sender->x.window;
 	uint64_t faults = n->dropped + n->delayed + n->damaged + sender->x.count.timeouts +
 			  receiver->x.count.timeouts;
-	bool steady = n->jitter_ns == 0; /* else any packet may overtake another */
+	bool steady = n->jitter_ns == 0; /* no packet overtakes another */
 	bool keeps = receiver->x.receiver.slots == window - 1;
 	uint64_t most = blocks + faults * window + n->repeated;
 
 	if (!steady)
 		most += blocks * (keeps ? 5 : window);
-	else if (!keeps) /* the sender finds that out */
+	else if (!keeps) /* the sender has to learn that */
 		most += window;
 
 	if (steady && faults == 0 && n->repeated == 0) {
 		check_perfect(s);
 		return;
 	}
-	/* Doubled packets alone make nobody repeat anything (RFC 1123 4.2.3.1). */
+	/* Duplicated packets alone must not cause a repeat (RFC 1123 4.2.3.1). */
 	if (steady && faults == 0 && sender->blocks != blocks)
-		sim_wrong(s,
-			  "%" PRIu64 " DATA sent for %" PRIu64 " blocks, though nothing was lost",
+		sim_wrong(s, "%" PRIu64 " DATA sent for %" PRIu64 " blocks, but no packet was lost",
 			  sender->blocks, blocks);
 	if (sender->blocks > most)
 		sim_wrong(s,

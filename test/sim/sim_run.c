@@ -1,5 +1,5 @@
 /*
- * sim_run.c: time goes by, packets go to and fro.
+ * sim_run.c: advances the time, delivers packets and calls the timers.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -44,7 +44,7 @@ static void trace_packet(const struct sim *s, const char *what, enum end end, co
 	printf(" (%zu)\n", len);
 }
 
-/* One packet of this end goes out. */
+/* Sends one packet of an end. */
 static void put(struct sim *s, enum end from, const uint8_t *head, size_t head_len,
 		const uint8_t *body, size_t body_len)
 {
@@ -52,7 +52,7 @@ static void put(struct sim *s, enum end from, const uint8_t *head, size_t head_l
 
 	if (!network_send(&s->net, s->now_ns, from == CLIENT ? SERVER : CLIENT, s->peer[from].tid,
 			  head, head_len, body, body_len))
-		sim_wrong(s, "a storm: %u packets on the way", PACKETS_MAX);
+		sim_wrong(s, "a storm: %u packets in flight", PACKETS_MAX);
 	if (s->trace)
 		trace_packet(s, s->net.dropped > dropped ? "loses" : "sends", from, head,
 			     head_len + body_len);
@@ -65,7 +65,7 @@ static void put_blocks(struct sim *s, enum end from, const struct sockeye__tftp_
 
 	if (send->bytes > (uint64_t)send->count * p->x.blksize ||
 	    send->offset + send->bytes > p->x.sender.available)
-		sim_wrong(s, "%s sends bytes it has not got", sim_ends[from]);
+		sim_wrong(s, "%s sends bytes that are not available", sim_ends[from]);
 	for (uint32_t i = 0; i < send->count; i++) {
 		uint64_t offset = (uint64_t)i * p->x.blksize;
 		uint64_t len = send->bytes - offset;
@@ -79,7 +79,7 @@ static void put_blocks(struct sim *s, enum end from, const struct sockeye__tftp_
 	}
 }
 
-/* All it has to say at once is a window and a word at most. */
+/* Sends all packets of an end: at most a window and a control packet. */
 static void drain(struct sim *s, enum end end)
 {
 	struct peer *p = &s->peer[end];
@@ -97,7 +97,7 @@ static void drain(struct sim *s, enum end end)
 			put(s, end, send.packet.at, send.packet.len, NULL, 0);
 		}
 		if (blocks > p->x.window || words > 1) {
-			sim_wrong(s, "%s says too much at once", sim_ends[end]);
+			sim_wrong(s, "%s sends too much at once", sim_ends[end]);
 			return;
 		}
 	}
@@ -108,8 +108,8 @@ static void got(struct sim *s, enum end end, const struct sockeye__tftp_got *g)
 	for (unsigned i = 0; i < g->count; i++)
 		for (size_t k = 0; k < g->data[i].len; k++)
 			if (s->written >= s->size || g->data[i].at[k] != byte_at(s, s->written++)) {
-				sim_wrong(s, "%s got a wrong byte before %" PRIu64, sim_ends[end],
-					  s->written);
+				sim_wrong(s, "%s received a wrong byte before %" PRIu64,
+					  sim_ends[end], s->written);
 				return;
 			}
 	if (g->end && s->written != s->size)
@@ -164,7 +164,7 @@ static void client_start(struct sim *s)
 	start(s, CLIENT, &c);
 }
 
-/* The server's listening port. */
+/* Handles a request at the server's listening port. */
 static void server_request(struct sim *s, const struct packet *packet)
 {
 	struct sockeye__tftp_packet p;
@@ -184,7 +184,7 @@ static void server_request(struct sim *s, const struct packet *packet)
 	start(s, SERVER, &c);
 }
 
-/* What a driver does before the machine sees a packet: is it this transfer's? */
+/* Whether a packet belongs to this transfer, which its driver has to check. */
 static bool is_addressed(struct sim *s, const struct packet *packet)
 {
 	struct peer *p = &s->peer[packet->to];
@@ -219,7 +219,7 @@ static void arrive(struct sim *s)
 	if (packet->to == CLIENT && p->tid == 0 && !sockeye__tftp_is_unanswered(&p->x))
 		p->tid = packet->tid;
 	if (!was_over && p->x.result == SOCKEYE__TFTP_PEER_ERROR && !s->aborted)
-		sim_wrong(s, "%s was told of an error that nobody made", sim_ends[packet->to]);
+		sim_wrong(s, "%s received an error without a cause", sim_ends[packet->to]);
 	if (p->x.result == SOCKEYE__TFTP_PEER_ERROR && p->x.control != SOCKEYE__TFTP_CONTROL_NONE)
 		sim_wrong(s, "%s answers an ERROR", sim_ends[packet->to]);
 }
@@ -237,7 +237,7 @@ static void dribble(struct sim *s)
 		sockeye__tftp_available(&p->x, s->dribble, s->dribble == s->size);
 }
 
-/* The next instant at which anything happens. */
+/* Returns when the next event happens. */
 static uint64_t next_ns(const struct sim *s)
 {
 	uint64_t at_ns = network_next_ns(&s->net);
@@ -297,7 +297,7 @@ void sim_run(struct sim *s)
 		uint64_t at_ns = next_ns(s);
 
 		if (at_ns > sim_limit_ns(s) || ++steps > STEPS_MAX) {
-			sim_wrong(s, "it does not come to its end: client %s, server %s",
+			sim_wrong(s, "the transfer does not end: client %s, server %s",
 				  sim_results[s->peer[CLIENT].x.result],
 				  sim_results[s->peer[SERVER].x.result]);
 			return;

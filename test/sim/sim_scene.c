@@ -1,5 +1,5 @@
 /*
- * sim_scene.c: from the seed: the file, the options, the network.
+ * sim_scene.c: derives the file, the options and the network from the seed.
  */
 #include <assert.h>
 #include <string.h>
@@ -30,16 +30,16 @@ static void options_pick(struct sim *s)
 	if (chance(s, 100))
 		sockeye__tftp_set(o, SOCKEYE__TFTP_UTIMEOUT, 30000 + pick(s, 40000));
 	s->policy.window_max = WINDOW_MAX;
-	if (chance(s, 200)) /* an option or two the server has never heard of */
+	if (chance(s, 200)) /* some options are unknown to the server */
 		s->policy.refused = (unsigned)pick(s, 1u << SOCKEYE__TFTP_OPTIONS) &
 				    ~SOCKEYE__TFTP_BIT(SOCKEYE__TFTP_BLKSIZE);
-	if (s->size < 100000 && chance(s, 50)) { /* all of them; its blocks are of 512 bytes then */
+	if (s->size < 100000 && chance(s, 50)) { /* all options, so blocks have 512 bytes */
 		s->policy.refused = ~0u;
 	}
 }
 
-/* Mostly few blocks, sometimes enough for the numbers to start again twice, and
- * often just full blocks. */
+/* Mostly few blocks, sometimes enough for the numbers to wrap twice, and often full
+ * blocks only. */
 static uint64_t size_pick(struct sim *s)
 {
 	uint64_t size = pick(s, chance(s, 100) ? 5000 : chance(s, 500) ? 400 : 40);
@@ -63,7 +63,7 @@ static void request_make(struct sim *s)
 	s->request_len = (size_t)(len + more);
 }
 
-/* Of one kind of fault at a time, or of all of them. */
+/* One kind of fault, or several. */
 static void faults_pick(struct sim *s)
 {
 	struct network *n = &s->net;
@@ -72,7 +72,7 @@ static void faults_pick(struct sim *s)
 	n->heal_ns = START_NS + pick(s, 2000) * MS;
 	n->late_ns = 8 * n->delay_ns;
 	if (kind == 0)
-		return; /* none */
+		return; /* no faults */
 	if (kind == 1 || kind >= 5)
 		n->doubled = (unsigned)(kind == 1 ? 300 : pick(s, 200));
 	if (kind == 2 || kind >= 5)
@@ -104,7 +104,7 @@ void sim_scene(struct sim *s, uint64_t seed)
 	s->sender = chance(s, 500) ? CLIENT : SERVER;
 	s->size = size_pick(s);
 	s->numbers = NUMBERS;
-	if (pick(s, 5000) == 0) { /* the real thing */
+	if (pick(s, 5000) == 0) { /* with the numbers of the protocol */
 		s->numbers = 0;
 		s->size = (65520 + pick(s, 40)) * 8;
 	}

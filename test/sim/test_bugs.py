@@ -1,5 +1,5 @@
-"""The simulator finds the bugs it is there for: each patch of test/sim/bugs plants
-one in a copy of the source, and a run over many seeds must fail."""
+"""The simulator finds bugs: each patch of test/sim/bugs plants one in a copy of the
+source, and a run over many seeds must fail."""
 import os
 import pathlib
 import shutil
@@ -42,6 +42,6 @@ def test_bug_is_found(patch, tmp_path):
     folder = copy(tmp_path / "tree")
     subprocess.run(["patch", "-p1", "-s", "-i", patch], cwd=folder, check=True)
     done = run(build(folder))
-    # 1 with the seed to replay, or an assertion of the machine's own.
+    # Either 1 with the seed to replay, or a failed invariant of the transfer.
     assert done.returncode != 0, done.stdout
     assert done.returncode < 0 or "replay: tftp_sim --seed" in done.stderr

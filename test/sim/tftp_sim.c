@@ -1,13 +1,13 @@
 /*
- * tftp_sim.c: TFTP client and server over a bad network, by the hundred
- * thousand, under virtual time.
+ * tftp_sim.c: runs hundreds of thousands of TFTP transfers over a bad network, in
+ * virtual time.
  *
- *   tftp_sim [--runs N] [--first SEED]     many transfers, one for each seed
- *   tftp_sim --seed N [--trace]            that one again, told packet by packet
+ *   tftp_sim [--runs N] [--first SEED]     one transfer for each seed
+ *   tftp_sim --seed N [--trace]            repeats one and prints its packets
  *
- * What has to hold (sim_check.c): every byte is the right one; nobody sends
- * more than the faults of the network explain; giving up is legal only behind a
- * silence; and once the network has healed, the transfer comes to its end.
+ * Checks (sim_check.c) that every byte is correct, that no end sends more than the
+ * faults of the network justify, that an end gives up only after a silence, and that
+ * the transfer ends after the network has healed.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -61,7 +61,7 @@ static uint64_t number(const char *text)
 	uint64_t v = strtoull(text, &end, 10);
 
 	if (end == text || *end != '\0') {
-		fprintf(stderr, "tftp_sim: %s is no number\n", text);
+		fprintf(stderr, "tftp_sim: %s is not a number\n", text);
 		exit(2);
 	}
 	return v;
@@ -92,7 +92,7 @@ int main(int argc, char **argv)
 		if (!run(first + i, &t))
 			return 1;
 	printf("%" PRIu64 " transfers, %" PRIu64 " packets, %" PRIu64 " blocks, %" PRIu64
-	       " sent again, %" PRIu64 " time-outs\n",
+	       " sent again, %" PRIu64 " timeouts\n",
 	       t.runs, t.packets, t.blocks, t.resent, t.timeouts);
 	for (int i = 0; i <= SOCKEYE__TFTP_ABORTED; i++)
 		if (t.results[i] > 0)

@@ -1,4 +1,4 @@
-/* same_addr.h: whether two addresses are the same in every field. */
+/* same_addr.h: compares all fields of two addresses. */
 #ifndef TEST_UNIT_SAME_ADDR_H
 #define TEST_UNIT_SAME_ADDR_H
 
@@ -16,7 +16,7 @@ static inline bool same_opts(const struct sockeye_addr_opts *a, const struct soc
 	       memcmp(a->bind, b->bind, sizeof a->bind) == 0;
 }
 
-/* Strings are compared with what is behind their NUL, which is zero. */
+/* Also compares the bytes after the NUL of a string, which are zero. */
 static inline bool same_addr(const struct sockeye_addr *a, const struct sockeye_addr *b)
 {
 	return a->scheme == b->scheme && a->family == b->family &&

@@ -1,5 +1,4 @@
-/* test_addr.c: what an address may be, what it becomes, and what is refused
- * with which advice. */
+/* test_addr.c: parses and prints valid addresses; rejects invalid ones with advice. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +16,7 @@
 #define A50  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define A100 A50 A50
 
-/* The text, what is printed again ("" the same), and what was understood. */
+/* The text, the text that is printed ("" if it is the same), and the result. */
 static const struct {
 	const char *text;
 	const char *printed;
@@ -191,7 +190,7 @@ static void test_valid(void **state)
 			fail_msg("%s: %s (%s)", valid[i].text, sockeye_error_text(why.err),
 				 why.detail);
 		if (!same_addr(&addr, &valid[i].want))
-			fail_msg("%s was misunderstood", valid[i].text);
+			fail_msg("%s has another result", valid[i].text);
 		assert_int_equal(sockeye_addr_print(&addr, printed, sizeof printed), strlen(want));
 		assert_string_equal(printed, want);
 		assert_int_equal(sockeye_addr_parse(printed, &again, NULL), 0);
@@ -199,7 +198,7 @@ static void test_valid(void **state)
 	}
 }
 
-/* The code, and a part of the advice. */
+/* The text, the error code, and a part of the advice. */
 static const struct {
 	const char *text;
 	int err;
@@ -380,7 +379,7 @@ static void test_invalid(void **state)
 	}
 }
 
-/* The advice fits into its field even at its longest. */
+/* Even the longest advice fits in its field. */
 static void test_long_advice(void **state)
 {
 	struct sockeye_addr addr;

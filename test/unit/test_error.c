@@ -1,4 +1,4 @@
-/* test_error.c: names, sentences, exit codes and the line a user reads. */
+/* test_error.c: names, texts and exit codes of errors, and the line a user reads. */
 #include <errno.h>
 #include <limits.h>
 #include <setjmp.h>
@@ -67,7 +67,7 @@ static void test_rows(void **state)
 	}
 }
 
-/* Our own codes are below the kernel's, and no two are alike. */
+/* Our own codes are below the kernel's, and all are different. */
 static void test_own_codes(void **state)
 {
 	static const struct {
@@ -89,7 +89,7 @@ static void test_own_codes(void **state)
 	}
 }
 
-/* Every errno has a name and a sentence, and no exit code but the documented. */
+/* Every errno has a name, a text and a documented exit code. */
 static void test_every_errno(void **state)
 {
 	(void)state;
@@ -128,7 +128,7 @@ static const struct {
     {{"parse address", "unix:aa", SOCKEYE_E_PATH_TOO_LONG, "108 bytes, at most 107"},
      "parse address unix:aa: socket path too long (108 bytes, at most 107); "
      "use a shorter path, or an abstract name: unix:@NAME"},
-    /* what is escaped already stays, what is not is */
+    /* escapes stay as they are, control characters are escaped */
     {{"read", "a\\n\x1b[1m", -EIO, "\a\xc3\xbc"},
      "read a\\n\\e[1m: Input/output error (\\x07\xc3\xbc)"},
 };

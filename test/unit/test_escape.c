@@ -1,5 +1,5 @@
-/* test_escape.c: nothing that a terminal acts on comes through, and no cut
- * leaves half of anything. */
+/* test_escape.c: every byte that a terminal interprets is escaped, and no escape or
+ * character is cut in half. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,7 +29,7 @@ static const struct {
      "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x90\x9f"},
     {BYTES("\xf4\x8f\xbf\xbf"), "\xf4\x8f\xbf\xbf"}, /* U+10FFFF */
     {BYTES("\xc2\x9b"), "\\xc2\\x9b"},               /* U+009B: CSI of 8-bit terminals */
-    {BYTES("\xc2\xa0"), "\xc2\xa0"},                 /* U+00A0, the first behind C1 */
+    {BYTES("\xc2\xa0"), "\xc2\xa0"},                 /* U+00A0, the first after C1 */
     {BYTES("\x9b\x80\xff"), "\\x9b\\x80\\xff"},
     {BYTES("\xc3"), "\\xc3"}, /* ends too early */
     {BYTES("\xe2\x82"), "\\xe2\\x82"},
@@ -76,8 +76,8 @@ static void test_every_byte_is_safe_alone(void **state)
 	}
 }
 
-/* Whatever the room, what is there is a beginning of the whole and ends
- * between two pieces. */
+/* For every buffer size the output is a prefix of the whole text that ends between two
+ * pieces. */
 static void test_cut(void **state)
 {
 	static const char in[] = "a\n\x01\xe2\x82\xac\xff!";
@@ -104,7 +104,7 @@ static void test_cut(void **state)
 	assert_int_equal(sockeye_escape(BYTES(in), NULL, 0), sizeof whole - 1);
 }
 
-/* Escaping what is escaped changes nothing. */
+/* Escaping an escaped text changes nothing. */
 static void test_again(void **state)
 {
 	char once[64], twice[64];

@@ -1,4 +1,4 @@
-/* test_histogram.c: percentiles against a sorted list of the same values. */
+/* test_histogram.c: compares percentiles with a sorted list of the same values. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,7 +30,7 @@ static int by_value(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* The value that `percent` of the sorted ones do not exceed. */
+/* Returns the value that `percent` of the sorted values do not exceed. */
 static uint64_t exact(const uint64_t *sorted, size_t count, double percent)
 {
 	size_t rank = (size_t)(percent * (double)count / 100);
@@ -63,7 +63,7 @@ static void test_empty(void **state)
 	assert_int_equal(hist.count, 0);
 }
 
-/* A single value comes back as itself, whatever the percentage: max caps it. */
+/* Every percentile of a single value is that value, because max limits it. */
 static void test_one_value(void **state)
 {
 	(void)state;
@@ -91,7 +91,8 @@ static void test_small_values_are_exact(void **state)
 	assert_true(sockeye__hist_mean(&hist) == 100.5);
 }
 
-/* 99.9 of 1000 is the 999th: no rounding of the product may make it the 1000th. */
+/* The 99.9th percentile of 1000 values is the 999th. Rounding the product must not make
+ * it the 1000th. */
 static void test_rank(void **state)
 {
 	(void)state;
@@ -115,7 +116,7 @@ static void test_random(void **state)
 	assert_non_null(values);
 	setup();
 	for (size_t i = 0; i < SAMPLES; i++) {
-		/* all magnitudes alike, as a latency's tail has them */
+		/* All magnitudes are equally likely, like the tail of latencies. */
 		values[i] = random_next(&seed) >> (random_next(&seed) % 64);
 		sum += (double)values[i];
 		sockeye__hist_record(i % 3 ? &hist : &other, values[i]);

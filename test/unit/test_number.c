@@ -1,4 +1,4 @@
-/* test_number.c: digits, and nothing that strtoull() would accept besides. */
+/* test_number.c: accepts digits only, unlike strtoull(). */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* test_quantity.c: sizes and times, to the last byte and nanosecond. */
+/* test_quantity.c: parses sizes and times, exact to the byte and nanosecond. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -74,7 +74,7 @@ static const struct row sizes[] = {
     {"0.0001k", -EINVAL, 0},
     {"1.1Ki", -EINVAL, 0},
     {"0.0000000000000000001T", -EINVAL, 0},
-    {"0.18446744073709551617k", -EINVAL, 0}, /* more than 64 bits behind the point */
+    {"0.18446744073709551617k", -EINVAL, 0}, /* more than 64 bits after the point */
     {"1K", -EINVAL, 0},                      /* 1000 or 1024? */
     {"1ki", -EINVAL, 0},
     {"1m", -EINVAL, 0},

@@ -1,5 +1,5 @@
 /*
- * test_rtt.c: RFC 6298's arithmetic, and that no time-out leaves its bounds.
+ * test_rtt.c: the arithmetic of RFC 6298, and the bounds of timeouts.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -63,7 +63,7 @@ static void test_back_off(void **state)
 	assert_int_equal(sockeye__rtt_timeout(&r, 0), 30 * MS);
 }
 
-/* tftp-hpa's utimeout can be shorter than what we would choose. */
+/* tftp-hpa's utimeout may be shorter than our floor. */
 static void test_ceiling_below_floor(void **state)
 {
 	struct sockeye__rtt r;

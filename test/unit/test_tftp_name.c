@@ -1,5 +1,5 @@
 /*
- * test_tftp_name.c: the names that clients send, and what is looked for.
+ * test_tftp_name.c: normalizes the file names that clients send.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,7 +14,7 @@
 #include "../rows.h"
 #include "proto/tftp_name.h"
 
-/* Input of its exact size, so that ASan sees one byte too many. */
+/* Copies the input to memory of its exact size, so that ASan detects a read after it. */
 static ssize_t clean(const char *name, size_t len, struct sockeye__tftp_name_rules rules, char *out,
 		     size_t cap)
 {
@@ -67,7 +67,7 @@ static void test_names(void **state)
 	    {".", NULL, {0}},
 	    {"./", NULL, {0}},
 	    {"/././/.", NULL, {0}},
-	    {"%2e%2e/x", "%2e%2e/x", {0}}, /* no URL: a byte stands for itself */
+	    {"%2e%2e/x", "%2e%2e/x", {0}}, /* not a URL: no percent-decoding */
 	    {"a b\n\x1b", "a b\n\x1b", {0}},
 
 	    {"Boot\\x64\\wdsnbp.com", "Boot\\x64\\wdsnbp.com", {0}},
@@ -110,7 +110,7 @@ static void test_names(void **state)
 	}
 }
 
-/* The answer is the same whatever there is. */
+/* A name above the root is rejected, whether or not the file exists. */
 static void test_above(void **state)
 {
 	static const char *const names[] = {
@@ -153,7 +153,7 @@ static void test_room(void **state)
 	assert_int_equal(clean("/", 1, none, out, 0), -EINVAL);
 }
 
-/* What is clean stays as it is. */
+/* A normalized name stays the same. */
 static void test_idempotent(void **state)
 {
 	static const char letters[] = "/.\\aA\xff";

@@ -1,5 +1,5 @@
 /*
- * test_tftp_netascii.c: both ways, cut everywhere.
+ * test_tftp_netascii.c: encodes and decodes texts, in pieces of every length.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,14 +30,14 @@ static const struct row {
     {TEXT("\xff\r"), TEXT("\xff\r\0")},
 };
 
-/* Wire that no encoder of ours makes. */
+/* Input that our encoder never writes. */
 static const struct row lenient[] = {
     {TEXT("\rX"), TEXT("\rX")},   {TEXT("\r\rX"), TEXT("\r\rX")}, {TEXT("\r\n"), TEXT("\r\r\n")},
     {TEXT("\r"), TEXT("\r")},     {TEXT("a\r\r"), TEXT("a\r\r")}, {TEXT("\r\r"), TEXT("\r\r\0")},
     {TEXT("a\nb"), TEXT("a\nb")},
 };
 
-/* Input in pieces of in_step, output in pieces of out_step bytes. */
+/* Encodes with input in pieces of in_step and output in pieces of out_step bytes. */
 static size_t encode(const struct row *row, size_t in_step, size_t out_step, uint8_t *wire)
 {
 	struct sockeye__netascii s = {0};
@@ -100,7 +100,7 @@ static void test_lenient(void **state)
 		}
 }
 
-/* 512 line feeds are two full blocks, and an empty one. */
+/* 512 line feeds need two full blocks and an empty one. */
 static void test_lines_fill_blocks(void **state)
 {
 	struct sockeye__netascii s = {0};

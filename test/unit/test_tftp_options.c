@@ -1,5 +1,5 @@
 /*
- * test_tftp_options.c: what is asked, granted and checked, to the byte.
+ * test_tftp_options.c: parses, grants, encodes and checks options.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,7 @@
 #include "../rows.h"
 #include "tftp_script.h"
 
-/* "a=b c=d", or "" */
+/* Returns "a=b c=d", or "". */
 static const char *text_of(const struct sockeye__tftp_options *o)
 {
 	static char text[SOCKEYE__TFTP_OACK_MAX];
@@ -51,7 +51,7 @@ static void test_asked(void **state)
 	    {"timeout=1", "timeout=1"},
 	    {"timeout=255", "timeout=255"},
 	    {"timeout=0", ""},
-	    {"timeout=256", ""}, /* another value would be a lie */
+	    {"timeout=256", ""}, /* the peer would still use 256 s */
 	    {"timeout=abc", ""},
 	    {"utimeout=20000", "utimeout=20000"},
 	    {"utimeout=9999", ""},
@@ -90,7 +90,11 @@ static void test_granted(void **state)
 		bool upload;
 		const uint64_t *size;
 	} rows[] = {
-	    {"blksize=1432", "blksize=1432", {0}, false, &size}, /* and no tsize: UEFI refuses */
+	    {"blksize=1432",
+	     "blksize=1432",
+	     {0},
+	     false,
+	     &size}, /* UEFI rejects a tsize it did not request */
 	    {"blksize=1468", "blksize=1024", {.blksize_max = 1024}, false, &size},
 	    {"blksize=512", "blksize=512", {.blksize_max = 1024}, false, &size},
 	    {"blksize=1468 tsize=0",
@@ -173,8 +177,8 @@ static void test_oack(void **state)
 	}
 }
 
-/* Tivoli's PXE server has garbage there. */
-static void test_garbage_behind_oack(void **state)
+/* Tivoli's PXE server appends garbage. */
+static void test_garbage_after_oack(void **state)
 {
 	struct sockeye__tftp_options asked = script_options("blksize=1432"), o;
 	static const uint8_t packet[] = "blksize\0001432\0\0\0\xffgarbage";
@@ -197,7 +201,7 @@ static void test_encoded_to_the_byte(void **state)
 	for (size_t cap = 0; cap < 26; cap++)
 		assert_int_equal(sockeye__tftp_options_encode(buf, cap, &o), -ENOBUFS);
 
-	/* The longest there can be has room in an OACK. */
+	/* The longest options fit in an OACK. */
 	all = script_options("blksize=65464 blksize2=32768 timeout=255 utimeout=255000000 "
 			     "tsize=9223372036854775807 windowsize=65535 rollover=1");
 	assert_in_range(sockeye__tftp_options_encode(buf, sizeof buf - 2, &all), 100,
@@ -221,7 +225,7 @@ int main(void)
 	    cmocka_unit_test(test_asked),
 	    cmocka_unit_test(test_granted),
 	    cmocka_unit_test(test_oack),
-	    cmocka_unit_test(test_garbage_behind_oack),
+	    cmocka_unit_test(test_garbage_after_oack),
 	    cmocka_unit_test(test_encoded_to_the_byte),
 	    cmocka_unit_test(test_defaults),
 	};

@@ -1,5 +1,6 @@
 /*
- * test_tftp_packet.c: every packet, whole, cut at every byte, and back again.
+ * test_tftp_packet.c: decodes whole packets and packets cut at every byte, and encodes
+ * them again.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,7 @@
 
 #define TEXT(s) s, sizeof s - 1
 
-/* What a request holds, or an error. */
+/* A request, and its content or the error. */
 static const struct request {
 	const char *packet;
 	size_t len;
@@ -36,8 +37,8 @@ static const struct request {
     {TEXT("\0\1%n\x1b[2J\n\0octet\0"), 0, "%n\x1b[2J\n", SOCKEYE__TFTP_OCTET, 0},
     {TEXT("\0\1f\0octet\0blksize\0001432\0"), 0, "f", SOCKEYE__TFTP_OCTET, 1},
     {TEXT("\0\1f\0octet\0a\0\0b\0x\0"), 0, "f", SOCKEYE__TFTP_OCTET, 2}, /* empty value */
-    {TEXT("\0\1f\0octet\0a\0x\0b\0"), 0, "f", SOCKEYE__TFTP_OCTET, 1},   /* an odd one */
-    {TEXT("\0\1f\0octet\0a\0x\0b\0y"), 0, "f", SOCKEYE__TFTP_OCTET, 1},  /* not ended */
+    {TEXT("\0\1f\0octet\0a\0x\0b\0"), 0, "f", SOCKEYE__TFTP_OCTET, 1},   /* no value */
+    {TEXT("\0\1f\0octet\0a\0x\0b\0y"), 0, "f", SOCKEYE__TFTP_OCTET, 1},  /* not terminated */
     {TEXT("\0\1f\0octet\0a\0x\0\0\0\0"), 0, "f", SOCKEYE__TFTP_OCTET, 1},
     {TEXT("\0\1f\0octet\0garbage"), 0, "f", SOCKEYE__TFTP_OCTET, 0},
     {TEXT("\0\1\0octet\0"), -EBADMSG, NULL, 0, 0},
@@ -47,7 +48,7 @@ static const struct request {
     {TEXT("\0\1"), -EBADMSG, NULL, 0, 0},
 };
 
-/* In memory of just its length, so that ASan sees a read behind it. */
+/* Decodes in memory of exactly this length, so that ASan detects a read after it. */
 static int decode(const char *packet, size_t len, struct sockeye__tftp_packet *p, void **out_copy)
 {
 	*out_copy = malloc(len > 0 ? len : 1);
@@ -114,7 +115,7 @@ static void test_small_packets(void **state)
 	}
 }
 
-/* Whatever was encoded is decoded, and from no shorter packet. */
+/* An encoded request decodes to the same one, and no shorter packet does. */
 static void test_request_again(void **state)
 {
 	const struct sockeye__span name = {(const uint8_t *)"pxelinux.0", 10};
@@ -157,8 +158,8 @@ static void test_numbers_again(void **state)
 	}
 }
 
-/* The text is cut, its NUL is not, and nothing of the buffer leaks behind it
- * (dnsmasq's ERROR disclosed memory). */
+/* A long text is cut before its NUL, and no byte of the buffer follows it (dnsmasq's
+ * ERROR disclosed memory). */
 static void test_error(void **state)
 {
 	uint8_t buf[16];

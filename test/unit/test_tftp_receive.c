@@ -1,5 +1,5 @@
 /*
- * test_tftp_receive.c: DATA in: what is handed over, kept and acknowledged.
+ * test_tftp_receive.c: the receiver: which blocks it hands over, keeps and acknowledges.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,14 +12,13 @@
 #include "../rows.h"
 #include "tftp_script.h"
 
-/* A client that had its OACK after a round trip of 10 ms, with room for `slots`
- * blocks ahead of a gap. */
+/* Starts a client that has received its OACK after a round trip of 10 ms. */
 static struct script *receiving_with(struct sockeye__tftp_config config, const char *options)
 {
 	struct script *s = script_start_with(config, options, 0);
 	char oack[128];
 
-	script_says(s, "request");
+	script_expect(s, "request");
 	script_wait(s, 10);
 	snprintf(oack, sizeof oack, "OACK %s", options);
 	script_turn(s, oack, "ACK 0");
@@ -32,7 +31,7 @@ static struct script *receiving(const char *options)
 	return receiving_with((struct sockeye__tftp_config){0}, options);
 }
 
-/* RFC 1350: DATA again, ACK again, written once. */
+/* RFC 1350: repeated DATA is acknowledged again and written once. */
 static void test_lockstep(void **state)
 {
 	struct script *s = receiving("blksize=8");
@@ -41,9 +40,9 @@ static void test_lockstep(void **state)
 	script_turn(s, "DATA 1 8", "ACK 1");
 	script_turn(s, "DATA 1 8", "ACK 1");
 	assert_int_equal(s->bytes, 8);
-	script_turn(s, "DATA 3 8", ""); /* not yet */
+	script_turn(s, "DATA 3 8", ""); /* not expected yet */
 	script_turn(s, "DATA 0 8", "");
-	script_turn(s, "DATA 2 9", ""); /* longer than agreed on */
+	script_turn(s, "DATA 2 9", ""); /* longer than blksize */
 	script_turn(s, "DATA 2 8", "ACK 2");
 	script_turn(s, "DATA 3 7", "ACK 3");
 	assert_int_equal(s->bytes, 23);
@@ -65,13 +64,13 @@ static void test_windows(void **state)
 	script_turn(s, "DATA 6 8", "");
 	script_turn(s, "DATA 7 8", "");
 	script_turn(s, "DATA 8 8", "ACK 8");
-	script_turn(s, "DATA 9 0", "ACK 9"); /* a window of full blocks, and the end */
+	script_turn(s, "DATA 9 0", "ACK 9"); /* the final block is empty */
 	assert_true(s->got.end);
 	assert_int_equal(s->bytes, 64);
 	assert_int_equal(s->x.count.gaps, 0);
 }
 
-/* 1 3 2 4: nothing is asked for. */
+/* 1 3 2 4: no gap is reported. */
 static void test_reordered(void **state)
 {
 	struct script *s = receiving("blksize=8 windowsize=4");
@@ -87,7 +86,7 @@ static void test_reordered(void **state)
 	assert_int_equal(s->x.count.gaps, 0);
 }
 
-/* One ACK for each gap, when it is sure to be one. */
+/* Each gap is reported once, after three later blocks. */
 static void test_gap(void **state)
 {
 	struct script *s = receiving("blksize=8 windowsize=8");
@@ -102,7 +101,7 @@ static void test_gap(void **state)
 	script_turn(s, "DATA 8 8", "");
 	script_turn(s, "DATA 2 8", "");
 	assert_int_equal(s->bytes, 64);
-	script_turn(s, "DATA 9 8", "ACK 9"); /* eight after the last ACK */
+	script_turn(s, "DATA 9 8", "ACK 9"); /* eight blocks after the last ACK */
 	assert_int_equal(s->x.count.gaps, 1);
 }
 
@@ -113,7 +112,7 @@ static void test_gap_at_the_end_of_a_window(void **state)
 	(void)state;
 	script_turn(s, "DATA 1 8", "");
 	script_turn(s, "DATA 2 8", "");
-	script_turn(s, "DATA 4 8", "ACK 2"); /* nothing follows: do not wait */
+	script_turn(s, "DATA 4 8", "ACK 2"); /* the last block of the window: no wait */
 	script_turn(s, "DATA 3 8", "");
 	script_turn(s, "DATA 5 8", "");
 	script_turn(s, "DATA 6 8", "ACK 6");
@@ -126,13 +125,13 @@ static void test_gap_before_the_end(void **state)
 	(void)state;
 	script_turn(s, "DATA 1 8", "");
 	script_turn(s, "DATA 3 2", "ACK 1");
-	script_turn(s, "DATA 4 8", ""); /* behind the end */
+	script_turn(s, "DATA 4 8", ""); /* after the final block */
 	script_turn(s, "DATA 2 8", "ACK 3");
 	assert_true(s->got.end);
 	assert_int_equal(s->bytes, 18);
 }
 
-/* One block ahead and then nothing: it waits a little, for what is late. */
+/* After one block ahead of a gap, the receiver waits a little for the late one. */
 static void test_gap_by_time(void **state)
 {
 	struct script *s = receiving("blksize=8 windowsize=8");
@@ -140,18 +139,18 @@ static void test_gap_by_time(void **state)
 	(void)state;
 	script_turn(s, "DATA 2 8", "");
 	script_wait(s, 1);
-	script_says(s, "");
+	script_expect(s, "");
 	script_wait(s, 2);
-	script_says(s, "ACK 0");
+	script_expect(s, "ACK 0");
 	assert_int_equal(s->x.count.timeouts, 0);
 	script_wait(s, 2);
-	script_says(s, "");
+	script_expect(s, "");
 	script_wait(s, 200);
-	script_says(s, "ACK 0"); /* that was lost, or what it brought */
+	script_expect(s, "ACK 0"); /* the ACK or its answer was lost */
 	assert_int_equal(s->x.count.timeouts, 1);
 }
 
-/* Without memory for them, blocks ahead are not kept: RFC 7440's go-back-N. */
+/* Without memory, blocks ahead of a gap are not kept: go-back-N as in RFC 7440. */
 static void test_no_memory(void **state)
 {
 	uint8_t none;
@@ -169,7 +168,7 @@ static void test_no_memory(void **state)
 	script_turn(s, "DATA 5 8", "ACK 5");
 }
 
-/* The window again: its ACK was lost. It is repeated once or twice, not for
+/* The ACK was lost and the window arrives again. The ACK is repeated twice, not for
  * each block. */
 static void test_window_again(void **state)
 {
@@ -182,15 +181,15 @@ static void test_window_again(void **state)
 		script_turn(s, "DATA 3 8", "");
 		script_turn(s, "DATA 4 8", "ACK 4");
 		script_wait(s, 20);
-		script_says(s, "");
+		script_expect(s, "");
 	}
 	assert_int_equal(s->bytes, 32);
 	script_turn(s, "DATA 5 8", "");
-	script_turn(s, "DATA 4 8", ""); /* late: the sender has gone on */
+	script_turn(s, "DATA 4 8", ""); /* late: the next window has begun */
 }
 
-/* A sender that resends on a duplicate ACK (atftp's) sends one window twice, and
- * not all that follow. */
+/* A sender that resends on a duplicate ACK (atftp) sends one window twice, but not all
+ * that follow. */
 static void test_echo(void **state)
 {
 	struct script *s = receiving("blksize=8");
@@ -198,15 +197,15 @@ static void test_echo(void **state)
 	(void)state;
 	script_turn(s, "DATA 1 8", "ACK 1");
 	script_wait(s, 100);
-	script_says(s, "ACK 1");
+	script_expect(s, "ACK 1");
 	script_turn(s, "DATA 2 8", "ACK 2");
-	script_turn(s, "DATA 2 8", ""); /* the answer to the second ACK 1 */
+	script_turn(s, "DATA 2 8", ""); /* answers the second ACK 1 */
 	script_turn(s, "DATA 3 8", "ACK 3");
-	script_turn(s, "DATA 3 8", "ACK 3"); /* nothing explains this one */
+	script_turn(s, "DATA 3 8", "ACK 3"); /* no duplicate ACK explains it */
 
-	/* What comes as late as a time-out is none. */
+	/* A block that arrives as late as a timeout is not an echo. */
 	script_wait(s, 100);
-	script_says(s, "ACK 3");
+	script_expect(s, "ACK 3");
 	script_turn(s, "DATA 4 7", "ACK 4");
 	script_wait(s, 100);
 	script_turn(s, "DATA 4 7", "ACK 4");
@@ -237,12 +236,12 @@ static void test_dally_ends(void **state)
 	(void)state;
 	script_turn(s, "DATA 1 0", "ACK 1");
 	for (int i = 0; i < 1000 && !sockeye__tftp_is_over(&s->x); i++) {
-		script_gets(s, "DATA 1 0");
+		script_receive(s, "DATA 1 0");
 		script_wait(s, 100);
 		while (sockeye__tftp_next(&s->x, s->now_ns, 1, &(struct sockeye__tftp_send){0}))
 			;
 	}
-	assert_true(sockeye__tftp_is_over(&s->x)); /* though the peer never stops */
+	assert_true(sockeye__tftp_is_over(&s->x)); /* although the peer repeats for ever */
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
 }
 
@@ -253,14 +252,15 @@ static void test_sizes(void **state)
 		uint64_t size_max;
 		bool check;
 		unsigned len; /* of the second block */
-		const char *said;
+		const char *sent;
 		enum sockeye__tftp_result result;
 	} rows[] = {
 	    {"blksize=8 tsize=11", 0, true, 3, "ACK 2", SOCKEYE__TFTP_DONE},
 	    {"blksize=8 tsize=11", 0, true, 2, "ERROR 0", SOCKEYE__TFTP_WRONG_SIZE},
 	    {"blksize=8 tsize=11", 0, true, 8, "ERROR 0", SOCKEYE__TFTP_WRONG_SIZE},
 	    {"blksize=8 tsize=11", 0, false, 2, "ACK 2", SOCKEYE__TFTP_DONE},
-	    {"blksize=8 tsize=0", 0, true, 3, "ACK 2", SOCKEYE__TFTP_DONE}, /* no promise */
+	    {"blksize=8 tsize=0", 0, true, 3, "ACK 2",
+	     SOCKEYE__TFTP_DONE}, /* the size is unknown */
 	    {"blksize=8", 11, true, 3, "ACK 2", SOCKEYE__TFTP_DONE},
 	    {"blksize=8", 11, true, 4, "ERROR 3", SOCKEYE__TFTP_TOO_LARGE},
 	};
@@ -275,13 +275,13 @@ static void test_sizes(void **state)
 
 		script_turn(s, "DATA 1 8", "ACK 1");
 		snprintf(data, sizeof data, "DATA 2 %u", rows[i].len);
-		script_turn(s, data, rows[i].said);
+		script_turn(s, data, rows[i].sent);
 		assert_int_equal(s->x.result, rows[i].result);
 		assert_int_equal(s->got.end, rows[i].result == SOCKEYE__TFTP_DONE);
 	}
 }
 
-/* Numbers start again, within windows, and with a loss there. */
+/* Block numbers wrap within a window, with a loss there. */
 static void test_rollover(void **state)
 {
 	static const char *const options[] = {"blksize=8 windowsize=7 rollover=0",
@@ -298,11 +298,11 @@ static void test_rollover(void **state)
 			snprintf(data, sizeof data, "DATA %u %u", sockeye__tftp_number(&s->x, n),
 				 n == last ? 3 : 8);
 			if (n != late)
-				script_gets(s, data);
+				script_receive(s, data);
 			if (n == late + 1) {
 				snprintf(data, sizeof data, "DATA %u 8",
 					 sockeye__tftp_number(&s->x, late));
-				script_gets(s, data);
+				script_receive(s, data);
 			}
 			while (sockeye__tftp_next(&s->x, s->now_ns, 1, &send))
 				;
@@ -312,7 +312,7 @@ static void test_rollover(void **state)
 	}
 }
 
-/* The largest window there can be, with all blocks but the first ahead. */
+/* The largest window, in reverse order. */
 static void test_largest_window(void **state)
 {
 	struct script *s = receiving("blksize=8 windowsize=65535");
@@ -323,15 +323,15 @@ static void test_largest_window(void **state)
 		struct sockeye__tftp_send send;
 
 		snprintf(data, sizeof data, "DATA %u 8", n);
-		script_gets(s, data);
+		script_receive(s, data);
 		while (sockeye__tftp_next(&s->x, s->now_ns, 1, &send))
 			;
 	}
 	assert_int_equal(s->bytes, 65535 * 8);
 }
 
-/* With what sockeye__tftp_memory() says there is room for a whole window, and
- * with any less it is made the most of, and nothing behind it is touched. */
+/* sockeye__tftp_memory() bytes have room for a whole window. With less memory the
+ * receiver has as many slots as fit, and never writes after its memory. */
 static void test_memory(void **state)
 {
 	static uint8_t memory[2048];

@@ -1,6 +1,6 @@
 /*
- * test_tftp_send.c: DATA out: windows, gaps, the sorcerer's apprentice, and
- * numbers that start again.
+ * test_tftp_send.c: the sender: windows, losses, the Sorcerer's Apprentice, and block
+ * numbers that wrap.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,14 +12,14 @@
 #include "../rows.h"
 #include "tftp_script.h"
 
-/* A server that has had its ACK 0 after a round trip of 10 ms. */
+/* Starts a server that has received ACK 0 after a round trip of 10 ms. */
 static struct script *sending(const char *options, uint64_t bytes)
 {
 	struct script *s = script_start(true, true, options, bytes);
 
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 	script_wait(s, 10);
-	script_gets(s, "ACK 0");
+	script_receive(s, "ACK 0");
 	return s;
 }
 
@@ -27,7 +27,7 @@ static void test_sizes(void **state)
 {
 	static const struct {
 		uint64_t bytes;
-		const char *said;
+		const char *sent;
 		uint64_t last_len;
 	} rows[] = {
 	    {0, "DATA 1", 0},   {7, "DATA 1", 7},    {8, "DATA 1-2", 0},
@@ -48,17 +48,17 @@ static void test_sizes(void **state)
 		assert_int_equal(len, rows[i].last_len);
 
 		s = sending("blksize=8 windowsize=4", rows[i].bytes);
-		script_says(s, rows[i].said);
+		script_expect(s, rows[i].sent);
 	}
 }
 
-/* Ten blocks, window 4: three ACKs. */
+/* Ten blocks with a window of 4 need three ACKs. */
 static void test_windows(void **state)
 {
 	struct script *s = sending("blksize=8 windowsize=4", 75);
 
 	(void)state;
-	script_says(s, "DATA 1-4");
+	script_expect(s, "DATA 1-4");
 	script_turn(s, "ACK 4", "DATA 5-8");
 	script_turn(s, "ACK 8", "DATA 9-10");
 	script_turn(s, "ACK 10", "");
@@ -66,14 +66,14 @@ static void test_windows(void **state)
 	assert_int_equal(s->x.count.resent, 0);
 }
 
-/* RFC 1123 4.2.3.1: an ACK that comes twice sends the next DATA once. */
+/* RFC 1123 4.2.3.1: a duplicate ACK does not send DATA again. */
 static void test_doubled_acks(void **state)
 {
 	struct script *s = sending("blksize=8", 800);
 	char ack[16], data[16];
 
 	(void)state;
-	script_says(s, "DATA 1");
+	script_expect(s, "DATA 1");
 	for (unsigned i = 1; i <= 100; i++) {
 		script_wait(s, 10);
 		snprintf(ack, sizeof ack, "ACK %u", i);
@@ -86,18 +86,18 @@ static void test_doubled_acks(void **state)
 	assert_int_equal(s->x.count.resent, 0);
 }
 
-/* ... but from a peer that lost the DATA it is a question (uftpd#44). */
+/* But a peer that lost the DATA asks for it with a duplicate ACK (uftpd#44). */
 static void test_asked_again(void **state)
 {
 	struct script *s = sending("blksize=8", 800);
 
 	(void)state;
-	script_says(s, "DATA 1");
+	script_expect(s, "DATA 1");
 	script_wait(s, 10);
 	script_turn(s, "ACK 1", "DATA 2");
 	script_wait(s, 11);
 	script_turn(s, "ACK 1", "DATA 2");
-	script_turn(s, "ACK 1", ""); /* once for each gap and round trip */
+	script_turn(s, "ACK 1", ""); /* once for each loss and round trip */
 	script_wait(s, 1);
 	script_turn(s, "ACK 1", "");
 	script_wait(s, 10);
@@ -105,26 +105,26 @@ static void test_asked_again(void **state)
 	assert_int_equal(s->x.count.timeouts, 0);
 }
 
-/* ... unless the block's own ACK comes before a repeated one could have one: then
- * ACKs come twice on this path, and late. */
-/* A line that carries the window for longer than anything took before. Once its
- * round trip is known, nothing is repeated early either. */
+/* A window takes longer on a slow line than any packet before. No block is sent again
+ * too early, also after the round-trip time of a window was measured. */
 static void test_slow_line(void **state)
 {
 	struct script *s = sending("blksize=1468 windowsize=32", 1468 * 96);
 
 	(void)state;
-	script_says(s, "DATA 1-32");
+	script_expect(s, "DATA 1-32");
 	script_wait(s, 300);
-	script_says(s, "");
+	script_expect(s, "");
 	script_turn(s, "ACK 32", "DATA 33-64");
 	script_wait(s, 350);
-	script_says(s, "");
+	script_expect(s, "");
 	script_turn(s, "ACK 64", "DATA 65-96");
 	assert_int_equal(s->x.count.timeouts, 0);
 	assert_int_equal(s->x.count.resent, 0);
 }
 
+/* If the ACK of a block arrives too soon after its repeat to answer it, ACKs arrive
+ * twice on this path, and late. */
 static void test_late_doubles(void **state)
 {
 	struct script *s = sending("blksize=8", 8000);
@@ -132,18 +132,18 @@ static void test_late_doubles(void **state)
 	char ack[16];
 
 	(void)state;
-	script_says(s, "DATA 1");
+	script_expect(s, "DATA 1");
 	for (unsigned i = 1; i <= 1000; i++) {
 		double trip = i % 2 == 0 ? 14 : 10;
 
 		snprintf(ack, sizeof ack, "ACK %u", i - 1);
 		script_wait(s, trip - 3);
-		script_gets(s, ack);
+		script_receive(s, ack);
 		while (sockeye__tftp_next(&s->x, s->now_ns, 1, &send))
 			;
 		snprintf(ack, sizeof ack, "ACK %u", i);
 		script_wait(s, 3);
-		script_gets(s, ack);
+		script_receive(s, ack);
 		while (sockeye__tftp_next(&s->x, s->now_ns, 1, &send))
 			;
 	}
@@ -156,7 +156,7 @@ static void test_acks_of_other_blocks(void **state)
 	struct script *s = sending("blksize=8 windowsize=4", 800);
 
 	(void)state;
-	script_says(s, "DATA 1-4");
+	script_expect(s, "DATA 1-4");
 	script_turn(s, "ACK 5", "");
 	script_turn(s, "ACK 65535", "");
 	script_turn(s, "ACK 4", "DATA 5-8");
@@ -166,14 +166,14 @@ static void test_acks_of_other_blocks(void **state)
 	script_turn(s, "ACK 8", "DATA 9-12");
 }
 
-/* Block 2 of 4 is lost. It goes again with what is new: a peer that keeps what
- * was ahead has all, one that does not says so and gets the rest. */
+/* Block 2 of 4 is lost and sent again by a single repeat, with a new block. A peer that
+ * keeps blocks then has all. One that does not asks again and gets the rest. */
 static void test_gap(void **state)
 {
 	struct script *s = sending("blksize=8 windowsize=4", 800);
 
 	(void)state;
-	script_says(s, "DATA 1-4");
+	script_expect(s, "DATA 1-4");
 	script_wait(s, 10);
 	script_turn(s, "ACK 1", "DATA 2, DATA 5");
 	script_wait(s, 10);
@@ -181,23 +181,23 @@ static void test_gap(void **state)
 	assert_int_equal(s->x.count.resent, 1);
 
 	s = sending("blksize=8 windowsize=4", 800);
-	script_says(s, "DATA 1-4");
+	script_expect(s, "DATA 1-4");
 	script_wait(s, 10);
 	script_turn(s, "ACK 1", "DATA 2, DATA 5");
 	script_wait(s, 10);
 	script_turn(s, "ACK 2", "DATA 3, DATA 6");
 	script_wait(s, 10);
-	script_turn(s, "ACK 3", "DATA 4-7"); /* it is no longer believed */
+	script_turn(s, "ACK 3", "DATA 4-7"); /* go-back-N: it seems to keep none */
 	assert_int_equal(s->x.count.timeouts, 0);
 }
 
-/* The first block of a window: the ACK of the last window comes again. */
+/* The first block of a window is lost: the ACK of the last window arrives again. */
 static void test_gap_at_the_first(void **state)
 {
 	struct script *s = sending("blksize=8 windowsize=4", 800);
 
 	(void)state;
-	script_says(s, "DATA 1-4");
+	script_expect(s, "DATA 1-4");
 	script_wait(s, 10);
 	script_turn(s, "ACK 4", "DATA 5-8");
 	script_wait(s, 10);
@@ -208,40 +208,41 @@ static void test_gap_at_the_first(void **state)
 	assert_int_equal(s->x.count.timeouts, 0);
 }
 
-/* The last block: nobody can know, and the timer has to. */
+/* The last block is lost: only the timer can detect that. */
 static void test_gap_at_the_last(void **state)
 {
 	struct script *s = sending("blksize=8 windowsize=4", 800);
 
 	(void)state;
-	script_says(s, "DATA 1-4");
+	script_expect(s, "DATA 1-4");
 	script_wait(s, 10);
 	script_turn(s, "ACK 4", "DATA 5-8");
 	script_wait(s, 40);
-	script_says(s, "DATA 5-8");
+	script_expect(s, "DATA 5-8");
 	script_wait(s, 10);
 	script_turn(s, "ACK 8", "DATA 9-12");
 	assert_int_equal(s->x.count.timeouts, 1);
 }
 
-/* A receiver that ACKs every block ahead of a gap (tftp-hpa) gets one pass. */
+/* A receiver that sends an ACK for every block ahead of a gap (tftp-hpa) causes one
+ * pass. */
 static void test_ack_storm(void **state)
 {
 	struct script *s = sending("blksize=8 windowsize=64", 64 * 8 * 3 + 1);
 
 	(void)state;
-	script_says(s, "DATA 1-64");
+	script_expect(s, "DATA 1-64");
 	script_wait(s, 10);
-	script_gets(s, "ACK 20");
+	script_receive(s, "ACK 20");
 	for (int i = 0; i < 43; i++)
-		script_gets(s, "ACK 20");
-	script_says(s, "DATA 21, DATA 65-84");
+		script_receive(s, "ACK 20");
+	script_expect(s, "DATA 21, DATA 65-84");
 	for (int i = 0; i < 43; i++)
 		script_turn(s, "ACK 20", "");
 	assert_int_equal(s->x.count.resent, 1);
 }
 
-/* Windows that lose again and again leave in shorter bursts, until they do not. */
+/* Bursts get shorter while each window has a loss, and long again afterwards. */
 static void test_bursts(void **state)
 {
 	struct script *s = sending("blksize=8 windowsize=16", 8 * 16 * 100);
@@ -265,20 +266,20 @@ static void test_bursts(void **state)
 		script_wait(s, 8);
 		if (lossy) {
 			snprintf(ack, sizeof ack, "ACK %u", (unsigned)s->x.sender.una + 3);
-			script_gets(s, ack);
+			script_receive(s, ack);
 			script_wait(s, 10);
 			while (sockeye__tftp_next(&s->x, s->now_ns, 64, &send))
 				block = send.block + send.count - 1;
 		}
 		snprintf(ack, sizeof ack, "ACK %u", (unsigned)(s->x.sender.high - 1));
-		script_gets(s, ack);
+		script_receive(s, ack);
 	}
 	assert_true(block > 0);
 	assert_true(least <= 4);
 	assert_int_equal(s->x.sender.pacing.burst, 16);
 }
 
-/* Data comes from a pipe, and only full blocks leave before its end. */
+/* With data from a pipe, only full blocks are sent before its end. */
 static void test_dribble(void **state)
 {
 	struct script *s =
@@ -287,23 +288,23 @@ static void test_dribble(void **state)
 
 	(void)state;
 	s->x.sender.complete = false;
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 	script_wait(s, 10);
 	script_turn(s, "ACK 0", "");
-	assert_int_equal(s->x.deadline_ns, 0); /* the peer is not to blame */
+	assert_int_equal(s->x.deadline_ns, 0); /* it waits for its driver, not for the peer */
 	sockeye__tftp_available(&s->x, 7, false);
-	script_says(s, "");
+	script_expect(s, "");
 	sockeye__tftp_available(&s->x, 17, false);
-	script_says(s, "DATA 1-2");
+	script_expect(s, "DATA 1-2");
 	sockeye__tftp_available(&s->x, 24, false);
-	script_says(s, "DATA 3");
+	script_expect(s, "DATA 3");
 	sockeye__tftp_available(&s->x, 24, true);
-	script_says(s, "DATA 4");
+	script_expect(s, "DATA 4");
 	script_turn(s, "ACK 4", "");
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
 }
 
-/* Whole files whose numbers start again, block by block. */
+/* Sends whole files whose block numbers wrap. */
 static void test_rollover(void **state)
 {
 	static const struct {
@@ -333,7 +334,7 @@ static void test_rollover(void **state)
 				bytes += send.bytes;
 			}
 			snprintf(ack, sizeof ack, "ACK %u", sockeye__tftp_number(&s->x, block));
-			script_gets(s, ack);
+			script_receive(s, ack);
 		}
 		assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
 		assert_int_equal(bytes, rows[i].bytes);
@@ -341,7 +342,7 @@ static void test_rollover(void **state)
 	}
 }
 
-/* Past 4 GiB: offsets and sizes. */
+/* Offsets and sizes above 4 GiB. */
 static void test_large(void **state)
 {
 	uint64_t size = UINT64_C(5) << 30, bytes = 0;
@@ -352,8 +353,8 @@ static void test_large(void **state)
 	char ack[16];
 
 	(void)state;
-	script_says(s, "OACK");
-	script_gets(s, "ACK 0");
+	script_expect(s, "OACK");
+	script_receive(s, "ACK 0");
 	while (s->x.result == SOCKEYE__TFTP_RUNNING) {
 		uint64_t block = 0;
 
@@ -363,7 +364,7 @@ static void test_large(void **state)
 			block = send.block + send.count - 1;
 		}
 		snprintf(ack, sizeof ack, "ACK %u", sockeye__tftp_number(&s->x, block));
-		script_gets(s, ack);
+		script_receive(s, ack);
 	}
 	assert_true(bytes == size);
 }

@@ -1,6 +1,6 @@
 /*
- * test_tftp_transfer.c: the beginning, the end, errors and giving up, of both
- * ends and directions.
+ * test_tftp_transfer.c: the beginning, the end, errors and timeouts, at both ends and in
+ * both directions.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@ static void test_server_reads_without_options(void **state)
 	struct script *s = script_start(true, true, "", 513);
 
 	(void)state;
-	script_says(s, "DATA 1");
+	script_expect(s, "DATA 1");
 	script_turn(s, "ACK 1", "DATA 2");
 	script_turn(s, "ACK 2", "");
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
@@ -25,20 +25,20 @@ static void test_server_reads_without_options(void **state)
 	assert_int_equal(s->x.count.resent, 0);
 }
 
-/* An OACK is confirmed by ACK 0, and no DATA leaves before (uftpd lockstep.sh). */
+/* ACK 0 confirms an OACK; no DATA is sent before (uftpd lockstep.sh). */
 static void test_server_reads_with_options(void **state)
 {
 	struct script *s = script_start(true, true, "blksize=8", 9);
 
 	(void)state;
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 	script_turn(s, "ACK 1", "");
 	script_wait(s, 900);
-	script_says(s, "");
+	script_expect(s, "");
 	script_wait(s, 101);
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 	script_turn(s, "ACK 0", "DATA 1");
-	script_turn(s, "ACK 0", ""); /* that of the second OACK */
+	script_turn(s, "ACK 0", ""); /* answers the second OACK */
 	script_turn(s, "ACK 1", "DATA 2");
 	script_turn(s, "ACK 2", "");
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
@@ -50,19 +50,19 @@ static void test_server_writes(void **state)
 	struct script *s = script_start(true, false, "blksize=8", 0);
 
 	(void)state;
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 	script_wait(s, 20);
 	script_turn(s, "WRQ", "OACK");
-	script_turn(s, "DATA 1 9", ""); /* longer than granted */
+	script_turn(s, "DATA 1 9", ""); /* longer than the granted blksize */
 	script_wait(s, 1000);
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 	script_turn(s, "DATA 1 8", "ACK 1");
 	script_turn(s, "DATA 2 3", "ACK 2");
 	assert_true(s->got.end);
 	assert_int_equal(s->bytes, 11);
 
 	s = script_start(true, false, "", 0);
-	script_says(s, "ACK 0");
+	script_expect(s, "ACK 0");
 	script_turn(s, "DATA 1 0", "ACK 1");
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
 }
@@ -72,13 +72,13 @@ static void test_client_reads(void **state)
 	struct script *s = script_start(false, false, "blksize=16 windowsize=4 tsize=0", 0);
 
 	(void)state;
-	script_says(s, "request");
+	script_expect(s, "request");
 	script_turn(s, "OACK blksize=8 tsize=11", "ACK 0");
 	assert_int_equal(s->x.blksize, 8);
 	assert_int_equal(s->x.window, 1); /* not granted (renesas-rcar/u-boot#8) */
 	script_turn(s, "OACK blksize=8 tsize=11", "");
 	script_wait(s, 20);
-	script_turn(s, "OACK blksize=8 tsize=11", "ACK 0"); /* it was lost */
+	script_turn(s, "OACK blksize=8 tsize=11", "ACK 0"); /* ACK 0 was lost */
 	script_turn(s, "DATA 1 8", "ACK 1");
 	script_turn(s, "DATA 2 3", "ACK 2");
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
@@ -90,13 +90,13 @@ static void test_client_reads(void **state)
 	assert_int_equal(s->bytes, 11);
 }
 
-/* A server that has never heard of options. */
+/* The server does not know options. */
 static void test_client_reads_from_old(void **state)
 {
 	struct script *s = script_start(false, false, "blksize=1432 windowsize=8", 0);
 
 	(void)state;
-	script_says(s, "request");
+	script_expect(s, "request");
 	script_turn(s, "DATA 2 512", "");
 	script_turn(s, "DATA 1 512", "ACK 1");
 	assert_int_equal(s->x.blksize, 512);
@@ -110,15 +110,15 @@ static void test_client_writes(void **state)
 	struct script *s = script_start(false, true, "blksize=8 tsize=9", 9);
 
 	(void)state;
-	script_says(s, "request");
+	script_expect(s, "request");
 	script_turn(s, "OACK blksize=8 tsize=9", "DATA 1");
 	script_turn(s, "ACK 1", "DATA 2");
 	script_turn(s, "ACK 2", "");
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
 
 	s = script_start(false, true, "blksize=8", 9);
-	script_says(s, "request");
-	script_turn(s, "ACK 0", "DATA 1"); /* 512 bytes: no options */
+	script_expect(s, "request");
+	script_turn(s, "ACK 0", "DATA 1"); /* no OACK: 512 bytes */
 	assert_int_equal(s->x.blksize, 512);
 	script_turn(s, "ACK 1", "");
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
@@ -135,7 +135,7 @@ static void test_bad_oacks(void **state)
 	FOR_ROWS(i, bad, "%s", bad[i]) {
 		struct script *s = script_start(false, i % 2 == 0, "blksize=16 windowsize=4", 100);
 
-		script_says(s, "request");
+		script_expect(s, "request");
 		script_turn(s, bad[i], "ERROR 8");
 		assert_int_equal(s->x.result, SOCKEYE__TFTP_BAD_OACK);
 		assert_true(sockeye__tftp_is_over(&s->x));
@@ -148,12 +148,12 @@ static void test_block_zero_first(void **state)
 	struct script *s = script_start(false, false, "", 0);
 
 	(void)state;
-	script_says(s, "request");
+	script_expect(s, "request");
 	script_turn(s, "DATA 0 512", "ERROR 4");
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_BAD_START);
 }
 
-/* It ends the transfer at once and is never answered. */
+/* An ERROR ends the transfer at once and is never answered. */
 static void test_errors_of_the_peer(void **state)
 {
 	(void)state;
@@ -162,7 +162,7 @@ static void test_errors_of_the_peer(void **state)
 			bool server = role & 1, sends = role & 2;
 			struct script *s = script_start(server, sends, "blksize=8", 100);
 
-			script_says(s, server ? "OACK" : "request");
+			script_expect(s, server ? "OACK" : "request");
 			if (started)
 				script_turn(
 				    s, server ? sends ? "ACK 0" : "DATA 1 8" : "OACK blksize=8",
@@ -174,7 +174,7 @@ static void test_errors_of_the_peer(void **state)
 			assert_int_equal(s->x.result, SOCKEYE__TFTP_PEER_ERROR);
 			script_turn(s, "ERROR 8", "");
 			script_wait(s, 100000);
-			script_says(s, "");
+			script_expect(s, "");
 		}
 }
 
@@ -183,22 +183,22 @@ static void test_abort(void **state)
 	struct script *s = script_start(true, false, "", 0);
 
 	(void)state;
-	script_says(s, "ACK 0");
-	script_gets(s, "DATA 1 3");
+	script_expect(s, "ACK 0");
+	script_receive(s, "DATA 1 3");
 	assert_true(s->got.end);
-	sockeye__tftp_abort(&s->x, SOCKEYE__TFTP_DISK_FULL, "disk full"); /* instead of ACK 1 */
-	script_says(s, "ERROR 3");
+	sockeye__tftp_abort(&s->x, SOCKEYE__TFTP_DISK_FULL, "disk full"); /* replaces ACK 1 */
+	script_expect(s, "ERROR 3");
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_ABORTED);
 
 	s = script_start(true, false, "", 0);
-	script_says(s, "ACK 0");
+	script_expect(s, "ACK 0");
 	script_turn(s, "DATA 1 3", "ACK 1");
-	sockeye__tftp_abort(&s->x, SOCKEYE__TFTP_DISK_FULL, "disk full"); /* too late */
-	script_says(s, "");
+	sockeye__tftp_abort(&s->x, SOCKEYE__TFTP_DISK_FULL, "disk full"); /* after ACK 1 */
+	script_expect(s, "");
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
 }
 
-/* Requests, packets of the other direction, and what is none. */
+/* Requests, packets of the other direction, and garbage are ignored. */
 static void test_nonsense(void **state)
 {
 	static const char *const nonsense[] = {"RRQ",  "WRQ", "ACK 7",         "DATA 1 8",
@@ -206,26 +206,26 @@ static void test_nonsense(void **state)
 	struct script *s = script_start(true, true, "", 2000);
 
 	(void)state;
-	script_says(s, "DATA 1");
+	script_expect(s, "DATA 1");
 	script_turn(s, "ACK 1", "DATA 2");
 	FOR_ROWS(i, nonsense, "%s", nonsense[i])
 		script_turn(s, nonsense[i], "");
 	for (size_t len = 0; len < 4; len++) {
 		sockeye__tftp_datagram(&s->x, s->now_ns, "\0\4\0", len, &s->got);
-		script_says(s, "");
+		script_expect(s, "");
 	}
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_RUNNING);
 	script_turn(s, "ACK 2", "DATA 3");
 }
 
-/* The same answer from the same transfer, and never a second transfer. */
+/* A repeated request gets the same answer from the same transfer. */
 static void test_request_again(void **state)
 {
 	struct script *s = script_start(true, true, "", 2000);
 
 	(void)state;
-	script_says(s, "DATA 1");
-	script_turn(s, "RRQ", ""); /* too soon: it was doubled on the way */
+	script_expect(s, "DATA 1");
+	script_turn(s, "RRQ", ""); /* too soon: the network has doubled it */
 	script_wait(s, 600);
 	script_turn(s, "RRQ", "DATA 1");
 	script_turn(s, "ACK 1", "DATA 2");
@@ -233,14 +233,14 @@ static void test_request_again(void **state)
 	script_turn(s, "RRQ", "");
 
 	s = script_start(true, true, "blksize=8", 2000);
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 	script_turn(s, "RRQ", "");
 	script_wait(s, 20);
 	script_turn(s, "RRQ", "OACK");
 }
 
-/* A peer that never answers may be a forged address: a few packets, no more. */
-static void test_stranger(void **state)
+/* A peer that never answers gets few packets, because its address may be forged. */
+static void test_unconfirmed(void **state)
 {
 	static const char *const options[] = {"", "blksize=8"};
 
@@ -259,15 +259,16 @@ static void test_stranger(void **state)
 	}
 }
 
-/* Nothing new for 30 s: it repeats with growing gaps, and ends. Strays push
- * nothing back (tftpy#133), though one may be a question each time. */
+/* After 30 s without progress the transfer ends; until then it repeats at growing
+ * intervals. Duplicate ACKs do not postpone the end (tftpy#133), although each may
+ * cause a repeat. */
 static void give_up(bool strays)
 {
 	struct script *s = script_start(false, true, "", 2000);
 	unsigned packets = 0;
 	uint64_t last_ns, gap_ns = 0;
 
-	script_says(s, "request");
+	script_expect(s, "request");
 	script_wait(s, 1);
 	script_turn(s, "ACK 0", "DATA 1");
 	last_ns = s->now_ns;
@@ -275,7 +276,7 @@ static void give_up(bool strays)
 		struct sockeye__tftp_send send;
 
 		if (strays)
-			script_gets(s, "ACK 0");
+			script_receive(s, "ACK 0");
 		script_wait(s, 1);
 		while (sockeye__tftp_next(&s->x, s->now_ns, 64, &send)) {
 			uint64_t ns = s->now_ns - last_ns;
@@ -300,57 +301,57 @@ static void test_give_up(void **state)
 	give_up(true);
 }
 
-/* What was agreed on is the first time-out and the longest. */
+/* The negotiated timeout is the first and the longest one. */
 static void test_timeout_option(void **state)
 {
 	struct script *s = script_start(true, true, "timeout=2", 2000);
 
 	(void)state;
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 	script_wait(s, 1999);
-	script_says(s, "");
+	script_expect(s, "");
 	script_wait(s, 1);
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 	script_wait(s, 2000);
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 
 	s = script_start(true, true, "utimeout=20000", 2000);
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 	script_wait(s, 19.9);
-	script_says(s, "");
+	script_expect(s, "");
 	script_wait(s, 0.1);
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 }
 
-/* A slow peer with long time-outs is not given up before it had some. */
+/* A transfer with a long timeout survives several of them. */
 static void test_long_timeout(void **state)
 {
 	struct script *s = script_start(true, true, "timeout=255", 2000);
 
 	(void)state;
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 	script_turn(s, "ACK 0", "DATA 1");
 	for (int i = 0; i < 4; i++) {
 		script_wait(s, 255000);
-		script_says(s, "DATA 1");
+		script_expect(s, "DATA 1");
 	}
 	script_turn(s, "ACK 1", "DATA 2");
 }
 
-/* But who may not exist holds no place for twenty minutes. */
-static void test_stranger_with_long_timeout(void **state)
+/* But an unconfirmed peer does not hold a slot for twenty minutes. */
+static void test_unconfirmed_with_long_timeout(void **state)
 {
 	struct script *s = script_start(true, true, "timeout=255", 2000);
 
 	(void)state;
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 	script_wait(s, 29999);
 	assert_false(sockeye__tftp_is_over(&s->x));
 	script_wait(s, 1);
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_TIMED_OUT);
 }
 
-/* A short time-out is no reason to send windows by the hundred to who is silent. */
+/* A short timeout does not send hundreds of windows to a silent peer. */
 static void test_silent_with_short_timeout(void **state)
 {
 	struct script *s = script_start(true, true, "blksize=8 utimeout=10000", 2000);
@@ -358,7 +359,7 @@ static void test_silent_with_short_timeout(void **state)
 	unsigned packets = 0;
 
 	(void)state;
-	script_says(s, "OACK");
+	script_expect(s, "OACK");
 	script_turn(s, "ACK 0", "DATA 1");
 	for (int ms = 0; ms < 60000 && !sockeye__tftp_is_over(&s->x); ms++, script_wait(s, 1))
 		while (sockeye__tftp_next(&s->x, s->now_ns, 64, &send))
@@ -372,7 +373,7 @@ static void test_last_ack_missing(void **state)
 	struct script *s = script_start(true, true, "", 600);
 
 	(void)state;
-	script_says(s, "DATA 1");
+	script_expect(s, "DATA 1");
 	script_turn(s, "ACK 1", "DATA 2");
 	for (int i = 0; i < 100; i++) {
 		struct sockeye__tftp_send send;
@@ -420,11 +421,11 @@ int main(void)
 	    cmocka_unit_test(test_abort),
 	    cmocka_unit_test(test_nonsense),
 	    cmocka_unit_test(test_request_again),
-	    cmocka_unit_test(test_stranger),
+	    cmocka_unit_test(test_unconfirmed),
 	    cmocka_unit_test(test_give_up),
 	    cmocka_unit_test(test_timeout_option),
 	    cmocka_unit_test(test_long_timeout),
-	    cmocka_unit_test(test_stranger_with_long_timeout),
+	    cmocka_unit_test(test_unconfirmed_with_long_timeout),
 	    cmocka_unit_test(test_silent_with_short_timeout),
 	    cmocka_unit_test(test_last_ack_missing),
 	    cmocka_unit_test(test_numbers),

@@ -1,5 +1,5 @@
 /*
- * tftp_script.c: text to packets and back.
+ * tftp_script.c: converts text to packets and packets to text (tftp_script.h).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +17,7 @@
 
 static const uint8_t request[] = "\0\1f\0octet";
 
-/* "a=b c=d" as pairs of strings. */
+/* Converts "a=b c=d" to pairs of strings. */
 static struct sockeye__span pairs_make(const char *text, uint8_t *buf, size_t cap)
 {
 	size_t len = strlen(text) + (*text != '\0');
@@ -69,7 +69,7 @@ void script_wait(struct script *s, double ms)
 	sockeye__tftp_check(&s->x);
 }
 
-/* Block n is n % 251, n % 251 + 1, ... by its number on the wire. */
+/* A block with the number n on the wire has the bytes n % 251, n % 251 + 1, ... */
 static size_t packet_make(const char *text, uint8_t *p, size_t cap)
 {
 	char name[8] = "";
@@ -96,7 +96,7 @@ static size_t packet_make(const char *text, uint8_t *p, size_t cap)
 	else if (strcmp(name, "DATA") == 0)
 		p[1] = SOCKEYE__TFTP_DATA;
 	else
-		fail_msg("no packet: %s", text);
+		fail_msg("not a packet: %s", text);
 	for (unsigned i = 0; i < len; i++)
 		p[4 + i] = (uint8_t)(number % 251 + i);
 	return 4 + len;
@@ -115,9 +115,9 @@ static void got_check(struct script *s)
 		}
 }
 
-void script_gets(struct script *s, const char *packet)
+void script_receive(struct script *s, const char *packet)
 {
-	static uint8_t p[70000]; /* what was got refers to it */
+	static uint8_t p[70000]; /* s->got refers to it */
 
 	sockeye__tftp_datagram(&s->x, s->now_ns, p, packet_make(packet, p, sizeof p), &s->got);
 	sockeye__tftp_check(&s->x);
@@ -125,8 +125,8 @@ void script_gets(struct script *s, const char *packet)
 	assert_false(s->wrong);
 }
 
-static size_t say(const struct script *s, const struct sockeye__tftp_send *send, char *out,
-		  size_t cap)
+static size_t send_print(const struct script *s, const struct sockeye__tftp_send *send, char *out,
+			 size_t cap)
 {
 	struct sockeye__tftp_packet p;
 
@@ -141,27 +141,27 @@ static size_t say(const struct script *s, const struct sockeye__tftp_send *send,
 	if (p.opcode == SOCKEYE__TFTP_OACK)
 		return (size_t)snprintf(out, cap, "OACK");
 	if (p.opcode == SOCKEYE__TFTP_ACK) {
-		assert_int_equal(send->packet.len, 4); /* uftpd 2.16: not a byte more */
+		assert_int_equal(send->packet.len, 4); /* uftpd 2.16 sent more */
 		return (size_t)snprintf(out, cap, "ACK %u", p.number);
 	}
 	assert_int_equal(p.opcode, SOCKEYE__TFTP_ERROR);
 	return (size_t)snprintf(out, cap, "ERROR %u", p.number);
 }
 
-void script_says_at(struct script *s, const char *packets, const char *file, int line)
+void script_expect_at(struct script *s, const char *packets, const char *file, int line)
 {
 	struct sockeye__tftp_send send;
-	char said[256] = "";
+	char sent[256] = "";
 	size_t len = 0;
 
-	while (sockeye__tftp_next(&s->x, s->now_ns, UINT32_MAX, &send) && len < sizeof said - 64) {
+	while (sockeye__tftp_next(&s->x, s->now_ns, UINT32_MAX, &send) && len < sizeof sent - 64) {
 		if (len > 0)
-			len += (size_t)snprintf(said + len, sizeof said - len, ", ");
-		len += say(s, &send, said + len, sizeof said - len);
+			len += (size_t)snprintf(sent + len, sizeof sent - len, ", ");
+		len += send_print(s, &send, sent + len, sizeof sent - len);
 	}
 	sockeye__tftp_check(&s->x);
-	if (strcmp(said, packets) != 0) {
-		print_error("it says \"%s\", not \"%s\"\n", said, packets);
+	if (strcmp(sent, packets) != 0) {
+		print_error("sent \"%s\", expected \"%s\"\n", sent, packets);
 		_fail(file, line);
 	}
 }
