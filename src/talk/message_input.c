@@ -1,4 +1,4 @@
-/* message_input.c: cutting the input into messages (message_input.h). */
+/* message_input.c: splits the input into messages (message_input.h). */
 #include "talk/message_input.h"
 
 #include <errno.h>
@@ -7,92 +7,92 @@
 
 #include <sockeye/dgram.h>
 
-int sockeye__message_input_init(struct sockeye__message_input *m, const char *const *words,
+int sockeye__message_input_init(struct sockeye__message_input *in, const char *const *words,
 				size_t count, int fd, enum sockeye__message_per per, size_t size)
 {
-	*m = (struct sockeye__message_input){
+	*in = (struct sockeye__message_input){
 	    .per = per, .size = size, .words = words, .word_count = count};
 	if (count > 0)
 		fd = -1;
-	sockeye__standard_io_open(&m->src, fd, false);
-	m->ended = fd < 0;
-	m->buf = malloc(SOCKEYE__MESSAGE_MAX);
-	return m->buf ? 0 : -ENOMEM;
+	sockeye__standard_io_open(&in->src, fd, false);
+	in->ended = fd < 0;
+	in->buf = malloc(SOCKEYE__MESSAGE_MAX);
+	return in->buf ? 0 : -ENOMEM;
 }
 
-void sockeye__message_input_fini(struct sockeye__message_input *m)
+void sockeye__message_input_fini(struct sockeye__message_input *in)
 {
-	sockeye__standard_io_close(&m->src, false);
-	free(m->buf);
-	m->buf = NULL;
+	sockeye__standard_io_close(&in->src, false);
+	free(in->buf);
+	in->buf = NULL;
 }
 
-/* The length of the message that waiting bytes begin with, 0 for none. */
-static size_t whole(const struct sockeye__message_input *m)
+/* The length of the complete message at the start of the unused bytes; 0: none. */
+static size_t message_len(const struct sockeye__message_input *in)
 {
-	size_t waiting = m->end - m->start;
-	const uint8_t *at = m->buf + m->start, *lf;
+	size_t waiting = in->end - in->start;
+	const uint8_t *at = in->buf + in->start, *lf;
 
 	if (waiting == 0)
 		return 0;
-	if (m->per == SOCKEYE__MESSAGE_PER_READ)
+	if (in->per == SOCKEYE__MESSAGE_PER_READ)
 		return waiting;
-	if (m->per == SOCKEYE__MESSAGE_PER_SIZE && waiting >= m->size)
-		return m->size;
-	if (m->per == SOCKEYE__MESSAGE_PER_LINE && (lf = memchr(at, '\n', waiting)) != NULL)
+	if (in->per == SOCKEYE__MESSAGE_PER_SIZE && waiting >= in->size)
+		return in->size;
+	if (in->per == SOCKEYE__MESSAGE_PER_LINE && (lf = memchr(at, '\n', waiting)) != NULL)
 		return (size_t)(lf - at) + 1;
-	return m->ended ? waiting : 0;
+	return in->ended ? waiting : 0;
 }
 
-bool sockeye__message_input_next(const struct sockeye__message_input *m, const uint8_t **out_data,
+bool sockeye__message_input_next(const struct sockeye__message_input *in, const uint8_t **out_data,
 				 size_t *out_len)
 {
 	size_t len;
 
-	if (m->word_count > 0) {
-		*out_data = (const uint8_t *)m->words[0];
-		*out_len = strlen(m->words[0]);
+	if (in->word_count > 0) {
+		*out_data = (const uint8_t *)in->words[0];
+		*out_len = strlen(in->words[0]);
 		return true;
 	}
-	len = whole(m);
+	len = message_len(in);
 	if (len == 0)
 		return false;
-	*out_data = m->buf + m->start;
+	*out_data = in->buf + in->start;
 	*out_len = len;
 	return true;
 }
 
-void sockeye__message_input_consume(struct sockeye__message_input *m, size_t len)
+void sockeye__message_input_consume(struct sockeye__message_input *in, size_t len)
 {
-	if (m->word_count > 0) {
-		m->words++;
-		m->word_count--;
+	if (in->word_count > 0) {
+		in->words++;
+		in->word_count--;
 	} else {
-		m->start += len;
+		in->start += len;
 	}
 }
 
-bool sockeye__message_input_done(const struct sockeye__message_input *m)
+bool sockeye__message_input_done(const struct sockeye__message_input *in)
 {
-	return m->word_count == 0 && m->ended && m->start == m->end;
+	return in->word_count == 0 && in->ended && in->start == in->end;
 }
 
-int sockeye__message_input_read(struct sockeye__message_input *m)
+int sockeye__message_input_read(struct sockeye__message_input *in)
 {
-	/* what a pipe gives at once, 65,536 bytes, is more than UDP takes */
+	/* A pipe can give 65,536 bytes at once, which is more than a UDP payload. */
 	size_t max =
-	    m->per == SOCKEYE__MESSAGE_PER_READ ? SOCKEYE_UDP_PAYLOAD_MAX : SOCKEYE__MESSAGE_MAX;
+	    in->per == SOCKEYE__MESSAGE_PER_READ ? SOCKEYE_UDP_PAYLOAD_MAX : SOCKEYE__MESSAGE_MAX;
 	ssize_t n;
 
-	memmove(m->buf, m->buf + m->start, m->end - m->start);
-	m->end -= m->start;
-	m->start = 0;
-	if (m->end == max)
+	memmove(in->buf, in->buf + in->start, in->end - in->start);
+	in->end -= in->start;
+	in->start = 0;
+	if (in->end == max)
 		return -EMSGSIZE;
-	n = sockeye__standard_io_read(&m->src, m->buf + m->end, max - m->end);
+	n = sockeye__standard_io_read(&in->src, in->buf + in->end, max - in->end);
 	if (n < 0)
 		return (int)n;
-	m->end += (size_t)n;
-	m->ended = n == 0;
+	in->end += (size_t)n;
+	in->ended = n == 0;
 	return 0;
 }

@@ -1,6 +1,6 @@
 /*
- * message_input.h: what becomes one message: words of the command line, or a piece
- * of what a descriptor gives.
+ * message_input.h: splits the input into messages: the words of the command line, or
+ * pieces of what a descriptor gives.
  */
 #ifndef SOCKEYE_TALK_MESSAGE_INPUT_H
 #define SOCKEYE_TALK_MESSAGE_INPUT_H
@@ -12,40 +12,42 @@
 #include "console/standard_io.h"
 
 enum sockeye__message_per {
-	SOCKEYE__MESSAGE_PER_LINE, /* a line, its LF included; the last one may have none */
-	SOCKEYE__MESSAGE_PER_READ, /* what one read(2) gives */
-	SOCKEYE__MESSAGE_PER_ALL,  /* all there is until the end */
-	SOCKEYE__MESSAGE_PER_SIZE, /* so many bytes; the last one may be shorter */
+	SOCKEYE__MESSAGE_PER_LINE, /* a line with its LF; the last line may have none */
+	SOCKEYE__MESSAGE_PER_READ, /* the bytes of one read(2) */
+	SOCKEYE__MESSAGE_PER_ALL,  /* the whole input */
+	SOCKEYE__MESSAGE_PER_SIZE, /* `size` bytes; the last message may be shorter */
 };
 
-#define SOCKEYE__MESSAGE_MAX (256 * 1024) /* above what any socket here sends at once */
+#define SOCKEYE__MESSAGE_MAX (256 * 1024) /* more than any of these sockets sends at once */
 
 struct sockeye__message_input {
 	struct sockeye__standard_io src;
 	enum sockeye__message_per per;
-	size_t size;              /* of SOCKEYE__MESSAGE_PER_SIZE */
-	const char *const *words; /* instead of src */
+	size_t size;              /* for SOCKEYE__MESSAGE_PER_SIZE */
+	const char *const *words; /* used instead of src if there are any */
 	size_t word_count;
 	uint8_t *buf;
-	size_t start, end;
-	bool ended; /* src has */
+	size_t start, end; /* the unused bytes are buf[start..end) */
+	bool ended;        /* src is at its end */
 };
 
-/* The words, when there are any, else descriptor fd (-1: nothing). 0 or -ENOMEM. */
-int sockeye__message_input_init(struct sockeye__message_input *m, const char *const *words,
+/* Takes messages from `words`, or from descriptor fd if count is 0; -1 is an empty
+ * input. Returns 0 or -ENOMEM. */
+int sockeye__message_input_init(struct sockeye__message_input *in, const char *const *words,
 				size_t count, int fd, enum sockeye__message_per per, size_t size);
-void sockeye__message_input_fini(struct sockeye__message_input *m);
+void sockeye__message_input_fini(struct sockeye__message_input *in);
 
-/* The next whole message, which may be empty: valid until the next read. */
-bool sockeye__message_input_next(const struct sockeye__message_input *m, const uint8_t **out_data,
+/* Finds the next complete message, which may be empty; it stays valid until the next
+ * read. Returns false if there is none yet. consume() removes it. */
+bool sockeye__message_input_next(const struct sockeye__message_input *in, const uint8_t **out_data,
 				 size_t *out_len);
-void sockeye__message_input_consume(struct sockeye__message_input *m, size_t len);
+void sockeye__message_input_consume(struct sockeye__message_input *in, size_t len);
 
-/* Whether nothing will come any more. */
-bool sockeye__message_input_done(const struct sockeye__message_input *m);
+/* Whether the input has no more messages. */
+bool sockeye__message_input_done(const struct sockeye__message_input *in);
 
-/* Reads once: 0, -EAGAIN, -EMSGSIZE for a message longer than
- * SOCKEYE__MESSAGE_MAX, or -errno. Only while there is no whole message. */
-int sockeye__message_input_read(struct sockeye__message_input *m);
+/* Reads once. Call it only if there is no complete message. Returns 0, -EAGAIN,
+ * -EMSGSIZE for a message longer than SOCKEYE__MESSAGE_MAX, or another -errno. */
+int sockeye__message_input_read(struct sockeye__message_input *in);
 
 #endif

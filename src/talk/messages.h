@@ -1,6 +1,6 @@
 /*
- * messages.h: messages between datagram or seqpacket sockets and two local
- * descriptors. An empty message is a message, never the end.
+ * messages.h: exchanges messages between datagram or seqpacket sockets and two local
+ * descriptors. An empty message is a message; it never means the end.
  */
 #ifndef SOCKEYE_TALK_MESSAGES_H
 #define SOCKEYE_TALK_MESSAGES_H
@@ -16,41 +16,41 @@
 #include "talk/talk.h"
 
 #define SOCKEYE__MESSAGES_SOCKETS_MAX 8
-#define SOCKEYE__MESSAGES_FACTOR      6 /* bytes of output for one received, and the slack */
+#define SOCKEYE__MESSAGES_FACTOR      6 /* output bytes for each byte of a message */
 
-/* Another peer for the same socket once `after` messages have been sent. */
+/* Connects the socket to another peer once `after` messages have been sent. */
 struct sockeye__peer_switch {
 	uint64_t after;
-	bool none; /* no peer: the next messages are addressed to the last one */
+	bool none; /* disconnects it instead; further messages go to the last peer */
 	struct sockeye_sockaddr peer;
 };
 
 struct sockeye__messages_opts {
-	int in_fd, out_fd;        /* -1: nothing to send; what comes is only told to on_message */
-	const char *const *words; /* messages to send instead of what in_fd has; each */
-	size_t word_count;        /* waits for the answer to the one before */
+	int in_fd, out_fd;        /* -1: send nothing; discard what on_message writes */
+	const char *const *words; /* messages to send instead of in_fd's; each one waits for the */
+	size_t word_count;        /* reply to the one before */
 	enum sockeye__message_per per;
 	size_t per_size;
-	const struct sockeye__filter *to_peer; /* for each message; may be NULL */
-	bool out_lines;       /* what out_fd gets is lines, and the last one is not cut */
-	bool records;         /* seqpacket: connected, and it ends as a stream does */
-	bool no_shutdown;     /* records: the end of the input is not passed on */
-	bool until_peer_ends; /* records: it is over then, though the input is not */
-	bool unconnected;     /* dissolve the association at the start */
-	bool listening;       /* answer the last sender; the end of the input is not the end */
+	const struct sockeye__filter *to_peer; /* applied to each message; may be NULL */
+	bool out_lines;       /* the output is lines: complete the last one at the end */
+	bool records;         /* seqpacket: a connection, which ends like a stream */
+	bool no_shutdown;     /* records: do not half-close when the input ends */
+	bool until_peer_ends; /* records: end when the peer does, even if the input has not */
+	bool unconnected;     /* disconnect the socket first, to receive from any peer */
+	bool listening;       /* send to the latest sender; do not end with the input */
 	const struct sockeye__peer_switch *switches;
 	size_t switch_count;
-	uint64_t wait_ns;   /* how long silence may last after the last message */
-	bool wait_all;      /* wait so long even when as many answers came as were asked */
-	uint64_t idle_ns;   /* no message either way; 0 no limit */
-	uint32_t count_max; /* leave after so many messages received; 0 no limit */
-	size_t bytes_max;   /* of one message received; more is cut, and said */
-	size_t peek_max;
-	int stop_fd; /* -1 none */
+	uint64_t wait_ns;   /* after the last message, end when no reply arrives for this time */
+	bool wait_all;      /* wait for that even if every message has a reply */
+	uint64_t idle_ns;   /* end after this time without a message; 0: no limit */
+	uint32_t count_max; /* end after receiving this many messages; 0: no limit */
+	size_t bytes_max;   /* truncate received messages to this length */
+	size_t peek_max;    /* peek at this many bytes of the first message; 0: do not peek */
+	int stop_fd;        /* end at once when it becomes readable; -1: none */
 
-	/* All may be NULL. They return the bytes written to room for the output
-	 * in this place: of a message at most SOCKEYE__MESSAGES_FACTOR * dgram->len
-	 * and the slack, else at most SOCKEYE__FILTERED_QUEUE_NOTE_ROOM. */
+	/* All may be NULL. Each returns the bytes it wrote to room, for this place in the
+	 * output: on_message at most SOCKEYE__MESSAGES_FACTOR * dgram->len +
+	 * SOCKEYE__FILTER_SLACK, the others at most SOCKEYE__FILTERED_QUEUE_NOTE_ROOM. */
 	size_t (*on_message)(void *arg, const struct sockeye_dgram *dgram, const uint8_t *data,
 			     uint8_t *room);
 	size_t (*on_note)(void *arg, const struct sockeye__talk_note *note, uint8_t *room);
@@ -61,18 +61,18 @@ struct sockeye__messages_opts {
 };
 
 struct sockeye__messages_result {
-	enum sockeye__talk_end end; /* END_DONE: the input has ended and the wait is over */
+	enum sockeye__talk_end end;
 	int err;
-	const char *op; /* of END_SOCKET: "send", "receive" or "connect" */
+	const char *op; /* of SOCKEYE__TALK_SOCKET: "send", "receive" or "connect" */
 	uint64_t sent, received, sent_bytes, received_bytes;
-	uint64_t errors;              /* messages that something said were not delivered */
-	int first_error;              /* the first of them */
-	struct sockeye_sockaddr peer; /* of the last switch, also one that failed; len 0: none */
+	uint64_t errors;              /* messages reported as undelivered */
+	int first_error;              /* the code of the first of them */
+	struct sockeye_sockaddr peer; /* of the last switch, even if it failed; len 0: none */
 };
 
-/* Talks over `count` sockets (one, unless listening) until it is over. They
- * stay the caller's. Returns 0 and fills in *out however it ended, or a
- * negative code before it began. */
+/* Exchanges messages until the session ends. Only a listener may have more than one
+ * socket. The caller keeps the sockets. Returns 0 with *out filled in, whatever the
+ * end, or a negative code before the first message. */
 int sockeye__messages_run(const int *fds, size_t count, const struct sockeye__messages_opts *opts,
 			  struct sockeye__messages_result *out);
 

@@ -4,24 +4,28 @@
  */
 #include "talk/messages_internal.h"
 
-void sockeye__messages_finish(struct sockeye__messages *t, enum sockeye__talk_end end, int err)
+void sockeye__messages_finish(struct sockeye__messages *m, enum sockeye__talk_end end, int err)
 {
-	t->finished = true;
-	t->r.end = end;
-	t->r.err = err;
+	m->phase = SOCKEYE__MESSAGES_OVER;
+	m->r.end = end;
+	m->r.err = err;
 }
 
-void sockeye__messages_connection_failed(struct sockeye__messages *t, const char *op, int err)
+void sockeye__messages_connection_failed(struct sockeye__messages *m, const char *op, int err)
 {
-	t->shut = t->broken = true;
-	t->r.end = SOCKEYE__TALK_SOCKET;
-	t->r.err = err;
-	t->r.op = op;
+	m->sending_done = true;
+	if (m->phase == SOCKEYE__MESSAGES_OVER)
+		return;
+	m->phase = SOCKEYE__MESSAGES_BROKEN;
+	m->r.end = SOCKEYE__TALK_SOCKET;
+	m->r.err = err;
+	m->r.op = op;
 }
 
-uint8_t *sockeye__messages_event_room(struct sockeye__messages *t)
+uint8_t *sockeye__messages_event_room(struct sockeye__messages *m)
 {
-	uint8_t *room = sockeye__filtered_queue_note_room(&t->in);
+	uint8_t *room = sockeye__filtered_queue_note_room(&m->recvq);
+	size_t free_bytes = m->recvq.cap - m->recvq.end;
 
-	return t->in.cap - t->in.end >= SOCKEYE__FILTERED_QUEUE_NOTE_ROOM ? room : NULL;
+	return free_bytes >= SOCKEYE__FILTERED_QUEUE_NOTE_ROOM ? room : NULL;
 }

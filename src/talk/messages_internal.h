@@ -1,18 +1,25 @@
 /*
- * internal.h: what the files of messages.h share. messages.c runs, messages_send.c sends
- * no faster than is answered, messages_receive.c receives messages and errors.
+ * messages_internal.h: what the files of messages.h share. messages.c polls,
+ * messages_send.c sends at the pace of the replies, messages_receive.c receives
+ * messages and errors, and messages_end.c ends the session.
  */
-#ifndef SOCKEYE_TALK_INTERNAL_H
-#define SOCKEYE_TALK_INTERNAL_H
+#ifndef SOCKEYE_TALK_MESSAGES_INTERNAL_H
+#define SOCKEYE_TALK_MESSAGES_INTERNAL_H
 
 #include "base/deadline.h"
 #include "talk/messages.h"
 
 #define SOCKEYE__MESSAGES_AT_ONCE 1 /* a deadline that has passed */
 
-/* So much may be without an answer before an answer is waited for: a live echo
- * then never overflows our receive queue or its own. */
+/* The number of unanswered messages at which sending waits for replies. Small enough
+ * that an echo server overflows neither its receive queue nor ours. */
 #define SOCKEYE__MESSAGES_WINDOW 64
+
+enum sockeye__messages_phase {
+	SOCKEYE__MESSAGES_RUNNING,
+	SOCKEYE__MESSAGES_BROKEN, /* records: the connection failed; receives what is left */
+	SOCKEYE__MESSAGES_OVER,   /* ends now */
+};
 
 struct sockeye__messages {
 	const int *fds;
@@ -20,58 +27,66 @@ struct sockeye__messages {
 	const struct sockeye__messages_opts *o;
 	struct sockeye__message_input input;
 	struct sockeye__standard_io dst;
-	struct sockeye__filtered_queue in;
-	uint8_t *bytes;          /* one message received, or one being sent through the filter */
-	size_t need;             /* room that showing one message may take */
-	int to_fd;               /* where messages leave, -1 not known yet */
-	struct sockeye_dgram to; /* and where to; no peer when connected */
+	struct sockeye__filtered_queue recvq;
+	uint8_t *buf;            /* one received message, or the filter's output */
+	size_t message_room;     /* output room for one message and a note */
+	int to_fd;               /* the socket to send from; -1: not known yet */
+	struct sockeye_dgram to; /* the peer to send to; without a peer: the connected one */
 	const struct sockeye__peer_switch *next_switch;
 	size_t switches_left;
-	bool queued_errors; /* errors come by the error queue */
-	bool shut, peer_ended, peeked, finished;
-	bool broken; /* records: an error is noted, and what came before it is received */
+	enum sockeye__messages_phase phase;
+	bool error_queue;  /* the socket reports errors in its error queue */
+	bool sending_done; /* no message will be sent any more */
+	bool peer_ended;   /* no record will be received any more */
+	size_t peek_max;   /* 0 once done */
 	uint64_t now_ns, moved_ns, pause_until_ns;
-	uint64_t unanswered, window; /* messages; of those nobody answers more and more go out */
+	uint64_t unanswered, window; /* messages; the window grows if no reply arrives */
 	struct sockeye__messages_result r;
 };
 
 /* --- messages_end.c --- */
 
-void sockeye__messages_finish(struct sockeye__messages *t, enum sockeye__talk_end end, int err);
+/* Ends the session now. */
+void sockeye__messages_finish(struct sockeye__messages *m, enum sockeye__talk_end end, int err);
 
-/* A connection of records has failed. The error comes before the records that
- * were received earlier: it is told when those are out. */
-void sockeye__messages_connection_failed(struct sockeye__messages *t, const char *op, int err);
+/* Ends the session because the call `op` on a connection of records failed, once the
+ * records that arrived before are received and written. */
+void sockeye__messages_connection_failed(struct sockeye__messages *m, const char *op, int err);
 
-/* Room for an event between the messages: one that finds none is counted only,
- * for an output that nobody reads must not stop what is sent. */
-uint8_t *sockeye__messages_event_room(struct sockeye__messages *t);
+/* Room in the output for an event, or NULL if it is full: then the event is counted
+ * but not printed, so that an output that is not read does not stop sending. */
+uint8_t *sockeye__messages_event_room(struct sockeye__messages *m);
 
 /* --- messages_send.c --- */
 
-/* Sends what may be sent now; true when there may be more. */
-bool sockeye__messages_send(struct sockeye__messages *t);
+/* Sends the messages that may be sent now. Returns true if more may be ready. */
+bool sockeye__messages_send(struct sockeye__messages *m);
 
-/* When more may be sent that waits now, without anything else happening; 0:
- * never. */
-uint64_t sockeye__messages_send_ns(const struct sockeye__messages *t);
+/* The time at which waiting messages may be sent even if nothing happens before; 0:
+ * none. */
+uint64_t sockeye__messages_send_ns(const struct sockeye__messages *m);
 
-bool sockeye__messages_answered(const struct sockeye__messages *t);
+/* Whether every message has a reply or an error. */
+bool sockeye__messages_answered(const struct sockeye__messages *m);
 
-/* When silence has lasted long enough. */
-uint64_t sockeye__messages_silence_ns(const struct sockeye__messages *t);
-bool sockeye__messages_silent(const struct sockeye__messages *t);
+/* The time at which the wait for replies ends, and whether it has passed. */
+uint64_t sockeye__messages_silence_ns(const struct sockeye__messages *m);
+bool sockeye__messages_silent(const struct sockeye__messages *m);
 
 /* --- messages_receive.c --- */
 
-bool sockeye__messages_has_room(const struct sockeye__messages *t);
-void sockeye__messages_receive(struct sockeye__messages *t, int fd);
+/* Whether the output queue has room for the next message. */
+bool sockeye__messages_has_room(const struct sockeye__messages *m);
 
-/* A message was not delivered. */
-void sockeye__messages_error(struct sockeye__messages *t, struct sockeye_dgram_error *error);
+/* Receives from the socket until it is empty or the output queue is full. */
+void sockeye__messages_receive(struct sockeye__messages *m, int fd);
 
-/* Takes what is in the error queue, which also clears the socket's pending
- * error. Local errors are what a send returned already. */
-size_t sockeye__messages_errors_take(struct sockeye__messages *t, int fd);
+/* Counts and reports a message that was not delivered. */
+void sockeye__messages_error(struct sockeye__messages *m, struct sockeye_dgram_error *error);
+
+/* Takes all errors from the error queue, which also clears the socket's pending error,
+ * and returns their number. Reports those of the network; a local error was returned
+ * by the send that caused it. */
+size_t sockeye__messages_errors_take(struct sockeye__messages *m, int fd);
 
 #endif

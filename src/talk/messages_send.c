@@ -1,4 +1,4 @@
-/* messages_send.c: the messages sent, no faster than they are answered (messages.h). */
+/* messages_send.c: sends messages at the pace of the replies (messages.h). */
 #include "talk/messages_internal.h"
 
 #include <errno.h>
@@ -6,198 +6,202 @@
 #include <sockeye/stream.h>
 #include <sockeye/time.h>
 
-#define PAUSE_NS     (10 * SOCKEYE_NS_PER_MS) /* a receiver's full queue cannot be polled for */
-#define TRIES        8                        /* a send may first report so many earlier errors */
-#define BURST        16                       /* sends before receiving has its turn */
-#define MESSAGE_COST 1024                     /* the least a message counts for, in bytes */
-#define LULL_NS      (20 * SOCKEYE_NS_PER_MS) /* a full window waits so long for an answer */
+#define PAUSE_NS     (10 * SOCKEYE_NS_PER_MS) /* poll(2) does not report a receiver's free queue */
+#define TRIES        8                        /* each may return the error of an earlier message */
+#define BURST        16                       /* sends between two receives */
+#define MESSAGE_COST 1024                     /* bytes; a shorter message counts as this many */
+#define LULL_NS      (20 * SOCKEYE_NS_PER_MS) /* a full window waits this long for a reply */
 
 /* --- the pace --- */
 
-/* What a listener got first was a question. */
-bool sockeye__messages_answered(const struct sockeye__messages *t)
+bool sockeye__messages_answered(const struct sockeye__messages *m)
 {
-	uint64_t asked = t->o->listening ? t->r.sent + 1 : t->r.sent;
+	/* The first message to a listener is a request, not a reply. */
+	uint64_t expected = m->o->listening ? m->r.sent + 1 : m->r.sent;
 
-	return t->r.received + t->r.errors >= asked;
+	return m->r.received + m->r.errors >= expected;
 }
 
-uint64_t sockeye__messages_silence_ns(const struct sockeye__messages *t)
+uint64_t sockeye__messages_silence_ns(const struct sockeye__messages *m)
 {
-	return t->moved_ns + t->o->wait_ns;
+	return m->moved_ns + m->o->wait_ns;
 }
 
-bool sockeye__messages_silent(const struct sockeye__messages *t)
+bool sockeye__messages_silent(const struct sockeye__messages *m)
 {
-	return t->now_ns >= sockeye__messages_silence_ns(t);
+	return m->now_ns >= sockeye__messages_silence_ns(m);
 }
 
-static bool switch_due(const struct sockeye__messages *t)
+static bool switch_due(const struct sockeye__messages *m)
 {
-	return t->switches_left > 0 && t->next_switch->after <= t->r.sent;
+	return m->switches_left > 0 && m->next_switch->after <= m->r.sent;
 }
 
-/* Words of the command line are a dialogue, and an association is not changed
- * while an answer from the old peer may come: it would be dropped. */
-static bool must_wait(const struct sockeye__messages *t)
+/* Whether the next message has to wait for the replies to all before it: each word of
+ * the command line does, and a switch to another peer, after which the kernel would
+ * drop replies from the old one. */
+static bool must_wait(const struct sockeye__messages *m)
 {
-	bool dialogue = t->o->word_count > 0 && !t->o->records;
+	bool dialogue = m->o->word_count > 0 && !m->o->records;
 
-	return (dialogue || switch_due(t)) && !sockeye__messages_answered(t) &&
-	       !sockeye__messages_silent(t);
+	return (dialogue || switch_due(m)) && !sockeye__messages_answered(m) &&
+	       !sockeye__messages_silent(m);
 }
 
-/* Records have flow control, and who listens sends no questions. */
-static bool window_full(const struct sockeye__messages *t, size_t len)
+/* Records need no window, because they have flow control; nor does a listener, because
+ * it sends replies. */
+static bool window_full(const struct sockeye__messages *m, size_t len)
 {
 	size_t cost = len > MESSAGE_COST ? len : MESSAGE_COST;
 
-	return !t->o->records && !t->o->listening && t->unanswered > 0 &&
-	       t->unanswered * cost >= t->window * MESSAGE_COST;
+	return !m->o->records && !m->o->listening && m->unanswered > 0 &&
+	       m->unanswered * cost >= m->window * MESSAGE_COST;
 }
 
-/* Whether the next message has to wait for answers. When none comes, there may
- * be nobody who answers: then ever more is sent at once. */
-static bool must_pace(struct sockeye__messages *t, size_t len)
+/* Whether the next message has to wait for room in the window. Doubles the window after
+ * LULL_NS without a reply, because the peer may be one that never replies. */
+static bool must_pace(struct sockeye__messages *m, size_t len)
 {
-	if (!window_full(t, len))
+	if (!window_full(m, len))
 		return false;
-	if (t->now_ns < t->moved_ns + LULL_NS)
+	if (m->now_ns < m->moved_ns + LULL_NS)
 		return true;
-	t->unanswered = 0;
-	t->window *= 2;
+	m->unanswered = 0;
+	m->window *= 2;
 	return false;
 }
 
-uint64_t sockeye__messages_send_ns(const struct sockeye__messages *t)
+uint64_t sockeye__messages_send_ns(const struct sockeye__messages *m)
 {
 	const uint8_t *data;
 	size_t len;
-	uint64_t at = t->pause_until_ns > t->now_ns ? t->pause_until_ns : 0;
+	uint64_t at = m->pause_until_ns > m->now_ns ? m->pause_until_ns : 0;
 
-	if (sockeye__message_input_next(&t->input, &data, &len) && window_full(t, len))
-		at = sockeye__earlier(at, t->moved_ns + LULL_NS);
-	if (must_wait(t))
-		at = sockeye__earlier(at, sockeye__messages_silence_ns(t));
+	if (sockeye__message_input_next(&m->input, &data, &len) && window_full(m, len))
+		at = sockeye__earlier(at, m->moved_ns + LULL_NS);
+	if (must_wait(m))
+		at = sockeye__earlier(at, sockeye__messages_silence_ns(m));
 	return at;
 }
 
 /* --- messages --- */
 
-static void socket_failed(struct sockeye__messages *t, const char *op, int err)
+static void socket_failed(struct sockeye__messages *m, const char *op, int err)
 {
-	sockeye__messages_finish(t, SOCKEYE__TALK_SOCKET, err);
-	t->r.op = op;
+	sockeye__messages_finish(m, SOCKEYE__TALK_SOCKET, err);
+	m->r.op = op;
 }
 
-static void switch_peer(struct sockeye__messages *t)
+static void switch_peer(struct sockeye__messages *m)
 {
-	const struct sockeye__peer_switch *to = t->next_switch++;
+	const struct sockeye__peer_switch *to = m->next_switch++;
 	struct sockeye_sockaddr peer;
 	uint8_t *room;
 	int err;
 
-	t->switches_left--;
+	m->switches_left--;
 	if (!to->none)
-		t->r.peer = to->peer;
-	if (to->none && sockeye_peer_name(t->to_fd, &peer) == 0)
-		t->to.peer = peer;
+		m->r.peer = to->peer;
+	if (to->none && sockeye_peer_name(m->to_fd, &peer) == 0)
+		m->to.peer = peer;
 	else if (!to->none)
-		t->to.peer.len = 0;
-	err = sockeye_dgram_reconnect(t->to_fd, to->none ? NULL : &to->peer);
+		m->to.peer.len = 0;
+	err = sockeye_dgram_reconnect(m->to_fd, to->none ? NULL : &to->peer);
 	if (err < 0)
-		socket_failed(t, "connect", err);
-	else if (t->o->on_switch && (room = sockeye__messages_event_room(t)) != NULL)
-		sockeye__filtered_queue_note_add(&t->in, t->o->on_switch(t->o->arg, to, room));
+		socket_failed(m, "connect", err);
+	else if (m->o->on_switch && (room = sockeye__messages_event_room(m)) != NULL)
+		sockeye__filtered_queue_note_add(&m->recvq, m->o->on_switch(m->o->arg, to, room));
 }
 
-/* The refusal of an earlier datagram is reported by the next send, which then
- * has not sent (udp(7)). */
-static int send_message(struct sockeye__messages *t, const uint8_t *data, size_t len)
+/* Sends again if the send returned the error of an earlier datagram: it did not send
+ * this one then (udp(7)). Returns 0 or -errno. */
+static int send_message(struct sockeye__messages *m, const uint8_t *data, size_t len)
 {
 	int err = 0;
 
 	for (int i = 0; i < TRIES; i++) {
-		err = sockeye_dgram_send(t->to_fd, data, len, t->o->records ? NULL : &t->to);
-		if (err == 0 || err == -EAGAIN || sockeye__messages_errors_take(t, t->to_fd) == 0)
+		err = sockeye_dgram_send(m->to_fd, data, len, m->o->records ? NULL : &m->to);
+		if (err == 0 || err == -EAGAIN || sockeye__messages_errors_take(m, m->to_fd) == 0)
 			break;
 	}
 	return err;
 }
 
-static void message_sent(struct sockeye__messages *t, const uint8_t *data, size_t len)
+static void message_sent(struct sockeye__messages *m, const uint8_t *data, size_t len)
 {
-	t->r.sent++;
-	t->unanswered++;
-	t->r.sent_bytes += len;
-	t->moved_ns = t->now_ns;
-	if (t->o->on_sent)
-		t->o->on_sent(t->o->arg, data, len);
+	m->r.sent++;
+	m->unanswered++;
+	m->r.sent_bytes += len;
+	m->moved_ns = m->now_ns;
+	if (m->o->on_sent)
+		m->o->on_sent(m->o->arg, data, len);
 }
 
-static void send_failed(struct sockeye__messages *t, int err)
+static void send_failed(struct sockeye__messages *m, int err)
 {
-	/* a UNIX peer that has gone: refused, and the association is dissolved */
-	bool gone = err == -ECONNREFUSED || (err == -ENOTCONN && t->r.errors > 0);
+	/* After a UNIX peer has closed, the first send is refused and disconnects. */
+	bool gone = err == -ECONNREFUSED || (err == -ENOTCONN && m->r.errors > 0);
 
-	if (gone && !t->o->records)
+	if (gone && !m->o->records)
 		sockeye__messages_error(
-		    t, &(struct sockeye_dgram_error){.err = -ECONNREFUSED, .peer = t->to.peer});
-	else if (t->o->records && (err == -EPIPE || err == -ECONNRESET))
-		sockeye__messages_connection_failed(t, "send", err);
+		    m, &(struct sockeye_dgram_error){.err = -ECONNREFUSED, .peer = m->to.peer});
+	else if (m->o->records && (err == -EPIPE || err == -ECONNRESET))
+		sockeye__messages_connection_failed(m, "send", err);
 	else
-		socket_failed(t, "send", err);
+		socket_failed(m, "send", err);
 }
 
-static const uint8_t *filtered(struct sockeye__messages *t, const uint8_t *data, size_t *len)
+static const uint8_t *filtered(struct sockeye__messages *m, const uint8_t *data, size_t *len)
 {
-	const struct sockeye__filter *f = t->o->to_peer;
+	const struct sockeye__filter *f = m->o->to_peer;
 
 	if (!f)
 		return data;
-	*len = f->encode(f->arg, data, *len, t->bytes);
-	return t->bytes;
+	*len = f->encode(f->arg, data, *len, m->buf);
+	return m->buf;
 }
 
-/* Sends one message if there is one and it may be sent now. */
-static bool send_next(struct sockeye__messages *t)
+/* Sends one message if there is one and it may be sent now. Returns whether to try the
+ * next. */
+static bool send_next(struct sockeye__messages *m)
 {
 	const uint8_t *data, *out;
 	size_t len, out_len;
 	int err;
 
-	if (t->finished || t->shut || t->to_fd < 0 || must_wait(t) || t->now_ns < t->pause_until_ns)
+	if (m->phase == SOCKEYE__MESSAGES_OVER || m->sending_done || m->to_fd < 0 || must_wait(m) ||
+	    m->now_ns < m->pause_until_ns)
 		return false;
-	while (!t->finished && switch_due(t))
-		switch_peer(t);
-	if (t->finished || !sockeye__message_input_next(&t->input, &data, &len) ||
-	    must_pace(t, len))
+	while (m->phase != SOCKEYE__MESSAGES_OVER && switch_due(m))
+		switch_peer(m);
+	if (m->phase == SOCKEYE__MESSAGES_OVER ||
+	    !sockeye__message_input_next(&m->input, &data, &len) || must_pace(m, len))
 		return false;
 	out_len = len;
-	out = filtered(t, data, &out_len);
-	err = send_message(t, out, out_len);
+	out = filtered(m, data, &out_len);
+	err = send_message(m, out, out_len);
 	if (err == -EAGAIN || err == -ENOBUFS) {
-		t->pause_until_ns = t->now_ns + PAUSE_NS;
+		m->pause_until_ns = m->now_ns + PAUSE_NS;
 		return false;
 	}
-	sockeye__message_input_consume(&t->input, len);
+	sockeye__message_input_consume(&m->input, len);
 	if (err == 0)
-		message_sent(t, out, out_len);
+		message_sent(m, out, out_len);
 	else
-		send_failed(t, err);
+		send_failed(m, err);
 	return true;
 }
 
-bool sockeye__messages_send(struct sockeye__messages *t)
+bool sockeye__messages_send(struct sockeye__messages *m)
 {
 	int n = 0;
 
-	while (n < BURST && send_next(t))
+	while (n < BURST && send_next(m))
 		n++;
-	if (t->o->records && !t->shut && sockeye__message_input_done(&t->input)) {
-		t->shut = true;
-		if (!t->o->no_shutdown)
-			sockeye_half_close(t->to_fd);
+	if (m->o->records && !m->sending_done && sockeye__message_input_done(&m->input)) {
+		m->sending_done = true;
+		if (!m->o->no_shutdown)
+			sockeye_half_close(m->to_fd);
 	}
 	return n == BURST;
 }

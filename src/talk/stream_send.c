@@ -76,9 +76,9 @@ static void send_urgent(struct sockeye__stream *s)
 		s->urgent += n;
 		s->urgent_len -= n;
 	}
+	/* The connection is intact: the peer would not end it. */
 	if (s->r.err == -EOPNOTSUPP)
-		s->phase =
-		    SOCKEYE__STREAM_OVER; /* the connection is intact: the peer would not end it */
+		s->phase = SOCKEYE__STREAM_OVER;
 }
 
 void sockeye__stream_send(struct sockeye__stream *s)

@@ -14,15 +14,13 @@ enum sockeye__talk_direction { SOCKEYE__TALK_SENT, SOCKEYE__TALK_RECEIVED };
 
 /* Why a session ended. */
 enum sockeye__talk_end {
-	SOCKEYE__TALK_DONE,    /* a stream: both directions ended. Messages: the input ended and
-				  the wait for replies is over */
+	SOCKEYE__TALK_DONE,    /* both directions ended, or the wait for replies is over */
 	SOCKEYE__TALK_WAITED,  /* wait_ns has passed since the input ended */
 	SOCKEYE__TALK_COUNT,   /* lines_max or count_max was reached */
 	SOCKEYE__TALK_READER,  /* the reader of out_fd closed it */
 	SOCKEYE__TALK_STOPPED, /* stop_fd became readable */
 	SOCKEYE__TALK_IDLE,    /* idle_ns passed without data; err is -ETIME */
-	SOCKEYE__TALK_SOCKET,  /* the call `op` failed with err; data received before it was written
-				*/
+	SOCKEYE__TALK_SOCKET,  /* the call `op` failed with err; earlier data was written */
 	SOCKEYE__TALK_INPUT,   /* reading in_fd failed with err */
 	SOCKEYE__TALK_OUTPUT,  /* writing out_fd failed with err */
 };

@@ -1,4 +1,4 @@
-/* test_messages.c: where the input is cut, however it comes. */
+/* test_message_input.c: the input is split in the same places for reads of any size. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,13 +12,13 @@
 #include "talk/message_input.h"
 
 #define COUNT(array) (sizeof array / sizeof((array)[0]))
-#define WHOLE_MAX    8
+#define MESSAGES_MAX 8
 
 static const struct {
 	enum sockeye__message_per per;
 	size_t size;
 	const char *in;
-	const char *out[WHOLE_MAX];
+	const char *out[MESSAGES_MAX];
 } rows[] = {
     {SOCKEYE__MESSAGE_PER_LINE, 0, "", {0}},
     {SOCKEYE__MESSAGE_PER_LINE, 0, "a\nbc\n", {"a\n", "bc\n"}},
@@ -30,50 +30,51 @@ static const struct {
     {SOCKEYE__MESSAGE_PER_SIZE, 1, "\n\n", {"\n", "\n"}},
 };
 
-static void expect(struct sockeye__message_input *m, const char *const **want)
+static void expect(struct sockeye__message_input *input, const char *const **want)
 {
 	const uint8_t *data;
 	size_t len;
 
-	while (sockeye__message_input_next(m, &data, &len)) {
+	while (sockeye__message_input_next(input, &data, &len)) {
 		assert_non_null(**want);
 		assert_int_equal(len, strlen(**want));
 		assert_memory_equal(data, **want, len);
-		sockeye__message_input_consume(m, len);
+		sockeye__message_input_consume(input, len);
 		++*want;
 	}
 }
 
-/* Writes the input `step` bytes at a time and takes what is whole each time. */
+/* Writes the input in pieces of `step` bytes and consumes the complete messages after
+ * each. */
 static void check(size_t row, size_t step)
 {
 	const char *in = rows[row].in, *const *want = rows[row].out;
-	struct sockeye__message_input m;
+	struct sockeye__message_input input;
 	size_t len = strlen(in);
 	int fds[2];
 
 	assert_int_equal(pipe(fds), 0);
 	assert_int_equal(
-	    sockeye__message_input_init(&m, NULL, 0, fds[0], rows[row].per, rows[row].size), 0);
-	assert_int_equal(sockeye__message_input_read(&m), -EAGAIN);
+	    sockeye__message_input_init(&input, NULL, 0, fds[0], rows[row].per, rows[row].size), 0);
+	assert_int_equal(sockeye__message_input_read(&input), -EAGAIN);
 	for (size_t done = 0; done < len; done += step) {
 		size_t n = len - done < step ? len - done : step;
 
 		assert_int_equal(write(fds[1], in + done, n), n);
-		assert_int_equal(sockeye__message_input_read(&m), 0);
-		assert_false(sockeye__message_input_done(&m));
-		expect(&m, &want);
+		assert_int_equal(sockeye__message_input_read(&input), 0);
+		assert_false(sockeye__message_input_done(&input));
+		expect(&input, &want);
 	}
 	close(fds[1]);
-	assert_int_equal(sockeye__message_input_read(&m), 0);
-	expect(&m, &want);
+	assert_int_equal(sockeye__message_input_read(&input), 0);
+	expect(&input, &want);
 	assert_null(*want);
-	assert_true(sockeye__message_input_done(&m));
-	sockeye__message_input_fini(&m);
+	assert_true(sockeye__message_input_done(&input));
+	sockeye__message_input_fini(&input);
 	close(fds[0]);
 }
 
-static void test_cuts(void **state)
+static void test_pieces_of_every_size(void **state)
 {
 	(void)state;
 	for (size_t row = 0; row < COUNT(rows); row++)
@@ -84,27 +85,27 @@ static void test_cuts(void **state)
 static void test_words_may_be_empty(void **state)
 {
 	static const char *const words[] = {"one", "", "three"};
-	struct sockeye__message_input m;
+	struct sockeye__message_input input;
 	const uint8_t *data;
 	size_t len;
 
 	(void)state;
-	assert_int_equal(sockeye__message_input_init(&m, words, 3, 0, SOCKEYE__MESSAGE_PER_LINE, 0),
-			 0);
+	assert_int_equal(
+	    sockeye__message_input_init(&input, words, 3, 0, SOCKEYE__MESSAGE_PER_LINE, 0), 0);
 	for (size_t i = 0; i < 3; i++) {
-		assert_false(sockeye__message_input_done(&m));
-		assert_true(sockeye__message_input_next(&m, &data, &len));
+		assert_false(sockeye__message_input_done(&input));
+		assert_true(sockeye__message_input_next(&input, &data, &len));
 		assert_int_equal(len, strlen(words[i]));
-		sockeye__message_input_consume(&m, len);
+		sockeye__message_input_consume(&input, len);
 	}
-	assert_false(sockeye__message_input_next(&m, &data, &len));
-	assert_true(sockeye__message_input_done(&m));
-	sockeye__message_input_fini(&m);
+	assert_false(sockeye__message_input_next(&input, &data, &len));
+	assert_true(sockeye__message_input_done(&input));
+	sockeye__message_input_fini(&input);
 }
 
-static void test_line_without_end(void **state)
+static void test_line_that_is_too_long(void **state)
 {
-	struct sockeye__message_input m;
+	struct sockeye__message_input input;
 	static char block[32768];
 	int fds[2], err = 0;
 
@@ -112,13 +113,13 @@ static void test_line_without_end(void **state)
 	memset(block, 'x', sizeof block);
 	assert_int_equal(pipe(fds), 0);
 	assert_int_equal(
-	    sockeye__message_input_init(&m, NULL, 0, fds[0], SOCKEYE__MESSAGE_PER_LINE, 0), 0);
+	    sockeye__message_input_init(&input, NULL, 0, fds[0], SOCKEYE__MESSAGE_PER_LINE, 0), 0);
 	for (size_t sent = 0; sent <= SOCKEYE__MESSAGE_MAX && err == 0; sent += sizeof block) {
 		assert_int_equal(write(fds[1], block, sizeof block), sizeof block);
-		err = sockeye__message_input_read(&m);
+		err = sockeye__message_input_read(&input);
 	}
 	assert_int_equal(err, -EMSGSIZE);
-	sockeye__message_input_fini(&m);
+	sockeye__message_input_fini(&input);
 	close(fds[0]);
 	close(fds[1]);
 }
@@ -126,9 +127,9 @@ static void test_line_without_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_cuts),
+	    cmocka_unit_test(test_pieces_of_every_size),
 	    cmocka_unit_test(test_words_may_be_empty),
-	    cmocka_unit_test(test_line_without_end),
+	    cmocka_unit_test(test_line_that_is_too_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
