@@ -1,4 +1,4 @@
-# The short way in; meson does the work. `make help` lists the targets.
+# Short commands for common tasks; meson builds. `make help` lists the targets.
 BUILD ?= build
 PREFIX ?= /usr/local
 DESTDIR ?=
@@ -8,7 +8,7 @@ FUZZ_SECONDS ?= 60
 .DEFAULT_GOAL := build
 .PHONY: demo build test lint bench soak fuzz install format clean help
 
-demo: ## install what is missing, build, serve the built-in set on loopback
+demo: ## install missing packages, build, serve all services on loopback
 	@scripts/install-deps build
 	@$(MAKE) --no-print-directory build
 	@scripts/demo $(BUILD)/sockeye
@@ -17,31 +17,31 @@ build: $(BUILD)/build.ninja ## build/sockeye and the library
 	@ninja -C $(BUILD)
 
 $(BUILD)/build.ninja:
-	@command -v meson >/dev/null || { echo "no meson here: run scripts/install-deps build"; exit 1; }
+	@command -v meson >/dev/null || { echo "meson is missing; run scripts/install-deps build"; exit 1; }
 	meson setup $(MESON_FLAGS) $(BUILD)
 
-test: ## install what is missing, build, run every test
+test: ## install missing packages, build, run every test
 	@scripts/install-deps build test
 	@scripts/install-deps --unpack $(BUILD)/peers peers
 	@MESON_FLAGS="$(MESON_FLAGS)" scripts/test --build $(BUILD)
 
-lint: ## install what is missing, check style, layers, symbols, scripts and manuals
+lint: ## install missing packages, check style, layers, words, scripts, manuals
 	@scripts/install-deps build test lint
 	@MESON_FLAGS="$(MESON_FLAGS)" scripts/lint $(BUILD)
 
-bench: build ## install the peers, measure sockeye beside them (half an hour)
+bench: build ## install other servers, measure sockeye beside them (half an hour)
 	@scripts/install-deps bench
 	@scripts/install-deps --unpack $(BUILD)/peers peers
 	@bench/run $(BUILD)
 
-soak: build ## many connections for long: no leak, no zombie, no lost byte
+soak: build ## load servers for minutes: no leak, no zombie, no lost byte
 	@scripts/soak $(BUILD)/sockeye
 
-fuzz: ## each fuzz target for FUZZ_SECONDS (60)
+fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	@scripts/install-deps build lint
 	@scripts/fuzz $(FUZZ_SECONDS)
 
-install: build ## program, library, headers, manuals to DESTDIR/PREFIX
+install: build ## install program, library, headers, manuals in DESTDIR/PREFIX
 	@meson configure -Dprefix=$(PREFIX) $(BUILD)
 	@DESTDIR="$(DESTDIR)" meson install -C $(BUILD)
 	@[ -n "$(DESTDIR)" ] || [ "$$(id -u)" -ne 0 ] || ldconfig
@@ -49,8 +49,8 @@ install: build ## program, library, headers, manuals to DESTDIR/PREFIX
 format: ## clang-format every C file
 	@scripts/c-files | xargs clang-format -i
 
-clean: ## remove every build folder
+clean: ## remove all build folders
 	rm -rf $(BUILD) build-*
 
-help: ## this list
+help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' Makefile | expand -t 14
