@@ -1,6 +1,5 @@
 /*
- * fuzz_quantity.c: sizes and times against strtold, which agrees to the 64 bits
- * of its fraction, in whatever it is asked that the grammar has.
+ * fuzz_quantity.c: compares sizes and times with strtold(), whose fraction has 64 bits.
  *
  * Input: the quantity, up to its first NUL.
  */
@@ -43,7 +42,7 @@ static void require(bool holds, const char *what, const char *text)
 	abort();
 }
 
-/* What the text means, or -1 when it is no quantity. */
+/* Returns the value of the text, or -1 if it is not a quantity. */
 static long double meaning(const char *text, const struct unit *units)
 {
 	size_t whole = strspn(text, "0123456789");
@@ -54,7 +53,8 @@ static long double meaning(const char *text, const struct unit *units)
 		return -1;
 	for (; units->name != NULL; units++)
 		if (strcmp(text + len, units->name) == 0) {
-			char *number = strndup(text, len); /* or strtold reads "1e" and "0x" */
+			char *number =
+			    strndup(text, len); /* strtold() would also read "1e" and "0x" */
 			long double v = strtold(number, NULL) * units->factor;
 
 			free(number);
@@ -71,13 +71,13 @@ static void check(const char *text, const struct unit *units,
 	long double want = meaning(text, units), error = (long double)value - want;
 
 	if (err < 0)
-		require(value == UNTOUCHED, "written on failure", text);
+		require(value == UNTOUCHED, "wrote to the output after a failure", text);
 	if (err == -EINVAL && want >= 0)
 		require(strchr(text, '.') != NULL, "refused", text);
 	else if (err == -EINVAL)
 		require(want < 0, "refused", text);
 	else if (err == -ERANGE)
-		require(want >= 0x1p63L * (1 - 0x1p-62L), "called too large", text);
+		require(want >= 0x1p63L * (1 - 0x1p-62L), "reported as too large", text);
 	else
 		require(err == 0 && value <= INT64_MAX && want >= 0 &&
 			    (error < 0 ? -error : error) <= want * 0x1p-62L,

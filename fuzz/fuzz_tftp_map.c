@@ -6,21 +6,13 @@
  * Input: flags (1 upload, 2 IPv6, 4 backslash, 8 fold_case, 16 strip_high), the
  * name up to a line feed, the map.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tftp/server/map.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static void check_refused(const struct sockeye__rules_error *error, const char *text, size_t len)
 {

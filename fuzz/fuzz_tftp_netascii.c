@@ -1,24 +1,16 @@
 /*
- * fuzz_tftp_netascii.c: decoding undoes encoding, cut anywhere; and any wire is
- * decoded into what fits.
+ * fuzz_tftp_netascii.c: decoding restores an encoded text, in pieces of any length. Any
+ * input decodes without an overflow.
  *
- * Input: length of the pieces in and out, then the text.
+ * Input: the lengths of input and output pieces, then the text.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/tftp_netascii.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static size_t encode(const uint8_t *in, size_t len, size_t in_step, size_t out_step, uint8_t *wire)
 {
@@ -61,7 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	out = malloc(size + 2);
 	if (wire != NULL && out != NULL) {
 		wire_len = encode(data, size, in_step, out_step, wire);
-		require(wire_len <= 2 * size, "it grows too much");
+		require(wire_len <= 2 * size, "encoding makes it too long");
 		require(decode(wire, wire_len, out_step, out) == size, "another length");
 		require(memcmp(out, data, size) == 0, "another text");
 		require(decode(data, size, in_step, out) <= size, "decoding makes it longer");

@@ -1,25 +1,17 @@
 /*
- * fuzz_tftp_options.c: a server never grants what a client would refuse: of any
- * request, what is negotiated, encoded and checked is what was granted.
+ * fuzz_tftp_options.c: a server never grants options that a client would reject. For any
+ * request, the client reads exactly the options that were granted.
  *
  * Input: blksize_max, window_max, refused (two bytes each), flags (1 upload,
  * 2 size known), then the option pairs.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/tftp_options.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static void same(const struct sockeye__tftp_options *a, const struct sockeye__tftp_options *b)
 {
@@ -49,21 +41,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	asked = sockeye__tftp_options_parse((struct sockeye__span){data + 7, size - 7});
 	granted = sockeye__tftp_options_negotiate(&asked, &policy, data[6] & 1,
 						  data[6] & 2 ? &file : NULL);
-	require((granted.has & ~asked.has) == 0, "granted what was not asked");
-	require((granted.has & policy.refused) == 0, "granted what is refused");
+	require((granted.has & ~asked.has) == 0, "granted an option that was not requested");
+	require((granted.has & policy.refused) == 0, "granted a refused option");
 	len = sockeye__tftp_options_encode(buf, sizeof buf - 2, &granted);
 	require(len >= 0, "the OACK does not fit");
 	require(sockeye__tftp_oack_check(&asked, (struct sockeye__span){buf, (size_t)len}, &seen) ==
 		    0,
-		"the client refuses it");
+		"the client rejects the OACK");
 	same(&granted, &seen);
-	/* And a client takes any pairs for an OACK without harm. */
+	/* A client can check any pairs as an OACK. */
 	if (sockeye__tftp_oack_check(&asked, (struct sockeye__span){data + 7, size - 7}, &seen) ==
 	    0) {
 		require(sockeye__tftp_blksize(&seen) >= SOCKEYE__TFTP_BLKSIZE_MIN,
-			"too small blocks");
+			"blksize too small");
 		require(sockeye__tftp_windowsize(&seen) >= 1, "no window");
-		require((seen.has & ~asked.has) == 0, "took what was not asked");
+		require((seen.has & ~asked.has) == 0, "accepted an option that was not requested");
 	}
 	return 0;
 }

@@ -1,24 +1,16 @@
 /*
- * fuzz_tftp_packet.c: whatever is decoded lies inside the packet, and a request
- * that is encoded again is the same.
+ * fuzz_tftp_packet.c: all parts of a decoded packet lie within it, and a request that is
+ * encoded again is the same.
  *
  * Input: the packet.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "proto/tftp_packet.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static void inside(struct sockeye__span part, const uint8_t *data, size_t size)
 {
@@ -37,10 +29,10 @@ static void again(const struct sockeye__tftp_packet *p)
 		return;
 	len = sockeye__tftp_request_encode(buf, cap, p->opcode, p->name, p->mode);
 	require(len > 0, "it does not fit");
-	require(sockeye__tftp_decode(buf, (size_t)len, &q) == 0, "it is not decoded again");
+	require(sockeye__tftp_decode(buf, (size_t)len, &q) == 0, "it does not decode again");
 	require(q.opcode == p->opcode && q.mode == p->mode && q.name.len == p->name.len &&
 		    memcmp(q.name.at, p->name.at, q.name.len) == 0 && q.options.len == 0,
-		"it is another one");
+		"it decodes to another request");
 	free(buf);
 }
 

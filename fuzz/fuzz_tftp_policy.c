@@ -5,23 +5,15 @@
  * Input: the client (1 byte: 4 or other, 16 bytes), the name up to a line
  * feed, the policy.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "tftp/server/policy.h"
+#include "require.h"
 
 #define CLIENT 17
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static void check_refused(const struct sockeye__rules_error *error)
 {

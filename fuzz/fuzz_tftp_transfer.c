@@ -1,39 +1,33 @@
 /*
- * fuzz_tftp_transfer.c: one end of a transfer and a peer that sends anything at
- * any time: what it says and keeps stays bounded, and left alone it ends.
+ * fuzz_tftp_transfer.c: one end of a transfer, with a peer that sends anything at any
+ * time. What the end sends and keeps is limited, its invariants hold after each step, and
+ * it ends after the peer has become silent.
  *
- * Input: flags (1 server, 2 sends, 4 memory, 8 tsize, 16 rollover 1), log2 of
- * the block size, window; then steps: a byte that says what happens, and for
- * a packet its length and bytes.
+ * Input: flags (1 server, 2 sends, 4 memory, 8 tsize, 16 rollover 1, 32 check_size,
+ * 64 size_max), the block size, the window; then steps. A step is a byte: below 64 time
+ * passes, below 128 the packets of this end are sent, 128 aborts, and above the byte gives
+ * the length of a packet that follows.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <sockeye/time.h>
 
 #include "proto/tftp_transfer.h"
+#include "require.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define WINDOW_MAX  32
 #define BLKSIZE_MAX 64
 #define FILE_SIZE   5000
-#define TIMERS_MAX  2000 /* some ten passes, with a pause before each block */
+#define TIMERS_MAX  2000 /* about ten passes with a pause before each block */
 
 struct end {
 	struct sockeye__tftp x;
 	uint64_t now_ns, bytes, words;
 	uint8_t *memory;
 };
-
-static void require(bool holds, const char *what)
-{
-	if (holds)
-		return;
-	fprintf(stderr, "%s\n", what);
-	abort();
-}
 
 static void drain(struct end *e)
 {
@@ -47,9 +41,9 @@ static void drain(struct end *e)
 			continue;
 		}
 		blocks += send.count;
-		require(send.offset + send.bytes <= FILE_SIZE, "behind the end");
+		require(send.offset + send.bytes <= FILE_SIZE, "after the end of the file");
 		require(send.bytes <= (uint64_t)send.count * e->x.blksize, "blocks too long");
-		require(send.offset == (send.block - 1) * e->x.blksize, "another offset");
+		require(send.offset == (send.block - 1) * e->x.blksize, "wrong offset");
 	}
 	require(blocks <= e->x.window && words <= 1, "too much at once");
 	sockeye__tftp_check(&e->x);
@@ -68,8 +62,8 @@ static void packet(struct end *e, const uint8_t *data, size_t len)
 	for (unsigned i = 0; i < got.count; i++) {
 		volatile uint8_t sink = 0;
 
-		for (size_t k = 0; k < got.data[i].len; k++)
-			sink = (uint8_t)(sink + got.data[i].at[k]); /* ASan sees each */
+		for (size_t k = 0; k < got.data[i].len; k++) /* ASan checks each byte */
+			sink = (uint8_t)(sink + got.data[i].at[k]);
 		e->bytes += got.data[i].len;
 	}
 	require(e->bytes == bytes || !e->x.config.sends, "a sender got data");
@@ -96,7 +90,7 @@ static void start(struct end *e, const uint8_t *data)
 	c.numbers = 256;
 	c.request = (struct sockeye__span){request, sizeof request};
 	c.memory_len = data[0] & 4 ? sockeye__tftp_memory(blksize, window) : data[2];
-	e->memory = malloc(c.memory_len + 1); /* just so much, for ASan */
+	e->memory = malloc(c.memory_len > 0 ? c.memory_len : 1); /* of its exact size, for ASan */
 	c.memory = e->memory;
 	e->now_ns = SOCKEYE_NS_PER_S;
 	sockeye__tftp_init(&e->x, &c, e->now_ns);
@@ -135,9 +129,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			at += len;
 		}
 	}
-	/* Nobody answers any more. */
+	/* From now on the peer is silent. */
 	for (drain(&e); !sockeye__tftp_is_over(&e.x) && timers < TIMERS_MAX; timers++) {
-		require(e.x.deadline_ns != 0, "it waits for nothing");
+		require(e.x.deadline_ns != 0, "it waits without a deadline");
 		wait_for(&e, e.x.deadline_ns > e.now_ns ? e.x.deadline_ns - e.now_ns : 0);
 		drain(&e);
 	}
