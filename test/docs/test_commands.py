@@ -1,4 +1,5 @@
 """--help, the section-1 manuals, the completions and the exit codes agree."""
+import ctypes
 import os
 import re
 import shutil
@@ -104,3 +105,14 @@ def test_address_manual_has_what_the_error_lists(wrong, listed):
     assert len(known) > 3
     manual = mdoc.words((mdoc.MAN / "sockeye-address.7").read_text())
     assert {word.rstrip("=") for word in known} - manual == set()
+
+
+def test_address_manual_has_addresses():
+    """Those of EXAMPLES are valid."""
+    library = ctypes.CDLL(os.path.join(os.environ["SOCKEYE_BUILD"], "src", "libsockeye.so"))
+    address = ctypes.create_string_buffer(1 << 16)  # larger than struct sockeye_addr
+    shown = re.findall(r"^\.It Li (\S+)$", mdoc.sections(mdoc.MAN / "sockeye-address.7")["EXAMPLES"],
+                       re.M)
+    assert len(shown) > 5
+    for text in shown:
+        assert library.sockeye_addr_parse(text.encode(), address, None) == 0, text
