@@ -8,9 +8,6 @@
 
 #include "relay/internal.h"
 
-#define BUFFER_BYTES (8 << 20) /* of a socket, so that it is not we who lose packets */
-#define ERRORS_MAX   256       /* taken at once */
-
 int sockeye__relay_flows_init(struct sockeye__relay_run *run)
 {
 	uint32_t max = run->opts.flows_max;
@@ -98,124 +95,6 @@ static bool is_of(const struct sockeye__relay_flow *flow,
 	       sockeye_sockaddr_equal(&flow->client.local, &client->local);
 }
 
-/* --- sockets --- */
-
-void sockeye__relay_prepare(int fd)
-{
-	static const struct {
-		int force, plain;
-	} options[] = {{SO_RCVBUFFORCE, SO_RCVBUF}, {SO_SNDBUFFORCE, SO_SNDBUF}};
-
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		if (sockeye__option_set(fd, SOL_SOCKET, options[i].force, BUFFER_BYTES) < 0)
-			(void)sockeye__option_set(fd, SOL_SOCKET, options[i].plain, BUFFER_BYTES);
-	sockeye__dgram_join(fd);
-}
-
-static int socket_open(const struct sockeye_sockaddr *name)
-{
-	struct sockeye__kind kind;
-	int err = sockeye__kind_of(SOCKEYE_UDP, name, &kind), fd;
-
-	if (err < 0)
-		return err;
-	fd = sockeye__socket_open(&kind, SOCK_NONBLOCK);
-	if (fd >= 0)
-		sockeye__relay_prepare(fd);
-	return fd;
-}
-
-static void port_close(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
-{
-	if (port->fd >= 0)
-		close(port->fd); /* which ends epoll's watch */
-	port->fd = -1;
-	if (port->own != 0)
-		run->own[port->own]--;
-	port->own = 0;
-}
-
-/* The socket towards the target. Not connected, for any of its ports may
- * answer. */
-static int target_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
-{
-	struct sockeye_sockaddr any = {.len = run->target_name.len};
-	int err;
-
-	any.u.sa.sa_family = run->target_name.u.sa.sa_family;
-	flow->target = (struct sockeye__relay_port){
-	    .kind = SOCKEYE__RELAY_TARGET,
-	    .fd = socket_open(&run->target_name),
-	    .flow = flow,
-	};
-	if (flow->target.fd < 0)
-		return flow->target.fd;
-	err = sockeye__options_apply(flow->target.fd, run->target, &run->target_name);
-	if (err == 0)
-		err = sockeye_dgram_want_errors(flow->target.fd);
-	if (err == 0 && bind(flow->target.fd, &any.u.sa, any.len) < 0)
-		err = -errno;
-	if (err == 0)
-		err = sockeye__relay_watch(run, &flow->target);
-	if (err < 0)
-		port_close(run, &flow->target);
-	else
-		sockeye__relay_own(run, &flow->target);
-	return err;
-}
-
-bool sockeye__relay_errors_take(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
-{
-	struct sockeye_dgram_error error;
-	bool any = false;
-
-	for (int i = 0; i < ERRORS_MAX && sockeye_dgram_error_recv(flow->target.fd, &error) == 0;
-	     i++) {
-		any = any || error.from_icmp;
-		if (!error.from_icmp || error.err == -EMSGSIZE) /* the kernel has learned the MTU */
-			continue;
-		run->counts->refused++;
-		if (!flow->refused && run->opts.on_refused != NULL)
-			run->opts.on_refused(run->opts.arg, flow->number,
-					     sockeye_sockaddr_port(&error.peer), error.err);
-		flow->refused = true;
-	}
-	return any;
-}
-
-/* Where answers leave that come from another port of the target: the address
- * that the client asked, at a port of its own. */
-static int door_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-		     struct sockeye__relay_door *door)
-{
-	struct sockeye_sockaddr local = flow->client.local;
-	int err = 0;
-
-	if (local.len == 0)
-		err = sockeye_local_name(flow->doors[0].port.fd, &local);
-	if (err < 0)
-		return err;
-	/* sin_port and sin6_port are in the same place */
-	local.u.in.sin_port = 0;
-	door->port = (struct sockeye__relay_port){
-	    .kind = SOCKEYE__RELAY_DOOR, .fd = socket_open(&local), .flow = flow};
-	if (door->port.fd < 0)
-		return door->port.fd;
-	if (local.u.sa.sa_family == AF_INET6)
-		err = sockeye__option_set(door->port.fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
-	if (err == 0 &&
-	    (bind(door->port.fd, &local.u.sa, local.len) < 0 ||
-	     connect(door->port.fd, &flow->client.peer.u.sa, flow->client.peer.len) < 0))
-		err = -errno;
-	if (err == 0)
-		err = sockeye__relay_watch(run, &door->port);
-	if (err < 0)
-		port_close(run, &door->port);
-	else
-		sockeye__relay_own(run, &door->port);
-	return err;
-}
-
 /* --- flows --- */
 
 static void tell(struct sockeye__relay_run *run, const struct sockeye__relay_event *event)
@@ -234,10 +113,10 @@ void sockeye__relay_flow_close(struct sockeye__relay_run *run, struct sockeye__r
 		at = &(*at)->chain;
 	*at = flow->chain;
 	used_unlink(run, flow);
-	port_close(run, &flow->target);
+	sockeye__relay_port_close(run, &flow->target);
 	for (unsigned i = 1; i < SOCKEYE__RELAY_DOORS_MAX; i++) {
 		if (flow->doors[i].target_port != 0)
-			port_close(run, &flow->doors[i].port);
+			sockeye__relay_port_close(run, &flow->doors[i].port);
 		flow->doors[i].target_port = 0;
 	}
 	tell(run, &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_FLOW_CLOSED,
@@ -280,7 +159,7 @@ static int unused_prepare(struct sockeye__relay_run *run)
 	if (run->unused == NULL)
 		oldest_close(run);
 	err = once_clear(run, run->unused);
-	return err == 0 ? target_open(run, run->unused) : err;
+	return err == 0 ? sockeye__relay_target_open(run, run->unused) : err;
 }
 
 static struct sockeye__relay_flow *flow_open(struct sockeye__relay_run *run,
@@ -349,16 +228,16 @@ struct sockeye__relay_door *sockeye__relay_door_of(struct sockeye__relay_run *ru
 	}
 	if (door->target_port != 0) {
 		sockeye__relay_flush(run);
-		port_close(run, &door->port);
+		sockeye__relay_port_close(run, &door->port);
 		door->target_port = 0;
 	}
-	err = door_open(run, flow, door);
+	err = sockeye__relay_door_open(run, flow, door);
 	if (err == -EMFILE || err == -ENFILE) {
 		sockeye__relay_flow_touch(run, flow); /* lest it be the one that goes */
 		if (run->oldest == flow)
 			return NULL;
 		oldest_close(run);
-		err = door_open(run, flow, door);
+		err = sockeye__relay_door_open(run, flow, door);
 	}
 	if (err < 0)
 		return NULL;

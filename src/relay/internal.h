@@ -141,15 +141,34 @@ struct sockeye__relay_run {
 	struct sockeye__relay_inbox inbox;
 };
 
-/* --- relay.c --- */
+/* --- sockets.c --- */
 
 /* Has epoll watch the port: 0 or -errno. */
 int sockeye__relay_watch(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
 
-/* Takes the port for one of ours. Where relay and target share an address, a
- * client's port may become ours once the client has left, and its packets go
- * round for ever. */
+/* Counts the port as one of the relay's. Where relay and target share an address,
+ * a port that was a client's may become the relay's later; its packets would then
+ * circulate for ever. */
 void sockeye__relay_own(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
+void sockeye__relay_port_close(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
+
+/* Makes the buffers of a socket as large as is allowed, and has the kernel deliver
+ * several packets of one sender at once where it can. */
+void sockeye__relay_prepare(int fd);
+
+/* Open the socket towards the target, and one that stands for a port of the
+ * target before the client: 0 or -errno. */
+int sockeye__relay_target_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
+int sockeye__relay_door_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
+			     struct sockeye__relay_door *door);
+
+/* Whether the addresses are equal but for the port. */
+bool sockeye__relay_same_host(const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b);
+
+/* Takes the ICMP errors of packets sent to the target, which would otherwise fail
+ * the next sends and receives (ip(7), IP_RECVERR). Returns whether there were
+ * any. */
+bool sockeye__relay_errors_take(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
 /* --- clients.c --- */
 
@@ -160,10 +179,6 @@ void sockeye__relay_flows_fini(struct sockeye__relay_run *run);
 struct sockeye__relay_flow *sockeye__relay_flow_of(struct sockeye__relay_run *run,
 						   struct sockeye__relay_port *listener,
 						   const struct sockeye_dgram *client);
-
-/* Makes the buffers of a socket large, as far as that is allowed, and has it
- * hand over several packets of one sender at once where the kernel can. */
-void sockeye__relay_prepare(int fd);
 void sockeye__relay_flow_close(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
 /* The flow has been used now. */
@@ -173,10 +188,6 @@ void sockeye__relay_flow_touch(struct sockeye__relay_run *run, struct sockeye__r
  * opened. */
 struct sockeye__relay_door *sockeye__relay_door_of(struct sockeye__relay_run *run,
 						   struct sockeye__relay_flow *flow, uint16_t port);
-
-/* Takes what ICMP said of packets to the target; whether it said anything. Until
- * then it fails what is sent and received next (ip(7), IP_RECVERR). */
-bool sockeye__relay_errors_take(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
 /* --- send.c --- */
 

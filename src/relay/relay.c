@@ -21,33 +21,6 @@
 #define QUEUE_DEFAULT (UINT64_C(64) << 20)
 #define FDS_OTHER     32
 
-int sockeye__relay_watch(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
-{
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = port};
-
-	return epoll_ctl(run->epoll, EPOLL_CTL_ADD, port->fd, &event) < 0 ? -errno : 0;
-}
-
-static bool same_host(const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b)
-{
-	struct sockeye_sockaddr x = *a, y = *b;
-
-	x.u.in.sin_port = y.u.in.sin_port = 0; /* where sin6_port is, too */
-	return sockeye_sockaddr_equal(&x, &y);
-}
-
-void sockeye__relay_own(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
-{
-	struct sockeye_sockaddr name;
-
-	if (!run->target_here || sockeye_local_name(port->fd, &name) < 0)
-		return;
-	if (!sockeye__sockaddr_is_any(&name) && !same_host(&name, &run->target_name))
-		return; /* what leaves there is not from the target's address */
-	port->own = sockeye_sockaddr_port(&name);
-	run->own[port->own]++;
-}
-
 /* --- a packet --- */
 
 static void tell(const struct sockeye__relay_run *run, const struct sockeye__relay_flow *flow,
@@ -105,7 +78,8 @@ static struct sockeye__relay_flow *sort(struct sockeye__relay_run *run,
 		break;
 	case SOCKEYE__RELAY_TARGET:
 		number = sockeye_sockaddr_port(&from.peer);
-		*out_stranger = !same_host(&from.peer, &run->target_name) || run->own[number] > 0 ||
+		*out_stranger = !sockeye__relay_same_host(&from.peer, &run->target_name) ||
+				run->own[number] > 0 ||
 				(run->opts.no_follow && number != run->asked_port);
 		*out_door = *out_stranger ? NULL : sockeye__relay_door_of(run, flow, number);
 		break;
