@@ -3,13 +3,11 @@
  * let what is in flight come back. See bench.h.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <sockeye/text.h>
 #include <sockeye/time.h>
 
 #include "net/net.h"
@@ -20,125 +18,6 @@
 #define CONNECTING_MAX 128                      /* at once, while opening: backlogs are finite */
 #define TIMEOUT_STREAM (10 * SOCKEYE_NS_PER_S)
 #define TIMEOUT_DGRAM  (1 * SOCKEYE_NS_PER_S)
-
-uint64_t sockeye__bench_clock(void)
-{
-	return sockeye__clock_ns(CLOCK_MONOTONIC);
-}
-
-/* --- what the connections report --- */
-
-bool sockeye__bench_begin(struct sockeye__bench_run *run)
-{
-	bool measuring = run->phase == SOCKEYE__BENCH_MEASURE;
-
-	if (!measuring && run->phase != SOCKEYE__BENCH_WARMUP)
-		return false;
-	if (measuring && run->opts.count > 0) {
-		if (run->tickets == 0)
-			return false;
-		run->tickets--;
-	}
-	run->outstanding++;
-	return true;
-}
-
-void sockeye__bench_unbegin(struct sockeye__bench_run *run)
-{
-	run->outstanding--;
-	if (run->phase == SOCKEYE__BENCH_MEASURE && run->opts.count > 0)
-		run->tickets++;
-}
-
-void sockeye__bench_unanswered(struct sockeye__bench_run *run)
-{
-	run->outstanding--;
-}
-
-void sockeye__bench_answered(struct sockeye__bench_run *run, uint64_t begun_ns)
-{
-	run->outstanding--;
-	run->answered = true;
-	if (run->phase != SOCKEYE__BENCH_MEASURE || begun_ns < run->start_ns)
-		return;
-	run->result->messages++;
-	sockeye__hist_record(&run->result->latency, run->now_ns - begun_ns);
-}
-
-static void count_error(struct sockeye__bench_errors *errors, int err)
-{
-	switch (err) {
-	case SOCKEYE_E_MISMATCH:
-		errors->mismatch++;
-		break;
-	case SOCKEYE_E_EOF:
-		errors->closed++;
-		break;
-	case -ECONNREFUSED:
-		errors->refused++;
-		break;
-	case -ECONNRESET:
-		errors->reset++;
-		break;
-	case -ETIMEDOUT:
-		errors->timed_out++;
-		break;
-	default:
-		errors->other++;
-	}
-}
-
-/* The first failure is the one that is told. */
-static void blame(struct sockeye__bench_run *run, const char *op, int err)
-{
-	if (run->err != 0)
-		return;
-	run->err = err;
-	sockeye__fail_name(run->fail, op, run->addr->scheme, run->name, err);
-}
-
-void sockeye__bench_mismatch(struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn,
-			     uint64_t number, size_t at, const uint8_t *got, size_t len)
-{
-	char shown[40];
-
-	count_error(&run->result->errors, SOCKEYE_E_MISMATCH);
-	if (run->err != 0)
-		return;
-	blame(run, "bench", SOCKEYE_E_MISMATCH);
-	sockeye_escape(got, len < 8 ? len : 8, shown, sizeof(shown));
-	sockeye__fail_detail(run->fail,
-			     "message %" PRIu64 " of connection %" PRIu32 ", from byte %zu: \"%s\"",
-			     number + 1, conn->index + 1, at, shown);
-}
-
-/* Whether trying again makes sense: churn goes on after what one connection met. */
-static bool is_lasting(const struct sockeye__bench_run *run, int err)
-{
-	return run->opts.churn == SOCKEYE__BENCH_KEEP ||
-	       (err != SOCKEYE_E_EOF && err != SOCKEYE_E_MISMATCH && err != -ECONNRESET &&
-		err != -ETIMEDOUT);
-}
-
-void sockeye__bench_broke(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn, int err)
-{
-	bool connecting = !conn->open && run->stream;
-
-	run->outstanding -= conn->begun - conn->answered;
-	conn->begun = conn->answered = 0;
-	conn->got = 0;
-	conn->sent = run->opts.size;
-	sockeye__bench_close(conn, false);
-	conn->gone = is_lasting(run, err);
-	run->alive -= conn->gone;
-	if (err != SOCKEYE_E_MISMATCH) /* that has been counted */
-		count_error(&run->result->errors, err);
-	/* A server that answered and now refuses is gone, which is no refusal. */
-	if (err == -ECONNREFUSED && run->answered)
-		blame(run, "bench", SOCKEYE_E_EOF);
-	else
-		blame(run, connecting ? "connect" : "bench", err);
-}
 
 /* --- opening --- */
 
@@ -152,8 +31,8 @@ static void open_failed(struct sockeye__bench_run *run, struct sockeye__bench_co
 		run->opened = 0;
 		return;
 	}
-	count_error(&run->result->errors, err);
-	blame(run, "connect", err);
+	sockeye__bench_error_count(run, err);
+	sockeye__bench_blame(run, "connect", err);
 	run->phase = SOCKEYE__BENCH_OVER;
 }
 
@@ -223,7 +102,7 @@ static void measure(struct sockeye__bench_run *run)
 {
 	if (run->opts.on_phase != NULL)
 		run->opts.on_phase(run->opts.arg, true);
-	run->now_ns = sockeye__bench_clock();
+	run->now_ns = sockeye__clock_ns(CLOCK_MONOTONIC);
 	run->phase = SOCKEYE__BENCH_MEASURE;
 	run->start_ns = run->now_ns;
 	run->end_ns = run->opts.time_ns > 0 ? run->now_ns + run->opts.time_ns : UINT64_MAX;
@@ -331,7 +210,7 @@ static void loop(struct sockeye__bench_run *run)
 	struct epoll_event events[EVENTS];
 	int n;
 
-	run->now_ns = sockeye__bench_clock();
+	run->now_ns = sockeye__clock_ns(CLOCK_MONOTONIC);
 	run->next_tick_ns = run->now_ns + TICK_NS;
 	advance(run);
 	while (run->phase != SOCKEYE__BENCH_OVER) {
@@ -341,7 +220,7 @@ static void loop(struct sockeye__bench_run *run)
 		if (run->end_ns > run->now_ns && run->end_ns < wake_ns)
 			wake_ns = run->end_ns;
 		n = epoll_wait(run->epoll, events, EVENTS, sockeye__poll_ms(wake_ns, run->now_ns));
-		run->now_ns = sockeye__bench_clock();
+		run->now_ns = sockeye__clock_ns(CLOCK_MONOTONIC);
 		for (int i = 0; i < n && run->phase != SOCKEYE__BENCH_OVER; i++)
 			if (events[i].data.ptr == NULL ||
 			    ((struct sockeye__bench_conn *)events[i].data.ptr)->fd >= 0)
@@ -446,7 +325,7 @@ int sockeye__bench(const struct sockeye_addr *addr, const struct sockeye_sockadd
 		loop(&run);
 		out_result->peer = *run.name;
 		if (!run.answered && !out_result->interrupted)
-			blame(&run, "bench", -ETIMEDOUT);
+			sockeye__bench_blame(&run, "bench", -ETIMEDOUT);
 	}
 	clean_up(&run);
 	return run.err;

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "net/net.h"
 #include "bench/internal.h"
 
 #define BATCH SOCKEYE__BENCH_BATCH
@@ -192,7 +193,7 @@ static bool receive(struct sockeye__bench_run *run, struct sockeye__bench_conn *
 		sockeye__bench_broke(run, conn, -errno);
 		return false;
 	}
-	run->now_ns = conn->moved_ns = sockeye__bench_clock();
+	run->now_ns = conn->moved_ns = sockeye__clock_ns(CLOCK_MONOTONIC);
 	for (int i = 0; i < n; i++)
 		answer(run, conn, run->rooms[i].iov_base, run->inbox[i].msg_len);
 	return true;

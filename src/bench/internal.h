@@ -71,7 +71,7 @@ struct sockeye__bench_run {
 	struct iovec rooms[SOCKEYE__BENCH_BATCH];
 };
 
-/* --- bench.c --- */
+/* --- count.c --- */
 
 /* Takes the right to begin one more message. */
 bool sockeye__bench_begin(struct sockeye__bench_run *run);
@@ -93,8 +93,11 @@ void sockeye__bench_broke(struct sockeye__bench_run *run, struct sockeye__bench_
 void sockeye__bench_mismatch(struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn,
 			     uint64_t number, size_t at, const uint8_t *got, size_t len);
 
-/* The clock, once for each message. */
-uint64_t sockeye__bench_clock(void);
+/* Counts a failure by its kind. */
+void sockeye__bench_error_count(struct sockeye__bench_run *run, int err);
+
+/* Records what failed, and how, if it is the first failure of the run. */
+void sockeye__bench_blame(struct sockeye__bench_run *run, const char *op, int err);
 
 /* --- open.c --- */
 

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#include "net/net.h"
 #include "bench/internal.h"
 
 static bool is_sending(const struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn)
@@ -137,7 +138,7 @@ static bool receive(struct sockeye__bench_run *run, struct sockeye__bench_conn *
 		sockeye__bench_broke(run, conn, n == 0 ? SOCKEYE_E_EOF : -errno);
 		return false;
 	}
-	run->now_ns = conn->moved_ns = sockeye__bench_clock();
+	run->now_ns = conn->moved_ns = sockeye__clock_ns(CLOCK_MONOTONIC);
 	if (run->opts.expect != SOCKEYE__BENCH_ANY)
 		return check(run, conn, run->room, (size_t)n);
 	/* Whatever came is the answer, if there was a question. */
