@@ -94,13 +94,13 @@ static int local_resolve(const struct sockeye_addr *addr, struct sockeye_sockadd
 			 struct sockeye_fail *fail)
 {
 	struct sockeye_addr local;
-	char text[sizeof(addr->opts.bind) + 2];
+	char text[sizeof addr->opts.bind + 2];
 	int err;
 
-	memset(out_local, 0, sizeof(*out_local));
+	memset(out_local, 0, sizeof *out_local);
 	if (!addr->opts.bind[0])
 		return 0;
-	snprintf(text, sizeof(text), "%s%s", addr->opts.bind,
+	snprintf(text, sizeof text, "%s%s", addr->opts.bind,
 		 strrchr(addr->opts.bind, ':') > strrchr(addr->opts.bind, ']') ? "" : ":0");
 	err = sockeye_addr_parse(text, &local, fail);
 	if (err < 0)
@@ -195,7 +195,7 @@ static const char *time_text(double ns, char *buf, size_t cap)
 	static const char *const units[] = {"ns", "us", "ms", "s"};
 	size_t unit = 0;
 
-	for (; ns >= 1000 && unit + 1 < sizeof(units) / sizeof(*units); unit++)
+	for (; ns >= 1000 && unit + 1 < sizeof units / sizeof *units; unit++)
 		ns /= 1000;
 	snprintf(buf, cap, "%.*f %s",
 		 ns >= 100 || unit == 0 ? 0
@@ -209,13 +209,13 @@ static void print_latency(const struct sockeye__bench_result *r)
 {
 	char buf[32];
 
-	printf("  latency    min %s", time_text((double)r->latency.min, buf, sizeof(buf)));
-	printf(", mean %s", time_text(sockeye__bench_mean(r), buf, sizeof(buf)));
+	printf("  latency    min %s", time_text((double)r->latency.min, buf, sizeof buf));
+	printf(", mean %s", time_text(sockeye__bench_mean(r), buf, sizeof buf));
 	for (int i = 0; i < PERCENTILES; i++)
 		printf(
 		    ", %s %s", percent_names[i],
-		    time_text((double)sockeye__bench_percentile(r, percents[i]), buf, sizeof(buf)));
-	printf(", max %s\n", time_text((double)r->latency.max, buf, sizeof(buf)));
+		    time_text((double)sockeye__bench_percentile(r, percents[i]), buf, sizeof buf));
+	printf(", max %s\n", time_text((double)r->latency.max, buf, sizeof buf));
 }
 
 static void print_errors(const struct sockeye__bench_errors *errors)
@@ -291,7 +291,7 @@ static int run(struct opts *o, const struct sockeye_addr *addr,
 	int err = sockeye__bench(addr, names, count, &opts, &result, &fail), code;
 
 	code = result.interrupted ? SOCKEYE_EXIT_INTERRUPTED : (int)sockeye_error_exit(err);
-	sockeye_addr_print(addr, address, sizeof(address));
+	sockeye_addr_print(addr, address, sizeof address);
 	if (result.elapsed_ns == 0 && err < 0)
 		return cli_address_fail(&o->common, &fail);
 	if (o->common.json) {
@@ -326,7 +326,7 @@ static int cmd_bench(int argc, char **argv)
 		return cli_usage(&o.common, &bench_command, "%s", wrong);
 	if (o.time_ns == 0 && o.count == 0)
 		o.time_ns = 5 * SOCKEYE_NS_PER_S;
-	sockeye_addr_print(&addr, address, sizeof(address));
+	sockeye_addr_print(&addr, address, sizeof address);
 	stop_catch(&o.common, "bench", address, NULL);
 	count = sockeye_resolve(&addr, false, names, NAMES_MAX, &fail);
 	if (count < 0 || local_resolve(&addr, &local, &fail) < 0)

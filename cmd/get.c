@@ -66,7 +66,7 @@ static int no_file(const struct transfers *t, const char *url)
 	char instead[SOCKEYE_ADDR_TEXT_MAX];
 	struct suggestion s;
 
-	snprintf(instead, sizeof(instead), "%.*s/" FILE_EXAMPLE, (int)len, url);
+	snprintf(instead, sizeof instead, "%.*s/" FILE_EXAMPLE, (int)len, url);
 	return cli_usage_try(&t->o->common, t->command, suggest_replace(&s, url, instead),
 			     "'%s' names no file; write tftp://HOST/FILE", cli_shown(url).text);
 }
@@ -81,7 +81,7 @@ static int two_words(const struct cli_common *common, const struct cli_operands 
 
 	if (words->count != 2 || strpbrk(words->v[0], "/") || strstr(file, "://"))
 		return CLI_GO;
-	snprintf(url, sizeof(url), "tftp://%s/%s", words->v[0], file + (*file == '/'));
+	snprintf(url, sizeof url, "tftp://%s/%s", words->v[0], file + (*file == '/'));
 	return cli_usage_try(common, &get_command, suggest_edit(&s, edits, 2),
 			     "'%s' is not a TFTP address; write tftp://HOST/FILE",
 			     cli_shown(words->v[0]).text);
@@ -98,11 +98,11 @@ static int place(struct transfers *t, const struct opts *o, const char *folder, 
 	if (o->probe || (o->output && strcmp(o->output, "-") == 0))
 		return CLI_GO;
 	if (!folder) {
-		snprintf(file->path, sizeof(file->path), "%s", o->output);
+		snprintf(file->path, sizeof file->path, "%s", o->output);
 		return CLI_GO;
 	}
 	if (sockeye__tftp_default_name_local(folder, file->addr.file, file->path,
-					     sizeof(file->path)) < 0)
+					     sizeof file->path) < 0)
 		return cli_usage(common, t->command, "no name for \"%s\" here: use -o FILE",
 				 file->addr.file);
 	if (is_twice(t, file))
@@ -116,7 +116,7 @@ static int several_files(const struct opts *o)
 	char folder[4096];
 	struct suggestion s;
 
-	snprintf(folder, sizeof(folder), "%s/", o->output);
+	snprintf(folder, sizeof folder, "%s/", o->output);
 	return cli_usage_try(&o->t.common, &get_command, suggest_replace(&s, o->output, folder),
 			     "several files need a folder, -o DIR/");
 }
@@ -154,7 +154,7 @@ static int cmd_get(int argc, char **argv)
 		code = two_words(&o.t.common, &urls);
 	if (code != CLI_GO)
 		return code;
-	folder = folder_of(o.output, buf, sizeof(buf));
+	folder = folder_of(o.output, buf, sizeof buf);
 	/* behind each other */
 	if (o.output && strcmp(o.output, "-") == 0)
 		o.t.parallel = 1;

@@ -158,7 +158,7 @@ static int say(const struct transfers *t, const struct probe *p,
 
 	if (p->end.fail.err < 0)
 		return report_fail(&t->o->common, &p->end.fail);
-	sockeye_sockaddr_print(&p->end.peer, peer, sizeof(peer));
+	sockeye_sockaddr_print(&p->end.peer, peer, sizeof peer);
 	if (t->o->common.json)
 		say_json(p, job, peer);
 	else

@@ -91,9 +91,9 @@ int transfers_open(struct transfers *t, const struct transfer_opts *o,
 	wrong = client_read(t);
 	if (wrong)
 		return cli_usage(&o->common, command, "%s", wrong);
-	t->list = calloc(count, sizeof(*t->list));
-	t->jobs = calloc(count, sizeof(*t->jobs));
-	t->job_of = calloc(count, sizeof(*t->job_of));
+	t->list = calloc(count, sizeof *t->list);
+	t->jobs = calloc(count, sizeof *t->jobs);
+	t->job_of = calloc(count, sizeof *t->job_of);
 	if (!t->list || !t->jobs || !t->job_of)
 		return report_error(&o->common, command->name, NULL, -ENOMEM, NULL);
 	return CLI_GO;
@@ -116,7 +116,7 @@ static void addr_apply(const struct transfer_opts *o, struct sockeye_addr *addr)
 	if (o->netascii)
 		addr->netascii = true;
 	if (o->bind)
-		snprintf(addr->opts.bind, sizeof(addr->opts.bind), "%s", o->bind);
+		snprintf(addr->opts.bind, sizeof addr->opts.bind, "%s", o->bind);
 }
 
 /* Reports a word that is not a TFTP address and returns 2. */
@@ -128,15 +128,15 @@ static int address_wrong(const struct transfers *t, const char *url,
 	const char *try = NULL;
 	size_t len;
 
-	if (cli_address_mended(url, CLI_FETCHES, instead, sizeof(instead))) {
+	if (cli_address_mended(url, CLI_FETCHES, instead, sizeof instead)) {
 		len = strlen(instead);
 		if (t->way != SOCKEYE__TFTP_PUT && instead[len - 1] == '/')
-			snprintf(instead + len, sizeof(instead) - len, FILE_EXAMPLE);
+			snprintf(instead + len, sizeof instead - len, FILE_EXAMPLE);
 		try = suggest_replace(&s, url, instead);
 	}
 	if (strncasecmp(url, "tftp://", strlen("tftp://")) == 0)
 		return report_fail_try(&t->o->common, fail, try);
-	sockeye_escape(url, strlen(url), shown, sizeof(shown));
+	sockeye_escape(url, strlen(url), shown, sizeof shown);
 	return cli_usage_try(&t->o->common, t->command, try,
 			     "'%s' is not a TFTP address; write tftp://HOST/FILE", shown);
 }
@@ -222,7 +222,7 @@ static void say_answer(const struct cli_common *common, const char *name, const 
 	char options[TFTP_OPTIONS_TEXT_MAX], text[400];
 
 	tftp_options_text(note->options, options);
-	sockeye_escape(note->text.at, note->text.len, text, sizeof(text));
+	sockeye_escape(note->text.at, note->text.len, text, sizeof text);
 	if (note->code >= 0)
 		report_verbose(common, "%s: %s answers with error %d \"%s\"", name, peer,
 			       note->code, text);
@@ -240,10 +240,10 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 
 	progress_clear(&t->progress);
 	name_text(file, name);
-	sockeye_sockaddr_print(note->peer, peer, sizeof(peer));
+	sockeye_sockaddr_print(note->peer, peer, sizeof peer);
 	switch (note->kind) {
 	case SOCKEYE__TFTP_NOTE_ASK:
-		sockeye_escape(file->addr.file, strlen(file->addr.file), there, sizeof(there));
+		sockeye_escape(file->addr.file, strlen(file->addr.file), there, sizeof there);
 		report_verbose(common, "%s: %s \"%s\" %s%s to %s", name, put ? "WRQ" : "RRQ", there,
 			       file->addr.netascii ? "netascii" : "octet",
 			       tftp_options_text(note->options, options), peer);
@@ -275,7 +275,7 @@ static struct sockeye_fail fail_of(const struct sockeye__tftp_end *end)
 	size_t len = strlen(fail.detail);
 
 	if (end->other_source)
-		snprintf(fail.detail + len, sizeof(fail.detail) - len,
+		snprintf(fail.detail + len, sizeof fail.detail - len,
 			 "; --any-source accepts its reply");
 	return fail;
 }
@@ -316,7 +316,7 @@ static void tell_json(const struct transfers *t, const struct transfer *file,
 	if (event && failed)
 		error_json(event, &fail);
 	if (event && end->answered) {
-		sockeye_sockaddr_print(&end->peer, peer, sizeof(peer));
+		sockeye_sockaddr_print(&end->peer, peer, sizeof peer);
 		json_object_set_new(event, "peer", report_string(peer));
 	}
 	if (event)
@@ -357,9 +357,9 @@ static void on_status(void *arg, const struct sockeye__tftp_status *s)
 	if (s->running == 0)
 		return;
 	if (t->job_count > 1)
-		snprintf(text, sizeof(text), "%zu/%zu %.200s", s->ended + 1, t->job_count, name);
+		snprintf(text, sizeof text, "%zu/%zu %.200s", s->ended + 1, t->job_count, name);
 	else
-		snprintf(text, sizeof(text), "%.250s", name);
+		snprintf(text, sizeof text, "%.250s", name);
 	progress_draw(&t->progress, text, s->bytes, s->size, s->now_ns);
 }
 
@@ -369,8 +369,7 @@ static void on_status(void *arg, const struct sockeye__tftp_status *s)
 void transfers_resolve(struct transfers *t)
 {
 	for (size_t i = 0; i < t->count; i++)
-		sockeye_addr_print(&t->list[i].addr, t->list[i].address,
-				   sizeof(t->list[i].address));
+		sockeye_addr_print(&t->list[i].addr, t->list[i].address, sizeof t->list[i].address);
 	stop_catch(&t->o->common, t->command->name, t->list[0].address, NULL);
 	for (size_t i = 0; i < t->count; i++) {
 		struct transfer *file = &t->list[i];

@@ -227,7 +227,7 @@ static int cmd_listen(int argc, char **argv)
 		return code;
 	l.kind = talk_kind_of(&addr);
 	how.backlog = o.backlog;
-	sockeye_addr_print(&addr, address, sizeof(address));
+	sockeye_addr_print(&addr, address, sizeof address);
 	stop_catch(&o.talk.common, "listen", address, NULL);
 	l.stop_fd = stop_open();
 	n = sockeye_listen(&addr, &how, l.at, SOCKEYE__MESSAGES_SOCKETS_MAX, &fail);

@@ -14,8 +14,6 @@
 #include <sockeye/addr.h>
 #include <sockeye/error.h>
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-
 static const struct cli_command *const commands[] = {
     &bench_command, &connect_command, &get_command,   &listen_command,
     &put_command,   &relay_command,   &serve_command, NULL,
@@ -68,10 +66,11 @@ static const char *command_near(const char *word)
 	    {"version", "--version"}, {"-V", "--version"},
 	    {"-v", "--version"},      {"completion", "--completion"},
 	};
-	const char *names[ARRAY_LEN(commands) + ARRAY_LEN(cli_top_options)];
+	const char *names[sizeof commands / sizeof commands[0] +
+			  sizeof cli_top_options / sizeof cli_top_options[0]];
 	size_t n = 0;
 
-	for (size_t i = 0; i < ARRAY_LEN(synonyms); i++)
+	for (size_t i = 0; i < sizeof synonyms / sizeof synonyms[0]; i++)
 		if (strcmp(synonyms[i].word, word) == 0)
 			return synonyms[i].command;
 	for (; commands[n]; n++)
@@ -93,7 +92,7 @@ static bool operand_find(int count, char *const *words, struct operand *out)
 	const char *first = words[0], *last = words[count - 1];
 	struct sockeye_addr addr;
 
-	if (strlen(first) >= sizeof(out->text))
+	if (strlen(first) >= sizeof out->text)
 		return false;
 	*out = (struct operand){.what = "an address", .command = "connect"};
 	strcpy(out->text, first);
@@ -103,9 +102,9 @@ static bool operand_find(int count, char *const *words, struct operand *out)
 		out->what = "a file";
 		out->command = "put";
 	} else if (sockeye_addr_parse(first, &addr, NULL) == 0) {
-		cli_address_mended(first, CLI_CONNECTS, out->text, sizeof(out->text));
+		cli_address_mended(first, CLI_CONNECTS, out->text, sizeof out->text);
 	} else if (strchr(first, '/')) {
-		return cli_address_mended(first, CLI_CONNECTS, out->text, sizeof(out->text));
+		return cli_address_mended(first, CLI_CONNECTS, out->text, sizeof out->text);
 	} else if (count > 1 && cli_is_host(first) && !cli_is_number(first) &&
 		   cli_is_port(words[1]) && !command_near(first)) {
 		out->what = "a host";

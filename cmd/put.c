@@ -15,10 +15,10 @@
 static int place(struct transfers *t, const char *path, bool is_folder, struct transfer *file)
 {
 	const struct cli_common *common = &t->o->common;
-	char name[sizeof(file->addr.file)], *to = file->addr.file;
+	char name[sizeof file->addr.file], *to = file->addr.file;
 	bool from_stdin = strcmp(path, "-") == 0;
 	int len = sockeye__tftp_default_name_remote(to, is_folder, from_stdin ? "" : path, name,
-						    sizeof(name));
+						    sizeof name);
 
 	if (len < 0 && from_stdin)
 		return cli_usage(common, t->command,
@@ -26,10 +26,10 @@ static int place(struct transfers *t, const char *path, bool is_folder, struct t
 	if (len < 0)
 		return cli_usage(common, t->command,
 				 "no name for \"%s\" there, of at most 255 bytes", path);
-	if (!from_stdin && strlen(path) >= sizeof(file->path))
+	if (!from_stdin && strlen(path) >= sizeof file->path)
 		return cli_usage(common, t->command, "a path too long: %.40s...", path);
 	memcpy(to, name, (size_t)len + 1);
-	snprintf(file->path, sizeof(file->path), "%s", from_stdin ? "" : path);
+	snprintf(file->path, sizeof file->path, "%s", from_stdin ? "" : path);
 	return CLI_GO;
 }
 

@@ -97,7 +97,7 @@ static int complain(const struct opts *o, const char *name, int form, const char
 	static const char *const ends[] = {[UP] = "-up", [DOWN] = "-down", [BOTH] = ""};
 	char option[40];
 
-	snprintf(option, sizeof(option), "%s%s", name, ends[form]);
+	snprintf(option, sizeof option, "%s%s", name, ends[form]);
 	return cli_usage_value(&o->common, &relay_command, option, wanted, text);
 }
 
@@ -152,7 +152,7 @@ static int rules_read(const struct opts *o, int way, struct sockeye__relay_rules
 	};
 	int code = CLI_GO;
 
-	for (size_t i = 0; i < sizeof(chances) / sizeof(chances[0]) && code == CLI_GO; i++)
+	for (size_t i = 0; i < sizeof chances / sizeof chances[0] && code == CLI_GO; i++)
 		code = chance_read(o, chances[i].name, chances[i].given, way, chances[i].chance);
 	rules->delay_ns = either(o->delay_ns, way);
 	rules->jitter_ns = either(o->jitter_ns, way);
@@ -179,7 +179,7 @@ static int seed_read(const struct opts *o, uint64_t *out_seed)
 	char *end;
 
 	if (o->seed == NULL) {
-		if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		if (getrandom(&random, sizeof random, 0) != sizeof random)
 			random = (uint32_t)sockeye_now().mono_ns;
 		*out_seed = random; /* short enough to be typed again */
 		return CLI_GO;
@@ -216,7 +216,7 @@ static int tell_ready(void *arg)
 	if (c->ready_fd >= 0 && !ready)
 		c->code = report_error(common, "write", "--ready-fd", -errno, NULL);
 	for (size_t i = 0; i < c->count && c->code == CLI_GO; i++) {
-		sockeye_sockaddr_print_url(&c->at[i].name, SOCKEYE_UDP, name, sizeof(name));
+		sockeye_sockaddr_print_url(&c->at[i].name, SOCKEYE_UDP, name, sizeof name);
 		report_say(common, "relaying %s to %s, seed %" PRIu64, name, c->target,
 			   c->log.seed);
 		if (common->json)
@@ -264,7 +264,7 @@ static bool udp_near(const char *word, enum cli_use use, char *out, size_t cap)
 	struct sockeye_addr addr;
 	const char *rest;
 
-	if (cli_address_mended(word, use, text, sizeof(text)))
+	if (cli_address_mended(word, use, text, sizeof text))
 		word = text;
 	if (sockeye_addr_parse(word, &addr, NULL) < 0 || sockeye_scheme_is_unix(addr.scheme))
 		return false;
@@ -283,8 +283,8 @@ static int not_udp(const struct opts *o, const struct cli_operands *operands, in
 	const char *try = NULL;
 	struct suggestion s;
 
-	if (udp_near(operands->v[0], CLI_LISTENS, listens, sizeof(listens)) &&
-	    udp_near(operands->v[1], CLI_CONNECTS, target, sizeof(target)))
+	if (udp_near(operands->v[0], CLI_LISTENS, listens, sizeof listens) &&
+	    udp_near(operands->v[1], CLI_CONNECTS, target, sizeof target))
 		try = suggest_edit(&s, edits, 2);
 	return cli_usage_try(&o->common, &relay_command, try,
 			     "'%s' is not a UDP address; write udp://HOST:PORT",
@@ -340,7 +340,7 @@ static int relay(struct context *c, const struct sockeye_addr *listen_addr,
 	int n = sockeye_resolve(target, false, &name, 1, &fail);
 
 	if (n > 0) {
-		sockeye_sockaddr_print_url(&name, SOCKEYE_UDP, c->target, sizeof(c->target));
+		sockeye_sockaddr_print_url(&name, SOCKEYE_UDP, c->target, sizeof c->target);
 		n = sockeye_listen(listen_addr, &(struct sockeye_listen_opts){.nonblocking = true},
 				   c->at, SOCKEYE__RELAY_LISTENERS_MAX, &fail);
 	}

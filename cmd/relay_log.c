@@ -72,7 +72,7 @@ static void say_packet(const struct log_relay *log, const struct sockeye__relay_
 
 	if (plain && log->common->verbose < 2)
 		return;
-	sockeye__relay_packet_text(e->data, e->len, what, sizeof(what));
+	sockeye__relay_packet_text(e->data, e->len, what, sizeof what);
 	if (log->common->json) {
 		report_json(json_pack("{ss sI ss sI sI so ss sb si sb}", "event", "packet", "flow",
 				      (json_int_t)e->flow, "way", way_words[e->way], "number",
@@ -83,9 +83,9 @@ static void say_packet(const struct log_relay *log, const struct sockeye__relay_
 		return;
 	}
 	if (v->bit)
-		snprintf(damage, sizeof(damage), ", byte %zu corrupted", v->byte);
+		snprintf(damage, sizeof damage, ", byte %zu corrupted", v->byte);
 	if (v->hold)
-		snprintf(held, sizeof(held), ", behind %u more", v->hold);
+		snprintf(held, sizeof held, ", behind %u more", v->hold);
 	report_verbose(log->common, "flow %" PRIu64 " %s %" PRIu64 ": %s%s%s%s%s%s, %zu bytes",
 		       e->flow, way_words[e->way], e->number, fate_words[v->fate],
 		       v->twice ? " twice" : "", held, damage, what[0] ? ", " : "", what, e->len);
@@ -102,7 +102,7 @@ void log_relay_event(void *arg, const struct sockeye__relay_event *e)
 		say_packet(log, e);
 		break;
 	case SOCKEYE__RELAY_FLOW_OPENED:
-		sockeye_sockaddr_print(e->client, client, sizeof(client));
+		sockeye_sockaddr_print(e->client, client, sizeof client);
 		if (common->json)
 			report_json(json_pack("{ss sI so}", "event", "flow", "flow",
 					      (json_int_t)e->flow, "client",

@@ -38,7 +38,7 @@ static int site_add_defaults(struct serve *s, const struct sockeye_service *serv
 	};
 	int code = CLI_GO;
 
-	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && code == CLI_GO; i++) {
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0] && code == CLI_GO; i++) {
 		struct sockeye_addr addr = {
 		    .scheme = forms[i].scheme,
 		    .has_port = true,
@@ -88,7 +88,7 @@ static bool address_near(const struct sockeye_service *service, const char *word
 	struct sockeye_addr addr;
 	char text[SOCKEYE_ADDR_TEXT_MAX];
 
-	if (cli_address_mended(word, CLI_LISTENS, text, sizeof(text)))
+	if (cli_address_mended(word, CLI_LISTENS, text, sizeof text))
 		word = text;
 	else if (sockeye_addr_parse(word, &addr, NULL) < 0)
 		return false;
@@ -113,7 +113,7 @@ static int service_wrong(const struct serve *s, const struct cli_operands *opera
 	if (word[strcspn(word, ":/")] == '\0' && !cli_is_number(word))
 		return cli_usage_try(&s->common, &serve_command, "sockeye serve --list",
 				     "unknown service '%s'", cli_shown(word).text);
-	if (!address_near(service, word, address, sizeof(address)))
+	if (!address_near(service, word, address, sizeof address))
 		return cli_usage(&s->common, &serve_command, "unknown service '%s'",
 				 cli_shown(word).text);
 	edits[0].text = address;
@@ -143,7 +143,7 @@ static int address_wrong(const struct serve *s, const struct sockeye_service *se
 	if (strchr(word, ':') == NULL && access(word, F_OK) == 0) {
 		suggest_word(&line, "serve");
 		suggest_word(&line, service->name);
-		snprintf(address, sizeof(address), "%s://*:%u", udp ? "udp" : "tcp",
+		snprintf(address, sizeof address, "%s://*:%u", udp ? "udp" : "tcp",
 			 LOOPBACK_PORT + service->port);
 		suggest_word(&line, address);
 		return cli_usage_try(&s->common, &serve_command, suggest_text(&line),
@@ -152,13 +152,13 @@ static int address_wrong(const struct serve *s, const struct sockeye_service *se
 				     cli_shown(word).text);
 	}
 	if (next != NULL && cli_is_host(word) && cli_is_port(next)) {
-		cli_host_port(udp ? "udp" : "tcp", word, next, address, sizeof(address));
+		cli_host_port(udp ? "udp" : "tcp", word, next, address, sizeof address);
 		edits[0].text = address;
 		return cli_usage_try(&s->common, &serve_command, suggest_edit(&line, edits, 2),
 				     "'%s' and '%s' belong to one address", cli_shown(word).text,
 				     cli_shown(next).text);
 	}
-	if (udp && address_near(service, word, address, sizeof(address)))
+	if (udp && address_near(service, word, address, sizeof address))
 		return cli_usage_try(&s->common, &serve_command,
 				     suggest_replace(&line, word, address),
 				     "'%s' is not an address of UDP", cli_shown(word).text);
@@ -188,7 +188,7 @@ const char *serve_guess(struct suggestion *line)
 	if (argc > 64)
 		return NULL;
 	for (int i = 2; i < argc; i++) {
-		for (size_t k = 0; k < sizeof(options) / sizeof(options[0]); k++) {
+		for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {
 			size_t len = strlen(options[k].name);
 			const char *value = argv[i] + len + (argv[i][len] == '=');
 
@@ -211,7 +211,7 @@ const char *serve_guess(struct suggestion *line)
 	if (port == NULL || !cli_is_port(port))
 		return NULL;
 	cli_host_port(serve_feature_of(service) != NULL ? "udp" : "tcp", host, port, address,
-		      sizeof(address));
+		      sizeof address);
 	for (int i = 1; i < argc; i++) {
 		if (taken[i])
 			continue;

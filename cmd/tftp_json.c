@@ -64,7 +64,7 @@ void tftp_json(json_t *object, const struct tftp_facts *f)
 	if (f->code >= 0)
 		json_object_set_new(object, "code", json_integer(f->code));
 	if (f->peer_text.len > 0) {
-		sockeye_escape(f->peer_text.at, f->peer_text.len, shown, sizeof(shown));
+		sockeye_escape(f->peer_text.at, f->peer_text.len, shown, sizeof shown);
 		json_object_set_new(object, "peer_text", json_string(shown));
 	}
 	if (f->count)

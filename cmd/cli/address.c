@@ -26,7 +26,7 @@ static bool is_ipv6(const char *text, size_t len)
 	char copy[INET6_ADDRSTRLEN];
 	struct in6_addr binary;
 
-	if (len >= sizeof(copy))
+	if (len >= sizeof copy)
 		return false;
 	memcpy(copy, text, len);
 	copy[len] = '\0';
@@ -103,7 +103,7 @@ const char *cli_scheme_word(size_t i)
 
 		if (!can_open(scheme) || i-- > 0)
 			continue;
-		snprintf(words[scheme], sizeof(words[scheme]), "%s:%s", sockeye_scheme_name(scheme),
+		snprintf(words[scheme], sizeof words[scheme], "%s:%s", sockeye_scheme_name(scheme),
 			 slashes ? "//" : "");
 		return words[scheme];
 	}
@@ -122,7 +122,7 @@ static bool put(struct mend *m, size_t at, size_t len, const char *new_text)
 {
 	size_t tail = strlen(m->text + at + len) + 1, new_len = strlen(new_text);
 
-	if (at + new_len + tail > sizeof(m->text))
+	if (at + new_len + tail > sizeof m->text)
 		return false;
 	memmove(m->text + at + new_len, m->text + at + len, tail);
 	memcpy(m->text + at, new_text, new_len);
@@ -160,14 +160,14 @@ static bool mend_scheme(struct mend *m)
 	const char *near;
 	enum sockeye_scheme scheme;
 
-	if (!mark || len >= sizeof(name) || scheme_len(m->text, &scheme) == len)
+	if (!mark || len >= sizeof name || scheme_len(m->text, &scheme) == len)
 		return false;
-	snprintf(name, sizeof(name), "%.*s", (int)len, m->text);
+	snprintf(name, sizeof name, "%.*s", (int)len, m->text);
 	if (m->use == CLI_FETCHES)
 		return put(m, 0, len, "tftp");
 	near = getservbyname(name, "tcp")
 		   ? NULL
-		   : cli_nearest(name, names, sizeof(names) / sizeof(names[0]));
+		   : cli_nearest(name, names, sizeof names / sizeof names[0]);
 	if (near)
 		return put(m, 0, len, near);
 	end = len + 3 + strcspn(mark + 3, "/?#");
@@ -245,14 +245,14 @@ static bool mend_port(struct mend *m)
 	if (alone)
 		return put(m, (size_t)(authority(m) - m->text), 0,
 			   m->use == CLI_LISTENS ? ":" : "localhost:");
-	snprintf(port, sizeof(port), "%.*s", (int)(len < 7 ? len : 7), m->text + at);
+	snprintf(port, sizeof port, "%.*s", (int)(len < 7 ? len : 7), m->text + at);
 	if (cli_is_number(port) && sockeye_port_parse(port, &v) < 0)
 		return put(m, at + 4, len - 4, "");
 	if (len > 0 && strcmp(port, "0") != 0)
 		return false;
 	if (m->use == CLI_FETCHES) /* it has a default */
 		return len > 0 && put(m, at - 1, len + 1, "");
-	snprintf(port, sizeof(port), "%s%d", at > 0 && m->text[at - 1] == ':' ? "" : ":",
+	snprintf(port, sizeof port, "%s%d", at > 0 && m->text[at - 1] == ':' ? "" : ":",
 		 PORT_SHOWN);
 	return put(m, at, len, port);
 }
@@ -335,10 +335,10 @@ bool cli_address_mended(const char *word, enum cli_use use, char *out, size_t ca
 	struct mend m = {.use = use};
 	struct sockeye_addr addr;
 
-	if (snprintf(m.text, sizeof(m.text), "%s", word) >= (int)sizeof(m.text))
+	if (snprintf(m.text, sizeof m.text, "%s", word) >= (int)sizeof m.text)
 		return false;
 	/* One word may need each of them once. */
-	for (size_t i = 0; i < sizeof(mends) / sizeof(mends[0]); i++) {
+	for (size_t i = 0; i < sizeof mends / sizeof mends[0]; i++) {
 		if (sockeye_addr_parse(m.text, &addr, NULL) == 0 &&
 		    (use != CLI_FETCHES || addr.scheme == SOCKEYE_TFTP) &&
 		    !is_port_zero(&addr, use))
@@ -376,11 +376,11 @@ static int read_text(const struct cli_common *common, const struct cli_command *
 		fail = (struct sockeye_fail){.op = "parse address",
 					     .err = SOCKEYE_E_PORT,
 					     .detail = "port 0 is only for listening"};
-		sockeye_escape(text, strlen(text), fail.address, sizeof(fail.address));
+		sockeye_escape(text, strlen(text), fail.address, sizeof fail.address);
 	}
 	if (command->guess)
 		try = command->guess(&s);
-	if (!try && cli_address_mended(text, use, instead, sizeof(instead)))
+	if (!try && cli_address_mended(text, use, instead, sizeof instead))
 		try = suggest_edit(&s, edits, another ? 2 : 1);
 	return report_fail_try(common, &fail, try);
 }
@@ -416,7 +416,7 @@ static int host_port_read(const struct cli_common *common, const struct cli_comm
 	char text[SOCKEYE_ADDR_TEXT_MAX];
 	int code;
 
-	snprintf(text, sizeof(text), "%s://%s%s%s:%s", bare, ipv6 ? "[" : "", v[0], ipv6 ? "]" : "",
+	snprintf(text, sizeof text, "%s://%s%s%s:%s", bare, ipv6 ? "[" : "", v[0], ipv6 ? "]" : "",
 		 v[1]);
 	code = read_text(common, command, text, v[0], v[1], use, out);
 	if (code == CLI_GO)
@@ -458,7 +458,7 @@ static void two_wrong(char *const v[2], enum cli_use use, char *why, size_t cap,
 		suggest_edit(s, edits, 2);
 	} else if (len > 0 && v[0][len] == '\0') {
 		snprintf(why, cap, "'%s' and '%s' belong to one address", first.text, second.text);
-		snprintf(text, sizeof(text), "%s%s%s", v[0],
+		snprintf(text, sizeof text, "%s%s%s", v[0],
 			 sockeye_scheme_is_unix(scheme) ? ":" : "://", v[1]);
 		edits[1].text = text;
 		suggest_edit(s, edits, 2);
@@ -469,13 +469,13 @@ static void two_wrong(char *const v[2], enum cli_use use, char *why, size_t cap,
 	} else if (cli_is_port(v[1])) {
 		snprintf(why, cap, "'%s' is not a HOST that a PORT can follow", first.text);
 		edits[0].text = text;
-		if (joined(v[0], v[1], use, text, sizeof(text)))
+		if (joined(v[0], v[1], use, text, sizeof text))
 			suggest_edit(s, edits, 2);
 	} else {
 		snprintf(why, cap, "'%s' is not a PORT: a number or a service name", second.text);
-		snprintf(text, sizeof(text), "%.*s", (int)strspn(v[1], DIGITS), v[1]);
+		snprintf(text, sizeof text, "%.*s", (int)strspn(v[1], DIGITS), v[1]);
 		if (!*text || v[1][strlen(text)] != '-')
-			snprintf(text, sizeof(text), "%d", PORT_SHOWN);
+			snprintf(text, sizeof text, "%d", PORT_SHOWN);
 		edits[1].text = text;
 		if (cli_is_host(v[0]))
 			suggest_edit(s, &edits[1], 1);
@@ -493,7 +493,7 @@ static void three_mended(char *const v[3], struct suggestion *s)
 
 	if (len == 0 || v[0][len] != '\0' || !cli_is_host(v[1]) || !cli_is_port(v[2]))
 		return;
-	cli_host_port(v[0], v[1], v[2], text, sizeof(text));
+	cli_host_port(v[0], v[1], v[2], text, sizeof text);
 	suggest_edit(s, edits, 3);
 }
 
@@ -505,10 +505,10 @@ static int operands_wrong(const struct cli_common *common, const struct cli_comm
 	const char *try = command->guess ? command->guess(&s) : NULL;
 
 	if (try || operands->count != 2)
-		snprintf(why, sizeof(why), "%d operands, but %s takes one address, or HOST PORT",
+		snprintf(why, sizeof why, "%d operands, but %s takes one address, or HOST PORT",
 			 operands->count, command->name);
 	if (!try && operands->count == 2)
-		two_wrong(operands->v, use, why, sizeof(why), &s);
+		two_wrong(operands->v, use, why, sizeof why, &s);
 	else if (!try && operands->count == 3)
 		three_mended(operands->v, &s);
 	return cli_usage_try(common, command, suggest_text(&s), "%s", why);
@@ -526,7 +526,7 @@ int cli_address_only(const struct cli_common *common, const struct cli_command *
 		return operands_wrong(common, command, operands, use);
 	if (strcmp(bare, "tcp") == 0 || cli_has_scheme(v[0]) || strchr("/.@", *v[0]))
 		return cli_address(common, command, v[0], use, out);
-	snprintf(text, sizeof(text), "%s://%s", bare, v[0]);
+	snprintf(text, sizeof text, "%s://%s", bare, v[0]);
 	return read_text(common, command, text, v[0], NULL, use, out);
 }
 
@@ -542,7 +542,7 @@ static bool port_replaced(const char *word, bool may_be_port, const char *from, 
 	char port[8];
 	size_t at, len;
 
-	if (snprintf(m->text, sizeof(m->text), "%s", word) >= (int)sizeof(m->text))
+	if (snprintf(m->text, sizeof m->text, "%s", word) >= (int)sizeof m->text)
 		return false;
 	if (may_be_port && cli_is_port(word)) {
 		at = 0;
@@ -553,10 +553,10 @@ static bool port_replaced(const char *word, bool may_be_port, const char *from, 
 		at = port_at(m);
 	}
 	len = strcspn(m->text + at, "/?");
-	snprintf(port, sizeof(port), "%.*s", (int)len, m->text + at);
+	snprintf(port, sizeof port, "%.*s", (int)len, m->text + at);
 	found = cli_is_number(port) ? NULL : getservbyname(m->text + at, NULL);
 	if (found)
-		snprintf(port, sizeof(port), "%u", ntohs((uint16_t)found->s_port));
+		snprintf(port, sizeof port, "%u", ntohs((uint16_t)found->s_port));
 	if (!from)
 		return !cli_is_number(port) && !found && put(m, at, len, to);
 	return strcmp(port, from) == 0 && put(m, at, len, to);
@@ -573,8 +573,8 @@ static const char *with_port(struct suggestion *s, const char *from, unsigned to
 	int argc;
 
 	argv = suggest_argv(&argc);
-	snprintf(port, sizeof(port), "%u", to);
-	for (int i = 2; i < argc && count < sizeof(edits) / sizeof(edits[0]); i++) {
+	snprintf(port, sizeof port, "%u", to);
+	for (int i = 2; i < argc && count < sizeof edits / sizeof edits[0]; i++) {
 		bool may_be_port = i == argc - 1 && i > 2 && cli_is_host(argv[i - 1]);
 
 		if (!port_replaced(argv[i], may_be_port, from, port, &changed[count]))
@@ -592,10 +592,9 @@ static bool zone_added(const char *word, struct mend *m)
 	struct sockeye_addr addr;
 	char text[SOCKEYE_ADDR_TEXT_MAX];
 
-	snprintf(text, sizeof(text), !host ? "%s" : word[0] == '[' ? "%s:0" : "[%s]:0", word);
+	snprintf(text, sizeof text, !host ? "%s" : word[0] == '[' ? "%s:0" : "[%s]:0", word);
 	return sockeye_addr_parse(text, &addr, NULL) == 0 && needs_zone(&addr) &&
-	       snprintf(m->text, sizeof(m->text), "%s", word) < (int)sizeof(m->text) &&
-	       mend_zone(m);
+	       snprintf(m->text, sizeof m->text, "%s", word) < (int)sizeof m->text && mend_zone(m);
 }
 
 /* The command line with an interface after every link-local address without one. */
@@ -608,7 +607,7 @@ static const char *with_zone(struct suggestion *s)
 	int argc;
 
 	argv = suggest_argv(&argc);
-	for (int i = 2; i < argc && count < sizeof(edits) / sizeof(edits[0]); i++) {
+	for (int i = 2; i < argc && count < sizeof edits / sizeof edits[0]; i++) {
 		if (!zone_added(argv[i], &changed[count]))
 			continue;
 		edits[count] = (struct suggest_edit){.at = argv[i], .text = changed[count].text};
@@ -628,7 +627,7 @@ int cli_address_fail(const struct cli_common *common, const struct sockeye_fail 
 	if (sockeye_addr_parse(fail->address, &addr, NULL) < 0 ||
 	    sockeye_scheme_is_unix(addr.scheme))
 		return report_fail(common, fail);
-	snprintf(port, sizeof(port), "%u", addr.port);
+	snprintf(port, sizeof port, "%u", addr.port);
 	if (fail->err == -EINVAL && needs_zone(&addr)) {
 		mended.err = SOCKEYE_E_HOST;
 		strcpy(mended.detail,

@@ -97,7 +97,7 @@ int cli_usage_try(const struct cli_common *common, const struct cli_command *com
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	vsnprintf(text, sizeof text, fmt, args);
 	va_end(args);
 	return report_usage(common, command ? command->name : NULL, text, try);
 }
@@ -109,7 +109,7 @@ int cli_usage(const struct cli_common *common, const struct cli_command *command
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	vsnprintf(text, sizeof text, fmt, args);
 	va_end(args);
 	return report_usage(common, command ? command->name : NULL, text, NULL);
 }
@@ -119,7 +119,7 @@ int cli_usage_value(const struct cli_common *common, const struct cli_command *c
 {
 	char shown[96];
 
-	sockeye_escape(value, strlen(value), shown, sizeof(shown));
+	sockeye_escape(value, strlen(value), shown, sizeof shown);
 	return cli_usage(common, command, "--%s takes %s, not '%s'", option, wanted, shown);
 }
 
@@ -127,7 +127,7 @@ struct cli_shown cli_shown(const char *word)
 {
 	struct cli_shown s;
 
-	sockeye_escape(word, strlen(word), s.text, sizeof(s.text));
+	sockeye_escape(word, strlen(word), s.text, sizeof s.text);
 	return s;
 }
 
@@ -272,7 +272,7 @@ static const char *false_friend(const struct cli_option *o, int val, char **argv
 	static const char *const names[] = {"port", "host", "listen"};
 	const char *word = optarg == argv[optind - 1] ? argv[optind - 2] : argv[optind - 1];
 
-	for (size_t i = 0; val >= LONG_BASE && i < sizeof(names) / sizeof(names[0]); i++) {
+	for (size_t i = 0; val >= LONG_BASE && i < sizeof names / sizeof names[0]; i++) {
 		size_t len = strlen(names[i]);
 
 		if (strcspn(word + 2, "=") == len && strncmp(word + 2, names[i], len) == 0 &&

@@ -12,8 +12,7 @@
 
 #include "cli/suggest.h"
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define WORD_SHOWN   96
+#define WORD_SHOWN 96
 
 static const char *shown(const char *word, size_t len, char buf[WORD_SHOWN])
 {
@@ -63,7 +62,8 @@ static const struct unit size_units[] = {
 static const char *unit_mended(enum cli_kind kind, const char *unit)
 {
 	const struct unit *units = kind == CLI_TIME ? time_units : size_units;
-	size_t count = kind == CLI_TIME ? ARRAY_LEN(time_units) : ARRAY_LEN(size_units);
+	size_t count = kind == CLI_TIME ? sizeof time_units / sizeof time_units[0]
+					: sizeof size_units / sizeof size_units[0];
 
 	for (size_t i = 0; i < count; i++)
 		if (strcmp(units[i].from, unit) == 0)
@@ -160,9 +160,9 @@ int cli_bad_value(const struct cli_table *t, const struct cli_common *common,
 	if (err == -E2BIG)
 		return cli_usage(common, t->command, "--%s can be given at most %d times", o->name,
 				 CLI_LIST_MAX);
-	wanted_text(o, err, wanted, sizeof(wanted));
+	wanted_text(o, err, wanted, sizeof wanted);
 	try = guess(t->command, &s);
-	instead = try ? NULL : value_mended(o, text, err, mended, sizeof(mended));
+	instead = try ? NULL : value_mended(o, text, err, mended, sizeof mended);
 	if (instead)
 		try = suggest_replace(&s, text, instead);
 	return cli_usage_try(common, t->command, try, "--%s takes %s, not '%s'%s", o->name, wanted,
@@ -252,12 +252,12 @@ int cli_unknown_long(const struct cli_table *t, const struct cli_common *common,
 		alike += strncmp(names[i], name, strlen(name)) == 0;
 	}
 	/* getopt_long accepts the beginning of one name. */
-	near = alike > 1 ? ambiguous(t, name, word, list, sizeof(list))
+	near = alike > 1 ? ambiguous(t, name, word, list, sizeof list)
 			 : cli_nearest(name, names, t->count);
 	try = guess(t->command, &s);
 	reason(&s, '\0', why);
 	if (!try && near) {
-		snprintf(instead, sizeof(instead), "%s%s", near, word + len);
+		snprintf(instead, sizeof instead, "%s%s", near, word + len);
 		try = suggest_replace(&s, word, instead);
 	}
 	if (alike > 1)
@@ -279,7 +279,7 @@ static const char *one_dash(const struct cli_table *t, struct suggestion *s)
 		for (size_t k = 0; k < t->count; k++) {
 			if (strcmp(argv[i] + 1, t->rows[k]->name) != 0)
 				continue;
-			snprintf(instead, sizeof(instead), "--%s", t->rows[k]->name);
+			snprintf(instead, sizeof instead, "--%s", t->rows[k]->name);
 			return suggest_replace(s, argv[i], instead);
 		}
 	}
@@ -308,7 +308,7 @@ int cli_bad_option(const struct cli_table *t, const struct cli_common *common, i
 	const char *value, *try = NULL, *word = argv[optind - 1];
 
 	if (o && code == ':') {
-		value = value_example(o, buf, sizeof(buf));
+		value = value_example(o, buf, sizeof buf);
 		if (value)
 			try = suggest_append(&s, value, NULL);
 		return cli_usage_try(common, t->command, try, "--%s needs %s", o->name, o->value);

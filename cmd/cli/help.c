@@ -33,10 +33,10 @@ static void print_option(const struct cli_option *o, FILE *out)
 	char left[80];
 	int n;
 
-	n = o->letter ? snprintf(left, sizeof(left), "  -%c, --%s", o->letter, o->name)
-		      : snprintf(left, sizeof(left), "      --%s", o->name);
+	n = o->letter ? snprintf(left, sizeof left, "  -%c, --%s", o->letter, o->name)
+		      : snprintf(left, sizeof left, "      --%s", o->name);
 	if (o->value)
-		n += snprintf(left + n, sizeof(left) - (size_t)n, " %s", o->value);
+		n += snprintf(left + n, sizeof left - (size_t)n, " %s", o->value);
 	fprintf(out, "%-*s", HELP_COLUMN, left);
 	if (n >= HELP_COLUMN)
 		fprintf(out, "\n%*s", HELP_COLUMN, "");

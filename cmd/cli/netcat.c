@@ -66,7 +66,7 @@ static void letter_note(struct netcat *nc, int c)
 	size_t len = strlen(nc->letters);
 
 	/* -k is the same in listen, the only place where nc takes it. */
-	if (strchr("46vCk", c) || c > 127 || len + 1 >= sizeof(nc->letters))
+	if (strchr("46vCk", c) || c > 127 || len + 1 >= sizeof nc->letters)
 		return;
 	if (!strchr(nc->letters, c))
 		nc->letters[len] = (char)c;
@@ -225,7 +225,7 @@ static void address_options(const struct netcat *nc, char *buf, size_t cap)
 		len += (size_t)snprintf(buf + len, cap - len, "?broadcast");
 		mark = '&';
 	}
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]) && len < cap; i++) {
+	for (size_t i = 0; i < sizeof options / sizeof options[0] && len < cap; i++) {
 		if (!options[i].value)
 			continue;
 		len += (size_t)snprintf(buf + len, cap - len, "%c%s=%s", mark, options[i].name,
@@ -242,7 +242,7 @@ static void add_address(struct suggestion *s, const struct netcat *nc)
 	char buf[SOCKEYE_ADDR_TEXT_MAX];
 
 	if (nc->unix_socket) {
-		snprintf(buf, sizeof(buf), "%s:%s", nc->udp ? "unix-dgram" : "unix",
+		snprintf(buf, sizeof buf, "%s:%s", nc->udp ? "unix-dgram" : "unix",
 			 nc->operands[0]);
 		suggest_word(s, buf);
 		return;
@@ -255,8 +255,8 @@ static void add_address(struct suggestion *s, const struct netcat *nc)
 	cli_host_port(nc->udp    ? "udp"
 		      : nc->sctp ? "sctp"
 				 : "",
-		      host ? host : "", port, buf, sizeof(buf));
-	address_options(nc, buf, sizeof(buf));
+		      host ? host : "", port, buf, sizeof buf);
+	address_options(nc, buf, sizeof buf);
 	suggest_word(s, buf);
 }
 
@@ -291,7 +291,7 @@ static void add_options(struct suggestion *s, const struct netcat *nc)
 		add_option(s, "--wait-after-eof", nc->quit_s);
 	add_option(s, "--count", nc->count);
 	if (nc->port) {
-		cli_host_port("", nc->source ? nc->source : "", nc->port, local, sizeof(local));
+		cli_host_port("", nc->source ? nc->source : "", nc->port, local, sizeof local);
 		add_option(s, "--bind", local);
 	} else {
 		add_option(s, "--bind", nc->source);
@@ -311,7 +311,7 @@ static void add_service(struct suggestion *s, const struct netcat *nc)
 	}
 	suggest_word(s, "echo");
 	cli_host_port(nc->udp ? "udp" : "tcp", nc->operand_count == 2 ? nc->operands[0] : "",
-		      nc->operands[nc->operand_count - 1], buf, sizeof(buf));
+		      nc->operands[nc->operand_count - 1], buf, sizeof buf);
 	suggest_word(s, buf);
 }
 
@@ -322,7 +322,7 @@ const char *netcat_guess(struct suggestion *s)
 	*s = (struct suggestion){0};
 	if (!netcat_read(&nc) || (!nc.letters[0] && !nc.long_names))
 		return NULL;
-	memcpy(s->letters, nc.letters, sizeof(s->letters));
+	memcpy(s->letters, nc.letters, sizeof s->letters);
 	s->why = nc.cannot;
 	if (nc.cannot)
 		return NULL;

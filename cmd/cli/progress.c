@@ -43,11 +43,11 @@ void progress_draw(struct progress *p, const char *name, uint64_t bytes, uint64_
 
 	if (!p->shown)
 		return;
-	sockeye_escape(name, strlen(name), seen, sizeof(seen));
+	sockeye_escape(name, strlen(name), seen, sizeof seen);
 	sockeye__progress_rate_add(&p->meter, now_ns, bytes);
 	view.rate = sockeye__progress_rate_per_s(&p->meter);
 	view.width = terminal_width();
-	sockeye__progress_line_print(&view, line, sizeof(line));
+	sockeye__progress_line_print(&view, line, sizeof line);
 	fprintf(stderr, ERASE_LINE "%s", line);
 	fflush(stderr);
 	p->drawn = true;

@@ -16,7 +16,7 @@ static void say(const char *fmt, va_list args)
 	char line[2048] = "sockeye: ";
 	size_t len = strlen(line);
 
-	vsnprintf(line + len, sizeof(line) - len - 1, fmt, args);
+	vsnprintf(line + len, sizeof line - len - 1, fmt, args);
 	len = strlen(line);
 	line[len] = '\n';
 	fwrite(line, 1, len + 1, stderr);
@@ -81,7 +81,7 @@ json_t *report_string(const char *text)
 
 	if (string)
 		return string;
-	sockeye_escape(text, strlen(text), escaped, sizeof(escaped));
+	sockeye_escape(text, strlen(text), escaped, sizeof escaped);
 	return json_string(escaped);
 }
 
@@ -127,9 +127,9 @@ int report_error(const struct cli_common *common, const char *op, const char *ad
 	struct sockeye_fail fail = {.op = op, .err = err};
 
 	if (address)
-		snprintf(fail.address, sizeof(fail.address), "%s", address);
+		snprintf(fail.address, sizeof fail.address, "%s", address);
 	if (detail)
-		snprintf(fail.detail, sizeof(fail.detail), "%s", detail);
+		snprintf(fail.detail, sizeof fail.detail, "%s", detail);
 	return report_fail(common, &fail);
 }
 
@@ -153,7 +153,7 @@ int report_fail_try(const struct cli_common *common, const struct sockeye_fail *
 	json_t *event;
 
 	if (!common->json) {
-		sockeye_fail_text(fail, text, sizeof(text));
+		sockeye_fail_text(fail, text, sizeof text);
 		complain("%s%s%s", text, try ? "; try: " : "", try ? try : "");
 		return code;
 	}

@@ -32,7 +32,7 @@ static int kind_of(const char *text, size_t len)
 	    {"-l", LISTENS},       {"-recvfrom", LISTENS},  {"-recv", LISTENS},
 	};
 
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
 		if (is_word(text, len, words[i].word))
 			return words[i].kind;
 	return NOTHING;
@@ -43,7 +43,7 @@ static size_t protocol_read(const char *word, bool *out_local, char scheme[16])
 {
 	static const char *const protocols[] = {"tcp", "udp", "sctp", "unix", "abstract"};
 
-	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++) {
+	for (size_t i = 0; i < sizeof protocols / sizeof protocols[0]; i++) {
 		size_t len = strlen(protocols[i]);
 
 		if (strncasecmp(word, protocols[i], len) != 0)
@@ -77,10 +77,10 @@ static bool network_read(const char *word, struct socat *out)
 	out->foreign = strncmp(word, "unix:", 5) != 0;
 	datagrams = strncasecmp(suffix, "-recv", 5) == 0 || strncasecmp(suffix, "-sendto", 7) == 0;
 	if (local)
-		snprintf(out->url, sizeof(out->url), "unix%s:%s%.*s", datagrams ? "-dgram" : "",
+		snprintf(out->url, sizeof out->url, "unix%s:%s%.*s", datagrams ? "-dgram" : "",
 			 scheme[0] == 'a' ? "@" : "", (int)rest_len, colon + 1);
 	else
-		snprintf(out->url, sizeof(out->url), "%s://%s%.*s", scheme,
+		snprintf(out->url, sizeof out->url, "%s://%s%.*s", scheme,
 			 out->kind == LISTENS ? ":" : "", (int)rest_len, colon + 1);
 	return true;
 }

@@ -48,17 +48,17 @@ void stop_catch(const struct cli_common *common, const char *op, const char *add
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	json_t *event =
 	    common->json ? report_error_event(op, address, -EINTR, SOCKEYE_EXIT_INTERRUPTED) : NULL;
-	size_t len = event ? json_dumpb(event, last_words, sizeof(last_words) - 2,
+	size_t len = event ? json_dumpb(event, last_words, sizeof last_words - 2,
 					JSON_COMPACT | JSON_ENSURE_ASCII)
 			   : 0;
 
 	json_decref(event);
 	last_path = path;
-	if (len > 0 && len < sizeof(last_words) - 2)
+	if (len > 0 && len < sizeof last_words - 2)
 		last_words[len] = '\n';
 	else
 		last_words[0] = '\0';
-	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
 		struct sigaction old;
 
 		/* nohup's SIGHUP, a background job's SIGINT: stay ignored */

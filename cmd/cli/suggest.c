@@ -13,10 +13,10 @@ static int line_len;
 void suggest_keep(int argc, char **argv)
 {
 	/* A copy: parsing moves the operands to the front of argv. */
-	line = calloc((size_t)argc + 1, sizeof(*line));
+	line = calloc((size_t)argc + 1, sizeof *line);
 	if (!line)
 		return;
-	memcpy(line, argv, (size_t)argc * sizeof(*line));
+	memcpy(line, argv, (size_t)argc * sizeof *line);
 	line_len = argc;
 }
 
@@ -28,7 +28,7 @@ char *const *suggest_argv(int *out_argc)
 
 static void append(struct suggestion *s, const char *text, size_t len)
 {
-	if (s->len + len >= sizeof(s->text))
+	if (s->len + len >= sizeof s->text)
 		s->failed = true;
 	if (s->failed)
 		return;
@@ -104,13 +104,13 @@ static const struct suggest_edit *edit_of(const char *word, const struct suggest
 static void word_edited(struct suggestion *s, const char *word, const struct suggest_edit *edit)
 {
 	size_t kept = (size_t)(edit->at - word);
-	char changed[sizeof(s->text)];
+	char changed[sizeof s->text];
 
 	if (edit->before)
 		suggest_word(s, edit->before);
 	if (!edit->text)
 		return;
-	if (kept + strlen(edit->text) >= sizeof(changed)) {
+	if (kept + strlen(edit->text) >= sizeof changed) {
 		s->failed = true;
 		return;
 	}
