@@ -11,6 +11,7 @@
 
 #include "cli/address.h"
 #include "cli/report.h"
+#include "cli/words.h"
 #include "cli/stop.h"
 #include "bench/bench.h"
 

@@ -1,8 +1,9 @@
 /* connect.c: the connect subcommand. */
 #include "commands.h"
 #include "cli/address.h"
-#include "cli/others.h"
+#include "cli/translate.h"
 #include "cli/report.h"
+#include "cli/words.h"
 #include "talk.h"
 #include "cli/stop.h"
 
@@ -163,7 +164,7 @@ static int dial(struct opts *o, const struct sockeye_addr *addr, const char *pat
 		if (fd >= 0 || i == o->retries || is_permanent(fd))
 			return fd;
 		sockeye_fail_text(fail, text, sizeof text);
-		report_say(common, "%s; trying again", text);
+		report_info(common, "%s; trying again", text);
 		pause_ns(o->pause_ns == PAUSE_NOT_GIVEN ? PAUSE_DEFAULT_NS : o->pause_ns);
 	}
 }
@@ -344,7 +345,7 @@ const struct cli_command connect_command = {
     .operands_max = -1,
     .operand = cli_scheme_word,
     .example = "localhost 7007",
-    .guess = others_guess,
+    .translate = translate_line,
     .options = options,
     .more_options = talk_options,
     .run = cmd_connect,

@@ -128,7 +128,7 @@ static int address_wrong(const struct transfers *t, const char *url,
 	const char *try = NULL;
 	size_t len;
 
-	if (cli_address_mended(url, CLI_FETCHES, instead, sizeof instead)) {
+	if (cli_address_corrected(url, CLI_FETCHES, instead, sizeof instead)) {
 		len = strlen(instead);
 		if (t->way != SOCKEYE__TFTP_PUT && instead[len - 1] == '/')
 			snprintf(instead + len, sizeof instead - len, FILE_EXAMPLE);
@@ -190,15 +190,15 @@ static void say_done(const struct transfers *t, const struct transfer *file,
 		report_verbose(&t->o->common, "%s: nobody reads standard output any more", name);
 		return;
 	}
-	report_say(&t->o->common,
-		   "%s: %s in %.*f s, %s, blksize %u window %u, %" PRIu64 " block%s resent%s", name,
-		   sockeye__bytes_print(end->bytes, bytes),
-		   seconds < 1     ? 3
-		   : seconds < 100 ? 1
-				   : 0,
-		   seconds, sockeye__rate_print(tftp_bytes_per_s(end->bytes, end->ns), rate),
-		   end->blksize, end->window, end->count.resent, end->count.resent == 1 ? "" : "s",
-		   end->without_options ? ", without options" : "");
+	report_info(&t->o->common,
+		    "%s: %s in %.*f s, %s, blksize %u window %u, %" PRIu64 " block%s resent%s",
+		    name, sockeye__bytes_print(end->bytes, bytes),
+		    seconds < 1     ? 3
+		    : seconds < 100 ? 1
+				    : 0,
+		    seconds, sockeye__rate_print(tftp_bytes_per_s(end->bytes, end->ns), rate),
+		    end->blksize, end->window, end->count.resent, end->count.resent == 1 ? "" : "s",
+		    end->without_options ? ", without options" : "");
 }
 
 /* By the names that the server's log has. */

@@ -1,8 +1,9 @@
 /* listen.c: the listen subcommand. */
 #include "commands.h"
 #include "cli/address.h"
-#include "cli/others.h"
+#include "cli/translate.h"
 #include "cli/report.h"
+#include "cli/words.h"
 #include "talk.h"
 #include "cli/stop.h"
 
@@ -68,7 +69,7 @@ static int report_ready(struct listening *l)
 	for (size_t i = 0; i < l->count; i++) {
 		sockeye_sockaddr_print_url(&l->at[i].name, l->at[i].scheme, l->names[i],
 					   sizeof l->names[i]);
-		report_say(&o->talk.common, "listening on %s", l->names[i]);
+		report_info(&o->talk.common, "listening on %s", l->names[i]);
 		if (o->talk.common.json)
 			report_json(json_pack("{ss so}", "event", "listening", "address",
 					      report_string(l->names[i])));
@@ -249,7 +250,7 @@ const struct cli_command listen_command = {
     .operands_max = -1,
     .operand = cli_scheme_word,
     .example = ":7000",
-    .guess = others_guess,
+    .translate = translate_line,
     .options = options,
     .more_options = talk_options,
     .run = cmd_listen,

@@ -1,8 +1,9 @@
 /* main.c: the table of the subcommands. */
 #include "commands.h"
 #include "cli/address.h"
-#include "cli/others.h"
+#include "cli/translate.h"
 #include "cli/suggest.h"
+#include "cli/words.h"
 #include "serve.h"
 
 #include <fcntl.h>
@@ -102,9 +103,9 @@ static bool operand_find(int count, char *const *words, struct operand *out)
 		out->what = "a file";
 		out->command = "put";
 	} else if (sockeye_addr_parse(first, &addr, NULL) == 0) {
-		cli_address_mended(first, CLI_CONNECTS, out->text, sizeof out->text);
+		cli_address_corrected(first, CLI_CONNECTS, out->text, sizeof out->text);
 	} else if (strchr(first, '/')) {
-		return cli_address_mended(first, CLI_CONNECTS, out->text, sizeof out->text);
+		return cli_address_corrected(first, CLI_CONNECTS, out->text, sizeof out->text);
 	} else if (count > 1 && cli_is_host(first) && !cli_is_number(first) &&
 		   cli_is_port(words[1]) && !command_near(first)) {
 		out->what = "a host";
@@ -128,7 +129,7 @@ static int unknown(const char *word)
 	int argc;
 
 	argv = suggest_argv(&argc);
-	try = others_guess(&s);
+	try = translate_line(&s);
 	if (try)
 		return cli_usage_try(NULL, NULL, try, "unknown command '%s'", cli_shown(word).text);
 	if (word == argv[1] && operand_find(argc - 1, argv + 1, &operand)) {

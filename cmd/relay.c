@@ -217,8 +217,8 @@ static int tell_ready(void *arg)
 		c->code = report_error(common, "write", "--ready-fd", -errno, NULL);
 	for (size_t i = 0; i < c->count && c->code == CLI_GO; i++) {
 		sockeye_sockaddr_print_url(&c->at[i].name, SOCKEYE_UDP, name, sizeof name);
-		report_say(common, "relaying %s to %s, seed %" PRIu64, name, c->target,
-			   c->log.seed);
+		report_info(common, "relaying %s to %s, seed %" PRIu64, name, c->target,
+			    c->log.seed);
 		if (common->json)
 			report_json(json_pack(
 			    "{ss so so sI}", "event", "listening", "address", report_string(name),
@@ -264,7 +264,7 @@ static bool udp_near(const char *word, enum cli_use use, char *out, size_t cap)
 	struct sockeye_addr addr;
 	const char *rest;
 
-	if (cli_address_mended(word, use, text, sizeof text))
+	if (cli_address_corrected(word, use, text, sizeof text))
 		word = text;
 	if (sockeye_addr_parse(word, &addr, NULL) < 0 || sockeye_scheme_is_unix(addr.scheme))
 		return false;

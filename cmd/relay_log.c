@@ -41,19 +41,19 @@ void log_relay_counts(void *arg, const struct sockeye__relay_counts *counts)
 		    "refused", (json_int_t)counts->refused, "waiting",
 		    (json_int_t)counts->queued_now, "seed", (json_int_t)log->seed));
 	for (int way = 0; way < SOCKEYE__RELAY_WAYS; way++)
-		report_say(log->common,
-			   "%s: %" PRIu64 " in, %" PRIu64 " out, %" PRIu64 " bytes, %" PRIu64
-			   " dropped, %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64
-			   " corrupted, %" PRIu64 " lost",
-			   way_words[way], counts->way[way].in, counts->way[way].out,
-			   counts->way[way].out_bytes, counts->way[way].dropped,
-			   counts->way[way].duplicated, counts->way[way].reordered,
-			   counts->way[way].corrupted, counts->way[way].lost);
-	report_say(log->common,
-		   "flows: %" PRIu64 ", %" PRIu32 " now, %" PRIu64 " reused; %" PRIu32
-		   " packets wait, %" PRIu64 " of strangers, %" PRIu64 " refused",
-		   counts->flows, counts->flows_now, counts->reused, counts->queued_now,
-		   counts->strangers, counts->refused);
+		report_info(log->common,
+			    "%s: %" PRIu64 " in, %" PRIu64 " out, %" PRIu64 " bytes, %" PRIu64
+			    " dropped, %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64
+			    " corrupted, %" PRIu64 " lost",
+			    way_words[way], counts->way[way].in, counts->way[way].out,
+			    counts->way[way].out_bytes, counts->way[way].dropped,
+			    counts->way[way].duplicated, counts->way[way].reordered,
+			    counts->way[way].corrupted, counts->way[way].lost);
+	report_info(log->common,
+		    "flows: %" PRIu64 ", %" PRIu32 " now, %" PRIu64 " reused; %" PRIu32
+		    " packets wait, %" PRIu64 " of strangers, %" PRIu64 " refused",
+		    counts->flows, counts->flows_now, counts->reused, counts->queued_now,
+		    counts->strangers, counts->refused);
 }
 
 static const char *const fate_words[] = {
@@ -135,7 +135,7 @@ void log_relay_refused(void *arg, uint64_t flow, uint16_t target_port, int err)
 		report_json(json_pack("{ss sI si ss ss}", "event", "refused", "flow",
 				      (json_int_t)flow, "target", (int)target_port, "error",
 				      sockeye_error_name(err), "text", text));
-	(log->refused ? report_verbose : report_say)(
+	(log->refused ? report_verbose : report_info)(
 	    log->common, "flow %" PRIu64 ": port %u of the target: %s", flow, target_port, text);
 	log->refused = true;
 }

@@ -197,7 +197,7 @@ const struct cli_command serve_command = {
     .operand = serve_operand,
     .options = serve_options,
     .table = serve_service_table,
-    .guess = serve_guess,
+    .translate = serve_translate,
     .run = cmd_serve,
     .about = "Without operands: every service, TCP and UDP, on 127.0.0.1 and ::1 at 7000 + its\n"
 	     "well-known port. --list shows the services and models.\n"

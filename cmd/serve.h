@@ -105,7 +105,7 @@ int serve_sites_read(struct serve *s, const struct cli_operands *operands);
 const char *serve_operand(size_t i);
 
 /* The .guess of serve_command. */
-const char *serve_guess(struct suggestion *line);
+const char *serve_translate(struct suggestion *line);
 
 /* --- serve_effects.c --- */
 

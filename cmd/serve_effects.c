@@ -67,7 +67,7 @@ static int mistake(const struct serve *s, const struct cli_option *o, const char
 
 static void warning(const struct serve *s, const struct cli_option *o, const char *why)
 {
-	report_say(&s->common, "warning: --%s has no effect: %s", o->name, why);
+	report_info(&s->common, "warning: --%s has no effect: %s", o->name, why);
 }
 
 /* Checks an option that was given against a table of effects. */
@@ -141,8 +141,8 @@ int serve_effects_check(const struct serve *s)
 	const unsigned has = served(s);
 	int code = CLI_GO;
 
-	for (size_t i = 0; i < s->common.given_count && code == CLI_GO; i++) {
-		const struct cli_option *o = s->common.given[i];
+	for (size_t i = 0; i < s->common.present_count && code == CLI_GO; i++) {
+		const struct cli_option *o = s->common.present[i];
 		const struct sockeye_option *option;
 		const struct sockeye_service *service = serve_option_service(o, &option);
 

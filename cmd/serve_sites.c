@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "cli/address.h"
 #include "cli/suggest.h"
+#include "cli/words.h"
 #include "serve.h"
 
 #include <stdio.h>
@@ -88,7 +89,7 @@ static bool address_near(const struct sockeye_service *service, const char *word
 	struct sockeye_addr addr;
 	char text[SOCKEYE_ADDR_TEXT_MAX];
 
-	if (cli_address_mended(word, CLI_LISTENS, text, sizeof text))
+	if (cli_address_corrected(word, CLI_LISTENS, text, sizeof text))
 		word = text;
 	else if (sockeye_addr_parse(word, &addr, NULL) < 0)
 		return false;
@@ -166,7 +167,7 @@ static int address_wrong(const struct serve *s, const struct sockeye_service *se
 }
 
 /* The port and the host as options, which most servers have: "--port 7 echo". */
-const char *serve_guess(struct suggestion *line)
+const char *serve_translate(struct suggestion *line)
 {
 	static const struct {
 		const char *name;

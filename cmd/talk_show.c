@@ -166,14 +166,14 @@ size_t talk_show_note(void *arg, const struct sockeye__talk_note *note, uint8_t 
 		return note_json(note, room);
 	sockeye_escape(note->data, len, sample, sizeof sample);
 	if (note->kind == SOCKEYE__TALK_NOTE_URGENT)
-		report_say(common, "urgent byte 0x%02x '%s' after %llu bytes", note->data[0],
-			   sample, (unsigned long long)note->position);
+		report_info(common, "urgent byte 0x%02x '%s' after %llu bytes", note->data[0],
+			    sample, (unsigned long long)note->position);
 	else if (note->kind == SOCKEYE__TALK_NOTE_PEEK)
-		report_say(common, "peek at %zu bytes: %s%s", note->len, sample,
-			   len < note->len ? "..." : "");
+		report_info(common, "peek at %zu bytes: %s%s", note->len, sample,
+			    len < note->len ? "..." : "");
 	else if (show->input_tty)
-		report_say(common, "%s closed its side; press Ctrl-D to end the input and exit",
-			   show->address);
+		report_info(common, "%s closed its side; press Ctrl-D to end the input and exit",
+			    show->address);
 	else
 		report_verbose(common, "%s closed its side", show->address);
 	return 0;
@@ -208,10 +208,10 @@ static void message_report(const struct talk_show *show, const struct sockeye_dg
 	if (dgram->truncated)
 		snprintf(cut, sizeof cut, ", truncated to %zu bytes (--buffer)", dgram->len);
 	if (dgram->true_len == 0)
-		report_say(&show->o->common, "from %s: empty %s", name, what);
+		report_info(&show->o->common, "from %s: empty %s", name, what);
 	else
-		report_say(&show->o->common, "from %s: %zu-byte %s%s", name, dgram->true_len, what,
-			   cut);
+		report_info(&show->o->common, "from %s: %zu-byte %s%s", name, dgram->true_len, what,
+			    cut);
 }
 
 size_t talk_show_message(void *arg, const struct sockeye_dgram *dgram, const uint8_t *data,

@@ -1,4 +1,4 @@
-/* cli.c: reading a command line by its table. */
+/* cli.c: parses command lines (cli.h). */
 #include "cli/cli.h"
 
 #include <assert.h>
@@ -17,22 +17,21 @@
 #include "cli/report.h"
 #include "cli/suggest.h"
 
-#define LONG_BASE 256 /* getopt values of options: above every letter */
-#define OPERAND   1   /* what getopt returns for an operand under "-" */
+#define LONG_BASE 256 /* values of long options for getopt_long, above every letter */
+#define OPERAND   1   /* getopt_long returns it for an operand, with "-" in its string */
 
 static const char *const color_words[] = {"auto", "always", "never", NULL};
 
 static const struct cli_option common_options[] = {
     {.help = "Common:"},
     {"json", 0, NULL, CLI_FLAG, offsetof(struct cli_common, json),
-     .help = "one JSON document a line on standard output, errors included"},
+     .help = "print one JSON document per line, for errors, too"},
     {"color", 0, "WHEN", CLI_CHOICE, offsetof(struct cli_common, color), .choices = color_words,
-     .help = "auto, always or never (auto minds NO_COLOR)"},
+     .help = "use colors: auto (default; honors NO_COLOR), always or never"},
     {"verbose", 'v', NULL, CLI_COUNT, offsetof(struct cli_common, verbose),
-     .help = "say more on standard error"},
-    {"quiet", 'q', NULL, CLI_FLAG, offsetof(struct cli_common, quiet),
-     .help = "say nothing but errors"},
-    {"help", 'h', NULL, CLI_FLAG, offsetof(struct cli_common, help), .help = "this text"},
+     .help = "print more messages"},
+    {"quiet", 'q', NULL, CLI_FLAG, offsetof(struct cli_common, quiet), .help = "print only errors"},
+    {"help", 'h', NULL, CLI_FLAG, offsetof(struct cli_common, help), .help = "print this help"},
     {NULL},
 };
 
@@ -68,7 +67,7 @@ static void table_add(struct cli_table *t, const struct cli_option *options)
 		if (!o->name)
 			continue;
 		if (t->count == CLI_OPTIONS_MAX)
-			abort(); /* our own table is too long */
+			abort(); /* CLI_OPTIONS_MAX is too small */
 		t->longs[t->count] = (struct option){
 		    .name = o->name,
 		    .has_arg = o->value ? required_argument : no_argument,
@@ -102,18 +101,6 @@ int cli_usage_try(const struct cli_common *common, const struct cli_command *com
 	return report_usage(common, command ? command->name : NULL, text, try);
 }
 
-int cli_usage(const struct cli_common *common, const struct cli_command *command, const char *fmt,
-	      ...)
-{
-	char text[512];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof text, fmt, args);
-	va_end(args);
-	return report_usage(common, command ? command->name : NULL, text, NULL);
-}
-
 int cli_usage_value(const struct cli_common *common, const struct cli_command *command,
 		    const char *option, const char *wanted, const char *value)
 {
@@ -131,7 +118,7 @@ struct cli_shown cli_shown(const char *word)
 	return s;
 }
 
-static int number(const char *text, uint64_t *out)
+static int uint_parse(const char *text, uint64_t *out)
 {
 	char *end;
 	unsigned long long v;
@@ -170,7 +157,7 @@ int cli_quantity_parse(const struct cli_option *o, const char *text, uint64_t *o
 {
 	switch (o->kind) {
 	case CLI_UINT:
-		return number(text, out);
+		return uint_parse(text, out);
 	case CLI_SIZE:
 		return sockeye_size_parse(text, out);
 	default:
@@ -186,7 +173,7 @@ static int append(struct cli_list *list, const char *text)
 	return 0;
 }
 
-/* Reads a number, size or time into its field. */
+/* Parses a number, size or time into its field. */
 static int store_quantity(const struct cli_option *o, const char *text, void *field)
 {
 	uint64_t v;
@@ -231,7 +218,7 @@ static int store(const struct cli_option *o, const char *text, void *opts)
 	return store_quantity(o, text, field);
 }
 
-/* --json counts for complaints about what stands before it, too. */
+/* Looks for --json, so that errors before it on the command line are JSON, too. */
 static struct cli_common json_ahead(const struct cli_common *common, int argc, char **argv)
 {
 	struct cli_common ahead = *common;
@@ -251,22 +238,22 @@ static int check_operands(const struct cli_common *common, const struct cli_comm
 	return CLI_GO;
 }
 
-bool cli_is_given(const struct cli_common *common, const struct cli_option *option)
+bool cli_is_present(const struct cli_common *common, const struct cli_option *option)
 {
-	for (size_t i = 0; i < common->given_count; i++)
-		if (common->given[i] == option)
+	for (size_t i = 0; i < common->present_count; i++)
+		if (common->present[i] == option)
 			return true;
 	return false;
 }
 
-static void note_given(struct cli_common *common, const struct cli_option *option)
+static void note_present(struct cli_common *common, const struct cli_option *option)
 {
-	if (!cli_is_given(common, option))
-		common->given[common->given_count++] = option;
+	if (!cli_is_present(common, option))
+		common->present[common->present_count++] = option;
 }
 
-/* "--port 7" must not become --port-range. Returns the word after "--" when getopt_long
- * took a name that other programs have as short for the option `o`, or NULL. */
+/* getopt_long accepts "--port 7" as --port-range, but users of other programs mean a
+ * port. Returns the name as typed if it is such a short form of `o`, or NULL. */
 static const char *false_friend(const struct cli_option *o, int val, char **argv)
 {
 	static const char *const names[] = {"port", "host", "listen"};
@@ -286,7 +273,9 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 	      struct cli_operands *out_operands)
 {
 	struct cli_common *common = opts, ahead;
-	struct cli_table t = {.command = command, .shorts = "-:"}; /* operands in order; ':' */
+	struct cli_table t = {.command = command,
+			      .shorts =
+				  "-:"}; /* "-": see OPERAND; ":": tells a missing value apart */
 	struct cli_operands found = {.v = argv + 1};
 	const struct cli_option *tables[CLI_TABLES_MAX];
 	int c, err;
@@ -295,7 +284,7 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 		table_add(&t, tables[i]);
 	ahead = json_ahead(common, argc, argv);
 	opterr = 0;
-	optind = 0; /* glibc: start afresh */
+	optind = 0; /* restarts getopt_long (GNU) */
 	while ((c = getopt_long(argc, argv, t.shorts, t.longs, NULL)) != -1) {
 		const struct cli_option *o;
 		const char *wrong;
@@ -313,7 +302,7 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 		err = store(o, optarg, opts);
 		if (err < 0)
 			return cli_bad_value(&t, &ahead, o, optarg, err);
-		note_given(common, o);
+		note_present(common, o);
 		if (common->help) {
 			cli_help(command, stdout);
 			return SOCKEYE_EXIT_DONE;
@@ -325,13 +314,13 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 	return check_operands(common, command, found.count);
 }
 
-int cli_ready_fd(const struct cli_common *common, const struct cli_command *command, uint32_t given,
-		 int *out_fd)
+int cli_ready_fd(const struct cli_common *common, const struct cli_command *command,
+		 uint32_t number, int *out_fd)
 {
-	int fd = (int)given;
+	int fd = (int)number;
 
 	*out_fd = -1;
-	if (given == 0)
+	if (number == 0)
 		return CLI_GO;
 	if (fcntl(fd, F_GETFD) < 0)
 		return cli_usage(common, command, "--ready-fd: descriptor %d is not open", fd);

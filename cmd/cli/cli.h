@@ -1,16 +1,16 @@
 /*
- * cli.h: command lines from tables. The one table of a subcommand drives its
- * parsing, its --help and its shell completion, so that they cannot disagree.
+ * cli.h: parses command lines by option tables. The same table prints --help and
+ * drives shell completion, so the three always agree.
  *
  *     struct opts {
- *             struct cli_common common; // first: every subcommand has these
+ *             struct cli_common common; // must come first
  *             bool hex;
  *             uint32_t count;
  *     };
  *     static const struct cli_option options[] = {
  *             { "hex", 'x', NULL, CLI_FLAG, offsetof(struct opts, hex), .help = "show ..." },
  *             { "count", 'n', "N", CLI_UINT, offsetof(struct opts, count), .min = 1,
- *               .help = "leave after N messages" },
+ *               .help = "exit after N messages" },
  *             { NULL },
  *     };
  *     const struct cli_command ping_command = { "ping", "measure ...", .operands = "ADDRESS",
@@ -36,14 +36,14 @@
 struct suggestion; /* cli/suggest.h */
 
 enum cli_kind {
-	CLI_FLAG,   /* bool, set to true */
-	CLI_COUNT,  /* unsigned, one more each time: -vv */
+	CLI_FLAG,   /* bool: set to true */
+	CLI_COUNT,  /* unsigned: incremented each time, as in -vv */
 	CLI_UINT,   /* uint32_t in min..max */
 	CLI_SIZE,   /* uint64_t bytes in min..max: 64k, 1Ki */
 	CLI_TIME,   /* uint64_t nanoseconds in min..max: 500ms, 2s, 1.5 */
 	CLI_TEXT,   /* const char * */
-	CLI_LIST,   /* struct cli_list: may be given several times */
-	CLI_CHOICE, /* unsigned, index of the word in choices */
+	CLI_LIST,   /* struct cli_list: the option may be repeated */
+	CLI_CHOICE, /* unsigned: index of the word in choices */
 };
 
 #define CLI_LIST_MAX 64
@@ -53,23 +53,23 @@ struct cli_list {
 	const char *v[CLI_LIST_MAX];
 };
 
-/* A row with a NULL name and a help text is a heading; one with neither ends
- * the table. What is not given on the command line is left as it was. */
+/* A row without a name is a heading in --help; a row without name and help ends the
+ * table. Options that are not on the command line leave their field alone. */
 struct cli_option {
-	const char *name;  /* long, without "--" */
-	char letter;       /* short, 0 none */
-	const char *value; /* what --help calls the value: "N", "TIME"; NULL for flags */
+	const char *name;  /* long name, without "--" */
+	char letter;       /* short name, or 0 */
+	const char *value; /* the value in --help: "N", "TIME"; NULL for flags */
 	enum cli_kind kind;
 	size_t offset;              /* of the field in the subcommand's struct */
-	const char *help;           /* a phrase; --help wraps it */
+	const char *help;           /* --help wraps it */
 	uint64_t min, max;          /* CLI_UINT, CLI_SIZE, CLI_TIME; CLI_TEXT: max bytes.
-				     * max 0: no limit */
+				     * A max of 0 means no limit. */
 	const char *const *choices; /* CLI_CHOICE, ended by NULL */
 };
 
 enum cli_color { CLI_COLOR_AUTO, CLI_COLOR_ALWAYS, CLI_COLOR_NEVER };
 
-#define CLI_OPTIONS_MAX 128 /* of one subcommand, the common ones included */
+#define CLI_OPTIONS_MAX 128 /* per subcommand, including the common options */
 
 /* Must be the first member of every subcommand's struct. */
 struct cli_common {
@@ -78,99 +78,97 @@ struct cli_common {
 	bool help;
 	unsigned verbose;
 	unsigned color; /* enum cli_color */
-	/* The rows of the options that the command line has, each once. */
-	const struct cli_option *given[CLI_OPTIONS_MAX];
-	size_t given_count;
+	/* The table rows of the options on the command line, each once. */
+	const struct cli_option *present[CLI_OPTIONS_MAX];
+	size_t present_count;
 };
 
 struct cli_command {
 	const char *name;
-	const char *summary;            /* one line */
+	const char *summary;            /* one line for --help */
 	const char *operands;           /* for the usage line: "ADDRESS", "[SERVICE ADDRESS]..." */
-	int operands_min, operands_max; /* max < 0: any number */
+	int operands_min, operands_max; /* max < 0: no limit */
 	const struct cli_option *options;
 	const struct cli_option *more_options; /* shared with another subcommand; may be NULL */
-	/* Table i of those that are put together at run time, NULL after the last. May
-	 * be NULL. */
+	/* Returns the i-th table that is built at run time, or NULL after the last. May be
+	 * NULL. */
 	const struct cli_option *(*table)(size_t i);
 	int (*run)(int argc, char **argv); /* argv[0] is the subcommand; returns the exit code */
-	const char *about;                 /* more for --help, after the options; may be NULL */
-	const char *example;               /* operands to propose when there are none */
-	bool takes_files;                  /* an operand can be the name of a file */
+	const char *about;                 /* printed after the options by --help; may be NULL */
+	const char *example; /* operands to propose when there are none; may be NULL */
+	bool takes_files;    /* operands can be file names */
 
-	/* Word i that an operand can be or, with a colon or slash at its end, begin with;
-	 * NULL after the last. For completion; may be NULL. */
+	/* For completion: returns the i-th word that an operand can be or, if the word
+	 * ends in a colon or slash, can start with. NULL after the last. May be NULL. */
 	const char *(*operand)(size_t i);
 
-	/* Fills in and returns the command line that the user of another program (nc,
-	 * socat) meant, or NULL when this is not one. May be NULL. */
-	const char *(*guess)(struct suggestion *s);
+	/* Translates a command line of another program (nc, socat) into *s and returns
+	 * the text, or NULL if this is not such a line. May be NULL. */
+	const char *(*translate)(struct suggestion *s);
 };
 
 struct cli_operands {
 	int count;
-	char **v; /* inside argv */
+	char **v; /* points into argv */
 };
 
 #define CLI_GO (-1)
 
-/* Reads argv[1..] into *opts. Options may stand behind operands; "--" ends
- * them. Returns CLI_GO, or the exit code to leave with: 0 after --help, 2 after
- * a line that says what is wrong. */
+/* Parses argv[1..] into *opts. Options may follow operands; "--" ends the options.
+ * Returns CLI_GO, or the exit code: 0 after --help, 2 after reporting an error. */
 int cli_parse(const struct cli_command *command, int argc, char **argv, void *opts,
 	      struct cli_operands *out_operands);
 
-/* Whether the command line has the option of this row. */
-bool cli_is_given(const struct cli_common *common, const struct cli_option *option);
+/* Whether the option of this table row is on the command line. */
+bool cli_is_present(const struct cli_common *common, const struct cli_option *option);
 
-/* Says what is wrong with the command line (one line, with a pointer to
- * --help) and returns 2. */
-int cli_usage(const struct cli_common *common, const struct cli_command *command, const char *fmt,
-	      ...) __attribute__((format(printf, 3, 4)));
+/* Reports in one line what is wrong with the command line, refers to --help, and
+ * returns 2. */
+#define cli_usage(common, command, ...) cli_usage_try(common, command, NULL, __VA_ARGS__)
 
-/* The same with a command line to type instead (may be NULL) in place of --help. */
+/* Proposes the command line `try` instead of --help, unless it is NULL. */
 int cli_usage_try(const struct cli_common *common, const struct cli_command *command,
 		  const char *try, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-/* The same about the value of an option, which need not be fit to be seen. */
+/* Reports "--option takes wanted, not 'value'" with the value escaped, and returns 2. */
 int cli_usage_value(const struct cli_common *common, const struct cli_command *command,
 		    const char *option, const char *wanted, const char *value);
 
-/* A word of the command line, escaped so that it can be shown. */
+/* A word of the command line, escaped for messages. */
 struct cli_shown {
 	char text[96];
 };
 struct cli_shown cli_shown(const char *word);
 
-/* Makes --ready-fd's descriptor (0: not given) one to write to and close. To be
- * called before anything is opened that could get its number; the standard
- * streams stay open, so those are duplicated. *out_fd is -1 without one. CLI_GO
- * or the exit code. */
-int cli_ready_fd(const struct cli_common *common, const struct cli_command *command, uint32_t given,
-		 int *out_fd);
+/* Checks the descriptor of --ready-fd (0: no such option) and stores in *out_fd a
+ * descriptor to write to and close, or -1. A standard stream is duplicated, because it
+ * has to stay open. Call this before opening anything: a new descriptor could get the
+ * same number. Returns CLI_GO or the exit code. */
+int cli_ready_fd(const struct cli_common *common, const struct cli_command *command,
+		 uint32_t number, int *out_fd);
 
-/* Below: for main.c and the other cli files. */
+/* --- for main.c and the other files of cmd/cli --- */
 
 #define CLI_TABLES_MAX 16
 
-/* The tables of a subcommand in the order of --help, the common one last.
- * Returns how many there are. */
+/* Stores the tables of a subcommand in the order of --help, the common options last,
+ * and returns their number. */
 size_t cli_tables(const struct cli_command *command, const struct cli_option *out[CLI_TABLES_MAX]);
 
 void cli_help(const struct cli_command *command, FILE *out);
-/* The shells that cli_completion() writes a script for, ended by NULL, and the same
- * for --help. */
+/* The shells that cli_completion() supports, ended by NULL, and the same for --help. */
 extern const char *const cli_shells[];
 #define CLI_SHELLS "bash|zsh|fish"
 
-/* What may stand in place of a subcommand, ended by NULL: "help", "--version" ... */
+/* The words other than subcommands that can come first, ended by NULL: "help",
+ * "--version" ... */
 extern const char *const cli_top_options[];
 
-/* Writes the completion script of a shell on standard output; -1 when it knows none. */
+/* Prints the completion script for a shell. Returns 0, or -1 for an unknown shell. */
 int cli_completion(const char *shell, const struct cli_command *const *commands);
 
-/* The name nearest to `word` (edit distance at most a third of its length and
- * 2), or NULL. */
+/* Returns the name that is most similar to `word`: at most 2 edits and at most a third
+ * of its length. NULL if there is none. */
 const char *cli_nearest(const char *word, const char *const *names, size_t count);
 
 #endif

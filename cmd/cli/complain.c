@@ -1,4 +1,4 @@
-/* complain.c: what is wrong with a command line, and what to type instead. */
+/* complain.c: reports what is wrong with a command line, and proposes a valid one. */
 #include "cli/internal.h"
 
 #include <errno.h>
@@ -20,14 +20,14 @@ static const char *shown(const char *word, size_t len, char buf[WORD_SHOWN])
 	return buf;
 }
 
-/* The command line that the user of another program may have meant, or NULL. */
-static const char *guess(const struct cli_command *command, struct suggestion *s)
+/* Translates the command line if it is one of another program. */
+static const char *translated(const struct cli_command *command, struct suggestion *s)
 {
 	*s = (struct suggestion){0};
-	return command->guess ? command->guess(s) : NULL;
+	return command->translate ? command->translate(s) : NULL;
 }
 
-/* What the guess knows about an option: " (reason)", or "". */
+/* Returns what the translation knows about an option: " (reason)", or "". */
 static const char *reason(const struct suggestion *s, char letter, char buf[WORD_SHOWN])
 {
 	buf[0] = '\0';
@@ -59,7 +59,7 @@ static const struct unit size_units[] = {
     {"gib", "Gi"}, {"b", ""},    {"byte", ""},  {"bytes", ""},
 };
 
-static const char *unit_mended(enum cli_kind kind, const char *unit)
+static const char *unit_corrected(enum cli_kind kind, const char *unit)
 {
 	const struct unit *units = kind == CLI_TIME ? time_units : size_units;
 	size_t count = kind == CLI_TIME ? sizeof time_units / sizeof time_units[0]
@@ -71,10 +71,10 @@ static const char *unit_mended(enum cli_kind kind, const char *unit)
 	return kind == CLI_UINT ? "" : unit;
 }
 
-/* Writes a value that the option takes and that looks like `text`: "10s" for
- * "10 sec", the largest one for a larger one. NULL when there is none. */
-static const char *quantity_mended(const struct cli_option *o, const char *text, int err, char *buf,
-				   size_t cap)
+/* Writes a valid value that is similar to `text`: "10s" for "10 sec", and the nearest one
+ * for a value out of range. NULL if there is none. */
+static const char *quantity_corrected(const struct cli_option *o, const char *text, int err,
+				      char *buf, size_t cap)
 {
 	size_t digits = strspn(text, "0123456789."), blanks = strspn(text + digits, " ");
 	uint64_t v;
@@ -88,14 +88,14 @@ static const char *quantity_mended(const struct cli_option *o, const char *text,
 		return buf;
 	}
 	snprintf(buf, cap, "%.*s%s", (int)digits, text,
-		 unit_mended(o->kind, text + digits + blanks));
+		 unit_corrected(o->kind, text + digits + blanks));
 	if (digits == 0 || cli_quantity_parse(o, buf, &v) < 0 || v < o->min || v > cli_limit(o))
 		return NULL;
 	return buf;
 }
 
-static const char *value_mended(const struct cli_option *o, const char *text, int err, char *buf,
-				size_t cap)
+static const char *value_corrected(const struct cli_option *o, const char *text, int err, char *buf,
+				   size_t cap)
 {
 	size_t count = 0;
 	const char *near;
@@ -104,7 +104,7 @@ static const char *value_mended(const struct cli_option *o, const char *text, in
 	case CLI_UINT:
 	case CLI_SIZE:
 	case CLI_TIME:
-		return quantity_mended(o, text, err, buf, cap);
+		return quantity_corrected(o, text, err, buf, cap);
 	case CLI_CHOICE:
 		while (o->choices[count])
 			count++;
@@ -115,7 +115,7 @@ static const char *value_mended(const struct cli_option *o, const char *text, in
 	}
 }
 
-/* "1 to 4096", in the unit of the option. */
+/* Writes the range of the option, as in "1 to 4096". */
 static void range_text(const struct cli_option *o, char *buf, size_t cap)
 {
 	double unit = o->kind == CLI_TIME ? (double)SOCKEYE_NS_PER_S : 1;
@@ -153,7 +153,7 @@ static void wanted_text(const struct cli_option *o, int err, char *buf, size_t c
 int cli_bad_value(const struct cli_table *t, const struct cli_common *common,
 		  const struct cli_option *o, const char *text, int err)
 {
-	char wanted[160], mended[WORD_SHOWN], value[WORD_SHOWN], why[WORD_SHOWN];
+	char wanted[160], corrected[WORD_SHOWN], value[WORD_SHOWN], why[WORD_SHOWN];
 	const char *try, *instead;
 	struct suggestion s;
 
@@ -161,8 +161,8 @@ int cli_bad_value(const struct cli_table *t, const struct cli_common *common,
 		return cli_usage(common, t->command, "--%s can be given at most %d times", o->name,
 				 CLI_LIST_MAX);
 	wanted_text(o, err, wanted, sizeof wanted);
-	try = guess(t->command, &s);
-	instead = try ? NULL : value_mended(o, text, err, mended, sizeof mended);
+	try = translated(t->command, &s);
+	instead = try ? NULL : value_corrected(o, text, err, corrected, sizeof corrected);
 	if (instead)
 		try = suggest_replace(&s, text, instead);
 	return cli_usage_try(common, t->command, try, "--%s takes %s, not '%s'%s", o->name, wanted,
@@ -171,7 +171,7 @@ int cli_bad_value(const struct cli_table *t, const struct cli_common *common,
 
 /* --- options --- */
 
-/* A value to show in an example, or NULL. */
+/* Returns a valid value for an example, or NULL. */
 static const char *value_example(const struct cli_option *o, char *buf, size_t cap)
 {
 	switch (o->kind) {
@@ -189,7 +189,7 @@ static const char *value_example(const struct cli_option *o, char *buf, size_t c
 	}
 }
 
-/* The word of the command line after the one that `at` points into, or NULL. */
+/* Returns the word that follows the word of the command line at `at`, or NULL. */
 static const char *word_after(const char *at)
 {
 	char *const *argv;
@@ -202,7 +202,7 @@ static const char *word_after(const char *at)
 	return NULL;
 }
 
-/* Whether the option can stand before that value: any, for a text. */
+/* Whether the option accepts that value. */
 static bool takes(const struct cli_option *o, const char *value)
 {
 	uint64_t v;
@@ -217,8 +217,8 @@ static bool takes(const struct cli_option *o, const char *value)
 	return o->kind != CLI_CHOICE;
 }
 
-/* Several options begin with `name`: lists them, and returns the first that can
- * stand where `word` does, or NULL. */
+/* Lists the options that start with `name`. Returns the first one that accepts the value
+ * on the command line, or NULL. */
 static const char *ambiguous(const struct cli_table *t, const char *name, const char *word,
 			     char *list, size_t cap)
 {
@@ -251,10 +251,10 @@ int cli_unknown_long(const struct cli_table *t, const struct cli_common *common,
 		names[i] = t->rows[i]->name;
 		alike += strncmp(names[i], name, strlen(name)) == 0;
 	}
-	/* getopt_long accepts the beginning of one name. */
+	/* getopt_long accepts a prefix of exactly one name. */
 	near = alike > 1 ? ambiguous(t, name, word, list, sizeof list)
 			 : cli_nearest(name, names, t->count);
-	try = guess(t->command, &s);
+	try = translated(t->command, &s);
 	reason(&s, '\0', why);
 	if (!try && near) {
 		snprintf(instead, sizeof instead, "%s%s", near, word + len);
@@ -265,7 +265,7 @@ int cli_unknown_long(const struct cli_table *t, const struct cli_common *common,
 	return cli_usage_try(common, t->command, try, "unknown option --%s%s", name, why);
 }
 
-/* A long option that was written with one dash, as in -json. */
+/* Corrects a long option with one dash, as in -json. NULL if there is none. */
 static const char *one_dash(const struct cli_table *t, struct suggestion *s)
 {
 	char instead[WORD_SHOWN];
@@ -290,7 +290,7 @@ static int unknown_letter(const struct cli_table *t, const struct cli_common *co
 {
 	struct suggestion s;
 	char text[WORD_SHOWN], why[WORD_SHOWN];
-	const char *try = guess(t->command, &s);
+	const char *try = translated(t->command, &s);
 
 	reason(&s, '\0', why);
 	if (!try)
@@ -328,7 +328,7 @@ int cli_bad_option(const struct cli_table *t, const struct cli_common *common, i
 int cli_too_few(const struct cli_common *common, const struct cli_command *command, int count)
 {
 	struct suggestion s;
-	const char *try = guess(command, &s);
+	const char *try = translated(command, &s);
 
 	if (!try && count == 0 && command->example) {
 		suggest_edit(&s, NULL, 0);
@@ -346,6 +346,6 @@ int cli_too_many(const struct cli_common *common, const struct cli_command *comm
 {
 	struct suggestion s;
 
-	return cli_usage_try(common, command, guess(command, &s), "%d operands; %s takes %s", count,
-			     command->name, command->operands);
+	return cli_usage_try(common, command, translated(command, &s), "%d operands; %s takes %s",
+			     count, command->name, command->operands);
 }

@@ -1,4 +1,4 @@
-/* complete.c: completion scripts for bash, zsh and fish, from the tables of the
+/* complete.c: prints completion scripts for bash, zsh and fish from the tables of the
  * subcommands. */
 #include "cli/cli.h"
 
@@ -24,7 +24,7 @@ static bool takes_path(const struct cli_option *o)
 	return o->value && (strcmp(o->value, "FILE") == 0 || strcmp(o->value, "DIR") == 0);
 }
 
-/* --- lists of words, with blanks between them --- */
+/* --- lists of words, separated by blanks --- */
 
 static void print_choices(const struct cli_option *o)
 {
@@ -32,7 +32,7 @@ static void print_choices(const struct cli_option *o)
 		printf("%s%s", i ? " " : "", o->choices[i]);
 }
 
-/* What an operand of the subcommand can be, or begin with. */
+/* The words that an operand can be, or start with. */
 static void print_operands(const struct cli_command *command)
 {
 	const char *word;
@@ -90,8 +90,8 @@ static void bash_command(const struct cli_command *command)
 	printf("\t\tesac ;;\n");
 }
 
-/* Readline breaks words at colons, so that after "tcp:" nothing is offered. Without
- * words, and for FILE, it completes file names (-o default). */
+/* Readline splits words at colons, so after "tcp:" nothing is completed. If no word
+ * matches, bash completes file names (-o default). */
 static void bash(void)
 {
 	printf("_sockeye() {\n"
@@ -116,7 +116,8 @@ static void bash(void)
 
 /* --- zsh --- */
 
-/* Text inside '...' inside _arguments or _describe: up to the first newline. */
+/* Prints text for a spec of _arguments or _describe in single quotes, up to the first
+ * newline. */
 static void zsh_text(const char *text)
 {
 	for (; *text && *text != '\n'; text++) {
@@ -189,14 +190,14 @@ static void zsh(void)
 	for (size_t i = 0; commands[i]; i++)
 		zsh_command(commands[i]);
 	printf("\tesac\n}\n"
-	       /* autoloaded, the file is the function; otherwise it defines it */
+	       /* zsh autoloads the file as the function _sockeye; eval only defines it */
 	       "if [[ $funcstack[1] = _sockeye ]]; then\n\t_sockeye \"$@\"\n"
 	       "else\n\tcompdef _sockeye sockeye\nfi\n");
 }
 
 /* --- fish --- */
 
-/* Text inside '...': up to the first newline. */
+/* Prints text for single quotes, up to the first newline. */
 static void fish_text(const char *text)
 {
 	for (; *text && *text != '\n'; text++) {

@@ -1,4 +1,4 @@
-/* help.c: --help from the tables, and hints for mistyped words. */
+/* help.c: prints --help from the option tables, and finds similar words. */
 #include "cli/cli.h"
 
 #include <string.h>
@@ -7,7 +7,7 @@
 #define WIDTH       80
 #define WORD_MAX    31
 
-/* The words of `text`, in lines that end before WIDTH, from HELP_COLUMN on. */
+/* Prints the words of `text` from HELP_COLUMN on, in lines of at most WIDTH columns. */
 static void print_wrapped(const char *text, FILE *out)
 {
 	int column = HELP_COLUMN;
@@ -66,7 +66,7 @@ void cli_help(const struct cli_command *command, FILE *out)
 	fprintf(out, "\nAddresses: sockeye-address(7). More: sockeye-%s(1).\n", command->name);
 }
 
-/* Levenshtein distance of two words of at most WORD_MAX bytes. */
+/* The Levenshtein distance of two words of at most WORD_MAX bytes. */
 static size_t distance(const char *a, const char *b)
 {
 	size_t row[WORD_MAX + 1], la = strlen(a), lb = strlen(b);

@@ -2,7 +2,7 @@
  * internal.h: what the files of the command-line parser share.
  *
  * cli.c       reads a command line
- * complain.c  what is wrong with it, and what to type instead
+ * complain.c  reports what is wrong with it, and proposes a valid one
  */
 #ifndef SOCKEYE_CMD_CLI_INTERNAL_H
 #define SOCKEYE_CMD_CLI_INTERNAL_H
@@ -11,7 +11,7 @@
 
 #include "cli/cli.h"
 
-/* The option tables of a subcommand, and the same in the form getopt_long takes. */
+/* The option tables of a subcommand, also in the form of getopt_long. */
 struct cli_table {
 	const struct cli_command *command;
 	const struct cli_option *rows[CLI_OPTIONS_MAX];
@@ -20,29 +20,28 @@ struct cli_table {
 	char shorts[2 * CLI_OPTIONS_MAX + 3];
 };
 
-/* The row of a value that getopt_long returned, or NULL. */
+/* Returns the row of a value that getopt_long returned, or NULL. */
 const struct cli_option *cli_table_find(const struct cli_table *t, int val);
 
-/* Reads a number, size or time without looking at its range: 0, -EINVAL, or -ERANGE
- * beyond 64 bits. */
+/* Parses a number, size or time without checking the range of the option. Returns 0,
+ * -EINVAL, or -ERANGE beyond 64 bits. */
 int cli_quantity_parse(const struct cli_option *o, const char *text, uint64_t *out);
 
-/* The largest value the option takes. */
+/* Returns the largest value of the option. */
 uint64_t cli_limit(const struct cli_option *o);
 
-/* Each of these prints one line about the command line and returns 2. */
+/* Each of these functions reports an error of the command line and returns 2. */
 
-/* The value `text` is malformed (-EINVAL), out of range (-ERANGE) or one too many
- * (-E2BIG). */
+/* The value `text` is malformed (-EINVAL), out of range (-ERANGE), or exceeds the size of
+ * a list (-E2BIG). */
 int cli_bad_value(const struct cli_table *t, const struct cli_common *common,
 		  const struct cli_option *o, const char *text, int err);
 
-/* code is what getopt_long returned, '?' or ':'; optopt and optind are as it left
- * them. */
+/* getopt_long returned `code`, '?' or ':', and set optopt and optind. */
 int cli_bad_option(const struct cli_table *t, const struct cli_common *common, int code,
 		   char **argv);
 
-/* `word` points behind the "--" of an option that the table does not have. */
+/* `word` points to the name of a long option that is not in the table. */
 int cli_unknown_long(const struct cli_table *t, const struct cli_common *common, const char *word);
 
 int cli_too_few(const struct cli_common *common, const struct cli_command *command, int count);

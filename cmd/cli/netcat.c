@@ -1,5 +1,5 @@
-/* netcat.c: command lines of nc and ncat (others.h). */
-#include "cli/others.h"
+/* netcat.c: translates command lines of nc and ncat (translate.h). */
+#include "cli/translate.h"
 
 #include <getopt.h>
 #include <stdio.h>
@@ -8,28 +8,27 @@
 
 #include <sockeye/addr.h>
 
-#include "cli/address.h"
+#include "cli/words.h"
 
-/* A command line of nc, read. Texts are NULL when not given. */
+/* A parsed command line of nc. Options that are not on it are NULL. */
 struct netcat {
 	bool listen, udp, sctp, unix_socket, keep, zero, no_input, crlf, broadcast;
 	unsigned verbose;
 	int family;
 	const char *port, *source, *wait_s, *quit_s, *count, *program, *rcvbuf, *sndbuf, *ttl;
-	const char *host; /* ncat has no --host; people write it */
+	const char *host; /* of --host, which users type although ncat does not have it */
 	const char *operands[3];
 	int operand_count;
-	const char *cannot; /* what this program does not have */
-	bool long_names;    /* an option that only ncat has */
-	char letters[16];   /* options that are not the same here */
+	const char *cannot; /* why sockeye cannot do it, or NULL */
+	bool long_names;    /* the line has a long option of ncat */
+	char letters[16];   /* the options on the line that mean something else here */
 };
 
-/* The letters of OpenBSD's nc, and -e and -c of ncat and the older nc. Without -m, -x
- * and -o: nobody means nc's when they type those. */
+/* The options of OpenBSD's nc, and -e and -c of ncat and traditional nc. -m, -x and -o
+ * are left out: they are options of sockeye, and rare with nc. */
 #define LETTERS "-:46bCDde:c:I:i:klM:NnO:P:p:q:rs:T:tUuvW:w:X:z"
 
-/* Long options of ncat by the letter that does the same, capitals of the Greek for
- * those without one. */
+/* Values for the long options of ncat that have no letter of nc. */
 enum { CANNOT = 256, HOST, SCTP };
 
 static const struct option longs[] = {
@@ -65,21 +64,21 @@ static void letter_note(struct netcat *nc, int c)
 {
 	size_t len = strlen(nc->letters);
 
-	/* -k is the same in listen, the only place where nc takes it. */
+	/* -k means the same in listen, and nc accepts it only there. */
 	if (strchr("46vCk", c) || c > 127 || len + 1 >= sizeof nc->letters)
 		return;
 	if (!strchr(nc->letters, c))
 		nc->letters[len] = (char)c;
 }
 
-/* An option whose value is a number. */
+/* Stores the value of an option; false if it is not a number. */
 static bool number_take(const char **field)
 {
 	*field = optarg;
 	return cli_is_number(optarg);
 }
 
-/* False when nc does not take it. */
+/* Stores one option. False if nc does not accept it. */
 static bool option_take(struct netcat *nc, int c)
 {
 	letter_note(nc, c);
@@ -135,8 +134,8 @@ static bool option_take(struct netcat *nc, int c)
 	case 'c':
 		nc->program = optarg;
 		return true;
-	case 'n': /* names that are numbers are never looked up here */
-	case 'N': /* the end of the input always shuts the connection down */
+	case 'n': /* sockeye never looks up numeric addresses */
+	case 'N': /* sockeye always shuts down its side at the end of the input */
 	case 'r':
 	case 't':
 	case 'D':
@@ -146,15 +145,15 @@ static bool option_take(struct netcat *nc, int c)
 	case 'P':
 	case 'X':
 	case CANNOT:
-		nc->cannot = "there are no proxies, no TLS and no broker here";
+		nc->cannot = "sockeye has no proxies, no TLS and no broker mode";
 		return true;
 	default:
 		return false;
 	}
 }
 
-/* Whether the operands are those of nc: HOST PORT; with -l [HOST] PORT; with -U PATH.
- * -p PORT can stand in for the port. */
+/* Whether nc accepts the operands: HOST PORT, with -l [HOST] PORT, with -U PATH. -p PORT
+ * may replace the port. */
 static bool operands_check(struct netcat *nc)
 {
 	const char **v = nc->operands;
@@ -180,7 +179,7 @@ static bool operands_check(struct netcat *nc)
 	return n == 2 && cli_is_host(v[0]) && !cli_is_number(v[0]) && cli_is_port(v[1]);
 }
 
-/* Reads the command line; false when it is not one of nc. */
+/* Parses the command line. False if it is not one of nc. */
 static bool netcat_read(struct netcat *nc)
 {
 	char *const *argv;
@@ -193,7 +192,7 @@ static bool netcat_read(struct netcat *nc)
 		argv++;
 	}
 	opterr = 0;
-	optind = 0; /* glibc: start afresh */
+	optind = 0; /* restarts getopt_long (GNU) */
 	while ((c = getopt_long(argc, argv, LETTERS, longs, &index)) != -1) {
 		nc->long_names |= index >= 0 && c != 'v' && c != 'C';
 		index = -1;
@@ -207,7 +206,7 @@ static bool netcat_read(struct netcat *nc)
 	return optind >= argc && operands_check(nc);
 }
 
-/* --- the same for this program --- */
+/* --- the command line of sockeye --- */
 
 static void address_options(const struct netcat *nc, char *buf, size_t cap)
 {
@@ -298,12 +297,12 @@ static void add_options(struct suggestion *s, const struct netcat *nc)
 	}
 }
 
-/* `nc -l -e /bin/cat` echoes; what another program does, some service may do. */
+/* Proposes a service in place of a program: `nc -l -e /bin/cat` is an echo server. */
 static void add_service(struct suggestion *s, const struct netcat *nc)
 {
 	char buf[SOCKEYE_ADDR_TEXT_MAX];
 
-	s->why = "no programs are run here; serve has built-in services";
+	s->why = "sockeye runs no programs; serve has built-in services";
 	suggest_word(s, "serve");
 	if (!nc->listen) {
 		suggest_word(s, "--list");
@@ -315,7 +314,7 @@ static void add_service(struct suggestion *s, const struct netcat *nc)
 	suggest_word(s, buf);
 }
 
-const char *netcat_guess(struct suggestion *s)
+const char *translate_netcat(struct suggestion *s)
 {
 	struct netcat nc = {0};
 

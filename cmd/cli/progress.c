@@ -1,4 +1,4 @@
-/* progress.c: the line that shows how far things are (progress.h). */
+/* progress.c: the progress line (progress.h). */
 #include "cli/progress.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* progress.h: one line on a terminal that shows how far things are. */
+/* progress.h: the progress line of a transfer on a terminal. */
 #ifndef SOCKEYE_CMD_CLI_PROGRESS_H
 #define SOCKEYE_CMD_CLI_PROGRESS_H
 
@@ -9,21 +9,21 @@
 #include "console/progress_line.h"
 
 struct progress {
-	bool shown; /* there is a terminal for it */
-	bool drawn; /* the line is there now */
+	bool shown; /* stderr is a terminal and messages are on */
+	bool drawn; /* the line is on the screen */
 	bool color;
 	struct sockeye__progress_rate meter;
 };
 
-/* On standard error, unless that is no terminal, or -q or --json is given. Nothing
- * has come yet. */
+/* Prepares the line on stderr. Nothing is drawn if stderr is not a terminal, or with -q
+ * or --json. */
 void progress_open(struct progress *p, const struct cli_common *common, uint64_t now_ns);
 
-/* Draws the line. `name` need not be fit to be seen. */
+/* Draws the line: `bytes` of `size` (0: unknown) of `name`, which is escaped. */
 void progress_draw(struct progress *p, const char *name, uint64_t bytes, uint64_t size,
 		   uint64_t now_ns);
 
-/* Takes the line away: before anything else is written, and at the end. */
+/* Erases the line. Call this before printing anything else, and at the end. */
 void progress_clear(struct progress *p);
 
 #endif

@@ -1,4 +1,4 @@
-/* report.c: failures, words and JSON, in one voice. */
+/* report.c: failures, messages and JSON documents (report.h). */
 #include "cli/report.h"
 
 #include <stdarg.h>
@@ -9,9 +9,9 @@
 
 #include <sockeye/text.h>
 
-/* One write for one line, so that lines of several processes do not mix. */
-static void say(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
-static void say(const char *fmt, va_list args)
+/* Writes a line with one write(2), so that the lines of several processes do not mix. */
+static void print_line(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
+static void print_line(const char *fmt, va_list args)
 {
 	char line[2048] = "sockeye: ";
 	size_t len = strlen(line);
@@ -22,14 +22,14 @@ static void say(const char *fmt, va_list args)
 	fwrite(line, 1, len + 1, stderr);
 }
 
-void report_say(const struct cli_common *common, const char *fmt, ...)
+void report_info(const struct cli_common *common, const char *fmt, ...)
 {
 	va_list args;
 
 	if (common->quiet || common->json)
 		return;
 	va_start(args, fmt);
-	say(fmt, args);
+	print_line(fmt, args);
 	va_end(args);
 }
 
@@ -40,21 +40,21 @@ void report_verbose(const struct cli_common *common, const char *fmt, ...)
 	if (!common->verbose || common->quiet || common->json)
 		return;
 	va_start(args, fmt);
-	say(fmt, args);
+	print_line(fmt, args);
 	va_end(args);
 }
 
-static void complain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-static void complain(const char *fmt, ...)
+static void print_failure(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+static void print_failure(const char *fmt, ...)
 {
 	va_list args;
 
 	va_start(args, fmt);
-	say(fmt, args);
+	print_line(fmt, args);
 	va_end(args);
 }
 
-/* Not through jansson: this is also how a lack of memory is told. */
+/* A constant, because jansson needs memory. */
 static const char no_memory[] =
     "{\"event\":\"error\",\"op\":\"report\",\"address\":\"\",\"error\":\"ENOMEM\","
     "\"text\":\"Cannot allocate memory\",\"exit\":9}\n";
@@ -67,7 +67,7 @@ void report_json(json_t *event)
 		printf("%s\n", text);
 	else
 		fputs(no_memory, stdout);
-	/* Full disks and closed pipes are among what there is to tell. */
+	/* The document may report that stdout failed. */
 	if (fflush(stdout) != 0 && text)
 		fprintf(stderr, "%s\n", text);
 	free(text);
@@ -154,7 +154,7 @@ int report_fail_try(const struct cli_common *common, const struct sockeye_fail *
 
 	if (!common->json) {
 		sockeye_fail_text(fail, text, sizeof text);
-		complain("%s%s%s", text, try ? "; try: " : "", try ? try : "");
+		print_failure("%s%s%s", text, try ? "; try: " : "", try ? try : "");
 		return code;
 	}
 	event = report_error_event(fail->op, fail->address, fail->err, code);
@@ -181,9 +181,10 @@ int report_usage(const struct cli_common *common, const char *command, const cha
 			json_object_set_new(event, "try", report_string(try));
 		report_json(event);
 	} else if (try) {
-		complain("%s%s%s; try: %s", command, colon, text, try);
+		print_failure("%s%s%s; try: %s", command, colon, text, try);
 	} else {
-		complain("%s%s%s (see sockeye%s%s --help)", command, colon, text, blank, command);
+		print_failure("%s%s%s (see sockeye%s%s --help)", command, colon, text, blank,
+			      command);
 	}
 	return SOCKEYE_EXIT_USAGE;
 }

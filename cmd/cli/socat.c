@@ -1,5 +1,5 @@
-/* socat.c: command lines of socat (others.h). */
-#include "cli/others.h"
+/* socat.c: translates command lines of socat (translate.h). */
+#include "cli/translate.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -7,11 +7,11 @@
 
 #include <sockeye/addr.h>
 
-/* One address of socat, TCP4-LISTEN:7000,fork. */
+/* An address of socat, such as TCP4-LISTEN:7000,fork. */
 struct socat {
 	enum { NOTHING, STDIO, ECHOES, CONNECTS, LISTENS } kind;
 	bool forks;
-	bool foreign; /* no address of this program */
+	bool foreign; /* not also an address of sockeye */
 	char url[SOCKEYE_ADDR_TEXT_MAX];
 };
 
@@ -20,7 +20,7 @@ static bool is_word(const char *text, size_t len, const char *word)
 	return strlen(word) == len && strncasecmp(text, word, len) == 0;
 }
 
-/* What comes after the protocol and its family. */
+/* Returns the kind from the text after the protocol and its family. */
 static int kind_of(const char *text, size_t len)
 {
 	static const struct {
@@ -38,7 +38,8 @@ static int kind_of(const char *text, size_t len)
 	return NOTHING;
 }
 
-/* "tcp4" or "unix" at the beginning of a word of socat: its length, or 0. */
+/* Stores the scheme for the protocol at the start of the word, such as "tcp4", and returns
+ * its length, or 0. */
 static size_t protocol_read(const char *word, bool *out_local, char scheme[16])
 {
 	static const char *const protocols[] = {"tcp", "udp", "sctp", "unix", "abstract"};
@@ -58,7 +59,7 @@ static size_t protocol_read(const char *word, bool *out_local, char scheme[16])
 	return 0;
 }
 
-/* Reads "PROTOCOL[46][-KIND]:REST[,OPTION...]"; false when it is nothing of the kind. */
+/* Parses "PROTOCOL[46][-KIND]:REST[,OPTION...]". False if it is something else. */
 static bool network_read(const char *word, struct socat *out)
 {
 	const char *colon = strchr(word, ':'), *suffix;
@@ -100,15 +101,15 @@ static bool address_read(const char *word, struct socat *out)
 	return true;
 }
 
-bool socat_is_address(const char *word)
+bool translate_is_socat(const char *word)
 {
 	struct socat address = {0};
 
 	return network_read(word, &address) && address.foreign;
 }
 
-/* Reads the one or two addresses, of which at least one is no address of this program;
- * the options of socat are left out. */
+/* Parses one or two addresses and ignores socat's options. False unless at least one is an
+ * address of socat only. */
 static bool line_read(struct socat at[2])
 {
 	char *const *argv;
@@ -128,7 +129,7 @@ static bool line_read(struct socat at[2])
 	return at[0].foreign || at[1].foreign;
 }
 
-const char *socat_guess(struct suggestion *s)
+const char *translate_socat(struct suggestion *s)
 {
 	struct socat at[2] = {0}, swapped;
 
@@ -161,9 +162,9 @@ const char *socat_guess(struct suggestion *s)
 	return suggest_text(s);
 }
 
-const char *others_guess(struct suggestion *s)
+const char *translate_line(struct suggestion *s)
 {
-	const char *text = netcat_guess(s);
+	const char *text = translate_netcat(s);
 
-	return text || s->why ? text : socat_guess(s);
+	return text || s->why ? text : translate_socat(s);
 }

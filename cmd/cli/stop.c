@@ -1,4 +1,4 @@
-/* stop.c: what interrupts, and how a process ends that is interrupted. */
+/* stop.c: signals that stop the program (stop.h). */
 #include "cli/stop.h"
 
 #include <errno.h>
@@ -15,8 +15,8 @@
 #include "cli/report.h"
 
 static volatile sig_atomic_t stop_fd = -1;
-static const char *last_path; /* both set before any signal, read by the handler */
-static char last_words[640];
+static const char *stop_path; /* both set before the handlers are installed */
+static char stop_line[640];
 
 static void put(int fd, const void *data, size_t len)
 {
@@ -35,9 +35,9 @@ static void on_signal(int sig)
 		errno = saved;
 		return;
 	}
-	if (last_path)
-		unlink(last_path);
-	put(STDOUT_FILENO, last_words, strlen(last_words));
+	if (stop_path)
+		unlink(stop_path);
+	put(STDOUT_FILENO, stop_line, strlen(stop_line));
 	_exit(SOCKEYE_EXIT_INTERRUPTED);
 }
 
@@ -48,20 +48,21 @@ void stop_catch(const struct cli_common *common, const char *op, const char *add
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	json_t *event =
 	    common->json ? report_error_event(op, address, -EINTR, SOCKEYE_EXIT_INTERRUPTED) : NULL;
-	size_t len = event ? json_dumpb(event, last_words, sizeof last_words - 2,
+	size_t len = event ? json_dumpb(event, stop_line, sizeof stop_line - 2,
 					JSON_COMPACT | JSON_ENSURE_ASCII)
 			   : 0;
 
 	json_decref(event);
-	last_path = path;
-	if (len > 0 && len < sizeof last_words - 2)
-		last_words[len] = '\n';
+	stop_path = path;
+	if (len > 0 && len < sizeof stop_line - 2)
+		stop_line[len] = '\n';
 	else
-		last_words[0] = '\0';
+		stop_line[0] = '\0';
 	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
 		struct sigaction old;
 
-		/* nohup's SIGHUP, a background job's SIGINT: stay ignored */
+		/* Keeps ignored signals ignored: SIGHUP under nohup(1), SIGINT of a background job.
+		 */
 		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
 			sigaction(signals[i], &action, NULL);
 	}
@@ -73,7 +74,7 @@ int stop_open(void)
 
 	if (fd < 0)
 		return -errno;
-	last_words[0] = '\0'; /* whoever watches the descriptor speaks */
+	stop_line[0] = '\0'; /* the caller reports the interruption */
 	stop_fd = fd;
 	return fd;
 }

@@ -1,19 +1,20 @@
 /*
- * stop.h: SIGINT, SIGTERM and SIGHUP. Until stop_open() they end the process at
- * once, with 130; then they make a descriptor readable, and a second one ends
- * the process.
+ * stop.h: handles SIGINT, SIGTERM and SIGHUP. Before stop_open(), a signal ends the
+ * process at once with exit code 130. Afterwards, the first signal makes a descriptor
+ * readable and the second one ends the process.
  */
 #ifndef SOCKEYE_CMD_CLI_STOP_H
 #define SOCKEYE_CMD_CLI_STOP_H
 
 #include "cli/cli.h"
 
-/* From now on: what is being done, for the JSON line of an early end, and a
- * file to remove then (NULL: none; it must last). */
+/* Installs the handlers. A signal that ends the process prints an error event about op
+ * and address (with --json) and removes the file `path`, which must stay valid; NULL
+ * means no file. */
 void stop_catch(const struct cli_common *common, const char *op, const char *address,
 		const char *path);
 
-/* The descriptor, for poll(2); a negative errno when there can be none. */
+/* Returns the descriptor for poll(2), or -errno. */
 int stop_open(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* suggest.c: command lines that a message proposes (suggest.h). */
+/* suggest.c: builds the command line that a message proposes (suggest.h). */
 #include "cli/suggest.h"
 
 #include <stdint.h>
@@ -12,7 +12,7 @@ static int line_len;
 
 void suggest_keep(int argc, char **argv)
 {
-	/* A copy: parsing moves the operands to the front of argv. */
+	/* cli_parse() moves the operands to the front of argv. */
 	line = calloc((size_t)argc + 1, sizeof *line);
 	if (!line)
 		return;
@@ -44,8 +44,7 @@ static void begin_word(struct suggestion *s)
 	append(s, " ", 1);
 }
 
-/* Whether no shell gives the word another meaning. zsh expands a leading '=',
- * all of them a leading '~'. */
+/* Whether the word needs no quotes. zsh expands a leading '=', all shells a leading '~'. */
 static bool is_plain(const char *word)
 {
 	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -54,7 +53,7 @@ static bool is_plain(const char *word)
 	return *word && *word != '=' && *word != '~' && word[strspn(word, safe)] == '\0';
 }
 
-/* Whether a terminal shows the word as it is. */
+/* Whether the word has no control characters; sockeye_escape() also changes backslashes. */
 static bool is_visible(const char *word)
 {
 	size_t backslashes = 0;

@@ -1,0 +1,25 @@
+/*
+ * translate.h: translates command lines of nc, ncat and socat into those of sockeye.
+ */
+#ifndef SOCKEYE_CMD_CLI_TRANSLATE_H
+#define SOCKEYE_CMD_CLI_TRANSLATE_H
+
+#include "cli/suggest.h"
+
+/* These functions read the command line of the process, with or without a subcommand at
+ * its start, and return the text of *s. They return NULL if the line is not one of that
+ * program, or means the same to both programs. */
+
+/* nc and ncat. s->letters lists the options that mean something else here; s->why is the
+ * reason if sockeye cannot do what the line asks for. */
+const char *translate_netcat(struct suggestion *s);
+
+const char *translate_socat(struct suggestion *s);
+
+/* Either of them: .translate of connect and listen. */
+const char *translate_line(struct suggestion *s);
+
+/* Whether the word is an address of socat, such as TCP-LISTEN:7000. */
+bool translate_is_socat(const char *word);
+
+#endif
