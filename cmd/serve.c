@@ -65,18 +65,22 @@ static void list_service(const struct serve *s, const struct sockeye_service *se
 		printf("service  %-10s %5u  %s\n", service->name, service->port, service->summary);
 }
 
+static void list_model(const struct serve *s, const struct sockeye_model *model)
+{
+	if (s->common.json)
+		report_json(json_pack("{s:s, s:s, s:s, s:i, s:b, s:b}", "event", "model", "name",
+				      model->name, "summary", model->summary, "workers",
+				      (int)model->workers, "one_session", model->one_session,
+				      "own_sockets", model->own_sockets));
+	else
+		printf("model    %-10s        %s\n", model->name, model->summary);
+}
+
 static int list(const struct serve *s)
 {
 	serve_services_each(s, list_service);
-	for (size_t i = 0; sockeye_models[i] != NULL; i++) {
-		const char *summary = sockeye_model_summary(sockeye_models[i]);
-
-		if (s->common.json)
-			report_json(json_pack("{s:s, s:s, s:s}", "event", "model", "name",
-					      sockeye_models[i], "summary", summary));
-		else
-			printf("model    %-10s        %s\n", sockeye_models[i], summary);
-	}
+	for (size_t i = 0; sockeye_models[i] != NULL; i++)
+		list_model(s, sockeye_model_find(sockeye_models[i]));
 	return SOCKEYE_EXIT_DONE;
 }
 

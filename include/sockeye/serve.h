@@ -151,9 +151,20 @@ struct sockeye_serve_opts {
 SOCKEYE_API int sockeye_serve(const struct sockeye_site *sites, size_t count,
 			      const struct sockeye_serve_opts *opts, struct sockeye_fail *fail);
 
-/* The models' names, ended by NULL, and what each is in one line. */
+/* A server model: how connections are served. */
+struct sockeye_model {
+	const char *name;
+	const char *summary; /* one line */
+	unsigned workers;    /* processes by default; 0: one per processor; 1: always one */
+	bool one_session;    /* a worker serves one connection at a time */
+	bool own_sockets;    /* each worker listens on a socket of its own (SO_REUSEPORT) */
+};
+
+/* The names of the models, ended by NULL. */
 SOCKEYE_API extern const char *const sockeye_models[];
-SOCKEYE_API const char *sockeye_model_summary(const char *model);
+
+/* The model of that name, or NULL. Thread-safe. */
+SOCKEYE_API const struct sockeye_model *sockeye_model_find(const char *name);
 
 SOCKEYE_END
 

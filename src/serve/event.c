@@ -511,8 +511,11 @@ static void run(struct sockeye__worker *w)
 }
 
 const struct sockeye__model sockeye__model_event = {
-    .name = "event",
-    .summary = "many connections in each of a few processes, by epoll",
-    .own_sockets = true,
+    .facts =
+	{
+	    .name = "event",
+	    .summary = "many connections in each of a few processes, by epoll",
+	    .own_sockets = true,
+	},
     .run = run,
 };

@@ -135,9 +135,12 @@ static void run(struct sockeye__worker *w)
 }
 
 const struct sockeye__model sockeye__model_fork = {
-    .name = "fork",
-    .summary = "a process for each connection",
-    .workers = 1,
+    .facts =
+	{
+	    .name = "fork",
+	    .summary = "a process for each connection",
+	    .workers = 1,
+	},
     .answerers = true,
     .run = run,
 };

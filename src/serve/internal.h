@@ -89,9 +89,7 @@ static inline uint64_t *sockeye__spec_counters_of(struct sockeye__shared *shared
 }
 
 struct sockeye__model {
-	const char *name, *summary;
-	unsigned workers;   /* 0: one per processor */
-	bool own_sockets;   /* each worker gets SO_REUSEPORT sockets of its own */
+	struct sockeye_model facts;
 	bool answerers;     /* datagram sites get crews of their own, for a worker may be busy
 			     * with a session for long */
 	int (*probe)(void); /* can this machine? 0 or -errno; NULL: always */

@@ -35,8 +35,12 @@ static void run(struct sockeye__worker *w)
 }
 
 const struct sockeye__model sockeye__model_iterative = {
-    .name = "iterative",
-    .summary = "one client after another in one process",
-    .workers = 1,
+    .facts =
+	{
+	    .name = "iterative",
+	    .summary = "one client after another in one process",
+	    .workers = 1,
+	    .one_session = true,
+	},
     .run = run,
 };

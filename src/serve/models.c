@@ -19,14 +19,14 @@ const char *const sockeye_models[] = {
 const struct sockeye__model *sockeye__model_find(const char *name)
 {
 	for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-		if (strcmp(table[i]->name, name) == 0)
+		if (strcmp(table[i]->facts.name, name) == 0)
 			return table[i];
 	return NULL;
 }
 
-const char *sockeye_model_summary(const char *model)
+const struct sockeye_model *sockeye_model_find(const char *name)
 {
-	const struct sockeye__model *m = sockeye__model_find(model);
+	const struct sockeye__model *model = sockeye__model_find(name);
 
-	return m != NULL ? m->summary : NULL;
+	return model != NULL ? &model->facts : NULL;
 }

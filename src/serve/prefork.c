@@ -22,9 +22,13 @@ static void run(struct sockeye__worker *w)
 }
 
 const struct sockeye__model sockeye__model_prefork = {
-    .name = "prefork",
-    .summary = "a fixed set of processes, one client each at a time",
-    .workers = 8,
+    .facts =
+	{
+	    .name = "prefork",
+	    .summary = "a fixed set of processes, one client each at a time",
+	    .workers = 8,
+	    .one_session = true,
+	},
     .answerers = true,
     .run = run,
 };

@@ -123,7 +123,7 @@ static int model_probe(const struct sockeye__crew *crew)
 static int model_settle(struct sockeye__server *server, struct sockeye__crew *crew,
 			struct sockeye_fail *fail)
 {
-	const char *name = crew->model->name;
+	const char *name = crew->model->facts.name;
 	int err = model_probe(crew);
 	char text[128];
 
@@ -161,8 +161,9 @@ static int crew_add(struct sockeye__server *server, const struct sockeye__site_r
 	err = model_settle(server, crew, fail);
 	if (err < 0)
 		return err;
-	crew->processes =
-	    crew->model->workers == 1 ? 1 : workers_count(server, request, crew->model->workers);
+	crew->processes = crew->model->facts.workers == 1
+			      ? 1
+			      : workers_count(server, request, crew->model->facts.workers);
 	return 0;
 }
 

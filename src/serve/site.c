@@ -38,7 +38,7 @@ static bool wants_own_sockets(const struct sockeye__server *server,
 	if (!inet || crew->processes <= 1)
 		return false;
 	return crew->model == NULL ||
-	       (crew->model->own_sockets && server->opts->connections_max == 0);
+	       (crew->model->facts.own_sockets && server->opts->connections_max == 0);
 }
 
 static int site_open_more(struct sockeye__site *s, const struct sockeye_addr *addr,

@@ -489,7 +489,7 @@ static void ready_add(struct sockeye_ready_site *sites, size_t *count,
 			    .service = crew->sites[i].service->name,
 			    .scheme = crew->sites[i].scheme,
 			    .name = crew->sites[i].listener.name,
-			    .model = crew->model != NULL ? crew->model->name : NULL,
+			    .model = crew->model != NULL ? crew->model->facts.name : NULL,
 			};
 }
 

@@ -86,9 +86,12 @@ static void run(struct sockeye__worker *w)
 }
 
 const struct sockeye__model sockeye__model_thread = {
-    .name = "thread",
-    .summary = "a thread for each connection",
-    .workers = 1,
+    .facts =
+	{
+	    .name = "thread",
+	    .summary = "a thread for each connection",
+	    .workers = 1,
+	},
     .answerers = true,
     .run = run,
 };

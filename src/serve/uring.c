@@ -366,9 +366,12 @@ static void run(struct sockeye__worker *w)
 }
 
 const struct sockeye__model sockeye__model_uring = {
-    .name = "uring",
-    .summary = "many connections in each of a few processes, by io_uring",
-    .own_sockets = true,
+    .facts =
+	{
+	    .name = "uring",
+	    .summary = "many connections in each of a few processes, by io_uring",
+	    .own_sockets = true,
+	},
     .probe = sockeye__uring_probe,
     .run = run,
 };

@@ -3,6 +3,7 @@ pages: every client works with every server, and all print the same.
 """
 import contextlib
 import functools
+import json
 import os
 import pathlib
 import re
@@ -19,7 +20,9 @@ BUILD = pathlib.Path(os.environ["SOCKEYE_BUILD"])
 PAGES = ROOT / "docs" / "examples"
 NAMES = sorted(path.stem for path in (ROOT / "examples").glob("*.c"))
 FLAVOURS = ["sockeye", "c", "python"]
-MODELS = ["iterative", "fork", "prefork", "thread", "event", "uring"]
+MODELS = [row["name"] for row in map(json.loads, subprocess.run(
+    [BUILD / "sockeye", "serve", "--list", "--json"], capture_output=True, text=True,
+    check=True).stdout.splitlines()) if row["event"] == "model"]
 WAIT_S = 20
 
 

@@ -62,7 +62,7 @@ SEEN = {
     "write": "EINTR ENOSPC",
 }
 ONLY = {  # by which models it is called, where not by all
-    **{call: MODELS[:-1] for call in ["epoll_create1", "epoll_ctl", "epoll_wait", "recv"]},
+    **{call: [m for m in MODELS if m != "uring"] for call in ["epoll_create1", "epoll_ctl", "epoll_wait", "recv"]},
     **{call: ["thread"] for call in ["eventfd", "pthread_create"]},
     **{call: ["uring"] for call in CALLS if call.startswith("io_uring_") or
        call == "posix_memalign"},

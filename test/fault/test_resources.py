@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from serving import (CONCURRENT, LOOPS, MODELS, SOCKEYE, closed, preload, read_n, sanitized,
-                     until)
+from serving import (CONCURRENT, LOOPS, MODELS, SOCKEYE, at_once, closed, preload, processes,
+                     read_n, sanitized, until)
 
 SOURCE = pathlib.Path(__file__).with_name("inject.c")
 ECHO = ("echo", "tcp://127.0.0.1:0")
@@ -79,13 +79,13 @@ def test_no_descriptor_for_the_next_client(serve, model):
     greet(waiting)
 
 
-@pytest.mark.parametrize("model", ["iterative", "fork", "prefork", "thread", "event"])
+@pytest.mark.parametrize("model", [model for model in MODELS if model != "uring"])
 def test_descriptors_run_out_while_it_serves(serve, model):
     """The limit sinks below what is open, and rises again."""
     server = serve(*ECHO, "--workers", "2", model=model)
     assert server.ask(b"before") == b"before"
     soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
-    workers = server.workers(2 if model in ("prefork", "event") else 1)
+    workers = server.workers(processes(model, 2))
     until(lambda: all("anon_inode:[eventpoll]" in w.descriptors() for w in workers), "workers")
     for worker in workers:
         resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (3, hard))
@@ -205,7 +205,7 @@ def test_little_address_space(serve, model):
     size = int(worker.status("VmSize").split()[0]) * 1024
     _, hard = resource.prlimit(worker.pid, resource.RLIMIT_AS)
     resource.prlimit(worker.pid, resource.RLIMIT_AS, (size + (64 << 10), hard))
-    clients = [server.connect() for _ in range(1 if model == "prefork" else 110)]
+    clients = [server.connect() for _ in range(at_once(model, 1, 110))]
     for client in clients:
         client.sendall(b"x")
     for client in clients:

@@ -24,9 +24,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOCKEYE = os.environ.get("SOCKEYE", str(ROOT / "build" / "sockeye"))
 BUILD = pathlib.Path(os.environ.get("SOCKEYE_BUILD", ROOT / "build"))
 WAIT_S = 15
-MODELS = ["iterative", "fork", "prefork", "thread", "event", "uring"]
-CONCURRENT = MODELS[1:]
-LOOPS = ["event", "uring"]
+LISTED = [json.loads(line) for line in subprocess.run(
+    [SOCKEYE, "serve", "--list", "--json"], capture_output=True, text=True,
+    check=True).stdout.splitlines()]
+SERVICES = [row["name"] for row in LISTED if row["event"] == "service"]
+MODEL_FACTS = {row["name"]: row for row in LISTED if row["event"] == "model"}
+MODELS = list(MODEL_FACTS)
+LOOPS = [model for model in MODELS if MODEL_FACTS[model]["own_sockets"]]
 SANITIZER = re.compile(rb"(Address|Thread|Leak)Sanitizer|runtime error: |Assertion `.*' failed")
 
 
@@ -43,6 +47,19 @@ def preload(*libraries):
     # Nobody has reported what a killed process leaves behind.
     env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
     return env
+
+
+def processes(model, workers):
+    """How many workers a model has that was asked for this number."""
+    return 1 if MODEL_FACTS[model]["workers"] == 1 else workers
+
+
+def at_once(model, workers, many):
+    """How many clients the workers can serve at once, of the many that there are."""
+    return min(processes(model, workers), many) if MODEL_FACTS[model]["one_session"] else many
+
+
+CONCURRENT = [model for model in MODELS if at_once(model, 2, 2) == 2]
 
 
 def until(condition, what, timeout=WAIT_S):

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from serving import (COUNTERS, MODELS, SOCKEYE, Server, closed, connect, new_socket, numbers, parse,
-                     read_all, read_n, reset, until)
+from serving import (COUNTERS, LISTED, MODELS, MODEL_FACTS, SOCKEYE, Server, at_once, closed,
+                     connect, new_socket, numbers, parse, read_all, read_n, reset, until)
 
 ECHO = ("echo", "tcp://127.0.0.1:0")
 
@@ -39,7 +39,7 @@ def test_sessions_may_finish(serve, sig, model):
     with server.connect() as client:
         greet(client)
         server.popen.send_signal(sig)
-        if model not in ("iterative", "prefork"):  # those are busy with this session
+        if not MODEL_FACTS[model]["one_session"]:  # those are busy with this session
             until(lambda: gone(server.address), "new clients refused")
         greet(client)
         client.sendall(b"last words")
@@ -246,7 +246,7 @@ def test_messages_are_shown_escaped(serve, tmp_path, scheme, model):
 
 def test_messages_of_many_clients_do_not_mix(serve, model):
     server = serve("discard", "tcp://127.0.0.1:0", "-s", model=model)
-    clients = [server.connect() for _ in range(1 if model == "iterative" else 8)]
+    clients = [server.connect() for _ in range(at_once(model, 8, 8))]
     for i, client in enumerate(clients):
         client.sendall(bytes([65 + i]) * 3000)
     for i in range(len(clients)):
@@ -299,22 +299,26 @@ def test_quiet_says_nothing(serve):
 
 
 def test_list():
-    said = subprocess.run([SOCKEYE, "serve", "--list"], capture_output=True, text=True, check=True)
-    assert [line.split()[:3] for line in said.stdout.splitlines()[:8]] == [
-        ["service", "echo", "7"], ["service", "discard", "9"], ["service", "chargen", "19"],
-        ["service", "daytime", "13"], ["service", "time", "37"], ["service", "upper", "1"],
-        ["service", "reply", "2"], ["service", "tftp", "69"]]
-    assert [line.split()[1] for line in said.stdout.splitlines()[8:]] == MODELS
-    events = subprocess.run([SOCKEYE, "serve", "--list", "--json"], capture_output=True, text=True,
-                            check=True).stdout.splitlines()
-    assert [json.loads(line)["event"] for line in events] == ["service"] * 8 + ["model"] * 6
+    """The list in words has what the one in JSON has, from which the tests take it."""
+    said = subprocess.run([SOCKEYE, "serve", "--list"], capture_output=True, text=True,
+                          check=True).stdout.splitlines()
+    assert len(said) == len(LISTED)
+    for line, row in zip(said, LISTED):
+        words = [row["event"], row["name"], *([str(row["port"])] if "port" in row else [])]
+        assert line.split()[:len(words)] == words and line.endswith("  " + row["summary"])
+    assert {("echo", 7), ("discard", 9), ("chargen", 19), ("daytime", 13), ("time", 37),
+            ("upper", 1), ("reply", 2), ("tftp", 69)} <= set(PORTS.items())
+    assert {"iterative", "fork", "prefork", "thread", "event", "uring"} <= set(MODELS)
+
+
+PORTS = {row["name"]: row["port"] for row in LISTED if row["event"] == "service"}
 
 
 def test_the_default_set(serve, netns):
+    """Every built-in service; tftp needs a folder."""
     server = serve()
-    assert len(server.addresses) == 28
-    ports = {"echo": 7007, "discard": 7009, "chargen": 7019, "daytime": 7013, "time": 7037,
-             "upper": 7001, "reply": 7002}
+    ports = {service: 7000 + port for service, port in PORTS.items() if service != "tftp"}
+    assert len(server.addresses) == 4 * len(ports)
     wanted = {f"{service} {scheme}://{host}:{port} pid {server.pid} model event"
               for service, port in ports.items() for scheme in ("tcp", "udp")
               for host in ("127.0.0.1", "[::1]")}
@@ -328,5 +332,5 @@ def test_the_default_set_without_ipv6(serve, netns):
     with open("/proc/sys/net/ipv6/conf/all/disable_ipv6", "w", encoding="ascii") as f:
         f.write("1")
     server = serve()
-    assert len(server.addresses) == 14
+    assert len(server.addresses) == 2 * (len(PORTS) - 1)
     assert server.ask(b"x", "tcp://127.0.0.1:7007") == b"x"

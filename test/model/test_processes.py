@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from serving import (CONCURRENT, LOOPS, SOCKEYE, closed, connect, read_n, reset, sanitized, until)
+from serving import (CONCURRENT, LOOPS, MODEL_FACTS, SOCKEYE, at_once, closed, connect, processes,
+                     read_n, reset, sanitized, until)
 
 ECHO = ("echo", "tcp://127.0.0.1:0")
 concurrent = pytest.mark.parametrize("model", CONCURRENT)
@@ -43,9 +44,9 @@ def holders(server, clients):
 def test_death_of_a_worker_costs_only_its_sessions(serve, sig, model):
     if sig == signal.SIGSEGV and sanitized():
         pytest.skip("a sanitizer takes it for its own")
-    workers = 1 if model in ("iterative", "fork", "thread") else 2
+    workers = processes(model, 2)
     server = serve(*ECHO, "-v", "--workers", "2", model=model)
-    clients = [server.connect() for _ in range({"iterative": 1, "prefork": 2}.get(model, 16))]
+    clients = [server.connect() for _ in range(at_once(model, 2, 16))]
     for client in clients:
         greet(client)
     held = holders(server, clients)
@@ -223,8 +224,8 @@ def test_prefork_serves_as_many_as_it_has_workers(serve):
     assert read_n(fourth, 5) == b"later"
 
 
-@pytest.mark.parametrize("model, count", [("iterative", 1), ("fork", 1), ("thread", 1),
-                                          ("prefork", 8)])
+@pytest.mark.parametrize("model, count", [
+    (model, facts["workers"]) for model, facts in MODEL_FACTS.items() if facts["workers"] > 0])
 def test_default_number_of_workers(serve, model, count):
     assert len(serve(*ECHO, model=model).workers(count)) == count
 

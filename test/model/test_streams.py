@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from serving import (CONCURRENT, MODELS, WAIT_S, ask, closed, connect, read_all, read_n, reset,
-                     same, until)
+from serving import (CONCURRENT, MODEL_FACTS, WAIT_S, ask, at_once, closed, connect, read_all,
+                     read_n, reset, same, until)
 
 ECHO = ("echo", "tcp://127.0.0.1:0")
 concurrent = pytest.mark.parametrize("model", CONCURRENT)
@@ -62,12 +62,12 @@ def test_two_hundred_connections_with_64_kib_in_flight(serve, tmp_path, scheme, 
     hangs here, out of buffers."""
     address = "tcp://127.0.0.1:0" if scheme == "tcp" else f"unix:{tmp_path}/s"
     # One that serves one client at a time would wait for the first for ever.
-    server = serve("echo", address, *(["--workers", "200"] if model == "prefork" else []),
-                   model=model)
+    workers = ["--workers", "200"] if MODEL_FACTS[model]["one_session"] else []
+    server = serve("echo", address, *workers, model=model)
     data = random.Random(1).randbytes(200 * 65536)
     pieces = [data[i * 65536:(i + 1) * 65536] for i in range(200)]
     clients = [server.connect() for _ in pieces]
-    if model == "iterative":
+    if model not in CONCURRENT:
         for client, piece in zip(clients, pieces):
             same(ask(client, piece), piece)
             client.close()
@@ -271,7 +271,7 @@ def test_resets_of_those_who_never_spoke_in_the_backlog(serve):
 
 def test_silent_clients_are_closed(serve, model):
     server = serve(*ECHO, "-v", "--idle-timeout", "200ms", model=model)
-    clients = [server.connect() for _ in range(3 if model == "iterative" else 20)]
+    clients = [server.connect() for _ in range(20 if model in CONCURRENT else 3)]
     started = time.monotonic()
     assert all(closed(client) for client in clients)
     assert time.monotonic() - started > 0.15
@@ -343,7 +343,7 @@ def test_longest_time_of_one_who_never_reads(serve, service, model):
 @concurrent
 def test_one_too_many_waits_in_the_backlog(serve, model, workers):
     server = serve(*ECHO, "--max-connections", "4", "--workers", str(workers), model=model)
-    limit = workers if model == "prefork" else 4  # its workers serve one each
+    limit = at_once(model, workers, 4)
     inside = [server.connect() for _ in range(limit)]
     for client in inside:
         client.sendall(b"in")
@@ -373,7 +373,7 @@ def test_max_connections_holds_however_they_come_and_go(serve, model):
     assert server.wait_counters(open=0)["accepted"] == 60
 
 
-@pytest.mark.parametrize("model", MODELS[1:])
+@pytest.mark.parametrize("model", CONCURRENT)
 def test_max_per_source(serve, model):
     server = serve("echo", "tcp://127.0.0.1:0", "--max-per-source", "2", "-v", "--workers", "8",
                    model=model)
@@ -397,7 +397,7 @@ def test_max_per_source(serve, model):
 @concurrent
 def test_places_of_a_dead_worker_are_given_back(serve, model):
     server = serve(*ECHO, "--max-per-source", "2", "--workers", "1", model=model)
-    places = 1 if model == "prefork" else 2
+    places = at_once(model, 1, 2)
     for _ in range(3):
         inside = [server.connect() for _ in range(places)]
         for client in inside:

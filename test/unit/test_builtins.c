@@ -20,26 +20,45 @@ static const struct {
     {"reply", 2, false, false, true},
 };
 
-static void test_table(void **state)
+static void test_known_services(void **state)
 {
-	size_t n = sizeof(rows) / sizeof(rows[0]);
-
 	(void)state;
-	for (size_t i = 0; i < n; i++) {
-		const struct sockeye_service *s = sockeye_builtins[i];
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const struct sockeye_service *s = sockeye_builtin_find(rows[i].name);
 
-		assert_string_equal(s->name, rows[i].name);
+		assert_non_null(s);
 		assert_int_equal(s->port, rows[i].port);
 		assert_int_equal(s->uses_time, rows[i].uses_time);
 		assert_int_equal(s->speaks_first, rows[i].speaks_first);
 		assert_int_equal(s->amplifies, rows[i].amplifies);
+	}
+}
+
+/* What the program makes a row of its command line of. */
+static void check_option(const struct sockeye_option *o)
+{
+	assert_true(strlen(o->help) > 0);
+	assert_true((o->kind == SOCKEYE_OPTION_FLAG) == (o->value == NULL));
+	assert_true((o->kind == SOCKEYE_OPTION_CHOICE) == (o->choices != NULL));
+	assert_true(o->offset < sizeof(struct sockeye_builtin_config));
+	assert_true(o->max == 0 || o->min <= o->max);
+	assert_false(o->streams_only && o->datagrams_only);
+}
+
+static void test_table(void **state)
+{
+	(void)state;
+	for (size_t i = 0; sockeye_builtins[i] != NULL; i++) {
+		const struct sockeye_service *s = sockeye_builtins[i];
+
 		assert_true(s->state_size <= SOCKEYE_STATE_MAX);
 		assert_true(strlen(s->summary) > 0);
 		assert_non_null(s->turn);
 		assert_non_null(s->datagram);
-		assert_ptr_equal(sockeye_builtin_find(rows[i].name), s);
+		assert_ptr_equal(sockeye_builtin_find(s->name), s);
+		for (const struct sockeye_option *o = s->options; o && o->name; o++)
+			check_option(o);
 	}
-	assert_null(sockeye_builtins[n]);
 }
 
 static void test_find_unknown(void **state)
@@ -85,6 +104,7 @@ static void test_cuts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_known_services),
 	    cmocka_unit_test(test_table),
 	    cmocka_unit_test(test_find_unknown),
 	    cmocka_unit_test(test_cuts),
