@@ -11,8 +11,9 @@ import time
 
 import pytest
 
-from serving import read_all, read_n, reset, same, send_and_end, until
+from serving import SERVICES, read_all, read_n, reset, same, send_and_end, until
 
+SPEAKING = ["chargen", "daytime", "echo", "reply", "upper", "time"]
 STREAMS = ["tcp", "unix", "unix-seqpacket"]
 DATAGRAMS = ["udp", "unix-dgram"]
 FROM_1900_S = 2208988800  # to 1970, RFC 868
@@ -296,10 +297,10 @@ def test_reply_once(start, scheme, model):
 # --- clients that do not behave ---
 
 @stream
-@pytest.mark.parametrize("service", ["chargen", "daytime", "echo", "reply", "upper", "time"])
+@pytest.mark.parametrize("service", [name for name in SERVICES if name != "tftp"])
 def test_clients_that_speak_and_leave(start, scheme, service, model):
-    """The server outlives clients that go without reading, and serves the next.
-    One that speaks first may have left when the client speaks (EPIPE)."""
+    """The server survives clients that leave without reading, and serves the next.
+    A service that speaks first may have left when the client speaks (EPIPE)."""
     server = start(scheme, service, model=model)
     for leave in (socket.socket.close, reset) * 5:
         client = server.connect()
@@ -308,7 +309,7 @@ def test_clients_that_speak_and_leave(start, scheme, service, model):
         leave(client)
     with server.connect() as client:
         send_and_end(client, b"hello\n")
-        assert client.recv(65536)
+        assert client.recv(65536) or service not in SPEAKING
     until(lambda: server.counters()["open"] == 0, "all connections closed")
 
 
