@@ -223,6 +223,8 @@ void sockeye__tftp_port_strangers(struct sockeye__tftp_worker *w,
 uint64_t sockeye__tftp_ports_due_ns(const struct sockeye__tftp_worker *w);
 /* Closes those, all when the server stops; behind each batch of events. */
 void sockeye__tftp_ports_tidy(struct sockeye__tftp_worker *w);
+/* Asserts that the lists of ports are consistent. */
+void sockeye__tftp_ports_check(const struct sockeye__tftp_worker *w);
 
 /* --- peers.c --- */
 int sockeye__tftp_peers_open(struct sockeye__tftp_worker *w);
@@ -242,6 +244,9 @@ void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
 void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_transfer *t);
 void sockeye__tftp_row_leave(struct sockeye__tftp_transfer *t);
 
+/* Asserts that buckets, rows, counts and the phases of the transfers agree. */
+void sockeye__tftp_peers_check(const struct sockeye__tftp_worker *w);
+
 /* --- slots.c --- */
 
 /* Takes a slot among the transfers of all workers, and one of the source's. 0,
@@ -256,6 +261,9 @@ void sockeye__tftp_rate_give(struct sockeye__tftp_worker *w, const struct sockey
 /* Whether the limits of one source count both addresses together. */
 bool sockeye__tftp_same_source(const struct sockeye__tftp_worker *w,
 			       const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b);
+
+/* Asserts that the slots of this worker are those of its transfers. */
+void sockeye__tftp_slots_check(const struct sockeye__tftp_worker *w);
 
 /* --- admit.c --- */
 

@@ -1,6 +1,7 @@
 /* peers.c: the transfers of a worker: found by their peers, and in rows (internal.h). */
 #include "tftp/server/internal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -103,4 +104,63 @@ void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_
 	t->row_prev = row->last;
 	*(row->last != NULL ? &row->last->row_next : &row->first) = t;
 	row->last = t;
+}
+
+/* --- invariants --- */
+
+static void row_check(const struct sockeye__tftp_row *row, uint32_t count)
+{
+	const struct sockeye__tftp_transfer *before = NULL;
+
+	for (const struct sockeye__tftp_transfer *t = row->first; t != NULL; t = t->row_next) {
+		assert(t->row == row && t->row_prev == before);
+		before = t;
+		assert(count-- > 0);
+	}
+	assert(row->last == before && count == 0);
+}
+
+static void transfer_check(const struct sockeye__tftp_worker *w,
+			   const struct sockeye__tftp_transfer *t)
+{
+	assert(t->phase != SOCKEYE__TFTP_CLOSED);
+	assert(t->row == (t->phase == SOCKEYE__TFTP_UNCONFIRMED ? &w->unconfirmed
+			  : t->phase == SOCKEYE__TFTP_DALLYING  ? &w->dallying
+								: NULL));
+	assert(t->phase == SOCKEYE__TFTP_UNCONFIRMED || t->machine.confirmed);
+	assert((t->port == NULL) == w->server->config.single_port);
+	assert(t->port == NULL || (t->port->user == t && t->port->fd == t->wire.fd));
+	sockeye__timers_check(&w->timers, &t->timer);
+}
+
+/* Memory that counts towards the worker's limits. */
+static void memory_add(const struct sockeye__tftp_transfer *t, uint64_t *upload, uint64_t *text)
+{
+	*upload += t->upload != NULL ? t->upload->memory_len : 0;
+	*text += t->source.cap;
+}
+
+void sockeye__tftp_peers_check(const struct sockeye__tftp_worker *w)
+{
+	uint32_t in_phase[SOCKEYE__TFTP_CLOSED + 1] = {0};
+	uint64_t upload_bytes = 0, text_bytes = 0;
+	const struct sockeye__tftp_transfer *t;
+
+	for (size_t i = 0; i < BUCKETS; i++)
+		for (t = w->buckets[i]; t != NULL; t = t->next) {
+			assert(bucket(w, &t->wire.to.peer) == &w->buckets[i]);
+			transfer_check(w, t);
+			in_phase[t->phase]++;
+			memory_add(t, &upload_bytes, &text_bytes);
+		}
+	for (t = w->dead; t != NULL; t = t->next) {
+		assert(t->phase == SOCKEYE__TFTP_CLOSED && t->row == NULL && t->port == NULL);
+		assert(t->timer.index == 0 && t->wire.fd == -1);
+		memory_add(t, &upload_bytes, &text_bytes);
+	}
+	row_check(&w->unconfirmed, in_phase[SOCKEYE__TFTP_UNCONFIRMED]);
+	row_check(&w->dallying, in_phase[SOCKEYE__TFTP_DALLYING]);
+	assert(w->count == in_phase[SOCKEYE__TFTP_UNCONFIRMED] + in_phase[SOCKEYE__TFTP_CONFIRMED] +
+			       in_phase[SOCKEYE__TFTP_DALLYING]);
+	assert(w->upload_bytes == upload_bytes && w->text_bytes == text_bytes);
 }

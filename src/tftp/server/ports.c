@@ -9,6 +9,7 @@
 #include "tftp/server/internal.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,4 +209,20 @@ void sockeye__tftp_ports_tidy(struct sockeye__tftp_worker *w)
 		w->closed = p->next;
 		free(p);
 	}
+}
+
+void sockeye__tftp_ports_check(const struct sockeye__tftp_worker *w)
+{
+	const struct sockeye__tftp_port *before = NULL;
+	unsigned count = 0;
+
+	for (const struct sockeye__tftp_port *p = w->idle.first; p != NULL; p = p->next) {
+		assert(p->prev == before && p->user == NULL && p->fd >= 0);
+		assert(before == NULL || before->idle_ns <= p->idle_ns);
+		before = p;
+		count++;
+	}
+	assert(w->idle.last == before && w->idle.count == count && count <= IDLE_MAX);
+	for (const struct sockeye__tftp_port *p = w->closed; p != NULL; p = p->next)
+		assert(p->fd == -1 && p->strangers == -1 && p->user == NULL);
 }

@@ -2,6 +2,7 @@
  * (internal.h). */
 #include "tftp/server/internal.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #define TRANSFERS_MAX  8192
@@ -82,4 +83,13 @@ void sockeye__tftp_rate_give(struct sockeye__tftp_worker *w, const struct sockey
 
 	if (rate != 0)
 		sockeye__rates_give(w->server->rates, &source, rate);
+}
+
+void sockeye__tftp_slots_check(const struct sockeye__tftp_worker *w)
+{
+	const struct sockeye__tftp_shared *shared = w->server->shared;
+
+	assert(shared->of_worker[w->base->member] == w->count);
+	assert(__atomic_load_n(&shared->transfers, __ATOMIC_RELAXED) >= w->count);
+	assert(w->counters->transfers_open == w->count);
 }

@@ -13,6 +13,7 @@
 #include <sockeye/time.h>
 
 #include "base/deadline.h"
+#include "base/invariant.h"
 #include "tftp/server/internal.h"
 
 #define EVENTS        256
@@ -307,6 +308,14 @@ static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events
 	return epoll_wait(w->epoll, events, EVENTS, -1);
 }
 
+/* Asserts that lists, counts, slots and phases agree. */
+static void check(const struct sockeye__tftp_worker *w)
+{
+	sockeye__tftp_peers_check(w);
+	sockeye__tftp_ports_check(w);
+	sockeye__tftp_slots_check(w);
+}
+
 static void loop(struct sockeye__tftp_worker *w)
 {
 	struct epoll_event events[EVENTS];
@@ -326,6 +335,7 @@ static void loop(struct sockeye__tftp_worker *w)
 			w->stop_ns = 0;
 			sockeye__tftp_peers_each(w, sockeye__tftp_transfer_stop);
 		}
+		sockeye__invariant(check(w));
 		dead_free(w);
 		sockeye__tftp_ports_tidy(w);
 	}
