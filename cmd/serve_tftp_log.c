@@ -26,8 +26,30 @@ static void text_escaped(FILE *out, const void *data, size_t len)
 	fprintf(out, "%s", shown);
 }
 
+struct text {
+	char text[256];
+};
+
+/* How it ended; at a limit, with the option that changes the limit. */
+static struct text text_of(const struct sockeye__tftp_report *r)
+{
+	static const char *const options[] = {
+	    [SOCKEYE__TFTP_LIMIT_TRANSFERS] = "--max-transfers",
+	    [SOCKEYE__TFTP_LIMIT_SOURCE] = "--max-per-source",
+	    [SOCKEYE__TFTP_LIMIT_PORTS] = "--port-range",
+	};
+	struct text t;
+
+	if (r->limit == SOCKEYE__TFTP_LIMIT_NONE)
+		snprintf(t.text, sizeof t.text, "%s", r->text);
+	else
+		snprintf(t.text, sizeof t.text, "%s (%s)", r->text, options[r->limit]);
+	return t;
+}
+
 static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 {
+	struct text ending = text_of(r);
 	char options[TFTP_OPTIONS_TEXT_MAX];
 
 	fprintf(out, " %s \"", r->upload ? "put" : "get");
@@ -55,7 +77,7 @@ static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 		fprintf(out, " code=%d", r->code);
 	if (!r->done || strcmp(r->text, "done") != 0) {
 		fputs(": ", out);
-		text_escaped(out, r->text, strlen(r->text));
+		text_escaped(out, ending.text, strlen(ending.text));
 	}
 	if (r->peer_text.len > 0) {
 		fputs(": \"", out);
@@ -93,7 +115,7 @@ static void json_transfer(json_t *object, const struct sockeye__tftp_report *r)
 	set_escaped(object, "file", r->name, strlen(r->name));
 	set_escaped(object, "asked", r->asked.at, r->asked.len);
 	json_object_set_new(object, "result", json_string(result(r)));
-	json_object_set_new(object, "text", json_string(r->text));
+	json_object_set_new(object, "text", json_string(text_of(r).text));
 	if (r->err != 0)
 		json_object_set_new(object, "error", json_string(sockeye_error_name(r->err)));
 	tftp_json(object, &facts);

@@ -90,11 +90,11 @@ def test_rules_read_again(serve, tmp_path, form):
     (tmp_path / "map").write_text("e a\n\nr b c\n")
     (tmp_path / "policy").write_text("* deny\n")
     server.process.send_signal(signal.SIGHUP)
-    until(lambda: b"rules read again: 2 map rules, 1 policy rule" in server.log.read_bytes(),
+    until(lambda: b"reloaded 2 map rules and 1 policy rule" in server.log.read_bytes(),
           "the notice")
     (tmp_path / "policy").write_text("* window=1\n* deny all\n")
     server.process.send_signal(signal.SIGHUP)
-    until(lambda: b"the old rules stay: read rules " in server.log.read_bytes(), "the warning")
+    until(lambda: b"keeping the old rules: read rules " in server.log.read_bytes(), "the warning")
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(WAIT_S) == 0
     lines = server.log.read_text().splitlines()
@@ -104,7 +104,7 @@ def test_rules_read_again(serve, tmp_path, form):
         assert first["event"] == "notice" and first["service"] == "tftp"
         assert second["event"] == "warning" and f"{tmp_path}/policy:2: " in second["text"]
     else:
-        assert " notice tftp: rules read again" in lines[0] and " warning tftp: the old rules stay" in lines[1]
+        assert " notice tftp: reloaded 2 map rules" in lines[0] and " warning tftp: keeping the old rules" in lines[1]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
@@ -144,7 +144,7 @@ def test_rules_that_the_user_may_not_read(serve, tmp_path):
     (server.root / "b").write_bytes(b"b")
     assert server.ask(RRQ, "a")[1] == data(1, b"b")
     (warning,) = server.events(event="warning")
-    assert f"may not read {rules}" in warning["text"]
+    assert f"cannot reload {rules}" in warning["text"]
     assert confined(server) == usual
     server.process.send_signal(signal.SIGHUP)
     until(lambda: len(server.events(event="warning")) == 2, "another warning")

@@ -445,7 +445,7 @@ def test_port_range(file):
     peer.quiet()  # it asks again
     assert "port-range" in server.transfer(result="refused")["text"]
     peers[0].says(error(0))
-    server.transfer(text="the client ended it")
+    server.transfer(text="ended by the client")
     peer.asks(rrq("f"))
     peer.gets(block(1))
 

@@ -176,7 +176,7 @@ def test_strangers_make_room(serve, options):
             peer.says(ack(0))
             peer.gets(data(1, TEXT[:1024]))
     for peer in peers[1:3]:
-        server.transfer(text="another one needed its place", peer=f"udp://127.0.0.1:{peer.port}")
+        server.transfer(text="dropped to make room for another transfer", peer=f"udp://127.0.0.1:{peer.port}")
     for peer in (peers[0], peers[6]):
         peer.says(ack(0 if peer is peers[6] else 1))
         peer.gets(data(1 if peer is peers[6] else 2, TEXT[:1024] if peer is peers[6]
@@ -391,8 +391,8 @@ def test_grace(running):
     assert 0.2 < time.monotonic() - begun < 3
     while (packet := peer.hears(0.1))[1] != 5:
         pass
-    assert packet == b"\0\5\0\0the server stops\0"
-    server.transfer(result="failed", text="the server stops")
+    assert packet == b"\0\5\0\0server is stopping\0"
+    server.transfer(result="failed", text="the server is stopping")
 
 
 @case(141)

@@ -1,14 +1,14 @@
-/* admit.c: whether one more transfer may begin, and which one is dropped for it
- * (internal.h). */
+/* admit.c: which transfer is dropped at a limit (internal.h). */
 #include "tftp/server/internal.h"
 
 #include <errno.h>
 
-#define CUT_SEARCH 64 /* of a row that are looked at for one source */
+#define CUT_SEARCH 64 /* transfers of a row that are searched for one of a source */
 
-/* Ends the oldest of a row, or the oldest of one source if it is not far behind. */
-static bool row_cut(struct sockeye__tftp_worker *w, const struct sockeye__tftp_row *row,
-		    const struct sockeye_sockaddr *source)
+/* Drops the oldest transfer of a row or, with a source, its oldest among the first
+ * CUT_SEARCH. Returns false if there is none. */
+static bool row_drop(struct sockeye__tftp_worker *w, const struct sockeye__tftp_row *row,
+		     const struct sockeye_sockaddr *source)
 {
 	struct sockeye__tftp_transfer *t = row->first;
 
@@ -19,11 +19,12 @@ static bool row_cut(struct sockeye__tftp_worker *w, const struct sockeye__tftp_r
 			return false;
 	if (t == NULL)
 		return false;
-	sockeye__tftp_transfer_drop(w, t, "another one needed its place");
+	sockeye__tftp_transfer_drop(w, t, "dropped to make room for another transfer");
 	return true;
 }
 
-bool sockeye__tftp_admit(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
+enum sockeye__tftp_limit sockeye__tftp_admit(struct sockeye__tftp_worker *w,
+					     const struct sockeye_sockaddr *peer)
 {
 	struct sockeye__counters *c = w->base->counters;
 	int err;
@@ -31,10 +32,10 @@ bool sockeye__tftp_admit(struct sockeye__tftp_worker *w, const struct sockeye_so
 	while ((err = sockeye__tftp_slot_take(w, peer)) < 0) {
 		const struct sockeye_sockaddr *source = err == -EDQUOT ? peer : NULL;
 
-		if (row_cut(w, &w->dallying, source) || row_cut(w, &w->unconfirmed, source))
+		if (row_drop(w, &w->dallying, source) || row_drop(w, &w->unconfirmed, source))
 			continue;
 		sockeye__count(source != NULL ? &c->refused_source : &c->refused_resource, 1);
-		return false;
+		return source != NULL ? SOCKEYE__TFTP_LIMIT_SOURCE : SOCKEYE__TFTP_LIMIT_TRANSFERS;
 	}
-	return true;
+	return SOCKEYE__TFTP_LIMIT_NONE;
 }

@@ -1,15 +1,15 @@
 /*
- * internal.h: what the files of the TFTP server share.
+ * internal.h: private to the files of the TFTP server.
  *
- * server.c    open and close; the service's row
- * worker.c    the loop of one worker: its sockets, signals, timers
- * request.c   from a request to a transfer, or to an ERROR
- * transfer.c   a transfer's life
- * ports.c     the sockets of transfers
- * peers.c     the transfers of a worker: found by their peers, and in rows
- * slots.c     how many transfers and requests there may be
- * admit.c     which transfer is dropped when there is no slot for a new one
- * sandbox.c   what a worker may still touch
+ * server.c     opens and closes the server
+ * worker.c     the loop of one worker: its sockets, signals, timers
+ * request.c    turns a request into a transfer or an ERROR
+ * transfer.c   the life of a transfer
+ * ports.c      the sockets of transfers
+ * peers.c      the transfers of a worker, by peer and in rows
+ * slots.c      limits on transfers and requests
+ * admit.c      which transfer is dropped at a limit
+ * sandbox.c    restricts a worker to its files
  */
 #ifndef SOCKEYE_TFTP_SERVER_INTERNAL_H
 #define SOCKEYE_TFTP_SERVER_INTERNAL_H
@@ -27,21 +27,21 @@
 /* X(name, kind, text): see serve/counters.h. */
 #define SOCKEYE__TFTP_SERVER_COUNTERS(X) \
 	X(transfers, COUNTER, "TFTP transfers begun") \
-	X(transfers_open, GAUGE, "TFTP transfers that run now") \
+	X(transfers_open, GAUGE, "TFTP transfers in progress") \
 	X(transfers_done, COUNTER, "TFTP transfers finished") \
 	X(transfers_failed, COUNTER, "TFTP transfers not finished") \
-	X(transfers_probed, COUNTER, \
-	  "TFTP transfers ended by a client that wanted to know the size") \
+	X(transfers_probed, COUNTER, "TFTP transfers that a client ended after learning the size") \
 	X(requests_refused, COUNTER, "TFTP requests answered with an ERROR") \
-	X(blocks_resent, COUNTER, "TFTP blocks sent again, or received twice")
+	X(blocks_resent, COUNTER, "TFTP blocks sent or received again")
 
 struct sockeye__tftp_server_counters {
 	SOCKEYE__TFTP_SERVER_COUNTERS(SOCKEYE__COUNTER_FIELD)
 };
 
-struct sockeye__tftp_shared { /* by all workers */
+/* Memory shared by all workers. */
+struct sockeye__tftp_shared {
 	uint32_t transfers;
-	uint32_t of_worker[SOCKEYE__WORKERS_MAX]; /* to give back when one dies */
+	uint32_t of_worker[SOCKEYE__WORKERS_MAX]; /* subtracted when a worker dies */
 };
 
 struct sockeye__tftp_server {
@@ -55,13 +55,13 @@ struct sockeye__tftp_server {
 	struct sockeye__tftp_shared *shared;
 };
 
-/* What epoll tells of: the first member of what it is about. */
+/* The source of an epoll event, which points to one of these. */
 enum sockeye__tftp_watch {
 	SOCKEYE__WATCH_STOP,
 	SOCKEYE__WATCH_SIGNALS,
 	SOCKEYE__WATCH_SITE,
 	SOCKEYE__WATCH_PORT,
-	SOCKEYE__WATCH_STRANGERS, /* at a transfer's port */
+	SOCKEYE__WATCH_STRANGERS, /* the second socket of a transfer's port */
 	SOCKEYE__WATCH_TIMER,
 };
 
@@ -71,20 +71,22 @@ struct sockeye__tftp_site {
 	struct sockeye_sockaddr name;
 };
 
-/* A socket for transfers, one after the other. */
+/* A socket for transfers, used by one after the other. */
 struct sockeye__tftp_port {
 	enum sockeye__tftp_watch watch;
 	enum sockeye__tftp_watch watch_strangers;
 	int fd;                              /* -1 once it is closed */
-	int strangers;                       /* for their packets, once fd is connected; -1 none */
-	struct sockeye__tftp_transfer *user; /* whose it is now */
-	struct sockeye__peer local, peer;    /* the last one's */
-	uint64_t served;                     /* the ports of that peer's host, as a set */
-	uint64_t idle_ns;                    /* since when it is nobody's */
+	int strangers;                       /* receives from other peers once fd is connected;
+					      * -1 none */
+	struct sockeye__tftp_transfer *user; /* NULL: idle */
+	struct sockeye__peer local, peer;    /* of the last transfer */
+	uint64_t served;                     /* the set of that host's ports it was used for */
+	uint64_t idle_ns;                    /* since when it is idle */
 	struct sockeye__tftp_port *prev, *next;
 };
 
-struct sockeye__tftp_upload { /* what only these have */
+/* The state that only uploads need. */
+struct sockeye__tftp_upload {
 	struct sockeye__atomic_file file;
 	struct sockeye__tftp_sink sink;
 	uint8_t *memory;
@@ -92,7 +94,7 @@ struct sockeye__tftp_upload { /* what only these have */
 	bool committed;
 };
 
-/* Transfers that can go when their place is needed, the oldest first. */
+/* Transfers that may be dropped at a limit, the oldest first. */
 struct sockeye__tftp_row {
 	struct sockeye__tftp_transfer *first, *last;
 };
@@ -114,8 +116,8 @@ enum sockeye__tftp_phase {
 struct sockeye__tftp_transfer {
 	enum sockeye__tftp_phase phase;
 	struct sockeye__tftp_port *port; /* NULL: it uses its site's socket */
-	bool fragments_allowed;          /* its socket follows the path's MTU */
-	bool connect_tried;              /* its socket is connected, if that was possible */
+	bool fragments_allowed;          /* on its socket */
+	bool connect_tried;              /* its socket is connected unless that failed */
 	struct sockeye__timer timer;
 	struct sockeye__tftp machine;
 	struct sockeye__tftp_wire wire;
@@ -123,12 +125,12 @@ struct sockeye__tftp_transfer {
 	struct sockeye__tftp_open_files *files;
 	struct sockeye__tftp_open_file *file;
 	struct sockeye__tftp_upload *upload;
-	struct sockeye__tftp_transfer *next; /* of the same bucket, or to be freed */
-	struct sockeye__tftp_row *row;       /* it stands in; NULL none */
+	struct sockeye__tftp_transfer *next; /* in the bucket, or in the list of the dead */
+	struct sockeye__tftp_row *row;       /* NULL: in no row */
 	struct sockeye__tftp_transfer *row_prev, *row_next;
 	struct sockeye__tftp_site *site;
 	uint64_t begun_ns;
-	const char *text; /* how it ended, where the machine does not know; NULL */
+	const char *text; /* how it ended; NULL: use the machine's result */
 	int err;
 	bool netascii;
 	uint16_t request_len, name_at; /* in bytes[]: the request, then the file's name */
@@ -138,24 +140,24 @@ struct sockeye__tftp_transfer {
 struct sockeye__tftp_worker {
 	struct sockeye__worker *base;
 	struct sockeye__tftp_server *server;
-	struct sockeye__tftp_server_counters *counters; /* w->counters has the general ones */
+	struct sockeye__tftp_server_counters *counters; /* base->counters has the general ones */
 	int epoll, signals, timer_fd;
 	enum sockeye__tftp_watch watch_stop, watch_signals, watch_timer;
 	uint64_t timer_ns; /* when timer_fd fires; 0 never */
-	uint64_t stop_ns;  /* when transfers that still run are ended; 0 not yet known */
+	uint64_t stop_ns;  /* when the remaining transfers are ended; 0 not stopping */
 	bool stopping;
-	bool retiring; /* a worker that can reach the new root folder shall come */
+	bool retiring; /* exits after its last transfer: its sandbox excludes the new root */
 	uint64_t now_ns;
 	uint64_t seed;
 	struct sockeye__hash_key key; /* peers cannot choose ports that share a bucket */
-	uint32_t count;               /* transfers here */
-	uint64_t upload_bytes;        /* memory of uploads, bounded */
-	uint64_t text_bytes;          /* and of texts that are converted */
+	uint32_t count;               /* transfers of this worker */
+	uint64_t upload_bytes;        /* memory for blocks ahead of a gap */
+	uint64_t text_bytes;          /* memory of netascii rings */
 	struct sockeye__timers timers;
 	struct sockeye__tftp_transfer **buckets;
 	struct sockeye__tftp_transfer *dead;
-	struct sockeye__tftp_row unconfirmed; /* whose peers may not exist */
-	struct sockeye__tftp_row dallying;    /* uploads that only repeat an ACK */
+	struct sockeye__tftp_row unconfirmed; /* transfers in these two phases */
+	struct sockeye__tftp_row dallying;
 	struct {
 		struct sockeye__tftp_port *first, *last;
 		unsigned count;
@@ -163,18 +165,18 @@ struct sockeye__tftp_worker {
 	struct sockeye__tftp_port *closed;
 	struct sockeye__tftp_site *sites;
 	size_t site_count;
-	struct sockeye__tftp_inbox inbox; /* of the sites */
+	struct sockeye__tftp_inbox inbox; /* for packets that sites receive */
 	uint8_t in[SOCKEYE__TFTP_WIRE_BYTES];
 	uint8_t out[SOCKEYE__TFTP_WIRE_BYTES];
 };
 
-/* How a transfer ends whose peer went on to the next. */
-#define SOCKEYE__TFTP_SUPERSEDED "the client began another one"
+/* How a transfer ends if its peer begins another one. */
+#define SOCKEYE__TFTP_SUPERSEDED "the client began another transfer"
 
 /* --- server.c --- */
 
-/* Replaces the rules by what their files say now; on failure the old ones stay.
- * 0, or a negative code with *fail. */
+/* Reads the files of rules again. Returns 0, or a negative code with *fail filled in;
+ * then the old rules stay in force. */
 int sockeye__tftp_server_rules_read(struct sockeye__tftp_server *server, struct sockeye_fail *fail);
 
 /* --- worker.c --- */
@@ -183,64 +185,75 @@ int sockeye__tftp_server_rules_read(struct sockeye__tftp_server *server, struct 
 void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tftp_server *server);
 
 /* --- request.c --- */
+
+/* Handles a packet from a peer without a transfer: answers a request, ignores the
+ * rest. */
 void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
 			   const struct sockeye_dgram *from, const uint8_t *bytes, size_t len);
 
 /* --- transfer.c --- */
 
-/* Takes over what is open in `t`; the first packets leave. */
+/* Starts a transfer whose file and socket are open, and sends its first packets. */
 void sockeye__tftp_transfer_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 				  const struct sockeye__tftp_config *config);
+/* Handles a datagram of the peer, or several of `segment` bytes each. */
 void sockeye__tftp_transfer_datagram(struct sockeye__tftp_worker *w,
 				     struct sockeye__tftp_transfer *t, const uint8_t *bytes,
 				     size_t len, size_t segment);
-/* Its own socket is readable, or has an error. */
+/* Handles packets and errors of the transfer's own socket. */
 void sockeye__tftp_transfer_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
+/* Handles the transfer's timer. */
 void sockeye__tftp_transfer_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
-/* ICMP said that nobody is there. */
+/* Handles an error of sending, or of ICMP. */
 void sockeye__tftp_transfer_refused(struct sockeye__tftp_worker *w,
 				    struct sockeye__tftp_transfer *t, int err);
-/* Ends it with an ERROR: the server stops. */
+/* Ends the transfer with an ERROR because the server is stopping. */
 void sockeye__tftp_transfer_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
-/* Ends it without a word to the peer. */
+/* Ends the transfer without sending a packet. `text` is the reason for the log; NULL: the
+ * machine's result. */
 void sockeye__tftp_transfer_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 				 const char *text);
-/* Closes what a transfer has open; it need not have begun. */
+/* Closes and frees a transfer, whether or not it has begun. */
 void sockeye__tftp_transfer_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
 
 /* --- ports.c --- */
 
-/* A socket on an unguessable port of `local` for packets of `peer`: 0 or -errno. */
+/* Provides a socket on a random port of `local` for packets of `peer`. Returns 0 or
+ * -errno. */
 int sockeye__tftp_port_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *local,
 			    const struct sockeye_sockaddr *peer, struct sockeye__tftp_port **out);
-/* Its user needs it no more; `as_new`: nothing was done to its socket. */
+/* Returns the port after use. It is reused only if its socket is `unchanged`. */
 void sockeye__tftp_port_leave(struct sockeye__tftp_worker *w, struct sockeye__tftp_port *p,
-			      bool as_new);
-/* Something came to it that is for nobody. */
+			      bool unchanged);
+/* Rejects a packet that no transfer expects. */
 void sockeye__tftp_port_strangers(struct sockeye__tftp_worker *w,
 				  const struct sockeye__tftp_port *p);
-/* When the next one has been idle for too long; 0 never. */
+/* Returns when the next idle port must be closed; 0 never. */
 uint64_t sockeye__tftp_ports_due_ns(const struct sockeye__tftp_worker *w);
-/* Closes those, all when the server stops; behind each batch of events. */
+/* Closes ports that were idle for too long, or all if the server stops, and frees closed
+ * ones. Call it after each batch of events. */
 void sockeye__tftp_ports_tidy(struct sockeye__tftp_worker *w);
 /* Asserts that the lists of ports are consistent. */
 void sockeye__tftp_ports_check(const struct sockeye__tftp_worker *w);
 
 /* --- peers.c --- */
+
+/* Allocates the table. Returns 0 or -errno. */
 int sockeye__tftp_peers_open(struct sockeye__tftp_worker *w);
-/* Of several the latest, of which at most one is not confirmed. */
+/* Returns the latest transfer of a peer, or NULL. A peer may have an older one until the
+ * latest is confirmed. */
 struct sockeye__tftp_transfer *sockeye__tftp_peers_find(const struct sockeye__tftp_worker *w,
 							const struct sockeye_sockaddr *peer);
-/* The next one of the same peer; NULL none. */
+/* Returns the next older transfer of the same peer, or NULL. */
 struct sockeye__tftp_transfer *sockeye__tftp_peers_next(const struct sockeye__tftp_transfer *t);
 void sockeye__tftp_peers_add(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
 void sockeye__tftp_peers_remove(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
-/* Calls it for each transfer, which it may end. */
+/* Calls a function for each transfer. The function may end that transfer. */
 void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
 			      void (*call)(struct sockeye__tftp_worker *w,
 					   struct sockeye__tftp_transfer *t));
 
-/* Puts it last in a row; the one it stood in before, if any, it leaves. */
+/* Moves a transfer to the end of a row. */
 void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_transfer *t);
 void sockeye__tftp_row_leave(struct sockeye__tftp_transfer *t);
 
@@ -249,16 +262,16 @@ void sockeye__tftp_peers_check(const struct sockeye__tftp_worker *w);
 
 /* --- slots.c --- */
 
-/* Takes a slot among the transfers of all workers, and one of the source's. 0,
- * -ENOSPC (all are taken), or -EDQUOT (all of this source are). */
+/* Takes a slot of all transfers and one of the source's. Returns 0, -EDQUOT if the source
+ * has no free slot, or another negative errno if there is no free slot at all. */
 int sockeye__tftp_slot_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 void sockeye__tftp_slot_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 
-/* Counts one more request of an unconfirmed source: false over its rate. */
+/* Counts an unconfirmed request. Returns false if the source exceeds its rate. */
 bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 void sockeye__tftp_rate_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 
-/* Whether the limits of one source count both addresses together. */
+/* Whether both addresses belong to one source. */
 bool sockeye__tftp_same_source(const struct sockeye__tftp_worker *w,
 			       const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b);
 
@@ -267,15 +280,16 @@ void sockeye__tftp_slots_check(const struct sockeye__tftp_worker *w);
 
 /* --- admit.c --- */
 
-/* Takes a slot for a new transfer; false when there is none. When all are taken,
- * drops a transfer that only repeats its last ACK, or the oldest unconfirmed one. */
-bool sockeye__tftp_admit(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+/* Takes a slot for a new transfer. At a limit, first drops a transfer that only repeats
+ * its last ACK, or the oldest unconfirmed one. If there is no such transfer either,
+ * returns the limit. */
+enum sockeye__tftp_limit sockeye__tftp_admit(struct sockeye__tftp_worker *w,
+					     const struct sockeye_sockaddr *peer);
 
 /* --- sandbox.c --- */
 
-/* From now on this process may touch nothing of the file system but the root
- * folder and the rules' folders (landlock(7)). 0, or -errno where the kernel
- * cannot. */
+/* Restricts this process to the root folder and the folders of the rules
+ * (landlock(7)). Returns 0, -EOPNOTSUPP without Landlock, or -errno. */
 int sockeye__tftp_sandbox(const struct sockeye__tftp_server *server);
 
 #endif

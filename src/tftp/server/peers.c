@@ -1,4 +1,4 @@
-/* peers.c: the transfers of a worker: found by their peers, and in rows (internal.h). */
+/* peers.c: the transfers of a worker, by peer and in rows (internal.h). */
 #include "tftp/server/internal.h"
 
 #include <assert.h>
@@ -78,7 +78,7 @@ void sockeye__tftp_peers_each(struct sockeye__tftp_worker *w,
 {
 	for (size_t i = 0; i < BUCKETS; i++)
 		for (struct sockeye__tftp_transfer *t = w->buckets[i], *next; t != NULL; t = next) {
-			next = t->next; /* which an end changes */
+			next = t->next; /* the call may end t, which changes t->next */
 			call(w, t);
 		}
 }

@@ -1,10 +1,10 @@
 /*
- * ports.c: the sockets of transfers, each on a port of its own.
+ * ports.c: the sockets of transfers, each on a separate port.
  *
- * A machine that boots asks for a dozen files in a row. The socket that its
- * first one leaves is kept for a moment for its next ones: to open, bind, watch
- * and close one costs as much as to send a small file. It is not kept for
- * others: so nobody learns from its own transfers where those of others are.
+ * A machine that boots requests a dozen files in a row. The socket of the first
+ * transfer is kept for a moment and used for the next ones, because opening, binding
+ * and closing a socket costs as much as sending a small file. It is kept only for the
+ * same client, so that no client can learn the ports of others.
  */
 #include "tftp/server/internal.h"
 
@@ -45,13 +45,13 @@ static in_port_t port_of(const struct sockeye__peer *name)
 	return name->u.sa.sa_family == AF_INET ? name->u.in.sin_port : name->u.in6.sin6_port;
 }
 
-/* Its bit in a set of ports, which it shares with a thousand others. */
+/* Returns the port's bit in a set of ports. A thousand ports share each bit. */
 static uint64_t port_bit(const struct sockeye__peer *name)
 {
 	return UINT64_C(1) << ntohs(port_of(name)) % 64;
 }
 
-/* --- idle ones, the oldest first --- */
+/* --- idle ports, the oldest first --- */
 
 static void idle_leave(struct sockeye__tftp_worker *w, struct sockeye__tftp_port *p)
 {
@@ -69,7 +69,8 @@ static void idle_join(struct sockeye__tftp_worker *w, struct sockeye__tftp_port 
 	w->idle.count++;
 }
 
-/* Its memory stays until no event can name it. */
+/* Closes the sockets. The memory is freed after the batch of events, which may still
+ * refer to it. */
 static void port_close(struct sockeye__tftp_worker *w, struct sockeye__tftp_port *p)
 {
 	close(p->fd);
@@ -91,8 +92,9 @@ static bool oldest_close(struct sockeye__tftp_worker *w)
 	return true;
 }
 
-/* One that served this host at this address, but not this port of it: what is late
- * from that transfer must not be taken for the new one's (RFC 1350 4). */
+/* Finds an idle port that has served this host at this local address, but not this
+ * port of the host: a late packet of that transfer must not be taken for one of the
+ * new transfer (RFC 1350 4). */
 static struct sockeye__tftp_port *idle_find(const struct sockeye__tftp_worker *w,
 					    const struct sockeye__peer *local,
 					    const struct sockeye__peer *peer)
@@ -105,7 +107,7 @@ static struct sockeye__tftp_port *idle_find(const struct sockeye__tftp_worker *w
 	return p;
 }
 
-/* --- taken and left --- */
+/* --- taking and leaving --- */
 
 static int port_open(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *local,
 		     struct sockeye__tftp_port **out)
@@ -157,11 +159,11 @@ int sockeye__tftp_port_take(struct sockeye__tftp_worker *w, const struct sockeye
 }
 
 void sockeye__tftp_port_leave(struct sockeye__tftp_worker *w, struct sockeye__tftp_port *p,
-			      bool as_new)
+			      bool unchanged)
 {
 	p->user = NULL;
-	/* Of few ports each may be needed by somebody else. */
-	if (!as_new || w->stopping || w->server->config.ports.first != 0) {
+	/* With a range, another client may need the port. */
+	if (!unchanged || w->stopping || w->server->config.ports.first != 0) {
 		port_close(w, p);
 		return;
 	}
@@ -178,8 +180,8 @@ static bool of_last_peer(const struct sockeye__tftp_port *p, const struct sockey
 	return same_host(&p->peer, &name) && port_of(&p->peer) == port_of(&name);
 }
 
-/* To whom it served last, and who still has something to say, nothing is said: it
- * would take that for the answer to its next request. */
+/* Rejects a packet of an unknown peer, but not of the port's last peer: it would take
+ * the ERROR for the answer to its next request. */
 void sockeye__tftp_port_strangers(struct sockeye__tftp_worker *w,
 				  const struct sockeye__tftp_port *p)
 {
@@ -192,7 +194,7 @@ void sockeye__tftp_port_strangers(struct sockeye__tftp_worker *w,
 		sockeye__tftp_wire_reject(fd, &from.peer, w->in, (size_t)n);
 }
 
-/* --- all of them --- */
+/* --- all ports --- */
 
 uint64_t sockeye__tftp_ports_due_ns(const struct sockeye__tftp_worker *w)
 {

@@ -1,8 +1,8 @@
 /*
- * request.c: from a request to a transfer, or to an ERROR.
+ * request.c: turns a request into a transfer or an ERROR.
  *
- * The file is opened before options are looked at: a client that got an OACK
- * and then an ERROR is confused (PXELINUX hangs).
+ * The file is opened before the options are negotiated: PXELINUX hangs if it gets
+ * an OACK and then an ERROR.
  */
 #include "tftp/server/internal.h"
 
@@ -13,13 +13,13 @@
 
 #include "net/net.h"
 
-#define REQUEST_MAX   4096              /* bytes; RFC 2347 has 512, and they are kept */
-#define CATCH_UP      4                 /* packets of a peer's transfer before its request */
-#define PATIENCE_NS   SOCKEYE_NS_PER_S  /* so long a repeated request is a late one */
-#define HUSH_NS       (PATIENCE_NS / 2) /* and so long the transfer before repeats nothing */
-#define TEXT_WINDOW   (256u << 10)      /* bytes of a window that is converted */
-#define TEXT_MEMORY   (64u << 20)       /* bytes of a worker for them; then windows are one block */
-#define UPLOAD_MEMORY (64u << 20)       /* bytes of a worker for blocks ahead of a gap */
+#define REQUEST_MAX   4096              /* bytes; RFC 2347 allows 512 */
+#define CATCH_UP      4                 /* packets of a peer handled before its new request */
+#define PATIENCE_NS   SOCKEYE_NS_PER_S  /* a request repeated within this time is a duplicate */
+#define HUSH_NS       (PATIENCE_NS / 2) /* the old transfer of a peer sends nothing for this */
+#define TEXT_WINDOW   (256u << 10)      /* bytes of a netascii window */
+#define TEXT_MEMORY   (64u << 20)       /* of a worker for netascii; beyond it windows are 1 */
+#define UPLOAD_MEMORY (64u << 20)       /* of a worker for blocks ahead of a gap */
 
 struct request {
 	struct sockeye__tftp_worker *w;
@@ -30,13 +30,15 @@ struct request {
 	struct sockeye__tftp_packet packet;
 	bool upload;
 	char name[SOCKEYE__TFTP_NAME_MAX];
-	char note[192]; /* what the log says instead of what the peer is told */
+	char note[192]; /* logged instead of the text that the client gets; "" none */
+	enum sockeye__tftp_limit limit; /* for which it is refused */
 	struct sockeye__tftp_terms terms;
 	struct sockeye__tftp_options asked;
 };
 
-/* Who answers: a port of its own on the address that was asked, or in single-port
- * mode (*out_port is NULL) that of the site. */
+/* Fills in *out with the socket that answers the request: a new port on the address
+ * that received it or, in single-port mode, the site's socket (*out_port is NULL).
+ * Returns 0 or -errno. */
 static int wire_open(const struct request *r, struct sockeye__tftp_wire *out,
 		     struct sockeye__tftp_port **out_port)
 {
@@ -59,8 +61,9 @@ static int wire_open(const struct request *r, struct sockeye__tftp_wire *out,
 	return 0;
 }
 
-/* --- no --- */
+/* --- refusing --- */
 
+/* The report of a refused request. */
 static struct sockeye__tftp_report report_of(const struct request *r)
 {
 	return (struct sockeye__tftp_report){
@@ -70,6 +73,7 @@ static struct sockeye__tftp_report report_of(const struct request *r)
 	    .name = r->name,
 	    .asked = r->packet.name,
 	    .refused = true,
+	    .limit = r->limit,
 	    .code = -1,
 	};
 }
@@ -96,14 +100,14 @@ static void refuse(const struct request *r, uint16_t code, const char *text, int
 		c->on_transfer(c->arg, &report);
 }
 
-/* To find out once more that a large --port-range is full is not cheap, and who
- * has no answer asks again. */
-static void stay_silent(const struct request *r)
+/* Reports a request that gets no reply because all ports of the range are in use. A
+ * second search of the range would be expensive, and the client asks again. */
+static void report_no_port(const struct request *r)
 {
 	const struct sockeye__tftp_server_config *c = &r->w->server->config;
 	struct sockeye__tftp_report report = report_of(r);
 
-	report.text = "no port of --port-range is free: not answered";
+	report.text = "no reply: all ports of the range are in use";
 	sockeye__count(&r->w->base->counters->refused_resource, 1);
 	if (c->on_transfer != NULL)
 		c->on_transfer(c->arg, &report);
@@ -114,7 +118,7 @@ static void refuse_for(const struct request *r, int err)
 	const char *text;
 	uint16_t code = sockeye__tftp_store_error(err, &text);
 
-	/* By our options: nothing is wrong with the file system. */
+	/* the server's options caused it, not the file system */
 	if (err == -EROFS && !r->w->server->config.store.upload)
 		err = 0;
 	refuse(r, code, text, err);
@@ -122,7 +126,7 @@ static void refuse_for(const struct request *r, int err)
 
 /* --- the name --- */
 
-/* What the rules make of the name. False: the client was told no. */
+/* Applies the rules to the name. Returns false after refusing the request. */
 static bool name_find(struct request *r)
 {
 	struct sockeye__tftp_server *server = r->w->server;
@@ -134,14 +138,14 @@ static bool name_find(struct request *r)
 	if (err == -ENAMETOOLONG || err == -EINVAL) {
 		r->name[0] = '\0';
 		refuse(r, err == -EINVAL ? SOCKEYE__TFTP_ILLEGAL : SOCKEYE__TFTP_NOT_FOUND,
-		       err == -EINVAL ? "no name" : "name too long", err);
+		       err == -EINVAL ? "empty name" : "name too long", err);
 		return false;
 	}
-	if (err == -EACCES) { /* it leads out */
+	if (err == -EACCES) { /* leads outside */
 		refuse_for(r, -EXDEV);
 		return false;
 	}
-	if (err < 0) { /* rules that are too much for this name: for our eyes */
+	if (err < 0) { /* the rules are too costly for this name: details only in the log */
 		snprintf(r->note, sizeof r->note, "rules, line %u: %s", mapped.rule, mapped.text);
 		refuse(r, SOCKEYE__TFTP_ACCESS, "refused by a rule", err);
 		return false;
@@ -191,8 +195,8 @@ static void window_limit(struct request *r, uint64_t most)
 	policy->window_max = most < max ? (uint16_t)most : max;
 }
 
-/* A window is never larger than what holds it: the ring of a text, the memory
- * for blocks ahead of a gap, the socket's buffers. */
+/* Limits the window to what the socket's buffers, the ring of a netascii transfer and
+ * the memory for blocks ahead of a gap can hold. */
 static void window_fit(struct request *r, int fd)
 {
 	uint16_t window = sockeye__tftp_windowsize(&r->asked), blksize = asked_blksize(r);
@@ -208,7 +212,7 @@ static void window_fit(struct request *r, int fd)
 		window_limit(r, (r->w->text_bytes < TEXT_MEMORY ? TEXT_WINDOW : 0) / blksize);
 }
 
-/* --- yes --- */
+/* --- serving --- */
 
 static struct sockeye__tftp_transfer *transfer_new(const struct request *r)
 {
@@ -273,7 +277,7 @@ static int upload_open(struct request *r, struct sockeye__tftp_transfer *t)
 	return 0;
 }
 
-/* Memory for blocks ahead of a gap; without it they are asked for again. */
+/* Allocates memory for blocks ahead of a gap. Without it such blocks are sent again. */
 static void upload_memory(struct sockeye__tftp_worker *w, struct sockeye__tftp_upload *u,
 			  struct sockeye__tftp_config *config)
 {
@@ -282,7 +286,7 @@ static void upload_memory(struct sockeye__tftp_worker *w, struct sockeye__tftp_u
 
 	if (len == 0 || w->upload_bytes + len > UPLOAD_MEMORY)
 		return;
-	u->memory = malloc(len); /* touched only where there are gaps */
+	u->memory = malloc(len); /* pages are used only if there are gaps */
 	if (u->memory == NULL)
 		return;
 	u->memory_len = len;
@@ -317,7 +321,7 @@ static int begin(struct request *r, struct sockeye__tftp_transfer *t)
 	else
 		err = sockeye__tftp_source_open(&t->source, sockeye__tftp_blksize(&config.options),
 						sockeye__tftp_windowsize(&config.options));
-	r->w->text_bytes += t->source.cap; /* which closing gives back, also without a ring */
+	r->w->text_bytes += t->source.cap; /* subtracted by transfer_free(), also on failure */
 	if (err < 0)
 		return err;
 	if (r->upload && t->port != NULL)
@@ -336,7 +340,9 @@ static void serve(struct request *r)
 		return;
 	}
 	err = r->upload ? upload_open(r, t) : download_open(r, t);
-	if (err == 0 && !sockeye__tftp_admit(r->w, &r->from->peer)) {
+	if (err == 0)
+		r->limit = sockeye__tftp_admit(r->w, &r->from->peer);
+	if (r->limit != SOCKEYE__TFTP_LIMIT_NONE) {
 		refuse(r, SOCKEYE__TFTP_UNDEFINED, "too many transfers", 0);
 		sockeye__tftp_transfer_free(r->w, t);
 		return;
@@ -349,25 +355,27 @@ static void serve(struct request *r)
 	}
 	sockeye__tftp_transfer_free(r->w, t);
 	if (err == -EADDRINUSE) {
-		stay_silent(r);
+		r->limit = SOCKEYE__TFTP_LIMIT_PORTS;
+		report_no_port(r);
 		return;
 	}
-	/* Not for us to say: it will be asked again, and the worker that comes then
-	 * can look. */
+	/* No reply: the client asks again, and the worker that replaces this one can see
+	 * the new root. */
 	if (r->w->server->store.confined && sockeye__tftp_store_replaced(&r->w->server->store))
 		return;
 	refuse_for(r, err);
 }
 
-/* --- before anything is done for a stranger --- */
+/* --- before any cost for an unknown peer --- */
 
-/* A request from a peer that has a transfer here. True when that was all: it
- * came again (RFC 1350 has no other way to say so), and the transfer answers it
- * or knows better. A peer that asks for something else, or has been silent and
- * starts again, has given the old transfer up, if it is that peer: requests can
- * be forged without knowing the old one's port. So that one goes when the new
- * one is confirmed; on one port for all nobody could tell which is meant. */
-static bool repeats(struct request *r)
+/* Handles a request from a peer that has a transfer. Returns true if it is a duplicate
+ * (RFC 1350 has no other sign of a lost reply), which the transfer answers.
+ *
+ * Otherwise the peer has abandoned the old transfer, unless the request is forged,
+ * which needs no knowledge of the transfer's port. So the old transfer only pauses
+ * until the new one is confirmed. It is dropped at once if it has made no progress,
+ * and in single-port mode, where packets of the two cannot be distinguished. */
+static bool is_duplicate(struct request *r)
 {
 	struct sockeye__tftp_transfer *t = sockeye__tftp_peers_find(r->w, &r->from->peer);
 	bool same;
@@ -381,18 +389,18 @@ static bool repeats(struct request *r)
 		sockeye__tftp_transfer_datagram(r->w, t, r->bytes, r->len, r->len);
 		return true;
 	}
-	if (t->machine.result == SOCKEYE__TFTP_DONE) /* its last ACK is only repeated */
+	if (t->machine.result == SOCKEYE__TFTP_DONE) /* it only repeats its last ACK */
 		sockeye__tftp_transfer_drop(r->w, t, NULL);
 	else if (t->port == NULL || !t->machine.confirmed ||
 		 r->w->now_ns - t->machine.progress_ns >= PATIENCE_NS)
 		sockeye__tftp_transfer_drop(r->w, t, SOCKEYE__TFTP_SUPERSEDED);
-	else /* only its peer wakes it */
+	else /* a packet of its peer still wakes it */
 		sockeye__tftp_postpone(&t->machine, t->machine.progress_ns + HUSH_NS);
 	return false;
 }
 
-/* What the peer said before it asked counts first, but waits at another socket:
- * the last ACK of its transfer, or the ERROR of a probe. */
+/* Handles packets that the peer sent before its request but that are queued at another
+ * socket: the last ACK of its transfer, or the ERROR of a probe. */
 static void catch_up(const struct request *r)
 {
 	struct sockeye__tftp_transfer *t = sockeye__tftp_peers_find(r->w, &r->from->peer);
@@ -411,7 +419,7 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 	int err;
 
 	sockeye__count(&w->base->counters->datagrams_in, 1);
-	/* Only requests may come from nowhere; and nobody sends from port 0. */
+	/* An unknown peer may only send requests, and not from port 0. */
 	if ((opcode != SOCKEYE__TFTP_RRQ && opcode != SOCKEYE__TFTP_WRQ) || len < 4 ||
 	    len > UINT16_MAX || sockeye_sockaddr_port(&from->peer) == 0)
 		return;
@@ -420,7 +428,8 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 	catch_up(&r);
 	err = sockeye__tftp_decode(r.bytes, len, &r.packet);
 	r.upload = opcode == SOCKEYE__TFTP_WRQ;
-	if ((err == 0 && repeats(&r)) || w->stopping || !sockeye__tftp_rate_take(w, &from->peer))
+	if ((err == 0 && is_duplicate(&r)) || w->stopping ||
+	    !sockeye__tftp_rate_take(w, &from->peer))
 		return;
 	if (err < 0 || len > REQUEST_MAX) {
 		refuse(&r, SOCKEYE__TFTP_ILLEGAL,

@@ -1,4 +1,4 @@
-/* server.c: opens and closes a TFTP server; its row among the services (server.h). */
+/* server.c: open and close a TFTP server (server.h). */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -122,6 +122,6 @@ void sockeye__tftp_server_close(struct sockeye__tftp_server *s)
 
 const struct sockeye_service sockeye__tftp_service = {
     .name = "tftp",
-    .summary = "files to read and to write (RFC 1350)",
+    .summary = "sends and receives files (RFC 1350)",
     .port = 69,
 };

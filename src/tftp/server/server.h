@@ -1,5 +1,5 @@
 /*
- * server.h: `sockeye serve tftp`, a service with a loop of its own.
+ * server.h: the TFTP server of `sockeye serve tftp`, a service with its own loop.
  *
  *   sockeye__tftp_server_open(&server, &config, &fail);    while still privileged
  *   request.site.service = &sockeye__tftp_service;
@@ -25,45 +25,54 @@
 #include "tftp/server/store.h"
 #include "tftp/wire.h"
 
-/* One transfer that is over, or a request that none came of. */
+/* The limit for which a request was refused. */
+enum sockeye__tftp_limit {
+	SOCKEYE__TFTP_LIMIT_NONE,
+	SOCKEYE__TFTP_LIMIT_TRANSFERS, /* transfers_max */
+	SOCKEYE__TFTP_LIMIT_SOURCE,    /* per_source_max */
+	SOCKEYE__TFTP_LIMIT_PORTS,     /* ports */
+};
+
+/* A transfer that has ended, or a request that was refused. */
 struct sockeye__tftp_report {
 	const struct sockeye_sockaddr *peer;
 	bool upload;
 	bool netascii;
-	const char *name;           /* of the file, a stranger's bytes */
-	struct sockeye__span asked; /* as it was asked for: the same bytes or others */
-	uint64_t bytes;             /* of the file: sent and acknowledged, or received */
+	const char *name;           /* of the file; any bytes */
+	struct sockeye__span asked; /* the name in the request */
+	uint64_t bytes;             /* of the file that were acknowledged or received */
 	uint64_t elapsed_ns;
 	struct sockeye__tftp_options options; /* granted */
 	struct sockeye__tftp_counters count;
 	uint16_t blksize, window;
-	bool refused;   /* no transfer came of it */
-	bool confirmed; /* the client exists: its address is not forged */
+	bool refused; /* no transfer began */
+	enum sockeye__tftp_limit limit;
+	bool confirmed; /* the client answered: its address is not forged */
 	bool done;
-	bool probe;                     /* the client wanted to know the size only (UEFI) */
+	bool probe;                     /* the client only asked for the size (UEFI) */
 	const char *text;               /* how it ended */
-	struct sockeye__span peer_text; /* what the peer's ERROR said, its bytes */
-	int code;                       /* of an ERROR, either way; -1 none */
-	int err;                        /* of ours behind it; 0 none */
+	struct sockeye__span peer_text; /* of the client's ERROR; any bytes */
+	int code;                       /* of the ERROR that was sent or received; -1 none */
+	int err;                        /* a negative errno that caused it; 0 none */
 };
 
-/* Zero is the sensible default of everything but the store's root. */
+/* Zero selects the default of every member except store.root. */
 struct sockeye__tftp_server_config {
 	struct sockeye__tftp_store_config store;
 	struct sockeye__tftp_name_rules names;
 	const char *map_path, *policy_path; /* NULL: none */
-	struct sockeye__tftp_terms terms;   /* where no line of the policy says otherwise */
+	struct sockeye__tftp_terms terms;   /* if no line of the policy applies */
 	struct sockeye__port_range ports;   /* of transfers */
-	bool single_port;                   /* transfers have no port of their own */
-	bool unique_root;                   /* a folder for each client's address */
-	bool broadcast;          /* answer requests to everybody, too (RFC 1123 4.2.3.5) */
-	uint32_t transfers_max;  /* at once, over all workers; 0: 8192 */
-	uint32_t per_source_max; /* from one address; 0: 2048 */
-	uint32_t requests_per_s; /* of one source, that nobody confirmed; 0: 100, not
-				  * for loopback */
-	uint64_t rto_first_ns;   /* 0: 1 s */
+	bool single_port;                   /* transfers use the site's port */
+	bool unique_root;                   /* look in the folder named after the client first */
+	bool broadcast;                     /* answer broadcast requests (RFC 1123 4.2.3.5) */
+	uint32_t transfers_max;             /* at once, over all workers; 0: 8192 */
+	uint32_t per_source_max;            /* transfers of one source; 0: 2048 */
+	uint32_t requests_per_s;            /* unconfirmed ones of one source; 0: 100, but no
+					     * limit for loopback */
+	uint64_t rto_first_ns;              /* 0: 1 s */
 
-	/* Called in the worker; may be NULL. */
+	/* Called in the worker for each transfer and refused request; may be NULL. */
 	void (*on_transfer)(void *arg, const struct sockeye__tftp_report *report);
 	void *arg;
 };
@@ -71,17 +80,18 @@ struct sockeye__tftp_server_config {
 struct sockeye__tftp_server;
 struct sockeye__crew_spec;
 
-/* Opens the root folder and reads the rules. 0, or a negative code with *fail. */
+/* Opens the root folder and reads the rules, which may need privileges. Returns 0, or a
+ * negative code with *fail filled in. */
 int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 			      const struct sockeye__tftp_server_config *config,
 			      struct sockeye_fail *fail);
 void sockeye__tftp_server_close(struct sockeye__tftp_server *server);
 
-/* The crew that serves it, for sockeye__serve_crews(). */
+/* Returns the crew that runs the server, for sockeye__serve_crews(). */
 const struct sockeye__crew_spec *
 sockeye__tftp_server_crew(const struct sockeye__tftp_server *server);
 
-/* Its name, summary and port: it has no turns. */
+/* Name, summary and port of the service. It has no turn function. */
 extern const struct sockeye_service sockeye__tftp_service;
 
 #endif

@@ -1,19 +1,19 @@
-/* slots.c: how many transfers and requests there may be, in all and of one source
- * (internal.h). */
+/* slots.c: limits on transfers and requests, in total and per source (internal.h). */
 #include "tftp/server/internal.h"
 
 #include <assert.h>
 #include <errno.h>
 
 #define TRANSFERS_MAX  8192
-#define REQUESTS_PER_S 100 /* of one source that nobody has confirmed */
+#define REQUESTS_PER_S 100 /* unconfirmed requests of one source */
 
 static struct sockeye__source source_of(const struct sockeye__tftp_worker *w,
 					const struct sockeye_sockaddr *peer)
 {
 	struct sockeye__source source = {0};
 
-	(void)sockeye__worker_source(w->base, &peer->u.sa, &source); /* always of the Internet */
+	/* Cannot fail: the peer has an Internet address. */
+	(void)sockeye__worker_source(w->base, &peer->u.sa, &source);
 	return source;
 }
 
@@ -57,12 +57,13 @@ void sockeye__tftp_slot_give(struct sockeye__tftp_worker *w, const struct sockey
 	__atomic_sub_fetch(&w->counters->transfers_open, 1, __ATOMIC_RELAXED);
 }
 
-/* From outside, loopback cannot be forged (RFC 1122 3.2.1.3). 0: no limit. */
+/* Returns the limit of requests per second, 0 for none. Loopback has none by default:
+ * hosts outside cannot forge it (RFC 1122 3.2.1.3). */
 static uint32_t rate_of(const struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
 {
-	uint32_t given = w->server->config.requests_per_s;
+	uint32_t limit = w->server->config.requests_per_s;
 
-	return given != 0 ? given : sockeye__is_loopback(&peer->u.sa) ? 0 : REQUESTS_PER_S;
+	return limit != 0 ? limit : sockeye__is_loopback(&peer->u.sa) ? 0 : REQUESTS_PER_S;
 }
 
 bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)

@@ -1,13 +1,13 @@
-/* transfer.c: a transfer's life at the server (internal.h). */
+/* transfer.c: the life of a transfer (internal.h). */
 #include "tftp/server/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#define LONG_BLOCKS   32 /* a transfer of so many goes on for a while, one may think */
-#define RECEIVES_MAX  16 /* of one transfer before the others have their turn */
-#define STOP_DALLY_NS SOCKEYE_NS_PER_S /* so long a server that stops repeats a last ACK */
+#define LONG_BLOCKS   32 /* a transfer of this length probably continues for a while */
+#define RECEIVES_MAX  16 /* receive calls of one transfer before the others have a turn */
+#define STOP_DALLY_NS SOCKEYE_NS_PER_S /* dallying time while the server stops */
 
 static bool uploads(const struct sockeye__tftp_transfer *t)
 {
@@ -19,13 +19,13 @@ static bool uploads(const struct sockeye__tftp_transfer *t)
 static const char *const ends[] = {
     [SOCKEYE__TFTP_RUNNING] = "ended",
     [SOCKEYE__TFTP_DONE] = "done",
-    [SOCKEYE__TFTP_LAST_ACK_MISSING] = "done, but for the last ACK",
-    [SOCKEYE__TFTP_TIMED_OUT] = "the client fell silent",
-    [SOCKEYE__TFTP_PEER_ERROR] = "the client ended it",
+    [SOCKEYE__TFTP_LAST_ACK_MISSING] = "done, but the last ACK is missing",
+    [SOCKEYE__TFTP_TIMED_OUT] = "the client stopped answering",
+    [SOCKEYE__TFTP_PEER_ERROR] = "ended by the client",
     [SOCKEYE__TFTP_BAD_OACK] = "bad OACK",
     [SOCKEYE__TFTP_BAD_START] = "bad first block",
-    [SOCKEYE__TFTP_TOO_LARGE] = "larger than allowed",
-    [SOCKEYE__TFTP_WRONG_SIZE] = "not as long as its tsize",
+    [SOCKEYE__TFTP_TOO_LARGE] = "file larger than allowed",
+    [SOCKEYE__TFTP_WRONG_SIZE] = "size differs from tsize",
     [SOCKEYE__TFTP_ABORTED] = "aborted",
     [SOCKEYE__TFTP_GONE] = "the client's port is closed",
 };
@@ -36,7 +36,7 @@ static bool is_done(const struct sockeye__tftp_transfer *t)
 				   t->machine.result == SOCKEYE__TFTP_LAST_ACK_MISSING);
 }
 
-/* Bytes of the file the peer has, or we have. */
+/* Returns how many bytes of the file the receiver has. */
 static uint64_t moved(const struct sockeye__tftp_transfer *t)
 {
 	uint64_t sent = sockeye__tftp_acknowledged(&t->machine);
@@ -104,8 +104,8 @@ static void report(const struct sockeye__tftp_worker *w, const struct sockeye__t
 	c->on_transfer(c->arg, &r);
 }
 
-/* Else the address may be forged, and nobody asks for more from there. */
-static bool was_heard(const struct sockeye__tftp_transfer *t)
+/* False if the source may be forged: no further request will come from it. */
+static bool peer_exists(const struct sockeye__tftp_transfer *t)
 {
 	return t->machine.confirmed || t->machine.result == SOCKEYE__TFTP_PEER_ERROR;
 }
@@ -119,7 +119,7 @@ static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tf
 		sockeye__atomic_file_discard(&t->upload->file);
 	if (t->port != NULL)
 		sockeye__tftp_port_leave(w, t->port,
-					 was_heard(t) && !t->fragments_allowed &&
+					 peer_exists(t) && !t->fragments_allowed &&
 					     !t->connect_tried && !t->wire.coalesces);
 	t->port = NULL;
 	t->wire.fd = -1;
@@ -143,7 +143,8 @@ static bool is_reported(const struct sockeye__tftp_transfer *t)
 	return t->phase >= SOCKEYE__TFTP_DALLYING;
 }
 
-/* Closes all but its memory: whoever called may still look at it. */
+/* Reports and closes the transfer. Its memory is freed later, because callers may still
+ * use it. */
 static void finish(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 		   const struct sockeye__tftp_got *got)
 {
@@ -167,7 +168,7 @@ void sockeye__tftp_transfer_drop(struct sockeye__tftp_worker *w, struct sockeye_
 	finish(w, t, NULL);
 }
 
-/* Ends the other transfers of its peer. */
+/* Drops the other transfers of the peer. */
 static void supersede_others(struct sockeye__tftp_worker *w, const struct sockeye__tftp_transfer *t)
 {
 	struct sockeye__tftp_transfer *other = sockeye__tftp_peers_find(w, &t->wire.to.peer);
@@ -181,7 +182,7 @@ static void supersede_others(struct sockeye__tftp_worker *w, const struct sockey
 	}
 }
 
-/* --- on its way --- */
+/* --- in progress --- */
 
 static void abort_for(struct sockeye__tftp_transfer *t, int err)
 {
@@ -193,8 +194,9 @@ static void abort_for(struct sockeye__tftp_transfer *t, int err)
 	sockeye__tftp_abort(&t->machine, code, text);
 }
 
-/* Sets the timer anew only when it would fire too late: an early one looks and
- * sets itself again, which is cheaper than a heap in every turn. */
+/* Sets the timer only if it would fire too late. A timer that fires too early sets
+ * itself again, which is cheaper than a heap operation in every turn. Returns 0 or
+ * -ENOMEM. */
 static int timer_keep(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
 	uint64_t at = t->machine.deadline_ns;
@@ -204,9 +206,9 @@ static int timer_keep(struct sockeye__tftp_worker *w, struct sockeye__tftp_trans
 	return sockeye__timers_set(&w->timers, &t->timer, at);
 }
 
-/* What a short transfer can do without: system calls for its socket. The first
- * packet of a path on which something gets lost tells what its links take. */
-static void socket_settle(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
+/* Prepares the socket of a transfer that lasts. Short transfers save these system
+ * calls. A timeout may mean that blocks exceed the path's MTU. */
+static void socket_prepare(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &t->port->watch_strangers};
 
@@ -236,12 +238,12 @@ static void dally(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer 
 		t->machine.deadline_ns = w->now_ns + STOP_DALLY_NS;
 }
 
-/* Sends what is to be sent, and ends what is over. */
+/* Sends the packets that are due and handles changes of phase. */
 static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 		 const struct sockeye__tftp_got *got)
 {
 	bool from_source = false;
-	/* Nothing is converted for whom may not exist: it takes memory. */
+	/* Do not fill the ring for an unconfirmed peer. */
 	int err = uploads(t) || sockeye__tftp_is_unanswered(&t->machine)
 		      ? 0
 		      : sockeye__tftp_source_fill(&t->source, &t->machine);
@@ -255,7 +257,7 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 		supersede_others(w, t);
 	}
 	if (t->port != NULL)
-		socket_settle(w, t);
+		socket_prepare(w, t);
 	err = sockeye__tftp_wire_flush(&t->wire, &t->machine, &t->source, w->now_ns, w->out,
 				       &from_source);
 	if (err < 0 && from_source) {
@@ -275,7 +277,7 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 		sockeye__tftp_transfer_drop(w, t, "out of memory");
 }
 
-/* The upload is whole: under its name, before the peer is told so. */
+/* Gives a complete upload its name, before the last ACK is sent. */
 static void commit(struct sockeye__tftp_transfer *t)
 {
 	struct sockeye__tftp_upload *u = t->upload;
@@ -338,7 +340,7 @@ void sockeye__tftp_transfer_ready(struct sockeye__tftp_worker *w, struct sockeye
 
 		if (n == -EAGAIN && i > 0)
 			return;
-		if (n < 0) { /* the error queue knows whom it was about */
+		if (n < 0) { /* the error queue has the peer's address */
 			int err = sockeye__tftp_wire_error(t->wire.fd, &t->wire.to.peer);
 
 			if (err == 0 && t->wire.connected && n != -EAGAIN && n != -EMSGSIZE)
@@ -364,15 +366,15 @@ void sockeye__tftp_transfer_timer(struct sockeye__tftp_worker *w, struct sockeye
 void sockeye__tftp_transfer_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
 	if (!is_reported(t))
-		t->text = "the server stops";
-	sockeye__tftp_abort(&t->machine, SOCKEYE__TFTP_UNDEFINED, "the server stops");
+		t->text = "the server is stopping";
+	sockeye__tftp_abort(&t->machine, SOCKEYE__TFTP_UNDEFINED, "server is stopping");
 	turn(w, t, NULL);
 }
 
 void sockeye__tftp_transfer_refused(struct sockeye__tftp_worker *w,
 				    struct sockeye__tftp_transfer *t, int err)
 {
-	/* A route that is away for a moment may come back. */
+	/* A missing route may be temporary. */
 	if (err == -EHOSTUNREACH || err == -ENETUNREACH || err == -ENETDOWN) {
 		if (timer_keep(w, t) < 0)
 			sockeye__tftp_transfer_drop(w, t, "out of memory");

@@ -17,8 +17,8 @@
 #include "tftp/server/internal.h"
 
 #define EVENTS        256
-#define REQUEST_TURNS 4 /* full inboxes of one socket before the others have their turn */
-/* Requests that may wait: of a rack that boots at once. */
+#define REQUEST_TURNS 4 /* full inboxes of one socket before the others have a turn */
+/* The queue of a site's socket: a whole rack may boot at once. */
 #define QUEUE_BLKSIZE 512
 #define QUEUE_BLOCKS  2048
 
@@ -71,7 +71,7 @@ static int worker_open(struct sockeye__tftp_worker *w)
 	return err;
 }
 
-/* What every worker finds in the same way, one of them says. */
+/* Reports an event that all workers notice; only the first worker does. */
 __attribute__((format(printf, 4, 5))) static void say(const struct sockeye__tftp_worker *w,
 						      enum sockeye_event_kind kind, int err,
 						      const char *fmt, ...)
@@ -89,9 +89,10 @@ __attribute__((format(printf, 4, 5))) static void say(const struct sockeye__tftp
 	    &(struct sockeye_event){.kind = kind, .service = "tftp", .text = text, .err = err});
 }
 
-/* What was opened before privileges were dropped may be out of reach now. Of the
- * root clients are told "Permission denied", and nobody why. */
-static void rights_check(const struct sockeye__tftp_worker *w)
+/* Warns if the root or the rules, which were opened with more privileges, cannot be
+ * accessed any more. Otherwise clients get "Permission denied" without a trace of the
+ * cause. */
+static void permissions_check(const struct sockeye__tftp_worker *w)
 {
 	const struct sockeye__tftp_server_config *c = &w->server->config;
 	const char *const rules[] = {c->map_path, c->policy_path};
@@ -99,24 +100,25 @@ static void rights_check(const struct sockeye__tftp_worker *w)
 
 	if (faccessat(w->server->store.root, ".", X_OK, AT_EACCESS) < 0 && errno == EACCES)
 		say(w, SOCKEYE_EVENT_WARNING, -EACCES,
-		    "every request will be refused: user %u has no x permission on the root "
-		    "folder %s",
+		    "every request will be refused: user %u has no execute permission on "
+		    "the root folder %s",
 		    user, c->store.root);
 	for (size_t i = 0; i < 2; i++)
 		if (rules[i] != NULL && faccessat(AT_FDCWD, rules[i], R_OK, AT_EACCESS) < 0 &&
 		    errno == EACCES)
 			say(w, SOCKEYE_EVENT_WARNING, -EACCES,
-			    "SIGHUP will not help: user %u may not read %s", user, rules[i]);
+			    "SIGHUP cannot reload %s: user %u may not read it", rules[i], user);
 }
 
-/* Not to be confined is one thing where the kernel cannot, and another here. */
+/* Returns whether the worker is confined. Warns of any failure except a kernel without
+ * Landlock. */
 static bool confine(const struct sockeye__tftp_worker *w)
 {
 	int err = sockeye__tftp_sandbox(w->server);
 
 	if (err < 0 && err != -EOPNOTSUPP)
 		say(w, SOCKEYE_EVENT_WARNING, err,
-		    "workers are not confined to the root folder by Landlock");
+		    "Landlock could not confine the workers to the root folder");
 	return err == 0;
 }
 
@@ -131,12 +133,12 @@ static void reload(struct sockeye__tftp_worker *w)
 		;
 	if (sockeye__tftp_server_rules_read(w->server, &fail) < 0) {
 		sockeye_fail_text(&fail, text, sizeof text);
-		say(w, SOCKEYE_EVENT_WARNING, 0, "the old rules stay: %s", text);
+		say(w, SOCKEYE_EVENT_WARNING, 0, "keeping the old rules: %s", text);
 		return;
 	}
 	map = sockeye__tftp_map_count(w->server->map);
 	policy = sockeye__tftp_policy_count(w->server->policy);
-	say(w, SOCKEYE_EVENT_NOTICE, 0, "rules read again: %zu map rule%s, %zu policy rule%s", map,
+	say(w, SOCKEYE_EVENT_NOTICE, 0, "reloaded %zu map rule%s and %zu policy rule%s", map,
 	    &"s"[map == 1], policy, &"s"[policy == 1]);
 }
 
@@ -148,8 +150,8 @@ static uint64_t grace_ns(const struct sockeye__worker *w)
 	return ns - ns / 8;
 }
 
-/* No new transfers. Where they have ports of their own, nothing more is looked
- * for at the sites; else their packets still come there. */
+/* Begins no further transfers. Stops watching the sites, except in single-port mode, in
+ * which packets of transfers arrive there. */
 static void stop(struct sockeye__tftp_worker *w)
 {
 	w->stopping = true;
@@ -161,7 +163,7 @@ static void stop(struct sockeye__tftp_worker *w)
 		sockeye__tftp_transfer_drop(w, w->dallying.first, NULL);
 }
 
-/* In single-port mode: what ICMP said about one of the transfers. */
+/* Handles ICMP errors of a site's socket; in single-port mode they concern transfers. */
 static void site_errors(struct sockeye__tftp_worker *w, const struct sockeye__tftp_site *site)
 {
 	struct sockeye_dgram_error e;
@@ -174,7 +176,8 @@ static void site_errors(struct sockeye__tftp_worker *w, const struct sockeye__tf
 	}
 }
 
-/* What comes to a site is a request, or in single-port mode any packet. */
+/* Handles a packet that a site received: a request or, in single-port mode, any
+ * packet. */
 static void site_packet(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site, int i)
 {
 	const struct sockeye_dgram *from = &w->inbox.from[i];
@@ -192,8 +195,9 @@ static void site_packet(struct sockeye__tftp_worker *w, struct sockeye__tftp_sit
 		sockeye__tftp_request(w, site, from, bytes, len);
 }
 
-/* The root was removed and is there again, but not for this worker, whose sandbox
- * has the old one. Another one shall have the requests that wait. */
+/* Whether the root was replaced by a folder that this worker's sandbox excludes. The
+ * worker then exits when it has no transfers, and its replacement serves the queued
+ * requests. */
 static bool must_retire(struct sockeye__tftp_worker *w)
 {
 	if (w->server->store.confined && w->count == 0 && !w->stopping)
@@ -201,8 +205,8 @@ static bool must_retire(struct sockeye__tftp_worker *w)
 	return w->retiring;
 }
 
-/* Requests that had come before the first of them was looked at may share what
- * the store finds for a name: a rack that boots asks for the same file. */
+/* Handles the queued packets of a site. Requests of one batch share lookups of the same
+ * name: a rack that boots requests the same file. */
 static void site_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site)
 {
 	int n = SOCKEYE__TFTP_INBOX;
@@ -211,7 +215,7 @@ static void site_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_site
 		return;
 	for (int turn = 0; turn < REQUEST_TURNS && n == SOCKEYE__TFTP_INBOX; turn++) {
 		n = sockeye__tftp_wire_recv_many(site->fd, &w->inbox);
-		/* What is in the error queue wakes us until it is taken. */
+		/* The error queue wakes the worker until it is emptied. */
 		if (n < 0 && (n != -EAGAIN || turn == 0))
 			site_errors(w, site);
 		if (n <= 0)
@@ -223,7 +227,7 @@ static void site_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_site
 	}
 }
 
-/* Timers are looked at behind every batch of events anyhow. */
+/* Only clears the event: timers run after every batch of events. */
 static void timer_fired(struct sockeye__tftp_worker *w)
 {
 	uint64_t times;
@@ -288,9 +292,9 @@ static void dead_free(struct sockeye__tftp_worker *w)
 	}
 }
 
-/* The timer is set to what comes first, but never later: with each block a
- * deadline moves on, and one that fires in vain now and then is cheaper than a
- * time-out that is armed for every wait. */
+/* Waits for events. The timer is set to the earliest deadline, but never moved to a
+ * later time: each block moves a deadline, and a superfluous wake-up now and then is
+ * cheaper than a system call before every wait. */
 static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events[EVENTS])
 {
 	const struct sockeye__timer *timer = sockeye__timers_first(&w->timers);
@@ -324,7 +328,7 @@ static void loop(struct sockeye__tftp_worker *w)
 		int n = wait_events(w, events);
 
 		if (n < 0 && errno != EINTR) {
-			sockeye__warn(w->base, "waiting failed", -errno);
+			sockeye__warn(w->base, "epoll_wait failed", -errno);
 			_exit(1);
 		}
 		w->now_ns = sockeye_now().mono_ns;
@@ -357,7 +361,7 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
 		_exit(1);
 	}
 	sockeye__tftp_store_refresh(&w->server->store);
-	rights_check(w);
+	permissions_check(w);
 	w->server->store.confined = confine(w);
 	loop(w);
 	w->stopping = true;
