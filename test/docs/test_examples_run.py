@@ -47,7 +47,7 @@ NOT_COMMANDS = {
     ("sockeye-tftp.7", "^srv/tftp/"): "test_tftp_page.py",
 }
 
-# Examples that do not run, each with the reason. Their words are still checked in every shell.
+# Examples that the test does not run, each with the reason.
 NOT_RUN = {
 }
 
@@ -118,9 +118,9 @@ VARIES = [(re.compile(pattern), replacement) for pattern, replacement in [
     (r"(?<=[\d\]]):(3[2-9]|[456]\d)\d{3}\b", ":PORT"),
 ]]
 
-# Programs that stand for others.
+# Replacements of programs.
 PROGRAMS = {
-    # A server's own output goes to a file, like that of another terminal.
+    # A server writes to a separate file, as if to another terminal.
     "sockeye": """#!/bin/sh
 case " $* " in
 *" serve "*|*" relay "*|*" listen "*)
@@ -165,7 +165,7 @@ def files_make(folder, block):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, str):
             (folder / name).write_text(content)
-        elif content > 1 << 20:  # holes are as good, and cost nothing
+        elif content > 1 << 20:  # a file of holes takes no time to write
             with (folder / name).open("wb") as file:
                 file.truncate(content)
         else:
