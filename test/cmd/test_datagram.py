@@ -1,40 +1,14 @@
-"""sockeye connect on datagrams and records: what becomes one, answers, silence,
-refusals, and changing the peer."""
+"""sockeye connect on datagrams: messages, replies, silence and refusals."""
 import os
 import re
 import socket
 import subprocess
-import threading
 import time
 
 import pytest
 
-from conftest import QUIET_S, WAIT_S, connect_to, events, read_all, read_exactly, readable
-
-
-@pytest.fixture
-def udp(listening):
-    """A bound UDP socket."""
-    return listening(socket.SOCK_DGRAM)
-
-
-class Answering:
-    """Answers each datagram with what answer(data) yields, in a thread."""
-
-    def __init__(self, sock, answer=lambda data: [data], reply_from=None):
-        self.sock, self.answer, self.reply_from, self.got = sock, answer, reply_from or sock, []
-        self.thread = threading.Thread(target=self.loop, daemon=True)
-        self.thread.start()
-
-    def loop(self):
-        try:
-            while True:
-                data, peer = self.sock.recvfrom(70_000)
-                self.got.append(data)
-                for piece in self.answer(data):
-                    self.reply_from.sendto(piece, peer)
-        except OSError:
-            pass
+from conftest import WAIT_S, events, read_exactly
+from datagram_fixtures import Answering, udp
 
 
 def test_one_message_and_its_answer(run, udp):
@@ -255,174 +229,6 @@ def test_broadcast_is_explained(run, netns):
     assert run("connect", "-m", "x", "--wait", "0", "udp://10.9.8.255:9?broadcast").returncode == 0
 
 
-# --- another peer for the same socket ---
-
-def test_reconnect(run, listening):
-    first, second = listening(socket.SOCK_DGRAM), listening(socket.SOCK_DGRAM)
-    servers = [Answering(first, lambda data: [b"1" + data]), Answering(second, lambda data: [b"2" + data])]
-    result = run("connect", "-v", "--reconnect", f"{second.url}@2", "--reconnect", f"{first.url}@3",
-                 *["-m", "a", "-m", "b", "-m", "c", "-m", "d"], first.url)
-    assert (result.returncode, result.stdout) == (0, b"1a1b2c1d")
-    assert [server.got for server in servers] == [[b"a", b"b", b"d"], [b"c"]]
-    assert result.stderr.count(b"is now connected to") == 2
-
-
-def test_reconnect_waits_for_what_is_on_its_way(run, listening):
-    """Lines of the input are not a dialogue, but a change of the peer is one:
-    an answer of the old peer would be dropped after it."""
-    first, second = listening(socket.SOCK_DGRAM), listening(socket.SOCK_DGRAM)
-
-    def slowly(data):
-        time.sleep(0.1)
-        return [b"1" + data]
-
-    Answering(first, slowly)
-    Answering(second, lambda data: [b"2" + data])
-    result = run("connect", "--reconnect", f"{second.url}@1", first.url, input=b"a\nb\n")
-    assert (result.returncode, result.stdout) == (0, b"1a\n2b\n")
-
-
-def test_association_dissolved(run, udp, listening):
-    """Then anybody's answer is taken, and messages go to the last peer."""
-    other = listening(socket.SOCK_DGRAM)
-    Answering(udp, reply_from=other)
-    result = run("connect", "--json", "--wait", "200ms", "--reconnect", "none@1",
-                 "-m", "dropped", "-m", "taken", udp.url)
-    found = events(result.stdout)
-    assert [e["event"] for e in found] == ["attempt", "connected", "reconnected", "datagram", "end"]
-    assert (found[2]["peer"], found[3]["data"], found[3]["peer"]) == (
-        "none", "taken", other.url[6:])
-
-
-@pytest.mark.parametrize("wrong", ["udp://127.0.0.1:9", "none", "none@", "none@x", "@3", "udp://x@-1",
-                                   "tcp://127.0.0.1:9@1", "udp://127.0.0.1:99999@1"])
-def test_reconnect_that_makes_no_sense(run, udp, wrong):
-    assert run("connect", "--reconnect", wrong, "-m", "x", udp.url).returncode == 2
-
-
-@pytest.mark.parametrize("wrong", ["udp://[::1]:9", "udp6://localhost:9", "unix-dgram:/nobody", "fd:0"])
-def test_reconnect_to_another_family(run, udp, wrong):
-    result = run("connect", "--reconnect", f"{wrong}@1", "-m", "x", udp.url)
-    assert (result.returncode, wrong.encode() in result.stderr) == (2, True), result.stderr
-    assert b"not a datagram address" in result.stderr or b"the socket uses IPv4" in result.stderr
-
-
-def test_reconnect_in_the_wrong_order(run, udp):
-    result = run("connect", "--reconnect", f"{udp.url}@2", "--reconnect", "none@1", "-m", "x", udp.url)
-    assert (result.returncode, b"--reconnect none@1: its number is smaller" in result.stderr) == (2, True)
-
-
-def test_reconnect_that_fails_names_its_own_address(run, udp):
-    Answering(udp)
-    result = run("connect", "--reconnect", "udp://255.255.255.255:9@1", "-m", "a", "-m", "b", udp.url)
-    assert (result.returncode, result.stderr.startswith(
-        b"sockeye: connect udp://255.255.255.255:9: Permission denied")) == (9, True), result.stderr
-
-
-def test_refusal_after_reconnect_names_its_own_address(run, listening):
-    first, second = (listening(socket.SOCK_DGRAM, socket.AF_UNIX) for _ in range(2))
-
-    def leave(data):
-        second.close()
-        return [data]
-    gone = second.url
-    Answering(first, leave)
-    result = run("connect", "--reconnect", f"{gone}@1", "-m", "a", "-m", "b", first.url)
-    assert gone.encode() in result.stderr and first.url.encode() not in result.stderr
-
-
-# --- UNIX ---
-
-def test_unix_client_without_a_name_is_answered(run, listening):
-    server = listening(socket.SOCK_DGRAM, socket.AF_UNIX)
-    Answering(server)
-    assert run("connect", "-m", "hello", server.url).stdout == b"hello"
-
-
-def test_unix_client_with_a_path_removes_it(run, listening, tmp_path):
-    server = listening(socket.SOCK_DGRAM, socket.AF_UNIX)
-    Answering(server)
-    path = tmp_path / "client"
-    result = run("connect", "--bind", path, "-m", "hello", server.url)
-    assert (result.returncode, result.stdout) == (0, b"hello")
-    assert not path.exists()
-    path.write_text("somebody's file")
-    assert run("connect", "--bind", path, "-m", "hello", server.url).returncode == 9
-    assert path.read_text() == "somebody's file"
-
-
-def test_path_of_a_failed_attempt_is_removed(run, tmp_path):
-    path = tmp_path / "client"
-    result = run("connect", "--bind", path, "--retry", "2", "--retry-pause", "1ms",
-                 f"unix:{tmp_path}/nobody")
-    assert result.returncode == 9
-    assert result.stderr.count(b"No such file") == 3
-    assert not path.exists()
-
-
-def test_unix_server_that_goes_away(program, listening):
-    server = listening(socket.SOCK_DGRAM, socket.AF_UNIX)
-    started = program("connect", "--wait", "0", server.url)
-    started.stdin.write(b"taken\n")
-    assert server.recv(100) == b"taken\n"
-    server.close()
-    started.stdin.write(b"refused\n")
-    assert b"Connection refused" in os.read(started.stderr.fileno(), 1000)
-    started.close_input()
-    started.end(4)
-
-
-def test_full_queue_of_a_unix_server_waits(program, listening):
-    server = listening(socket.SOCK_DGRAM, socket.AF_UNIX)
-    started = program("connect", "--wait", "0", "--per", "1000", server.url)
-    blocks = 600  # more than the queue of a socket holds (net.unix.max_dgram_qlen)
-    feeder = threading.Thread(target=lambda: (started.stdin.write(b"x" * 1000 * blocks),
-                                              started.close_input()))
-    feeder.start()
-    assert [len(server.recv(2000)) for _ in range(blocks)] == [1000] * blocks
-    feeder.join()
-    started.end()
-
-
-def test_records_keep_their_boundaries_and_end(program, listening):
-    server = listening(socket.SOCK_SEQPACKET, socket.AF_UNIX)
-    started = program("connect", server.url)
-    with server.accept()[0] as conn:
-        started.stdin.write(b"one\ntwo\n")
-        started.close_input()
-        assert [conn.recv(100) for _ in range(3)] == [b"one\n", b"two\n", b""]
-        conn.send(b"answer")  # after the end of the input
-        conn.send(b"")
-        conn.send(b"after an empty one")
-    assert read_all(started.stdout) == b"answerafter an empty one"
-    assert b"empty record" in started.end()
-
-
-@pytest.mark.parametrize("count", [1, 2, 3])
-def test_empty_records_are_not_the_end(run, listening, count):
-    server = listening(socket.SOCK_SEQPACKET, socket.AF_UNIX)
-
-    def serve():
-        with server.accept()[0] as conn:
-            for _ in range(count):
-                conn.send(b"")
-    peer = threading.Thread(target=serve)
-    peer.start()
-    result = run("connect", "--json", "--no-shutdown", server.url)
-    peer.join()
-    lengths = [e["length"] for e in events(result.stdout) if e["event"] == "record"]
-    assert (lengths, result.returncode) == ([0] * count, 0)
-
-
-def test_records_of_a_peer_that_resets(program, listening):
-    server = listening(socket.SOCK_SEQPACKET, socket.AF_UNIX)
-    started = program("connect", server.url)
-    with server.accept()[0] as conn:
-        started.stdin.write(b"never read\n")
-        assert readable(conn, WAIT_S)
-    started.end(7)
-
-
 def test_terminal_shows_each_datagram_on_its_line(program, udp):
     import pty
     ours, theirs = pty.openpty()
@@ -471,25 +277,3 @@ def test_nobody_who_answers_is_sent_it_all(run, udp):
     given = b"".join(b"%d\n" % i for i in range(300))
     assert run("connect", "-w", "0", udp.url, input=given).returncode == 0
     assert b"".join(udp.recv(100) for _ in range(300)) == given
-
-
-def test_records_before_a_reset_are_shown(program, listening):
-    server = listening(socket.SOCK_SEQPACKET, socket.AF_UNIX)
-    started = program("connect", "-m", "hello", server.url)
-    conn = server.accept()[0]
-    assert readable(conn, WAIT_S)
-    conn.send(b"busy\n")
-    conn.close()  # not having read: a reset
-    assert read_all(started.stdout) == b"busy\n"
-    assert b"reset" in started.end(7)
-
-
-def test_listener_hears_records_of_a_peer_that_does_not_read(ready):
-    with open("/dev/zero", "rb") as endless:
-        started, [url] = ready("listen", "--per", "1000", f"unix-seqpacket:@hears-{os.getpid()}",
-                               stdin=endless)
-    with connect_to(url) as conn:
-        assert readable(conn, WAIT_S)
-        assert not readable(started.stdout, QUIET_S)  # and the queue fills
-        conn.send(b"hear me\n")
-        assert read_exactly(started.stdout, 8) == b"hear me\n"
