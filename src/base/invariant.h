@@ -27,7 +27,7 @@
 #define sockeye__invariant(call) \
 	do { \
 		if (SOCKEYE__INVARIANTS) \
-			call; \
+			(call); \
 	} while (0)
 
 #endif

@@ -2,6 +2,7 @@
  * tftp_common.c: what both the sender and the receiver call: the numbers of
  * blocks, the end, the timer and progress.
  */
+#include "base/number.h"
 #include "proto/tftp_internal.h"
 
 uint16_t sockeye__tftp_number(const struct sockeye__tftp *x, uint64_t block)
@@ -62,7 +63,7 @@ uint64_t sockeye__tftp_silence(const struct sockeye__tftp *x)
 
 void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	uint64_t silence_end_ns = x->progress_ns + sockeye__tftp_silence(x), ns;
+	uint64_t ns;
 
 	/* A linear congruential step is random enough for jitter (Knuth, MMIX). */
 	x->random = x->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
@@ -73,8 +74,9 @@ void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns)
 	     i < x->rtt.backoff && ns < x->config.rto_max_ns / 2; i++)
 		ns *= 2;
 	x->deadline_ns = now_ns + ns;
-	if (sockeye__tftp_is_unconfirmed(x) && x->deadline_ns > silence_end_ns)
-		x->deadline_ns = silence_end_ns;
+	if (sockeye__tftp_is_unconfirmed(x))
+		x->deadline_ns =
+		    sockeye__least(x->deadline_ns, x->progress_ns + sockeye__tftp_silence(x));
 }
 
 void sockeye__tftp_progress(struct sockeye__tftp *x, uint64_t now_ns)
