@@ -34,7 +34,7 @@ enum sockeye__tftp_stage {
 	SOCKEYE__TFTP_STAGE_OFFERING, /* a client's request or a server's OACK is not answered */
 	SOCKEYE__TFTP_STAGE_MOVING,   /* DATA and ACKs are exchanged */
 	SOCKEYE__TFTP_STAGE_DALLYING, /* a receiver has the file and repeats its last ACK */
-	SOCKEYE__TFTP_STAGE_OVER,     /* only a packet that next() still has may be sent */
+	SOCKEYE__TFTP_STAGE_OVER,     /* at most one more packet is to be sent */
 };
 
 enum sockeye__tftp_result {
@@ -43,7 +43,7 @@ enum sockeye__tftp_result {
 	SOCKEYE__TFTP_LAST_ACK_MISSING, /* all blocks were sent, the last ones not acknowledged */
 	SOCKEYE__TFTP_TIMED_OUT,
 	SOCKEYE__TFTP_PEER_ERROR, /* got.code and got.text of the datagram have the reason */
-	SOCKEYE__TFTP_BAD_OACK,   /* the server granted an option that was not requested so */
+	SOCKEYE__TFTP_BAD_OACK,   /* the server granted other options than were requested */
 	SOCKEYE__TFTP_BAD_START,  /* the server's first block has number 0 */
 	SOCKEYE__TFTP_TOO_LARGE,  /* the file is larger than size_max */
 	SOCKEYE__TFTP_WRONG_SIZE, /* the file's size is not its tsize */
@@ -51,7 +51,7 @@ enum sockeye__tftp_result {
 	SOCKEYE__TFTP_GONE,       /* no process has the peer's port any more */
 };
 
-/* Zero selects the default of every member after the first four. */
+/* Zero selects the default of each member after the first four. */
 struct sockeye__tftp_config {
 	bool server;
 	bool sends;                           /* sends DATA and receives ACKs */
@@ -71,7 +71,7 @@ struct sockeye__tftp_config {
 	uint8_t *memory;   /* for blocks ahead of a gap; may be NULL */
 	size_t memory_len; /* sockeye__tftp_memory() bytes keep a whole window */
 	uint64_t size_max; /* bytes; 0 is no limit */
-	bool check_size;   /* fails if the size is not the tsize, which counts octet mode */
+	bool check_size;   /* fails if the size differs from tsize; for octet mode only */
 
 	/* Block numbers wrap after this many; 0 is the protocol's 65536. The
 	 * simulator uses few, so that they wrap all the time. */
@@ -87,7 +87,7 @@ struct sockeye__tftp_counters {
 	uint64_t ignored;  /* packets without a meaning in this state */
 };
 
-/* A sender that loses blocks sends in shorter bursts, with pauses between them. */
+/* After losses in several windows a sender sends shorter bursts with pauses. */
 struct sockeye__tftp_pacing {
 	uint32_t burst;         /* blocks sent without a pause, 1 to the window */
 	uint32_t burst_sent;    /* blocks of the current burst that were sent */
@@ -98,57 +98,57 @@ struct sockeye__tftp_pacing {
 };
 
 /*
- * How a sender repairs a loss. An ACK of less than was sent shows that block una
- * is missing. The sender cannot know what the peer did with the blocks after it:
+ * How a sender repairs a loss. An ACK of less than was sent shows that the peer lacks
+ * block una. The sender cannot know what the peer did with the blocks after it:
  *
  *       una                      high          una + window
  *   -----|?|=======================|--------------|----
  *        lost    kept or dropped?     never sent
  *
- * Go-back-N is right if the peer dropped them (RFC 7440 4 demands no more). It
- * starts the pass again, next = una, and all blocks up to high are sent twice:
+ * If the peer dropped them, which RFC 7440 allows, go-back-N is right. The pass
+ * starts again, next = una, and all blocks up to high are sent a second time:
  *
  *       una
  *       next                     high
  *   -----|#########################|--------------|----
  *
- * A single repeat is right if the peer kept them. Only una is sent again, and the
+ * If the peer kept them, a single repeat is right. Only una is sent again, and the
  * pass continues with new blocks, next = high:
  *
  *       una                      single_end
  *                                next
  *   -----|#|=======================|##############|----
  *
- * The next ACK shows which guess was right. If una reaches single_end, the peer
- * has kept all blocks. If not, it dropped them, or more were lost, and it costs
- * one round trip, not a timeout, to learn that. `keeps` counts these answers.
+ * The next ACK shows whether the guess was right. If it acknowledges all blocks
+ * before single_end, the peer has kept them. Otherwise the peer dropped them, or more
+ * were lost. To learn that takes one round trip, not a timeout. `keeps` is the
+ * evidence from these ACKs.
  */
 struct sockeye__tftp_repair {
 	bool single;         /* next() sends una as a single repeat */
 	uint64_t single_end; /* what high was when una was sent as a single repeat; 0 none */
 	unsigned keeps;      /* evidence that the peer keeps blocks: 0 is none, at most 3 */
 
-	/* An ACK that arrives twice repeats a block only once in a window, and not at
-	 * all after it proved to be a mere echo: one answer to a packet that the
-	 * network, or the peer, has doubled. */
-	bool dup_ack_used;        /* since the timer expired or the window began */
-	bool dup_ack_used_before; /* in the window before */
-	uint64_t dup_ack_ns;      /* when; 0 once an ACK showed if it was an echo */
-	unsigned dup_ack_echoes;  /* consecutive ones that were echoes */
+	/* A duplicate ACK may ask for una, or be an echo: the second answer to a packet
+	 * that arrived twice. One duplicate ACK in a window causes a repeat. After one
+	 * that was an echo, they are ignored in the next windows. */
+	bool dup_ack_used;        /* one caused a repeat in this window */
+	bool dup_ack_used_before; /* and in the window before */
+	uint64_t dup_ack_ns;      /* when; 0 after the next ACK, which shows if it was an echo */
+	unsigned dup_ack_echoes;  /* consecutive repeats because of an echo */
 	unsigned ignore_windows;  /* duplicate ACKs are ignored in this many windows */
 };
 
 /*
  * The sender's window:
  *
- *        una          next      high        una + window
- *   ------|============|=========|--------------|----
- *   acknow-   sent in     sent in    not sent
- *   ledged   this pass   the pass
- *                         before
+ *               una            next            high         una + window
+ *   -------------|==============|===============|---------------|------
+ *   acknowledged   sent in this   sent in the     not sent yet
+ *                  pass           pass before
  *
- * Without a loss next equals high. They are RFC 9293's SND.UNA, SND.NXT and the
- * largest value that SND.NXT has had.
+ * Without a loss next equals high. una and next are the SND.UNA and SND.NXT of
+ * RFC 9293, and high is the largest value of SND.NXT.
  */
 struct sockeye__tftp_sender {
 	uint64_t una;       /* the first block that is not acknowledged */
@@ -167,20 +167,20 @@ struct sockeye__tftp_sender {
 /*
  * The receiver's window:
  *
- *        acked    next    kept_top     acked + window
- *   ------|--------|?|==|???|=|--------------|----
- *          handed   gaps and
- *           over   kept blocks
+ *               acked        next           kept_top    acked + window
+ *   --------------|-----------|?|====|??|=====|-------------|------
+ *   acknowledged    handed      gaps and kept   not received
+ *                   over        blocks
  */
 struct sockeye__tftp_receiver {
-	uint64_t next;  /* the first block that is missing */
-	uint64_t acked; /* the last block that was acknowledged */
-	uint64_t final; /* the last block of the file; 0 unknown */
-	uint16_t final_len;
-	uint64_t bytes;    /* handed over */
-	uint32_t slots;    /* blocks that the memory has room for */
-	uint32_t kept;     /* blocks in it */
-	uint64_t kept_top; /* the highest block that was kept */
+	uint64_t next;      /* the first block that is missing */
+	uint64_t acked;     /* the last block that was acknowledged */
+	uint64_t final;     /* the last block of the file; 0 unknown */
+	uint16_t final_len; /* its bytes, fewer than blksize */
+	uint64_t bytes;     /* handed over */
+	uint32_t slots;     /* blocks that the memory has room for */
+	uint32_t kept;      /* blocks in it */
+	uint64_t kept_top;  /* the highest block that was kept */
 
 	uint32_t overtaken;    /* blocks that arrived since `next` is missing */
 	bool reorder_wait;     /* the deadline is for a block that may only be late */
@@ -188,11 +188,11 @@ struct sockeye__tftp_receiver {
 
 	uint64_t ack_ns;      /* when the last ACK was sent */
 	uint32_t ack_repeats; /* times it was sent again */
-	uint32_t echoes_due;  /* times the ACK before it was: its blocks may arrive again */
-	bool ack_timed;       /* the block that answers it gives a round-trip time */
+	uint32_t echoes_due;  /* times the ACK before was repeated: blocks may arrive again */
+	bool ack_timed;       /* the next block gives a round-trip time */
 };
 
-/* The control packet to send next. Each replaces the one before. */
+/* The control packet to send next. A newer one replaces it. */
 enum sockeye__tftp_control {
 	SOCKEYE__TFTP_CONTROL_NONE,
 	SOCKEYE__TFTP_CONTROL_OFFER, /* a client's request, a server's OACK */
@@ -212,7 +212,7 @@ struct sockeye__tftp {
 	uint16_t error_code;
 	const char *error_text;
 	uint64_t deadline_ns;         /* for sockeye__tftp_timer(); 0 is none */
-	uint64_t progress_ns;         /* when the peer last sent what was new */
+	uint64_t progress_ns;         /* when the peer last sent something new */
 	uint64_t offer_ns;            /* when the offer was last sent */
 	unsigned unconfirmed_packets; /* sent to the peer before it is confirmed */
 	uint64_t random;
@@ -243,7 +243,7 @@ struct sockeye__tftp_send {
 	uint64_t bytes;
 };
 
-/* The bytes of memory with which a receiver keeps every block of a window. */
+/* Returns the bytes of memory that a receiver needs to keep a whole window. */
 size_t sockeye__tftp_memory(uint16_t blksize, uint16_t window);
 
 /* Begins a transfer. A client needs a request; a server makes an offer if it
@@ -251,11 +251,11 @@ size_t sockeye__tftp_memory(uint16_t blksize, uint16_t window);
 void sockeye__tftp_init(struct sockeye__tftp *x, const struct sockeye__tftp_config *config,
 			uint64_t now_ns);
 
-/* Takes a packet of the peer. Counts and ignores packets that make no sense. */
+/* Handles a packet from the peer. Ignores and counts packets that make no sense. */
 void sockeye__tftp_datagram(struct sockeye__tftp *x, uint64_t now_ns, const void *packet,
 			    size_t len, struct sockeye__tftp_got *out);
 
-/* Does nothing before x->deadline_ns. */
+/* Handles the deadline. Does nothing before x->deadline_ns. */
 void sockeye__tftp_timer(struct sockeye__tftp *x, uint64_t now_ns);
 
 /* A sender's driver has the first `bytes` bytes of the file. It may discard those

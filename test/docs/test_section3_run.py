@@ -18,7 +18,8 @@ RUNS = {
                   "$PROGRAM; kill $!", "HELLO\n"),
     "sockeye_addr.3": ("$PROGRAM localhost:7; $PROGRAM ::1:7; echo $?",
                        "tcp://localhost:7\n"
-                       "parse address ::1:7: malformed address (write an IPv6 address in brackets: [::1]:7)\n2\n"),
+                       "parse address ::1:7: malformed address "
+                       "(write an IPv6 address in brackets: [::1]:7)\n2\n"),
     "sockeye_dgram.3": ("$PROGRAM & until $SOCKEYE connect -qm hello udp://127.0.0.1:7007 2>&-; "
                         "do sleep 0.01; done; kill $!", "hello"),
     "sockeye_serve.3": ("$PROGRAM thread & $SOCKEYE connect -q -r 99 --retry-pause 20ms -m hello. "
