@@ -1,4 +1,4 @@
-/* bench.c: sockeye bench, the load generator. */
+/* bench.c: sockeye bench. */
 #include "commands.h"
 
 #include <errno.h>
@@ -18,9 +18,9 @@
 #define NAMES_MAX     16
 #define CONNECTIONS   1000000
 #define IN_FLIGHT_MAX 65536
-#define SIZE_MAX_     (UINT64_C(64) << 20) /* of a stream's message: it is held in memory */
+#define SIZE_MAX_     (UINT64_C(64) << 20) /* of a stream message, which is kept in memory */
 #define DATAGRAM_MAX  65507
-#define DATAGRAM_MANY 8 /* bytes: room for the number that tells them apart */
+#define DATAGRAM_MANY 8 /* bytes: room for a sequence number */
 #define PERCENTILES   5
 
 struct opts {
@@ -39,58 +39,60 @@ static const char *const percent_names[PERCENTILES] = {"p50", "p90", "p99", "p99
 static const struct cli_option options[] = {
     {.help = "Load:"},
     {"connections", 'c', "N", CLI_UINT, offsetof(struct opts, connections), .min = 1,
-     .max = CONNECTIONS, .help = "connections at once (1)"},
+     .max = CONNECTIONS, .help = "open N connections (default 1)"},
     {"size", 's', "SIZE", CLI_SIZE, offsetof(struct opts, size), .max = SIZE_MAX_,
-     .help = "bytes of a message (64)"},
+     .help = "send messages of SIZE bytes (default 64)"},
     {"in-flight", 'f', "N", CLI_UINT, offsetof(struct opts, in_flight), .min = 1,
-     .max = IN_FLIGHT_MAX, .help = "messages on their way on each connection (1)"},
+     .max = IN_FLIGHT_MAX, .help = "keep N messages in flight on each connection (default 1)"},
     {"churn", 0, "HOW", CLI_CHOICE, offsetof(struct opts, churn), .choices = churn_words,
-     .help = "a connection for each message, closed with fin or rst (no)"},
+     .help = "open a connection for each message and close it with fin or rst (default no)"},
     {"burst", 0, NULL, CLI_FLAG, offsetof(struct opts, burst),
-     .help = "write a message whole before reading any of its answer"},
+     .help = "write each message completely before reading its reply"},
     {"sources", 0, "N", CLI_UINT, offsetof(struct opts, sources), .min = 1, .max = 65536,
-     .help = "come from N addresses, 127.0.0.1 or bind= and those behind it (1)"},
-    {.help = "Length:"},
+     .help = "connect from N addresses, counting up from bind= or 127.0.0.1 (default 1)"},
+    {.help = "Duration:"},
     {"time", 't', "TIME", CLI_TIME, offsetof(struct opts, time_ns), .min = 1,
-     .help = "measure so long (5s, or without end with --count)"},
+     .help = "measure for TIME (default 5s, with --count no limit)"},
     {"count", 'n', "N", CLI_SIZE, offsetof(struct opts, count), .min = 1,
-     .help = "measure so many messages"},
+     .help = "stop after N messages"},
     {"warmup", 'w', "TIME", CLI_TIME, offsetof(struct opts, warmup_ns),
-     .help = "run so long before measuring (0)"},
+     .help = "run for TIME before measuring (default 0)"},
     {"hold", 0, "TIME", CLI_TIME, offsetof(struct opts, hold_ns),
-     .help = "keep the connections so long behind it, to look at the server (0)"},
-    {.help = "Answers:"},
+     .help = "keep the connections open for TIME after measuring (default 0)"},
+    {.help = "Replies:"},
     {"expect", 'e', "WHAT", CLI_CHOICE, offsetof(struct opts, expect), .choices = expect_words,
-     .help = "echo: the same bytes; upper: in upper case; any: whatever comes (echo)"},
+     .help = "check the reply: echo (same bytes, default), upper (in upper case) or any"},
     {"timeout", 0, "TIME", CLI_TIME, offsetof(struct opts, timeout_ns), .min = 1,
-     .help = "of an answer, and of connecting (10s; datagrams 1s, then they are lost)"},
+     .help =
+	 "wait TIME for a reply or a connection (default 10s; datagrams 1s, then they are lost)"},
     {NULL},
 };
 
-/* What no single option can say. */
+/* Returns why the options contradict each other or the address, or NULL. */
 static const char *contradiction(const struct opts *o, const struct sockeye_addr *addr)
 {
 	bool stream = sockeye_scheme_is_stream(addr->scheme);
 
 	if (stream && o->size == 0)
-		return "--size 0 is for datagrams";
+		return "--size 0 is only for datagrams";
 	if (!stream && o->size > DATAGRAM_MAX)
-		return "a datagram has at most 65507 bytes";
+		return "--size is at most 65507 for datagrams";
 	if (!stream && o->churn != SOCKEYE__BENCH_KEEP)
-		return "--churn is for connections";
+		return "--churn is only for connections, not for datagrams";
 	if (!stream && o->burst)
-		return "--burst is for connections";
+		return "--burst is only for connections, not for datagrams";
 	if (!stream && o->in_flight > 1 && o->size < DATAGRAM_MANY)
-		return "datagrams --in-flight need 8 bytes to be told apart";
+		return "--in-flight with datagrams needs --size 8 or more, for a sequence number";
 	if (o->in_flight > 1 &&
 	    (o->burst || o->churn != SOCKEYE__BENCH_KEEP || o->expect == SOCKEYE__BENCH_ANY))
-		return "--in-flight does not go with --burst, --churn or --expect any";
+		return "--in-flight cannot be combined with --burst, --churn or --expect any";
 	if (sockeye_scheme_is_unix(addr->scheme) && (o->sources > 1 || addr->opts.bind[0]))
-		return "a UNIX socket has no source addresses";
+		return "--sources and bind= are only for IP addresses";
 	return NULL;
 }
 
-/* bind=HOST[:PORT] of the address, else an address of none. */
+/* Resolves bind=HOST[:PORT] of the address; without it, stores an empty address. Returns 0
+ * or a negative error. */
 static int local_resolve(const struct sockeye_addr *addr, struct sockeye_sockaddr *out_local,
 			 struct sockeye_fail *fail)
 {
@@ -110,8 +112,8 @@ static int local_resolve(const struct sockeye_addr *addr, struct sockeye_sockadd
 	return err < 0 ? err : 0;
 }
 
-/* --sources counts on from an IPv4 address: leaves the names that it can reach
- * and returns how many. */
+/* Keeps the names that --sources can reach, which counts up from an IPv4 address, and
+ * returns their number. */
 static size_t names_reachable(struct sockeye_sockaddr *names, size_t count,
 			      const struct sockeye_sockaddr *local)
 {
@@ -188,9 +190,9 @@ static void print_json(const struct opts *o, const char *address,
 	report_json(event);
 }
 
-/* --- words --- */
+/* --- text --- */
 
-/* Three digits and a unit that keeps them readable. */
+/* Formats a time with three digits and the unit that suits them. */
 static const char *time_text(double ns, char *buf, size_t cap)
 {
 	static const char *const units[] = {"ns", "us", "ms", "s"};
@@ -228,8 +230,8 @@ static void print_errors(const struct sockeye__bench_errors *errors)
 #undef ERROR_PRINT
 }
 
-static void print_words(const struct opts *o, const char *address,
-			const struct sockeye__bench_result *r)
+static void print_text(const struct opts *o, const char *address,
+		       const struct sockeye__bench_result *r)
 {
 	printf("%s: %" PRIu32 " connection%s, %" PRIu64 " bytes, %" PRIu32
 	       " in flight on each, closed loop\n",
@@ -246,14 +248,14 @@ static void print_words(const struct opts *o, const char *address,
 		printf("  lost       %" PRIu64 " datagrams; late or twice %" PRIu64 "\n", r->lost,
 		       r->late);
 	print_errors(&r->errors);
-	/* A generator without a rest measures itself. */
+	/* At 100 % the load generator itself is the limit. */
 	printf("  generator  %.0f %% of a processor\n", per_second(r, r->cpu_ns) / 1e7);
 }
 
 /* --- the run --- */
 
-/* For whoever wants to measure the server meanwhile. */
-static void say_phase(void *arg, bool measuring)
+/* Reports the phase, so that a script can measure the server meanwhile. */
+static void report_phase(void *arg, bool measuring)
 {
 	const struct cli_common *common = arg;
 	const char *phase = measuring ? "measuring" : "measured";
@@ -268,7 +270,7 @@ static int run(struct opts *o, const struct sockeye_addr *addr,
 	       const struct sockeye_sockaddr *names, size_t count,
 	       const struct sockeye_sockaddr *local)
 {
-	static struct sockeye__bench_result result; /* a histogram is too much for a stack */
+	static struct sockeye__bench_result result; /* too large for the stack */
 	struct sockeye__bench_opts opts = {
 	    .connections = o->connections,
 	    .in_flight = o->in_flight,
@@ -283,7 +285,7 @@ static int run(struct opts *o, const struct sockeye_addr *addr,
 	    .sources = o->sources,
 	    .local = *local,
 	    .hold_ns = o->hold_ns,
-	    .on_phase = say_phase,
+	    .on_phase = report_phase,
 	    .arg = &o->common,
 	    .stop_fd = stop_open(),
 	};
@@ -298,7 +300,7 @@ static int run(struct opts *o, const struct sockeye_addr *addr,
 	if (o->common.json) {
 		print_json(o, address, &result, &fail, code);
 	} else {
-		print_words(o, address, &result);
+		print_text(o, address, &result);
 		fflush(stdout);
 		if (err < 0)
 			report_fail(&o->common, &fail);
@@ -335,7 +337,7 @@ static int cmd_bench(int argc, char **argv)
 	if (o.sources > 1)
 		count = (int)names_reachable(names, (size_t)count, &local);
 	if (count == 0)
-		return cli_usage(&o.common, &bench_command, "--sources is for IPv4 addresses");
+		return cli_usage(&o.common, &bench_command, "--sources is only for IPv4 addresses");
 	return run(&o, &addr, names, (size_t)count, &local);
 }
 

@@ -1,15 +1,15 @@
-/* commands.h: the subcommands, one file each; main.c has the table of them. */
+/* commands.h: the subcommands. Each is a file; main.c has the table. */
 #ifndef SOCKEYE_CMD_COMMANDS_H
 #define SOCKEYE_CMD_COMMANDS_H
 
 #include "cli/cli.h"
 
-/* Whether the caller had closed this standard descriptor, 0 to 2. It is /dev/null
- * since, so that no socket gets its number: what a file is read from or written
- * to must not be that. */
+/* Whether the descriptor (0 to 2) was closed when the program started. main() opens
+ * /dev/null in its place, so that no socket gets the number; files must not be read from
+ * or written to it. */
 bool was_closed(int fd);
 
-/* Each file has a static `int cmd_<name>(int argc, char **argv)` as its .run. */
+/* .run is a static function `int cmd_NAME(int argc, char **argv)` of the file. */
 extern const struct cli_command bench_command;
 extern const struct cli_command connect_command;
 extern const struct cli_command get_command;

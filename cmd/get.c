@@ -20,12 +20,12 @@ struct opts {
 };
 
 static const struct cli_option options[] = {
-    {.help = "Where it goes:"},
+    {.help = "Output:"},
     {"output", 'o', "FILE", CLI_TEXT, offsetof(struct opts, output),
-     "write to FILE, to standard output (-), or into a folder (DIR/); else into the current "
-     "folder, by the file's own name"},
+     "write to FILE, to standard output (-) or into a folder (DIR/); by default into the "
+     "current folder, under the file's own name"},
     {"probe", 0, NULL, CLI_FLAG, offsetof(struct opts, probe),
-     "fetch nothing: show which options the server grants, and the file's size"},
+     "print the options that the server grants and the file size; fetch nothing"},
     {NULL},
 };
 
@@ -37,7 +37,7 @@ static bool is_folder(const char *path)
 	return (len > 0 && path[len - 1] == '/') || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
 }
 
-/* The folder of -o with its slash, "" for the current one; NULL when -o names a
+/* Returns the folder of -o with a slash, "" for the current one, or NULL if -o names a
  * file. */
 static const char *folder_of(const char *output, char *buf, size_t cap)
 {
@@ -51,7 +51,8 @@ static const char *folder_of(const char *output, char *buf, size_t cap)
 	return buf;
 }
 
-static bool is_twice(const struct transfers *t, const struct transfer *file)
+/* Whether an earlier file of the command line has the same path here. */
+static bool is_duplicate(const struct transfers *t, const struct transfer *file)
 {
 	for (size_t i = 0; i + 1 < t->count; i++)
 		if (strcmp(t->list[i].path, file->path) == 0)
@@ -59,8 +60,8 @@ static bool is_twice(const struct transfers *t, const struct transfer *file)
 	return false;
 }
 
-/* An address without a file. */
-static int no_file(const struct transfers *t, const char *url)
+/* Reports an address without a file and returns 2. */
+static int report_no_file(const struct transfers *t, const char *url)
 {
 	size_t len = strcspn(url + strlen("tftp://"), "/") + strlen("tftp://");
 	char instead[SOCKEYE_ADDR_TEXT_MAX];
@@ -71,8 +72,8 @@ static int no_file(const struct transfers *t, const char *url)
 			     "'%s' names no file; write tftp://HOST/FILE", cli_shown(url).text);
 }
 
-/* "get HOST FILE", as other clients take it. */
-static int two_words(const struct cli_common *common, const struct cli_operands *words)
+/* Reports "get HOST FILE", the syntax of other clients, and returns 2; otherwise CLI_GO. */
+static int check_host_file(const struct cli_common *common, const struct cli_operands *words)
 {
 	char url[SOCKEYE_ADDR_TEXT_MAX];
 	const struct suggest_edit edits[] = {{.at = words->v[0], .text = url}, {.at = words->v[1]}};
@@ -87,14 +88,14 @@ static int two_words(const struct cli_common *common, const struct cli_operands 
 			     cli_shown(words->v[0]).text);
 }
 
-/* Decides what it is called here: CLI_GO or the exit code. */
-static int place(struct transfers *t, const struct opts *o, const char *folder, const char *url,
-		 struct transfer *file)
+/* Chooses the path of a file here. Returns CLI_GO or the exit code. */
+static int choose_path(struct transfers *t, const struct opts *o, const char *folder,
+		       const char *url, struct transfer *file)
 {
 	const struct cli_common *common = &t->o->common;
 
 	if (file->addr.file[0] == '\0')
-		return no_file(t, url);
+		return report_no_file(t, url);
 	if (o->probe || (o->output && strcmp(o->output, "-") == 0))
 		return CLI_GO;
 	if (!folder) {
@@ -103,15 +104,16 @@ static int place(struct transfers *t, const struct opts *o, const char *folder, 
 	}
 	if (sockeye__tftp_default_name_local(folder, file->addr.file, file->path,
 					     sizeof file->path) < 0)
-		return cli_usage(common, t->command, "no name for \"%s\" here: use -o FILE",
-				 file->addr.file);
-	if (is_twice(t, file))
-		return cli_usage(common, t->command, "two files would be %s", file->path);
+		return cli_usage(common, t->command, "'%s' gives no local file name; use -o FILE",
+				 cli_shown(file->addr.file).text);
+	if (is_duplicate(t, file))
+		return cli_usage(common, t->command, "two files would be written to %s",
+				 cli_shown(file->path).text);
 	return CLI_GO;
 }
 
-/* -o names one file for several. */
-static int several_files(const struct opts *o)
+/* Reports that -o names one file for several, and returns 2. */
+static int report_one_output(const struct opts *o)
 {
 	char folder[4096];
 	struct suggestion s;
@@ -127,16 +129,16 @@ static int output_check(const struct opts *o, const char *folder, size_t count)
 
 	if (o->probe && (o->output || o->t.no_options))
 		return cli_usage(&o->t.common, &get_command,
-				 "--probe writes no file and asks for options");
+				 "--probe cannot be combined with -o or --no-options");
 	if (o->output && !*o->output)
-		return cli_usage(&o->t.common, &get_command, "-o needs a name");
+		return cli_usage(&o->t.common, &get_command, "-o needs a file name");
 	if (to_stdout && o->t.common.json)
 		return cli_usage(&o->t.common, &get_command,
-				 "-o - and --json both want standard output");
+				 "-o - and --json both write to standard output");
 	if (to_stdout && was_closed(STDOUT_FILENO))
 		return report_error(&o->t.common, "write", "standard output", -EBADF, NULL);
 	if (!folder && !to_stdout && count > 1)
-		return several_files(o);
+		return report_one_output(o);
 	return CLI_GO;
 }
 
@@ -151,11 +153,11 @@ static int cmd_get(int argc, char **argv)
 	int code = cli_parse(&get_command, argc, argv, &o, &urls);
 
 	if (code == CLI_GO)
-		code = two_words(&o.t.common, &urls);
+		code = check_host_file(&o.t.common, &urls);
 	if (code != CLI_GO)
 		return code;
 	folder = folder_of(o.output, buf, sizeof buf);
-	/* behind each other */
+	/* one file after the other */
 	if (o.output && strcmp(o.output, "-") == 0)
 		o.t.parallel = 1;
 	code = output_check(&o, folder, (size_t)urls.count);
@@ -166,7 +168,7 @@ static int cmd_get(int argc, char **argv)
 	for (int i = 0; i < urls.count && code == CLI_GO; i++) {
 		code = transfers_add(&t, urls.v[i], &file);
 		if (code == CLI_GO)
-			code = place(&t, &o, folder, urls.v[i], file);
+			code = choose_path(&t, &o, folder, urls.v[i], file);
 	}
 	if (code == CLI_GO)
 		code = o.probe ? probe_run(&t) : transfers_run(&t);
@@ -185,7 +187,7 @@ const struct cli_command get_command = {
     .options = options,
     .more_options = transfer_options,
     .run = cmd_get,
-    .about = "A file appears under its name when all of it has come, or not at all.\n"
-	     "Exit: 0 done, 3 host not found, 4 refused, 5 no answer, 6 network,\n"
-	     "8 the server said no, 9 local file, 130 interrupted.",
+    .about = "Transfers are atomic: readers never see a partial file.\n"
+	     "Exit: 0 done, 3 host not found, 4 refused, 5 timed out, 6 network error,\n"
+	     "8 error from the server, 9 local file, 130 interrupted.",
 };

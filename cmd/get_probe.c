@@ -1,4 +1,4 @@
-/* get_probe.c: which options a TFTP server grants (get_probe.h). */
+/* get_probe.c: finds out which options a TFTP server grants (get_probe.h). */
 #include "get_probe.h"
 
 #include <errno.h>
@@ -8,9 +8,8 @@
 
 #include "cli/report.h"
 
-/* More than that some servers would take memory for. */
-#define WINDOW_ASKED  256
-#define TIMEOUT_ASKED 1 /* second; it has to be granted as it is */
+#define WINDOW_ASKED  256 /* some servers allocate memory for a larger window */
+#define TIMEOUT_ASKED 1   /* second; RFC 2349: granted as requested, or not at all */
 
 struct probe {
 	struct transfers *t;
@@ -18,10 +17,10 @@ struct probe {
 	struct sockeye__tftp_client client;
 	struct sockeye__tftp_options asked, granted;
 	struct sockeye__tftp_end end; /* of the last request */
-	bool together;                /* it could all be asked at once */
+	bool together;                /* the server accepted all options in one request */
 };
 
-/* All but blksize2: of two block sizes a server grants one. */
+/* Returns all options but blksize2, because a server grants only one block size. */
 static struct sockeye__tftp_options everything(const struct transfers *t)
 {
 	const struct sockeye__tftp_client *c = &t->client;
@@ -51,8 +50,8 @@ static void on_note(void *arg, const struct sockeye__tftp_note *note)
 	transfers_note(p->t, p->file, note);
 }
 
-/* One request with the options of `has`. 0, -EINTR or -ENOMEM; how it went is in
- * p->end. */
+/* Sends a request with the options in `has` and stores the outcome in p->end. Returns 0,
+ * -EINTR or -ENOMEM. */
 static int ask(struct probe *p, const struct sockeye__tftp_job *job, unsigned has)
 {
 	struct sockeye__tftp_job one = *job;
@@ -67,7 +66,7 @@ static int ask(struct probe *p, const struct sockeye__tftp_job *job, unsigned ha
 	return err;
 }
 
-/* What a server may say to a request because of its options (RFC 2347). */
+/* Whether the server rejected the request because of its options (RFC 2347). */
 static bool is_about_options(const struct sockeye__tftp_end *end)
 {
 	return end->fail.err == -EPROTO ||
@@ -76,6 +75,7 @@ static bool is_about_options(const struct sockeye__tftp_end *end)
 		 end->code == SOCKEYE__TFTP_UNDEFINED));
 }
 
+/* Requests every option by itself. */
 static int ask_each(struct probe *p, const struct sockeye__tftp_job *job)
 {
 	int err = 0;
@@ -87,12 +87,13 @@ static int ask_each(struct probe *p, const struct sockeye__tftp_job *job)
 		if (p->end.fail.err < 0 && !is_about_options(&p->end))
 			break;
 	}
-	/* one that was refused is one that is not granted */
+	/* a rejected option is one that is not granted */
 	if (is_about_options(&p->end))
 		p->end.fail.err = 0;
 	return err;
 }
 
+/* Requests all options together, or one by one if the server rejects that. */
 static int ask_all(struct probe *p, const struct sockeye__tftp_job *job)
 {
 	int err = ask(p, job, p->asked.has);
@@ -101,7 +102,7 @@ static int ask_all(struct probe *p, const struct sockeye__tftp_job *job)
 	return err == 0 && is_about_options(&p->end) ? ask_each(p, job) : err;
 }
 
-static void say_json(const struct probe *p, const struct sockeye__tftp_job *job, const char *peer)
+static void print_json(const struct probe *p, const struct sockeye__tftp_job *job, const char *peer)
 {
 	bool sized = sockeye__tftp_has(&p->granted, SOCKEYE__TFTP_TSIZE);
 	json_t *options = json_object(), *event;
@@ -126,7 +127,8 @@ static void say_json(const struct probe *p, const struct sockeye__tftp_job *job,
 	report_json(event);
 }
 
-static void say_table(const struct probe *p, const struct sockeye__tftp_job *job, const char *peer)
+static void print_table(const struct probe *p, const struct sockeye__tftp_job *job,
+			const char *peer)
 {
 	char size[SOCKEYE__QUANTITY_MAX];
 
@@ -147,12 +149,12 @@ static void say_table(const struct probe *p, const struct sockeye__tftp_job *job
 			printf("%" PRIu64 "\n", value);
 	}
 	if (!p->together)
-		printf("refused together, and asked one by one\n");
+		printf("The server rejects them together; each was requested by itself.\n");
 	fflush(stdout);
 }
 
-static int say(const struct transfers *t, const struct probe *p,
-	       const struct sockeye__tftp_job *job)
+static int print_result(const struct transfers *t, const struct probe *p,
+			const struct sockeye__tftp_job *job)
 {
 	char peer[128];
 
@@ -160,9 +162,9 @@ static int say(const struct transfers *t, const struct probe *p,
 		return report_fail(&t->o->common, &p->end.fail);
 	sockeye_sockaddr_print(&p->end.peer, peer, sizeof peer);
 	if (t->o->common.json)
-		say_json(p, job, peer);
+		print_json(p, job, peer);
 	else
-		say_table(p, job, peer);
+		print_table(p, job, peer);
 	return SOCKEYE_EXIT_DONE;
 }
 
@@ -183,7 +185,7 @@ int probe_run(struct transfers *t)
 		if (err == -EINTR)
 			return SOCKEYE_EXIT_INTERRUPTED;
 		code = err < 0 ? report_error(&t->o->common, "probe", t->jobs[i].address, err, NULL)
-			       : say(t, &p, &t->jobs[i]);
+			       : print_result(t, &p, &t->jobs[i]);
 		if (t->code == SOCKEYE_EXIT_DONE)
 			t->code = code;
 	}

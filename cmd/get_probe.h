@@ -4,7 +4,8 @@
 
 #include "get_put.h"
 
-/* Asks for each of the files and reports what the server grants: the exit code. */
+/* Requests each file and prints the options that the server grants. Returns the exit
+ * code. */
 int probe_run(struct transfers *t);
 
 #endif

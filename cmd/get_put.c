@@ -1,4 +1,4 @@
-/* get_put.c: what get and put share (get_put.h). */
+/* get_put.c: the options, files and messages of get and put (get_put.h). */
 #include "get_put.h"
 
 #include <errno.h>
@@ -22,28 +22,29 @@
 #define FIELD(field) offsetof(struct transfer_opts, field)
 
 const struct cli_option transfer_options[] = {
-    {.help = "The transfer:"},
-    {"jobs", 'j', "N", CLI_UINT, FIELD(parallel), "so many files at once (1)", .min = 1,
-     .max = SOCKEYE__TFTP_PARALLEL_MAX},
-    {"netascii", 0, NULL, CLI_FLAG, FIELD(netascii), "text: line ends are converted"},
+    {.help = "Transfer:"},
+    {"jobs", 'j', "N", CLI_UINT, FIELD(parallel), "transfer up to N files in parallel (default 1)",
+     .min = 1, .max = SOCKEYE__TFTP_PARALLEL_MAX},
+    {"netascii", 0, NULL, CLI_FLAG, FIELD(netascii), "convert line ends, for text files"},
     {"blksize", 0, "N|mtu", CLI_TEXT, FIELD(blksize),
-     "bytes of a block, 8 to 65464; mtu: what the path takes in one piece (that, up to 16384)"},
-    {"window", 0, "N", CLI_UINT, FIELD(window), "blocks on their way at once", .min = 1,
-     .max = 65535},
+     "request blocks of N bytes, 8 to 65464; mtu: the largest that avoids fragments "
+     "(default mtu, up to 16384)"},
+    {"window", 0, "N", CLI_UINT, FIELD(window), "request windows of N blocks (default 32)",
+     .min = 1, .max = 65535},
     {"no-options", 0, NULL, CLI_FLAG, FIELD(no_options),
-     "ask for nothing but the file, as of 1992: blocks of 512, one at a time"},
+     "request no options: blocks of 512 bytes, one at a time (RFC 1350)"},
     {"timeout", 't', "TIME", CLI_TIME, FIELD(timeout_ns),
-     "repeat what is not answered in so long; the server is asked to do so, too (1s)",
+     "retransmit after TIME without a reply, and ask the server to do the same (default 1s)",
      .min = 10 * SOCKEYE_NS_PER_MS, .max = 255 * SOCKEYE_NS_PER_S},
     {"retries", 0, "N", CLI_UINT, FIELD(retries),
-     "give up after the time of N repetitions without an answer (30 s in all)", .max = 1000},
+     "give up after the time of N retransmissions (default: after 30 s)", .max = 1000},
     {.help = "Addresses:"},
-    {"bind", 'b', "HOST[:PORT]", CLI_TEXT, FIELD(bind), "ask from this address of ours"},
-    {"port-range", 0, "A-B", CLI_TEXT, FIELD(ports), "from one of these ports"},
+    {"bind", 'b', "HOST[:PORT]", CLI_TEXT, FIELD(bind), "send from this local address"},
+    {"port-range", 0, "A-B", CLI_TEXT, FIELD(ports), "send from a port between A and B"},
     {"any-source", 0, NULL, CLI_FLAG, FIELD(any_source),
-     "take the answer from any address, not only from the one that was asked"},
-    {"ipv4", '4', NULL, CLI_FLAG, FIELD(ipv4), "IPv4 only"},
-    {"ipv6", '6', NULL, CLI_FLAG, FIELD(ipv6), "IPv6 only"},
+     "accept the reply from any address, not only from the one requested"},
+    {"ipv4", '4', NULL, CLI_FLAG, FIELD(ipv4), "use IPv4 only"},
+    {"ipv6", '6', NULL, CLI_FLAG, FIELD(ipv6), "use IPv6 only"},
     {NULL},
 };
 
@@ -54,6 +55,7 @@ const char *transfers_operand(size_t i)
 
 /* --- the command line --- */
 
+/* Stores the options in t->client. Returns what is wrong with them, or NULL. */
 static const char *client_read(struct transfers *t)
 {
 	const struct transfer_opts *o = t->o;
@@ -65,18 +67,18 @@ static const char *client_read(struct transfers *t)
 	    .no_options = o->no_options,
 	    .any_source = o->any_source,
 	    .timeout_ns = o->timeout_ns,
-	    .has_retries = o->retries != TRANSFER_RETRIES_NOT_GIVEN,
+	    .has_retries = o->retries != TRANSFER_RETRIES_UNSET,
 	    .retries = o->retries,
 	};
 	if (o->blksize && sockeye__tftp_blksize_parse(o->blksize, strlen(o->blksize), &c->blksize,
 						      &c->blksize_mtu) < 0)
-		return "--blksize takes mtu, or a number from 8 to 65464";
+		return "--blksize takes mtu or a number from 8 to 65464";
 	if (o->ports && sockeye__port_range_parse(o->ports, &c->ports) < 0)
-		return "--port-range takes two ports, as in 50000-50099";
+		return "--port-range takes two ports, the lower one first, as in 50000-50099";
 	if (o->ipv4 && o->ipv6)
-		return "-4 and -6 leave no address";
+		return "-4 and -6 cannot be combined";
 	if (o->no_options && (o->blksize || o->window))
-		return "--no-options leaves no --blksize and no --window";
+		return "--no-options cannot be combined with --blksize or --window";
 	if (o->bind && strlen(o->bind) >= sizeof(((struct sockeye_addr *)0)->opts.bind))
 		return "--bind is too long";
 	return NULL;
@@ -158,7 +160,7 @@ int transfers_add(struct transfers *t, const char *url, struct transfer **out)
 	return CLI_GO;
 }
 
-/* --- what is said --- */
+/* --- messages --- */
 
 static const char *name_of(const struct transfer *file)
 {
@@ -179,15 +181,15 @@ static void code_set(struct transfers *t, int code)
 		t->code = code;
 }
 
-static void say_done(const struct transfers *t, const struct transfer *file,
-		     const struct sockeye__tftp_end *end)
+static void print_done(const struct transfers *t, const struct transfer *file,
+		       const struct sockeye__tftp_end *end)
 {
 	char name[NAME_SHOWN], bytes[SOCKEYE__QUANTITY_MAX], rate[SOCKEYE__QUANTITY_MAX];
 	double seconds = (double)end->ns / 1e9;
 
 	name_text(file, name);
 	if (end->reader_left) {
-		report_verbose(&t->o->common, "%s: nobody reads standard output any more", name);
+		report_verbose(&t->o->common, "%s: the reader closed standard output", name);
 		return;
 	}
 	report_info(&t->o->common,
@@ -201,9 +203,9 @@ static void say_done(const struct transfers *t, const struct transfer *file,
 		    end->without_options ? ", without options" : "");
 }
 
-/* By the names that the server's log has. */
-static void say_counters(const struct transfers *t, const struct transfer *file,
-			 const struct sockeye__tftp_end *end)
+/* Uses the names of the server's log. */
+static void print_counters(const struct transfers *t, const struct transfer *file,
+			   const struct sockeye__tftp_end *end)
 {
 	const struct sockeye__tftp_counters *c = &end->count;
 	char name[NAME_SHOWN];
@@ -216,15 +218,15 @@ static void say_counters(const struct transfers *t, const struct transfer *file,
 			       c->ignored);
 }
 
-static void say_answer(const struct cli_common *common, const char *name, const char *peer,
-		       const struct sockeye__tftp_note *note)
+static void print_answer(const struct cli_common *common, const char *name, const char *peer,
+			 const struct sockeye__tftp_note *note)
 {
 	char options[TFTP_OPTIONS_TEXT_MAX], text[400];
 
 	tftp_options_text(note->options, options);
 	sockeye_escape(note->text.at, note->text.len, text, sizeof text);
 	if (note->code >= 0)
-		report_verbose(common, "%s: %s answers with error %d \"%s\"", name, peer,
+		report_verbose(common, "%s: %s replies with error %d \"%s\"", name, peer,
 			       note->code, text);
 	else
 		report_verbose(common, "%s: %s grants%s", name, peer,
@@ -252,18 +254,18 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 		report_verbose(common, "%s: %s: %s", name, peer, sockeye_error_text(note->code));
 		return;
 	case SOCKEYE__TFTP_NOTE_ANSWER:
-		say_answer(common, name, peer, note);
+		print_answer(common, name, peer, note);
 		return;
 	case SOCKEYE__TFTP_NOTE_TIMEOUT:
-		report_verbose(common, "%s: nothing came after %" PRIu64 " bytes, sent again", name,
+		report_verbose(common, "%s: timeout after %" PRIu64 " bytes; retransmitting", name,
 			       note->bytes);
 		return;
 	case SOCKEYE__TFTP_NOTE_GAP:
-		report_verbose(common, "%s: a block was lost after %" PRIu64 " bytes, %s", name,
-			       note->bytes, put ? "sent again" : "asked for again");
+		report_verbose(common, "%s: block lost after %" PRIu64 " bytes; %s", name,
+			       note->bytes, put ? "retransmitting" : "requesting it again");
 		return;
 	case SOCKEYE__TFTP_NOTE_STRANGER:
-		report_verbose(common, "%s: %s has no part in this, and is told so", name, peer);
+		report_verbose(common, "%s: %s is not the server; sent it error 5", name, peer);
 		return;
 	}
 }
@@ -290,8 +292,8 @@ static void error_json(json_t *event, const struct sockeye_fail *fail)
 		json_object_set_new(event, "step", json_string(fail->op));
 }
 
-static void tell_json(const struct transfers *t, const struct transfer *file,
-		      const struct sockeye__tftp_end *end)
+static void print_json(const struct transfers *t, const struct transfer *file,
+		       const struct sockeye__tftp_end *end)
 {
 	struct sockeye_fail fail = fail_of(end);
 	bool failed = fail.err < 0;
@@ -299,7 +301,7 @@ static void tell_json(const struct transfers *t, const struct transfer *file,
 	    .netascii = file->addr.netascii,
 	    .code = end->code,
 	    .peer_text = {end->text, end->text_len},
-	    .count = end->blksize ? &end->count : NULL, /* it was asked for */
+	    .count = end->blksize ? &end->count : NULL, /* a request was sent */
 	    .options = &end->options,
 	    .blksize = end->blksize,
 	    .window = end->window,
@@ -332,11 +334,11 @@ static void on_end(void *arg, const struct sockeye__tftp_end *end)
 
 	progress_clear(&t->progress);
 	code_set(t, sockeye_error_exit(end->fail.err));
-	say_counters(t, file, end);
+	print_counters(t, file, end);
 	if (t->o->common.json)
-		tell_json(t, file, end);
+		print_json(t, file, end);
 	else if (end->fail.err == 0)
-		say_done(t, file, end);
+		print_done(t, file, end);
 	else if (end->fail.err != -EINTR)
 		report_fail(&t->o->common, &fail);
 }
@@ -365,7 +367,7 @@ static void on_status(void *arg, const struct sockeye__tftp_status *s)
 
 /* --- running --- */
 
-/* A name that is not found does not stop the others. */
+/* Goes on after a host that cannot be resolved. */
 void transfers_resolve(struct transfers *t)
 {
 	for (size_t i = 0; i < t->count; i++)

@@ -1,4 +1,4 @@
-/* get_put.h: what get and put share: options, the list of files, the report. */
+/* get_put.h: the options, the list of files and the messages of get and put. */
 #ifndef SOCKEYE_CMD_GET_PUT_H
 #define SOCKEYE_CMD_GET_PUT_H
 
@@ -16,25 +16,25 @@ struct transfer_opts {
 	bool netascii, no_options, any_source, ipv4, ipv6;
 };
 
-#define TRANSFER_RETRIES_NOT_GIVEN UINT32_MAX
+#define TRANSFER_RETRIES_UNSET UINT32_MAX
 #define TRANSFER_DEFAULTS \
 	{ \
-		.parallel = 1, .retries = TRANSFER_RETRIES_NOT_GIVEN \
+		.parallel = 1, .retries = TRANSFER_RETRIES_UNSET \
 	}
 
-/* .operand of both: how an address begins. */
+/* The .operand of both. */
 const char *transfers_operand(size_t i);
 
-/* For more_options of both. */
+/* The .more_options of both. */
 extern const struct cli_option transfer_options[];
 
-#define FILE_EXAMPLE "pxelinux.0" /* in messages: a file that a server may have */
+#define FILE_EXAMPLE "pxelinux.0" /* a file name for examples in messages */
 
-/* One file. */
+/* A file to transfer. */
 struct transfer {
 	struct sockeye_addr addr;
 	char address[SOCKEYE_ADDR_TEXT_MAX];
-	char path[4096]; /* here; "" for standard input and output */
+	char path[4096]; /* local path; "" for standard input and output */
 };
 
 struct transfers {
@@ -42,30 +42,29 @@ struct transfers {
 	const struct cli_command *command;
 	enum sockeye__tftp_way way;
 	struct transfer *list;
-	struct sockeye__tftp_job *jobs; /* of the same order; some may lack */
+	struct sockeye__tftp_job *jobs; /* in the same order, without unresolved hosts */
 	size_t count, job_count;
-	size_t *job_of; /* jobs[i] is list[job_of[i]] */
+	size_t *job_of; /* jobs[i] transfers list[job_of[i]] */
 	struct sockeye__tftp_client client;
 	struct progress progress;
-	int code; /* of the first that failed */
+	int code; /* exit code of the first failure */
 };
 
-/* Room for `count` files and what the options say: CLI_GO or the exit code. */
+/* Checks the options and allocates `count` files. Returns CLI_GO or the exit code. */
 int transfers_open(struct transfers *t, const struct transfer_opts *o,
 		   const struct cli_command *command, enum sockeye__tftp_way way, size_t count);
 
-/* Reads the address of a file that is added: CLI_GO or the exit code. */
+/* Parses the address of a file and adds it. Returns CLI_GO or the exit code. */
 int transfers_add(struct transfers *t, const char *url, struct transfer **out);
 
-/* Looks up where all of them are, and says so of those that are nowhere. From then
- * on signals are t->client's. */
+/* Resolves all hosts and reports failures. Afterwards t->client handles signals. */
 void transfers_resolve(struct transfers *t);
 
-/* Says with -v what happens. */
+/* Prints an event of the transfer, for -v. */
 void transfers_note(struct transfers *t, const struct transfer *file,
 		    const struct sockeye__tftp_note *note);
 
-/* Looks all up, runs, reports: the exit code. */
+/* Resolves the hosts, transfers the files and prints the results. Returns the exit code. */
 int transfers_run(struct transfers *t);
 void transfers_close(struct transfers *t);
 

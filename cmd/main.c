@@ -1,4 +1,4 @@
-/* main.c: the table of the subcommands. */
+/* main.c: the table of subcommands, and the first word of the command line. */
 #include "commands.h"
 #include "cli/address.h"
 #include "cli/translate.h"
@@ -22,19 +22,19 @@ static const struct cli_command *const commands[] = {
 
 const char *const cli_top_options[] = {"help", "--help", "--version", "--completion", NULL};
 
-/* What sockeye does, and what to type next. */
+/* Prints what sockeye does and what to type next. */
 static void first_screen(FILE *out)
 {
 	fprintf(out, "usage: sockeye COMMAND [OPTION]... [OPERAND]...\n"
-		     "One command for every kind of socket: serve, connect, measure.\n\n");
+		     "Connect, listen, serve, transfer and measure over any kind of socket.\n\n");
 	for (size_t i = 0; commands[i]; i++)
 		fprintf(out, "  %-10s%s\n", commands[i]->name, commands[i]->summary);
 	fprintf(out,
 		"\n"
-		"Try it:\n"
-		"  sockeye serve echo               echo on 127.0.0.1:7007 until ^C\n"
-		"  sockeye connect localhost 7007   talk to it, from another terminal\n"
-		"  sockeye bench localhost 7007     measure it\n"
+		"Try:\n"
+		"  sockeye serve echo               serve echo on 127.0.0.1:7007\n"
+		"  sockeye connect localhost 7007   connect to it in another terminal\n"
+		"  sockeye bench localhost 7007     measure its rate and latency\n"
 		"  sockeye serve tftp --root .      serve this folder on udp://127.0.0.1:7069\n"
 		"\n"
 		"  help COMMAND, --version, --completion " CLI_SHELLS "\n"
@@ -50,9 +50,9 @@ static const struct cli_command *find(const char *name)
 	return NULL;
 }
 
-/* --- a word that is not a command --- */
+/* --- a first word that is not a subcommand --- */
 
-/* The command that the word may mean, or NULL. */
+/* Returns the command that is similar to the word or means the same, or NULL. */
 static const char *command_near(const char *word)
 {
 	static const struct {
@@ -81,14 +81,14 @@ static const char *command_near(const char *word)
 	return cli_nearest(word, names, n);
 }
 
-/* What a word is that is not a command, and the command it is an operand of. */
+/* The kind of a word that is not a command, and the command that takes it. */
 struct operand {
 	const char *what, *command;
-	char text[SOCKEYE_ADDR_TEXT_MAX]; /* the word, mended when it is a bad address */
+	char text[SOCKEYE_ADDR_TEXT_MAX]; /* the word; if it is a bad address, a corrected one */
 };
 
-/* Tells from their form what the words of the command line are; false when from none. */
-static bool operand_find(int count, char *const *words, struct operand *out)
+/* Recognizes an address, a file, a host or a service by its form. False otherwise. */
+static bool operand_recognize(int count, char *const *words, struct operand *out)
 {
 	const char *first = words[0], *last = words[count - 1];
 	struct sockeye_addr addr;
@@ -118,7 +118,7 @@ static bool operand_find(int count, char *const *words, struct operand *out)
 	return true;
 }
 
-/* Prints that `word`, argv[1] or the operand of help, is not a command, and returns 2. */
+/* Reports that `word`, argv[1] or the operand of help, is not a command. Returns 2. */
 static int unknown(const char *word)
 {
 	const char *near, *try;
@@ -132,7 +132,7 @@ static int unknown(const char *word)
 	try = translate_line(&s);
 	if (try)
 		return cli_usage_try(NULL, NULL, try, "unknown command '%s'", cli_shown(word).text);
-	if (word == argv[1] && operand_find(argc - 1, argv + 1, &operand)) {
+	if (word == argv[1] && operand_recognize(argc - 1, argv + 1, &operand)) {
 		edit.text = operand.text;
 		edit.before = operand.command;
 		return cli_usage_try(NULL, NULL, suggest_edit(&s, &edit, 1),
@@ -195,8 +195,8 @@ bool was_closed(int fd)
 	return closed[fd];
 }
 
-/* A socket must never become descriptor 0, 1 or 2 because the caller closed
- * them: words for the user would go to the peer. */
+/* If the caller closed descriptor 0, 1 or 2, a socket could get the number, and messages
+ * for the user would be sent to the peer. */
 static void fill_standard_descriptors(void)
 {
 	int fd;
@@ -212,7 +212,7 @@ int main(int argc, char **argv)
 	int code;
 
 	fill_standard_descriptors();
-	signal(SIGPIPE, SIG_IGN); /* a reader of stdout that left is an error code, not a death */
+	signal(SIGPIPE, SIG_IGN); /* writing to a closed pipe fails with EPIPE instead */
 	suggest_keep(argc, argv);
 	code = dispatch(argc, argv);
 	if (fflush(stdout) != 0 && code == SOCKEYE_EXIT_DONE)

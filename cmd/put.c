@@ -11,8 +11,8 @@
 
 #include "tftp/client/default_name.h"
 
-/* What it is called there: CLI_GO or the exit code. */
-static int place(struct transfers *t, const char *path, bool is_folder, struct transfer *file)
+/* Chooses the name of a file on the server. Returns CLI_GO or the exit code. */
+static int choose_name(struct transfers *t, const char *path, bool is_folder, struct transfer *file)
 {
 	const struct cli_common *common = &t->o->common;
 	char name[sizeof file->addr.file], *to = file->addr.file;
@@ -22,18 +22,20 @@ static int place(struct transfers *t, const char *path, bool is_folder, struct t
 
 	if (len < 0 && from_stdin)
 		return cli_usage(common, t->command,
-				 "standard input has no name: tftp://host/NAME");
+				 "standard input has no name; write tftp://HOST/NAME");
 	if (len < 0)
 		return cli_usage(common, t->command,
-				 "no name for \"%s\" there, of at most 255 bytes", path);
+				 "'%s' gives no name of at most 255 bytes on the server",
+				 cli_shown(path).text);
 	if (!from_stdin && strlen(path) >= sizeof file->path)
-		return cli_usage(common, t->command, "a path too long: %.40s...", path);
+		return cli_usage(common, t->command, "path too long: %.40s...",
+				 cli_shown(path).text);
 	memcpy(to, name, (size_t)len + 1);
 	snprintf(file->path, sizeof file->path, "%s", from_stdin ? "" : path);
 	return CLI_GO;
 }
 
-/* One operand, or the address first. */
+/* Reports a missing or leading address. Returns CLI_GO or 2. */
 static int operands_check(const struct cli_common *common, const struct cli_operands *operands)
 {
 	const char *first = operands->v[0], *last = operands->v[operands->count - 1];
@@ -74,14 +76,15 @@ static int cmd_put(int argc, char **argv)
 	for (int i = 0; i < files; i++)
 		inputs += strcmp(operands.v[i], "-") == 0;
 	if (inputs > 1)
-		return cli_usage(&o.common, &put_command, "standard input can be sent only once");
+		return cli_usage(&o.common, &put_command,
+				 "standard input (-) can be sent only once");
 	if (inputs > 0 && was_closed(STDIN_FILENO))
 		return report_error(&o.common, "read", "standard input", -EBADF, NULL);
 	code = transfers_open(&t, &o, &put_command, SOCKEYE__TFTP_PUT, (size_t)files);
 	for (int i = 0; i < files && code == CLI_GO; i++) {
 		code = transfers_add(&t, operands.v[files], &file);
 		if (code == CLI_GO)
-			code = place(&t, operands.v[i], files > 1, file);
+			code = choose_name(&t, operands.v[i], files > 1, file);
 	}
 	if (code == CLI_GO)
 		code = transfers_run(&t);
@@ -100,7 +103,7 @@ const struct cli_command put_command = {
     .example = FILE_EXAMPLE " tftp://localhost/",
     .more_options = transfer_options,
     .run = cmd_put,
-    .about = "With several files, or a NAME that ends in /, NAME is their folder there.\n"
-	     "Exit: 0 done, 3 host not found, 4 refused, 5 no answer, 6 network,\n"
-	     "8 the server said no, 9 local file, 130 interrupted.",
+    .about = "With several files, or if NAME ends in /, NAME is a folder on the server.\n"
+	     "Exit: 0 done, 3 host not found, 4 refused, 5 timed out, 6 network error,\n"
+	     "8 error from the server, 9 local file, 130 interrupted.",
 };

@@ -23,9 +23,9 @@
 #include "relay/relay.h"
 
 #define DELAY_MAX (3600 * SOCKEYE_NS_PER_S)
-#define NOT_GIVEN UINT64_MAX
+#define UNSET     UINT64_MAX
 
-/* An option for both directions, and one for each. */
+/* Indexes of an option for one direction or for both. */
 enum { UP = SOCKEYE__RELAY_UP, DOWN = SOCKEYE__RELAY_DOWN, BOTH, FORMS };
 
 struct opts {
@@ -46,53 +46,55 @@ struct opts {
 	     value, \
 	     kind, \
 	     offsetof(struct opts, field[UP]), \
-	     .help = "the same, only towards the target", \
+	     .help = "the same, only toward the target", \
 	     ##__VA_ARGS__}, \
 	{ \
 		name "-down", 0, value, kind, offsetof(struct opts, field[DOWN]), \
-		    .help = "the same, only towards the clients", ##__VA_ARGS__ \
+		    .help = "the same, only toward clients", ##__VA_ARGS__ \
 	}
 
 static const struct cli_option options[] = {
-    {.help = "What happens to packets (CHANCE: 1%, 0.5% or 0.01):"},
-    THREE("drop", "CHANCE", CLI_TEXT, drop, "lose it"),
-    THREE("duplicate", "CHANCE", CLI_TEXT, duplicate, "send it twice"),
+    {.help = "Faults (CHANCE: 1%, 0.5% or 0.01):"},
+    THREE("drop", "CHANCE", CLI_TEXT, drop, "drop packets"),
+    THREE("duplicate", "CHANCE", CLI_TEXT, duplicate, "send packets twice"),
     THREE("reorder", "CHANCE", CLI_TEXT, reorder,
-	  "hold it back until 1 to 4 others have passed, or 20 ms"),
-    THREE("corrupt", "CHANCE", CLI_TEXT, corrupt, "turn one bit round"),
-    THREE("delay", "TIME", CLI_TIME, delay_ns, "keep it so long", .max = DELAY_MAX),
-    THREE("jitter", "TIME", CLI_TIME, jitter_ns, "up to so much longer, in order",
+	  "hold packets until 1 to 4 others have passed, at most 20 ms"),
+    THREE("corrupt", "CHANCE", CLI_TEXT, corrupt, "flip one bit of a packet"),
+    THREE("delay", "TIME", CLI_TIME, delay_ns, "delay every packet by TIME (default 0)",
 	  .max = DELAY_MAX),
-    THREE("rate", "SIZE", CLI_SIZE, rate, "bytes a second at most, of all flows together",
-	  .min = 1),
-    {.help = "Which packets are lost (LIST: 3,7-9):"},
-    THREE("drop-nth", "LIST", CLI_LIST, drop_nth, "by their number in the flow, from 1"),
+    THREE("jitter", "TIME", CLI_TIME, jitter_ns,
+	  "delay by up to TIME more, keeping the order (default 0)", .max = DELAY_MAX),
+    THREE("rate", "SIZE", CLI_SIZE, rate,
+	  "forward at most SIZE bytes per second in total (default no limit)", .min = 1),
+    {.help = "Packets to drop (LIST: 3,7-9):"},
+    THREE("drop-nth", "LIST", CLI_LIST, drop_nth, "by number within the flow, counting from 1"),
     {"drop-block", 0, "LIST", CLI_LIST, offsetof(struct opts, drop_block),
-     .help = "TFTP: DATA of these blocks, when first seen"},
+     .help = "TFTP: the first DATA of these blocks"},
     {"drop-ack", 0, "LIST", CLI_LIST, offsetof(struct opts, drop_ack),
-     .help = "TFTP: ACKs of these blocks, when first seen"},
+     .help = "TFTP: the first ACK of these blocks"},
     {"seed", 0, "N", CLI_TEXT, offsetof(struct opts, seed),
-     .help = "the same choices for the same packets (random)"},
-    {.help = "How it relays:"},
+     .help = "repeat the choices of another run (default random)"},
+    {.help = "Relay:"},
     {"no-follow", 0, NULL, CLI_FLAG, offsetof(struct opts, no_follow),
-     .help = "no answers from other ports of the target than were asked"},
+     .help = "forward no replies from other ports of the target"},
     {"max-flows", 0, "N", CLI_UINT, offsetof(struct opts, flows_max), .min = 1, .max = 65536,
-     .help = "client addresses at once, then the longest unused one goes (1024)"},
+     .help = "serve up to N client addresses, then forget the least recently used (default 1024)"},
     {"idle", 0, "TIME", CLI_TIME, offsetof(struct opts, idle_ns), .min = SOCKEYE_NS_PER_MS,
-     .help = "forget a client that is silent so long (60s)"},
+     .help = "forget a client after TIME without packets (default 60s)"},
     {"queue", 0, "SIZE", CLI_SIZE, offsetof(struct opts, queue_max), .min = 1,
-     .help = "memory for packets that wait; what does not fit is lost (64Mi)"},
+     .help = "queue up to SIZE bytes of delayed packets, and drop more (default 64Mi)"},
     {"time", 't', "TIME", CLI_TIME, offsetof(struct opts, time_ns), .min = 1,
-     .help = "end after so long"},
+     .help = "exit after TIME (default: run until stopped)"},
     {"ready-fd", 0, "N", CLI_UINT, offsetof(struct opts, ready_fd), .min = 1, .max = 1 << 20,
-     .help = "write the addresses to descriptor N, a line each, once they listen"},
+     .help = "write the addresses that listen to descriptor N, one per line"},
     {NULL},
 };
 
-/* --- reading the rules --- */
+/* --- the rules --- */
 
-static int complain(const struct opts *o, const char *name, int form, const char *wanted,
-		    const char *text)
+/* Reports a bad value of an option for one or both directions, and returns 2. */
+static int bad_value(const struct opts *o, const char *name, int form, const char *wanted,
+		     const char *text)
 {
 	static const char *const ends[] = {[UP] = "-up", [DOWN] = "-down", [BOTH] = ""};
 	char option[40];
@@ -101,14 +103,14 @@ static int complain(const struct opts *o, const char *name, int form, const char
 	return cli_usage_value(&o->common, &relay_command, option, wanted, text);
 }
 
-/* The one for a direction counts, wherever the other stands. */
-static int chance_read(const struct opts *o, const char *name, const char *const given[FORMS],
+/* Parses a chance. An option for one direction overrides the one for both, in any order. */
+static int chance_read(const struct opts *o, const char *name, const char *const texts[FORMS],
 		       int way, uint32_t *out_chance)
 {
-	int form = given[way] != NULL ? way : BOTH;
+	int form = texts[way] != NULL ? way : BOTH;
 
-	if (given[form] != NULL && sockeye__chance_parse(given[form], out_chance) < 0)
-		return complain(o, name, form, "a chance such as 1% or 0.01", given[form]);
+	if (texts[form] != NULL && sockeye__chance_parse(texts[form], out_chance) < 0)
+		return bad_value(o, name, form, "a chance such as 1% or 0.01", texts[form]);
 	return CLI_GO;
 }
 
@@ -123,26 +125,27 @@ static int ranges_read(const struct opts *o, const char *name, int form,
 			return cli_usage(&o->common, &relay_command, "--%s takes %d ranges at most",
 					 name, SOCKEYE__RELAY_RANGES_MAX);
 		if (err < 0)
-			return complain(o, name, form,
-					max == UINT16_MAX ? "blocks of 0 to 65535 such as 3,7-9"
-							  : "numbers from 1 such as 3,7-9",
-					lists->v[i]);
+			return bad_value(o, name, form,
+					 max == UINT16_MAX ? "blocks of 0 to 65535 such as 3,7-9"
+							   : "numbers from 1 such as 3,7-9",
+					 lists->v[i]);
 	}
 	return CLI_GO;
 }
 
-static uint64_t either(const uint64_t given[FORMS], int way)
+/* Returns the value for one direction: its own, or the one for both, or 0. */
+static uint64_t either(const uint64_t values[FORMS], int way)
 {
-	uint64_t v = given[way] != NOT_GIVEN ? given[way] : given[BOTH];
+	uint64_t v = values[way] != UNSET ? values[way] : values[BOTH];
 
-	return v != NOT_GIVEN ? v : 0;
+	return v != UNSET ? v : 0;
 }
 
 static int rules_read(const struct opts *o, int way, struct sockeye__relay_rules *rules)
 {
 	const struct {
 		const char *name;
-		const char *const *given;
+		const char *const *texts;
 		uint32_t *chance;
 	} chances[] = {
 	    {"drop", o->drop, &rules->drop},
@@ -153,7 +156,7 @@ static int rules_read(const struct opts *o, int way, struct sockeye__relay_rules
 	int code = CLI_GO;
 
 	for (size_t i = 0; i < sizeof chances / sizeof chances[0] && code == CLI_GO; i++)
-		code = chance_read(o, chances[i].name, chances[i].given, way, chances[i].chance);
+		code = chance_read(o, chances[i].name, chances[i].texts, way, chances[i].chance);
 	rules->delay_ns = either(o->delay_ns, way);
 	rules->jitter_ns = either(o->jitter_ns, way);
 	rules->rate = either(o->rate, way);
@@ -181,31 +184,31 @@ static int seed_read(const struct opts *o, uint64_t *out_seed)
 	if (o->seed == NULL) {
 		if (getrandom(&random, sizeof random, 0) != sizeof random)
 			random = (uint32_t)sockeye_now().mono_ns;
-		*out_seed = random; /* short enough to be typed again */
+		*out_seed = random; /* 32 bits are easier to type again */
 		return CLI_GO;
 	}
 	errno = 0;
 	seed = strtoull(o->seed, &end, 10);
 	if (o->seed[0] < '0' || o->seed[0] > '9' || *end != '\0' || errno != 0 || seed > INT64_MAX)
-		return complain(o, "seed", BOTH, "a whole number", o->seed);
+		return bad_value(o, "seed", BOTH, "a whole number", o->seed);
 	*out_seed = seed;
 	return CLI_GO;
 }
 
-/* --- the beginning --- */
+/* --- start --- */
 
 struct context {
-	struct log_relay log; /* first, for what is told has it as its argument */
+	struct log_relay log; /* first: the callbacks cast the argument to it */
 	const struct opts *o;
 	struct sockeye_listener at[SOCKEYE__RELAY_LISTENERS_MAX];
 	size_t count;
 	char target[SOCKEYE_ADDR_TEXT_MAX];
 	int ready_fd; /* -1 none */
-	int code;     /* of telling that it is ready */
+	int code;     /* of report_ready() */
 };
 
-/* Tells the real addresses, to people and to --ready-fd. */
-static int tell_ready(void *arg)
+/* Prints the real addresses and writes them to --ready-fd. Returns nonzero on failure. */
+static int report_ready(void *arg)
 {
 	struct context *c = arg;
 	const struct cli_common *common = &c->o->common;
@@ -233,32 +236,33 @@ static int tell_ready(void *arg)
 
 /* --- the run --- */
 
-static volatile sig_atomic_t tell_fd = -1;
+static volatile sig_atomic_t usr1_fd = -1;
 
 static void on_usr1(int sig)
 {
 	int saved = errno;
 
 	(void)sig;
-	if (write(tell_fd, &(uint64_t){1}, sizeof(uint64_t)) < 0)
-		errno = saved; /* nobody can be told */
+	if (write(usr1_fd, &(uint64_t){1}, sizeof(uint64_t)) < 0)
+		errno = saved; /* the counters are not printed */
 }
 
-/* SIGUSR1 makes a descriptor readable: it, or a negative errno. */
-static int tell_open(void)
+/* Makes SIGUSR1 write to an eventfd. Returns the descriptor or -errno. */
+static int usr1_open(void)
 {
 	struct sigaction action = {.sa_handler = on_usr1, .sa_flags = SA_RESTART};
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	if (fd < 0)
 		return -errno;
-	tell_fd = fd;
+	usr1_fd = fd;
 	sigaction(SIGUSR1, &action, NULL);
 	return fd;
 }
 
-/* The UDP address that a word may mean; false when it has none. */
-static bool udp_near(const char *word, enum cli_use use, char *out, size_t cap)
+/* Writes a UDP address that is similar to `word`, or `word` itself. False if there is
+ * none. */
+static bool udp_corrected(const char *word, enum cli_use use, char *out, size_t cap)
 {
 	char text[SOCKEYE_ADDR_TEXT_MAX];
 	struct sockeye_addr addr;
@@ -274,7 +278,7 @@ static bool udp_near(const char *word, enum cli_use use, char *out, size_t cap)
 		   : snprintf(out, cap, "udp://%s", rest ? rest + 3 : word) < (int)cap;
 }
 
-/* Reports an operand that is not a UDP address, and returns 2. */
+/* Reports an operand that is not a UDP address and returns 2. */
 static int not_udp(const struct opts *o, const struct cli_operands *operands, int which)
 {
 	char listens[SOCKEYE_ADDR_TEXT_MAX], target[SOCKEYE_ADDR_TEXT_MAX];
@@ -283,15 +287,15 @@ static int not_udp(const struct opts *o, const struct cli_operands *operands, in
 	const char *try = NULL;
 	struct suggestion s;
 
-	if (udp_near(operands->v[0], CLI_LISTENS, listens, sizeof listens) &&
-	    udp_near(operands->v[1], CLI_CONNECTS, target, sizeof target))
+	if (udp_corrected(operands->v[0], CLI_LISTENS, listens, sizeof listens) &&
+	    udp_corrected(operands->v[1], CLI_CONNECTS, target, sizeof target))
 		try = suggest_edit(&s, edits, 2);
 	return cli_usage_try(&o->common, &relay_command, try,
 			     "'%s' is not a UDP address; write udp://HOST:PORT",
 			     cli_shown(operands->v[which]).text);
 }
 
-/* Reads the address to listen on and the target's: CLI_GO or the exit code. */
+/* Parses both operands. Returns CLI_GO or the exit code. */
 static int addresses_read(const struct opts *o, const struct cli_operands *operands,
 			  struct sockeye_addr *out_listens, struct sockeye_addr *out_target)
 {
@@ -302,7 +306,7 @@ static int addresses_read(const struct opts *o, const struct cli_operands *opera
 	if (operands->count == 1)
 		return cli_usage_try(&o->common, &relay_command,
 				     suggest_append(&s, "udp://localhost:69", NULL),
-				     "no target to forward to");
+				     "no target address");
 	if (sockeye_addr_parse(v[0], out_listens, NULL) < 0 ||
 	    (out_listens->scheme != SOCKEYE_UDP && out_listens->scheme != SOCKEYE_FD))
 		return not_udp(o, operands, 0);
@@ -312,18 +316,19 @@ static int addresses_read(const struct opts *o, const struct cli_operands *opera
 	if (code == CLI_GO)
 		code = cli_address(&o->common, &relay_command, v[1], CLI_CONNECTS, out_target);
 	if (code == CLI_GO && out_target->opts.bind[0] != '\0')
-		return cli_usage(&o->common, &relay_command, "the target takes no bind=");
+		return cli_usage(&o->common, &relay_command,
+				 "the target address cannot have bind=");
 	return code;
 }
 
-/* Whether what listens can be relayed to the target: CLI_GO or 2. */
+/* Checks the sockets and the target. Returns CLI_GO or 2. */
 static int check(const struct context *c, const struct sockeye_sockaddr *target)
 {
 	const struct cli_common *common = &c->o->common;
 
 	for (size_t i = 0; i < c->count; i++) {
 		if (c->at[i].scheme != SOCKEYE_UDP)
-			return cli_usage(common, &relay_command, "relays UDP only");
+			return cli_usage(common, &relay_command, "only UDP sockets can be relayed");
 		if (sockeye__relay_is_own(&c->at[i], target))
 			return cli_usage(common, &relay_command, "the target is the relay itself");
 	}
@@ -365,12 +370,12 @@ static int relay(struct context *c, const struct sockeye_addr *listen_addr,
 
 static int cmd_relay(int argc, char **argv)
 {
-	struct opts o = {.delay_ns = {NOT_GIVEN, NOT_GIVEN, NOT_GIVEN},
-			 .jitter_ns = {NOT_GIVEN, NOT_GIVEN, NOT_GIVEN},
-			 .rate = {NOT_GIVEN, NOT_GIVEN, NOT_GIVEN}};
+	struct opts o = {.delay_ns = {UNSET, UNSET, UNSET},
+			 .jitter_ns = {UNSET, UNSET, UNSET},
+			 .rate = {UNSET, UNSET, UNSET}};
 	struct context c = {.log.common = &o.common, .o = &o};
 	struct sockeye__relay_opts opts = {
-	    .on_ready = tell_ready,
+	    .on_ready = report_ready,
 	    .on_counts = log_relay_counts,
 	    .on_refused = log_relay_refused,
 	    .arg = &c,
@@ -397,7 +402,7 @@ static int cmd_relay(int argc, char **argv)
 	opts.no_follow = o.no_follow;
 	opts.on_event = o.common.verbose > 0 ? log_relay_event : NULL;
 	stop_catch(&o.common, "relay", operands.v[0], NULL);
-	opts.tell_fd = tell_open();
+	opts.tell_fd = usr1_open();
 	if (opts.tell_fd < 0)
 		return report_error(&o.common, "eventfd", NULL, opts.tell_fd, NULL);
 	opts.stop_fd = stop_open();
@@ -421,6 +426,6 @@ const struct cli_command relay_command = {
     .operand = operand,
     .options = options,
     .run = cmd_relay,
-    .about = "A chance or time for one direction counts before one for both. SIGUSR1 prints\n"
-	     "counters; SIGTERM and SIGINT print them and end it.",
+    .about = "An option for one direction overrides the one for both. SIGUSR1 prints the\n"
+	     "counters; SIGTERM and SIGINT print them and stop the relay.",
 };

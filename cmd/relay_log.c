@@ -1,4 +1,4 @@
-/* relay_log.c: what a relay tells (relay_log.h). */
+/* relay_log.c: the log of a relay (relay_log.h). */
 #include "relay_log.h"
 
 #include <inttypes.h>
@@ -51,7 +51,7 @@ void log_relay_counts(void *arg, const struct sockeye__relay_counts *counts)
 			    counts->way[way].corrupted, counts->way[way].lost);
 	report_info(log->common,
 		    "flows: %" PRIu64 ", %" PRIu32 " now, %" PRIu64 " reused; %" PRIu32
-		    " packets wait, %" PRIu64 " of strangers, %" PRIu64 " refused",
+		    " packets queued, %" PRIu64 " from other hosts, %" PRIu64 " refused",
 		    counts->flows, counts->flows_now, counts->reused, counts->queued_now,
 		    counts->strangers, counts->refused);
 }
@@ -64,7 +64,7 @@ static const char *const fate_words[] = {
     [SOCKEYE__RELAY_DROPPED_ACK] = "dropped by ack",
 };
 
-static void say_packet(const struct log_relay *log, const struct sockeye__relay_event *e)
+static void log_packet(const struct log_relay *log, const struct sockeye__relay_event *e)
 {
 	const struct sockeye__relay_verdict *v = e->verdict;
 	bool plain = v->fate == SOCKEYE__RELAY_PASSED && !v->twice && !v->hold && !v->bit;
@@ -85,7 +85,7 @@ static void say_packet(const struct log_relay *log, const struct sockeye__relay_
 	if (v->bit)
 		snprintf(damage, sizeof damage, ", byte %zu corrupted", v->byte);
 	if (v->hold)
-		snprintf(held, sizeof held, ", behind %u more", v->hold);
+		snprintf(held, sizeof held, ", held for %u more", v->hold);
 	report_verbose(log->common, "flow %" PRIu64 " %s %" PRIu64 ": %s%s%s%s%s%s, %zu bytes",
 		       e->flow, way_words[e->way], e->number, fate_words[v->fate],
 		       v->twice ? " twice" : "", held, damage, what[0] ? ", " : "", what, e->len);
@@ -99,7 +99,7 @@ void log_relay_event(void *arg, const struct sockeye__relay_event *e)
 
 	switch (e->kind) {
 	case SOCKEYE__RELAY_JUDGED:
-		say_packet(log, e);
+		log_packet(log, e);
 		break;
 	case SOCKEYE__RELAY_FLOW_OPENED:
 		sockeye_sockaddr_print(e->client, client, sizeof client);
@@ -107,15 +107,16 @@ void log_relay_event(void *arg, const struct sockeye__relay_event *e)
 			report_json(json_pack("{ss sI so}", "event", "flow", "flow",
 					      (json_int_t)e->flow, "client",
 					      report_string(client)));
-		report_verbose(common, "flow %" PRIu64 ": of %s", e->flow, client);
+		report_verbose(common, "flow %" PRIu64 ": client %s", e->flow, client);
 		break;
 	case SOCKEYE__RELAY_DOOR_OPENED:
 		if (common->json)
 			report_json(json_pack("{ss sI si si}", "event", "port", "flow",
 					      (json_int_t)e->flow, "target", (int)e->target_port,
 					      "relay", (int)e->door_port));
-		report_verbose(common, "flow %" PRIu64 ": the target's port %u is %u here", e->flow,
-			       e->target_port, e->door_port);
+		report_verbose(common,
+			       "flow %" PRIu64 ": port %u of the target is port %u of the relay",
+			       e->flow, e->target_port, e->door_port);
 		break;
 	case SOCKEYE__RELAY_FLOW_CLOSED:
 		if (common->json)

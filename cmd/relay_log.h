@@ -1,6 +1,6 @@
 /*
- * relay_log.h: what a relay tells while it runs, in words or as JSON: the
- * callbacks of relay/relay.h, whose argument is a struct log_relay.
+ * relay_log.h: the log of a relay, as text or JSON. The functions are callbacks of
+ * relay/relay.h; their argument is a struct log_relay.
  */
 #ifndef SOCKEYE_CMD_RELAY_LOG_H
 #define SOCKEYE_CMD_RELAY_LOG_H
@@ -11,7 +11,7 @@
 struct log_relay {
 	const struct cli_common *common;
 	uint64_t seed;
-	bool refused; /* was told; those of other flows only to who wants to know */
+	bool refused; /* a refusal has been logged; further ones are logged with -v only */
 };
 
 void log_relay_counts(void *arg, const struct sockeye__relay_counts *counts);

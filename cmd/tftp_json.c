@@ -1,4 +1,4 @@
-/* tftp_json.c: what is said of a TFTP transfer (tftp_json.h). */
+/* tftp_json.c: JSON members and text about a TFTP transfer (tftp_json.h). */
 #include "tftp_json.h"
 
 #include <inttypes.h>

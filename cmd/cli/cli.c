@@ -12,6 +12,7 @@
 
 #include <sockeye/error.h>
 #include <sockeye/text.h>
+#include <sockeye/time.h>
 
 #include "cli/internal.h"
 #include "cli/report.h"
@@ -151,6 +152,18 @@ uint64_t cli_limit(const struct cli_option *o)
 	if (o->max)
 		return o->max;
 	return o->kind == CLI_UINT ? UINT32_MAX : UINT64_MAX;
+}
+
+void cli_range_text(const struct cli_option *o, const char *separator, char *buf, size_t cap)
+{
+	double unit = o->kind == CLI_TIME ? (double)SOCKEYE_NS_PER_S : 1;
+	const char *s = o->kind == CLI_TIME ? " s" : "";
+
+	if (cli_limit(o) < UINT64_MAX)
+		snprintf(buf, cap, "%.10g%s%.10g%s", (double)o->min / unit, separator,
+			 (double)cli_limit(o) / unit, s);
+	else
+		snprintf(buf, cap, "at least %.10g%s", (double)o->min / unit, s);
 }
 
 int cli_quantity_parse(const struct cli_option *o, const char *text, uint64_t *out)

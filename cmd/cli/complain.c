@@ -115,19 +115,6 @@ static const char *value_corrected(const struct cli_option *o, const char *text,
 	}
 }
 
-/* Writes the range of the option, as in "1 to 4096". */
-static void range_text(const struct cli_option *o, char *buf, size_t cap)
-{
-	double unit = o->kind == CLI_TIME ? (double)SOCKEYE_NS_PER_S : 1;
-	const char *s = o->kind == CLI_TIME ? " s" : "";
-
-	if (cli_limit(o) < UINT64_MAX)
-		snprintf(buf, cap, "%.10g to %.10g%s", (double)o->min / unit,
-			 (double)cli_limit(o) / unit, s);
-	else
-		snprintf(buf, cap, "at least %.10g%s", (double)o->min / unit, s);
-}
-
 static void wanted_text(const struct cli_option *o, int err, char *buf, size_t cap)
 {
 	static const char *const words[] = {
@@ -144,7 +131,7 @@ static void wanted_text(const struct cli_option *o, int err, char *buf, size_t c
 			len += (size_t)snprintf(buf + len, cap - len, "%s%s", i ? ", " : "one of ",
 						o->choices[i]);
 	} else if (err == -ERANGE) {
-		range_text(o, buf, cap);
+		cli_range_text(o, " to ", buf, cap);
 	} else {
 		snprintf(buf, cap, "%s", words[o->kind]);
 	}

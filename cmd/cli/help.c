@@ -1,5 +1,6 @@
 /* help.c: prints --help from the option tables, and finds similar words. */
 #include "cli/cli.h"
+#include "cli/internal.h"
 
 #include <string.h>
 
@@ -28,9 +29,10 @@ static void print_wrapped(const char *text, FILE *out)
 	fputc('\n', out);
 }
 
+/* Adds the range to the help of a number, size or time. */
 static void print_option(const struct cli_option *o, FILE *out)
 {
-	char left[80];
+	char left[80], range[64], text[512];
 	int n;
 
 	n = o->letter ? snprintf(left, sizeof left, "  -%c, --%s", o->letter, o->name)
@@ -40,7 +42,13 @@ static void print_option(const struct cli_option *o, FILE *out)
 	fprintf(out, "%-*s", HELP_COLUMN, left);
 	if (n >= HELP_COLUMN)
 		fprintf(out, "\n%*s", HELP_COLUMN, "");
-	print_wrapped(o->help, out);
+	if ((o->kind == CLI_UINT || o->kind == CLI_SIZE || o->kind == CLI_TIME) && o->max) {
+		cli_range_text(o, "-", range, sizeof range);
+		snprintf(text, sizeof text, "%s [%s]", o->help, range);
+		print_wrapped(text, out);
+	} else {
+		print_wrapped(o->help, out);
+	}
 }
 
 static void print_options(const struct cli_option *options, FILE *out)

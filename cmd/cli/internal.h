@@ -30,6 +30,10 @@ int cli_quantity_parse(const struct cli_option *o, const char *text, uint64_t *o
 /* Returns the largest value of the option. */
 uint64_t cli_limit(const struct cli_option *o);
 
+/* Writes the range of a number, size or time: "1 to 4096" or "0.01 to 255 s" if the
+ * separator is " to ". */
+void cli_range_text(const struct cli_option *o, const char *separator, char *buf, size_t cap);
+
 /* Each of these functions reports an error of the command line and returns 2. */
 
 /* The value `text` is malformed (-EINVAL), out of range (-ERANGE), or exceeds the size of

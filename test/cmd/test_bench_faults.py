@@ -70,7 +70,7 @@ def test_waiting_for_the_last_answer_takes_no_processor(serve):
 def test_sources_are_ipv4(url):
     done = bench(url, "--sources", 2)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "--sources is for IPv4 addresses" in done.stderr
+    assert "--sources is only for IPv4 addresses" in done.stderr
 
 
 def test_answers_to_each_other(serve):

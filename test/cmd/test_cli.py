@@ -47,7 +47,7 @@ def test_common_options_are_everywhere(run, command):
     (["--completion", "csh"], "--completion takes bash|zsh|fish; try: sockeye --completion bash"),
     (["connect"], "connect: no operand; connect takes ADDRESS | HOST PORT; try: sockeye connect "),
     (["relay", "a:1", "b:2", "c:3"], "relay: 3 operands; relay takes LISTEN TARGET ("),
-    (["relay", "a:1"], "relay: no target to forward to; try: sockeye relay a:1 udp://localhost:69"),
+    (["relay", "a:1"], "relay: no target address; try: sockeye relay a:1 udp://localhost:69"),
     (["connect", "--hexx", "a:1"], "connect: unknown option --hexx; try: sockeye connect --hex a:1"),
     (["connect", "--tiemout=3", "a:1"], "connect: unknown option --tiemout; try: sockeye connect --timeout=3 a:1"),
     (["connect", "--frobnicate", "a:1"], "connect: unknown option --frobnicate"),

@@ -33,11 +33,11 @@ def test_what_verbose_tells(server, get):
         said = client.end().decode()
         at = server.getsockname()[1]
         lines = [f'RRQ "d/x\\e" octet blksize=100 tsize=0 windowsize=2 to {host}:{at}',
-                 f'{host}:{port} answers with error 8 "no\\e"',
+                 f'{host}:{port} replies with error 8 "no\\e"',
                  f'RRQ "d/x\\e" octet to {host}:{at}',
                  f"{host}:{peer.getsockname()[1]} grants no options",
-                 f"{host}:{stranger.getsockname()[1]} has no part in this, and is told so"]
-    heard = [line for line in said.splitlines() if "nothing came after" not in line]  # when slow
+                 f"{host}:{stranger.getsockname()[1]} is not the server; sent it error 5"]
+    heard = [line for line in said.splitlines() if "timeout after" not in line]  # when slow
     assert heard[:5] == [f"sockeye: f: {line}" for line in lines]
     assert re.match(r"sockeye: f: blocks=2 resent=\d+ timeouts=\d+ gaps=0 ignored=0$", heard[-2])
     assert "without options" in heard[-1]
@@ -54,8 +54,8 @@ def test_verbose_tells_of_losses(server, get):
         peer.say(data(2, CONTENT[100:200]))
         until(lambda: peer.hear() == ack(4), "the end")
         said = client.end().decode()
-    assert "sockeye: f: nothing came after 0 bytes, sent again\n" in said
-    assert "sockeye: f: a block was lost after 100 bytes, asked for again\n" in said
+    assert "sockeye: f: timeout after 0 bytes; retransmitting\n" in said
+    assert "sockeye: f: block lost after 100 bytes; requesting it again\n" in said
     assert re.search(r"timeouts=[1-9]\d* gaps=[1-9]", said)
 
 
@@ -95,7 +95,7 @@ def test_a_reader_that_leaves(server, get):
         client.stdout.close()
         peer.say(data(1, CONTENT[:512]))
         until(lambda: peer.hear()[1] == ERROR, "ERROR")
-        assert b"nobody reads" in client.end(0)
+        assert b"the reader closed standard output" in client.end(0)
 
 
 def test_a_reader_that_is_slow(server, get):

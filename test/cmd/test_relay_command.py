@@ -52,14 +52,14 @@ def test_words(ready, target):
             tid.sendto(b"y", peer)
             client_name = client.getsockname()
             port = tid.getsockname()[1]
-            said = read_until(started.stderr, b"target's port", b"up 2")
+            said = read_until(started.stderr, b"of the target is port", b"up 2")
             started.send_signal(signal.SIGUSR1)
             said += read_until(started.stderr, b"flows:")
     started.terminate()
     said = (said + started.end(0)).decode()
     assert said.startswith(f"sockeye: relaying {own} to {url}, seed 5\n")
-    assert f"sockeye: flow 1: of 127.0.0.1:{client_name[1]}\n" in said
-    assert f"sockeye: flow 1: the target's port {port} is " in said
+    assert f"sockeye: flow 1: client 127.0.0.1:{client_name[1]}\n" in said
+    assert f"sockeye: flow 1: port {port} of the target is port " in said
     assert "sockeye: flow 1 up 2: dropped by number, 1 bytes\n" in said
     assert "sockeye: up: 2 in, 1 out, 15 bytes, 1 dropped, 0 duplicated" in said
     assert "\33" not in said

@@ -199,7 +199,7 @@ SLIPS = [
     ("relay", 2, "no operand", "relay udp://:6969 udp://localhost:69"),
     ("relay :17043 localhost:1", 2, "':17043' is not a UDP address",
      "relay udp://:17043 udp://localhost:1"),
-    ("relay udp://:17044", 2, "no target", "relay udp://:17044 udp://localhost:69"),
+    ("relay udp://:17044", 2, "no target address", "relay udp://:17044 udp://localhost:69"),
 ]
 
 # Commands that wait for packets or clients: they run until they are stopped.
