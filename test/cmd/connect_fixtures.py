@@ -1,6 +1,5 @@
 """What the tests of sockeye connect share: a connected program, a reset, a terminal."""
 import contextlib
-import fcntl
 import os
 import pty
 import socket

@@ -1,43 +1,17 @@
-"""Files: what is served and what is not, and uploads that are whole or nothing."""
-import ctypes
+"""Files: what is served and what is not, and files that change during a transfer."""
 import os
-import signal
 import socket
 import stat
 import threading
-import time
 
 import pytest
 
 from cases import case
-from shared import until
-from wire import (ACCESS, DISK_FULL, EXISTS, ILLEGAL, NOT_FOUND, ack, data, error, oack, pattern,
-                  rrq, send, wrq)
+from files_fixtures import needs_root, refused, secrets
+from wire import ACCESS, ILLEGAL, NOT_FOUND, ack, data, oack, pattern, rrq, wrq
 
-CLONE_NEWNS = 0x00020000
-MS_REC_PRIVATE = 0x4000 | 1 << 18
 NAMES_OUT = ["../secret", "a/../../secret", "../root-secret/f", "..", "../", "a/../..",
              "../root/../secret", "./../secret", "a/b/../../../secret", "//../secret"]
-
-
-@pytest.fixture
-def secrets(tmp_path, root):
-    """What lies beside the root."""
-    (tmp_path / "secret").write_bytes(b"secret")
-    (tmp_path / "root-secret").mkdir()
-    (tmp_path / "root-secret" / "f").write_bytes(b"secret")
-    (root / "a" / "b").mkdir(parents=True)
-    return tmp_path
-
-
-def refused(server, name, ask=rrq, codes=(NOT_FOUND, ACCESS)):
-    """The answer to a request, which must be an ERROR of one of these codes."""
-    peer = server.peer()
-    peer.asks(ask(name))
-    peer.gets_error(*codes)
-    packet = peer.had[-1]
-    peer.silent(0.02)
-    return packet
 
 
 @case(118, 119)
@@ -158,9 +132,6 @@ def test_no_regular_files(serve, root):
     assert server.answers()
 
 
-needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root to be somebody else")
-
-
 @case(123)
 @needs_root
 def test_file_that_may_not_be_read(serve, root):
@@ -175,225 +146,6 @@ def test_file_that_may_not_be_read(serve, root):
     assert server.answers()
     server.put("new", b"new")
     assert (root / "new").stat().st_uid != 0
-
-
-@case(124)
-@pytest.mark.parametrize("options", ["", "blksize=1024 tsize=3"])
-def test_no_uploads(serve, root, options):
-    server = serve()
-    server.put_file("old", b"old")
-    for name in ("new", "old", "a/new", "../new"):
-        peer = server.peer()
-        peer.asks(wrq(name, options))
-        peer.gets_error(ACCESS, ILLEGAL)
-        peer.says(data(1, b"x"))
-        peer.quiet(0.05)
-    assert [p.name for p in root.iterdir()] == ["old"] and (root / "old").read_bytes() == b"old"
-    refused = until(lambda: len(server.transfers()) >= 4 and server.transfers(), "four lines")
-    assert "EROFS" not in [event.get("error") for event in refused]
-
-
-@case(125)
-@pytest.mark.parametrize("options", ["", "blksize=1024 tsize=3"])
-def test_existing_files(serve, root, options):
-    server = serve("--upload")
-    server.put_file("old", b"old")
-    peer = server.peer()
-    peer.asks(wrq("old", options))
-    peer.gets_error(EXISTS)
-    peer.silent()
-    assert (root / "old").read_bytes() == b"old"
-    server = serve("--overwrite")
-    server.put("old", b"new", options)
-    assert (root / "old").read_bytes() == b"new"
-
-
-def test_folders_of_new_files(serve, root):
-    server = serve("--upload")
-    refused(server, "a/b/new", wrq, codes=(NOT_FOUND,))
-    assert not (root / "a").exists()
-    server = serve("--create")
-    server.put("a/b/new", b"new")
-    assert (root / "a" / "b" / "new").read_bytes() == b"new"
-
-
-def test_folders_of_uploads_that_break_off(serve, root):
-    """Go with them, but for one that another upload goes on in."""
-    server = serve("--create")
-    alone, first, second = server.peer(), server.peer(), server.peer()
-    for peer, name in (alone, "a/b/new"), (first, "c/d/first"), (second, "c/second"):
-        peer.asks(wrq(name))
-        peer.gets(ack(0))
-    assert (root / "a" / "b").is_dir()
-    for peer in (alone, first):
-        peer.says(error(0, "enough"))
-    until(lambda: os.listdir(root) == ["c"] and not os.listdir(root / "c"), "folders removed")
-    second.says(data(1, b"new"))
-    second.gets(ack(1))
-    assert (root / "c" / "second").read_bytes() == b"new"
-
-
-def test_umask(serve, root):
-    server = serve("--upload", "--umask", "027")
-    server.put("new", b"new")
-    assert stat.S_IMODE((root / "new").stat().st_mode) == 0o640
-
-
-def small_disk(folder, kib):
-    """For the child: a file system of so many KiB on `folder`, which only it sees."""
-    libc = ctypes.CDLL(None, use_errno=True)
-
-    def mount():
-        for failed in (libc.unshare(CLONE_NEWNS),
-                       libc.mount(b"none", b"/", None, MS_REC_PRIVATE, None),
-                       libc.mount(b"none", os.fsencode(folder), b"tmpfs", 0, b"size=%dk" % kib)):
-            if failed:
-                raise OSError(ctypes.get_errno(), "mount")
-    return mount
-
-
-@case(126)
-@needs_root
-@pytest.mark.parametrize("how", ["new", "old"])
-def test_full_disk(serve, root, how):
-    server = serve("--overwrite", preexec_fn=small_disk(root, 256))
-    inside = f"/proc/{server.process.pid}/root{root}"
-    if how == "old":
-        with open(f"{inside}/f", "wb") as old:
-            old.write(b"old")
-    peer = server.peer()
-    peer.asks(wrq("f", "blksize=8192"))
-    peer.gets(oack("blksize=8192"))
-    for number in range(1, 100):
-        peer.says(data(number, b"x" * 8192))
-        packet = peer.hears()
-        if packet != ack(number):
-            break
-    assert packet[:4] == b"\0\5\0\3", packet
-    assert server.transfer()["code"] == DISK_FULL
-    until(lambda: os.listdir(inside) == (["f"] if how == "old" else []), "nothing left behind")
-    if how == "old":
-        with open(f"{inside}/f", "rb") as old:
-            assert old.read() == b"old"
-    server.put("g", b"x" * 100_000, "blksize=8192")  # there is room again
-    # What is said in advance is refused in advance.
-    peer.asks(wrq("h", f"blksize=8192 tsize={1 << 20}"))
-    peer.gets_error(DISK_FULL)
-
-
-@case(127)
-@pytest.mark.parametrize("how", ["new", "old"])
-@pytest.mark.parametrize("end", ["ERROR", "port closed", "server killed", "server stopped"])
-def test_upload_that_is_cut_off(serve, root, how, end):
-    server = serve("--overwrite", "--timeout", "50ms", "--grace", "300ms")
-    if how == "old":
-        server.put_file("f", b"old")
-
-    def visible():
-        found = {p.name: p.read_bytes() for p in root.iterdir()}
-        return found == ({"f": b"old"} if how == "old" else {})
-    peer = server.peer()
-    peer.asks(wrq("f", "blksize=1024 windowsize=2"))
-    peer.gets(oack("blksize=1024 windowsize=2"))
-    for number in range(1, 21, 2):
-        peer.says(data(number, b"x" * 1024), data(number + 1, b"x" * 1024))
-        peer.gets(ack(number + 1))
-    if end != "server killed":
-        assert {name: content for name, content in
-                ((p.name, p.read_bytes()) for p in root.iterdir()) if not name.startswith(".")} \
-            == ({"f": b"old"} if how == "old" else {})
-    if end == "ERROR":
-        peer.says(error(0, "enough"))
-        server.transfer()
-    elif end == "port closed":
-        peer.close()
-        server.transfer()
-    elif end == "server killed":
-        for pid in server.pids():
-            os.kill(pid, signal.SIGKILL)
-        server.process.wait()
-    else:
-        server.process.send_signal(signal.SIGTERM)
-        server.process.wait(10)
-    until(visible, "nothing left behind")
-
-
-@case(128)
-@pytest.mark.parametrize("blksize", [512, 1024])
-def test_upload_over_the_limit(serve, root, blksize):
-    server = serve("--upload", "--max-upload", "2Ki")
-    peer = server.peer()
-    peer.asks(wrq("new", f"blksize={blksize}"))
-    peer.gets(oack(f"blksize={blksize}"))
-    for number in range(1, 2048 // blksize + 1):
-        peer.says(data(number, b"x" * blksize))
-        peer.gets(ack(number))
-    peer.says(data(2048 // blksize + 1, b"x"))
-    peer.gets_error(DISK_FULL)
-    peer.silent()
-    assert server.transfer()["code"] == DISK_FULL
-    assert list(root.iterdir()) == []
-    server.put("new", b"x" * 2048)  # exactly as much
-
-
-@case(129)
-def test_upload_through_a_link(serve, secrets, root):
-    """To nowhere outside, and to nothing else by another name."""
-    server = serve("--overwrite", "--create")
-    server.put_file("a/f", b"inside")
-    for name, target in {"in": "a/f", "out": "../secret", "dangling": "../new", "new": "nosuch",
-                         "abs": str(secrets / "root-secret" / "f")}.items():
-        (root / name).symlink_to(target)
-        refused(server, name, wrq)
-    (root / "folder").symlink_to("../root-secret")
-    refused(server, "folder/f", wrq)
-    refused(server, "folder/new", wrq)
-    assert (secrets / "secret").read_bytes() == b"secret"
-    assert (secrets / "root-secret" / "f").read_bytes() == b"secret"
-    assert (root / "a" / "f").read_bytes() == b"inside"
-    assert not (secrets / "new").exists() and not (root / "nosuch").exists()
-    assert os.listdir(secrets / "root-secret") == ["f"]
-
-
-@case(130)
-@pytest.mark.parametrize("options", [["--upload"], ["--overwrite"]], ids=["new", "existing"])
-def test_two_uploads_to_one_name(serve, root, options):
-    """One wins whole, and the other is told."""
-    server = serve(*options)
-    if "--overwrite" in options:
-        server.put_file("f", b"old")
-    one, two, answers = server.peer(), server.peer(), {}
-    for peer in (one, two):
-        peer.asks(wrq("f"))
-        answers[peer] = peer.hears()
-    for number in range(1, 6):
-        for peer, byte in ((one, b"1"), (two, b"2")):
-            if answers[peer][1] == 5:
-                continue
-            peer.says(data(number, byte * (512 if number < 5 else 100)))
-            answers[peer] = peer.hears()
-    content = (root / "f").read_bytes()
-    assert content in (b"1" * 2148, b"2" * 2148)
-    winner, loser = (one, two) if content[:1] == b"1" else (two, one)
-    assert answers[winner] == ack(5)
-    assert answers[loser][1] == 5 and answers[loser][3] in (EXISTS, ACCESS)
-    assert [p.name for p in root.iterdir()] == ["f"]
-
-
-@case(133)
-def test_promises_are_not_believed(serve, root):
-    """Neither more nor less than what was announced, and no room taken for it."""
-    server = serve("--upload")
-    peer = server.peer()
-    peer.asks(wrq("new", "tsize=100"))
-    peer.gets(oack("tsize=100"))
-    peer.says(data(1, b"x" * 99))
-    peer.gets_error(0)
-    peer.asks(wrq("new", "tsize=100"))
-    peer.gets(oack("tsize=100"))
-    peer.says(data(1, b"x" * 101))
-    peer.gets_error(0)
-    assert list(root.iterdir()) == []
 
 
 def test_file_that_is_replaced_while_it_is_sent(serve, root):
@@ -461,38 +213,3 @@ def test_changed_file_is_seen(serve):
         content = bytes([65 + round_]) * 3000
         server.put_file("f", content)
         assert server.get("f").content == content
-
-
-def test_unique_root(serve, root):
-    """A folder for each client's address, where there is one."""
-    server = serve("--unique-root", "ip", url="udp://0.0.0.0:0")
-    server.put_file("f", b"all")
-    server.put_file("127.0.0.2/f", b"two")
-    for source, content in (("127.0.0.1", b"all"), ("127.0.0.2", b"two")):
-        peer = server.peer(("127.0.0.1", server.port), source=(source, 0))
-        assert server.get("f", peer=peer).content == content
-    peer = server.peer(("127.0.0.1", server.port), source=("127.0.0.2", 0))
-    peer.asks(rrq("../f"))
-    peer.gets_error(ACCESS, NOT_FOUND)
-
-
-def test_upload_while_it_is_read(serve, root):
-    """Who reads gets the old one whole."""
-    server = serve("--overwrite")
-    server.put_file("f", b"o" * 1500)
-    reader = server.peer()
-    reader.asks(rrq("f"))
-    reader.gets(data(1, b"o" * 512))
-    writer = server.peer()
-    writer.asks(wrq("f"))
-    writer.gets(ack(0))
-    send(writer, b"n" * 3000)
-    assert (root / "f").read_bytes() == b"n" * 3000
-    reader.says(ack(1))
-    reader.gets(data(2, b"o" * 512))
-    reader.says(ack(2))
-    reader.gets(data(3, b"o" * 476))
-    reader.says(ack(3))
-    begun = time.monotonic()
-    assert server.get("f").content == b"n" * 3000
-    assert time.monotonic() - begun < 5

@@ -1,0 +1,28 @@
+"""What the tests of files share: names that are refused, and files outside the root."""
+import os
+
+import pytest
+
+from wire import ACCESS, NOT_FOUND, rrq
+
+needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root to become another user")
+
+
+@pytest.fixture
+def secrets(tmp_path, root):
+    """What lies beside the root."""
+    (tmp_path / "secret").write_bytes(b"secret")
+    (tmp_path / "root-secret").mkdir()
+    (tmp_path / "root-secret" / "f").write_bytes(b"secret")
+    (root / "a" / "b").mkdir(parents=True)
+    return tmp_path
+
+
+def refused(server, name, ask=rrq, codes=(NOT_FOUND, ACCESS)):
+    """The answer to a request, which must be an ERROR of one of these codes."""
+    peer = server.peer()
+    peer.asks(ask(name))
+    peer.gets_error(*codes)
+    packet = peer.had[-1]
+    peer.silent(0.02)
+    return packet
