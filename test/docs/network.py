@@ -19,6 +19,7 @@ def can_unshare():
     return subprocess.run([*UNSHARE, "true"], check=False, capture_output=True).returncode == 0
 
 
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="the servers change their user")
 needs_namespace = pytest.mark.skipif(not can_unshare(), reason="cannot create network namespaces")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 import coming_from
 import mdoc
-from network import needs_namespace, network
+from network import needs_namespace, needs_root, network
 
 SOCKEYE = pathlib.Path(os.environ.get("SOCKEYE", mdoc.ROOT / "build" / "sockeye")).resolve()
 PAGE = "netcat.md"
@@ -25,8 +25,9 @@ def have(command):
 
 
 def parameters(heading):
-    return [pytest.param(*row, marks=have(row[1]), id=row[1][:40])
-            for row in coming_from.pairs(PAGE, heading)]
+    for row in coming_from.pairs(PAGE, heading):
+        marks = [have(row[1]), *([needs_root] if "--user" in row[2] else [])]
+        yield pytest.param(*row, marks=marks, id=row[1][:40])
 
 
 def expected_status(command):

@@ -10,7 +10,7 @@ import pytest
 
 import coming_from
 import mdoc
-from network import needs_namespace, network
+from network import needs_namespace, needs_root, network
 
 SOCKEYE = pathlib.Path(os.environ.get("SOCKEYE", mdoc.ROOT / "build" / "sockeye")).resolve()
 PEERS = pathlib.Path(os.environ.get("SOCKEYE_PEERS",
@@ -110,6 +110,7 @@ PROBES = {
 }
 
 
+@needs_root
 @pytest.mark.parametrize("task, theirs, ours", parameters("Servers"))
 def test_server(net, task, theirs, ours):
     address = re.search(r"udp4?://([\d.]*:\d+)", ours)[1]

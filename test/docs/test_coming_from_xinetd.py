@@ -9,7 +9,7 @@ import pytest
 
 import coming_from
 import mdoc
-from network import needs_namespace, network
+from network import needs_namespace, needs_root, network
 
 SOCKEYE = pathlib.Path(os.environ.get("SOCKEYE", mdoc.ROOT / "build" / "sockeye")).resolve()
 PAGE = "xinetd.md"
@@ -97,6 +97,7 @@ def test_attribute(tmp_path, meaning, theirs, ours):
     assert b"hello\n" in first
 
 
+@needs_root
 def test_command_with_several_services(tmp_path):
     text = (coming_from.FOLDER / PAGE).read_text()
     [command] = re.findall(r"^```console\n\$ (.*)\n```", text, re.M)

@@ -4,6 +4,7 @@ import itertools
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -63,7 +64,7 @@ def terminal_output(argv, folder):
     return re.sub(r".*\x1b\[K", "", output.decode().replace("\r\n", "\n"))
 
 
-def beside_the_demo(commands, folder):
+def beside_the_demo(commands, folder, shell="bash"):
     """Runs shell commands in a folder where `make demo` runs; returns their output."""
     (folder / "build").mkdir()
     (folder / "build" / "sockeye").symlink_to(SOCKEYE)
@@ -76,7 +77,7 @@ def beside_the_demo(commands, folder):
         {commands}
         kill $demo
     """
-    return terminal_output([*NAMESPACE, "bash", "-c", script], folder)
+    return terminal_output([*NAMESPACE, shell, "-c", script], folder)
 
 
 def runnable(command):
@@ -87,12 +88,14 @@ def runnable(command):
 
 
 @needs_namespace
+@pytest.mark.parametrize("shell", [pytest.param(name, marks=pytest.mark.skipif(
+    not shutil.which(name), reason=f"no {name} here")) for name in ("bash", "zsh")])
 @pytest.mark.parametrize("block", blocks("console"), ids=lambda block: block.split("\n")[0][2:30])
-def test_console_block(block, tmp_path):
+def test_console_block(block, shell, tmp_path):
     commands, expected = [], []
     for line in block.splitlines():
         (commands if line.startswith("$ ") else expected).append(line.removeprefix("$ "))
-    output = beside_the_demo("\n".join(map(runnable, commands)), tmp_path)
+    output = beside_the_demo("\n".join(map(runnable, commands)), tmp_path, shell)
     # Processes in the background may print, and listen, a little earlier or later.
     got = sorted(line for line in output.splitlines() if line and not line.endswith("trying again"))
     for line, pattern in itertools.zip_longest(got, map(like, sorted(expected)), fillvalue=""):
