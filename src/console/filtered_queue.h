@@ -1,6 +1,6 @@
 /*
- * filtered_queue.h: the bounded byte queue of one direction. A filter may rewrite the
- * bytes on their way in. A full queue means: stop reading the source.
+ * filtered_queue.h: the bounded byte queue of one direction. A filter may rewrite
+ * the bytes that are added. A full queue means: stop reading the source.
  */
 #ifndef SOCKEYE_CONSOLE_FILTERED_QUEUE_H
 #define SOCKEYE_CONSOLE_FILTERED_QUEUE_H

@@ -1,4 +1,4 @@
-"""What the tests of sockeye bench share: the program and servers made of Python sockets."""
+"""Shared by the tests of sockeye bench: the program, and servers made of Python sockets."""
 import json
 import os
 import pathlib
@@ -15,8 +15,8 @@ RST = struct.pack("ii", 1, 0)
 
 
 class Server:
-    """Listens on a free port; handle(server, conn) runs in a thread for each
-    connection. What it notes can be read when the bench has ended."""
+    """Listens on a free port. handle(server, conn) runs in a thread for each connection; read
+    its notes after the bench has ended."""
 
     def __init__(self, handle, family=socket.AF_INET, kind=socket.SOCK_STREAM, name=("127.0.0.1", 0)):
         self.handle, self.notes, self.barrier = handle, [], threading.Barrier(2)
@@ -63,7 +63,7 @@ class Server:
         return f"{'udp' if self.datagram else 'tcp'}://127.0.0.1:{name[1]}"
 
     def wait_for_notes(self, count):
-        """The bench may be gone before we have seen its last connection end."""
+        """Waits: the bench may exit before the server sees its last connection end."""
         deadline = time.monotonic() + 10
         while len(self.notes) < count and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -117,7 +117,7 @@ def bench(*args, **kw):
 
 
 def bench_json(*args, **kw):
-    """The exit code and the one document there is on every path."""
+    """Returns the exit code and the JSON document, of which there is one for every outcome."""
     done = bench("--json", *args, **kw)
     lines = done.stdout.splitlines()
     assert len(lines) == 1, done

@@ -1,11 +1,11 @@
-"""What the tests of the program share: starting it, its peers, and bounded waits.
+"""Shared by the tests of the program: starting it, its peers, and waits with a limit.
 
     def test_hello(run, server):
         assert run("connect", "-m", "hi", server.url).stdout == b"..."
 
-The program is $SOCKEYE, else build/sockeye. Nothing sleeps to wait for
-something: ports are free ones, --ready-fd tells when a server listens, and
-every wait ends after WAIT_S.
+The program is $SOCKEYE, by default build/sockeye. No test sleeps to wait for an event:
+ports are free ones, --ready-fd reports when a server listens, and every wait ends after
+WAIT_S.
 """
 import contextlib
 import ctypes
@@ -22,12 +22,12 @@ import pytest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SOCKEYE = os.environ.get("SOCKEYE", str(ROOT / "build" / "sockeye"))
 WAIT_S = 20
-QUIET_S = 0.15  # so long nothing may happen where nothing must
+QUIET_S = 0.15  # time in which an unwanted event would be seen
 CLONE_NEWNET = 0x40000000
 
 
 def until(condition, what, timeout=WAIT_S):
-    """Asks until condition() is true. For what does not tell by itself."""
+    """Polls until condition() is true, for events that cannot be waited for."""
     deadline = time.monotonic() + timeout
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
@@ -40,7 +40,7 @@ def readable(fd, timeout):
 
 
 def read_exactly(fd, count):
-    """Reads `count` bytes of a descriptor, or up to its end."""
+    """Reads `count` bytes from a descriptor, or all if it ends before."""
     fd, data = getattr(fd, "fileno", lambda: fd)(), bytearray()
     while len(data) < count:
         assert readable(fd, WAIT_S), f"only {bytes(data[:1000])} within {WAIT_S} s"
@@ -56,12 +56,12 @@ def read_all(fd):
 
 
 def events(output):
-    """The JSON documents of an output, one a line."""
+    """The JSON documents of an output with one document per line."""
     return [json.loads(line) for line in output.splitlines()]
 
 
 def read_events(stream, last):
-    """Reads JSON documents up to the first event of that name."""
+    """Reads JSON documents up to the first event with that name."""
     text = b""
     while not text.endswith(b"\n") or events(text)[-1]["event"] != last:
         piece = read_exactly(stream, 1)
@@ -71,7 +71,7 @@ def read_events(stream, last):
 
 
 def url_of(sock):
-    """The address of a Python socket, as the program takes it."""
+    """The address of a Python socket in the program's notation."""
     name, scheme = sock.getsockname(), {socket.SOCK_STREAM: "tcp", socket.SOCK_DGRAM: "udp"}
     if sock.family == socket.AF_UNIX:
         kinds = {socket.SOCK_STREAM: "unix", socket.SOCK_DGRAM: "unix-dgram",
@@ -83,7 +83,7 @@ def url_of(sock):
 
 
 class Program(subprocess.Popen):
-    """The running program with pipes, unbuffered."""
+    """The running program, with unbuffered pipes."""
 
     def __init__(self, *args, **kw):
         for stream in ("stdin", "stdout", "stderr"):
@@ -91,7 +91,7 @@ class Program(subprocess.Popen):
         super().__init__([SOCKEYE, *map(str, args)], bufsize=0, **kw)
 
     def end(self, code=0):
-        """Waits for the end; returns what was left on stderr."""
+        """Waits until the program exits with `code`. Returns the rest of its stderr."""
         assert self.wait(WAIT_S) == code, read_all(self.stderr) if self.stderr else ""
         return read_all(self.stderr) if self.stderr else b""
 
@@ -107,7 +107,7 @@ def sockeye():
 
 @pytest.fixture
 def run():
-    """Runs the program to its end. stdin is empty unless input= is given."""
+    """Runs the program until it exits. Its stdin is empty unless input= is given."""
     def start(*args, input=b"", timeout=WAIT_S, **kw):
         kw.setdefault("stdout", subprocess.PIPE)
         kw.setdefault("stderr", subprocess.PIPE)
@@ -119,7 +119,7 @@ def run():
 
 @pytest.fixture
 def program():
-    """Starts the program; what still runs after the test is killed."""
+    """Starts the program, and kills it after the test if it still runs."""
     with contextlib.ExitStack() as stack:
         def start(*args, **kw):
             started = Program(*args, **kw)
@@ -138,7 +138,7 @@ def program():
 
 @pytest.fixture
 def ready(program):
-    """Starts `listen` or `serve`: the process, and its real addresses."""
+    """Starts a command with --ready-fd. Returns the process and the addresses it reports."""
     def start(*args, **kw):
         reading, writing = os.pipe()
         try:
@@ -154,7 +154,7 @@ def ready(program):
 
 @pytest.fixture
 def echo(ready):
-    """A `sockeye serve echo` for the test: echo("tcp://127.0.0.1:0") is its address."""
+    """Starts `sockeye serve echo`: echo("tcp://127.0.0.1:0") returns its address."""
     def start(url, service="echo"):
         return ready("serve", service, url, "--workers", "1", stdout=subprocess.DEVNULL,
                      stderr=subprocess.PIPE)[1][0]
@@ -163,7 +163,7 @@ def echo(ready):
 
 @pytest.fixture
 def listening():
-    """Makes Python sockets that listen or are bound, with a .url."""
+    """Makes Python sockets that listen or are bound; each has a .url."""
     with contextlib.ExitStack() as stack:
         def make(kind=socket.SOCK_STREAM, family=socket.AF_INET, name=None, backlog=8):
             sock = stack.enter_context(Peer(family, kind))
@@ -189,7 +189,7 @@ class Peer(socket.socket):
 
 
 def connect_to(url):
-    """A Python client of an address that the program printed."""
+    """A Python client connected to an address that the program printed."""
     scheme, _, rest = url.partition(":")
     kind = {"tcp": socket.SOCK_STREAM, "unix": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM,
             "unix-dgram": socket.SOCK_DGRAM, "unix-seqpacket": socket.SOCK_SEQPACKET}[scheme]
@@ -202,15 +202,15 @@ def connect_to(url):
     sock = socket.socket(family, kind)
     sock.settimeout(WAIT_S)
     if scheme == "unix-dgram":
-        sock.bind("")  # a name of its own, so that it can be answered
+        sock.bind("")  # bind it to an abstract name, so that the server can reply
     sock.connect(name)
     return sock
 
 
 @pytest.fixture
 def netns():
-    """A network namespace of its own for the test, with loopback up; needs to
-    be root or to have unprivileged user namespaces."""
+    """Runs the test in a new network namespace with loopback up. Needs root or unprivileged
+    user namespaces."""
     libc = ctypes.CDLL(None, use_errno=True)
     with open("/proc/thread-self/ns/net", encoding="ascii") as before:
         if libc.unshare(CLONE_NEWNET) != 0:

@@ -1,4 +1,4 @@
-"""What the tests of sockeye connect share: a connected program, a reset, a terminal."""
+"""Shared by the tests of sockeye connect: a connected program, a reset, a terminal."""
 import contextlib
 import os
 import pty
@@ -11,7 +11,7 @@ RESET = struct.pack("ii", 1, 0)
 
 @contextlib.contextmanager
 def connected(program, server, *args, **kw):
-    """The program, connected to a listening socket, and the other end."""
+    """Starts the program, connected to a listening socket, and yields it and the other end."""
     started = program("connect", *args, server.url, **kw)
     with server.accept()[0] as conn:
         yield started, conn
@@ -23,15 +23,14 @@ def reset(conn):
 
 
 def unread(conn):
-    """Bytes sent and not yet acknowledged (SIOCOUTQ)."""
+    """Bytes sent but not acknowledged yet (SIOCOUTQ)."""
     import fcntl
     return struct.unpack("i", fcntl.ioctl(conn.fileno(), termios.TIOCOUTQ, b"\0" * 4))[0]
 
 
-# --- terminals ---
 
 class Terminal:
-    """A pseudo-terminal that the program has for some of its descriptors."""
+    """A pseudo-terminal for some of the program's descriptors."""
 
     def __init__(self):
         self.ours, self.theirs = pty.openpty()

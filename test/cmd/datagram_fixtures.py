@@ -1,4 +1,4 @@
-"""What the tests of datagrams share: a bound UDP socket, and one that replies."""
+"""Shared by the tests of datagrams: a bound UDP socket, and a server that replies."""
 import socket
 import threading
 
@@ -12,7 +12,7 @@ def udp(listening):
 
 
 class Answering:
-    """Answers each datagram with what answer(data) yields, in a thread."""
+    """Replies to each datagram with the packets of answer(data), in a thread."""
 
     def __init__(self, sock, answer=lambda data: [data], reply_from=None):
         self.sock, self.answer, self.reply_from, self.got = sock, answer, reply_from or sock, []

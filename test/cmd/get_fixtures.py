@@ -1,4 +1,4 @@
-"""What the tests of sockeye get share: the program and a server made of a Python socket."""
+"""Shared by the tests of sockeye get: the program, and a server made of a Python socket."""
 import os
 
 import pytest
@@ -16,7 +16,7 @@ def server():
 
 @pytest.fixture
 def get(program, tmp_path):
-    """sockeye get in an empty folder."""
+    """Starts `sockeye get` in an empty folder."""
     def start(*args, **kw):
         return program("get", *args, cwd=tmp_path, **kw)
     return start
@@ -27,6 +27,6 @@ def names(folder):
 
 
 def granted(request, **wanted):
-    """The OACK of a server that lowers some."""
+    """The OACK of a server that lowers some of the requested values."""
     return oack(**{name: min(value, wanted.get(name, value)) if name != "tsize" else
                    wanted.get(name, value) for name, value in request.options.items()})

@@ -1,4 +1,4 @@
-"""What the tests of sockeye relay share: a relay, its target, and numbered packets."""
+"""Shared by the tests of sockeye relay: a relay, its target, and numbered packets."""
 import contextlib
 import signal
 import socket
@@ -22,7 +22,7 @@ def udp(host="127.0.0.1", port=0):
 
 @pytest.fixture
 def target():
-    """Where packets are to go to: a socket with a .url."""
+    """Makes sockets that are a relay's target; each comes with its address."""
     with contextlib.ExitStack() as stack:
         def make(host="127.0.0.1"):
             sock = stack.enter_context(udp(host))
@@ -33,7 +33,7 @@ def target():
 
 @pytest.fixture
 def relay(ready):
-    """A relay to the url: the process, and its own url."""
+    """Starts a relay to `url`. Returns the process and its own address."""
     def start(url, *options, listen="udp://127.0.0.1:0"):
         started, [own] = ready("relay", listen, url, "--json", *options)
         return started, own
@@ -41,7 +41,7 @@ def relay(ready):
 
 
 def counters(started, sig=signal.SIGTERM):
-    """Ends a relay and returns what it counted, which adds up."""
+    """Ends a relay and returns its counters, after checking that they add up."""
     started.send_signal(sig)
     said = read_all(started.stdout)
     started.end(0)
@@ -56,7 +56,7 @@ def numbered(count):
 
 
 def send_and_collect(sender, to, receiver, packets, gap=None):
-    """Sends the packets, then LAST as often as it takes to arrive; what came before it."""
+    """Sends the packets, then LAST until it arrives. Returns the packets received before LAST."""
     for i, packet in enumerate(packets):
         sender.sendto(packet, to) if to else sender.send(packet)
         if gap and i % gap == gap - 1:
@@ -72,7 +72,7 @@ def send_and_collect(sender, to, receiver, packets, gap=None):
 
 
 def passed(relay, target, *options, count=1000):
-    """Which of `count` packets come, in order."""
+    """The numbers of the packets that pass, in order of arrival, out of `count`."""
     sock, url = target()
     started, own = relay(url, *options)
     with connect_to(own) as client:

@@ -73,9 +73,9 @@ def test_sources_are_ipv4(url):
     assert "--sources is only for IPv4 addresses" in done.stderr
 
 
-def test_answers_to_each_other(serve):
-    """Two connections get each other's answers: every byte was sent, on the
-    wrong one."""
+def test_answers_on_the_wrong_connection(serve):
+    """Two connections receive each other's answers: every byte was sent, but on the other
+    connection."""
     waiting = []
 
     def crossed(server, conn):
@@ -95,8 +95,8 @@ def test_more_than_was_sent(serve):
     assert code == 8 and result["error"] == "MISMATCH"
 
 
-def test_an_answer_before_its_question(serve):
-    """What comes back before it was sent is no echo, whatever it says."""
+def test_an_answer_before_its_request(serve):
+    """Bytes that arrive before they were sent are not an echo, even if they match."""
     def early(server, conn):
         conn.recv(1)
         conn.sendall(b"\0" * (1 << 20))
@@ -108,7 +108,7 @@ def test_an_answer_before_its_question(serve):
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-def test_nothing_comes_back(serve, kind):
+def test_no_answer(serve, kind):
     def silent(server, conn):
         while conn.recv(1 << 17):
             pass
@@ -125,31 +125,31 @@ def quit_after(count, reset=False):
             conn.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
         else:
             conn.shutdown(socket.SHUT_WR)
-            while conn.recv(65536):  # a close with bytes unread would be a reset
+            while conn.recv(65536):  # closing with unread bytes would reset the connection
                 pass
         server.socket.close()
     return handle
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closed", "reset"])
-def test_server_gone_in_the_middle(serve, reset):
+def test_server_closes_in_the_middle(serve, reset):
     code, result = bench_json(serve(quit_after(10, reset)).url, "-t", "30s")
     assert code == 7
     assert result["messages"] == 10 and result["seconds"] < 30
     assert result["errors"]["reset" if reset else "closed"] == 1
 
 
-def test_server_gone_in_the_middle_of_churn(serve):
+def test_server_closes_in_the_middle_of_churn(serve):
     def one_of_ten(server, conn):
         conn.sendall(conn.recv(64))
-        if server.opened() >= 10:  # the client may be at the next already
+        if server.opened() >= 10:  # the client may be at the next one already
             server.close()
 
     code, result = bench_json(serve(one_of_ten).url, "-t", "30s", "--churn", "fin")
     assert code == 7 and 9 <= result["messages"] <= 20
 
 
-def test_datagram_server_gone(serve):
+def test_datagram_server_closes(serve):
     def ten(server, sock):
         for _ in range(10):
             data, peer = sock.recvfrom(100)
@@ -173,7 +173,7 @@ def test_one_connection_lost_the_others_go_on(serve):
     assert result["seconds"] >= 0.3
 
 
-def nobody():
+def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
@@ -187,15 +187,15 @@ def nobody():
     ("frog://127.0.0.1:1", 2, "SCHEME"),
 ])
 def test_no_server(address, code, error):
-    found, document = bench_json(address.format(nobody()), "-n", 1)
+    found, document = bench_json(address.format(free_port()), "-n", 1)
     assert (found, document["error"]) == (code, error)
-    words = bench(address.format(nobody()), "-n", 1)
+    words = bench(address.format(free_port()), "-n", 1)
     assert words.returncode == code
     assert words.stderr.startswith("sockeye: ") and words.stderr.count("\n") == 1
 
 
-def test_refused_on_one_address_taken_on_the_next(serve):
-    """localhost has two; the server listens on one."""
+def test_refused_on_one_address_accepted_on_the_next(serve):
+    """localhost has two addresses; the server listens on one of them."""
     port = serve(echo).socket.getsockname()[1]
     code, result = bench_json(f"tcp://localhost:{port}", "-c", 3, "-n", 30)
     assert (code, result["messages"]) == (0, 30)

@@ -1,4 +1,4 @@
-"""The command line: options anywhere, what is wrong with them, help."""
+"""The command line: options in any position, errors, help."""
 import os
 import re
 
@@ -83,7 +83,7 @@ def test_common_options_are_everywhere(run, command):
     (["connect", "--bind", "x" * 200, "a:1"], "connect: --bind is too long"),
     (["listen", "--backlog", "0", "a:1"], "listen: --backlog takes 1 to 65535, not '0'"),
 ])
-def test_what_is_wrong(run, args, said):
+def test_usage_errors(run, args, said):
     result = run(*args)
     assert (result.returncode, result.stdout) == (2, b"")
     text = result.stderr.decode()
@@ -94,7 +94,7 @@ def test_what_is_wrong(run, args, said):
 
 @pytest.mark.parametrize("args", [["--json", "--nonsense", "a:1"], ["--nonsense", "--json", "a:1"],
                                   ["--count", "x", "a:1", "--json"], ["--json"]])
-def test_what_is_wrong_in_json(run, args):
+def test_usage_errors_in_json(run, args):
     result = run("connect", *args)
     [found] = events(result.stdout)
     assert (result.returncode, found["event"], found["exit"], result.stderr) == (2, "error", 2, b"")
@@ -154,7 +154,7 @@ def test_help_into_a_full_disk(run):
     ("listen --buffer 1k tcp://127.0.0.1:0", "--buffer"),
     ("listen --linger0 udp://127.0.0.1:0", "--linger0"),
 ])
-def test_option_that_would_be_ignored(run, args, told):
+def test_option_without_effect_is_an_error(run, args, told):
     result = run(*args.split(), timeout=3)
     words = (result.stdout + result.stderr).decode()
     assert (result.returncode, told in words) == (2, True), words

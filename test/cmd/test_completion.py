@@ -43,7 +43,7 @@ def fish(words, folder):
     return [entry.partition("\t")[0] for entry in said.splitlines()]
 
 
-# What is typed, and all that is offered, in any order.
+# The words typed, and all completions offered, in any order.
 OFFERED = [
     (["sockeye", "co"], ["connect"]),
     (["sockeye", ""], TOP),
@@ -67,7 +67,7 @@ OFFERED = [
 @pytest.mark.parametrize("words, offered", OFFERED, ids=lambda value: " ".join(value)[:40])
 def test_offered(tmp_path, shell, words, offered):
     found = shell(words, tmp_path)
-    if shell is fish:  # shows options only after a dash
+    if shell is fish:  # fish shows options only after a dash
         offered = [word for word in offered if not word.startswith("--") or words[-1][:1] == "-"]
         found = [word for word in found if not word.startswith("--") or words[-1][:1] == "-"]
     assert sorted(found) == sorted(offered)
@@ -126,7 +126,7 @@ class Zsh:
         return found
 
     def line(self, typed):
-        """What the line becomes after a tabulator."""
+        """The command line after pressing the Tab key."""
         self.text = ""
         # ^A and ^E put quotes around the completed line, so that it is printed
         self.type("\x15" + typed + "\t\x01print -r -- '<\x05>'\n")

@@ -15,9 +15,9 @@ from conftest import QUIET_S, SOCKEYE, WAIT_S, read_all, read_exactly, readable,
 from connect_fixtures import RESET, connected, reset, unread
 
 
-# --- the ends ---
+# --- ends ---
 
-def test_answer_that_comes_long_after_the_input_ended(program, listening):
+def test_answer_long_after_the_input_ended(program, listening):
     with connected(program, listening(), stdin=subprocess.DEVNULL) as (started, conn):
         assert conn.recv(1) == b""
         assert not readable(started.stdout, QUIET_S)
@@ -48,7 +48,7 @@ def test_wait_after_eof_is_bounded(program, listening, wait):
     assert wait == "0" or took >= 0.2
 
 
-def test_both_ends_leave_at_once_in_spite_of_an_idle_timeout(program, listening):
+def test_exits_at_once_after_both_ends_despite_an_idle_timeout(program, listening):
     begun = time.monotonic()
     with connected(program, listening(), "--timeout", "1h",
                    stdin=subprocess.DEVNULL) as (started, conn):
@@ -62,7 +62,7 @@ def test_idle_timeout(program, listening):
         assert b"Timer expired" in started.end(5)
 
 
-def test_idle_timeout_begins_again_with_each_byte(program, listening):
+def test_idle_timeout_restarts_with_each_byte(program, listening):
     with connected(program, listening(), "--timeout", "1s") as (started, conn):
         for _ in range(4):
             conn.sendall(b"x")
@@ -93,7 +93,7 @@ def test_messages_longer_than_the_queue(program, listening):
         started.end()
 
 
-def test_count_leaves_after_so_many_lines(program, listening):
+def test_count_exits_after_n_lines(program, listening):
     with connected(program, listening(), "--count", "2") as (started, conn):
         conn.sendall(b"one\ntwo\nthree\n")
         assert read_all(started.stdout) == b"one\ntwo\n"
@@ -102,7 +102,7 @@ def test_count_leaves_after_so_many_lines(program, listening):
 
 # --- broken connections and outputs ---
 
-def test_reset_comes_after_what_was_received(program, listening):
+def test_reset_is_reported_after_the_received_bytes(program, listening):
     with connected(program, listening()) as (started, conn):
         conn.sendall(b"before")
         assert read_exactly(started.stdout, 6) == b"before"
@@ -111,8 +111,8 @@ def test_reset_comes_after_what_was_received(program, listening):
         assert b"Connection reset by peer" in started.end(7)
 
 
-def test_what_waits_when_the_reset_comes_is_passed_on(program, listening):
-    data = os.urandom(300_000)  # more than the pipe and less than it and the buffer
+def test_bytes_received_before_a_reset_are_written(program, listening):
+    data = os.urandom(300_000)  # more than the pipe holds, less than pipe and queue
     with connected(program, listening()) as (started, conn):
         conn.sendall(data)
         got = read_exactly(started.stdout, 1)
@@ -133,7 +133,7 @@ def test_reset_while_input_is_queued(program, listening, option):
     assert b"Connection reset by peer" in started.end(7)
 
 
-def test_writing_to_a_connection_that_is_gone(program, listening):
+def test_sending_on_a_closed_connection(program, listening):
     with connected(program, listening()) as (started, conn):
         conn.close()
         assert read_all(started.stdout) == b""
@@ -143,7 +143,7 @@ def test_writing_to_a_connection_that_is_gone(program, listening):
         assert re.search(b"Broken pipe|Connection reset", started.end(7))
 
 
-def test_reader_of_the_output_leaves(program, listening):
+def test_reader_closes_the_output(program, listening):
     with connected(program, listening()) as (started, conn):
         conn.sendall(b"first")
         assert read_exactly(started.stdout, 5) == b"first"
@@ -153,7 +153,7 @@ def test_reader_of_the_output_leaves(program, listening):
         assert started.end() == b""
 
 
-def test_reader_of_the_output_leaves_while_the_peer_is_quiet(program, listening):
+def test_reader_closes_the_output_while_the_peer_is_quiet(program, listening):
     with connected(program, listening()) as (started, conn):
         started.stdout.close()
         started.stdin.write(b"sent all the same")
@@ -162,7 +162,7 @@ def test_reader_of_the_output_leaves_while_the_peer_is_quiet(program, listening)
         started.end()
 
 
-def test_input_taken_before_the_reader_left_is_sent(program, listening):
+def test_input_read_before_the_reader_closed_is_sent(program, listening):
     with connected(program, listening()) as (started, conn):
         conn.sendall(b"x")
         assert read_exactly(started.stdout, 1) == b"x"
@@ -177,8 +177,8 @@ def test_input_taken_before_the_reader_left_is_sent(program, listening):
                                          (socket.AF_UNIX, socket.SOCK_STREAM),
                                          (socket.AF_UNIX, socket.SOCK_SEQPACKET)])
 @pytest.mark.parametrize("way", ["reader", "count"])
-def test_leaving_before_the_peer_has_ended_is_no_reset(program, listening, family, kind, way):
-    """Closing with bytes unread would be one, and may cost it ours."""
+def test_exit_before_the_peer_ends_does_not_reset(program, listening, family, kind, way):
+    """Closing with unread bytes would reset the connection, and the peer could lose our bytes."""
     server = listening(kind, family)
     started = program("connect", *["-n", "1"] * (way == "count"), server.url)
     with server.accept()[0] as conn:
@@ -199,7 +199,7 @@ def test_leaving_before_the_peer_has_ended_is_no_reset(program, listening, famil
     started.end()
 
 
-def test_peer_that_does_not_end_is_left_all_the_same(program, listening):
+def test_exits_although_the_peer_does_not_end(program, listening):
     with connected(program, listening(), "-n", "1", "-m", "hello") as (started, conn):
         conn.sendall(b"x\ny\n")
         started.end()
@@ -232,15 +232,15 @@ def test_no_byte_is_a_command(run, echo, data):
     assert run("connect", echo("tcp://127.0.0.1:0"), input=data).stdout == data
 
 
-def test_first_byte_is_shown_as_soon_as_it_comes(program, listening):
+def test_first_byte_is_written_at_once(program, listening):
     with connected(program, listening()) as (started, conn):
         for byte in (b"a", b"\n", b"\0"):
             conn.sendall(byte)
             assert read_exactly(started.stdout, 1) == byte
 
 
-def test_much_both_ways_in_bounded_memory(program, echo):
-    """64 MiB; --stats tells the bytes, /proc the memory."""
+def test_large_transfers_both_ways_in_bounded_memory(program, echo):
+    """Sends and receives 64 MiB; --stats reports the bytes, /proc the memory."""
     blocks, block = 64, os.urandom(1 << 20)
     started = program("connect", "--stats", echo("tcp://127.0.0.1:0"))
 
@@ -258,7 +258,7 @@ def test_much_both_ways_in_bounded_memory(program, echo):
         if got % (8 << 20) < len(piece):
             with open(f"/proc/{started.pid}/status", encoding="ascii") as status:
                 found = re.search(r"RssAnon:\s+(\d+)", status.read())
-                peak = int(found[1]) if found else peak  # it may have ended by now
+                peak = int(found[1]) if found else peak  # the program may have exited
     thread.join()
     said = started.end().decode()
     assert digest.digest() == hashlib.sha256(block * blocks).digest()
@@ -266,8 +266,8 @@ def test_much_both_ways_in_bounded_memory(program, echo):
     assert "ASAN_OPTIONS" in os.environ or peak < 4096  # KiB
 
 
-def test_file_as_input_keeps_its_offset_right(run, echo, tmp_path):
-    """A file is not opened again: what is read before stays read."""
+def test_file_as_input_is_read_from_its_offset(run, echo, tmp_path):
+    """The file is not opened again, so the bytes before its offset are not sent."""
     (tmp_path / "in").write_bytes(b"skipped|sent")
     with open(tmp_path / "in", "rb", buffering=0) as file:
         file.read(8)
@@ -290,7 +290,7 @@ def test_crlf(program, listening, given, sent):
         assert read_all(conn) == sent
 
 
-def test_crlf_across_pieces(program, listening):
+def test_crlf_split_across_reads(program, listening):
     with connected(program, listening(), "-C") as (started, conn):
         started.stdin.write(b"a\r")
         assert read_exactly(conn, 2) == b"a\r"
@@ -315,7 +315,7 @@ def test_descriptors_closed_at_the_start(listening):
     started = subprocess.Popen(
         ["sh", "-c", f'exec "{SOCKEYE}" connect -v {server.url} <&- >&- 2>&-'])
     with server.accept()[0] as conn:
-        assert conn.recv(1) == b""  # no input, and no words of the program either
+        assert conn.recv(1) == b""  # neither input nor messages of the program
     assert started.wait(WAIT_S) == 0
 
 
@@ -328,7 +328,7 @@ def test_wait_with_a_message_to_a_peer_that_never_ends(run, listening, wait):
 
 
 def test_reset_and_the_end_of_the_wait_at_once(program, listening):
-    """An end that was decided stays: the time was over, too, when it was seen."""
+    """The end of the wait decides the exit code, even if the reset is seen in the same turn."""
     with connected(program, listening(), "-w", "300ms", "-m", "x") as (started, conn):
         assert conn.recv(10) == b"x\n"
         started.send_signal(signal.SIGSTOP)

@@ -12,8 +12,8 @@ from conftest import SOCKEYE, WAIT_S, events
 
 @pytest.fixture
 def run_twice(netns, tmp_path):
-    """run() where there is loopback alone, and twice.example has an address of
-    each family, by a hosts file in a mount namespace of the program's own."""
+    """run() with loopback alone, where the hosts file in the program's own mount namespace
+    gives twice.example an address of each family."""
     hosts = tmp_path / "hosts"
     hosts.write_text("::1 twice.example\n127.0.0.1 twice.example\n", encoding="ascii")
     under = ["unshare", "-m", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', hosts]
@@ -80,7 +80,7 @@ def test_bound_unix_path_is_removed(program, listening, tmp_path):
     assert not path.exists()
 
 
-def test_retry_until_somebody_listens(program, tmp_path):
+def test_retry_until_a_server_listens(program, tmp_path):
     path = tmp_path / "late"
     started = program("connect", "--retry", "1000", "--retry-pause", "10ms", f"unix:{path}")
     assert b"trying again" in os.read(started.stderr.fileno(), 1000)

@@ -51,7 +51,7 @@ def test_urgent_data_is_sent(program, listening):
     started.end()
 
 
-def test_much_urgent_data_is_sent_whole(program, listening):
+def test_large_urgent_data_is_sent_completely(program, listening):
     """More than the socket takes at once; the last byte is the urgent one."""
     server = listening()
     server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -92,7 +92,7 @@ def test_linger0_resets(program, listening):
             conn.recv(1)
 
 
-def test_verbose_tells_both_names_and_every_address(run, listening):
+def test_verbose_reports_both_names_and_every_address(run, listening):
     server = listening()
     result = run("connect", "-v", "--wait-after-eof", "0", server.url)
     port = server.getsockname()[1]
@@ -101,12 +101,12 @@ def test_verbose_tells_both_names_and_every_address(run, listening):
                      result.stderr.decode())
 
 
-def test_quiet_says_nothing(run, listening):
+def test_quiet_prints_nothing(run, listening):
     result = run("connect", "-q", "--wait-after-eof", "0", "--peek", "3", listening().url)
     assert (result.returncode, result.stdout, result.stderr) == (0, b"", b"")
 
 
-def test_json_is_a_document_a_line(program, listening):
+def test_json_has_one_document_per_line(program, listening):
     server = listening()
     with connected(program, server, "--json", "-m", "hi") as (started, conn):
         conn.sendall("é\n".encode())
@@ -129,7 +129,7 @@ def test_json_is_a_document_a_line(program, listening):
 
 
 def test_json_of_a_full_buffer(program, listening):
-    """Much that expands most in JSON, to a reader that comes late."""
+    """Data that grows most in JSON, and a reader that starts late."""
     data = bytes(range(1, 32)) * 20_000
     with connected(program, listening(), "--json") as (started, conn):
         thread = threading.Thread(target=conn.sendall, args=[data])
@@ -143,7 +143,7 @@ def test_json_of_a_full_buffer(program, listening):
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
 @pytest.mark.parametrize("args", [[], ["--timeout", "100ms"]])
-def test_json_is_whole_when_the_end_meets_a_late_reader(program, listening, kind, args):
+def test_json_lines_are_complete_for_a_late_reader(program, listening, kind, args):
     peer = listening(kind)
     started = program("connect", "--json", "-w", "1h", "-m", "hello", *args, peer.url)
     if kind == socket.SOCK_STREAM:
@@ -154,9 +154,9 @@ def test_json_is_whole_when_the_end_meets_a_late_reader(program, listening, kind
         conn.connect(conn.recvfrom(100)[1])
     with conn:
         conn.setblocking(False)
-        until(lambda: sent_what_goes(conn) and blocked_write(started.stdout), "a full pipe")
+        until(lambda: send_until_full(conn) and blocked_write(started.stdout), "a full pipe")
         if args:
-            assert not readable(started.stderr, 2 * QUIET_S)  # the time is over
+            assert not readable(started.stderr, 2 * QUIET_S)  # the time has passed
         else:
             started.send_signal(signal.SIGINT)
         found = events(read_all(started.stdout))
@@ -165,14 +165,14 @@ def test_json_is_whole_when_the_end_meets_a_late_reader(program, listening, kind
     assert started.returncode == (5 if args else 130)
 
 
-def sent_what_goes(conn):
+def send_until_full(conn):
     with contextlib.suppress(BlockingIOError):
         conn.send(b"\1" * 30_000)
     return True
 
 
 def blocked_write(pipe):
-    """Whether less than a page is free in the pipe."""
+    """Whether the pipe has less than one page of room."""
     waiting = bytearray(4)
     fcntl.ioctl(pipe, termios.FIONREAD, waiting)
     return int.from_bytes(waiting, "little") > fcntl.fcntl(pipe, fcntl.F_GETPIPE_SZ) - 4096

@@ -32,7 +32,7 @@ def test_terminal_gets_no_control_sequences(program, listening, given, shown):
             assert not readable(tty.ours, 0)
 
 
-def test_terminal_gets_a_character_that_comes_in_pieces(program, listening):
+def test_terminal_gets_a_character_split_across_reads(program, listening):
     with Terminal() as tty:
         with connected(program, listening(), stdout=tty.theirs) as (_, conn):
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -42,7 +42,7 @@ def test_terminal_gets_a_character_that_comes_in_pieces(program, listening):
             assert read_exactly(tty.ours, 8) == "€é\r\nx".encode()
 
 
-def test_raw_lets_control_sequences_through(program, listening):
+def test_raw_passes_control_sequences(program, listening):
     with Terminal() as tty:
         with connected(program, listening(), "--raw", stdout=tty.theirs) as (_, conn):
             conn.sendall(b"\x1b[1m")
@@ -70,7 +70,7 @@ def test_typed_line_is_sent_at_once_and_ctrl_d_ends(program, listening):
         assert tty.modes() == before
 
 
-def test_hint_when_the_peer_ends_and_somebody_types(program, listening):
+def test_hint_when_the_peer_ends_and_input_is_a_terminal(program, listening):
     with Terminal() as tty:
         with connected(program, listening(), stdin=tty.theirs) as (started, conn):
             conn.shutdown(socket.SHUT_WR)

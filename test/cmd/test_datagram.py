@@ -11,17 +11,17 @@ from conftest import WAIT_S, events, read_exactly
 from datagram_fixtures import Answering, udp
 
 
-def test_one_message_and_its_answer(run, udp):
+def test_one_message_and_its_reply(run, udp):
     server = Answering(udp, lambda data: [data.upper()])
     begun = time.monotonic()
     result = run("connect", "-m", "hello server", udp.url)
     assert (result.returncode, result.stdout, result.stderr) == (0, b"HELLO SERVER", b"")
     assert server.got == [b"hello server"]  # exactly the text
-    assert time.monotonic() - begun < 0.9  # not the second that silence may last
+    assert time.monotonic() - begun < 0.9  # less than the second that the wait for replies lasts
 
 
-def test_messages_are_a_dialogue(run, udp):
-    """Each waits for the answer to the one before."""
+def test_messages_wait_for_replies(run, udp):
+    """Each message waits for the reply to the one before."""
     server = Answering(udp, lambda data: [b"<" + data + b">"])
     result = run("connect", *["-m", "one", "-m", "two", "-m", ""], udp.url)
     assert (result.returncode, result.stdout) == (0, b"<one><two><>")
@@ -37,7 +37,7 @@ def test_messages_are_a_dialogue(run, udp):
     (["--crlf"], b"a\nb\r\n", [b"a\r\n", b"b\r\n"]),
     ([], b"", []),
 ])
-def test_what_becomes_one_datagram(run, udp, per, given, datagrams):
+def test_how_input_is_split_into_datagrams(run, udp, per, given, datagrams):
     result = run("connect", "--wait-after-eof", "0", *per, udp.url, input=given)
     assert result.returncode == 0, result.stderr
     assert [udp.recv(70_000) for _ in datagrams] == datagrams
@@ -78,14 +78,14 @@ def test_datagram_that_is_too_large(run, udp, size):
     assert (result.returncode, b"Message too long" in result.stderr) == (6, True)
 
 
-def test_empty_datagram_is_shown_and_is_not_the_end(run, udp):
+def test_empty_datagram_is_reported_and_is_not_the_end(run, udp):
     Answering(udp, lambda data: [b"", b"after"])
     result = run("connect", "--wait-after-eof", "300ms", "-m", "x", udp.url)
     assert (result.returncode, result.stdout) == (0, b"after")
     assert result.stderr.decode() == f"sockeye: from {udp.url[6:]}: empty datagram\n"
 
 
-def test_truncation_tells_the_true_length(run, udp):
+def test_truncation_reports_the_full_length(run, udp):
     Answering(udp, lambda data: [b"123456789"])
     result = run("connect", "--buffer", "4", "-m", "x", udp.url)
     assert (result.returncode, result.stdout) == (0, b"1234")
@@ -95,7 +95,7 @@ def test_truncation_tells_the_true_length(run, udp):
     assert (found["length"], found["truncated"], found["data"]) == (9, True, "1234")
 
 
-def test_many_answers_to_one_question(run, udp):
+def test_many_replies_to_one_request(run, udp):
     Answering(udp, lambda data: [b"1", b"2", b"3"])
     result = run("connect", "--wait-after-eof", "200ms", "-m", "x", udp.url)
     assert result.stdout == b"123"
@@ -118,7 +118,7 @@ def test_silence_of_a_unix_socket_is_not_about_ports(run, listening):
         5, True, False)
 
 
-def test_input_that_is_too_long_for_a_message(run, udp):
+def test_input_too_long_for_a_message(run, udp):
     result = run("connect", udp.url, input=b"x" * 300_000)
     assert (result.returncode, b"would be longer than 256Ki" in result.stderr) == (6, True), result
 
@@ -148,8 +148,8 @@ def test_refused(run, udp, how):
         "ECONNREFUSED", 3, 3, "127.0.0.1")
 
 
-def test_refusal_after_an_answer_is_an_error_all_the_same(program, udp):
-    """What was told as an error is one: a message was lost."""
+def test_refusal_after_a_reply_is_still_an_error(program, udp):
+    """An error that was reported decides the exit code: a message was lost."""
     started = program("connect", udp.url)
     started.stdin.write(b"a\n")
     data, peer = udp.recvfrom(100)
@@ -170,7 +170,7 @@ def test_refused_over_ipv6(run, listening):
 
 
 def test_no_datagram_is_lost_to_an_earlier_refusal(program, listening):
-    """The send after a refusal reports it and has not sent; it is repeated."""
+    """The send after a refusal returns that error without sending; it is repeated."""
     server = listening(socket.SOCK_DGRAM)
     name, url = server.getsockname(), server.url
     server.close()
@@ -184,7 +184,7 @@ def test_no_datagram_is_lost_to_an_earlier_refusal(program, listening):
     started.end(4)
 
 
-def test_answer_from_another_port(run, udp, listening):
+def test_reply_from_another_port(run, udp, listening):
     other = listening(socket.SOCK_DGRAM)
     Answering(udp, reply_from=other)
     result = run("connect", "--wait", "200ms", "-m", "x", udp.url)
@@ -195,7 +195,7 @@ def test_answer_from_another_port(run, udp, listening):
     assert result.stderr.decode() == f"sockeye: from {other.url[6:]}: 1-byte datagram\n"
 
 
-def test_json_tells_who_answered(run, udp, listening):
+def test_json_names_the_sender(run, udp, listening):
     other = listening(socket.SOCK_DGRAM)
     Answering(udp, reply_from=other)
     result = run("connect", "--json", "-u", "-m", "x", udp.url)
@@ -205,8 +205,8 @@ def test_json_tells_who_answered(run, udp, listening):
     assert (found[3]["sent"], found[3]["received"], found[3]["exit"]) == (1, 1, 0)
 
 
-def test_four_answers_to_is_anybody_there(run, udp, netns):
-    """Replied, refused, silent, and another ICMP error: four codes."""
+def test_four_exit_codes(run, udp, netns):
+    """Replied, refused, no reply, and another ICMP error: four exit codes."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as answering, \
             socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         for sock in (answering, silent):
@@ -260,9 +260,9 @@ def test_stats(run, udp):
 
 
 @pytest.mark.parametrize("size, count", [(10, 3000), (1400, 1000)])
-def test_sending_a_file_waits_for_a_live_echo(run, echo, tmp_path, size, count):
-    """No queue of ours or the server's overflows: without waiting, some 300 come
-    back. A server that does not run for 20 ms may still cost a window."""
+def test_sending_a_file_waits_for_an_echo_server(run, echo, tmp_path, size, count):
+    """Neither our receive queue nor the server's overflows: without waiting, about 300 replies
+    arrive. A server that does not run for 20 ms may still cost a window."""
     lines = [f"{i:0{size - 1}}\n".encode() for i in range(count)]
     (tmp_path / "in").write_bytes(b"".join(lines))
     with open(tmp_path / "in", "rb") as given:
@@ -272,7 +272,7 @@ def test_sending_a_file_waits_for_a_live_echo(run, echo, tmp_path, size, count):
     assert len(back) > count // 2 and set(back) <= set(lines)
 
 
-def test_nobody_who_answers_is_sent_it_all(run, udp):
+def test_a_peer_that_never_replies_gets_every_message(run, udp):
     udp.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     given = b"".join(b"%d\n" % i for i in range(300))
     assert run("connect", "-w", "0", udp.url, input=given).returncode == 0

@@ -18,9 +18,9 @@ def test_reconnect(run, listening):
     assert result.stderr.count(b"is now connected to") == 2
 
 
-def test_reconnect_waits_for_what_is_on_its_way(run, listening):
-    """Lines of the input are not a dialogue, but a change of the peer is one:
-    an answer of the old peer would be dropped after it."""
+def test_reconnect_waits_for_replies_in_flight(run, listening):
+    """Lines of the input do not wait for replies, but a change of the peer does: after it the
+    kernel would drop replies from the old peer."""
     first, second = listening(socket.SOCK_DGRAM), listening(socket.SOCK_DGRAM)
 
     def slowly(data):
@@ -33,8 +33,8 @@ def test_reconnect_waits_for_what_is_on_its_way(run, listening):
     assert (result.returncode, result.stdout) == (0, b"1a\n2b\n")
 
 
-def test_association_dissolved(run, udp, listening):
-    """Then anybody's answer is taken, and messages go to the last peer."""
+def test_reconnect_to_none(run, udp, listening):
+    """Then a reply from any address is accepted, and messages go to the last peer."""
     other = listening(socket.SOCK_DGRAM)
     Answering(udp, reply_from=other)
     result = run("connect", "--json", "--wait", "200ms", "--reconnect", "none@1",
@@ -47,7 +47,7 @@ def test_association_dissolved(run, udp, listening):
 
 @pytest.mark.parametrize("wrong", ["udp://127.0.0.1:9", "none", "none@", "none@x", "@3", "udp://x@-1",
                                    "tcp://127.0.0.1:9@1", "udp://127.0.0.1:99999@1"])
-def test_reconnect_that_makes_no_sense(run, udp, wrong):
+def test_reconnect_usage_errors(run, udp, wrong):
     assert run("connect", "--reconnect", wrong, "-m", "x", udp.url).returncode == 2
 
 

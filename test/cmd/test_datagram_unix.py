@@ -9,7 +9,7 @@ from conftest import QUIET_S, WAIT_S, connect_to, events, read_all, read_exactly
 from datagram_fixtures import Answering
 
 
-def test_unix_client_without_a_name_is_answered(run, listening):
+def test_unix_client_without_a_name_gets_replies(run, listening):
     server = listening(socket.SOCK_DGRAM, socket.AF_UNIX)
     Answering(server)
     assert run("connect", "-m", "hello", server.url).stdout == b"hello"
@@ -36,7 +36,7 @@ def test_path_of_a_failed_attempt_is_removed(run, tmp_path):
     assert not path.exists()
 
 
-def test_unix_server_that_goes_away(program, listening):
+def test_unix_server_that_closes(program, listening):
     server = listening(socket.SOCK_DGRAM, socket.AF_UNIX)
     started = program("connect", "--wait", "0", server.url)
     started.stdin.write(b"taken\n")
@@ -51,7 +51,7 @@ def test_unix_server_that_goes_away(program, listening):
 def test_full_queue_of_a_unix_server_waits(program, listening):
     server = listening(socket.SOCK_DGRAM, socket.AF_UNIX)
     started = program("connect", "--wait", "0", "--per", "1000", server.url)
-    blocks = 600  # more than the queue of a socket holds (net.unix.max_dgram_qlen)
+    blocks = 600  # more than a socket's queue holds (net.unix.max_dgram_qlen)
     feeder = threading.Thread(target=lambda: (started.stdin.write(b"x" * 1000 * blocks),
                                               started.close_input()))
     feeder.start()
@@ -105,12 +105,12 @@ def test_records_before_a_reset_are_shown(program, listening):
     conn = server.accept()[0]
     assert readable(conn, WAIT_S)
     conn.send(b"busy\n")
-    conn.close()  # not having read: a reset
+    conn.close()  # closing with unread records resets the connection
     assert read_all(started.stdout) == b"busy\n"
     assert b"reset" in started.end(7)
 
 
-def test_listener_hears_records_of_a_peer_that_does_not_read(ready):
+def test_listener_receives_records_of_a_peer_that_does_not_read(ready):
     with open("/dev/zero", "rb") as endless:
         started, [url] = ready("listen", "--per", "1000", f"unix-seqpacket:@hears-{os.getpid()}",
                                stdin=endless)

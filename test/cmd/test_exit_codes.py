@@ -33,7 +33,7 @@ def test_connecting_in_vain(run, code, error, args):
     result = run("connect", "--json", *args)
     last = events(result.stdout)[-1]
     assert (result.returncode, last["event"], last["exit"]) == (code, "error", code)
-    # where no name server answers nobody knows that there is no such name
+    # without a reachable name server, the resolver cannot say that the name does not exist
     assert last["error"] in {"NONAME": ["NONAME", "NAME_TRY_AGAIN"]}.get(error, [error])
     assert result.stderr == b""
 
@@ -126,7 +126,7 @@ def test_interrupted_session_in_json(program, listening):
 
 
 def test_interrupt_that_is_ignored_stays_ignored(program, listening):
-    """As of a background job of a shell."""
+    """Like a background job of a shell."""
     server = listening()
     started = subprocess.Popen(["sh", "-c", 'trap "" INT; exec "$@"', "sh", SOCKEYE, "connect",
                                 server.url], stdin=subprocess.PIPE)

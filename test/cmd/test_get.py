@@ -47,7 +47,8 @@ def test_a_server_that_knows_no_options(server, get, tmp_path):
 
 @pytest.mark.parametrize("code", [0, 4, 8])
 def test_a_server_that_refuses_options(server, get, tmp_path, code):
-    """RFC 2347: it may be asked again without; once, and from another port."""
+    """After a refusal of options (RFC 2347) the client requests once more without them, from
+    another port."""
     client = get(server.url())
     first = server.request()
     with server.answer(first, error(code, "no options")):
@@ -60,7 +61,7 @@ def test_a_server_that_refuses_options(server, get, tmp_path, code):
 
 
 @pytest.mark.parametrize("code", [0, 4, 8])
-def test_only_once_again(server, get, code):
+def test_requests_again_only_once(server, get, code):
     client = get(server.url())
     for _ in range(2):
         with server.answer(server.request(), error(code, "no")):
@@ -70,13 +71,13 @@ def test_only_once_again(server, get, code):
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 6, 7, 99])
-def test_other_errors_are_the_end(server, get, tmp_path, code):
+def test_other_errors_end_it(server, get, tmp_path, code):
     client = get(server.url())
     with server.answer(server.request(), error(code, "because")) as peer:
         said = client.end(8)
         assert said.startswith(b"sockeye: get tftp://127.0.0.1:") and said.count(b"\n") == 1
         assert b'error %d, ' % code in said and b'"because"' in said
-        peer.expect_silence()  # an ERROR is never answered
+        peer.expect_silence()  # an ERROR is never acknowledged
     server.expect_silence()
     assert names(tmp_path) == []
 
@@ -88,14 +89,14 @@ def test_other_errors_are_the_end(server, get, tmp_path, code):
     (2, "Access violation", b"; many servers send only files that all users may read)"),
     (2, "Permission denied", b"; many servers send only files that all users may read)"),
     (0, "Is a directory", b'(error 0: "Is a directory")'), (0, "", b"(error 0, not defined)")])
-def test_what_to_do_about_an_error(server, get, code, text, said):
-    """Where the server's words say no more than the number."""
+def test_hints_after_an_error(server, get, code, text, said):
+    """The hint appears only if the server's text repeats the error number in words."""
     client = get("--no-options", server.url())
     with server.answer(server.request(), error(code, text)):
         assert client.end(8).endswith(said + b"\n")
 
 
-def test_words_of_the_server_are_escaped(server, get):
+def test_text_of_the_server_is_escaped(server, get):
     text = "\x1b[2J\x1b]0;you\x07%s%n\r\n"
     for more in ([], ["--json"]):
         client = get(*more, server.url())
@@ -110,7 +111,7 @@ def test_words_of_the_server_are_escaped(server, get):
 @pytest.mark.parametrize("packet", [
     oack(nonsense=1), oack(blksize=65464), oack(blksize=7), oack(windowsize=0),
     oack(windowsize=65535), oack(timeout=3), oack(blksize="x")], ids=lambda packet: repr(packet[2:]))
-def test_a_server_that_grants_wrongly(server, get, tmp_path, packet):
+def test_a_server_that_grants_invalid_options(server, get, tmp_path, packet):
     client = get(server.url(), "--blksize", "1000", "--window", "4")
     with server.answer(server.request(), packet) as peer:
         assert code_of(peer.hear()) == 8
@@ -127,7 +128,7 @@ def test_block_zero(server, get, tmp_path):
 
 
 @pytest.mark.parametrize("promised", [3, 5])
-def test_size_that_was_promised(server, get, tmp_path, promised):
+def test_size_other_than_tsize(server, get, tmp_path, promised):
     client = get(server.url())
     with server.answer(server.request(), oack(tsize=promised)) as peer:
         peer.expect(ack(0))
@@ -137,7 +138,7 @@ def test_size_that_was_promised(server, get, tmp_path, promised):
     assert names(tmp_path) == []
 
 
-def test_a_size_of_zero_is_no_promise(server, get, tmp_path):
+def test_tsize_zero_is_ignored(server, get, tmp_path):
     client = get(server.url())
     with server.answer(server.request(), oack(tsize=0)) as peer:
         peer.expect(ack(0))
@@ -171,7 +172,7 @@ def test_oack_again(server, get, tmp_path):
 
 
 def test_last_block_again(server, get):
-    """It dallies (RFC 1350 6): its ACK may have been lost."""
+    """The client dallies (RFC 1350 section 6): its last ACK may be lost."""
     client = get(server.url())
     with server.answer(server.request(), data(1, b"abc")) as peer:
         peer.expect(ack(1))
@@ -196,7 +197,7 @@ def test_blocks_out_of_order(server, get, tmp_path):
     assert (event["blocks"], event["resent"], event["gaps"]) == (5, 0, 0)
 
 
-# --- several, interrupted, told ---
+# --- several files, signals ---
 
 def test_several_at_once(server, get, tmp_path):
     client = get("-j", "2", *(server.url(f"f{i}") for i in range(4)))
@@ -227,10 +228,10 @@ def test_interrupted(server, get, tmp_path):
     assert names(tmp_path) == []
 
 
-def test_interrupted_when_all_is_here(server, get, tmp_path):
+def test_interrupted_after_the_last_block(server, get, tmp_path):
     client = get(server.url())
     with server.answer(server.request(), data(1, b"all")) as peer:
         peer.expect(ack(1))
-        client.send_signal(signal.SIGINT)  # while it dallies, most likely
+        client.send_signal(signal.SIGINT)  # most likely while it dallies
         client.end()
     assert (tmp_path / "f").read_bytes() == b"all"

@@ -9,7 +9,7 @@ from tftp import Peer, Server, ack, code_of, data, error, send
 
 
 def test_strangers(server, get, tmp_path):
-    """RFC 1350 4: they are told, and do no harm."""
+    """A stranger gets an ERROR and does not disturb the transfer (RFC 1350 section 4)."""
     client = get(server.url())
     request = server.request()
     with server.answer(request) as peer, Peer(request.client) as stranger:
@@ -17,9 +17,9 @@ def test_strangers(server, get, tmp_path):
         peer.expect(ack(1))
         stranger.say(data(2, b"wrong"), ack(1), error(0, "die"))
         assert [code_of(stranger.hear()) for _ in range(2)] == [5, 5]
-        stranger.expect_silence()  # an ERROR is never answered
+        stranger.expect_silence()  # an ERROR is never acknowledged
         peer.say(data(2, b"right"))
-        until(lambda: peer.hear() == ack(2), "the end")  # it asked again meanwhile
+        until(lambda: peer.hear() == ack(2), "the end")  # the client may have repeated its ACK
         client.end()
     assert (tmp_path / "f").read_bytes() == CONTENT[:512] + b"right"
 
@@ -46,7 +46,7 @@ def test_another_address_answers(server, get, tmp_path):
     assert names(tmp_path) == []
 
 
-def test_another_address_that_may(server, get, tmp_path):
+def test_another_address_with_any_source(server, get, tmp_path):
     client = get("--any-source", server.url())
     with server.answer(server.request(), host="127.0.0.2") as other:
         send(other, b"wanted")
@@ -54,7 +54,7 @@ def test_another_address_that_may(server, get, tmp_path):
     assert (tmp_path / "f").read_bytes() == b"wanted"
 
 
-def test_nobody_listens(run, tmp_path):
+def test_no_server_listens(run, tmp_path):
     with Server() as gone:
         url = gone.url()
     begun = time.monotonic()
@@ -63,17 +63,17 @@ def test_nobody_listens(run, tmp_path):
     assert time.monotonic() - begun < 5 and names(tmp_path) == []
 
 
-def test_the_server_goes(server, get, tmp_path):
+def test_the_server_closes(server, get, tmp_path):
     client = get(server.url())
     with server.answer(server.request(), data(1, CONTENT[:512])) as peer:
         peer.expect(ack(1))
-    with Peer() as waker:  # the next ACK finds nobody
+    with Peer() as waker:  # the next ACK is sent to a closed port
         waker.sendto(b"", server.getsockname())
         assert b"Connection refused (the server closed its port after 512 bytes)" in client.end(4)
     assert names(tmp_path) == []
 
 
-def test_nobody_answers(server, get, tmp_path):
+def test_no_server_answers(server, get, tmp_path):
     begun = time.monotonic()
     client = get("--timeout", "50ms", "--retries", "2", server.url())
     assert b"(no reply; replies come from a new port, which a firewall may block)" in client.end(5)
@@ -84,7 +84,7 @@ def test_nobody_answers(server, get, tmp_path):
     assert names(tmp_path) == []
 
 
-def test_no_repetition_at_all(server, get):
+def test_no_retries(server, get):
     get("--timeout", "50ms", "--retries", "0", server.url()).end(5)
     server.request()
     server.expect_silence()
@@ -101,7 +101,7 @@ def test_silence_in_the_middle(server, get, tmp_path):
 @pytest.mark.parametrize("given, option, value", [
     ("1s", "timeout", 1), ("255", "timeout", 255), ("1.5", "utimeout", 1500000),
     ("20ms", "utimeout", 20000)])
-def test_timeouts_that_are_asked_for(server, get, given, option, value):
+def test_timeout_options(server, get, given, option, value):
     client = get("--timeout", given, server.url())
     request = server.request()
     assert request.options[option] == value
@@ -128,7 +128,7 @@ def test_bind_and_ports(get):
 
 
 def test_bind_of_the_other_family(run, server):
-    """As connect has it."""
+    """The message is the same as in sockeye connect."""
     done = run("get", "--bind", "::1", server.url())
     assert done.returncode == 3 and b"(bind=::1 has another family than the host)" in done.stderr
     assert run("get", "-6", server.url()).returncode == 3
@@ -141,7 +141,7 @@ def test_bind_of_the_other_family(run, server):
     (["--bind", "127.0.0.1:PORT"], 9, "bind udp://127.0.0.1:PORT: Address already in use; ss -ulnp"),
     (["--port-range", "PORT-PORT", "-b", "127.0.0.1"], 9, "Address already in use (ports PORT-PORT)")])
 def test_addresses_that_cannot_be_bound(run, server, args, code, why):
-    port = str(server.getsockname()[1])  # it is taken
+    port = str(server.getsockname()[1])  # in use
     done = run("get", *(arg.replace("PORT", port) for arg in args), server.url())
     assert done.returncode == code and why.replace("PORT", port) in done.stderr.decode()
     [event] = events(run("get", "--json", *(arg.replace("PORT", port) for arg in args),
@@ -155,8 +155,9 @@ def test_broadcast(get):
 
 
 @pytest.mark.parametrize("form", [["--bind", "127.0.0.1:{}"], ["--port-range", "{0}-{0}"]])
-def test_files_that_have_to_share_a_port(server, get, form):
-    """The next one begins when the last ACK of the one before need not be repeated any more."""
+def test_files_that_share_a_port(server, get, form):
+    """The next transfer starts when the last ACK of the one before need not be repeated any
+    more."""
     with Peer() as free:
         port = free.getsockname()[1]
     client = get("-j", "2", *(arg.format(port) for arg in form), server.url("a"), server.url("b"))
@@ -169,7 +170,7 @@ def test_files_that_have_to_share_a_port(server, get, form):
 
 
 def test_the_next_address_is_tried(get, server, tmp_path):
-    """localhost may be ::1 first, where nobody listens."""
+    """localhost may be ::1 first, where no server listens."""
     port = server.getsockname()[1]
     client = get(f"tftp://localhost:{port}/f")
     with server.answer(server.request()) as peer:
@@ -179,8 +180,9 @@ def test_the_next_address_is_tried(get, server, tmp_path):
 
 
 @pytest.mark.parametrize("args", [["--timeout", "50ms", "--retries", "1"], []])
-def test_an_address_that_is_silent_is_left(get, tmp_path, args):
-    """After its retries or 5 seconds; :PORT is ::1 and 127.0.0.1."""
+def test_an_address_that_does_not_answer_is_given_up(get, tmp_path, args):
+    """After the retries, or after 5 seconds, the client tries the next address; :PORT means ::1
+    and 127.0.0.1."""
     with Server(host="::1") as silent:
         port = silent.getsockname()[1]
         with Server(port=port) as server:

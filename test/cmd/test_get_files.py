@@ -23,7 +23,7 @@ def test_names(server, get, tmp_path):
 
 
 def test_names_on_the_wire(server, get):
-    """RFC 3617 2: the slash behind the host is not part of the name."""
+    """The slash after the host is not part of the name (RFC 3617 section 2)."""
     for url, name, mode in (("x", "x", "octet"), ("/x", "/x", "octet"),
                             ("a%20b%2Fc", "a b/c", "octet"), ("x;mode=netascii", "x", "netascii"),
                             ("x;mode=octet", "x", "octet")):
@@ -46,13 +46,13 @@ def test_names_on_the_wire(server, get):
     (["tftp://h/a", "--no-options", "--window", "2"], "--no-options"),
     (["tftp://h/a", "-o", "-", "--json"], "standard output"),
     (["tftp://h/a", "-o", ""], "-o needs"), (["tftp://h/a", "--probe", "-o", "x"], "--probe")])
-def test_command_lines_that_are_wrong(run, tmp_path, args, why):
+def test_usage_errors(run, tmp_path, args, why):
     done = run("get", *args, cwd=tmp_path)
     assert done.returncode == 2 and why in (done.stdout + done.stderr).decode()
     assert names(tmp_path) == []
 
 
-def test_the_old_file_stays_until_the_new_one_is_whole(server, get, tmp_path):
+def test_the_old_file_stays_until_the_new_one_is_complete(server, get, tmp_path):
     (tmp_path / "f").write_bytes(b"old")
     client = get(server.url())
     with server.answer(server.request()) as peer:
@@ -72,7 +72,7 @@ def test_the_file_is_there_before_the_last_ack(server, get, tmp_path):
         assert (tmp_path / "f").read_bytes() == b"all"
 
 
-def test_a_link_stands_for_its_file(server, get, tmp_path):
+def test_a_link_is_followed(server, get, tmp_path):
     (tmp_path / "file").write_bytes(b"old")
     (tmp_path / "f").symlink_to("file")
     client = get(server.url())
@@ -91,21 +91,21 @@ def test_a_device_is_written_to(server, get):
 
 
 @pytest.mark.parametrize("where, why", [("none/f", b"No such file"), ("dir/../dir/sub/x/", b"No such file")])
-def test_places_that_cannot_be(server, get, tmp_path, where, why):
+def test_paths_that_cannot_be_written(server, get, tmp_path, where, why):
     (tmp_path / "dir").mkdir()
     client = get("-o", where, server.url())
     assert why in client.end(9)
-    server.expect_silence()  # seen before anybody was asked
+    server.expect_silence()  # the client finds the error before it sends a request
 
 
-def test_a_fifo_that_nobody_reads(server, get, tmp_path):
+def test_a_fifo_without_a_reader(server, get, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     assert b"(no process reads this FIFO)" in get("-o", "fifo", server.url()).end(9)
     server.expect_silence()
 
 
 def test_full_disk(server, get, tmp_path):
-    """The limit of a file's size stands for it: EFBIG."""
+    """The file size limit stands for a full disk: EFBIG."""
     def limit():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))

@@ -16,9 +16,9 @@ from get_fixtures import CONTENT, get, granted, names, server
 from tftp import ACK, ERROR, Peer, ack, code_of, data, error, oack, send
 
 
-# --- what is told ---
+# --- messages ---
 
-def test_what_verbose_tells(server, get):
+def test_verbose(server, get):
     client = get("-v", "--blksize", "100", "--window", "2", server.url("d/x%1b"), "-o", "f")
     first = server.request()
     with server.answer(first, error(8, "no\x1b")) as refusing:
@@ -37,15 +37,15 @@ def test_what_verbose_tells(server, get):
                  f'RRQ "d/x\\e" octet to {host}:{at}',
                  f"{host}:{peer.getsockname()[1]} grants no options",
                  f"{host}:{stranger.getsockname()[1]} is not the server; sent it error 5"]
-    heard = [line for line in said.splitlines() if "timeout after" not in line]  # when slow
+    heard = [line for line in said.splitlines() if "timeout after" not in line]  # on a slow machine
     assert heard[:5] == [f"sockeye: f: {line}" for line in lines]
     assert re.match(r"sockeye: f: blocks=2 resent=\d+ timeouts=\d+ gaps=0 ignored=0$", heard[-2])
     assert "without options" in heard[-1]
 
 
-def test_verbose_tells_of_losses(server, get):
+def test_verbose_reports_losses(server, get):
     client = get("-v", "--timeout", "50ms", "--blksize", "100", "--window", "4", server.url())
-    server.request()  # lost
+    server.request()  # treated as lost
     request = server.request()
     with server.answer(request, oack(blksize=100, windowsize=4)) as peer:
         peer.expect(ack(0))
@@ -60,7 +60,7 @@ def test_verbose_tells_of_losses(server, get):
 
 
 @pytest.mark.parametrize("args", [["-q"], ["--json"], []])
-def test_nothing_more_is_told(server, get, args):
+def test_no_other_messages(server, get, args):
     client = get(*["-v"] * bool(args), *args, server.url())
     with server.answer(server.request()) as peer:
         send(peer, b"x")
@@ -79,7 +79,7 @@ def test_standard_output(server, get, tmp_path):
     assert names(tmp_path) == []
 
 
-def test_files_follow_each_other_on_standard_output(server, get):
+def test_several_files_on_standard_output(server, get):
     client = get("-j", "8", "-o", "-", server.url("a"), server.url("b"))
     for _ in range(2):
         request = server.request()
@@ -89,7 +89,7 @@ def test_files_follow_each_other_on_standard_output(server, get):
     client.end()
 
 
-def test_a_reader_that_leaves(server, get):
+def test_a_reader_that_closes(server, get):
     client = get("-v", "-o", "-", server.url())
     with server.answer(server.request()) as peer:
         client.stdout.close()
@@ -99,7 +99,8 @@ def test_a_reader_that_leaves(server, get):
 
 
 def test_a_reader_that_is_slow(server, get):
-    """Memory is bounded: the server is not acknowledged on and on; and nothing is lost."""
+    """Memory is bounded: the client stops acknowledging while the reader is slow. No byte is
+    lost."""
     content = hashlib.shake_256(b"slow").digest(6 << 20)
     blocks = [content[at:at + 8192] for at in range(0, len(content) + 1, 8192)]
     client = get("--blksize", "8192", "--window", "8", "-o", "-", server.url())

@@ -57,7 +57,7 @@ def test_probe_of_a_server_without_options(server, get):
     assert event["size"] is None and not any(o["granted"] for o in event["options"].values())
 
 
-def test_probe_of_nothing(server, get, run):
+def test_probe_of_a_missing_file(server, get, run):
     client = get("--probe", server.url())
     with server.answer(server.request(), error(1, "none")):
         assert b"file not found" in client.end(8)

@@ -1,7 +1,8 @@
-"""The half-close matrix: client and server, the other direction quiet, filled
-with back-pressure or done, ten bytes one by one and then the end, inwards and
-outwards. After "14 complaints about 11 implementations of netcat" (wh0,
-nc-warts), where no netcat reaches more than 16 of the 24 cells."""
+"""The half-close matrix: client and server; the other direction quiet, filled with
+back-pressure, or done; ten bytes one by one and then the end; inwards and outwards.
+After "14 complaints about 11 implementations of netcat" (wh0, nc-warts), where no netcat
+reaches more than 16 of the 24 cells.
+"""
 import contextlib
 import os
 import select
@@ -38,7 +39,7 @@ def pair(request, family, program, ready, listening):
 
 
 def fill(fd):
-    """Writes until nothing has been taken for a while: every buffer is full."""
+    """Writes until no byte has been taken for a while: every buffer is full."""
     os.set_blocking(fd, False)
     while select.select([], [fd], [], QUIET_S)[1]:
         with contextlib.suppress(BlockingIOError):
@@ -106,7 +107,7 @@ def test_matrix(pair, stage, way, other):
 
 
 def test_standard_descriptors_stay_blocking(program, listening):
-    """Whoever shares the pipe must not find it non-blocking (nc-warts A)."""
+    """The pipe must stay blocking for the other processes that share it (nc-warts A)."""
     server = listening()
     for_input, for_output = os.pipe(), os.pipe()
     started = program("connect", server.url, stdin=for_input[0], stdout=for_output[1])
@@ -124,7 +125,7 @@ def test_standard_descriptors_stay_blocking(program, listening):
 
 
 def test_standard_descriptors_of_a_socket(program, listening):
-    """As inetd gives them: one socket for both, which stays blocking."""
+    """One socket for both, like inetd's, stays blocking."""
     server = listening()
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -147,7 +148,7 @@ def test_standard_descriptors_of_a_socket(program, listening):
 
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
 def test_pipes_that_cannot_be_opened_again(program, listening):
-    """A pipe of another user: no /proc/self/fd, and still no direction blocks."""
+    """For a pipe of another user there is no /proc/self/fd, and still neither direction blocks."""
     server = listening()
     started = program("connect", server.url, user=65534, group=65534)
     conn, _ = server.accept()
@@ -155,4 +156,4 @@ def test_pipes_that_cannot_be_opened_again(program, listening):
         fill(started.stdin.fileno())
         inwards(started, conn, "bytes")
         started.terminate()
-        started.end(130)  # before the close, which resets it with bytes unread
+        started.end(130)  # before the close, which resets the connection because of unread bytes

@@ -1,4 +1,4 @@
-"""HOST PORT as two operands of connect, listen and bench, and what is not HOST PORT."""
+"""HOST PORT as two operands of connect, listen and bench, and operands that are not HOST PORT."""
 import json
 import socket
 
@@ -75,7 +75,7 @@ def test_options_stand_anywhere(run, echo):
     (["localhost", "nosuchservice"], "tcp://localhost:nosuchservice", 3, "SERVICE"),
     (["nosuch.invalid", "7"], "tcp://nosuch.invalid:7", 3, "NONAME"),
     (["localhost", "otherhost"], "tcp://localhost:otherhost", 3, "SERVICE"),  # two hosts
-    (["tcp", "7"], "tcp://tcp:7", None, None),  # a host that is called like a scheme
+    (["tcp", "7"], "tcp://tcp:7", None, None),  # a host with the name of a scheme
 ])
 def test_which_address_it_is(run, args, address, code, error):
     result = run("connect", "--json", *args)
@@ -152,7 +152,7 @@ def test_port_zero_is_only_for_listening(run):
 
 
 def test_unconnected_is_udp(run, echo):
-    """An address without a scheme: only datagrams can be unconnected."""
+    """An address without a scheme means udp: only datagrams can be unconnected."""
     port = port_of(echo("udp://127.0.0.1:0"))
     for operands in (["127.0.0.1", port], [f"127.0.0.1:{port}"]):
         result = run("connect", "--unconnected", "-m", "hello", *operands)
@@ -167,7 +167,7 @@ def test_unconnected_is_udp(run, echo):
     (["-C"], None), (["-v"], None), (["-q", "-w", "3"], None),
 ])
 def test_letters_of_nc(run, args, said):
-    """They work as this program's options do, and it says that nc's are others."""
+    """The letter keeps the meaning it has here, and a message says that nc's is different."""
     result = run("connect", *args, "127.0.0.1", "1")
     lines = [line for line in result.stderr.decode().splitlines() if "nc's" in line]
     assert lines == ([f"sockeye: connect: {said.format(1)}"] if said else [])

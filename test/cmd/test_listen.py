@@ -1,4 +1,4 @@
-"""sockeye listen: one client or many, ready, names, datagrams, UNIX paths."""
+"""sockeye listen: one client or many, --ready-fd, names, datagrams, UNIX paths."""
 import os
 import pathlib
 import signal
@@ -19,7 +19,7 @@ def test_one_client_then_it_leaves(ready):
         client.sendall(b"in")
         started.stdin.write(b"out")
         assert client.recv(3) == b"out"
-        with pytest.raises(ConnectionRefusedError):  # nobody is left waiting
+        with pytest.raises(ConnectionRefusedError):  # no client is left waiting
             connect_to(url)
         started.close_input()
         assert client.recv(1) == b""
@@ -69,8 +69,8 @@ def test_keep_outlives_a_reset(ready):
 
 
 @pytest.mark.parametrize("when", ["in a session", "between", "datagrams"])
-def test_keep_ends_when_nobody_reads_the_output(ready, when):
-    """As of listen -k | head -1."""
+def test_keep_ends_when_the_reader_closes_the_output(ready, when):
+    """Like listen -k | head -1."""
     scheme = "udp" if when == "datagrams" else "tcp"
     started, [url] = ready("listen", *["-k"] * (scheme == "tcp"), f"{scheme}://127.0.0.1:0")
     with connect_to(url) as client:
@@ -120,7 +120,7 @@ def test_ready_line_comes_when_it_listens(ready):
 
 
 @pytest.mark.parametrize("command", [["listen"], ["serve", "echo"]], ids=["listen", "serve"])
-@pytest.mark.parametrize("number", [3, 4, 5, 6, 77])  # low ones we might open ourselves
+@pytest.mark.parametrize("number", [3, 4, 5, 6, 77])  # the program itself might open low ones
 def test_ready_descriptor_that_is_not_open(run, command, number):
     result = run(*command, "--ready-fd", number, "tcp://127.0.0.1:0")
     assert result.returncode == 2
@@ -189,7 +189,7 @@ def test_port_without_permission(run):
 
 @pytest.fixture
 def short_path():
-    """Somewhere with room for 107 characters."""
+    """A folder whose path leaves room for 107 characters."""
     import tempfile
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         yield pathlib.Path(folder)
@@ -311,7 +311,7 @@ def test_inherited_listener(program, listening):
 
 # --- datagrams ---
 
-def test_datagrams_of_all_and_answers_to_the_last(ready):
+def test_datagrams_of_all_and_replies_to_the_latest_sender(ready):
     started, [url] = ready("listen", "udp://127.0.0.1:0")
     with connect_to(url) as first, connect_to(url) as second:
         first.send(b"from first")
@@ -329,7 +329,7 @@ def test_datagrams_of_all_and_answers_to_the_last(ready):
     assert started.end(130).count(b"-byte datagram") == 3
 
 
-def test_input_waits_for_somebody_to_send_it_to(ready):
+def test_input_waits_for_a_peer(ready):
     started, [url] = ready("listen", "udp://127.0.0.1:0")
     started.stdin.write(b"early\n")
     with connect_to(url) as client:
@@ -354,7 +354,7 @@ def test_messages_of_a_listener_are_a_dialogue(ready):
         for text in (b"1", b"2", b"3"):
             client.send(b"?")
             assert client.recv(100) == text
-            assert not readable(client, QUIET_S)  # the next one waits for its question
+            assert not readable(client, QUIET_S)  # the next message waits for its request
     started.terminate()
     started.end(130)
 
@@ -400,7 +400,7 @@ def test_idle_datagrams(ready):
 
 
 def test_reader_that_does_not_read_stops_nothing(ready):
-    """A full pipe on standard output: what is sent still goes."""
+    """A full pipe on standard output does not stop sending."""
     started, [url] = ready("listen", "udp://127.0.0.1:0")
     with connect_to(url) as client:
         for _ in range(200):
@@ -416,7 +416,7 @@ def test_reader_that_does_not_read_stops_nothing(ready):
 
 
 def test_sessions_do_not_spin(ready):
-    """Neither with a full output nor with a peer that has ended."""
+    """Neither with a full output nor after the peer has closed its side."""
     started, [url] = ready("listen", "tcp://127.0.0.1:0")
     with connect_to(url) as client:
         client.setblocking(False)

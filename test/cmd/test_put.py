@@ -1,4 +1,4 @@
-"""sockeye put: files to servers that are good, old, wrong, or gone."""
+"""sockeye put: files to servers that are good, old or wrong, or that close."""
 import os
 import pathlib
 import signal
@@ -22,7 +22,7 @@ def server():
 
 @pytest.fixture
 def put(program, tmp_path):
-    """sockeye put in a folder with the file f."""
+    """Starts `sockeye put` in a folder with the file f."""
     (tmp_path / "f").write_bytes(CONTENT)
 
     def start(*args, **kw):
@@ -75,7 +75,7 @@ def test_a_server_that_refuses_options(server, put, code, piped):
 
 
 @pytest.mark.parametrize("code", [1, 2, 3, 6])
-def test_other_errors_are_the_end(server, put, code):
+def test_other_errors_end_it(server, put, code):
     client = put("f", server.url())
     with server.answer(server.request(WRQ), error(code, "because")) as peer:
         assert b"error %d, " % code in client.end(8)
@@ -88,7 +88,7 @@ def test_other_errors_are_the_end(server, put, code):
     (2, "Access violation", "the server takes no uploads, or none to this folder or file"),
     (2, "Uploads are not allowed", ""), (6, "", "the server replaces no files"),
     (4, "unsupported request from 127.0.0.1", "the server probably takes no uploads")])
-def test_what_to_do_about_an_error(server, put, code, text, hint):
+def test_hints_after_an_error(server, put, code, text, hint):
     client = put("--no-options", "f", server.url("d/f"))
     with server.answer(server.request(WRQ), error(code, text)):
         said = client.end(8).decode()
@@ -105,8 +105,9 @@ def test_error_in_the_middle(server, put, code, text):
         peer.expect_silence()
 
 
-def test_a_pipe_is_cut_into_full_blocks(server, put):
-    """However little comes at once; and the server is not asked before there is anything."""
+def test_a_pipe_is_split_into_full_blocks(server, put):
+    """The client fills each block from several small writes, and sends no request before the
+    first byte."""
     client = put("-", server.url(), stdin=subprocess.PIPE)
     server.expect_silence()
     client.stdin.write(CONTENT[:100])
@@ -144,7 +145,7 @@ def test_more_than_a_window_from_a_pipe(server, put):
 def test_a_fifo(server, put, tmp_path):
     os.mkfifo(tmp_path / "fifo")
     client = put("--no-options", "fifo", server.url())
-    server.expect_silence()  # nobody writes to it yet
+    server.expect_silence()  # no process writes to it yet
     with open(tmp_path / "fifo", "wb") as fifo:
         fifo.write(b"through a fifo")
     with server.answer(server.request(WRQ), ack(0)) as peer:
@@ -165,7 +166,7 @@ def test_standard_input_that_is_a_file(server, put, tmp_path):
 
 @pytest.mark.parametrize("url", ["x;mode=netascii", "x"])
 def test_netascii(server, put, tmp_path, url):
-    """Pairs that straddle blocks, too."""
+    """Also CRLF pairs that straddle two blocks."""
     text = b"a\n" + b"x" * 508 + b"\nb\rc\r\n" + b"\n" * 600
     (tmp_path / "f").write_bytes(text)
     client = put(*[] if "mode" in url else ["--netascii"], "f", server.url(url))
@@ -194,7 +195,7 @@ def test_names(server, put, tmp_path):
     (["f"], "no address"), (["-", "tftp://h/"], "no name"), (["-", "-", "tftp://h/x/"], "only once"),
     (["f", "udp://h:69"], "tftp://HOST/FILE"), (["name", "tftp://h/" + 251 * "x" + "/"], "255"),
     (["f", "tftp://h/x;mode=mail"], "mode")])
-def test_command_lines_that_are_wrong(run, tmp_path, args, why):
+def test_usage_errors(run, tmp_path, args, why):
     done = run("put", *args, cwd=tmp_path)
     assert done.returncode == 2 and why in done.stderr.decode()
 
@@ -243,7 +244,7 @@ def test_strangers(server, put):
         client.end()
 
 
-def test_nobody_listens(put):
+def test_no_server_listens(put):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
         gone.bind(("127.0.0.1", 0))
         port = gone.getsockname()[1]
@@ -264,8 +265,8 @@ def state_of(pid):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="raw sockets want root")
-def test_what_a_server_said_before_it_left(server, put):
-    """ICMP is told first, but came later."""
+def test_last_ack_before_the_port_closes(server, put):
+    """ICMP arrived after the last ACK, but the kernel reports it first."""
     client = put("--no-options", "f", server.url())
     with server.answer(server.request(WRQ), ack(0)) as peer:
         for number in (1, 2, 3):
@@ -280,7 +281,7 @@ def test_what_a_server_said_before_it_left(server, put):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="raw sockets want root")
-def test_a_server_that_left(server, put):
+def test_a_server_that_closes_its_port(server, put):
     client = put("--no-options", "f", server.url())
     with server.answer(server.request(WRQ), ack(0)) as peer:
         peer.expect(data(1, CONTENT[:512]))
@@ -297,7 +298,7 @@ def test_interrupted(server, put):
         assert client.end(130) == b""
 
 
-def test_interrupted_while_nothing_comes(server, put):
+def test_interrupted_while_the_input_is_quiet(server, put):
     client = put("-v", "-", server.url(), stdin=subprocess.PIPE)
     client.stdin.write(b"x")
     server.request(WRQ)

@@ -12,7 +12,7 @@ from conftest import QUIET_S, connect_to, events, read_all, readable
 from relay_fixtures import counters, relay, target, udp
 
 
-# --- what passes ---
+# --- unchanged packets ---
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_without_rules_nothing_changes(relay, target, host):
@@ -48,7 +48,7 @@ def test_between_families(relay, target):
     assert counters(started)["flows"] == 1
 
 
-def test_each_client_gets_its_own_answers(relay, target):
+def test_each_client_gets_its_own_replies(relay, target):
     sock, url = target()
     started, own = relay(url)
     with contextlib.ExitStack() as stack:
@@ -64,7 +64,7 @@ def test_each_client_gets_its_own_answers(relay, target):
     assert counters(started)["flows"] == 200
 
 
-def test_an_answer_comes_from_the_address_that_was_asked(relay, target):
+def test_a_reply_is_sent_from_the_address_of_the_request(relay, target):
     sock, url = target()
     started, own = relay(url, listen="udp4://*:0")
     port = int(own.rsplit(":", 1)[1])
@@ -74,11 +74,11 @@ def test_an_answer_comes_from_the_address_that_was_asked(relay, target):
             _, peer = sock.recvfrom(10)
             sock.sendto(b"y", peer)
             assert client.recvfrom(10) == (b"y", (host, port))
-            with udp() as other:  # another port of the target's
+            with udp() as other:  # another port of the target
                 other.sendto(b"z", peer)
                 came, door = client.recvfrom(10)
                 assert (came, door[0]) == (b"z", host) and door[1] != port
-    assert counters(started)["flows"] == 2  # one of each address of ours
+    assert counters(started)["flows"] == 2  # one flow for each of our addresses
 
 # --- several packets in one system call ---
 
@@ -86,7 +86,7 @@ UDP_SEGMENT, UDP_GRO = 103, 104
 
 
 def segments(client, sizes, size):
-    """Sends packets of that size, the last as short as it comes, in one call."""
+    """Sends packets of the given size, of which the last may be shorter, in one call."""
     data = b"".join(bytes([i]) * n for i, n in enumerate(sizes))
     client.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, size)
     client.send(data)
@@ -94,7 +94,7 @@ def segments(client, sizes, size):
 
 
 def test_segments_are_packets(relay, target):
-    """What a sender gave to the kernel in one call is judged one by one."""
+    """Each packet that the sender passed to the kernel in one call gets its own decision."""
     sock, url = target()
     started, own = relay(url, "--drop-nth-up", "3,9", "--drop-nth-down", "1")
     with connect_to(own) as client:
@@ -111,8 +111,8 @@ def test_segments_are_packets(relay, target):
     assert (counts["down"]["in"], counts["down"]["out"], counts["down"]["lost"]) == (20, 19, 0)
 
 
-def test_packets_of_one_size_may_leave_together(relay, target):
-    """As segments, and arrive as packets wherever nobody asked for more."""
+def test_packets_of_one_size_are_sent_together(relay, target):
+    """The relay sends them as segments; a receiver without UDP_GRO gets single packets."""
     sock, url = target()
     sock.setsockopt(socket.IPPROTO_UDP, UDP_GRO, 1)
     started, own = relay(url, "--delay-up", "50ms", "--duplicate-up", "50%", "--seed", "1",
@@ -140,7 +140,7 @@ def test_packets_of_one_size_may_leave_together(relay, target):
 
 
 def test_packets_longer_than_the_link_takes(netns, relay, target):
-    """Where the kernel refuses segments, each packet leaves on its own."""
+    """If the kernel refuses segments, each packet is sent by itself."""
     subprocess.run(["ip", "link", "set", "lo", "mtu", "1500"], check=True)
     sock, url = target()
     started, own = relay(url, "--delay-up", "20ms", "--rate-down", "100M")
@@ -175,14 +175,14 @@ def test_another_port_of_the_target_is_another_port_here(relay, target):
             assert came == b"answer"
         assert len({listening, *doors.values()}) == 3
         ports = [(tid.getsockname()[1], door[1]) for tid, door in doors.items()]
-        for tid in (second, third, second):  # and the way back
+        for tid in (second, third, second):  # and back
             client.sendto(b"ack", doors[tid])
             assert tid.recvfrom(100) == (b"ack", peer)
             tid.sendto(b"more", peer)
             assert client.recvfrom(100) == (b"more", doors[tid])
         client.sendto(b"request again", listening)
         assert sock.recvfrom(100) == (b"request again", peer)
-        with udp() as stranger:  # a door is for its client alone
+        with udp() as stranger:  # a door accepts packets from its client only
             stranger.connect(doors[second])
             stranger.send(b"x")
             with pytest.raises(ConnectionRefusedError):
@@ -194,7 +194,7 @@ def test_another_port_of_the_target_is_another_port_here(relay, target):
 
 
 def test_many_ports_of_the_target_take_turns(relay, target):
-    """A client that uses one socket for many transfers."""
+    """A client uses one socket for many transfers."""
     sock, url = target()
     started, own = relay(url)
     with connect_to(own) as first, udp() as client:
@@ -216,8 +216,9 @@ def test_many_ports_of_the_target_take_turns(relay, target):
     counters(started)
 
 
-def test_a_port_that_a_door_has_elsewhere(relay, target):
-    """It is at another address than the target's, so the target's is none of ours."""
+def test_a_port_of_a_door_at_another_address(relay, target):
+    """The door's port belongs to the relay at another address than the target's, so the
+    target's port is a different one."""
     sock, url = target("127.0.0.2")
     started, own = relay(url)
     with connect_to(own) as asks, udp() as client, udp("127.0.0.2") as first:
@@ -234,7 +235,7 @@ def test_a_port_that_a_door_has_elsewhere(relay, target):
     assert counters(started)["strangers"] == 0
 
 
-def test_no_follow_takes_answers_of_the_port_that_was_asked(relay, target):
+def test_no_follow_accepts_replies_from_the_target_port_only(relay, target):
     sock, url = target()
     started, own = relay(url, "--no-follow")
     with connect_to(own) as client, udp() as other:
@@ -260,9 +261,10 @@ def test_other_hosts_are_strangers(relay, target):
     assert counters(started)["strangers"] == 1
 
 
-def test_a_port_that_was_a_client_is_not_the_targets(netns, relay, target):
-    """A client leaves and its port becomes one of ours: what is still sent to
-    it is no answer of the target, or packets might go round for ever."""
+def test_a_former_port_of_a_client_is_not_the_target(netns, relay, target):
+    """A client closes its socket, and the relay gets that port for a flow. Packets that the
+    target still sends to the port are not replies of the target: passing them on could loop
+    forever."""
     with open("/proc/sys/net/ipv4/ip_local_port_range", "w", encoding="ascii") as ports:
         ports.write("50000 50004")
     sock, url = target()
@@ -274,12 +276,12 @@ def test_a_port_that_was_a_client_is_not_the_targets(netns, relay, target):
         with contextlib.ExitStack() as stack:
             for other in {*range(50000, 50005)} - {port, peer_of_left[1], sock.getsockname()[1]}:
                 stack.enter_context(udp(port=other))
-            left.close()  # its port is the only one that is free
+            left.close()  # its port is the only free one
             stays = udp(port=40000)
             stays.sendto(b"x", ("127.0.0.1", 7000))
             _, peer = sock.recvfrom(10)
             assert peer == ("127.0.0.1", port)
-    with stays:  # and now there are ports for doors
+    with stays:  # now there are free ports for doors
         sock.sendto(b"late", peer_of_left)
         sock.sendto(b"y", peer)
         assert stays.recv(10) == b"y"

@@ -18,7 +18,7 @@ def test_a_signal_ends_it_with_counters(relay, target, sig):
 
 @pytest.mark.parametrize("command", ["relay", "serve"])
 def test_in_the_background_of_a_script(ready, target, command):
-    """There the shell has SIGINT ignored, and so it stays."""
+    """There the shell ignores SIGINT, and the relay keeps it ignored."""
     sock, url = target()
     line = ["relay", "udp://127.0.0.1:0", url] if command == "relay" else [
         "serve", "echo", "udp://127.0.0.1:0"]
@@ -40,7 +40,7 @@ def read_until(stream, *parts):
     return said
 
 
-def test_words(ready, target):
+def test_messages(ready, target):
     sock, url = target()
     started, [own] = ready("relay", "udp://127.0.0.1:0", url, "-v", "--seed", "5", "--drop-nth",
                            "2")
@@ -123,7 +123,7 @@ def test_an_inherited_socket(program, target):
     started.end(0)
 
 
-def test_a_client_that_left_harms_nobody(relay, target):
+def test_a_client_that_closed_does_not_disturb_others(relay, target):
     sock, url = target()
     started, own = relay(url)
     with connect_to(own) as left, connect_to(own) as stays, udp() as tid:
@@ -134,7 +134,7 @@ def test_a_client_that_left_harms_nobody(relay, target):
         stays.send(b"x")
         peer = sock.recvfrom(10)[1]
         left.close()
-        for _ in range(5):  # refused each time, by the client's host
+        for _ in range(5):  # the client's host refuses each of them
             tid.sendto(b"y", gone)
             sock.sendto(b"y", gone)
         sock.sendto(b"here", peer)

@@ -16,7 +16,7 @@ def test_the_longest_unused_flow_is_reused(relay, target):
     started, own = relay(url, "--max-flows", "2")
     with connect_to(own) as a, connect_to(own) as b, connect_to(own) as c:
         peers = []
-        for client in (a, b, a, c):  # c takes the place of b
+        for client in (a, b, a, c):  # c replaces b
             client.send(b"x")
             peers.append(sock.recvfrom(10)[1])
         assert peers[0] == peers[2]
@@ -29,7 +29,7 @@ def test_the_longest_unused_flow_is_reused(relay, target):
     assert (counts["flows"], counts["reused"]) == (3, 1)
 
 
-def test_an_idle_flow_is_forgotten(relay, target):
+def test_an_idle_flow_is_closed(relay, target):
     sock, url = target()
     started, own = relay(url, "--idle", "50ms", "-v")
     with connect_to(own) as client:
@@ -42,7 +42,7 @@ def test_an_idle_flow_is_forgotten(relay, target):
 
 
 def test_more_clients_than_descriptors(relay, target):
-    """Flows go when descriptors do."""
+    """Old flows are closed when descriptors run out."""
     sock, url = target()
     started, own = relay(url)
     subprocess.run(["prlimit", "--nofile=40:40", "--pid", str(started.pid)], check=True)
@@ -58,7 +58,7 @@ def test_more_clients_than_descriptors(relay, target):
 
 
 def test_more_doors_than_descriptors(relay, target):
-    """Flows that are not used go for them."""
+    """Unused flows are closed to make room for doors."""
     sock, url = target()
     started, own = relay(url)
     subprocess.run(["prlimit", "--nofile=40:40", "--pid", str(started.pid)], check=True)
@@ -78,12 +78,12 @@ def test_more_doors_than_descriptors(relay, target):
     assert counts["reused"] > 0 and counts["strangers"] == counts["down"]["lost"] == 0
 
 
-# --- a target that is not there ---
+# --- targets that refuse ---
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_target_that_refuses(relay, target, host):
-    """ICMP says so: it is told once and counted; what is sent once somebody is
-    there arrives, the first too."""
+    """ICMP reports a refusal, which is logged once and counted. Packets sent after the target
+    opens its port arrive, the first one too."""
     sock, url = target(host)
     name = sock.getsockname()
     sock.close()
@@ -104,8 +104,8 @@ def test_a_target_that_refuses(relay, target, host):
 
 
 @pytest.mark.parametrize("options, flows", [([], [1]), (["-v"], [1, 2])])
-def test_a_refusal_is_told_once(relay, target, options, flows):
-    """Of the first flow; of each to who wants to know more."""
+def test_a_refusal_is_reported_once(relay, target, options, flows):
+    """For the first flow only; with -v once for each flow."""
     sock, url = target()
     port = sock.getsockname()[1]
     sock.close()
@@ -123,8 +123,8 @@ def test_a_refusal_is_told_once(relay, target, options, flows):
          "text": "Connection refused"} for flow in flows]
 
 
-def test_packets_that_are_sent_at_once_to_nobody(relay, target):
-    """What ICMP says of the first fails none of the others."""
+def test_packets_sent_together_to_a_closed_port(relay, target):
+    """The ICMP error about the first packet does not fail the others."""
     sock, url = target()
     sock.close()
     started, own = relay(url, "--delay-up", "20ms", "--reorder-up", "50%")

@@ -1,4 +1,4 @@
-"""sockeye relay drops, doubles, delays and changes packets by its rules."""
+"""sockeye relay drops, duplicates, delays and changes packets by its rules."""
 import signal
 import struct
 import time
@@ -20,7 +20,7 @@ def test_drop_always(relay, target):
     assert (counts["up"]["in"], counts["up"]["dropped"], counts["up"]["out"]) == (100, 100, 0)
 
 
-def test_one_direction_counts_before_both(relay, target):
+def test_one_direction_takes_precedence(relay, target):
     sock, url = target()
     started, own = relay(url, "--drop-up", "0", "--drop", "1", "--duplicate-up", "1")
     with connect_to(own) as client:
@@ -43,7 +43,7 @@ def test_seeds_reproduce(relay, target):
     assert counts["seed"] == 7
 
 
-def test_a_seed_is_told_when_none_is_given(relay, target):
+def test_a_seed_is_printed_if_none_is_given(relay, target):
     sock, url = target()
     seeds = set()
     for _ in range(3):
@@ -61,16 +61,16 @@ def test_duplicate_sends_twice(relay, target):
     assert counts["up"]["out"] == 2 * counts["up"]["in"]
 
 
-def test_reorder_lets_one_to_four_pass(relay, target):
+def test_reorder_lets_one_to_four_packets_overtake(relay, target):
     came, counts = passed(relay, target, "--reorder", "10%", "--seed", "1")
     assert sorted(came) == list(range(1000)) and came != sorted(came)
-    late = {n: i - n for i, n in enumerate(came)}  # places too late
+    late = {n: i - n for i, n in enumerate(came)}  # positions too late
     assert 60 < counts["up"]["reordered"] < 150
     assert max(late.values()) <= 4 and min(late.values()) >= -4
 
 
 def test_reorder_holds_the_same_packets_again(relay, target):
-    """How many others they let pass is told: a pause of 20 ms ends the wait."""
+    """The log counts the packets that overtake each of them; a pause of 20 ms ends the wait."""
     def held():
         sock, url = target()
         started, own = relay(url, "--reorder", "10%", "--seed", "1", "-v")
@@ -85,7 +85,7 @@ def test_reorder_holds_the_same_packets_again(relay, target):
     assert held() == first
 
 
-def test_reorder_holds_nothing_for_ever(relay, target):
+def test_reorder_holds_no_packet_forever(relay, target):
     sock, url = target()
     started, own = relay(url, "--reorder", "1", "-v")
     with connect_to(own) as client:
@@ -96,7 +96,7 @@ def test_reorder_holds_nothing_for_ever(relay, target):
     counters(started)
 
 
-def test_corrupt_turns_one_bit(relay, target):
+def test_corrupt_flips_one_bit(relay, target):
     sock, url = target()
     started, own = relay(url, "--corrupt", "100%")
     with connect_to(own) as client:
@@ -143,7 +143,7 @@ def test_rate_slows(relay, target):
             client.send(bytes(1000))
         for _ in range(200):
             assert len(sock.recv(2000)) == 1000
-        # 10 ms may leave at once
+        # packets worth 10 ms may be sent at once
         assert time.monotonic() - begun >= 0.185
     counters(started)
 
@@ -163,12 +163,12 @@ def test_the_queue_is_bounded(relay, target):
     assert (counts["out"], counts["lost"]) == (came, 200 - came)
 
 
-def test_what_is_lost_takes_no_time_of_the_line(relay, target):
-    """After a flood the queue is as long as it may be, and no longer."""
+def test_lost_packets_take_no_line_time(relay, target):
+    """After a flood the queue is as long as its limit, not longer."""
     sock, url = target()
     started, own = relay(url, "--rate-up", "20k", "--queue", "20k")
     with connect_to(own) as client:
-        for count in range(100, 1001, 100):  # 50 s of them
+        for count in range(100, 1001, 100):  # 50 s at this rate
             for _ in range(100):
                 client.send(bytes(1000))
             until(lambda count=count: counters_now(started)["up"]["in"] == count, "all to come")
@@ -179,7 +179,7 @@ def test_what_is_lost_takes_no_time_of_the_line(relay, target):
     assert counters(started)["up"]["lost"] > 500
 
 
-def test_what_waits_is_forgotten_at_the_end(relay, target):
+def test_queued_packets_are_dropped_at_the_end(relay, target):
     sock, url = target()
     started, own = relay(url, "--delay", "10m", "--reorder", "50%")
     with connect_to(own) as client:

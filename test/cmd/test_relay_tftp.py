@@ -25,8 +25,8 @@ def get(client, own, name, folder):
 
 
 def tftp_server(stack, root):
-    """A TFTP server in Python as small as can be: each transfer at a port of
-    its own, one block at a time, repeated when nothing comes."""
+    """A minimal TFTP server in Python: each transfer has its own port, sends one block at a
+    time, and repeats it after a timeout."""
     sock = stack.enter_context(udp())
     stop = threading.Event()
 
@@ -67,7 +67,7 @@ def tftp_server(stack, root):
 @pytest.mark.parametrize("rules", [
     [], ["--drop-block", "3", "--drop-ack", "5"], ["--delay", "1ms", "--jitter", "1ms"],
     ["--duplicate", "20%", "--seed", "3"]], ids=lambda rules: rules[0] if rules else "none")
-def test_clients_nobody_here_wrote(relay, client, rules, tmp_path):
+def test_clients_of_other_projects(relay, client, rules, tmp_path):
     if not shutil.which(client):
         pytest.skip(f"no {client} here")
     data = random.Random(2).randbytes(20 * 512 + 100)

@@ -1,4 +1,4 @@
-"""Options of sockeye serve that are wrong, or that would do nothing, and --map-test."""
+"""Options of sockeye serve that are wrong or have no effect, and --map-test."""
 import json
 import subprocess
 
@@ -37,7 +37,7 @@ def said(tmp_path, *args):
     ("chargen tcp://127.0.0.1:0 --length 5", "length", "it is for chargen on datagrams"),
 ])
 def test_no_effect(ready, tmp_path, args, option, why):
-    """It is told, and the service runs."""
+    """A warning names the option, and the service runs."""
     root = ["--root", "."] if args.startswith("tftp") else []
     server, _ = ready("serve", *args.split(), *root, stdout=subprocess.DEVNULL,
                       stderr=subprocess.PIPE, cwd=tmp_path)
@@ -53,7 +53,7 @@ def test_no_effect(ready, tmp_path, args, option, why):
     ("--root .", "root", "tftp is not served here"),
 ])
 def test_mistakes(tmp_path, args, option, why):
-    """Else --root without the word tftp would serve all there is but files."""
+    """Without this error, --root without the word tftp would serve everything except files."""
     code, out, err = said(tmp_path, *args.split())
     assert code == 2 and out == "" and f"--{option} has no effect: " in err and why in err
 
@@ -67,7 +67,7 @@ def test_mistakes(tmp_path, args, option, why):
     "discard unix:s --model fork --workers 1 --max-connections 5 --max-time 5 --idle-timeout 1 --backlog 4",
 ])
 def test_effect(ready, tmp_path, args):
-    """Of none of these anything is said; the last --text is an empty one."""
+    """No warning for any of these; the last --text is an empty one."""
     text = [""] if args.endswith("--text") else []
     server, _ = ready("serve", *args.split(), *text, stdout=subprocess.DEVNULL,
                       stderr=subprocess.PIPE, cwd=tmp_path)
@@ -92,7 +92,7 @@ def test_effect(ready, tmp_path, args):
     (["--map-test", "a", "--map-client", "1.2.3.4:5"], 2, "192.0.2.1 or 2001:db8::1, not '1.2.3"),
 ])
 def test_wrong_values(tmp_path, args, code, words):
-    """Each says what was being done, with what, and why not, in one line."""
+    """One line says what failed, with which value, and why."""
     found, out, err = said(tmp_path, *TFTP, *args)
     assert (found, out) == (code, "") and words in err and len(err.splitlines()) == 1
 
@@ -108,7 +108,7 @@ def test_tftp_is_udp(tmp_path, address, words):
 
 @pytest.mark.parametrize("folder", ["/srv/tftp", "./pub", "."])
 def test_folder_without_its_option(tmp_path, folder):
-    """in.tftpd has it as an operand."""
+    """in.tftpd takes the folder as an operand."""
     code, _, err = said(tmp_path, "tftp", "udp://127.0.0.1:0", folder)
     assert code == 2 and f"'{folder}' is a folder" in err and f" --root {folder}\n" in err
 
@@ -135,7 +135,7 @@ a    ^secret  "not for \\i"
     (["--map-test", "q\n"], 0, [None] * 4 + ["q\\n"]),
 ])
 def test_map_test(tmp_path, args, code, lines):
-    """A line a step, the outcome the last one, and a backslash is no control character."""
+    """One line for each step, the outcome on the last; a backslash is not a control character."""
     (tmp_path / "map").write_text(RULES)
     found, out, err = said(tmp_path, *TFTP, "--map", "map", *args)
     assert (found, err) == (code, "")

@@ -1,4 +1,4 @@
-"""What sockeye serve tftp does when its files, its network or its end are not as they should be."""
+"""sockeye serve tftp with unreadable or changing files, forged ICMP errors, and at its end."""
 import json
 import os
 import pathlib
@@ -40,7 +40,8 @@ class Server:
         return until(self.workers, "a worker")[0]
 
     def ask(self, *args, **options):
-        """A request from a new peer, which then speaks with whoever answers."""
+        """Sends a request from a new peer. Returns the peer, which then talks to the port that
+        replied, and the reply."""
         peer = Peer()
         peer.sendto(request(*args, **options), self.name)
         packet, peer.client = peer.recvfrom(65536)
@@ -49,7 +50,7 @@ class Server:
 
 @pytest.fixture
 def serve(ready, tmp_path):
-    """One worker that serves the folder root."""
+    """Starts one worker that serves the folder root."""
     root, log = tmp_path / "root", tmp_path / "log"
     root.mkdir()
     root.chmod(0o755)
@@ -63,8 +64,8 @@ def serve(ready, tmp_path):
     return start
 
 
-def test_new_rules_for_new_workers(serve, tmp_path):
-    """A worker that takes the place of another does not have the rules of long ago."""
+def test_replacement_workers_have_the_current_rules(serve, tmp_path):
+    """A replacement worker starts with the current rules."""
     rules = tmp_path / "rules"
     rules.write_text("")
     server = serve("--map", rules)
@@ -81,7 +82,7 @@ def test_new_rules_for_new_workers(serve, tmp_path):
 
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_rules_read_again(serve, tmp_path, form):
-    """One process says so, and how many there are: not each of them."""
+    """One process reports the reload and the number of rules; the workers do not repeat it."""
     (tmp_path / "map").write_text("# none\n")
     (tmp_path / "policy").write_text("")
     server = serve("--workers", 3, "--map", tmp_path / "map", "--policy", tmp_path / "policy",
@@ -109,7 +110,7 @@ def test_rules_read_again(serve, tmp_path, form):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 def test_root_that_the_user_may_not_search(serve):
-    """Clients are told no more than "Permission denied"; who runs the server, why."""
+    """Clients see only "Permission denied"; the log has the reason."""
     server = serve("--user", "nobody")
     assert code_of(server.ask(RRQ, "f")[1]) == 1
     assert not server.events(event="warning")
@@ -124,19 +125,20 @@ def test_root_that_the_user_may_not_search(serve):
 
 
 def confined(server):
-    """Whether Landlock is in force, which sets this (1), or the kernel has none."""
+    """The NoNewPrivs flag of the worker: 1 if Landlock is in force, 0 if the kernel has none."""
     status = pathlib.Path(f"/proc/{server.worker()}/status").read_text()
     return re.search(r"^NoNewPrivs:\s+(\d)", status, re.M)[1]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
 def test_rules_that_the_user_may_not_read(serve, tmp_path):
-    """They are what they were at the start, which is told; and Landlock holds all the same."""
+    """The rules stay as they were at the start, with a warning, and Landlock is in force as
+    usual."""
     (tmp_path / "secret").mkdir(mode=0o700)
     rules = tmp_path / "secret" / "map"
     rules.write_text("r a b\n")
     server = serve("--user", "nobody")
-    server.ask(RRQ, "none")  # behind the answer it is settled
+    server.ask(RRQ, "none")  # Landlock is in force before the first reply
     usual = confined(server)
     server.process.kill()
     server.process.wait(WAIT_S)
@@ -151,14 +153,14 @@ def test_rules_that_the_user_may_not_read(serve, tmp_path):
     assert server.ask(RRQ, "a")[1] == data(1, b"b")
 
 
-def test_text_that_became_shorter(serve):
-    """It is not told from its end by the size, which is another one on the wire."""
+def test_text_that_shrinks(serve):
+    """The size does not show the end of netascii text, whose size on the wire differs."""
     server = serve()
     text = server.root / "text"
     text.write_bytes(b"a\n" * 100_000)
     peer, packet = server.ask(RRQ, "text", "netascii")
     text.write_bytes(b"a\n" * 1000)
-    for number in range(1, 200):  # some was read before
+    for number in range(1, 200):  # the server has read some of the text before
         assert packet[:4] == data(number)
         peer.say(ack(number))
         packet = peer.hear()
@@ -167,8 +169,9 @@ def test_text_that_became_shorter(serve):
     assert code_of(packet) == 0
 
 
-def test_strangers_text(serve):
-    """Nothing is read and converted for whom may not exist: many would fill the memory."""
+def test_text_of_unconfirmed_peers(serve):
+    """The server reads and converts no text for an unconfirmed peer, so that many of them
+    cannot fill its memory."""
     def memory():
         lines = pathlib.Path(f"/proc/{server.worker()}/smaps_rollup").read_text().splitlines()
         return sum(int(line.split()[1]) for line in lines if line.startswith("Private_Dirty"))
@@ -194,7 +197,8 @@ def answers(server):
 
 
 def test_an_upload_at_the_end(serve):
-    """It is taken, and its last ACK is repeated, but not for as long as there is grace."""
+    """The server takes the upload and repeats its last ACK, but exits before the grace period
+    ends."""
     server = serve("--upload")
     peer, packet = server.ask(WRQ, "up")
     assert packet == ack(0)
@@ -216,7 +220,7 @@ def checksum(bytes):
 
 
 def unreachable(code, port, to=9):
-    """ICMP type 3 about a datagram from `port` to another one."""
+    """An ICMP message of type 3 about a datagram from `port` to another one."""
     host = socket.inet_aton("127.0.0.1")
     lost = struct.pack("!BBHHHBBH4s4sHHHHQ", 0x45, 0, 36, 1, 0, 64, 17, 0, host, host, port, to, 16,
                        0, 0)
@@ -226,8 +230,8 @@ def unreachable(code, port, to=9):
 
 
 @pytest.mark.parametrize("code", [4, 5, 7, 8])  # too large, no route, no such host
-def test_icmp_about_others(netns, serve, code):  # pylint: disable=unused-argument
-    """In single-port mode it comes to the socket of all, and ends nobody's transfer."""
+def test_icmp_in_single_port_mode(netns, serve, code):  # pylint: disable=unused-argument
+    """In single-port mode the shared socket receives the error, which ends no transfer."""
     server = serve("--single-port")
     (server.root / "f").write_bytes(bytes(8 << 20))
     over = threading.Event()
@@ -252,9 +256,9 @@ def test_icmp_about_others(netns, serve, code):  # pylint: disable=unused-argume
     assert not server.events(event="transfer", text="sending failed")
 
 
-@pytest.mark.parametrize("blocks", [3, 50])  # a long transfer's socket is connected
+@pytest.mark.parametrize("blocks", [3, 50])  # the socket of a long transfer is connected
 def test_icmp_too_large(netns, serve, blocks):  # pylint: disable=unused-argument
-    """A link that takes less from now on is no end: it goes on in fragments."""
+    """After the path MTU shrinks, the transfer goes on in fragments."""
     server = serve()
     (server.root / "f").write_bytes(bytes(1 << 20))
     peer, packet = server.ask(RRQ, "f", blksize=1400)
@@ -265,7 +269,7 @@ def test_icmp_too_large(netns, serve, blocks):  # pylint: disable=unused-argumen
         peer.say(ack(number))
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
         raw.sendto(unreachable(4, peer.client[1], peer.getsockname()[1]), ("127.0.0.1", 0))
-    while packet[:4] != data(blocks):  # or one that it had
+    while packet[:4] != data(blocks):  # or one from the receive queue
         packet = peer.hear()
         assert packet[1] != ERROR
     peer.say(ack(blocks))

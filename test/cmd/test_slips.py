@@ -1,8 +1,10 @@
-"""The slips of a newcomer: each fails with a message that names the command line to type.
+"""Typical mistakes of a newcomer: each fails with a message that names the command line
+to type instead.
 
-One table: what was typed, the exit code, what the message says, and the command line it
-proposes after "try:". That one is run: it may fail because nothing listens, but never as
-wrong usage (exit code 2), and a server that it starts has to become ready.
+One table: the line typed, the exit code, a part of the message, and the command line that
+it proposes after "try:". The test runs the proposal: it may fail because no server
+listens, but never with a usage error (exit code 2), and a server that it starts has to
+become ready.
 """
 import os
 import shlex
@@ -202,7 +204,7 @@ SLIPS = [
     ("relay udp://:17044", 2, "no target address", "relay udp://:17044 udp://localhost:69"),
 ]
 
-# Commands that wait for packets or clients: they run until they are stopped.
+# Commands that wait for packets or clients: they run until the test stops them.
 READY = {"listen": b"listening on ", "serve": b" pid ", "relay": b"relaying "}
 
 
@@ -212,7 +214,7 @@ def run_line(line, **kw):
 
 
 def parses(line, cwd):
-    """Runs a proposed command line: it may fail, but not as wrong usage."""
+    """Runs a proposed command line, which must not be a usage error."""
     words = shlex.split(line.partition(" <")[0])
     ready = READY.get(words[1])
     if ready is None or "--list" in words:

@@ -1,10 +1,11 @@
-"""What a message costs in system calls and an idle connection in memory, as
-counts: they do not depend on how fast or how busy the machine is.
+"""The system calls of a message and the memory of an idle connection, as counts that do
+not depend on the speed or the load of the machine.
 
-Counted under strace, the slope between two numbers of messages, so that
-starting, connecting and stopping cancel out. strace slows the server, which
-lets an event loop find more at a time than it otherwise would: the bounds with
-50 connections are those of a loaded server."""
+strace counts the calls. The difference between two numbers of messages cancels out the
+start, the connections and the end. strace slows the server down, so that an event loop
+finds more messages at a time than usual: the limits with 50 connections are those of a
+loaded server.
+"""
 import os
 import pathlib
 import re
@@ -28,7 +29,7 @@ SESSIONS = ["fork", "thread"]  # a process or thread for each connection
 
 @pytest.fixture(autouse=True, scope="module")
 def plain_build():
-    """Sanitizers have system calls and memory of their own."""
+    """Skips the test under sanitizers, which make system calls and use memory themselves."""
     program = pathlib.Path(PROGRAM).read_bytes()
     if b"__asan_init" in program or b"__tsan_init" in program:
         pytest.skip("built with a sanitizer")
@@ -46,7 +47,7 @@ def load(url, connections, messages):
 
 
 def strace_calls(model, connections, messages, path):
-    """The system calls of a server that answered so many messages."""
+    """The system calls of a server that answered `messages` messages."""
     server = contenders.sockeye(PROGRAM, model)
     how = ["-ff"] if model in SESSIONS else ["-f", "-c"]
     server.command = ["strace", *how, "-o", path, *server.command]
@@ -63,10 +64,9 @@ def strace_calls(model, connections, messages, path):
 
 
 def session_calls(trace):
-    """The calls of a process or thread from its first message to its last. What it
-    takes to start sessions and to see them end is not of the messages, and
-    differs from run to run: several ends may be told at once, memory of an old
-    thread may do for a new one."""
+    """The calls of a process or thread from its first message to its last. Calls that start a
+    session and see it end do not belong to messages and vary between runs: one call may report
+    several ends, and a new thread may reuse memory of an old one."""
     calls = re.findall(r"^(\w+)\(", trace, re.M)
     moving = [i for i, name in enumerate(calls) if name in ("recvfrom", "sendto")]
     return moving[-1] - moving[0] + 1 if moving else 0

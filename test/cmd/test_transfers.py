@@ -18,7 +18,7 @@ def content(count):
 
 @pytest.fixture
 def serve(ready, tmp_path):
-    """A server of the folder root: its address as of a client."""
+    """Starts a server of the folder root. Returns its address for a client."""
     (tmp_path / "root").mkdir()
 
     def start(*args):
@@ -44,7 +44,7 @@ def test_there_and_back(serve, run, tmp_path, args, single):
 
 
 def members(heading):
-    """Of documents, as the manual lists them below a sentence."""
+    """The members of the JSON documents that the manual lists below a sentence."""
     page = (ROOT / "man" / "sockeye-tftp.7").read_text()
     return set(re.findall(r"^\.It Sq (\w+)", page.partition(heading)[2].partition(".El")[0], re.M))
 
@@ -94,7 +94,7 @@ def test_many_at_once(serve, run, tmp_path):
     assert done.returncode == 0, done.stderr
     done = run("get", "--json", "-j", "100", "-o", "back/", *(f"{url}/d/{name}" for name in names),
                cwd=tmp_path)
-    assert done.returncode == 9 and len(events(done.stdout)) == 300  # no such folder yet
+    assert done.returncode == 9 and len(events(done.stdout)) == 300  # the folder does not exist yet
     (tmp_path / "back").mkdir()
     done = run("get", "--json", "-j", "100", "-o", "back", *(f"{url}/d/{name}" for name in names),
                cwd=tmp_path)
@@ -136,7 +136,7 @@ def test_probe(serve, run, tmp_path):
 
 @pytest.mark.parametrize("zone", ["", "%lo", "%25lo"])
 def test_link_local(netns, ready, run, tmp_path, zone):
-    """With and without a zone; a server's answer has one."""
+    """With and without a zone; the address of the server's reply has one."""
     subprocess.run(["ip", "-6", "addr", "add", "fe80::7/64", "dev", "lo", "nodad"], check=True)
     (tmp_path / "f").write_bytes(b"linked")
     url = ready("serve", "tftp", "udp://[::]:0", "--root", tmp_path, stdout=subprocess.DEVNULL,
@@ -151,7 +151,8 @@ def test_link_local(netns, ready, run, tmp_path, zone):
     ('get -o - tftp://127.0.0.1:1/x >&-', b"write standard output: Bad file descriptor"),
     ('put - tftp://127.0.0.1:1/x <&-', b"read standard input: Bad file descriptor")])
 def test_closed_standard_descriptors(command, text):
-    """What is /dev/null in their stead must not pass for a file."""
+    """Standard input and output that are closed become /dev/null, which must not pass for a
+    file."""
     done = subprocess.run(["sh", "-c", f'exec "$0" {command}', SOCKEYE], check=False,
                           capture_output=True, timeout=WAIT_S)
     assert done.returncode == 9 and text in done.stderr

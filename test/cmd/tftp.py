@@ -1,4 +1,4 @@
-"""TFTP servers in a few lines, for what a good server never does.
+"""A TFTP server in a few lines, for behaviour that a good server never shows.
 
     server = Server()
     request = server.request()            # Request(op, name, mode, options, client)
@@ -47,7 +47,7 @@ def read_request(packet, client):
 
 
 class Peer(socket.socket):
-    """One end: the server's port of a transfer, or a stranger."""
+    """One end of a transfer: the server's port, or a stranger."""
 
     def __init__(self, client=None, host="127.0.0.1", port=0):
         super().__init__(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
@@ -92,14 +92,15 @@ class Server(Peer):
         return request
 
     def answer(self, request, *packets, host=None):
-        """Answers from a new port, as a transfer's own."""
+        """Sends packets from a new port, like the first packets of a transfer. Returns that
+        port."""
         peer = Peer(request.client, host or self.getsockname()[0])
         peer.say(*packets)
         return peer
 
 
 def unreachable(peer):
-    """Has ICMP say to a client that nobody has the peer's port."""
+    """Sends the client the ICMP error of a closed port."""
     udp = struct.pack("!HHHH", peer.client[1], peer.getsockname()[1], 8, 0)
     ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28, 0, 0, 64, socket.IPPROTO_UDP, 0,
                      socket.inet_aton(peer.client[0]), socket.inet_aton(peer.getsockname()[0]))
@@ -112,7 +113,7 @@ def unreachable(peer):
 
 
 def send(peer, content, blksize=512, window=1):
-    """Sends all of it to a client that has begun, without a loss; the ACKs, too."""
+    """Sends the whole content to a client whose transfer has started, and checks its ACKs."""
     blocks = [content[at:at + blksize] for at in range(0, len(content) + 1, blksize)]
     for first in range(0, len(blocks), window):
         burst = blocks[first:first + window]
@@ -121,8 +122,8 @@ def send(peer, content, blksize=512, window=1):
 
 
 def receive(peer, blksize=512, window=1):
-    """Takes a file of a client that has begun, without a loss. On a busy machine a
-    block may come twice, because the answer was not quick enough."""
+    """Receives a file from a client whose transfer has started. On a busy machine a block may
+    arrive twice, because the ACK was too late."""
     content, number = b"", 0
     while True:
         packet = peer.hear()
