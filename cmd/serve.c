@@ -14,44 +14,50 @@
 static const char *const log_forms[] = {"text", "json", NULL};
 
 const struct cli_option serve_options[] = {
-    {NULL, .help = "How connections are served"},
+    {NULL, .help = "Serving:"},
     {"model", 'm', "MODEL", CLI_CHOICE, offsetof(struct serve, model),
-     "how connections are served (event): see --list", .choices = sockeye_models},
+     "use the server model MODEL (default event), see --list", .choices = sockeye_models},
     {"workers", 'w', "N", CLI_UINT, offsetof(struct serve, workers),
-     "processes of prefork (8), event, uring and tftp (one per processor)", .min = 1, .max = 256},
+     "run N worker processes (default: prefork 8; event, uring, tftp one per processor)", .min = 1,
+     .max = 256},
     {"max-connections", 'c', "N", CLI_UINT, offsetof(struct serve, connections_max),
-     "at once; more wait in the backlog", .min = 1, .max = 1000000},
-    {"max-per-source", 0, "N", CLI_UINT, offsetof(struct serve, per_source_max),
-     "at once from one source; more are closed", .min = 1, .max = 65535},
-    {"source-ipv4-prefix", 0, "N", CLI_UINT, offsetof(struct serve, source_ipv4_prefix),
-     "count IPv4 addresses that share N leading bits as one source (32)", .min = 1, .max = 32},
-    {"source-ipv6-prefix", 0, "N", CLI_UINT, offsetof(struct serve, source_ipv6_prefix),
-     "count IPv6 addresses that share N leading bits as one source (64)", .min = 1, .max = 128},
-    {"idle-timeout", 0, "TIME", CLI_TIME, offsetof(struct serve, idle_ns),
-     "close a connection that moves no byte so long", .min = 1000000},
-    {"max-time", 0, "TIME", CLI_TIME, offsetof(struct serve, time_ns),
-     "the longest a connection may last", .min = 1000000},
-    {"grace", 0, "TIME", CLI_TIME, offsetof(struct serve, grace_ns),
-     "after SIGTERM, how long sessions may go on (10s)", .min = 1000000},
-    {"backlog", 'b', "N", CLI_UINT, offsetof(struct serve, backlog),
-     "connections that may wait to be accepted (4096)", .min = 1, .max = 65535},
-    {"rate", 0, "N", CLI_UINT, offsetof(struct serve, answers_per_s),
-     "datagram answers a second to one source that are longer than its question (20)", .min = 1,
+     "serve up to N connections at once; more wait in the backlog (default no limit)", .min = 1,
      .max = 1000000},
+    {"max-per-source", 0, "N", CLI_UINT, offsetof(struct serve, per_source_max),
+     "accept up to N connections or transfers from one source (default no limit; tftp 2048)",
+     .min = 1, .max = 65535},
+    {"source-ipv4-prefix", 0, "N", CLI_UINT, offsetof(struct serve, source_ipv4_prefix),
+     "count IPv4 addresses with the same first N bits as one source (default 32)", .min = 1,
+     .max = 32},
+    {"source-ipv6-prefix", 0, "N", CLI_UINT, offsetof(struct serve, source_ipv6_prefix),
+     "count IPv6 addresses with the same first N bits as one source (default 64)", .min = 1,
+     .max = 128},
+    {"idle-timeout", 0, "TIME", CLI_TIME, offsetof(struct serve, idle_ns),
+     "close connections idle for TIME (default never)", .min = 1000000},
+    {"max-time", 0, "TIME", CLI_TIME, offsetof(struct serve, time_ns),
+     "close connections after TIME (default never)", .min = 1000000},
+    {"grace", 0, "TIME", CLI_TIME, offsetof(struct serve, grace_ns),
+     "after SIGTERM, let sessions finish for TIME (default 10s)", .min = 1000000},
+    {"backlog", 'b', "N", CLI_UINT, offsetof(struct serve, backlog),
+     "queue up to N connections that are not accepted yet (default 4096)", .min = 1, .max = 65535},
+    {"rate", 0, "N", CLI_UINT, offsetof(struct serve, answers_per_s),
+     "send at most N datagram replies per second that are longer than the request, per "
+     "source (default 20)",
+     .min = 1, .max = 1000000},
     {"user", 'u', "NAME", CLI_TEXT, offsetof(struct serve, user),
-     "become this user once everything is bound"},
+     "switch permanently to user NAME and its groups after binding"},
     {"foreground", 'f', NULL, CLI_FLAG, offsetof(struct serve, foreground),
-     "stay in the foreground: the only mode there is"},
-    {NULL, .help = "What is told"},
+     "run in the foreground (always the case)"},
+    {NULL, .help = "Output:"},
     {"list", 'l', NULL, CLI_FLAG, offsetof(struct serve, list),
-     "list the services and models, and leave"},
-    {"ready-fd", 0, "N", CLI_UINT, offsetof(struct serve, ready_given),
-     "write the addresses to descriptor N, a line each, when every socket listens", .min = 1,
+     "list the services and models, and exit"},
+    {"ready-fd", 0, "N", CLI_UINT, offsetof(struct serve, ready_number),
+     "write the addresses to descriptor N, one per line, when all sockets listen", .min = 1,
      .max = 1048576},
-    {"log", 0, "FORM", CLI_CHOICE, offsetof(struct serve, log_form), "text or json, on stderr",
-     .choices = log_forms},
+    {"log", 0, "FORM", CLI_CHOICE, offsetof(struct serve, log_form),
+     "log text (default) or json to stderr", .choices = log_forms},
     {"show-messages", 's', NULL, CLI_FLAG, offsetof(struct serve, show_messages),
-     "log what is received, escaped, with its sender"},
+     "log received data, escaped, with its sender"},
     {NULL},
 };
 
@@ -84,7 +90,7 @@ static int list(const struct serve *s)
 	return SOCKEYE_EXIT_DONE;
 }
 
-/* --- running it --- */
+/* --- serving --- */
 
 static int ready_fd_write(int fd, const struct sockeye_ready *ready)
 {
@@ -98,7 +104,7 @@ static int ready_fd_write(int fd, const struct sockeye_ready *ready)
 	}
 	if (write(fd, lines, len) != (ssize_t)len)
 		return -errno;
-	return close(fd) < 0 ? -errno : 0; /* whoever reads to the end knows there is no more */
+	return close(fd) < 0 ? -errno : 0; /* the reader sees the end of the list */
 }
 
 static void ready_print(const struct serve *s, const struct sockeye_ready *ready, size_t i)
@@ -137,7 +143,7 @@ static void on_event(void *arg, const struct sockeye_event *event)
 static int serve(struct serve *s)
 {
 	const struct sockeye_serve_opts opts = {
-	    .model = s->model != SERVE_NOT_GIVEN ? sockeye_models[s->model] : NULL,
+	    .model = s->model != SERVE_UNSET ? sockeye_models[s->model] : NULL,
 	    .workers = s->workers,
 	    .connections_max = s->connections_max,
 	    .per_source_max = s->per_source_max,
@@ -163,11 +169,11 @@ static int serve(struct serve *s)
 
 static int cmd_serve(int argc, char **argv)
 {
-	static struct serve s; /* its sites are large for a stack */
+	static struct serve s; /* too large for the stack */
 	struct cli_operands operands;
 	int code;
 
-	s.model = s.tftp.unique_root = SERVE_NOT_GIVEN;
+	s.model = s.tftp.unique_root = SERVE_UNSET;
 	code = cli_parse(&serve_command, argc, argv, &s, &operands);
 	if (code != CLI_GO)
 		return code;
@@ -177,7 +183,7 @@ static int cmd_serve(int argc, char **argv)
 		code = serve_features[i]->query(&s);
 	if (code != CLI_GO)
 		return code;
-	code = cli_ready_fd(&s.common, &serve_command, s.ready_given, &s.ready_fd);
+	code = cli_ready_fd(&s.common, &serve_command, s.ready_number, &s.ready_fd);
 	if (code != CLI_GO)
 		return code;
 	s.log = (struct log){.json = s.log_form == 1 || s.common.json,
@@ -203,7 +209,7 @@ const struct cli_command serve_command = {
     .table = serve_service_table,
     .translate = serve_translate,
     .run = cmd_serve,
-    .about = "Without operands: every service, TCP and UDP, on 127.0.0.1 and ::1 at 7000 + its\n"
-	     "well-known port. --list shows the services and models.\n"
-	     "SIGTERM or SIGINT stops, a second one at once; SIGUSR1 logs counters.",
+    .about = "Without addresses, a service is served over TCP and UDP on 127.0.0.1 and ::1, on\n"
+	     "port 7000 + its well-known port; without operands, all built-in services are.\n"
+	     "SIGTERM or SIGINT stops the server, a second one at once; SIGUSR1 logs counters.",
 };

@@ -1,4 +1,4 @@
-/* serve.h: what the files of sockeye serve share. */
+/* serve.h: shared by the files of sockeye serve. */
 #ifndef SOCKEYE_CMD_SERVE_H
 #define SOCKEYE_CMD_SERVE_H
 
@@ -12,27 +12,27 @@
 
 #define SERVE_SITES_MAX 128
 
-/* serve_tftp.c: options of the service tftp. */
+/* The options of the service tftp. */
 struct serve_tftp {
 	const char *root, *umask, *map, *map_test, *map_client, *policy, *blksize_max, *port_range;
-	bool upload, overwrite, create; /* the last two are the first, and more */
+	bool upload, overwrite, create; /* the last two imply upload */
 	bool map_put;
 	bool backslash, fold_case, strip_high;
 	bool single_port, broadcast;
-	unsigned unique_root; /* its index; SERVE_NOT_GIVEN */
+	unsigned unique_root; /* index of the choice, or SERVE_UNSET */
 	uint64_t max_upload, timeout_ns;
 	uint32_t window_max, transfers_max, request_rate;
 	struct cli_list refuse;
 };
 
-#define SERVE_NOT_GIVEN UINT32_MAX /* of a choice */
+#define SERVE_UNSET UINT32_MAX /* a choice that is not on the command line */
 
 struct serve {
 	struct cli_common common;
-	unsigned model; /* its index; SERVE_NOT_GIVEN */
+	unsigned model; /* index of the choice, or SERVE_UNSET */
 	uint32_t workers, connections_max, per_source_max, source_ipv4_prefix, source_ipv6_prefix,
-	    backlog, answers_per_s, ready_given;
-	int ready_fd; /* -1 none */
+	    backlog, answers_per_s, ready_number;
+	int ready_fd; /* -1: none */
 	uint64_t idle_ns, time_ns, grace_ns;
 	const char *user;
 	bool show_messages, foreground, list;
@@ -42,86 +42,87 @@ struct serve {
 	struct log log;
 	struct sockeye__site_request sites[SERVE_SITES_MAX];
 	size_t site_count;
-	bool named; /* false: no operands, all built-in services are served */
+	bool has_operands; /* otherwise all built-in services are served */
 };
 
-/* An option that has no effect unless the command line asks for one of `needs`,
- * bits that mean what the table's owner wants. 0: it never has one, which is an
- * error; all others are warnings. */
+/* An option that has an effect only if something on the command line provides one of the
+ * bits in `needs`. The owner of the table defines the bits. Without effect, the option
+ * causes a warning; if `needs` is 0, an error. */
 struct serve_effect {
 	const char *option; /* NULL ends a table */
 	unsigned needs;
 	const char *why;
 };
 
-/* A service that moves its own bytes and so is not a built-in one. */
+/* A service with its own event loop, unlike the built-in services. */
 struct serve_feature {
-	const struct sockeye_service *service; /* its name, summary and port */
+	const struct sockeye_service *service; /* name, summary and port */
 	const struct cli_option *options;
 	const struct serve_effect *effects;
-	unsigned (*has)(const struct serve *s); /* the bits for `effects` */
-	/* Whatever the command line asks for instead of serving. CLI_GO: nothing, or
-	 * the exit code. */
+	unsigned (*has)(const struct serve *s); /* returns the bits for `effects` */
+	/* Handles options that replace serving, such as --map-test. Returns the exit code,
+	 * or CLI_GO if there is none. */
 	int (*query)(const struct serve *s);
-	/* Whether an operand after the service's name can be its address. CLI_GO, or
-	 * the exit code after a line that says how to write it. */
+	/* Checks an operand that follows the service's name. Returns CLI_GO if it may be an
+	 * address, or the exit code after reporting what to write. */
 	int (*address_check)(const struct serve *s, const char *operand);
-	/* Opens what its sites need. CLI_GO or the exit code. */
+	/* Opens the resources of its sites. Returns CLI_GO or the exit code. */
 	int (*open)(struct serve *s);
 };
 
 extern const struct cli_option serve_options[];
 
-/* --- serve_services.c: all that can be served --- */
+/* --- serve_services.c --- */
 
-/* Ended by NULL. A new feature is a row there. */
+/* Ended by NULL. To add a feature, add a row. */
 extern const struct serve_feature *const serve_features[];
 
-/* The feature of that service; NULL for a built-in one. */
+/* Returns the feature of the service, or NULL for a built-in service. */
 const struct serve_feature *serve_feature_of(const struct sockeye_service *service);
-/* Whether one of the sites is this service's. */
+/* Whether one of the sites serves this service. */
 bool serve_has(const struct serve *s, const struct sockeye_service *service);
-/* The service of that name, or NULL. */
+/* Returns the service of that name, or NULL. */
 const struct sockeye_service *serve_service_find(const char *name);
-/* Calls it for each, the built-in services first. */
+/* Calls the function for every service, the built-in ones first. */
 void serve_services_each(const struct serve *s,
 			 void (*call)(const struct serve *s,
 				      const struct sockeye_service *service));
 
-/* For serve_command: table 0 is the built-in services', then one for each feature. */
+/* The .table of serve_command: the options of the built-in services, then those of each
+ * feature. */
 const struct cli_option *serve_service_table(size_t i);
-/* The built-in service that a row of table 0 is from, and its own row there; NULL
- * for rows of other tables. */
+/* Returns the built-in service that a row of table 0 belongs to and stores its option.
+ * NULL for rows of other tables. */
 const struct sockeye_service *serve_option_service(const struct cli_option *row,
 						   const struct sockeye_option **out_option);
 
 /* --- serve_sites.c --- */
 
-/* Reads the operands into s->sites. Returns CLI_GO, or the exit code after a line
- * that says what is wrong. */
+/* Parses the operands into s->sites. Returns CLI_GO, or the exit code after reporting what
+ * is wrong. */
 int serve_sites_read(struct serve *s, const struct cli_operands *operands);
 
 /* The .operand of serve_command: services, then schemes. */
 const char *serve_operand(size_t i);
 
-/* The .guess of serve_command. */
+/* The .translate of serve_command: accepts --port and --host. */
 const char *serve_translate(struct suggestion *line);
 
 /* --- serve_effects.c --- */
 
-/* Warns of options that have no effect on what is served. CLI_GO, or the exit
- * code after a line about one that can only be a mistake. */
+/* Warns about options that have no effect on the services. Returns CLI_GO, or the exit
+ * code after reporting one that must be a mistake. */
 int serve_effects_check(const struct serve *s);
 
 /* --- serve_tftp.c, serve_tftp_names.c --- */
 
 extern const struct serve_feature serve_tftp;
 
-/* What the options of tftp say. CLI_GO, or the exit code. */
+/* Parse the options of tftp. The first returns CLI_GO or the exit code. */
 int serve_tftp_terms(const struct serve *s, struct sockeye__tftp_terms *out);
 struct sockeye__tftp_name_rules serve_tftp_names(const struct serve_tftp *t);
 
-/* --map-test: what the rules make of a name. The exit code. */
+/* --map-test: prints how the rules change a name. Returns the exit code. */
 int serve_tftp_map_test(const struct serve *s);
 
 #endif

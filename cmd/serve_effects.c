@@ -1,4 +1,4 @@
-/* serve_effects.c: warns of options of sockeye serve that have no effect. */
+/* serve_effects.c: warns about options of sockeye serve that have no effect. */
 #include "commands.h"
 #include "cli/report.h"
 #include "serve.h"
@@ -6,23 +6,23 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What there is for an option to have an effect on. */
+/* What the command line serves, for serve_effect.needs. */
 enum {
 	BUILTIN = 1 << 0,  /* a built-in service */
 	STREAM = 1 << 1,   /* one of them on streams */
 	DATAGRAM = 1 << 2, /* one on datagrams */
-	FEATURE = 1 << 3,  /* a service that is not a built-in one */
+	FEATURE = 1 << 3,  /* a feature */
 };
 
-/* Options of serve_options that have no row always have an effect. */
+/* Options of serve_options without a row always have an effect. */
 static const struct serve_effect effects[] = {
-    {"model", BUILTIN, "tftp has a loop of its own"},
-    {"max-connections", STREAM, "nothing here has connections"},
-    {"max-per-source", STREAM | FEATURE, "nothing here has connections"},
-    {"idle-timeout", STREAM, "nothing here has connections"},
-    {"max-time", STREAM, "nothing here has connections"},
-    {"backlog", STREAM, "nothing here has connections"},
-    {"rate", DATAGRAM, "nothing here answers datagrams"},
+    {"model", BUILTIN, "tftp has its own event loop"},
+    {"max-connections", STREAM, "no service here accepts connections"},
+    {"max-per-source", STREAM | FEATURE, "no service here accepts connections"},
+    {"idle-timeout", STREAM, "no service here accepts connections"},
+    {"max-time", STREAM, "no service here accepts connections"},
+    {"backlog", STREAM, "no service here accepts connections"},
+    {"rate", DATAGRAM, "no service here answers datagrams"},
     {"show-messages", BUILTIN, "tftp logs transfers"},
     {NULL},
 };
@@ -60,6 +60,7 @@ static bool is_empty(const struct serve *s, const struct cli_option *o)
 	return o->kind == CLI_TEXT && **field == '\0';
 }
 
+/* Reports an option that must be a mistake, and returns 2. */
 static int mistake(const struct serve *s, const struct cli_option *o, const char *why)
 {
 	return cli_usage(&s->common, &serve_command, "--%s has no effect: %s", o->name, why);
@@ -70,7 +71,7 @@ static void warning(const struct serve *s, const struct cli_option *o, const cha
 	report_info(&s->common, "warning: --%s has no effect: %s", o->name, why);
 }
 
-/* Checks an option that was given against a table of effects. */
+/* Checks an option on the command line against a table of effects. */
 static int effect_check(const struct serve *s, const struct cli_option *o,
 			const struct serve_effect *e, unsigned has)
 {
@@ -85,7 +86,7 @@ static int effect_check(const struct serve *s, const struct cli_option *o,
 	return CLI_GO;
 }
 
-/* An option of a built-in service. */
+/* Checks an option of a built-in service. */
 static void service_option_check(const struct serve *s, const struct cli_option *o,
 				 const struct sockeye_service *service,
 				 const struct sockeye_option *option)
@@ -99,15 +100,15 @@ static void service_option_check(const struct serve *s, const struct cli_option 
 		    (!option->datagrams_only || is_datagram(site)))
 			return;
 	}
-	snprintf(why, sizeof why, "it is for %s%s", service->name,
+	snprintf(why, sizeof why, "it applies only to %s%s", service->name,
 		 option->streams_only     ? " on streams"
 		 : option->datagrams_only ? " on datagrams"
 					  : "");
 	warning(s, o, why);
 }
 
-/* An option of a feature. Without operands only built-in services are served, so
- * that it can only be a mistake. */
+/* Checks an option of a feature. Without operands only built-in services are served, so it
+ * must be a mistake. */
 static int feature_option_check(const struct serve *s, const struct cli_option *o,
 				const struct serve_feature *feature)
 {
@@ -117,12 +118,11 @@ static int feature_option_check(const struct serve *s, const struct cli_option *
 		return effect_check(s, o, feature->effects, feature->has(s));
 	if (is_empty(s, o))
 		return cli_usage_value(&s->common, &serve_command, o->name, o->value, "");
-	snprintf(why, sizeof why, "%s is not served here, only where it is named",
-		 feature->service->name);
+	snprintf(why, sizeof why, "%s is not served; it has to be named", feature->service->name);
 	for (const struct serve_effect *e = feature->effects; e->option != NULL; e++)
 		if (strcmp(e->option, o->name) == 0 && e->needs == 0)
 			return mistake(s, o, why);
-	if (!s->named)
+	if (!s->has_operands)
 		return mistake(s, o, why);
 	warning(s, o, why);
 	return CLI_GO;

@@ -1,4 +1,4 @@
-/* serve_log.c: events as lines of text or JSON. */
+/* serve_log.c: writes events as lines of text or JSON (serve_log.h). */
 #include "serve_log.h"
 
 #include "cli/report.h"
@@ -62,8 +62,8 @@ bool log_line_open(struct log_line *line, const struct log *log, int64_t real_ns
 	return true;
 }
 
-/* Whether stderr takes a line now. A pipe that nobody empties must not stop a
- * server; one with room takes PIPE_BUF bytes at once (pipe(7)). */
+/* Whether stderr accepts a line without blocking. A full pipe must not stop the server; a
+ * pipe that is writable accepts PIPE_BUF bytes (pipe(7)). */
 static bool has_room(void)
 {
 	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
@@ -71,8 +71,8 @@ static bool has_room(void)
 	return poll(&p, 1, 0) != 0;
 }
 
-/* A log that cannot be written stops nobody; how many lines are missing is told
- * when there is room again. */
+/* Drops the line if stderr would block. The next line that is written reports the number
+ * of lost ones. */
 static void line_write(const struct log_line *line)
 {
 	static _Atomic unsigned lost;
@@ -88,7 +88,7 @@ static void line_write(const struct log_line *line)
 	if (missing > 0) {
 		len = snprintf(note, sizeof note,
 			       line->object != NULL ? "{\"event\":\"warning\",\"lines_lost\":%u}\n"
-						    : "warning: %u lines of this log were lost\n",
+						    : "warning: %u log lines were lost\n",
 			       missing);
 		(void)!write(STDERR_FILENO, note, (size_t)len);
 		lost -= missing;

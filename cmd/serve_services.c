@@ -1,4 +1,4 @@
-/* serve_services.c: all that sockeye serve can serve, and the options of it. */
+/* serve_services.c: the services of sockeye serve and their options. */
 #include "serve.h"
 
 #include <assert.h>
@@ -48,7 +48,7 @@ void serve_services_each(const struct serve *s,
 #define ROWS_MAX 64
 
 static struct {
-	struct cli_option rows[ROWS_MAX + 1]; /* the last one ends the table */
+	struct cli_option rows[ROWS_MAX + 1]; /* the last row ends the table */
 	const struct sockeye_service *services[ROWS_MAX];
 	const struct sockeye_option *options[ROWS_MAX];
 	char headings[ROWS_MAX][32];
@@ -82,7 +82,7 @@ static void add_heading(const char *service)
 	char *text = built.headings[built.count];
 
 	assert(built.count < ROWS_MAX);
-	snprintf(text, sizeof built.headings[0], "Service %s", service);
+	snprintf(text, sizeof built.headings[0], "Service %s:", service);
 	built.rows[built.count++] = (struct cli_option){.help = text};
 }
 

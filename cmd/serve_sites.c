@@ -1,4 +1,4 @@
-/* serve_sites.c: the operands of sockeye serve, services and their addresses. */
+/* serve_sites.c: the operands of sockeye serve: services and their addresses. */
 #include "commands.h"
 #include "cli/address.h"
 #include "cli/suggest.h"
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOPBACK_PORT 7000 /* well-known ports start here, where they need no privilege */
+#define LOOPBACK_PORT 7000 /* added to well-known ports, so that they need no privilege */
 
 /* Adds an address to serve. Returns CLI_GO or the exit code. */
 static int site_add(struct serve *s, const struct sockeye_service *service,
@@ -23,8 +23,8 @@ static int site_add(struct serve *s, const struct sockeye_service *service,
 	return CLI_GO;
 }
 
-/* Adds TCP and UDP on both loopback addresses, at 7000 + the well-known port; a
- * feature has no streams. */
+/* Adds TCP and UDP on both loopback addresses, at 7000 + the well-known port. Features use
+ * only UDP. Returns CLI_GO or the exit code. */
 static int site_add_defaults(struct serve *s, const struct sockeye_service *service)
 {
 	static const struct {
@@ -67,9 +67,9 @@ const char *serve_operand(size_t i)
 	return cli_scheme_word(i);
 }
 
-/* --- operands that are wrong --- */
+/* --- bad operands --- */
 
-/* The service that the word may mean, or NULL. */
+/* Returns the service with a similar name, or NULL. */
 static const char *service_near(const char *word)
 {
 	const char *names[64];
@@ -81,7 +81,8 @@ static const char *service_near(const char *word)
 	return cli_nearest(word, names, count);
 }
 
-/* The address that the word may mean for the service, or is. False when it is neither. */
+/* Writes the word, or an address similar to it, as an address for the service. False if
+ * there is none. */
 static bool address_near(const struct sockeye_service *service, const char *word, char *out,
 			 size_t cap)
 {
@@ -96,8 +97,8 @@ static bool address_near(const struct sockeye_service *service, const char *word
 	return snprintf(out, cap, "%s%s", cli_has_scheme(word) ? "" : scheme, word) < (int)cap;
 }
 
-/* Prints what is wrong with a first operand that is not a service, and returns 2. */
-static int service_wrong(const struct serve *s, const struct cli_operands *operands)
+/* Reports a first operand that is not a service, and returns 2. */
+static int bad_service(const struct serve *s, const struct cli_operands *operands)
 {
 	const char *word = operands->v[0], *near = service_near(word);
 	const struct sockeye_service *service = NULL;
@@ -125,10 +126,9 @@ static int service_wrong(const struct serve *s, const struct cli_operands *opera
 			     "no service given for '%s'; put its name first", cli_shown(word).text);
 }
 
-/* Prints what is wrong with operand i, which is not an address of the service, and
- * returns 2. */
-static int address_wrong(const struct serve *s, const struct sockeye_service *service,
-			 const struct cli_operands *operands, int i)
+/* Reports operand i, which is not an address of the service, and returns 2. */
+static int bad_address(const struct serve *s, const struct sockeye_service *service,
+		       const struct cli_operands *operands, int i)
 {
 	const char *word = operands->v[i], *near = service_near(word);
 	const char *next = i + 1 < operands->count ? operands->v[i + 1] : NULL;
@@ -162,11 +162,11 @@ static int address_wrong(const struct serve *s, const struct sockeye_service *se
 	if (udp && address_near(service, word, address, sizeof address))
 		return cli_usage_try(&s->common, &serve_command,
 				     suggest_replace(&line, word, address),
-				     "'%s' is not an address of UDP", cli_shown(word).text);
+				     "'%s' is not a UDP address", cli_shown(word).text);
 	return cli_address(&s->common, &serve_command, word, CLI_LISTENS, &ignored);
 }
 
-/* The port and the host as options, which most servers have: "--port 7 echo". */
+/* Translates "--port 7 echo": most servers have options for port and host. */
 const char *serve_translate(struct suggestion *line)
 {
 	static const struct {
@@ -227,7 +227,7 @@ const char *serve_translate(struct suggestion *line)
 
 /* --- what to serve --- */
 
-/* Reads operand i as an address of the service. */
+/* Adds operand i as an address of the service. Returns CLI_GO or the exit code. */
 static int address_read(struct serve *s, const struct sockeye_service *service,
 			const struct cli_operands *operands, int i)
 {
@@ -238,13 +238,13 @@ static int address_read(struct serve *s, const struct sockeye_service *service,
 	if (feature != NULL)
 		code = feature->address_check(s, operands->v[i]);
 	if (code == CLI_GO && sockeye_addr_parse(operands->v[i], &addr, NULL) < 0)
-		return address_wrong(s, service, operands, i);
+		return bad_address(s, service, operands, i);
 	if (code == CLI_GO)
 		code = cli_address(&s->common, &serve_command, operands->v[i], CLI_LISTENS, &addr);
 	return code == CLI_GO ? site_add(s, service, &addr, false) : code;
 }
 
-/* Every address belongs to the service before it, and a service without one gets the
+/* An address belongs to the service before it; a service without addresses gets the
  * loopback addresses. */
 int serve_sites_read(struct serve *s, const struct cli_operands *operands)
 {
@@ -252,12 +252,12 @@ int serve_sites_read(struct serve *s, const struct cli_operands *operands)
 	bool has_address = true;
 	int code = CLI_GO;
 
-	s->named = operands->count > 0;
+	s->has_operands = operands->count > 0;
 	for (int i = 0; i < operands->count && code == CLI_GO; i++) {
 		const struct sockeye_service *named = serve_service_find(operands->v[i]);
 
 		if (named == NULL && service == NULL)
-			return service_wrong(s, operands);
+			return bad_service(s, operands);
 		if (named == NULL) {
 			code = address_read(s, service, operands, i);
 			has_address = true;
@@ -270,7 +270,7 @@ int serve_sites_read(struct serve *s, const struct cli_operands *operands)
 	}
 	if (code == CLI_GO && !has_address)
 		code = site_add_defaults(s, service);
-	for (size_t i = 0; !s->named && sockeye_builtins[i] != NULL && code == CLI_GO; i++)
+	for (size_t i = 0; !s->has_operands && sockeye_builtins[i] != NULL && code == CLI_GO; i++)
 		code = site_add_defaults(s, sockeye_builtins[i]);
 	return code;
 }

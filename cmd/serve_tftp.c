@@ -16,48 +16,58 @@
 static const char *const unique_roots[] = {"ip", NULL};
 
 static const struct cli_option options[] = {
-    {NULL, .help = "TFTP: files"},
-    {"root", 0, "DIR", CLI_TEXT, OFFSET(root), "the folder that is served, and nothing outside it"},
-    {"upload", 0, NULL, CLI_FLAG, OFFSET(upload), "take files that do not exist yet"},
-    {"overwrite", 0, NULL, CLI_FLAG, OFFSET(overwrite), "--upload, and files that do"},
-    {"create", 0, NULL, CLI_FLAG, OFFSET(create), "--upload, and make folders that are missing"},
-    {"max-upload", 0, "SIZE", CLI_SIZE, OFFSET(max_upload), "the longest file that is taken",
-     .min = 1},
-    {"umask", 0, "MODE", CLI_TEXT, OFFSET(umask), "of files and folders that are made, octal"},
-    {NULL, .help = "TFTP: names"},
+    {NULL, .help = "TFTP files:"},
+    {"root", 0, "DIR", CLI_TEXT, OFFSET(root),
+     "serve the files in DIR; nothing outside it is accessible"},
+    {"upload", 0, NULL, CLI_FLAG, OFFSET(upload), "accept uploads of new files"},
+    {"overwrite", 0, NULL, CLI_FLAG, OFFSET(overwrite), "accept uploads of new and existing files"},
+    {"create", 0, NULL, CLI_FLAG, OFFSET(create),
+     "accept uploads of new files and create missing folders"},
+    {"max-upload", 0, "SIZE", CLI_SIZE, OFFSET(max_upload),
+     "accept uploads of up to SIZE bytes (default no limit)", .min = 1},
+    {"umask", 0, "MODE", CLI_TEXT, OFFSET(umask),
+     "create files and folders with this umask, octal (default: inherited)"},
+    {NULL, .help = "TFTP names:"},
     {"map", 0, "FILE", CLI_TEXT, OFFSET(map),
-     "rules that rewrite or deny names: sockeye-tftp-rules(5)"},
-    {"map-test", 0, "NAME", CLI_TEXT, OFFSET(map_test), "show what becomes of NAME, and leave"},
-    {"map-client", 0, "ADDRESS", CLI_TEXT, OFFSET(map_client), "--map-test: who asks (192.0.2.1)"},
-    {"map-put", 0, NULL, CLI_FLAG, OFFSET(map_put), "--map-test: to write, not to read"},
+     "rewrite or deny names by the rules in FILE, see sockeye-tftp-rules(5)"},
+    {"map-test", 0, "NAME", CLI_TEXT, OFFSET(map_test),
+     "print how the rules change NAME, and exit"},
+    {"map-client", 0, "ADDRESS", CLI_TEXT, OFFSET(map_client),
+     "the client for --map-test (default 192.0.2.1)"},
+    {"map-put", 0, NULL, CLI_FLAG, OFFSET(map_put), "test an upload with --map-test"},
     {"unique-root", 0, "KIND", CLI_CHOICE, OFFSET(unique_root),
-     "ip: each client has the folder called like its address, where there is one",
+     "ip: a client sees the folder named after its address, if there is one",
      .choices = unique_roots},
-    {"backslash", 0, NULL, CLI_FLAG, OFFSET(backslash), "\\ in a name is / (Windows boot loaders)"},
-    {"fold-case", 0, NULL, CLI_FLAG, OFFSET(fold_case), "names are looked for in lower case"},
+    {"backslash", 0, NULL, CLI_FLAG, OFFSET(backslash),
+     "treat \\ in names as / (Windows boot loaders)"},
+    {"fold-case", 0, NULL, CLI_FLAG, OFFSET(fold_case), "look up names in lower case"},
     {"strip-high-bytes", 0, NULL, CLI_FLAG, OFFSET(strip_high),
-     "drop bytes above 0x7f at the end of a name (PXE ROMs)"},
-    {NULL, .help = "TFTP: terms"},
+     "remove bytes above 0x7f at the end of names (PXE ROMs)"},
+    {NULL, .help = "TFTP options and timing:"},
     {"policy", 0, "FILE", CLI_TEXT, OFFSET(policy),
-     "terms by client and name: sockeye-tftp-rules(5)"},
+     "limit options by client and name as FILE specifies, see sockeye-tftp-rules(5)"},
     {"blksize-max", 0, "N", CLI_TEXT, OFFSET(blksize_max),
-     "the largest block that is granted, or mtu: what needs no fragments on the way"},
-    {"window-max", 0, "N", CLI_UINT, OFFSET(window_max), "the largest window that is granted (64)",
-     .min = 1, .max = 65535},
-    {"refuse", 0, "OPTION", CLI_LIST, OFFSET(refuse), "an option that is never granted"},
+     "grant blocks of up to N bytes, 8 to 65464; mtu: the largest that avoids fragments "
+     "(default: as requested)"},
+    {"window-max", 0, "N", CLI_UINT, OFFSET(window_max),
+     "grant windows of up to N blocks (default 64)", .min = 1, .max = 65535},
+    {"refuse", 0, "OPTION", CLI_LIST, OFFSET(refuse),
+     "never grant the TFTP option OPTION (repeatable)"},
     {"timeout", 0, "TIME", CLI_TIME, OFFSET(timeout_ns),
-     "what is not answered is sent again after it, while nothing is measured (1s)", .min = 1000000,
+     "retransmit after TIME until the round-trip time is measured (default 1s)", .min = 1000000,
      .max = UINT64_C(255000000000)},
-    {NULL, .help = "TFTP: network and limits"},
+    {NULL, .help = "TFTP network and limits:"},
     {"single-port", 0, NULL, CLI_FLAG, OFFSET(single_port),
-     "all packets leave from the port that was asked (containers, NAT, load balancers)"},
-    {"port-range", 0, "A-B", CLI_TEXT, OFFSET(port_range), "ports of transfers"},
-    {"broadcast", 0, NULL, CLI_FLAG, OFFSET(broadcast), "answer broadcast requests, too"},
-    {"max-transfers", 0, "N", CLI_UINT, OFFSET(transfers_max), "at once (8192)", .min = 1,
-     .max = 1000000},
+     "send all packets from the port of the request (containers, NAT, load balancers)"},
+    {"port-range", 0, "A-B", CLI_TEXT, OFFSET(port_range),
+     "use ports A to B for transfers (default: any)"},
+    {"broadcast", 0, NULL, CLI_FLAG, OFFSET(broadcast), "answer broadcast requests"},
+    {"max-transfers", 0, "N", CLI_UINT, OFFSET(transfers_max),
+     "serve up to N transfers at once (default 8192)", .min = 1, .max = 1000000},
     {"request-rate", 0, "N", CLI_UINT, OFFSET(request_rate),
-     "requests a second of one source that is not confirmed (100; no limit on loopback)", .min = 1,
-     .max = 1000000},
+     "accept N requests per second from a source without confirmed transfers (default 100; "
+     "no limit on loopback)",
+     .min = 1, .max = 1000000},
     {NULL},
 };
 
@@ -66,7 +76,7 @@ static int usage(const struct serve *s, const char *option, const char *value, c
 	return cli_usage_value(&s->common, &serve_command, option, wanted, value);
 }
 
-/* The words of TFTP's options, for who wrote another one. */
+/* Reports an unknown TFTP option and lists the known ones. Returns 2. */
 static int refuse_usage(const struct serve *s, struct sockeye__slice wrong)
 {
 	char value[40], known[100];
@@ -144,7 +154,7 @@ static int config_read(const struct serve *s, struct sockeye__tftp_server_config
 	    .map_path = t->map,
 	    .policy_path = t->policy,
 	    .single_port = t->single_port,
-	    .unique_root = t->unique_root != SERVE_NOT_GIVEN,
+	    .unique_root = t->unique_root != SERVE_UNSET,
 	    .broadcast = t->broadcast,
 	    .transfers_max = t->transfers_max,
 	    .per_source_max = s->per_source_max,
@@ -175,7 +185,7 @@ static int tftp_open(struct serve *s)
 	if (s->tftp.root == NULL)
 		return cli_usage_try(&s->common, &serve_command,
 				     suggest_append(&line, "--root", "."),
-				     "tftp needs the folder to serve, --root DIR");
+				     "tftp needs --root DIR, the folder to serve");
 	code = config_read(s, &config);
 	if (code != CLI_GO)
 		return code;
@@ -187,7 +197,8 @@ static int tftp_open(struct serve *s)
 	return CLI_GO;
 }
 
-/* An address without a scheme is TCP's. */
+/* Rejects addresses that are not UDP, such as host:port, which is TCP. Returns CLI_GO or
+ * 2. */
 static int scheme_check(const struct serve *s, const char *operand)
 {
 	char given[96], wanted[SOCKEYE_ADDR_TEXT_MAX];
@@ -209,7 +220,7 @@ static int scheme_check(const struct serve *s, const char *operand)
 			     "tftp is served over UDP, not on %s", given);
 }
 
-/* in.tftpd takes the folder as an operand. */
+/* Rejects a folder, which in.tftpd takes as an operand. Returns CLI_GO or 2. */
 static int address_check(const struct serve *s, const char *operand)
 {
 	char shown[96];
@@ -219,7 +230,7 @@ static int address_check(const struct serve *s, const char *operand)
 		return scheme_check(s, operand);
 	sockeye_escape(operand, strlen(operand), shown, sizeof shown);
 	return cli_usage_try(&s->common, &serve_command, suggest_insert(&line, "--root", operand),
-			     "'%s' is a folder, and no address", shown);
+			     "'%s' is a folder, not an address", shown);
 }
 
 static int query(const struct serve *s)
@@ -229,13 +240,13 @@ static int query(const struct serve *s)
 
 enum {
 	UPLOAD = 1 << 0,
-	PORTS = 1 << 1, /* transfers have their own */
+	PORTS = 1 << 1, /* transfers have their own ports */
 };
 
 static const struct serve_effect effects[] = {
     {"max-upload", UPLOAD, "it needs --upload, --overwrite or --create"},
     {"umask", UPLOAD, "it needs --upload, --overwrite or --create"},
-    {"port-range", PORTS, "with --single-port transfers have no ports of their own"},
+    {"port-range", PORTS, "with --single-port, transfers do not have their own ports"},
     {"map-client", 0, "it needs --map-test"},
     {"map-put", 0, "it needs --map-test"},
     {NULL},

@@ -1,4 +1,4 @@
-/* serve_tftp_log.c: TFTP transfers as lines of text or JSON. */
+/* serve_tftp_log.c: writes TFTP transfers as lines of text or JSON (serve_tftp_log.h). */
 #include "serve_tftp_log.h"
 
 #include "cli/report.h"
@@ -11,7 +11,7 @@
 #include <sockeye/text.h>
 #include <sockeye/time.h>
 
-#define NOTHINGS_PER_S 50 /* requests that came to nothing */
+#define REJECTED_PER_S_MAX 50 /* logged requests that started no transfer */
 
 static const char *result(const struct sockeye__tftp_report *r)
 {
@@ -84,7 +84,7 @@ static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 		text_escaped(out, r->peer_text.at, r->peer_text.len);
 		fputc('"', out);
 	}
-	/* A code above 0 comes with a text that says what the error was. */
+	/* An error code above 0 has a text that describes the error. */
 	if (r->err != 0 && r->code <= 0 && strcasecmp(sockeye_error_text(r->err), r->text) != 0)
 		fprintf(out, ": %s", sockeye_error_text(r->err));
 }
@@ -144,12 +144,11 @@ static void write_suppressed(const struct log *log, uint64_t count)
 	if (line.object != NULL)
 		json_object_set_new(line.object, "not_logged", json_integer((json_int_t)count));
 	else
-		fprintf(line.out, ": %" PRIu64 " requests that came to nothing were not logged",
-			count);
+		fprintf(line.out, ": %" PRIu64 " rejected requests were not logged", count);
 	log_line_close(&line);
 }
 
-/* Whether a line more about nothing is within bounds. A worker is one thread. */
+/* Whether this second has room for another rejected request. A worker is one thread. */
 static bool within_bounds(const struct log *log)
 {
 	static uint64_t second_ns, lines, suppressed;
@@ -161,7 +160,7 @@ static bool within_bounds(const struct log *log)
 		second_ns = now;
 		lines = suppressed = 0;
 	}
-	if (lines < NOTHINGS_PER_S) {
+	if (lines < REJECTED_PER_S_MAX) {
 		lines++;
 		return true;
 	}

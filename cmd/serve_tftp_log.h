@@ -1,4 +1,4 @@
-/* serve_tftp_log.h: a line for each TFTP transfer. */
+/* serve_tftp_log.h: logs a line for each TFTP transfer. */
 #ifndef SOCKEYE_CMD_SERVE_TFTP_LOG_H
 #define SOCKEYE_CMD_SERVE_TFTP_LOG_H
 
@@ -6,10 +6,9 @@
 
 #include "tftp/server/server.h"
 
-/* An on_transfer of struct sockeye__tftp_server_config; arg is a struct log.
- * What strangers can cause at will is bounded: a worker logs so many requests a
- * second that came to nothing, and says how many more there were; with
- * log->verbose, all. */
+/* The on_transfer of struct sockeye__tftp_server_config; arg is a struct log. Any host can
+ * send bad requests, so each worker logs at most 50 per second that started no transfer and
+ * then the number of the rest. With log->verbose it logs all. */
 void log_transfer(void *arg, const struct sockeye__tftp_report *report);
 
 #endif

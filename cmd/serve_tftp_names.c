@@ -1,4 +1,4 @@
-/* serve_tftp_names.c: what the rules of the service tftp make of a name. */
+/* serve_tftp_names.c: --map-test of sockeye serve tftp: prints how rules change a name. */
 #include "commands.h"
 #include "cli/report.h"
 #include "serve.h"
@@ -9,8 +9,8 @@
 
 #include <sockeye/text.h>
 
-/* Bytes as they are, or escaped as a whole where one is not fit to be seen: a
- * backslash is. */
+/* A name for output. It is escaped only if it has control characters, so that backslashes
+ * stay readable. */
 struct shown {
 	char text[1024];
 };
@@ -29,7 +29,7 @@ static struct shown shown(const char *at, size_t len)
 	return s;
 }
 
-/* A rule as it was written, but for tabs between its words. */
+/* Returns a rule as in the file, with blanks for tabs. */
 static struct shown rule_shown(const struct sockeye__tftp_map_step *step)
 {
 	char rule[256];
@@ -43,13 +43,13 @@ static struct shown rule_shown(const struct sockeye__tftp_map_step *step)
 static void show_step(void *arg, const struct sockeye__tftp_map_step *step)
 {
 	static const struct {
-		const char *word, *before, *behind; /* the name */
+		const char *word, *before, *after; /* around the name */
 	} fates[] = {
 	    [SOCKEYE__TFTP_MAP_SKIPPED] = {"for others", NULL, NULL},
 	    [SOCKEYE__TFTP_MAP_NO_MATCH] = {"no match", NULL, NULL},
 	    [SOCKEYE__TFTP_MAP_APPLIED] = {"goes on", "-> ", ""},
-	    [SOCKEYE__TFTP_MAP_STOPS] = {"stops", "-> ", ", the end"},
-	    [SOCKEYE__TFTP_MAP_RESTARTS] = {"starts again", "-> ", ", and again from the first"},
+	    [SOCKEYE__TFTP_MAP_STOPS] = {"stops", "-> ", ", stop"},
+	    [SOCKEYE__TFTP_MAP_RESTARTS] = {"starts again", "-> ", ", restart"},
 	    [SOCKEYE__TFTP_MAP_DENIES] = {"denies", NULL, NULL},
 	};
 	const struct serve *s = arg;
@@ -64,18 +64,18 @@ static void show_step(void *arg, const struct sockeye__tftp_map_step *step)
 		printf("line %-4u %-36s  %s\n", step->line, rule.text, word);
 	else
 		printf("line %-4u %-36s  %s%s%s\n", step->line, rule.text, before, name.text,
-		       fates[step->effect].behind);
+		       fates[step->effect].after);
 }
 
-/* --unique-root, where there is a root to look at. CLI_GO, or the exit code. */
-static int own_folder(const struct serve *s, const struct sockeye_sockaddr *client,
-		      struct sockeye__tftp_mapped *mapped)
+/* Applies --unique-root, if there is a --root. Returns CLI_GO or the exit code. */
+static int apply_unique_root(const struct serve *s, const struct sockeye_sockaddr *client,
+			     struct sockeye__tftp_mapped *mapped)
 {
 	const struct sockeye__tftp_store_config config = {.root = s->tftp.root};
 	struct sockeye__tftp_store store;
 	struct sockeye_fail fail;
 
-	if (s->tftp.unique_root == SERVE_NOT_GIVEN || config.root == NULL || mapped->denied)
+	if (s->tftp.unique_root == SERVE_UNSET || config.root == NULL || mapped->denied)
 		return CLI_GO;
 	if (sockeye__tftp_store_open(&store, &config, &fail) < 0)
 		return report_fail(&s->common, &fail);
@@ -84,7 +84,7 @@ static int own_folder(const struct serve *s, const struct sockeye_sockaddr *clie
 	return CLI_GO;
 }
 
-/* What a policy sets, as it is written there. */
+/* Writes the terms in the syntax of a policy. */
 static void terms_print(const struct sockeye__tftp_terms *terms, char *out, size_t cap)
 {
 	const struct sockeye__tftp_policy *p = &terms->policy;
@@ -109,7 +109,7 @@ static void terms_print(const struct sockeye__tftp_terms *terms, char *out, size
 	}
 }
 
-/* The terms for the name that was found. CLI_GO, or the exit code. */
+/* Prints the terms for the name. Returns CLI_GO or the exit code. */
 static int policy_test(const struct serve *s, const struct sockeye_sockaddr *client,
 		       struct sockeye__tftp_mapped *mapped)
 {
@@ -181,7 +181,7 @@ int serve_tftp_map_test(const struct serve *s)
 	if (code == CLI_GO)
 		code = map_test(s, &client, &mapped);
 	if (code == CLI_GO)
-		code = own_folder(s, &client, &mapped);
+		code = apply_unique_root(s, &client, &mapped);
 	if (code == CLI_GO)
 		code = policy_test(s, &client, &mapped);
 	if (code != CLI_GO)

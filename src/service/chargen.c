@@ -80,7 +80,7 @@ static void chargen_datagram(const void *config, struct sockeye_answer *a)
 }
 
 static const struct sockeye_option options[] = {
-    {"length", 0, "N", "bytes of each datagram, 1 to 512 (default: varies from 0 to 512)",
+    {"length", 0, "N", "send datagrams of N bytes (default: varies from 0 to 512)",
      SOCKEYE_OPTION_NUMBER, offsetof(struct sockeye_builtin_config, datagram_len), .min = 1,
      .max = DATAGRAM_MAX, .datagrams_only = true},
     {NULL},

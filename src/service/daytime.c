@@ -84,7 +84,7 @@ static void daytime_datagram(const void *config, struct sockeye_answer *a)
 static const char *const formats[] = {"smtp", "ctime", NULL};
 
 static const struct sockeye_option options[] = {
-    {"format", 0, "FORM", "how the date is written: smtp (RFC 5322) or ctime",
+    {"format", 0, "FORM", "write the date as smtp (RFC 5322, default) or ctime",
      SOCKEYE_OPTION_CHOICE, offsetof(struct sockeye_builtin_config, daytime), .choices = formats},
     {NULL},
 };

@@ -108,9 +108,9 @@ static void reply_datagram(const void *config, struct sockeye_answer *a)
 }
 
 static const struct sockeye_option options[] = {
-    {"text", 't', "TEXT", "the reply (default: Server got message)", SOCKEYE_OPTION_TEXT,
+    {"text", 't', "TEXT", "reply with TEXT (default: Server got message)", SOCKEYE_OPTION_TEXT,
      offsetof(struct sockeye_builtin_config, text), .max = SOCKEYE_ROOM_MIN - 2},
-    {"once", 0, NULL, "close a stream after one reply", SOCKEYE_OPTION_FLAG,
+    {"once", 0, NULL, "close a connection after one reply", SOCKEYE_OPTION_FLAG,
      offsetof(struct sockeye_builtin_config, once), .streams_only = true},
     {NULL},
 };

@@ -16,25 +16,25 @@ def said(tmp_path, *args):
 
 
 @pytest.mark.parametrize("args, option, why", [
-    ("tftp udp://127.0.0.1:0 --model fork", "model", "tftp has a loop of its own"),
+    ("tftp udp://127.0.0.1:0 --model fork", "model", "tftp has its own event loop"),
     ("tftp udp://127.0.0.1:0 -s", "show-messages", "tftp logs transfers"),
-    ("tftp udp://127.0.0.1:0 --max-time 1", "max-time", "nothing here has connections"),
-    ("tftp udp://127.0.0.1:0 --text x", "text", "it is for reply"),
+    ("tftp udp://127.0.0.1:0 --max-time 1", "max-time", "no service here accepts connections"),
+    ("tftp udp://127.0.0.1:0 --text x", "text", "it applies only to reply"),
     ("tftp udp://127.0.0.1:0 --umask 022", "umask", "it needs --upload"),
     ("tftp udp://127.0.0.1:0 --max-upload 1", "max-upload", "it needs --upload"),
     ("tftp udp://127.0.0.1:0 --single-port --port-range 9-9", "port-range", "--single-port"),
-    ("echo tcp://127.0.0.1:0 --root .", "root", "tftp is not served here"),
-    ("echo tcp://127.0.0.1:0 --max-upload 1", "max-upload", "tftp is not served here"),
-    ("echo tcp://127.0.0.1:0 --refuse tsize", "refuse", "tftp is not served here"),
-    ("echo tcp://127.0.0.1:0 --unique-root ip", "unique-root", "tftp is not served here"),
-    ("echo tcp://127.0.0.1:0 --rate 5", "rate", "nothing here answers"),
-    ("echo udp://127.0.0.1:0 --max-connections 5", "max-connections", "has connections"),
-    ("echo udp://127.0.0.1:0 --max-per-source 5", "max-per-source", "has connections"),
-    ("echo unix-dgram:x --idle-timeout 5", "idle-timeout", "has connections"),
-    ("echo udp://127.0.0.1:0 --backlog 5", "backlog", "has connections"),
-    ("reply udp://127.0.0.1:0 --once", "once", "it is for reply on streams"),
-    ("reply udp://127.0.0.1:0 --format smtp", "format", "it is for daytime"),
-    ("chargen tcp://127.0.0.1:0 --length 5", "length", "it is for chargen on datagrams"),
+    ("echo tcp://127.0.0.1:0 --root .", "root", "tftp is not served;"),
+    ("echo tcp://127.0.0.1:0 --max-upload 1", "max-upload", "tftp is not served;"),
+    ("echo tcp://127.0.0.1:0 --refuse tsize", "refuse", "tftp is not served;"),
+    ("echo tcp://127.0.0.1:0 --unique-root ip", "unique-root", "tftp is not served;"),
+    ("echo tcp://127.0.0.1:0 --rate 5", "rate", "no service here answers"),
+    ("echo udp://127.0.0.1:0 --max-connections 5", "max-connections", "accepts connections"),
+    ("echo udp://127.0.0.1:0 --max-per-source 5", "max-per-source", "accepts connections"),
+    ("echo unix-dgram:x --idle-timeout 5", "idle-timeout", "accepts connections"),
+    ("echo udp://127.0.0.1:0 --backlog 5", "backlog", "accepts connections"),
+    ("reply udp://127.0.0.1:0 --once", "once", "it applies only to reply on streams"),
+    ("reply udp://127.0.0.1:0 --format smtp", "format", "it applies only to daytime"),
+    ("chargen tcp://127.0.0.1:0 --length 5", "length", "it applies only to chargen on datagrams"),
 ])
 def test_no_effect(ready, tmp_path, args, option, why):
     """A warning names the option, and the service runs."""
@@ -50,7 +50,7 @@ def test_no_effect(ready, tmp_path, args, option, why):
 @pytest.mark.parametrize("args, option, why", [
     ("tftp udp://127.0.0.1:0 --root . --map-client ::1", "map-client", "it needs --map-test"),
     ("tftp udp://127.0.0.1:0 --root . --map-put", "map-put", "it needs --map-test"),
-    ("--root .", "root", "tftp is not served here"),
+    ("--root .", "root", "tftp is not served;"),
 ])
 def test_mistakes(tmp_path, args, option, why):
     """Without this error, --root without the word tftp would serve everything except files."""
@@ -127,7 +127,7 @@ a    ^secret  "not for \\i"
 
 
 @pytest.mark.parametrize("args, code, lines", [
-    (["--map-test", r"a\b\c.cfg"], 0, ["-> a/b/c.cfg", "-> a/b/c.cfg, the end", "a/b/c.cfg"]),
+    (["--map-test", r"a\b\c.cfg"], 0, ["-> a/b/c.cfg", "-> a/b/c.cfg, stop", "a/b/c.cfg"]),
     (["--map-test", "x", "--map-put"], 0, [None, "for others", "for others", "no match", "x"]),
     (["--map-test", "x", "--map-put", "--map-client", "::1"], 0, [None, None, "-> y", None, "y"]),
     (["--map-test", "secret"], 1, [None, None, None, "denies", "denied: not for 192.0.2.1"]),

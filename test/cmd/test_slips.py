@@ -172,11 +172,11 @@ SLIPS = [
      "serve echo tcp://127.0.0.1:17040"),
     ("serve echo file another", 2, "'file' is a file, not an address (the shell expands a *",
      "serve echo 'tcp://*:7007'"),
-    ("serve tftp", 2, "tftp needs the folder to serve", "serve tftp --root ."),
+    ("serve tftp", 2, "tftp needs --root DIR", "serve tftp --root ."),
     ("serve tftp .", 2, "'.' is a folder", "serve tftp --root ."),
     ("serve tftp ./folder", 2, "'./folder' is a folder", "serve tftp --root ./folder"),
     ("serve tftp :17041 --root .", 2, "tftp is served over UDP", "serve tftp 'udp://*:17041' --root ."),
-    ("serve tftp 17042 --root .", 2, "'17042' is not an address of UDP",
+    ("serve tftp 17042 --root .", 2, "'17042' is not a UDP address",
      "serve tftp udp://:17042 --root ."),
 
     # --- get, put, bench, relay ---
