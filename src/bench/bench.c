@@ -1,6 +1,6 @@
 /*
  * bench.c: the load generator's loop: open all connections, warm up, measure,
- * let what is in flight come back. See bench.h.
+ * wait for the replies that are still in flight. See bench.h.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,15 +13,16 @@
 #include "net/net.h"
 #include "bench/internal.h"
 
-#define EVENTS         512
-#define TICK_NS        (20 * SOCKEYE_NS_PER_MS) /* how exact time-outs are */
-#define CONNECTING_MAX 128                      /* at once, while opening: backlogs are finite */
+#define EVENTS_MAX     512
+#define TICK_NS        (20 * SOCKEYE_NS_PER_MS) /* timeouts are late by up to this */
+#define CONNECTING_MAX 128                      /* while opening: a server's backlog is finite */
 #define TIMEOUT_STREAM (10 * SOCKEYE_NS_PER_S)
 #define TIMEOUT_DGRAM  (1 * SOCKEYE_NS_PER_S)
 
 /* --- opening --- */
 
-/* A connection could not be opened: the next address, as long as none worked. */
+/* A connection could not be opened: tries the next address if none has worked so
+ * far, otherwise ends the run. */
 static void open_failed(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn, int err)
 {
 	run->connecting = 0;
@@ -36,40 +37,44 @@ static void open_failed(struct sockeye__bench_run *run, struct sockeye__bench_co
 	run->phase = SOCKEYE__BENCH_OVER;
 }
 
-/* Churn opens as it goes; one connection shows which address works, and until
- * it has, there is only one. */
+/* How many connections are opened before the first message. With churn this is
+ * one, to find out which address works. */
+static uint32_t open_wanted(const struct sockeye__bench_run *run)
+{
+	return run->opts.churn == SOCKEYE__BENCH_KEEP ? run->opts.connections : 1;
+}
+
+/* Opens one connection until it shows that the address works, then the others. */
 static void open_more(struct sockeye__bench_run *run)
 {
-	uint32_t want = run->opts.churn == SOCKEYE__BENCH_KEEP ? run->opts.connections : 1;
 
-	while (run->phase == SOCKEYE__BENCH_OPENING && run->opened < want &&
+	while (run->phase == SOCKEYE__BENCH_OPENING && run->opened < open_wanted(run) &&
 	       run->connecting < (run->result->connections > 0 ? CONNECTING_MAX : 1)) {
 		struct sockeye__bench_conn *conn = &run->conns[run->opened];
 		int err = sockeye__bench_open(run, conn);
 
-		if (err == -EAGAIN) /* a UNIX socket's backlog is full: at the next tick */
+		if (err == -EAGAIN) /* a UNIX socket's backlog is full: try at the next tick */
 			return;
 		if (err < 0) {
 			open_failed(run, conn, err);
 			continue;
 		}
 		run->opened++;
-		run->connecting += !conn->open;
+		run->connecting += conn->life == SOCKEYE__BENCH_CONNECTING;
 	}
 }
 
-static bool is_open(const struct sockeye__bench_run *run)
+static bool all_open(const struct sockeye__bench_run *run)
 {
-	uint32_t want = run->opts.churn == SOCKEYE__BENCH_KEEP ? run->opts.connections : 1;
-
-	return run->opened == want && run->connecting == 0;
+	return run->opened == open_wanted(run) && run->connecting == 0;
 }
 
 static void opening_turn(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
 {
 	int err;
 
-	if (conn->open) { /* the server speaks first, or closes: that is for later */
+	/* The server speaks first or closes; that is handled in a later phase. */
+	if (conn->life == SOCKEYE__BENCH_CONNECTED) {
 		sockeye__bench_watch(run, conn, EPOLLIN | EPOLLET);
 		return;
 	}
@@ -89,12 +94,12 @@ static void pump_all(struct sockeye__bench_run *run)
 	for (uint32_t i = 0; i < run->opts.connections; i++) {
 		struct sockeye__bench_conn *conn = &run->conns[i];
 
-		if (!run->stream && conn->open)
-			sockeye__bench_dgram_pump(run, conn);
-		else if (conn->open)
-			sockeye__bench_stream_pump(run, conn);
-		else if (!conn->gone && conn->fd < 0)
+		if (conn->life == SOCKEYE__BENCH_CLOSED)
 			sockeye__bench_stream_renew(run, conn);
+		else if (conn->life == SOCKEYE__BENCH_CONNECTED && run->stream)
+			sockeye__bench_stream_pump(run, conn);
+		else if (conn->life == SOCKEYE__BENCH_CONNECTED)
+			sockeye__bench_dgram_pump(run, conn);
 	}
 }
 
@@ -107,7 +112,7 @@ static void measure(struct sockeye__bench_run *run)
 	run->start_ns = run->now_ns;
 	run->end_ns = run->opts.time_ns > 0 ? run->now_ns + run->opts.time_ns : UINT64_MAX;
 	run->start_cpu_ns = sockeye__clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	run->tickets = run->opts.count;
+	run->to_begin = run->opts.count;
 }
 
 static void start(struct sockeye__bench_run *run)
@@ -121,7 +126,7 @@ static void start(struct sockeye__bench_run *run)
 	pump_all(run);
 }
 
-/* The figures are those of now, whatever still comes back. */
+/* Ends the measurement. Replies that arrive later do not count. */
 static void finish(struct sockeye__bench_run *run)
 {
 	if (run->phase == SOCKEYE__BENCH_MEASURE) {
@@ -137,33 +142,33 @@ static void finish(struct sockeye__bench_run *run)
 
 static bool is_done(const struct sockeye__bench_run *run)
 {
-	return run->alive == 0 || run->now_ns >= run->end_ns ||
-	       (run->opts.count > 0 && run->tickets == 0 && run->outstanding == 0);
+	return run->usable == 0 || run->now_ns >= run->end_ns ||
+	       (run->opts.count > 0 && run->to_begin == 0 && run->in_flight == 0);
 }
 
 static void advance(struct sockeye__bench_run *run)
 {
 	if (run->phase == SOCKEYE__BENCH_OPENING) {
 		open_more(run);
-		if (run->phase == SOCKEYE__BENCH_OPENING && is_open(run))
+		if (run->phase == SOCKEYE__BENCH_OPENING && all_open(run))
 			start(run);
 	}
-	if (run->phase == SOCKEYE__BENCH_WARMUP && run->alive > 0 && run->now_ns >= run->end_ns) {
+	if (run->phase == SOCKEYE__BENCH_WARMUP && run->usable > 0 && run->now_ns >= run->end_ns) {
 		measure(run);
-		pump_all(run); /* a lost datagram must not leave a connection out */
+		pump_all(run); /* also those that wait for the reply to a lost datagram */
 	}
 	if ((run->phase == SOCKEYE__BENCH_MEASURE && is_done(run)) ||
-	    (run->phase == SOCKEYE__BENCH_WARMUP && run->alive == 0))
+	    (run->phase == SOCKEYE__BENCH_WARMUP && run->usable == 0))
 		finish(run);
-	if (run->phase == SOCKEYE__BENCH_DRAIN && run->outstanding == 0 &&
-	    (run->now_ns >= run->end_ns || run->alive == 0))
+	if (run->phase == SOCKEYE__BENCH_DRAIN && run->in_flight == 0 &&
+	    (run->now_ns >= run->end_ns || run->usable == 0))
 		run->phase = SOCKEYE__BENCH_OVER;
 }
 
-/* What is overdue is given up. */
+/* Gives up what is overdue: a reply, or connecting. */
 static void expire(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
 {
-	bool waiting = !conn->open || conn->begun > conn->answered;
+	bool waiting = conn->life == SOCKEYE__BENCH_CONNECTING || conn->begun > conn->answered;
 
 	if (conn->fd < 0)
 		return;
@@ -207,7 +212,7 @@ static void turn(struct sockeye__bench_run *run, struct epoll_event *ev)
 
 static void loop(struct sockeye__bench_run *run)
 {
-	struct epoll_event events[EVENTS];
+	struct epoll_event events[EVENTS_MAX];
 	int n;
 
 	run->now_ns = sockeye__clock_ns(CLOCK_MONOTONIC);
@@ -216,10 +221,11 @@ static void loop(struct sockeye__bench_run *run)
 	while (run->phase != SOCKEYE__BENCH_OVER) {
 		uint64_t wake_ns = run->next_tick_ns;
 
-		/* While what is under way drains, the end lies behind us. */
+		/* In the drain phase end_ns may have passed. */
 		if (run->end_ns > run->now_ns && run->end_ns < wake_ns)
 			wake_ns = run->end_ns;
-		n = epoll_wait(run->epoll, events, EVENTS, sockeye__poll_ms(wake_ns, run->now_ns));
+		n = epoll_wait(run->epoll, events, EVENTS_MAX,
+			       sockeye__poll_ms(wake_ns, run->now_ns));
 		run->now_ns = sockeye__clock_ns(CLOCK_MONOTONIC);
 		for (int i = 0; i < n && run->phase != SOCKEYE__BENCH_OVER; i++)
 			if (events[i].data.ptr == NULL ||
@@ -244,7 +250,7 @@ static void defaults_set(struct sockeye__bench_run *run)
 		opts->in_flight = 1;
 	if (opts->timeout_ns == 0)
 		opts->timeout_ns = run->stream ? TIMEOUT_STREAM : TIMEOUT_DGRAM;
-	run->alive = opts->connections;
+	run->usable = opts->connections;
 	run->end_ns = UINT64_MAX;
 }
 
@@ -259,24 +265,24 @@ static void conns_init(struct sockeye__bench_run *run)
 		conn->slots = &run->slots[(size_t)i * run->opts.in_flight];
 		for (uint32_t j = 0; j < run->opts.in_flight; j++) {
 			conn->slots[j].number = j;
-			conn->slots[j].next = j + 1 < run->opts.in_flight ? j + 1 : UINT32_MAX;
+			conn->slots[j].next_free = j + 1 < run->opts.in_flight ? j + 1 : UINT32_MAX;
 		}
 	}
 }
 
 static int prepare(struct sockeye__bench_run *run)
 {
-	size_t room = run->stream ? SOCKEYE__BENCH_STREAM
-				  : (size_t)SOCKEYE__BENCH_BATCH * SOCKEYE__BENCH_DGRAM;
+	size_t room = run->stream ? SOCKEYE__BENCH_STREAM_BYTES
+				  : (size_t)SOCKEYE__BENCH_BATCH * SOCKEYE__BENCH_DGRAM_BYTES;
 	size_t pattern = run->opts.size + SOCKEYE__BENCH_VARIETY;
 	struct epoll_event ev = {.events = EPOLLIN};
 	int err = sockeye__bench_limit(run->opts.connections, run->fail);
 
 	if (err < 0)
 		return err;
-	run->conns = calloc(run->opts.connections, sizeof(*run->conns));
+	run->conns = calloc(run->opts.connections, sizeof *run->conns);
 	run->slots =
-	    calloc((size_t)run->opts.connections * run->opts.in_flight, sizeof(*run->slots));
+	    calloc((size_t)run->opts.connections * run->opts.in_flight, sizeof *run->slots);
 	run->room = malloc(room);
 	run->sent = malloc(pattern);
 	run->expected = malloc(pattern);
@@ -324,7 +330,7 @@ int sockeye__bench(const struct sockeye_addr *addr, const struct sockeye_sockadd
 	if (run.err == 0) {
 		loop(&run);
 		out_result->peer = *run.name;
-		if (!run.answered && !out_result->interrupted)
+		if (!run.any_reply && !out_result->interrupted)
 			sockeye__bench_blame(&run, "bench", -ETIMEDOUT);
 	}
 	clean_up(&run);

@@ -1,6 +1,6 @@
 /*
- * count.c: what the connections of the load generator report: messages begun,
- * answered and lost, and failures.
+ * count.c: counts what the connections of the load generator report: messages
+ * begun, replies, and failures.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -17,30 +17,30 @@ bool sockeye__bench_begin(struct sockeye__bench_run *run)
 	if (!measuring && run->phase != SOCKEYE__BENCH_WARMUP)
 		return false;
 	if (measuring && run->opts.count > 0) {
-		if (run->tickets == 0)
+		if (run->to_begin == 0)
 			return false;
-		run->tickets--;
+		run->to_begin--;
 	}
-	run->outstanding++;
+	run->in_flight++;
 	return true;
 }
 
-void sockeye__bench_unbegin(struct sockeye__bench_run *run)
+void sockeye__bench_begin_undo(struct sockeye__bench_run *run)
 {
-	run->outstanding--;
+	run->in_flight--;
 	if (run->phase == SOCKEYE__BENCH_MEASURE && run->opts.count > 0)
-		run->tickets++;
+		run->to_begin++;
 }
 
 void sockeye__bench_unanswered(struct sockeye__bench_run *run)
 {
-	run->outstanding--;
+	run->in_flight--;
 }
 
 void sockeye__bench_answered(struct sockeye__bench_run *run, uint64_t begun_ns)
 {
-	run->outstanding--;
-	run->answered = true;
+	run->in_flight--;
+	run->any_reply = true;
 	if (run->phase != SOCKEYE__BENCH_MEASURE || begun_ns < run->start_ns)
 		return;
 	run->result->messages++;
@@ -72,7 +72,6 @@ void sockeye__bench_error_count(struct sockeye__bench_run *run, int err)
 	}
 }
 
-/* The first failure is the one that is told. */
 void sockeye__bench_blame(struct sockeye__bench_run *run, const char *op, int err)
 {
 	if (run->err != 0)
@@ -90,13 +89,14 @@ void sockeye__bench_mismatch(struct sockeye__bench_run *run, const struct sockey
 	if (run->err != 0)
 		return;
 	sockeye__bench_blame(run, "bench", SOCKEYE_E_MISMATCH);
-	sockeye_escape(got, len < 8 ? len : 8, shown, sizeof(shown));
+	sockeye_escape(got, len < 8 ? len : 8, shown, sizeof shown);
 	sockeye__fail_detail(run->fail,
 			     "message %" PRIu64 " of connection %" PRIu32 ", from byte %zu: \"%s\"",
 			     number + 1, conn->index + 1, at, shown);
 }
 
-/* Whether trying again makes sense: churn goes on after what one connection met. */
+/* Whether the connection must not be opened again. With churn, a failure that only
+ * one connection met does not stop the others. */
 static bool is_lasting(const struct sockeye__bench_run *run, int err)
 {
 	return run->opts.churn == SOCKEYE__BENCH_KEEP ||
@@ -106,19 +106,21 @@ static bool is_lasting(const struct sockeye__bench_run *run, int err)
 
 void sockeye__bench_broke(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn, int err)
 {
-	bool connecting = !conn->open && run->stream;
+	bool connecting = conn->life != SOCKEYE__BENCH_CONNECTED && run->stream;
 
-	run->outstanding -= conn->begun - conn->answered;
+	run->in_flight -= conn->begun - conn->answered;
 	conn->begun = conn->answered = 0;
-	conn->got = 0;
+	conn->received = 0;
 	conn->sent = run->opts.size;
 	sockeye__bench_close(conn, false);
-	conn->gone = is_lasting(run, err);
-	run->alive -= conn->gone;
-	if (err != SOCKEYE_E_MISMATCH) /* that has been counted */
+	if (is_lasting(run, err)) {
+		conn->life = SOCKEYE__BENCH_FAILED;
+		run->usable--;
+	}
+	if (err != SOCKEYE_E_MISMATCH) /* sockeye__bench_mismatch has counted that */
 		sockeye__bench_error_count(run, err);
-	/* A server that answered and now refuses is gone, which is no refusal. */
-	if (err == -ECONNREFUSED && run->answered)
+	/* A server that has replied and now refuses has ended. */
+	if (err == -ECONNREFUSED && run->any_reply)
 		sockeye__bench_blame(run, "bench", SOCKEYE_E_EOF);
 	else
 		sockeye__bench_blame(run, connecting ? "connect" : "bench", err);

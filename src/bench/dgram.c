@@ -1,7 +1,7 @@
 /*
- * dgram.c: messages as datagrams. Each has its number in front, so that
- * an answer finds its question whatever the order, and what has no answer in
- * time is counted as lost; a datagram too short for that travels alone.
+ * dgram.c: messages as datagrams. Each begins with its number, so that replies may
+ * arrive in any order. A datagram without a reply within the timeout is counted as
+ * lost. If datagrams are too short for a number, only one is in flight.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -15,7 +15,8 @@
 
 static bool is_numbered(const struct sockeye__bench_run *run)
 {
-	return run->opts.size >= SOCKEYE__BENCH_NUMBER && run->opts.expect != SOCKEYE__BENCH_ANY;
+	return run->opts.size >= SOCKEYE__BENCH_NUMBER_BYTES &&
+	       run->opts.expect != SOCKEYE__BENCH_ANY;
 }
 
 static void slot_release(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
@@ -23,23 +24,23 @@ static void slot_release(struct sockeye__bench_run *run, struct sockeye__bench_c
 {
 	slot->begun_ns = 0;
 	slot->number += run->opts.in_flight;
-	slot->next = conn->free;
-	conn->free = (uint32_t)(slot - conn->slots);
+	slot->next_free = conn->first_free;
+	conn->first_free = (uint32_t)(slot - conn->slots);
 	conn->answered++;
 }
 
-/* What goes out in one call. */
+/* Datagrams sent in one call. */
 struct batch {
 	struct mmsghdr msgs[BATCH];
 	struct iovec iovs[BATCH][2];
-	uint8_t numbers[BATCH][SOCKEYE__BENCH_NUMBER];
+	uint8_t numbers[BATCH][SOCKEYE__BENCH_NUMBER_BYTES];
 	uint32_t slots[BATCH];
 };
 
 static void compose(const struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn,
 		    const struct sockeye__bench_slot *slot, struct batch *batch, unsigned i)
 {
-	size_t head = is_numbered(run) ? SOCKEYE__BENCH_NUMBER : 0;
+	size_t head = is_numbered(run) ? SOCKEYE__BENCH_NUMBER_BYTES : 0;
 
 	sockeye__bench_number_put(batch->numbers[i], slot->number);
 	batch->iovs[i][0] = (struct iovec){batch->numbers[i], head};
@@ -55,10 +56,10 @@ static unsigned gather(struct sockeye__bench_run *run, struct sockeye__bench_con
 {
 	unsigned n = 0;
 
-	while (n < BATCH && conn->free != UINT32_MAX && sockeye__bench_begin(run)) {
-		struct sockeye__bench_slot *slot = &conn->slots[conn->free];
+	while (n < BATCH && conn->first_free != UINT32_MAX && sockeye__bench_begin(run)) {
+		struct sockeye__bench_slot *slot = &conn->slots[conn->first_free];
 
-		conn->free = slot->next;
+		conn->first_free = slot->next_free;
 		conn->begun++;
 		slot->begun_ns = run->now_ns;
 		compose(run, conn, slot, batch, n++);
@@ -66,7 +67,7 @@ static unsigned gather(struct sockeye__bench_run *run, struct sockeye__bench_con
 	return n;
 }
 
-/* Takes back what the kernel did not take. */
+/* Reverses gather() for the datagrams that the kernel did not take. */
 static void ungather(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 		     const struct batch *batch, unsigned from, unsigned to)
 {
@@ -74,10 +75,10 @@ static void ungather(struct sockeye__bench_run *run, struct sockeye__bench_conn 
 		struct sockeye__bench_slot *slot = &conn->slots[batch->slots[i]];
 
 		slot->begun_ns = 0;
-		slot->next = conn->free;
-		conn->free = batch->slots[i];
+		slot->next_free = conn->first_free;
+		conn->first_free = batch->slots[i];
 		conn->begun--;
-		sockeye__bench_unbegin(run);
+		sockeye__bench_begin_undo(run);
 	}
 }
 
@@ -102,37 +103,37 @@ void sockeye__bench_dgram_pump(struct sockeye__bench_run *run, struct sockeye__b
 	sockeye__bench_watch(run, conn, EPOLLIN);
 }
 
-/* What an answer is to the slot that its number belongs to. */
-enum fit {
-	FIT,
-	FIT_LATE,  /* its question has been answered or given up */
-	FIT_NEVER, /* no question had that number, or it has none */
+/* Whether a reply belongs to a message in flight. */
+enum match {
+	MATCH_IN_FLIGHT,
+	MATCH_LATE, /* its message has got a reply already, or is lost */
+	MATCH_NONE, /* no message had that number, or the reply has none */
 };
 
-static enum fit slot_find(const struct sockeye__bench_run *run,
-			  const struct sockeye__bench_conn *conn, const uint8_t *data, size_t len,
-			  struct sockeye__bench_slot **out_slot)
+static enum match slot_find(const struct sockeye__bench_run *run,
+			    const struct sockeye__bench_conn *conn, const uint8_t *data, size_t len,
+			    struct sockeye__bench_slot **out_slot)
 {
 	struct sockeye__bench_slot *slot = conn->slots;
 	uint64_t number;
 
 	*out_slot = slot;
 	if (!is_numbered(run))
-		return slot->begun_ns != 0 ? FIT : FIT_LATE;
-	number = len < SOCKEYE__BENCH_NUMBER ? UINT64_MAX : sockeye__bench_number_get(data);
+		return slot->begun_ns != 0 ? MATCH_IN_FLIGHT : MATCH_LATE;
+	number = len < SOCKEYE__BENCH_NUMBER_BYTES ? UINT64_MAX : sockeye__bench_number_get(data);
 	slot += number % run->opts.in_flight;
 	*out_slot = slot;
 	if (number < slot->number)
-		return FIT_LATE;
-	return number == slot->number && slot->begun_ns != 0 ? FIT : FIT_NEVER;
+		return MATCH_LATE;
+	return number == slot->number && slot->begun_ns != 0 ? MATCH_IN_FLIGHT : MATCH_NONE;
 }
 
-/* The first byte that is wrong, or the length of the message. */
+/* Returns the index of the first wrong byte, or the length of the message. */
 static size_t first_wrong(const struct sockeye__bench_run *run,
 			  const struct sockeye__bench_conn *conn,
 			  const struct sockeye__bench_slot *slot, const uint8_t *data, size_t len)
 {
-	size_t head = is_numbered(run) ? SOCKEYE__BENCH_NUMBER : 0, size = run->opts.size;
+	size_t head = is_numbered(run) ? SOCKEYE__BENCH_NUMBER_BYTES : 0, size = run->opts.size;
 	const uint8_t *expected =
 	    run->expected + sockeye__bench_offset(run, conn->index, slot->number);
 	size_t common = len < size ? len : size;
@@ -142,20 +143,20 @@ static size_t first_wrong(const struct sockeye__bench_run *run,
 	return head + sockeye__bench_differs(data + head, expected + head, common - head);
 }
 
-static void answer(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
-		   const uint8_t *data, size_t len)
+static void reply_take(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
+		       const uint8_t *data, size_t len)
 {
 	bool any = run->opts.expect == SOCKEYE__BENCH_ANY;
 	struct sockeye__bench_slot *slot;
-	enum fit fit = slot_find(run, conn, data, len, &slot);
+	enum match match = slot_find(run, conn, data, len, &slot);
 	uint64_t begun_ns;
 	size_t at;
 
-	if (fit == FIT_LATE) {
+	if (match == MATCH_LATE) {
 		run->result->late++;
 		return;
 	}
-	if (fit == FIT_NEVER) { /* whatever was asked stays open */
+	if (match == MATCH_NONE) { /* every message in flight still waits for its reply */
 		sockeye__bench_mismatch(run, conn, slot->number, 0, data, len);
 		return;
 	}
@@ -170,19 +171,19 @@ static void answer(struct sockeye__bench_run *run, struct sockeye__bench_conn *c
 	slot_release(run, conn, slot);
 }
 
-/* Once: what recvmmsg changes in a slot without name and control message needs
- * no resetting. */
+/* Once is enough: recvmmsg changes nothing that has to be reset, because there are
+ * no names and no control messages. */
 void sockeye__bench_dgram_init(struct sockeye__bench_run *run)
 {
 	for (unsigned i = 0; i < BATCH; i++) {
-		run->rooms[i] = (struct iovec){run->room + (size_t)i * SOCKEYE__BENCH_DGRAM,
-					       SOCKEYE__BENCH_DGRAM};
+		run->rooms[i] = (struct iovec){run->room + (size_t)i * SOCKEYE__BENCH_DGRAM_BYTES,
+					       SOCKEYE__BENCH_DGRAM_BYTES};
 		run->inbox[i] =
 		    (struct mmsghdr){.msg_hdr = {.msg_iov = &run->rooms[i], .msg_iovlen = 1}};
 	}
 }
 
-/* Whether the connection is still there. */
+/* Returns false if the connection has failed. */
 static bool receive(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
 {
 	int n = recvmmsg(conn->fd, run->inbox, BATCH, MSG_DONTWAIT, NULL);
@@ -195,7 +196,7 @@ static bool receive(struct sockeye__bench_run *run, struct sockeye__bench_conn *
 	}
 	run->now_ns = conn->moved_ns = sockeye__clock_ns(CLOCK_MONOTONIC);
 	for (int i = 0; i < n; i++)
-		answer(run, conn, run->rooms[i].iov_base, run->inbox[i].msg_len);
+		reply_take(run, conn, run->rooms[i].iov_base, run->inbox[i].msg_len);
 	return true;
 }
 

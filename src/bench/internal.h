@@ -1,7 +1,7 @@
 /*
- * internal.h: what the files of the load generator share. bench.c runs,
- * open.c connects, stream.c and dgram.c exchange messages,
- * pattern.c makes them up.
+ * internal.h: what the files of the load generator share. bench.c is the loop,
+ * open.c opens and closes connections, stream.c and dgram.c exchange messages,
+ * count.c counts them, pattern.c makes their bytes.
  */
 #ifndef SOCKEYE_BENCH_INTERNAL_H
 #define SOCKEYE_BENCH_INTERNAL_H
@@ -11,85 +11,92 @@
 
 #include "bench/bench.h"
 
-#define SOCKEYE__BENCH_VARIETY 4096        /* different messages of one size */
-#define SOCKEYE__BENCH_BATCH   64          /* datagrams received or sent in one call */
-#define SOCKEYE__BENCH_DGRAM   65536       /* room for one */
-#define SOCKEYE__BENCH_STREAM  (256 << 10) /* room for what a stream brings in one call */
+#define SOCKEYE__BENCH_VARIETY      4096        /* different messages of one size */
+#define SOCKEYE__BENCH_BATCH        64          /* datagrams received or sent in one call */
+#define SOCKEYE__BENCH_DGRAM_BYTES  65536       /* room for a datagram */
+#define SOCKEYE__BENCH_STREAM_BYTES (256 << 10) /* read from a stream in one call */
 
 enum sockeye__bench_phase {
 	SOCKEYE__BENCH_OPENING,
 	SOCKEYE__BENCH_WARMUP,
 	SOCKEYE__BENCH_MEASURE,
-	SOCKEYE__BENCH_DRAIN, /* nothing new; what is in flight may come back */
+	SOCKEYE__BENCH_DRAIN, /* begin no message; wait for the replies in flight */
 	SOCKEYE__BENCH_OVER,
 };
 
-/* A message in flight. On a stream message n has slot n % in_flight; of a
- * datagram the sequence number says the slot. */
+/* A message in flight: message n is in slot n % in_flight of its connection. */
 struct sockeye__bench_slot {
-	uint64_t begun_ns; /* 0: free */
-	uint64_t number;   /* of the datagram that was or will be sent */
-	uint32_t next;     /* free list of a datagram connection; UINT32_MAX ends it */
+	uint64_t begun_ns;  /* 0: free */
+	uint64_t number;    /* of the datagram that is in flight, or is sent next */
+	uint32_t next_free; /* datagrams: the next free slot; UINT32_MAX: none */
+};
+
+enum sockeye__bench_life {
+	SOCKEYE__BENCH_CLOSED, /* not opened yet, or with churn to be opened again */
+	SOCKEYE__BENCH_CONNECTING,
+	SOCKEYE__BENCH_CONNECTED,
+	SOCKEYE__BENCH_FAILED, /* closed, and not opened again */
 };
 
 struct sockeye__bench_conn {
-	int fd;    /* -1 when closed */
-	bool open; /* connected */
-	bool gone; /* not to be opened again */
+	enum sockeye__bench_life life;
+	int fd; /* -1 unless connecting or connected */
 	uint32_t index;
-	uint32_t watched;         /* epoll(7) bits */
-	uint32_t free;            /* datagrams: the first free slot */
-	uint64_t begun, answered; /* messages */
-	size_t sent, got;         /* bytes of the last begun and of the next to be answered */
-	uint64_t opened_ns;       /* when connecting began */
-	uint64_t moved_ns;        /* when a byte last went or came */
+	uint32_t watched;                  /* epoll(7) bits */
+	uint32_t first_free;               /* datagrams: the first free slot; UINT32_MAX: none */
+	uint64_t begun, answered;          /* messages */
+	size_t sent;                       /* bytes of the message begun last */
+	size_t received;                   /* bytes of the reply to the oldest message in flight */
+	uint64_t opened_ns;                /* when connecting began */
+	uint64_t moved_ns;                 /* when bytes were last sent or received */
 	struct sockeye__bench_slot *slots; /* in_flight of them */
 };
 
 struct sockeye__bench_run {
 	struct sockeye__bench_opts opts;
 	const struct sockeye_addr *addr;
-	const struct sockeye_sockaddr *name, *names_end; /* the one in use */
+	const struct sockeye_sockaddr *name, *names_end; /* name: the address in use */
 	struct sockeye__bench_result *result;
 	struct sockeye_fail *fail;
-	int err; /* the first thing that went wrong */
+	int err; /* the first failure */
 	bool stream;
-	bool answered; /* something came back, ever */
+	bool any_reply; /* at least one reply has arrived */
 	enum sockeye__bench_phase phase;
 	int epoll;
 	uint64_t now_ns, start_ns, end_ns, next_tick_ns;
 	uint64_t start_cpu_ns;
-	uint64_t tickets;            /* messages that may still be begun and count */
-	uint64_t outstanding;        /* messages in flight */
-	uint32_t alive;              /* connections that are not gone */
-	uint32_t opened, connecting; /* while opening */
+	uint64_t to_begin;           /* with opts.count: messages still to be begun */
+	uint64_t in_flight;          /* messages, on all connections */
+	uint32_t usable;             /* connections that have not failed */
+	uint32_t opened, connecting; /* connections, in the opening phase */
 	struct sockeye__bench_conn *conns;
 	struct sockeye__bench_slot *slots;
-	uint8_t *sent, *expected;                   /* the pattern every message is a piece of */
-	uint8_t *room;                              /* for what comes in */
-	struct mmsghdr inbox[SOCKEYE__BENCH_BATCH]; /* datagrams: pieces of room */
+	uint8_t *sent, *expected; /* every message and every reply is a piece of these */
+	uint8_t *room;            /* for the bytes received */
+	struct mmsghdr inbox[SOCKEYE__BENCH_BATCH]; /* datagrams are received into pieces of room */
 	struct iovec rooms[SOCKEYE__BENCH_BATCH];
 };
 
 /* --- count.c --- */
 
-/* Takes the right to begin one more message. */
+/* Counts one more message in flight. Returns false if none may be begun. */
 bool sockeye__bench_begin(struct sockeye__bench_run *run);
 
-/* Gives it back: the message could not be sent. */
-void sockeye__bench_unbegin(struct sockeye__bench_run *run);
+/* Reverses sockeye__bench_begin: the message could not be sent. */
+void sockeye__bench_begin_undo(struct sockeye__bench_run *run);
 
-/* The message will have no answer. */
+/* The message will get no reply. */
 void sockeye__bench_unanswered(struct sockeye__bench_run *run);
 
-/* One answer has come for the message begun at begun_ns. */
+/* The reply to the message begun at begun_ns has arrived. */
 void sockeye__bench_answered(struct sockeye__bench_run *run, uint64_t begun_ns);
 
-/* The connection failed: counted, closed, and opened again only with churn. */
+/* The connection failed: counts that and closes it. Only with churn it may be
+ * opened again. */
 void sockeye__bench_broke(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 			  int err);
 
-/* Counts a wrong answer to message `number`: byte `at` of it is `got`. */
+/* Counts a wrong reply to message `number`: from byte `at` on it is got[0..len). */
 void sockeye__bench_mismatch(struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn,
 			     uint64_t number, size_t at, const uint8_t *got, size_t len);
 
@@ -101,32 +108,34 @@ void sockeye__bench_blame(struct sockeye__bench_run *run, const char *op, int er
 
 /* --- open.c --- */
 
-/* Raises the limit of open files to what `connections` need: 0, or -EMFILE
- * with the numbers in the detail of *fail. */
+/* Raises the limit on open files to what `connections` need. Returns 0, or
+ * -EMFILE with the numbers in the detail of *fail. */
 int sockeye__bench_limit(uint32_t connections, struct sockeye_fail *fail);
 
-/* Begins to connect: 0 or a negative code. conn->open says whether it is over. */
+/* Begins to connect. Returns 0 with the connection connecting or connected, or a
+ * negative code with it closed. */
 int sockeye__bench_open(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn);
 
-/* A connecting descriptor became writable: 0 and conn->open, or -errno. */
+/* A connecting descriptor became writable: returns 0 if it is connected, or
+ * -errno. */
 int sockeye__bench_connected(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn);
 
 void sockeye__bench_close(struct sockeye__bench_conn *conn, bool reset);
 
-/* Asks epoll for these events, if they are not those asked for already. */
+/* Has epoll report these events. */
 void sockeye__bench_watch(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 			  uint32_t events);
 
 /* --- stream.c and dgram.c --- */
 
-/* Begins what may be begun, when the connection is new or the phase is. */
+/* Begins and sends as many messages as may be in flight. */
 void sockeye__bench_stream_pump(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn);
 void sockeye__bench_dgram_pump(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn);
 
-/* With churn: closes the connection and opens it for its next message. */
+/* With churn: closes the connection and opens it again for the next message. */
 void sockeye__bench_stream_renew(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn);
 
-/* Does what epoll says can be done. */
+/* Handles the events that epoll reports. */
 void sockeye__bench_stream_turn(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 				uint32_t events);
 void sockeye__bench_dgram_turn(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
@@ -134,7 +143,7 @@ void sockeye__bench_dgram_turn(struct sockeye__bench_run *run, struct sockeye__b
 
 void sockeye__bench_dgram_init(struct sockeye__bench_run *run);
 
-/* Counts the datagrams whose answer is overdue as lost. */
+/* Counts the datagrams whose reply is overdue as lost. */
 void sockeye__bench_dgram_expire(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn);
 
 /* --- pattern.c --- */
@@ -143,16 +152,17 @@ void sockeye__bench_dgram_expire(struct sockeye__bench_run *run, struct sockeye_
  * each. */
 void sockeye__bench_pattern(struct sockeye__bench_run *run);
 
-/* Where in the pattern message `number` of connection `index` begins. */
+/* Returns where in run->sent and run->expected message `number` of connection
+ * `index` begins. */
 size_t sockeye__bench_offset(const struct sockeye__bench_run *run, uint32_t index, uint64_t number);
 
-/* The first of len bytes that differs from what was expected, or len. */
+/* Returns the index of the first byte that differs, or len. */
 size_t sockeye__bench_differs(const uint8_t *got, const uint8_t *expected, size_t len);
 
-/* The number of a datagram as the eight bytes it begins with: none of them is
- * ASCII, so that upper leaves them alone. */
-#define SOCKEYE__BENCH_NUMBER 8
-void sockeye__bench_number_put(uint8_t bytes[SOCKEYE__BENCH_NUMBER], uint64_t number);
-uint64_t sockeye__bench_number_get(const uint8_t bytes[SOCKEYE__BENCH_NUMBER]);
+/* A datagram begins with its number in eight bytes. None of them is ASCII, so
+ * the upper service does not change them. */
+#define SOCKEYE__BENCH_NUMBER_BYTES 8
+void sockeye__bench_number_put(uint8_t bytes[SOCKEYE__BENCH_NUMBER_BYTES], uint64_t number);
+uint64_t sockeye__bench_number_get(const uint8_t bytes[SOCKEYE__BENCH_NUMBER_BYTES]);
 
 #endif

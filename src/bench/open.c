@@ -1,6 +1,6 @@
 /*
- * open.c: connections of the load generator: opened without waiting,
- * closed with a FIN or a reset.
+ * open.c: opens the load generator's connections without waiting, and closes
+ * them with a FIN or a reset.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,8 +12,8 @@
 #include "net/net.h"
 #include "bench/internal.h"
 
-#define FDS_OTHER  16        /* stdio, epoll, signals and what a resolver opens */
-#define DGRAM_ROOM (4 << 20) /* of a socket, so that it is not we who lose answers */
+#define FDS_OTHER    16        /* stdio, epoll, signals, and files of the resolver */
+#define RCVBUF_BYTES (4 << 20) /* for datagrams: the load generator must not lose replies */
 
 int sockeye__bench_limit(uint32_t connections, struct sockeye_fail *fail)
 {
@@ -37,19 +37,19 @@ int sockeye__bench_limit(uint32_t connections, struct sockeye_fail *fail)
 	return setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno : 0;
 }
 
-/* The address this connection comes from: spread over `sources` of them. */
+/* Binds the connection to its source address, one of `sources`. */
 static int local_bind(const struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn)
 {
 	struct sockeye_sockaddr local = run->opts.local;
 	int on = 1;
 
-	if (run->addr->scheme ==
-	    SOCKEYE_UNIX_DGRAM) /* a name of the kernel's choice, to be answered */
+	/* Without a name the socket would get no reply; the kernel chooses one. */
+	if (run->addr->scheme == SOCKEYE_UNIX_DGRAM)
 		local = (struct sockeye_sockaddr){.len = sizeof(sa_family_t),
 						  .u.sa.sa_family = AF_UNIX};
 	if (run->opts.sources > 1) {
 		if (local.len == 0) {
-			local.len = sizeof(local.u.in);
+			local.len = sizeof local.u.in;
 			local.u.in.sin_family = AF_INET;
 			local.u.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		}
@@ -58,9 +58,9 @@ static int local_bind(const struct sockeye__bench_run *run, const struct sockeye
 	}
 	if (local.len == 0)
 		return 0;
-	/* The port is chosen by connect, which may use one of another source again. */
+	/* connect(2) then chooses the port, and may use one for several sources. */
 	if (local.u.sa.sa_family != AF_UNIX &&
-	    setsockopt(conn->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof(on)) < 0)
+	    setsockopt(conn->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0)
 		return -errno;
 	return bind(conn->fd, &local.u.sa, local.len) < 0 ? -errno : 0;
 }
@@ -70,8 +70,9 @@ static int prepare(const struct sockeye__bench_run *run, const struct sockeye__b
 	int err = sockeye__options_apply(conn->fd, run->addr, run->name);
 
 	if (err == 0 && !run->stream && run->addr->opts.rcvbuf == 0)
-		err = sockeye__option_set(conn->fd, SOL_SOCKET, SO_RCVBUF, DGRAM_ROOM);
-	/* With churn it would be one more call for each message, which is one segment. */
+		err = sockeye__option_set(conn->fd, SOL_SOCKET, SO_RCVBUF, RCVBUF_BYTES);
+	/* Not with churn: the one message of a connection is not delayed, and the call
+	 * would be made for each. */
 	if (err == 0 && run->addr->scheme == SOCKEYE_TCP && run->opts.churn == SOCKEYE__BENCH_KEEP)
 		err = sockeye__option_set(conn->fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	return err < 0 ? err : local_bind(run, conn);
@@ -84,12 +85,13 @@ static int begin_connect(struct sockeye__bench_run *run, struct sockeye__bench_c
 	if (err < 0)
 		return err;
 	if (connect(conn->fd, &run->name->u.sa, run->name->len) == 0) {
-		conn->open = true;
+		conn->life = SOCKEYE__BENCH_CONNECTED;
 		run->result->connections++;
 	} else if (errno != EINPROGRESS) {
 		return -errno;
 	}
-	sockeye__bench_watch(run, conn, conn->open ? EPOLLIN : EPOLLOUT);
+	sockeye__bench_watch(run, conn,
+			     conn->life == SOCKEYE__BENCH_CONNECTED ? EPOLLIN : EPOLLOUT);
 	return 0;
 }
 
@@ -107,7 +109,7 @@ int sockeye__bench_open(struct sockeye__bench_run *run, struct sockeye__bench_co
 		return err;
 	}
 	conn->opened_ns = conn->moved_ns = run->now_ns;
-	conn->open = false;
+	conn->life = SOCKEYE__BENCH_CONNECTING;
 	conn->watched = 0;
 	err = begin_connect(run, conn);
 	if (err < 0)
@@ -118,13 +120,13 @@ int sockeye__bench_open(struct sockeye__bench_run *run, struct sockeye__bench_co
 int sockeye__bench_connected(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
 {
 	int err = 0;
-	socklen_t len = sizeof(err);
+	socklen_t len = sizeof err;
 
 	if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
 		return -errno;
 	if (err != 0)
 		return -err;
-	conn->open = true;
+	conn->life = SOCKEYE__BENCH_CONNECTED;
 	conn->moved_ns = run->now_ns;
 	run->result->connections++;
 	return 0;
@@ -139,7 +141,7 @@ void sockeye__bench_close(struct sockeye__bench_conn *conn, bool reset)
 	else
 		close(conn->fd);
 	conn->fd = -1;
-	conn->open = false;
+	conn->life = SOCKEYE__BENCH_CLOSED;
 }
 
 void sockeye__bench_watch(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
@@ -149,7 +151,7 @@ void sockeye__bench_watch(struct sockeye__bench_run *run, struct sockeye__bench_
 
 	if (conn->watched == events)
 		return;
-	/* Only want of memory can make it fail, and the time-out ends that. */
+	/* This fails only if memory is short; the timeout then ends the connection. */
 	(void)epoll_ctl(run->epoll, conn->watched == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, conn->fd,
 			&ev);
 	conn->watched = events;

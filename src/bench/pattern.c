@@ -1,8 +1,8 @@
 /*
- * pattern.c: what the messages of the load generator say. All of them
- * are pieces of one random text, so none is made or copied on the way, and
- * where a piece begins differs from connection to connection and from message
- * to message, so that mixed-up answers are noticed.
+ * pattern.c: the bytes of the load generator's messages. Every message is a piece
+ * of one random text, so none has to be made or copied. The pieces of different
+ * connections and of consecutive messages begin at different offsets, so a reply
+ * to another message is noticed.
  */
 #include <string.h>
 
@@ -59,17 +59,17 @@ size_t sockeye__bench_differs(const uint8_t *got, const uint8_t *expected, size_
 	return i;
 }
 
-void sockeye__bench_number_put(uint8_t bytes[SOCKEYE__BENCH_NUMBER], uint64_t number)
+void sockeye__bench_number_put(uint8_t bytes[SOCKEYE__BENCH_NUMBER_BYTES], uint64_t number)
 {
-	for (int i = 0; i < SOCKEYE__BENCH_NUMBER; i++)
+	for (int i = 0; i < SOCKEYE__BENCH_NUMBER_BYTES; i++)
 		bytes[i] = (uint8_t)(0x80 | (number >> 7 * i & 0x7f));
 }
 
-uint64_t sockeye__bench_number_get(const uint8_t bytes[SOCKEYE__BENCH_NUMBER])
+uint64_t sockeye__bench_number_get(const uint8_t bytes[SOCKEYE__BENCH_NUMBER_BYTES])
 {
 	uint64_t number = 0;
 
-	for (int i = 0; i < SOCKEYE__BENCH_NUMBER; i++)
+	for (int i = 0; i < SOCKEYE__BENCH_NUMBER_BYTES; i++)
 		number |= (uint64_t)(bytes[i] & 0x7f) << 7 * i;
 	return number;
 }

@@ -1,7 +1,7 @@
 /*
- * stream.c: messages over streams. A message is sent as far as the
- * kernel takes it while answers are read, so that messages larger than all
- * buffers between do not block; a burst is written whole first.
+ * stream.c: messages over streams. A message is sent as far as the kernel takes
+ * it, and replies are read in between, so that messages larger than all buffers
+ * do not block. A burst is written whole first.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -56,29 +56,31 @@ void sockeye__bench_stream_renew(struct sockeye__bench_run *run, struct sockeye_
 
 	sockeye__bench_close(conn, run->opts.churn == SOCKEYE__BENCH_RST);
 	conn->begun = conn->answered = 0;
-	conn->got = 0;
+	conn->received = 0;
 	if (!begin(run, conn)) {
 		conn->sent = run->opts.size;
 		return;
 	}
 	err = sockeye__bench_open(run, conn);
-	if (err == -EAGAIN) { /* a UNIX socket's backlog is full: at the next tick */
+	if (err == -EAGAIN) { /* a UNIX socket's backlog is full: try at the next tick */
 		conn->begun = 0;
 		conn->sent = run->opts.size;
-		sockeye__bench_unbegin(run);
-	} else if (err < 0)
+		sockeye__bench_begin_undo(run);
+	} else if (err < 0) {
 		sockeye__bench_broke(run, conn, err);
-	else if (conn->open)
+	} else if (conn->life == SOCKEYE__BENCH_CONNECTED) {
 		sockeye__bench_stream_pump(run, conn);
+	}
 }
 
-/* The answer to message conn->answered is whole. Whether to go on reading. */
+/* The reply to message conn->answered is complete. Returns whether more is to be
+ * read from the connection. */
 static bool complete(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
 {
 	uint64_t begun_ns = conn->slots[conn->answered % run->opts.in_flight].begun_ns;
 
 	conn->answered++;
-	conn->got = 0;
+	conn->received = 0;
 	sockeye__bench_answered(run, begun_ns);
 	if (run->opts.churn == SOCKEYE__BENCH_KEEP)
 		return true;
@@ -86,8 +88,8 @@ static bool complete(struct sockeye__bench_run *run, struct sockeye__bench_conn 
 	return false;
 }
 
-/* How many of len bytes belong to the next answer and can be there already: 0
- * when more comes back than went out. */
+/* How many of len bytes received belong to the next reply: 0 if the server sends
+ * more than it has got. */
 static size_t due(const struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn,
 		  size_t len)
 {
@@ -97,10 +99,11 @@ static size_t due(const struct sockeye__bench_run *run, const struct sockeye__be
 		return 0;
 	if (conn->answered + 1 == conn->begun)
 		end = conn->sent;
-	return len < end - conn->got ? len : end - conn->got;
+	return len < end - conn->received ? len : end - conn->received;
 }
 
-/* Whether to go on reading. */
+/* Compares the bytes received. Returns whether more is to be read from the
+ * connection. */
 static bool check(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 		  const uint8_t *data, size_t len)
 {
@@ -110,27 +113,27 @@ static bool check(struct sockeye__bench_run *run, struct sockeye__bench_conn *co
 	while (len > 0) {
 		n = due(run, conn, len);
 		expected = run->expected + sockeye__bench_offset(run, conn->index, conn->answered) +
-			   conn->got;
+			   conn->received;
 		same = sockeye__bench_differs(data, expected, n);
 		if (n == 0 || same < n) {
-			sockeye__bench_mismatch(run, conn, conn->answered, conn->got + same,
+			sockeye__bench_mismatch(run, conn, conn->answered, conn->received + same,
 						data + same, len - same);
 			sockeye__bench_broke(run, conn, SOCKEYE_E_MISMATCH);
 			return false;
 		}
-		conn->got += n;
+		conn->received += n;
 		data += n;
 		len -= n;
-		if (conn->got == run->opts.size && !complete(run, conn))
+		if (conn->received == run->opts.size && !complete(run, conn))
 			return false;
 	}
 	return true;
 }
 
-/* Whether the connection is still the same. */
+/* Returns false if the connection has been closed, and perhaps opened again. */
 static bool receive(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
 {
-	ssize_t n = recv(conn->fd, run->room, SOCKEYE__BENCH_STREAM, 0);
+	ssize_t n = recv(conn->fd, run->room, SOCKEYE__BENCH_STREAM_BYTES, 0);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return true;
@@ -141,14 +144,14 @@ static bool receive(struct sockeye__bench_run *run, struct sockeye__bench_conn *
 	run->now_ns = conn->moved_ns = sockeye__clock_ns(CLOCK_MONOTONIC);
 	if (run->opts.expect != SOCKEYE__BENCH_ANY)
 		return check(run, conn, run->room, (size_t)n);
-	/* Whatever came is the answer, if there was a question. */
+	/* Any bytes are the reply, if a message was in flight. */
 	return conn->answered == conn->begun || complete(run, conn);
 }
 
 void sockeye__bench_stream_turn(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 				uint32_t events)
 {
-	if (!conn->open) {
+	if (conn->life == SOCKEYE__BENCH_CONNECTING) {
 		int err = sockeye__bench_connected(run, conn);
 
 		if (err < 0) {

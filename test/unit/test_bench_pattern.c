@@ -1,4 +1,4 @@
-/* What the load generator's messages say. */
+/* test_bench_pattern.c: the bytes of the load generator's messages. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +9,8 @@
 #include <cmocka.h>
 
 #include "bench/internal.h"
+
+#include "../rows.h"
 
 #define SIZE 100
 
@@ -88,13 +90,13 @@ static void first_difference(void **state)
 	uint8_t a[300], b[300];
 
 	(void)state;
-	memset(a, 7, sizeof(a));
-	memcpy(b, a, sizeof(b));
-	assert_int_equal(sockeye__bench_differs(a, b, sizeof(a)), sizeof(a));
+	memset(a, 7, sizeof a);
+	memcpy(b, a, sizeof b);
+	assert_int_equal(sockeye__bench_differs(a, b, sizeof a), sizeof a);
 	assert_int_equal(sockeye__bench_differs(a, b, 0), 0);
-	for (size_t i = sizeof(a); i-- > 0;) {
+	for (size_t i = sizeof a; i-- > 0;) {
 		b[i] = 8;
-		assert_int_equal(sockeye__bench_differs(a, b, sizeof(a)), i);
+		assert_int_equal(sockeye__bench_differs(a, b, sizeof a), i);
 		assert_int_equal(sockeye__bench_differs(a, b, i), i);
 	}
 }
@@ -103,12 +105,12 @@ static void numbers_survive_upper(void **state)
 {
 	const uint64_t numbers[] = {
 	    0, 1, 127, 128, 0x61, 0x61616161616161, 123456789, (UINT64_C(1) << 56) - 1};
-	uint8_t bytes[SOCKEYE__BENCH_NUMBER];
+	uint8_t bytes[SOCKEYE__BENCH_NUMBER_BYTES];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+	FOR_ROWS(i, numbers, "%llu", (unsigned long long)numbers[i]) {
 		sockeye__bench_number_put(bytes, numbers[i]);
-		for (int j = 0; j < SOCKEYE__BENCH_NUMBER; j++)
+		for (int j = 0; j < SOCKEYE__BENCH_NUMBER_BYTES; j++)
 			assert_true(bytes[j] >= 0x80);
 		assert_true(sockeye__bench_number_get(bytes) == numbers[i]);
 	}
