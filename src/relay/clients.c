@@ -1,5 +1,6 @@
 /*
- * clients.c: flows, found by their client's address, and their sockets.
+ * clients.c: one flow per client: found by the client's address, opened, and closed
+ * when it is idle or its memory or descriptors are needed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -15,7 +16,7 @@ int sockeye__relay_flows_init(struct sockeye__relay_run *run)
 	run->chain_count = 1;
 	while (run->chain_count < max)
 		run->chain_count *= 2;
-	run->flows = calloc(max, sizeof(*run->flows));
+	run->flows = calloc(max, sizeof *run->flows);
 	run->chains = calloc(run->chain_count, sizeof(struct sockeye__relay_flow *));
 	if (run->flows == NULL || run->chains == NULL)
 		return -ENOMEM;
@@ -36,7 +37,7 @@ void sockeye__relay_flows_fini(struct sockeye__relay_run *run)
 	free(run->chains);
 }
 
-/* --- by use --- */
+/* --- the list of flows by last use --- */
 
 static void used_unlink(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
 {
@@ -61,7 +62,7 @@ void sockeye__relay_flow_touch(struct sockeye__relay_run *run, struct sockeye__r
 	used_link(run, flow);
 }
 
-/* --- by client --- */
+/* --- the hash table of flows by client --- */
 
 static uint64_t bytes_hash(uint64_t hash, const void *data, size_t len)
 {
@@ -78,11 +79,11 @@ static struct sockeye__relay_flow **chain_of(struct sockeye__relay_run *run,
 	uint64_t hash = run->opts.seed;
 
 	if (peer->u.sa.sa_family == AF_INET) {
-		hash = bytes_hash(hash, &peer->u.in.sin_addr, sizeof(peer->u.in.sin_addr));
-		hash = bytes_hash(hash, &peer->u.in.sin_port, sizeof(peer->u.in.sin_port));
+		hash = bytes_hash(hash, &peer->u.in.sin_addr, sizeof peer->u.in.sin_addr);
+		hash = bytes_hash(hash, &peer->u.in.sin_port, sizeof peer->u.in.sin_port);
 	} else {
-		hash = bytes_hash(hash, &peer->u.in6.sin6_addr, sizeof(peer->u.in6.sin6_addr));
-		hash = bytes_hash(hash, &peer->u.in6.sin6_port, sizeof(peer->u.in6.sin6_port));
+		hash = bytes_hash(hash, &peer->u.in6.sin6_addr, sizeof peer->u.in6.sin6_addr);
+		hash = bytes_hash(hash, &peer->u.in6.sin6_port, sizeof peer->u.in6.sin6_port);
 	}
 	return &run->chains[(hash ^ hash >> 32) & (run->chain_count - 1)];
 }
@@ -90,14 +91,14 @@ static struct sockeye__relay_flow **chain_of(struct sockeye__relay_run *run,
 static bool is_of(const struct sockeye__relay_flow *flow,
 		  const struct sockeye__relay_port *listener, const struct sockeye_dgram *client)
 {
-	return flow->doors[0].port.fd == listener->fd &&
+	return flow->mappings[0].port.fd == listener->fd &&
 	       sockeye_sockaddr_equal(&flow->client.peer, &client->peer) &&
 	       sockeye_sockaddr_equal(&flow->client.local, &client->local);
 }
 
 /* --- flows --- */
 
-static void tell(struct sockeye__relay_run *run, const struct sockeye__relay_event *event)
+static void report(struct sockeye__relay_run *run, const struct sockeye__relay_event *event)
 {
 	if (run->opts.on_event != NULL)
 		run->opts.on_event(run->opts.arg, event);
@@ -107,27 +108,28 @@ void sockeye__relay_flow_close(struct sockeye__relay_run *run, struct sockeye__r
 {
 	struct sockeye__relay_flow **at = chain_of(run, &flow->client.peer);
 
-	sockeye__relay_flush(run); /* it may name the descriptors */
-	sockeye__relay_unhold(run, flow);
+	sockeye__relay_flush(run); /* the outbox may use the flow's descriptors */
+	sockeye__relay_held_drop(run, flow);
 	while (*at != flow)
 		at = &(*at)->chain;
 	*at = flow->chain;
 	used_unlink(run, flow);
 	sockeye__relay_port_close(run, &flow->target);
-	for (unsigned i = 1; i < SOCKEYE__RELAY_DOORS_MAX; i++) {
-		if (flow->doors[i].target_port != 0)
-			sockeye__relay_port_close(run, &flow->doors[i].port);
-		flow->doors[i].target_port = 0;
+	for (unsigned i = 1; i < SOCKEYE__RELAY_MAPPINGS_MAX; i++) {
+		if (flow->mappings[i].target_port != 0)
+			sockeye__relay_port_close(run, &flow->mappings[i].port);
+		flow->mappings[i].target_port = 0;
 	}
-	tell(run, &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_FLOW_CLOSED,
-						 .flow = flow->number});
+	report(run, &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_FLOW_CLOSED,
+						   .flow = flow->number});
 	flow->number = 0;
 	flow->chain = run->unused;
 	run->unused = flow;
 	run->counts->flows_now--;
 }
 
-/* The blocks that it has lost by rule: as long as the struct is used. */
+/* Clears the record of the TFTP blocks that the flow has dropped. It is allocated
+ * only if a rule needs it, and kept for the next flow in this struct. */
 static int once_clear(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
 {
 	const struct sockeye__relay_rules *rules = run->opts.rules;
@@ -138,10 +140,10 @@ static int once_clear(struct sockeye__relay_run *run, struct sockeye__relay_flow
 	if (lists == 0)
 		return 0;
 	if (flow->once == NULL)
-		flow->once = malloc(sizeof(*flow->once));
+		flow->once = malloc(sizeof *flow->once);
 	if (flow->once == NULL)
 		return -ENOMEM;
-	memset(flow->once, 0, sizeof(*flow->once));
+	memset(flow->once, 0, sizeof *flow->once);
 	return 0;
 }
 
@@ -151,7 +153,8 @@ static void oldest_close(struct sockeye__relay_run *run)
 	sockeye__relay_flow_close(run, run->oldest);
 }
 
-/* An unused flow with a socket towards the target: 0 or -errno. */
+/* Prepares the first unused flow and opens its socket towards the target: 0 or
+ * -errno. */
 static int unused_prepare(struct sockeye__relay_run *run)
 {
 	int err;
@@ -182,17 +185,17 @@ static struct sockeye__relay_flow *flow_open(struct sockeye__relay_run *run,
 	flow->client = *client;
 	flow->number = ++run->counts->flows;
 	flow->used_ns = run->now_ns;
-	flow->refused = false;
-	memset(flow->queued, 0, sizeof(flow->queued));
-	flow->doors[0] = (struct sockeye__relay_door){*listener, run->asked_port, 0};
+	flow->refusal_reported = false;
+	memset(flow->queued, 0, sizeof flow->queued);
+	flow->mappings[0] = (struct sockeye__relay_mapping){*listener, run->asked_port, 0};
 	for (unsigned way = 0; way < SOCKEYE__RELAY_WAYS; way++)
 		sockeye__relay_stream_init(&flow->streams[way], run->opts.seed, flow->number,
 					   (enum sockeye__relay_way)way, flow->once);
 	used_link(run, flow);
 	run->counts->flows_now++;
-	tell(run, &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_FLOW_OPENED,
-						 .flow = flow->number,
-						 .client = &flow->client.peer});
+	report(run, &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_FLOW_OPENED,
+						   .flow = flow->number,
+						   .client = &flow->client.peer});
 	return flow;
 }
 
@@ -210,44 +213,46 @@ struct sockeye__relay_flow *sockeye__relay_flow_of(struct sockeye__relay_run *ru
 	return flow_open(run, listener, client);
 }
 
-struct sockeye__relay_door *sockeye__relay_door_of(struct sockeye__relay_run *run,
-						   struct sockeye__relay_flow *flow, uint16_t port)
+struct sockeye__relay_mapping *sockeye__relay_mapping_of(struct sockeye__relay_run *run,
+							 struct sockeye__relay_flow *flow,
+							 uint16_t port)
 {
-	struct sockeye__relay_door *door = &flow->doors[1];
+	struct sockeye__relay_mapping *mapping = &flow->mappings[1];
 	struct sockeye_sockaddr name;
 	int err;
 
-	for (unsigned i = 0; i < SOCKEYE__RELAY_DOORS_MAX; i++) {
-		if (flow->doors[i].target_port == port) {
-			flow->doors[i].used = ++run->used;
-			return &flow->doors[i];
+	for (unsigned i = 0; i < SOCKEYE__RELAY_MAPPINGS_MAX; i++) {
+		if (flow->mappings[i].target_port == port) {
+			flow->mappings[i].last_use = ++run->use_count;
+			return &flow->mappings[i];
 		}
-		if (i > 0 && (flow->doors[i].target_port == 0 ||
-			      (door->target_port != 0 && flow->doors[i].used < door->used)))
-			door = &flow->doors[i];
+		if (i > 0 &&
+		    (flow->mappings[i].target_port == 0 ||
+		     (mapping->target_port != 0 && flow->mappings[i].last_use < mapping->last_use)))
+			mapping = &flow->mappings[i];
 	}
-	if (door->target_port != 0) {
+	if (mapping->target_port != 0) {
 		sockeye__relay_flush(run);
-		sockeye__relay_port_close(run, &door->port);
-		door->target_port = 0;
+		sockeye__relay_port_close(run, &mapping->port);
+		mapping->target_port = 0;
 	}
-	err = sockeye__relay_door_open(run, flow, door);
+	err = sockeye__relay_mapping_open(run, flow, mapping);
 	if (err == -EMFILE || err == -ENFILE) {
-		sockeye__relay_flow_touch(run, flow); /* lest it be the one that goes */
+		sockeye__relay_flow_touch(run, flow); /* close another one */
 		if (run->oldest == flow)
 			return NULL;
 		oldest_close(run);
-		err = sockeye__relay_door_open(run, flow, door);
+		err = sockeye__relay_mapping_open(run, flow, mapping);
 	}
 	if (err < 0)
 		return NULL;
-	door->target_port = port;
-	door->used = ++run->used;
-	if (run->opts.on_event != NULL && sockeye_local_name(door->port.fd, &name) == 0)
-		tell(run,
-		     &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_DOOR_OPENED,
-						    .flow = flow->number,
-						    .target_port = port,
-						    .door_port = sockeye_sockaddr_port(&name)});
-	return door;
+	mapping->target_port = port;
+	mapping->last_use = ++run->use_count;
+	if (run->opts.on_event != NULL && sockeye_local_name(mapping->port.fd, &name) == 0)
+		report(run,
+		       &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_DOOR_OPENED,
+						      .flow = flow->number,
+						      .target_port = port,
+						      .door_port = sockeye_sockaddr_port(&name)});
+	return mapping;
 }

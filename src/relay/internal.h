@@ -1,5 +1,6 @@
 /*
- * internal.h: what the files of the relay share; relay.h is for the others.
+ * internal.h: what the files of the relay share. relay.c is the loop, clients.c
+ * the flows, sockets.c their sockets, send.c the packets on their way out.
  */
 #ifndef SOCKEYE_RELAY_INTERNAL_H
 #define SOCKEYE_RELAY_INTERNAL_H
@@ -12,106 +13,106 @@
 #include "net/net.h"
 #include "relay/relay.h"
 
-#define SOCKEYE__RELAY_BATCH       64
-#define SOCKEYE__RELAY_SLICES      512   /* of memory, in what leaves in one call */
-#define SOCKEYE__RELAY_DOORS_MAX   8     /* of a flow, the listening port among them */
-#define SOCKEYE__RELAY_PACKETS_MAX 65536 /* that wait */
+#define SOCKEYE__RELAY_BATCH        64
+#define SOCKEYE__RELAY_SLICES       512   /* pieces of memory sent in one call */
+#define SOCKEYE__RELAY_MAPPINGS_MAX 8     /* per flow */
+#define SOCKEYE__RELAY_PACKETS_MAX  65536 /* waiting in the relay */
 
 enum sockeye__relay_kind {
 	SOCKEYE__RELAY_LISTENER,
-	SOCKEYE__RELAY_TARGET, /* a flow's, towards the target */
-	SOCKEYE__RELAY_DOOR,   /* a flow's, towards the client */
+	SOCKEYE__RELAY_TARGET, /* a flow's socket towards the target */
+	SOCKEYE__RELAY_MAPPED, /* a flow's socket towards the client */
 	SOCKEYE__RELAY_STOP,
-	SOCKEYE__RELAY_TELL,
+	SOCKEYE__RELAY_REPORT,
 };
 
-/* A socket of ours, as epoll knows it. */
+/* A descriptor that epoll watches. */
 struct sockeye__relay_port {
 	enum sockeye__relay_kind kind;
-	int fd;       /* -1: closed */
-	uint16_t own; /* the port it is bound to, when that is counted */
+	int fd;           /* -1: closed */
+	uint16_t claimed; /* the port number that is counted in run->claims; 0: none */
 	struct sockeye__relay_flow *flow;
-	bool wildcard; /* of a listener: answers need a source address */
+	bool wildcard; /* a listener on all addresses: replies need a source address */
 };
 
-/* One port of the target, and what stands for it before the client. The first
- * of a flow is the port that is asked, and the listener. */
-struct sockeye__relay_door {
+/* Maps a port of the target to the relay's port that stands for it before the
+ * client. A flow's first mapping is the port of TARGET, and the listener. */
+struct sockeye__relay_mapping {
 	struct sockeye__relay_port port;
 	uint16_t target_port; /* 0: unused */
-	uint64_t used;        /* when, by the count of packets */
+	uint64_t last_use;    /* run->use_count at that time */
 };
 
-/* A packet that waits. */
+/* A copy of a packet that waits. */
 struct sockeye__relay_packet {
-	struct sockeye__relay_packet *next, *prev; /* of those held back */
+	struct sockeye__relay_packet *next, *prev; /* in the list of held packets */
 	struct sockeye__relay_flow *flow;
-	uint64_t flow_number; /* lest the flow be another one by now */
-	struct sockeye__relay_door *door;
-	uint16_t target_port; /* likewise of the door */
+	uint64_t flow_number; /* the flow's struct may be another flow's by now */
+	struct sockeye__relay_mapping *mapping;
+	uint16_t target_port; /* and so may the mapping's */
 	enum sockeye__relay_way way;
 	uint64_t due_ns;
-	uint64_t order; /* among those that are due at once */
-	uint64_t more_ns;
-	unsigned overtakers; /* that are still to come */
-	bool twice;
+	uint64_t order; /* among packets that are due at the same time */
+	uint64_t jitter_ns;
+	unsigned overtakers; /* packets that must still pass before this one */
+	bool duplicate;
 	size_t len;
 	uint8_t data[];
 };
 
 struct sockeye__relay_flow {
 	uint64_t number;                           /* from 1; 0: unused */
-	struct sockeye__relay_flow *chain;         /* of the same hash; of unused ones */
-	struct sockeye__relay_flow *newer, *older; /* by use */
-	struct sockeye_dgram client; /* who it is, and which address of ours it asked */
+	struct sockeye__relay_flow *chain;         /* the next of the same hash, or unused */
+	struct sockeye__relay_flow *newer, *older; /* by last use */
+	struct sockeye_dgram client; /* its address, and the address of ours that it sends to */
 	uint64_t used_ns;
 	struct sockeye__relay_port target;
-	struct sockeye__relay_door doors[SOCKEYE__RELAY_DOORS_MAX];
+	struct sockeye__relay_mapping mappings[SOCKEYE__RELAY_MAPPINGS_MAX];
 	struct sockeye__relay_stream streams[SOCKEYE__RELAY_WAYS];
 	struct sockeye__relay_packet *held[SOCKEYE__RELAY_WAYS][SOCKEYE__RELAY_HOLD_MAX];
 	unsigned held_count[SOCKEYE__RELAY_WAYS];
-	unsigned queued[SOCKEYE__RELAY_WAYS]; /* in the heap: none may overtake them */
+	unsigned queued[SOCKEYE__RELAY_WAYS]; /* packets in the heap; no later one may pass them */
 	struct sockeye__relay_once *once;
-	bool refused; /* which was told */
+	bool refusal_reported;
 };
 
-/* Packets of one size to one receiver, which may leave as one message of several
- * segments (UDP_SEGMENT, udp(7)); the last may be shorter, and ends it. */
-struct sockeye__relay_parcel {
+/* Packets of one size to one receiver, sent as one message of several segments
+ * (UDP_SEGMENT, udp(7)). Only the last packet may be shorter. */
+struct sockeye__relay_group {
 	struct sockeye__relay_flow *flow;
-	const struct sockeye__relay_door *door;
+	const struct sockeye__relay_mapping *mapping;
 	size_t size, total; /* bytes of a packet, and of all */
 	unsigned count;
 };
 
-/* What leaves by one socket in one call. */
+/* Packets that one socket sends in one call: a group per message. */
 struct sockeye__relay_outbox {
 	int fd;
 	enum sockeye__relay_way way;
-	bool apart[SOCKEYE__RELAY_WAYS]; /* segments do not work there */
+	bool no_segments[SOCKEYE__RELAY_WAYS]; /* UDP_SEGMENT fails in this direction */
 	unsigned count, slice_count;
 	struct mmsghdr msgs[SOCKEYE__RELAY_BATCH];
-	struct sockeye__relay_parcel parcels[SOCKEYE__RELAY_BATCH];
+	struct sockeye__relay_group groups[SOCKEYE__RELAY_BATCH];
 	struct sockeye_sockaddr names[SOCKEYE__RELAY_BATCH];
 	_Alignas(struct cmsghdr) uint8_t control[SOCKEYE__RELAY_BATCH][SOCKEYE__CONTROL_MAX];
 	struct iovec slices[SOCKEYE__RELAY_SLICES];
-	struct sockeye__relay_packet *sent; /* copies, free to go once this is */
+	struct sockeye__relay_packet *copies; /* to be freed after the call */
 };
 
 struct sockeye__relay_inbox {
-	unsigned used; /* slots of the last batch, which must be set up again */
+	unsigned used; /* slots filled by the last call, which have to be reset */
 	struct mmsghdr msgs[SOCKEYE__RELAY_BATCH];
 	struct iovec iovs[SOCKEYE__RELAY_BATCH];
 	struct sockeye_sockaddr names[SOCKEYE__RELAY_BATCH];
 	_Alignas(struct cmsghdr) uint8_t control[SOCKEYE__RELAY_BATCH][SOCKEYE__CONTROL_MAX];
-	/* A little more apart than a power of two: small packets would share few
+	/* The distance is not a power of two, at which small packets would share a few
 	 * cache sets. */
 	uint8_t data[SOCKEYE__RELAY_BATCH][65536 + 4160];
 };
 
-/* Packets by when they are due. */
+/* Packets ordered by due_ns. */
 struct sockeye__relay_heap {
-	struct sockeye__relay_packet *v[SOCKEYE__RELAY_PACKETS_MAX];
+	struct sockeye__relay_packet *packets[SOCKEYE__RELAY_PACKETS_MAX];
 	size_t count;
 };
 
@@ -121,19 +122,19 @@ struct sockeye__relay_run {
 	struct sockeye_sockaddr target_name;
 	uint16_t asked_port; /* of the target */
 	int epoll;
-	bool target_here;    /* it is an address of this machine, */
-	uint16_t own[65536]; /* so these ports, which are ours, are not the target's */
+	bool target_here;       /* the target has an address of this machine, so a packet */
+	uint16_t claims[65536]; /* from a port of the relay (by number) is not the target's */
 	uint64_t now_ns, end_ns;
 	struct sockeye__relay_counts *counts;
-	struct sockeye__relay_port listeners[SOCKEYE__RELAY_LISTENERS_MAX], stop, tell;
+	struct sockeye__relay_port listeners[SOCKEYE__RELAY_LISTENERS_MAX], stop, report;
 
 	struct sockeye__relay_flow *flows, *unused;
 	struct sockeye__relay_flow *newest, *oldest;
 	struct sockeye__relay_flow **chains;
 	size_t chain_count; /* a power of two */
-	uint64_t used;      /* counts packets, for the doors */
+	uint64_t use_count; /* of mappings */
 
-	struct sockeye__relay_packet *held_first, *held_last; /* by when they must go */
+	struct sockeye__relay_packet *held_first, *held_last; /* by the latest time to send them */
 	uint64_t order, queued_bytes;
 	uint64_t link_ns[SOCKEYE__RELAY_WAYS];
 	struct sockeye__relay_heap heap;
@@ -146,68 +147,71 @@ struct sockeye__relay_run {
 /* Has epoll watch the port: 0 or -errno. */
 int sockeye__relay_watch(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
 
-/* Counts the port as one of the relay's. Where relay and target share an address,
- * a port that was a client's may become the relay's later; its packets would then
- * circulate for ever. */
-void sockeye__relay_own(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
+/* Notes the port as one of the relay's. Where relay and target share an address,
+ * the relay may get a port that was a client's; packets that still arrive for that
+ * client would circulate in the relay for ever. */
+void sockeye__relay_port_claim(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
 void sockeye__relay_port_close(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
 
 /* Makes the buffers of a socket as large as is allowed, and has the kernel deliver
  * several packets of one sender at once where it can. */
 void sockeye__relay_prepare(int fd);
 
-/* Open the socket towards the target, and one that stands for a port of the
- * target before the client: 0 or -errno. */
+/* Open the flow's socket towards the target, and one towards the client for a
+ * mapping: 0 or -errno. */
 int sockeye__relay_target_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
-int sockeye__relay_door_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-			     struct sockeye__relay_door *door);
+int sockeye__relay_mapping_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
+				struct sockeye__relay_mapping *mapping);
 
-/* Whether the addresses are equal but for the port. */
+/* Whether the addresses are equal apart from the port. */
 bool sockeye__relay_same_host(const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b);
 
-/* Takes the ICMP errors of packets sent to the target, which would otherwise fail
- * the next sends and receives (ip(7), IP_RECVERR). Returns whether there were
- * any. */
+/* Takes the ICMP errors of packets sent to the target, each of which would
+ * otherwise fail a later send or receive (ip(7), IP_RECVERR). Returns whether
+ * there were any. */
 bool sockeye__relay_errors_take(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
 /* --- clients.c --- */
 
+/* Returns 0 or -ENOMEM. */
 int sockeye__relay_flows_init(struct sockeye__relay_run *run);
 void sockeye__relay_flows_fini(struct sockeye__relay_run *run);
 
-/* The flow of a client, a new one if need be; NULL when none can be opened. */
+/* Finds or opens the flow of a client. Returns NULL if it cannot be opened. */
 struct sockeye__relay_flow *sockeye__relay_flow_of(struct sockeye__relay_run *run,
 						   struct sockeye__relay_port *listener,
 						   const struct sockeye_dgram *client);
 void sockeye__relay_flow_close(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
-/* The flow has been used now. */
+/* Makes the flow the one used last. */
 void sockeye__relay_flow_touch(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
-/* The door of the target's port, a new one if need be; NULL when none can be
- * opened. */
-struct sockeye__relay_door *sockeye__relay_door_of(struct sockeye__relay_run *run,
-						   struct sockeye__relay_flow *flow, uint16_t port);
+/* Finds or opens the mapping of a port of the target; the one unused for longest
+ * makes room. Returns NULL if it cannot be opened. */
+struct sockeye__relay_mapping *sockeye__relay_mapping_of(struct sockeye__relay_run *run,
+							 struct sockeye__relay_flow *flow,
+							 uint16_t port);
 
 /* --- send.c --- */
 
-/* A packet that was judged to pass; data is the inbox's. */
+/* Sends, delays or holds a packet as the verdict says. data is in the inbox. */
 void sockeye__relay_pass(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-			 struct sockeye__relay_door *door, enum sockeye__relay_way way,
+			 struct sockeye__relay_mapping *mapping, enum sockeye__relay_way way,
 			 const struct sockeye__relay_verdict *verdict, const uint8_t *data,
 			 size_t len);
 
-/* Sends what is due. */
+/* Sends the packets that are due. */
 void sockeye__relay_release(struct sockeye__relay_run *run);
 
-/* When the next packet is due; UINT64_MAX: none waits. */
+/* Returns when the next packet is due, or UINT64_MAX if none waits. */
 uint64_t sockeye__relay_next_ns(const struct sockeye__relay_run *run);
 
-/* Sends what is in the outbox, which may refer to the inbox. */
+/* Sends what is in the outbox. Must be called before the inbox is filled again,
+ * because the outbox may point into it. */
 void sockeye__relay_flush(struct sockeye__relay_run *run);
 
-/* Forgets the packets of a flow that are held back, or all packets. */
-void sockeye__relay_unhold(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
+/* Drops the held packets of a flow, or all packets in the heap, as lost. */
+void sockeye__relay_held_drop(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 void sockeye__relay_queue_fini(struct sockeye__relay_run *run);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * relay.c: the loop of the relay: receive a batch, judge each packet, send what
- * passes. See relay.h.
+ * relay.c: the loop of the relay: receive a batch, judge each packet, send those
+ * that pass. See relay.h.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,8 +14,8 @@
 
 #include "relay/internal.h"
 
-#define EVENTS        64
-#define ROUNDS        4 /* batches of one socket before the next */
+#define EVENTS_MAX    64
+#define BATCHES_MAX   4 /* from one socket before the next is served */
 #define FLOWS_DEFAULT 1024
 #define IDLE_DEFAULT  (60 * SOCKEYE_NS_PER_S)
 #define QUEUE_DEFAULT (UINT64_C(64) << 20)
@@ -23,9 +23,9 @@
 
 /* --- a packet --- */
 
-static void tell(const struct sockeye__relay_run *run, const struct sockeye__relay_flow *flow,
-		 enum sockeye__relay_way way, const struct sockeye__relay_verdict *verdict,
-		 const uint8_t *data, size_t len)
+static void report(const struct sockeye__relay_run *run, const struct sockeye__relay_flow *flow,
+		   enum sockeye__relay_way way, const struct sockeye__relay_verdict *verdict,
+		   const uint8_t *data, size_t len)
 {
 	if (run->opts.on_event != NULL)
 		run->opts.on_event(run->opts.arg, &(struct sockeye__relay_event){
@@ -39,13 +39,13 @@ static void tell(const struct sockeye__relay_run *run, const struct sockeye__rel
 }
 
 static void judge(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-		  struct sockeye__relay_door *door, enum sockeye__relay_way way, uint8_t *data,
-		  size_t len)
+		  struct sockeye__relay_mapping *mapping, enum sockeye__relay_way way,
+		  uint8_t *data, size_t len)
 {
 	struct sockeye__relay_verdict verdict;
 
 	sockeye__relay_judge(&run->opts.rules[way], &flow->streams[way], data, len, &verdict);
-	tell(run, flow, way, &verdict, data, len);
+	report(run, flow, way, &verdict, data, len);
 	if (verdict.fate != SOCKEYE__RELAY_PASSED) {
 		run->counts->way[way].dropped++;
 		return;
@@ -54,14 +54,15 @@ static void judge(struct sockeye__relay_run *run, struct sockeye__relay_flow *fl
 		run->counts->way[way].corrupted++;
 		data[verdict.byte] ^= verdict.bit;
 	}
-	sockeye__relay_pass(run, flow, door, way, &verdict, data, len);
+	sockeye__relay_pass(run, flow, mapping, way, &verdict, data, len);
 }
 
-/* Whose packet it is, and by which door; NULL: none can be opened for it, or
- * *out_stranger. */
-static struct sockeye__relay_flow *sort(struct sockeye__relay_run *run,
-					struct sockeye__relay_port *port, struct msghdr *msg,
-					struct sockeye__relay_door **out_door, bool *out_stranger)
+/* Returns the flow and the mapping that a packet belongs to; NULL if they cannot
+ * be opened, or if the packet is not from the target (*out_stranger). */
+static struct sockeye__relay_flow *route(struct sockeye__relay_run *run,
+					 struct sockeye__relay_port *port, struct msghdr *msg,
+					 struct sockeye__relay_mapping **out_mapping,
+					 bool *out_stranger)
 {
 	struct sockeye_dgram from = {.peer.len = sockeye__name_len(msg->msg_namelen)};
 	struct sockeye__relay_flow *flow = port->flow;
@@ -74,25 +75,25 @@ static struct sockeye__relay_flow *sort(struct sockeye__relay_run *run,
 		if (port->wildcard)
 			sockeye__dgram_local(msg, &from);
 		flow = sockeye__relay_flow_of(run, port, &from);
-		*out_door = flow != NULL ? &flow->doors[0] : NULL;
+		*out_mapping = flow != NULL ? &flow->mappings[0] : NULL;
 		break;
 	case SOCKEYE__RELAY_TARGET:
 		number = sockeye_sockaddr_port(&from.peer);
 		*out_stranger = !sockeye__relay_same_host(&from.peer, &run->target_name) ||
-				run->own[number] > 0 ||
+				run->claims[number] > 0 ||
 				(run->opts.no_follow && number != run->asked_port);
-		*out_door = *out_stranger ? NULL : sockeye__relay_door_of(run, flow, number);
+		*out_mapping = *out_stranger ? NULL : sockeye__relay_mapping_of(run, flow, number);
 		break;
 	default:
-		*out_door = (struct sockeye__relay_door *)port;
+		*out_mapping = (struct sockeye__relay_mapping *)port;
 	}
-	return *out_door != NULL ? flow : NULL;
+	return *out_mapping != NULL ? flow : NULL;
 }
 
 static void inbox_reset(struct sockeye__relay_inbox *in)
 {
 	for (unsigned i = 0; i < in->used; i++) {
-		in->msgs[i].msg_hdr.msg_namelen = sizeof(in->names[i].u);
+		in->msgs[i].msg_hdr.msg_namelen = sizeof in->names[i].u;
 		in->msgs[i].msg_hdr.msg_controllen = SOCKEYE__CONTROL_MAX;
 	}
 	in->used = 0;
@@ -104,27 +105,27 @@ static void take(struct sockeye__relay_run *run, struct sockeye__relay_port *por
 	    port->kind == SOCKEYE__RELAY_TARGET ? SOCKEYE__RELAY_DOWN : SOCKEYE__RELAY_UP;
 	struct msghdr *msg = &run->inbox.msgs[i].msg_hdr;
 	size_t len = run->inbox.msgs[i].msg_len, segment = sockeye__dgram_segment(msg, len), at = 0;
-	struct sockeye__relay_door *door;
+	struct sockeye__relay_mapping *mapping;
 	bool stranger;
-	struct sockeye__relay_flow *flow = sort(run, port, msg, &door, &stranger);
+	struct sockeye__relay_flow *flow = route(run, port, msg, &mapping, &stranger);
 
 	if (flow != NULL)
 		sockeye__relay_flow_touch(run, flow);
-	do { /* an empty one is one, too */
+	do { /* at least once: a packet may be empty */
 		size_t n = len - at < segment ? len - at : segment;
 
 		run->counts->strangers += stranger;
 		run->counts->way[way].in += !stranger;
 		run->counts->way[way].in_bytes += stranger ? 0 : n;
 		if (flow != NULL)
-			judge(run, flow, door, way, run->inbox.data[i] + at, n);
+			judge(run, flow, mapping, way, run->inbox.data[i] + at, n);
 		else
 			run->counts->way[way].lost += !stranger;
 		at += n;
 	} while (at < len);
 }
 
-/* Whether there may be more. */
+/* Receives and handles a batch. Returns whether more packets may be waiting. */
 static bool receive_batch(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
 {
 	struct sockeye__relay_inbox *in = &run->inbox;
@@ -133,7 +134,7 @@ static bool receive_batch(struct sockeye__relay_run *run, struct sockeye__relay_
 	inbox_reset(in);
 	n = recvmmsg(port->fd, in->msgs, SOCKEYE__RELAY_BATCH, MSG_DONTWAIT, NULL);
 	if (n <= 0)
-		return false; /* of a client that is gone ICMP may tell: nothing to do */
+		return false; /* an error is ICMP's report that a client has gone: ignore it */
 	in->used = (unsigned)n;
 	run->now_ns = sockeye_now().mono_ns;
 	for (unsigned i = 0; i < in->used; i++)
@@ -153,8 +154,8 @@ static void turn(struct sockeye__relay_run *run, struct sockeye__relay_port *por
 	case SOCKEYE__RELAY_STOP:
 		*stop = true;
 		return;
-	case SOCKEYE__RELAY_TELL:
-		if (read(port->fd, &count, sizeof(count)) > 0 && run->opts.on_counts != NULL)
+	case SOCKEYE__RELAY_REPORT:
+		if (read(port->fd, &count, sizeof count) > 0 && run->opts.on_counts != NULL)
 			run->opts.on_counts(run->opts.arg, run->counts);
 		return;
 	case SOCKEYE__RELAY_TARGET:
@@ -164,7 +165,7 @@ static void turn(struct sockeye__relay_run *run, struct sockeye__relay_port *por
 	default:
 		break;
 	}
-	for (int i = 0; i < ROUNDS && port->fd >= 0 && receive_batch(run, port); i++)
+	for (int i = 0; i < BATCHES_MAX && port->fd >= 0 && receive_batch(run, port); i++)
 		if (sockeye__relay_next_ns(run) <= run->now_ns)
 			sockeye__relay_release(run);
 }
@@ -179,7 +180,7 @@ static void idle_close(struct sockeye__relay_run *run)
 		for (unsigned way = 0; way < SOCKEYE__RELAY_WAYS; way++)
 			waiting += flow->queued[way] + flow->held_count[way];
 		if (waiting > 0)
-			sockeye__relay_flow_touch(run, flow); /* its packets are on the way */
+			sockeye__relay_flow_touch(run, flow); /* it has packets that wait */
 		else
 			sockeye__relay_flow_close(run, flow);
 	}
@@ -194,22 +195,22 @@ static uint64_t wake_ns(const struct sockeye__relay_run *run)
 	return run->end_ns < wake ? run->end_ns : wake;
 }
 
-/* epoll_wait(2) in nanoseconds where the kernel has that (Linux 5.11). */
+/* epoll_wait(2) with a timeout in nanoseconds, if the kernel has it (Linux 5.11). */
 static int wait_events(const struct sockeye__relay_run *run, struct epoll_event *events)
 {
 	uint64_t wake = wake_ns(run), left = wake > run->now_ns ? wake - run->now_ns : 0;
 	struct timespec ts = {(time_t)(left / SOCKEYE_NS_PER_S), (long)(left % SOCKEYE_NS_PER_S)};
-	int n = epoll_pwait2(run->epoll, events, EVENTS, wake == UINT64_MAX ? NULL : &ts, NULL);
+	int n = epoll_pwait2(run->epoll, events, EVENTS_MAX, wake == UINT64_MAX ? NULL : &ts, NULL);
 
 	if (n < 0 && errno == ENOSYS)
-		n = epoll_wait(run->epoll, events, EVENTS,
+		n = epoll_wait(run->epoll, events, EVENTS_MAX,
 			       wake == UINT64_MAX ? -1 : sockeye__poll_ms(wake, run->now_ns));
 	return n;
 }
 
 static void loop(struct sockeye__relay_run *run)
 {
-	struct epoll_event events[EVENTS];
+	struct epoll_event events[EVENTS_MAX];
 	bool stop = false;
 
 	while (!stop && run->now_ns < run->end_ns) {
@@ -228,7 +229,7 @@ static void loop(struct sockeye__relay_run *run)
 	}
 }
 
-/* --- beginning and end --- */
+/* --- opening and closing --- */
 
 static void defaults_set(struct sockeye__relay_opts *opts)
 {
@@ -243,7 +244,7 @@ static void defaults_set(struct sockeye__relay_opts *opts)
 static void inbox_init(struct sockeye__relay_inbox *in)
 {
 	for (unsigned i = 0; i < SOCKEYE__RELAY_BATCH; i++) {
-		in->iovs[i] = (struct iovec){in->data[i], sizeof(in->data[i])};
+		in->iovs[i] = (struct iovec){in->data[i], sizeof in->data[i]};
 		in->msgs[i].msg_hdr = (struct msghdr){
 		    .msg_name = &in->names[i].u,
 		    .msg_iov = &in->iovs[i],
@@ -254,11 +255,11 @@ static void inbox_init(struct sockeye__relay_inbox *in)
 	in->used = SOCKEYE__RELAY_BATCH;
 }
 
-/* Two sockets for each flow, and as many as there may be. What is not granted
- * costs the oldest flows. */
+/* Raises the limit on open files to what the flows can need, as far as is allowed.
+ * When descriptors run out, the oldest flows are closed. */
 static void files_raise(uint32_t flows_max)
 {
-	rlim_t needed = (rlim_t)flows_max * SOCKEYE__RELAY_DOORS_MAX + FDS_OTHER;
+	rlim_t needed = (rlim_t)flows_max * SOCKEYE__RELAY_MAPPINGS_MAX + FDS_OTHER;
 	struct rlimit files;
 
 	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= needed)
@@ -267,7 +268,7 @@ static void files_raise(uint32_t flows_max)
 	(void)setrlimit(RLIMIT_NOFILE, &files);
 }
 
-/* Whether the address is one of this machine's. */
+/* Whether the address belongs to this machine. */
 static bool is_here(const struct sockeye_sockaddr *name)
 {
 	struct sockeye_sockaddr any_port = *name;
@@ -312,13 +313,13 @@ static int init(struct sockeye__relay_run *run, const struct sockeye_listener *l
 		    .wildcard = sockeye__sockaddr_is_any(&listeners[i].name),
 		};
 		sockeye__relay_prepare(listeners[i].fd);
-		sockeye__relay_own(run, &run->listeners[i]);
+		sockeye__relay_port_claim(run, &run->listeners[i]);
 		err = sockeye__relay_watch(run, &run->listeners[i]);
 	}
 	if (err == 0)
 		err = watch_extra(run, &run->stop, SOCKEYE__RELAY_STOP, run->opts.stop_fd);
 	if (err == 0)
-		err = watch_extra(run, &run->tell, SOCKEYE__RELAY_TELL, run->opts.tell_fd);
+		err = watch_extra(run, &run->report, SOCKEYE__RELAY_REPORT, run->opts.tell_fd);
 	run->now_ns = sockeye_now().mono_ns;
 	run->end_ns = run->opts.time_ns > 0 ? run->now_ns + run->opts.time_ns : UINT64_MAX;
 	return err;
@@ -342,7 +343,7 @@ int sockeye__relay(const struct sockeye_listener *listeners, size_t count,
 		   const struct sockeye__relay_opts *opts, struct sockeye__relay_counts *out_counts,
 		   struct sockeye_fail *fail)
 {
-	struct sockeye__relay_run *run = calloc(1, sizeof(*run));
+	struct sockeye__relay_run *run = calloc(1, sizeof *run);
 	int err = -ENOMEM;
 
 	*out_counts = (struct sockeye__relay_counts){0};

@@ -1,6 +1,6 @@
 /*
- * send.c: packets that pass: at once, straight from where they were
- * received, or later, as copies.
+ * send.c: the packets that pass. A packet sent at once is sent from the inbox; one
+ * that is delayed or held is copied first.
  */
 #include <assert.h>
 #include <errno.h>
@@ -12,24 +12,24 @@
 
 #include "relay/internal.h"
 
-#define HOLD_NS      (20 * SOCKEYE_NS_PER_MS) /* nothing more may come */
-#define SEGMENTS_MAX 64                       /* of one UDP_SEGMENT message, udp(7) */
+#define HOLD_NS      (20 * SOCKEYE_NS_PER_MS) /* a held packet waits for others no longer */
+#define SEGMENTS_MAX 64                       /* per UDP_SEGMENT message, udp(7) */
 #define SEND_WAIT_MS 10
-#define TRIES        4
+#define TRIES_MAX    4
 
-/* A packet on its way out. */
-struct passing {
+/* A packet to be sent, now or later. */
+struct outgoing {
 	struct sockeye__relay_flow *flow;
-	struct sockeye__relay_door *door;
+	struct sockeye__relay_mapping *mapping;
 	enum sockeye__relay_way way;
-	uint64_t more_ns;
-	bool twice;
+	uint64_t jitter_ns;
+	bool duplicate;
 	const uint8_t *data;
 	size_t len;
-	struct sockeye__relay_packet *copy; /* where data is; NULL: in the inbox */
+	struct sockeye__relay_packet *copy; /* what data is in; NULL: the inbox */
 };
 
-static size_t cost(size_t len)
+static size_t copy_bytes(size_t len)
 {
 	return sizeof(struct sockeye__relay_packet) + len;
 }
@@ -37,11 +37,11 @@ static size_t cost(size_t len)
 static void copy_free(struct sockeye__relay_run *run, struct sockeye__relay_packet *copy)
 {
 	run->counts->queued_now--;
-	run->queued_bytes -= cost(copy->len);
+	run->queued_bytes -= copy_bytes(copy->len);
 	free(copy);
 }
 
-/* --- out --- */
+/* --- the outbox --- */
 
 static void count_out(struct sockeye__relay_run *run, enum sockeye__relay_way way, size_t packets,
 		      size_t bytes)
@@ -50,16 +50,16 @@ static void count_out(struct sockeye__relay_run *run, enum sockeye__relay_way wa
 	run->counts->way[way].out_bytes += bytes;
 }
 
-/* Whether a send that failed is to be tried again: after some time, or because
- * it was told what ICMP had said of earlier packets. */
-static bool again(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow, int err,
-		  unsigned *tries)
+/* Whether a failed send is to be tried again: once the socket is writable, or if it
+ * failed because of an ICMP error for an earlier packet. */
+static bool can_retry(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow, int err,
+		      unsigned *tries)
 {
 	const struct sockeye__relay_outbox *o = &run->outbox;
 
 	if (err == EINTR)
 		return true;
-	if (++*tries > TRIES)
+	if (++*tries > TRIES_MAX)
 		return false;
 	if (err == EAGAIN)
 		return poll(&(struct pollfd){.fd = o->fd, .events = POLLOUT}, 1, SEND_WAIT_MS) > 0;
@@ -68,19 +68,19 @@ static bool again(struct sockeye__relay_run *run, struct sockeye__relay_flow *fl
 	return err == ECONNREFUSED;
 }
 
-/* Sends the packets of a parcel one by one. */
-static void send_apart(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-		       struct msghdr parcel, size_t size)
+/* Sends the packets of a group one by one. */
+static void send_singly(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
+			struct msghdr group, size_t size)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
 
-	for (size_t i = 0; i < parcel.msg_iovlen; i++) {
-		struct iovec rest = parcel.msg_iov[i];
+	for (size_t i = 0; i < group.msg_iovlen; i++) {
+		struct iovec rest = group.msg_iov[i];
 
 		while (rest.iov_len > 0) {
 			struct iovec one = {rest.iov_base,
 					    rest.iov_len < size ? rest.iov_len : size};
-			struct msghdr msg = parcel;
+			struct msghdr msg = group;
 			unsigned tries = 0;
 			ssize_t n;
 
@@ -88,7 +88,7 @@ static void send_apart(struct sockeye__relay_run *run, struct sockeye__relay_flo
 			msg.msg_iovlen = 1;
 			do
 				n = sendmsg(o->fd, &msg, MSG_NOSIGNAL);
-			while (n < 0 && again(run, flow, errno, &tries));
+			while (n < 0 && can_retry(run, flow, errno, &tries));
 			if (n >= 0)
 				count_out(run, o->way, 1, one.iov_len);
 			else
@@ -99,23 +99,24 @@ static void send_apart(struct sockeye__relay_run *run, struct sockeye__relay_flo
 	}
 }
 
-/* A message could not be sent. */
+/* Message i of the outbox could not be sent: sends its packets singly if that can
+ * help, otherwise counts them as lost. */
 static void send_failed(struct sockeye__relay_run *run, unsigned i, int err)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
-	struct sockeye__relay_parcel *p = &o->parcels[i];
+	struct sockeye__relay_group *p = &o->groups[i];
 	struct msghdr msg = o->msgs[i].msg_hdr;
 
 	if (p->count == 1 || !sockeye__dgram_cut_refused(-err)) {
 		run->counts->way[o->way].lost += p->count;
 		return;
 	}
-	o->apart[o->way] = true;
-	if (msg.msg_name != NULL && p->door->port.wildcard)
+	o->no_segments[o->way] = true;
+	if (msg.msg_name != NULL && p->mapping->port.wildcard)
 		sockeye__dgram_source(&msg, o->control[i], &p->flow->client);
 	else
 		msg.msg_controllen = 0;
-	send_apart(run, p->flow, msg, p->size);
+	send_singly(run, p->flow, msg, p->size);
 }
 
 void sockeye__relay_flush(struct sockeye__relay_run *run)
@@ -124,45 +125,45 @@ void sockeye__relay_flush(struct sockeye__relay_run *run)
 	unsigned done = 0, tries = 0;
 
 	for (unsigned i = 0; i < o->count; i++)
-		if (o->parcels[i].count > 1)
+		if (o->groups[i].count > 1)
 			sockeye__dgram_cut(&o->msgs[i].msg_hdr, o->control[i],
-					   (uint16_t)o->parcels[i].size);
+					   (uint16_t)o->groups[i].size);
 	while (done < o->count) {
 		int n = sendmmsg(o->fd, o->msgs + done, o->count - done, MSG_NOSIGNAL);
 		int err = errno;
 
-		if (n <= 0 && again(run, o->parcels[done].flow, err, &tries))
+		if (n <= 0 && can_retry(run, o->groups[done].flow, err, &tries))
 			continue;
 		if (n <= 0)
 			send_failed(run, done++, err);
 		for (; n > 0; n--, done++)
-			count_out(run, o->way, o->parcels[done].count, o->parcels[done].total);
+			count_out(run, o->way, o->groups[done].count, o->groups[done].total);
 		tries = 0;
 	}
 	o->count = o->slice_count = 0;
-	while (o->sent != NULL) {
-		struct sockeye__relay_packet *copy = o->sent;
+	while (o->copies != NULL) {
+		struct sockeye__relay_packet *copy = o->copies;
 
-		o->sent = copy->next;
+		o->copies = copy->next;
 		copy_free(run, copy);
 	}
 }
 
-/* Whether the packet goes into the last parcel. */
-static bool joins(const struct sockeye__relay_outbox *o, const struct passing *p)
+/* Whether the packet can be added to the last group. */
+static bool joins(const struct sockeye__relay_outbox *o, const struct outgoing *p)
 {
-	const struct sockeye__relay_parcel *last;
+	const struct sockeye__relay_group *last;
 
 	if (o->count == 0)
 		return false;
-	last = &o->parcels[o->count - 1];
-	return o->way == p->way && !o->apart[p->way] && last->flow == p->flow &&
-	       last->door == p->door && p->len > 0 && p->len <= last->size &&
+	last = &o->groups[o->count - 1];
+	return o->way == p->way && !o->no_segments[p->way] && last->flow == p->flow &&
+	       last->mapping == p->mapping && p->len > 0 && p->len <= last->size &&
 	       last->total == last->count * last->size && last->count < SEGMENTS_MAX &&
 	       last->total + p->len <= SOCKEYE_UDP_PAYLOAD_MAX;
 }
 
-static void slice_add(struct sockeye__relay_outbox *o, struct msghdr *msg, const struct passing *p)
+static void slice_add(struct sockeye__relay_outbox *o, struct msghdr *msg, const struct outgoing *p)
 {
 	if (msg->msg_iovlen > 0) {
 		struct iovec *last = &msg->msg_iov[msg->msg_iovlen - 1];
@@ -176,35 +177,35 @@ static void slice_add(struct sockeye__relay_outbox *o, struct msghdr *msg, const
 	msg->msg_iovlen++;
 }
 
-/* Begins a parcel of the outbox. */
-static struct msghdr *parcel_new(struct sockeye__relay_run *run, const struct passing *p)
+/* Begins a group and returns its message. */
+static struct msghdr *group_new(struct sockeye__relay_run *run, const struct outgoing *p)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
 	bool up = p->way == SOCKEYE__RELAY_UP;
 	struct msghdr *msg = &o->msgs[o->count].msg_hdr;
 
 	*msg = (struct msghdr){.msg_iov = &o->slices[o->slice_count]};
-	o->parcels[o->count] = (struct sockeye__relay_parcel){p->flow, p->door, p->len, 0, 0};
-	if (up || p->door->port.kind == SOCKEYE__RELAY_LISTENER) {
+	o->groups[o->count] = (struct sockeye__relay_group){p->flow, p->mapping, p->len, 0, 0};
+	if (up || p->mapping->port.kind == SOCKEYE__RELAY_LISTENER) {
 		const struct sockeye_sockaddr *to = up ? &run->target_name : &p->flow->client.peer;
 		struct sockeye_sockaddr *name = &o->names[o->count];
 
 		memcpy(&name->u, &to->u, to->len);
-		if (up) /* sin_port and sin6_port are in the same place */
-			name->u.in.sin_port = htons(p->door->target_port);
+		if (up) /* sin6_port is at the same offset */
+			name->u.in.sin_port = htons(p->mapping->target_port);
 		msg->msg_name = &name->u;
 		msg->msg_namelen = to->len;
-		if (!up && p->door->port.wildcard)
+		if (!up && p->mapping->port.wildcard)
 			sockeye__dgram_source(msg, o->control[o->count], &p->flow->client);
 	}
 	o->count++;
 	return msg;
 }
 
-static void post(struct sockeye__relay_run *run, const struct passing *p)
+static void outbox_add(struct sockeye__relay_run *run, const struct outgoing *p)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
-	int fd = p->way == SOCKEYE__RELAY_UP ? p->flow->target.fd : p->door->port.fd;
+	int fd = p->way == SOCKEYE__RELAY_UP ? p->flow->target.fd : p->mapping->port.fd;
 	struct msghdr *msg;
 
 	if (o->slice_count == SOCKEYE__RELAY_SLICES ||
@@ -212,84 +213,86 @@ static void post(struct sockeye__relay_run *run, const struct passing *p)
 	    (o->count > 0 && (o->fd != fd || o->way != p->way)))
 		sockeye__relay_flush(run);
 	o->fd = fd;
-	msg = joins(o, p) ? &o->msgs[o->count - 1].msg_hdr : parcel_new(run, p);
+	msg = joins(o, p) ? &o->msgs[o->count - 1].msg_hdr : group_new(run, p);
 	o->way = p->way;
 	slice_add(o, msg, p);
-	o->parcels[o->count - 1].total += p->len;
-	o->parcels[o->count - 1].count++;
+	o->groups[o->count - 1].total += p->len;
+	o->groups[o->count - 1].count++;
 }
 
-static void send_now(struct sockeye__relay_run *run, const struct passing *p)
+static void send_now(struct sockeye__relay_run *run, const struct outgoing *p)
 {
-	post(run, p);
-	if (p->twice)
-		post(run, p);
+	outbox_add(run, p);
+	if (p->duplicate)
+		outbox_add(run, p);
 	if (p->copy != NULL) {
-		p->copy->next = run->outbox.sent;
-		run->outbox.sent = p->copy;
+		p->copy->next = run->outbox.copies;
+		run->outbox.copies = p->copy;
 	}
 }
 
 /* --- copies --- */
 
-/* The copy of what is in the inbox; NULL when there is no room. */
-static struct sockeye__relay_packet *keep(struct sockeye__relay_run *run, const struct passing *p)
+/* Returns a copy of the packet, or NULL if there is no room; it is then counted as
+ * lost. */
+static struct sockeye__relay_packet *copy_make(struct sockeye__relay_run *run,
+					       const struct outgoing *p)
 {
 	struct sockeye__relay_packet *copy = p->copy;
 
 	if (copy != NULL)
 		return copy;
 	if (run->counts->queued_now < SOCKEYE__RELAY_PACKETS_MAX &&
-	    run->queued_bytes + cost(p->len) <= run->opts.queue_max)
-		copy = malloc(cost(p->len));
+	    run->queued_bytes + copy_bytes(p->len) <= run->opts.queue_max)
+		copy = malloc(copy_bytes(p->len));
 	if (copy == NULL) {
-		run->counts->way[p->way].lost += 1u + p->twice;
+		run->counts->way[p->way].lost += 1u + p->duplicate;
 		return NULL;
 	}
 	*copy = (struct sockeye__relay_packet){
 	    .flow = p->flow,
 	    .flow_number = p->flow->number,
-	    .door = p->door,
-	    .target_port = p->door->target_port,
+	    .mapping = p->mapping,
+	    .target_port = p->mapping->target_port,
 	    .way = p->way,
-	    .more_ns = p->more_ns,
-	    .twice = p->twice,
+	    .jitter_ns = p->jitter_ns,
+	    .duplicate = p->duplicate,
 	    .len = p->len,
 	};
 	memcpy(copy->data, p->data, p->len);
 	run->counts->queued_now++;
-	run->queued_bytes += cost(p->len);
+	run->queued_bytes += copy_bytes(p->len);
 	return copy;
 }
 
-static void lose(struct sockeye__relay_run *run, struct sockeye__relay_packet *copy)
+static void copy_lose(struct sockeye__relay_run *run, struct sockeye__relay_packet *copy)
 {
-	run->counts->way[copy->way].lost += 1u + copy->twice;
+	run->counts->way[copy->way].lost += 1u + copy->duplicate;
 	copy_free(run, copy);
 }
 
-/* Whether the flow and the door are still those it was for. */
+/* Whether the packet's flow and mapping still exist. */
 static bool is_current(const struct sockeye__relay_packet *copy)
 {
 	return copy->flow->number == copy->flow_number &&
-	       copy->door->target_port == copy->target_port;
+	       copy->mapping->target_port == copy->target_port;
 }
 
-static struct passing passing_of(struct sockeye__relay_packet *copy)
+static struct outgoing outgoing_of(struct sockeye__relay_packet *copy)
 {
-	return (struct passing){
+	return (struct outgoing){
 	    .flow = copy->flow,
-	    .door = copy->door,
+	    .mapping = copy->mapping,
 	    .way = copy->way,
-	    .more_ns = copy->more_ns,
-	    .twice = copy->twice,
+	    .jitter_ns = copy->jitter_ns,
+	    .duplicate = copy->duplicate,
 	    .data = copy->data,
 	    .len = copy->len,
 	    .copy = copy,
 	};
 }
 
-/* --- by when they are due --- */
+/* --- delayed packets --- */
 
 static bool before(const struct sockeye__relay_packet *a, const struct sockeye__relay_packet *b)
 {
@@ -300,28 +303,30 @@ static void heap_push(struct sockeye__relay_heap *heap, struct sockeye__relay_pa
 {
 	size_t i = heap->count++;
 
-	for (; i > 0 && before(p, heap->v[(i - 1) / 2]); i = (i - 1) / 2)
-		heap->v[i] = heap->v[(i - 1) / 2];
-	heap->v[i] = p;
+	for (; i > 0 && before(p, heap->packets[(i - 1) / 2]); i = (i - 1) / 2)
+		heap->packets[i] = heap->packets[(i - 1) / 2];
+	heap->packets[i] = p;
 }
 
 static struct sockeye__relay_packet *heap_pop(struct sockeye__relay_heap *heap)
 {
-	struct sockeye__relay_packet *first = heap->v[0], *last = heap->v[--heap->count];
+	struct sockeye__relay_packet *first = heap->packets[0],
+				     *last = heap->packets[--heap->count];
 	size_t i = 0;
 
 	for (size_t child; (child = 2 * i + 1) < heap->count; i = child) {
-		if (child + 1 < heap->count && before(heap->v[child + 1], heap->v[child]))
+		if (child + 1 < heap->count &&
+		    before(heap->packets[child + 1], heap->packets[child]))
 			child++;
-		if (!before(heap->v[child], last))
+		if (!before(heap->packets[child], last))
 			break;
-		heap->v[i] = heap->v[child];
+		heap->packets[i] = heap->packets[child];
 	}
-	heap->v[i] = last;
+	heap->packets[i] = last;
 	return first;
 }
 
-static void forward(struct sockeye__relay_run *run, struct passing *p)
+static void forward(struct sockeye__relay_run *run, struct outgoing *p)
 {
 	const struct sockeye__relay_rules *rules = &run->opts.rules[p->way];
 	struct sockeye__relay_packet *copy;
@@ -333,14 +338,14 @@ static void forward(struct sockeye__relay_run *run, struct passing *p)
 		send_now(run, p);
 		return;
 	}
-	due_ns = sockeye__relay_due(rules, stream, link_ns, run->now_ns, p->more_ns,
-				    p->len * (1u + p->twice));
+	due_ns = sockeye__relay_due(rules, stream, link_ns, run->now_ns, p->jitter_ns,
+				    p->len * (1u + p->duplicate));
 	if (due_ns <= run->now_ns && p->flow->queued[p->way] == 0) {
 		send_now(run, p);
 		return;
 	}
-	copy = keep(run, p);
-	if (copy == NULL) { /* what is lost takes no time of the line */
+	copy = copy_make(run, p);
+	if (copy == NULL) { /* a lost packet takes no time on the link */
 		*link_ns = link_before_ns;
 		stream->last_due_ns = due_before_ns;
 		return;
@@ -351,7 +356,7 @@ static void forward(struct sockeye__relay_run *run, struct passing *p)
 	heap_push(&run->heap, copy);
 }
 
-/* --- held back --- */
+/* --- held packets, which others overtake --- */
 
 static void held_unlink(struct sockeye__relay_run *run, struct sockeye__relay_packet *p)
 {
@@ -366,21 +371,21 @@ static void held_unlink(struct sockeye__relay_run *run, struct sockeye__relay_pa
 	assert(run->held_first != p && run->held_last != p);
 }
 
-static void let_go(struct sockeye__relay_run *run, struct sockeye__relay_packet *copy)
+static void held_forward(struct sockeye__relay_run *run, struct sockeye__relay_packet *copy)
 {
-	struct passing p = passing_of(copy);
+	struct outgoing p = outgoing_of(copy);
 
 	held_unlink(run, copy);
 	if (is_current(copy))
 		forward(run, &p);
 	else
-		lose(run, copy);
+		copy_lose(run, copy);
 }
 
-/* Another packet of the same stream has come: those that this was the last to
- * overtake may go. */
-static void overtaken(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-		      enum sockeye__relay_way way)
+/* A packet of the stream has passed: forwards those held packets that have now
+ * been overtaken often enough. */
+static void held_overtaken(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
+			   enum sockeye__relay_way way)
 {
 	unsigned i = 0;
 
@@ -388,16 +393,16 @@ static void overtaken(struct sockeye__relay_run *run, struct sockeye__relay_flow
 		struct sockeye__relay_packet *p = flow->held[way][i];
 
 		if (--p->overtakers == 0)
-			let_go(run, p);
+			held_forward(run, p);
 		else
 			i++;
 	}
 }
 
-static void hold(struct sockeye__relay_run *run, struct passing *p, unsigned overtakers)
+static void hold(struct sockeye__relay_run *run, struct outgoing *p, unsigned overtakers)
 {
 	struct sockeye__relay_flow *flow = p->flow;
-	struct sockeye__relay_packet *copy = keep(run, p);
+	struct sockeye__relay_packet *copy = copy_make(run, p);
 
 	if (copy == NULL)
 		return;
@@ -411,7 +416,7 @@ static void hold(struct sockeye__relay_run *run, struct passing *p, unsigned ove
 	run->held_last = copy;
 }
 
-void sockeye__relay_unhold(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
+void sockeye__relay_held_drop(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
 {
 	for (unsigned way = 0; way < SOCKEYE__RELAY_WAYS; way++)
 		while (flow->held_count[way] > 0) {
@@ -419,23 +424,23 @@ void sockeye__relay_unhold(struct sockeye__relay_run *run, struct sockeye__relay
 			    flow->held[way][flow->held_count[way] - 1];
 
 			held_unlink(run, p);
-			lose(run, p);
+			copy_lose(run, p);
 		}
 }
 
-/* --- the whole way --- */
+/* --- the interface --- */
 
 void sockeye__relay_pass(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-			 struct sockeye__relay_door *door, enum sockeye__relay_way way,
+			 struct sockeye__relay_mapping *mapping, enum sockeye__relay_way way,
 			 const struct sockeye__relay_verdict *verdict, const uint8_t *data,
 			 size_t len)
 {
-	struct passing p = {
+	struct outgoing p = {
 	    .flow = flow,
-	    .door = door,
+	    .mapping = mapping,
 	    .way = way,
-	    .more_ns = verdict->more_ns,
-	    .twice = verdict->twice,
+	    .jitter_ns = verdict->more_ns,
+	    .duplicate = verdict->twice,
 	    .data = data,
 	    .len = len,
 	};
@@ -444,7 +449,7 @@ void sockeye__relay_pass(struct sockeye__relay_run *run, struct sockeye__relay_f
 	run->counts->way[way].reordered += verdict->hold > 0;
 	if (verdict->hold == 0)
 		forward(run, &p);
-	overtaken(run, flow, way);
+	held_overtaken(run, flow, way);
 	if (verdict->hold > 0)
 		hold(run, &p, verdict->hold);
 }
@@ -454,24 +459,24 @@ void sockeye__relay_release(struct sockeye__relay_run *run)
 	struct sockeye__relay_heap *heap = &run->heap;
 
 	while (run->held_first != NULL && run->held_first->due_ns <= run->now_ns)
-		let_go(run, run->held_first);
-	while (heap->count > 0 && heap->v[0]->due_ns <= run->now_ns) {
+		held_forward(run, run->held_first);
+	while (heap->count > 0 && heap->packets[0]->due_ns <= run->now_ns) {
 		struct sockeye__relay_packet *copy = heap_pop(heap);
-		struct passing p = passing_of(copy);
+		struct outgoing p = outgoing_of(copy);
 
 		if (p.flow->number == copy->flow_number)
 			p.flow->queued[p.way]--;
 		if (is_current(copy))
 			send_now(run, &p);
 		else
-			lose(run, copy);
+			copy_lose(run, copy);
 	}
 	sockeye__relay_flush(run);
 }
 
 uint64_t sockeye__relay_next_ns(const struct sockeye__relay_run *run)
 {
-	uint64_t next = run->heap.count > 0 ? run->heap.v[0]->due_ns : UINT64_MAX;
+	uint64_t next = run->heap.count > 0 ? run->heap.packets[0]->due_ns : UINT64_MAX;
 
 	if (run->held_first != NULL && run->held_first->due_ns < next)
 		next = run->held_first->due_ns;
@@ -481,5 +486,5 @@ uint64_t sockeye__relay_next_ns(const struct sockeye__relay_run *run)
 void sockeye__relay_queue_fini(struct sockeye__relay_run *run)
 {
 	while (run->heap.count > 0)
-		lose(run, heap_pop(&run->heap));
+		copy_lose(run, heap_pop(&run->heap));
 }

@@ -1,6 +1,6 @@
 /*
- * sockets.c: the relay's sockets: opened, watched, counted and closed, and what
- * ICMP reports on them.
+ * sockets.c: opens, watches and closes the relay's sockets, and takes the ICMP
+ * errors that the kernel reports on them.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -8,7 +8,7 @@
 
 #include "relay/internal.h"
 
-#define BUFFER_BYTES (8 << 20) /* of a socket, so that it is not we who lose packets */
+#define BUFFER_BYTES (8 << 20) /* per socket: the relay itself must not lose packets */
 #define ERRORS_MAX   256       /* taken at once */
 
 int sockeye__relay_watch(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
@@ -22,20 +22,20 @@ bool sockeye__relay_same_host(const struct sockeye_sockaddr *a, const struct soc
 {
 	struct sockeye_sockaddr x = *a, y = *b;
 
-	x.u.in.sin_port = y.u.in.sin_port = 0; /* where sin6_port is, too */
+	x.u.in.sin_port = y.u.in.sin_port = 0; /* sin6_port is at the same offset */
 	return sockeye_sockaddr_equal(&x, &y);
 }
 
-void sockeye__relay_own(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
+void sockeye__relay_port_claim(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
 {
 	struct sockeye_sockaddr name;
 
 	if (!run->target_here || sockeye_local_name(port->fd, &name) < 0)
 		return;
 	if (!sockeye__sockaddr_is_any(&name) && !sockeye__relay_same_host(&name, &run->target_name))
-		return; /* what leaves there is not from the target's address */
-	port->own = sockeye_sockaddr_port(&name);
-	run->own[port->own]++;
+		return; /* its packets do not have the target's address */
+	port->claimed = sockeye_sockaddr_port(&name);
+	run->claims[port->claimed]++;
 }
 
 void sockeye__relay_prepare(int fd)
@@ -44,7 +44,7 @@ void sockeye__relay_prepare(int fd)
 		int force, plain;
 	} options[] = {{SO_RCVBUFFORCE, SO_RCVBUF}, {SO_SNDBUFFORCE, SO_SNDBUF}};
 
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
 		if (sockeye__option_set(fd, SOL_SOCKET, options[i].force, BUFFER_BYTES) < 0)
 			(void)sockeye__option_set(fd, SOL_SOCKET, options[i].plain, BUFFER_BYTES);
 	sockeye__dgram_join(fd);
@@ -68,13 +68,12 @@ void sockeye__relay_port_close(struct sockeye__relay_run *run, struct sockeye__r
 	if (port->fd >= 0)
 		close(port->fd); /* which ends epoll's watch */
 	port->fd = -1;
-	if (port->own != 0)
-		run->own[port->own]--;
-	port->own = 0;
+	if (port->claimed != 0)
+		run->claims[port->claimed]--;
+	port->claimed = 0;
 }
 
-/* The socket towards the target. Not connected, for any of its ports may
- * answer. */
+/* The socket is not connected, because the target may reply from any port. */
 int sockeye__relay_target_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
 {
 	struct sockeye_sockaddr any = {.len = run->target_name.len};
@@ -98,7 +97,7 @@ int sockeye__relay_target_open(struct sockeye__relay_run *run, struct sockeye__r
 	if (err < 0)
 		sockeye__relay_port_close(run, &flow->target);
 	else
-		sockeye__relay_own(run, &flow->target);
+		sockeye__relay_port_claim(run, &flow->target);
 	return err;
 }
 
@@ -110,46 +109,47 @@ bool sockeye__relay_errors_take(struct sockeye__relay_run *run, struct sockeye__
 	for (int i = 0; i < ERRORS_MAX && sockeye_dgram_error_recv(flow->target.fd, &error) == 0;
 	     i++) {
 		any = any || error.from_icmp;
-		if (!error.from_icmp || error.err == -EMSGSIZE) /* the kernel has learned the MTU */
+		/* EMSGSIZE: the kernel has learned the MTU; the packet was not refused. */
+		if (!error.from_icmp || error.err == -EMSGSIZE)
 			continue;
 		run->counts->refused++;
-		if (!flow->refused && run->opts.on_refused != NULL)
+		if (!flow->refusal_reported && run->opts.on_refused != NULL)
 			run->opts.on_refused(run->opts.arg, flow->number,
 					     sockeye_sockaddr_port(&error.peer), error.err);
-		flow->refused = true;
+		flow->refusal_reported = true;
 	}
 	return any;
 }
 
-/* Where answers leave that come from another port of the target: the address
- * that the client asked, at a port of its own. */
-int sockeye__relay_door_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-			     struct sockeye__relay_door *door)
+/* The socket has the address that the client sends to, and a port chosen by the
+ * kernel. */
+int sockeye__relay_mapping_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
+				struct sockeye__relay_mapping *mapping)
 {
 	struct sockeye_sockaddr local = flow->client.local;
 	int err = 0;
 
 	if (local.len == 0)
-		err = sockeye_local_name(flow->doors[0].port.fd, &local);
+		err = sockeye_local_name(flow->mappings[0].port.fd, &local);
 	if (err < 0)
 		return err;
-	/* sin_port and sin6_port are in the same place */
+	/* sin6_port is at the same offset */
 	local.u.in.sin_port = 0;
-	door->port = (struct sockeye__relay_port){
-	    .kind = SOCKEYE__RELAY_DOOR, .fd = socket_open(&local), .flow = flow};
-	if (door->port.fd < 0)
-		return door->port.fd;
+	mapping->port = (struct sockeye__relay_port){
+	    .kind = SOCKEYE__RELAY_MAPPED, .fd = socket_open(&local), .flow = flow};
+	if (mapping->port.fd < 0)
+		return mapping->port.fd;
 	if (local.u.sa.sa_family == AF_INET6)
-		err = sockeye__option_set(door->port.fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
+		err = sockeye__option_set(mapping->port.fd, IPPROTO_IPV6, IPV6_V6ONLY, 0);
 	if (err == 0 &&
-	    (bind(door->port.fd, &local.u.sa, local.len) < 0 ||
-	     connect(door->port.fd, &flow->client.peer.u.sa, flow->client.peer.len) < 0))
+	    (bind(mapping->port.fd, &local.u.sa, local.len) < 0 ||
+	     connect(mapping->port.fd, &flow->client.peer.u.sa, flow->client.peer.len) < 0))
 		err = -errno;
 	if (err == 0)
-		err = sockeye__relay_watch(run, &door->port);
+		err = sockeye__relay_watch(run, &mapping->port);
 	if (err < 0)
-		sockeye__relay_port_close(run, &door->port);
+		sockeye__relay_port_close(run, &mapping->port);
 	else
-		sockeye__relay_own(run, &door->port);
+		sockeye__relay_port_claim(run, &mapping->port);
 	return err;
 }
