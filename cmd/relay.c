@@ -26,7 +26,7 @@
 #define UNSET     UINT64_MAX
 
 /* Indexes of an option for one direction or for both. */
-enum { UP = SOCKEYE__RELAY_UP, DOWN = SOCKEYE__RELAY_DOWN, BOTH, FORMS };
+enum { UP = SOCKEYE__FAULT_UP, DOWN = SOCKEYE__FAULT_DOWN, BOTH, FORMS };
 
 struct opts {
 	struct cli_common common;
@@ -116,14 +116,14 @@ static int chance_read(const struct opts *o, const char *name, const char *const
 
 static int ranges_read(const struct opts *o, const char *name, int form,
 		       const struct cli_list *lists, uint64_t min, uint64_t max,
-		       struct sockeye__relay_ranges *ranges)
+		       struct sockeye__fault_ranges *ranges)
 {
 	for (size_t i = 0; i < lists->count; i++) {
-		int err = sockeye__relay_ranges_add(lists->v[i], min, max, ranges);
+		int err = sockeye__fault_ranges_add(lists->v[i], min, max, ranges);
 
 		if (err == -E2BIG)
 			return cli_usage(&o->common, &relay_command, "--%s takes %d ranges at most",
-					 name, SOCKEYE__RELAY_RANGES_MAX);
+					 name, SOCKEYE__FAULT_RANGES_MAX);
 		if (err < 0)
 			return bad_value(o, name, form,
 					 max == UINT16_MAX ? "blocks of 0 to 65535 such as 3,7-9"
@@ -141,7 +141,7 @@ static uint64_t either(const uint64_t values[FORMS], int way)
 	return v != UNSET ? v : 0;
 }
 
-static int rules_read(const struct opts *o, int way, struct sockeye__relay_rules *rules)
+static int rules_read(const struct opts *o, int way, struct sockeye__fault_rules *rules)
 {
 	const struct {
 		const char *name;
@@ -386,7 +386,7 @@ static int cmd_relay(int argc, char **argv)
 
 	if (code == CLI_GO)
 		code = cli_ready_fd(&o.common, &relay_command, o.ready_fd, &c.ready_fd);
-	for (int way = 0; way < SOCKEYE__RELAY_WAYS && code == CLI_GO; way++)
+	for (int way = 0; way < SOCKEYE__FAULT_WAYS && code == CLI_GO; way++)
 		code = rules_read(&o, way, &opts.rules[way]);
 	if (code == CLI_GO)
 		code = seed_read(&o, &c.log.seed);
@@ -402,9 +402,9 @@ static int cmd_relay(int argc, char **argv)
 	opts.no_follow = o.no_follow;
 	opts.on_event = o.common.verbose > 0 ? log_relay_event : NULL;
 	stop_catch(&o.common, "relay", operands.v[0], NULL);
-	opts.tell_fd = usr1_open();
-	if (opts.tell_fd < 0)
-		return report_error(&o.common, "eventfd", NULL, opts.tell_fd, NULL);
+	opts.report_fd = usr1_open();
+	if (opts.report_fd < 0)
+		return report_error(&o.common, "eventfd", NULL, opts.report_fd, NULL);
 	opts.stop_fd = stop_open();
 	if (opts.stop_fd < 0)
 		return report_error(&o.common, "eventfd", NULL, opts.stop_fd, NULL);

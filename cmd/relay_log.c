@@ -10,8 +10,8 @@
 #include "cli/report.h"
 
 static const char *const way_words[] = {
-    [SOCKEYE__RELAY_UP] = "up",
-    [SOCKEYE__RELAY_DOWN] = "down",
+    [SOCKEYE__FAULT_UP] = "up",
+    [SOCKEYE__FAULT_DOWN] = "down",
 };
 
 static json_t *way_json(const struct sockeye__relay_counts *counts, int way)
@@ -34,13 +34,13 @@ void log_relay_counts(void *arg, const struct sockeye__relay_counts *counts)
 	if (log->common->json)
 		report_json(json_pack(
 		    "{ss so so sI sI sI sI sI sI sI}", "event", "counters", "up",
-		    way_json(counts, SOCKEYE__RELAY_UP), "down",
-		    way_json(counts, SOCKEYE__RELAY_DOWN), "flows", (json_int_t)counts->flows,
+		    way_json(counts, SOCKEYE__FAULT_UP), "down",
+		    way_json(counts, SOCKEYE__FAULT_DOWN), "flows", (json_int_t)counts->flows,
 		    "flows_now", (json_int_t)counts->flows_now, "reused",
 		    (json_int_t)counts->reused, "strangers", (json_int_t)counts->strangers,
 		    "refused", (json_int_t)counts->refused, "waiting",
 		    (json_int_t)counts->queued_now, "seed", (json_int_t)log->seed));
-	for (int way = 0; way < SOCKEYE__RELAY_WAYS; way++)
+	for (int way = 0; way < SOCKEYE__FAULT_WAYS; way++)
 		report_info(log->common,
 			    "%s: %" PRIu64 " in, %" PRIu64 " out, %" PRIu64 " bytes, %" PRIu64
 			    " dropped, %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64
@@ -57,38 +57,40 @@ void log_relay_counts(void *arg, const struct sockeye__relay_counts *counts)
 }
 
 static const char *const fate_words[] = {
-    [SOCKEYE__RELAY_PASSED] = "passed",
-    [SOCKEYE__RELAY_DROPPED] = "dropped",
-    [SOCKEYE__RELAY_DROPPED_NTH] = "dropped by number",
-    [SOCKEYE__RELAY_DROPPED_DATA] = "dropped by block",
-    [SOCKEYE__RELAY_DROPPED_ACK] = "dropped by ack",
+    [SOCKEYE__FAULT_PASSED] = "passed",
+    [SOCKEYE__FAULT_DROPPED] = "dropped",
+    [SOCKEYE__FAULT_DROPPED_NTH] = "dropped by number",
+    [SOCKEYE__FAULT_DROPPED_DATA] = "dropped by block",
+    [SOCKEYE__FAULT_DROPPED_ACK] = "dropped by ack",
 };
 
 static void log_packet(const struct log_relay *log, const struct sockeye__relay_event *e)
 {
-	const struct sockeye__relay_verdict *v = e->verdict;
-	bool plain = v->fate == SOCKEYE__RELAY_PASSED && !v->twice && !v->hold && !v->bit;
+	const struct sockeye__fault_verdict *v = e->verdict;
+	bool plain =
+	    v->fate == SOCKEYE__FAULT_PASSED && !v->duplicate && !v->hold && !v->corrupt_mask;
 	char what[320], damage[48] = "", held[32] = "";
 
 	if (plain && log->common->verbose < 2)
 		return;
-	sockeye__relay_packet_text(e->data, e->len, what, sizeof what);
+	sockeye__fault_packet_text(e->data, e->len, what, sizeof what);
 	if (log->common->json) {
 		report_json(json_pack("{ss sI ss sI sI so ss sb si sb}", "event", "packet", "flow",
 				      (json_int_t)e->flow, "way", way_words[e->way], "number",
 				      (json_int_t)e->number, "bytes", (json_int_t)e->len, "what",
 				      report_string(what), "fate", fate_words[v->fate],
-				      "duplicated", (int)v->twice, "held", (int)v->hold,
-				      "corrupted", (int)(v->bit != 0)));
+				      "duplicated", (int)v->duplicate, "held", (int)v->hold,
+				      "corrupted", (int)(v->corrupt_mask != 0)));
 		return;
 	}
-	if (v->bit)
-		snprintf(damage, sizeof damage, ", byte %zu corrupted", v->byte);
+	if (v->corrupt_mask)
+		snprintf(damage, sizeof damage, ", byte %zu corrupted", v->corrupt_byte);
 	if (v->hold)
 		snprintf(held, sizeof held, ", held for %u more", v->hold);
 	report_verbose(log->common, "flow %" PRIu64 " %s %" PRIu64 ": %s%s%s%s%s%s, %zu bytes",
 		       e->flow, way_words[e->way], e->number, fate_words[v->fate],
-		       v->twice ? " twice" : "", held, damage, what[0] ? ", " : "", what, e->len);
+		       v->duplicate ? " twice" : "", held, damage, what[0] ? ", " : "", what,
+		       e->len);
 }
 
 void log_relay_event(void *arg, const struct sockeye__relay_event *e)
@@ -109,14 +111,14 @@ void log_relay_event(void *arg, const struct sockeye__relay_event *e)
 					      report_string(client)));
 		report_verbose(common, "flow %" PRIu64 ": client %s", e->flow, client);
 		break;
-	case SOCKEYE__RELAY_DOOR_OPENED:
+	case SOCKEYE__RELAY_MAPPING_OPENED:
 		if (common->json)
 			report_json(json_pack("{ss sI si si}", "event", "port", "flow",
 					      (json_int_t)e->flow, "target", (int)e->target_port,
-					      "relay", (int)e->door_port));
+					      "relay", (int)e->relay_port));
 		report_verbose(common,
 			       "flow %" PRIu64 ": port %u of the target is port %u of the relay",
-			       e->flow, e->target_port, e->door_port);
+			       e->flow, e->target_port, e->relay_port);
 		break;
 	case SOCKEYE__RELAY_FLOW_CLOSED:
 		if (common->json)

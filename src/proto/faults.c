@@ -1,5 +1,5 @@
 /*
- * faults.c: dice, lists of numbers, and the time a packet leaves.
+ * faults.c: lists of numbers, random choices, and the time when a packet is sent.
  */
 #include "proto/faults.h"
 
@@ -12,8 +12,8 @@
 
 #include "proto/tftp_packet.h"
 
-#define BUCKET_NS  (10 * SOCKEYE_NS_PER_MS)
-#define NAME_SHOWN 64
+#define BUCKET_NS      (10 * SOCKEYE_NS_PER_MS)
+#define NAME_SHOWN_MAX 64 /* bytes of a file name or an error text */
 
 /* --- lists --- */
 
@@ -33,10 +33,10 @@ static int number_take(const char **text, uint64_t *out)
 	return 0;
 }
 
-int sockeye__relay_ranges_add(const char *text, uint64_t min, uint64_t max,
-			      struct sockeye__relay_ranges *ranges)
+int sockeye__fault_ranges_add(const char *text, uint64_t min, uint64_t max,
+			      struct sockeye__fault_ranges *ranges)
 {
-	struct sockeye__relay_ranges all = *ranges;
+	struct sockeye__fault_ranges all = *ranges;
 
 	for (;; text++) {
 		uint64_t first = 0, last;
@@ -53,10 +53,10 @@ int sockeye__relay_ranges_add(const char *text, uint64_t min, uint64_t max,
 			return -EINVAL;
 		if (first < min || last > max)
 			return -ERANGE;
-		if (all.count == SOCKEYE__RELAY_RANGES_MAX)
+		if (all.count == SOCKEYE__FAULT_RANGES_MAX)
 			return -E2BIG;
-		all.v[all.count].first = first;
-		all.v[all.count++].last = last;
+		all.items[all.count].first = first;
+		all.items[all.count++].last = last;
 		if (*text == '\0')
 			break;
 	}
@@ -64,18 +64,27 @@ int sockeye__relay_ranges_add(const char *text, uint64_t min, uint64_t max,
 	return 0;
 }
 
-bool sockeye__relay_ranges_have(const struct sockeye__relay_ranges *ranges, uint64_t number)
+bool sockeye__fault_ranges_have(const struct sockeye__fault_ranges *ranges, uint64_t number)
 {
 	for (size_t i = 0; i < ranges->count; i++)
-		if (number >= ranges->v[i].first && number <= ranges->v[i].last)
+		if (number >= ranges->items[i].first && number <= ranges->items[i].last)
 			return true;
 	return false;
 }
 
-/* --- dice --- */
+/* --- random choices --- */
 
-/* What is thrown for each packet, whether a rule asks for it or not. */
-enum die { DIE_DROP, DIE_DUPLICATE, DIE_REORDER, DIE_HOLD, DIE_CORRUPT, DIE_BIT, DIE_JITTER, DICE };
+/* Each packet has one random number per choice, whether or not a rule uses it. */
+enum choice {
+	CHOICE_DROP,
+	CHOICE_DUPLICATE,
+	CHOICE_REORDER,
+	CHOICE_HOLD,
+	CHOICE_CORRUPT,
+	CHOICE_BIT,
+	CHOICE_JITTER,
+	CHOICES,
+};
 
 #define GOLDEN UINT64_C(0x9e3779b97f4a7c15)
 
@@ -88,101 +97,103 @@ static uint64_t mix(uint64_t z)
 	return z ^ z >> 31;
 }
 
-/* Its state after so many steps is known without taking them. */
-static uint64_t throw_die(const struct sockeye__relay_stream *s, enum die die)
+/* splitmix64 can compute any number of its sequence directly. */
+static uint64_t random_number(const struct sockeye__fault_stream *s, enum choice choice)
 {
-	return mix(s->key + (s->count * DICE + die) * GOLDEN);
+	return mix(s->key + (s->count * CHOICES + choice) * GOLDEN);
 }
 
+/* Scales a random number to 0..limit - 1. */
 static uint64_t below(uint64_t random, uint64_t limit)
 {
 	return (uint64_t)((unsigned __int128)random * limit >> 64);
 }
 
-static bool happens(const struct sockeye__relay_stream *s, enum die die, uint32_t chance)
+static bool happens(const struct sockeye__fault_stream *s, enum choice choice, uint32_t chance)
 {
-	return chance > 0 && below(throw_die(s, die), SOCKEYE__CHANCE_ALWAYS) < chance;
+	return chance > 0 && below(random_number(s, choice), SOCKEYE__CHANCE_ALWAYS) < chance;
 }
 
-void sockeye__relay_stream_init(struct sockeye__relay_stream *stream, uint64_t seed, uint64_t flow,
-				enum sockeye__relay_way way, struct sockeye__relay_once *once)
+void sockeye__fault_stream_init(struct sockeye__fault_stream *stream, uint64_t seed, uint64_t flow,
+				enum sockeye__fault_way way, struct sockeye__fault_dropped *dropped)
 {
-	*stream = (struct sockeye__relay_stream){
-	    .key = mix(mix(seed + GOLDEN) + (flow * SOCKEYE__RELAY_WAYS + way) * GOLDEN),
-	    .once = once,
+	*stream = (struct sockeye__fault_stream){
+	    .key = mix(mix(seed + GOLDEN) + (flow * SOCKEYE__FAULT_WAYS + way) * GOLDEN),
+	    .dropped = dropped,
 	};
 }
 
 /* --- judging --- */
 
-/* Whether the block is to be lost and has not been yet. */
-static bool first_seen(const struct sockeye__relay_ranges *ranges, uint8_t *seen, uint16_t block)
+/* Whether the block is to be dropped and has not been yet. Notes that it now is. */
+static bool drops_block(const struct sockeye__fault_ranges *ranges, uint8_t *seen, uint16_t block)
 {
 	uint8_t mask = (uint8_t)(1u << block % 8);
 
-	if (!sockeye__relay_ranges_have(ranges, block) || seen[block / 8] & mask)
+	if (!sockeye__fault_ranges_have(ranges, block) || seen[block / 8] & mask)
 		return false;
 	seen[block / 8] |= mask;
 	return true;
 }
 
-static enum sockeye__relay_fate fate_of_tftp(const struct sockeye__relay_rules *rules,
-					     struct sockeye__relay_once *once, const uint8_t *data,
-					     size_t len)
+static enum sockeye__fault_fate fate_of_tftp(const struct sockeye__fault_rules *rules,
+					     struct sockeye__fault_dropped *dropped,
+					     const uint8_t *data, size_t len)
 {
 	unsigned opcode;
 	uint16_t block;
 
-	if ((rules->drop_data.count == 0 && rules->drop_ack.count == 0) || once == NULL ||
+	if ((rules->drop_data.count == 0 && rules->drop_ack.count == 0) || dropped == NULL ||
 	    len < SOCKEYE__TFTP_HEADER)
-		return SOCKEYE__RELAY_PASSED;
+		return SOCKEYE__FAULT_PASSED;
 	opcode = sockeye__tftp_get16(data);
 	block = sockeye__tftp_get16(data + 2);
-	if (opcode == SOCKEYE__TFTP_DATA && first_seen(&rules->drop_data, once->data, block))
-		return SOCKEYE__RELAY_DROPPED_DATA;
-	if (opcode == SOCKEYE__TFTP_ACK && first_seen(&rules->drop_ack, once->ack, block))
-		return SOCKEYE__RELAY_DROPPED_ACK;
-	return SOCKEYE__RELAY_PASSED;
+	if (opcode == SOCKEYE__TFTP_DATA && drops_block(&rules->drop_data, dropped->data, block))
+		return SOCKEYE__FAULT_DROPPED_DATA;
+	if (opcode == SOCKEYE__TFTP_ACK && drops_block(&rules->drop_ack, dropped->ack, block))
+		return SOCKEYE__FAULT_DROPPED_ACK;
+	return SOCKEYE__FAULT_PASSED;
 }
 
-void sockeye__relay_judge(const struct sockeye__relay_rules *rules,
-			  struct sockeye__relay_stream *stream, const uint8_t *data, size_t len,
-			  struct sockeye__relay_verdict *out)
+void sockeye__fault_judge(const struct sockeye__fault_rules *rules,
+			  struct sockeye__fault_stream *stream, const uint8_t *data, size_t len,
+			  struct sockeye__fault_verdict *out)
 {
-	struct sockeye__relay_stream *s = stream;
-	struct sockeye__relay_verdict v = {0};
+	struct sockeye__fault_stream *s = stream;
+	struct sockeye__fault_verdict v = {0};
 
 	s->count++;
-	v.fate = fate_of_tftp(rules, s->once, data, len);
-	if (rules->drop_nth.count > 0 && sockeye__relay_ranges_have(&rules->drop_nth, s->count))
-		v.fate = SOCKEYE__RELAY_DROPPED_NTH;
-	if (v.fate == SOCKEYE__RELAY_PASSED && happens(s, DIE_DROP, rules->drop))
-		v.fate = SOCKEYE__RELAY_DROPPED;
-	if (v.fate == SOCKEYE__RELAY_PASSED) {
-		v.twice = happens(s, DIE_DUPLICATE, rules->duplicate);
-		if (happens(s, DIE_REORDER, rules->reorder))
-			v.hold =
-			    1 + (unsigned)below(throw_die(s, DIE_HOLD), SOCKEYE__RELAY_HOLD_MAX);
-		if (len > 0 && happens(s, DIE_CORRUPT, rules->corrupt)) {
-			uint64_t bit = below(throw_die(s, DIE_BIT), len * 8);
+	v.fate = fate_of_tftp(rules, s->dropped, data, len);
+	if (rules->drop_nth.count > 0 && sockeye__fault_ranges_have(&rules->drop_nth, s->count))
+		v.fate = SOCKEYE__FAULT_DROPPED_NTH;
+	if (v.fate == SOCKEYE__FAULT_PASSED && happens(s, CHOICE_DROP, rules->drop))
+		v.fate = SOCKEYE__FAULT_DROPPED;
+	if (v.fate == SOCKEYE__FAULT_PASSED) {
+		v.duplicate = happens(s, CHOICE_DUPLICATE, rules->duplicate);
+		if (happens(s, CHOICE_REORDER, rules->reorder))
+			v.hold = 1 + (unsigned)below(random_number(s, CHOICE_HOLD),
+						     SOCKEYE__FAULT_HOLD_MAX);
+		if (len > 0 && happens(s, CHOICE_CORRUPT, rules->corrupt)) {
+			uint64_t bit = below(random_number(s, CHOICE_BIT), len * 8);
 
-			v.byte = (size_t)(bit / 8);
-			v.bit = (uint8_t)(1u << bit % 8);
+			v.corrupt_byte = (size_t)(bit / 8);
+			v.corrupt_mask = (uint8_t)(1u << bit % 8);
 		}
 		if (rules->jitter_ns > 0)
-			v.more_ns = below(throw_die(s, DIE_JITTER), rules->jitter_ns + 1);
+			v.jitter_ns = below(random_number(s, CHOICE_JITTER), rules->jitter_ns + 1);
 	}
 	*out = v;
 }
 
 /* --- time --- */
 
-bool sockeye__relay_delays(const struct sockeye__relay_rules *rules)
+bool sockeye__fault_delays(const struct sockeye__fault_rules *rules)
 {
 	return rules->delay_ns > 0 || rules->jitter_ns > 0 || rules->rate > 0;
 }
 
-/* The bucket as one instant: when it will be full again (GCRA, ITU-T I.371). */
+/* A token bucket, stored as the time when it will be full again (GCRA, ITU-T I.371).
+ * Returns when the packet may be sent. */
 static uint64_t link_pass(uint64_t rate, uint64_t *full_ns, uint64_t now_ns, size_t len)
 {
 	uint64_t full = *full_ns > now_ns ? *full_ns : now_ns;
@@ -191,31 +202,31 @@ static uint64_t link_pass(uint64_t rate, uint64_t *full_ns, uint64_t now_ns, siz
 	return full - now_ns > BUCKET_NS ? full - BUCKET_NS : now_ns;
 }
 
-uint64_t sockeye__relay_due(const struct sockeye__relay_rules *rules,
-			    struct sockeye__relay_stream *stream, uint64_t *link_ns,
-			    uint64_t now_ns, uint64_t more_ns, size_t len)
+uint64_t sockeye__fault_due(const struct sockeye__fault_rules *rules,
+			    struct sockeye__fault_stream *stream, uint64_t *link_ns,
+			    uint64_t now_ns, uint64_t jitter_ns, size_t len)
 {
 	uint64_t due = rules->rate > 0 ? link_pass(rules->rate, link_ns, now_ns, len) : now_ns;
 
-	due += rules->delay_ns + more_ns;
+	due += rules->delay_ns + jitter_ns;
 	if (due < stream->last_due_ns)
 		due = stream->last_due_ns;
 	stream->last_due_ns = due;
 	return due;
 }
 
-/* --- words --- */
+/* --- text --- */
 
 static int text_of_bytes(char *buf, size_t cap, const char *what, const struct sockeye__span *o)
 {
-	char shown[4 * NAME_SHOWN + 1];
-	bool cut = o->len > NAME_SHOWN;
+	char shown[4 * NAME_SHOWN_MAX + 1];
+	bool cut = o->len > NAME_SHOWN_MAX;
 
-	sockeye_escape(o->at, cut ? NAME_SHOWN : o->len, shown, sizeof(shown));
+	sockeye_escape(o->at, cut ? NAME_SHOWN_MAX : o->len, shown, sizeof shown);
 	return snprintf(buf, cap, "%s %s%s", what, shown, cut ? "..." : "");
 }
 
-size_t sockeye__relay_packet_text(const uint8_t *data, size_t len, char *buf, size_t cap)
+size_t sockeye__fault_packet_text(const uint8_t *data, size_t len, char *buf, size_t cap)
 {
 	struct sockeye__tftp_packet p;
 	char error[32];
@@ -239,7 +250,7 @@ size_t sockeye__relay_packet_text(const uint8_t *data, size_t len, char *buf, si
 		n = snprintf(buf, cap, "ACK %u", p.number);
 		break;
 	case SOCKEYE__TFTP_ERROR:
-		snprintf(error, sizeof(error), "ERROR %u", p.number);
+		snprintf(error, sizeof error, "ERROR %u", p.number);
 		n = text_of_bytes(buf, cap, error, &p.text);
 		break;
 	case SOCKEYE__TFTP_OACK:

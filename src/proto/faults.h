@@ -1,8 +1,9 @@
 /*
- * faults.h: what becomes of a packet on its way through a relay. Pure: the
- * fate of the n-th packet of a flow in one direction depends on the seed, the
- * flow's number, the direction and n, and on nothing else; so a rule more does
- * not change whom the others strike.
+ * faults.h: which packets a relay drops, duplicates, reorders, delays or corrupts.
+ *
+ * What happens to the n-th packet of a flow in one direction depends only on the
+ * seed, the flow's number, the direction and n. Each rule makes its own random
+ * choices, so adding a rule does not change which packets the others affect.
  */
 #ifndef SOCKEYE_PROTO_FAULTS_H
 #define SOCKEYE_PROTO_FAULTS_H
@@ -13,90 +14,92 @@
 
 #include "base/chance.h"
 
-#define SOCKEYE__RELAY_RANGES_MAX 64
-#define SOCKEYE__RELAY_HOLD_MAX   4 /* so many packets overtake one at most */
+#define SOCKEYE__FAULT_RANGES_MAX 64
+#define SOCKEYE__FAULT_HOLD_MAX   4 /* packets that overtake a reordered one, at most */
 
-enum sockeye__relay_way {
-	SOCKEYE__RELAY_UP,   /* to the target */
-	SOCKEYE__RELAY_DOWN, /* to a client */
-	SOCKEYE__RELAY_WAYS,
+enum sockeye__fault_way {
+	SOCKEYE__FAULT_UP,   /* to the target */
+	SOCKEYE__FAULT_DOWN, /* to a client */
+	SOCKEYE__FAULT_WAYS,
 };
 
-/* Numbers as "3,7-9" lists them. Zeroed: none. */
-struct sockeye__relay_ranges {
+/* A list of numbers such as "3,7-9". Zeroed: empty. */
+struct sockeye__fault_ranges {
 	size_t count;
 	struct {
 		uint64_t first, last;
-	} v[SOCKEYE__RELAY_RANGES_MAX];
+	} items[SOCKEYE__FAULT_RANGES_MAX];
 };
 
-/* Adds those of `text`, each within min..max. 0; -EINVAL for what is no such
- * list, -ERANGE, -E2BIG; then *ranges is as it was. */
-int sockeye__relay_ranges_add(const char *text, uint64_t min, uint64_t max,
-			      struct sockeye__relay_ranges *ranges);
-bool sockeye__relay_ranges_have(const struct sockeye__relay_ranges *ranges, uint64_t number);
+/* Adds the numbers in `text`, each of which must be within min..max. Returns 0,
+ * -EINVAL if the text is not such a list, -ERANGE or -E2BIG; after an error
+ * *ranges is unchanged. */
+int sockeye__fault_ranges_add(const char *text, uint64_t min, uint64_t max,
+			      struct sockeye__fault_ranges *ranges);
+bool sockeye__fault_ranges_have(const struct sockeye__fault_ranges *ranges, uint64_t number);
 
-/* What happens in one direction. Zeroed: nothing. */
-struct sockeye__relay_rules {
+/* The faults of one direction. Zeroed: none. */
+struct sockeye__fault_rules {
 	uint32_t drop, duplicate, reorder, corrupt; /* chances, base/chance.h */
 	uint64_t delay_ns;
-	uint64_t jitter_ns; /* up to so much more; packets stay in order */
-	uint64_t rate;      /* bytes of payload a second, of all flows together; 0 any */
-	struct sockeye__relay_ranges drop_nth;            /* of a flow, from 1 */
-	struct sockeye__relay_ranges drop_data, drop_ack; /* TFTP blocks, when first seen */
+	uint64_t jitter_ns; /* delay by up to this much more; packets stay in order */
+	uint64_t rate;      /* bytes of payload per second, of all flows together; 0: no limit */
+	struct sockeye__fault_ranges drop_nth;            /* packets of a flow, from 1 */
+	struct sockeye__fault_ranges drop_data, drop_ack; /* TFTP blocks, each once */
 };
 
-/* Which TFTP blocks a flow has lost by rule. */
-struct sockeye__relay_once {
+/* The TFTP blocks that a flow's packets were dropped for: a bit for each. */
+struct sockeye__fault_dropped {
 	uint8_t data[65536 / 8], ack[65536 / 8];
 };
 
-/* One direction of one flow. */
-struct sockeye__relay_stream {
-	uint64_t key;   /* of its choices */
+/* The packets of one flow in one direction. */
+struct sockeye__fault_stream {
+	uint64_t key;   /* of its random choices */
 	uint64_t count; /* packets so far */
 	uint64_t last_due_ns;
-	struct sockeye__relay_once *once; /* needed with drop_data or drop_ack */
+	struct sockeye__fault_dropped *dropped; /* needed for drop_data and drop_ack */
 };
 
-void sockeye__relay_stream_init(struct sockeye__relay_stream *stream, uint64_t seed, uint64_t flow,
-				enum sockeye__relay_way way, struct sockeye__relay_once *once);
+void sockeye__fault_stream_init(struct sockeye__fault_stream *stream, uint64_t seed, uint64_t flow,
+				enum sockeye__fault_way way,
+				struct sockeye__fault_dropped *dropped);
 
-enum sockeye__relay_fate {
-	SOCKEYE__RELAY_PASSED,
-	SOCKEYE__RELAY_DROPPED, /* by chance */
-	SOCKEYE__RELAY_DROPPED_NTH,
-	SOCKEYE__RELAY_DROPPED_DATA,
-	SOCKEYE__RELAY_DROPPED_ACK,
+enum sockeye__fault_fate {
+	SOCKEYE__FAULT_PASSED,
+	SOCKEYE__FAULT_DROPPED, /* by chance */
+	SOCKEYE__FAULT_DROPPED_NTH,
+	SOCKEYE__FAULT_DROPPED_DATA,
+	SOCKEYE__FAULT_DROPPED_ACK,
 };
 
-struct sockeye__relay_verdict {
-	enum sockeye__relay_fate fate; /* the rest is of those that pass */
-	bool twice;
-	unsigned hold;    /* so many others go first, at most SOCKEYE__RELAY_HOLD_MAX */
-	size_t byte;      /* which one loses a bit, */
-	uint8_t bit;      /* and which bit, as a mask; 0: none */
-	uint64_t more_ns; /* of jitter */
+struct sockeye__fault_verdict {
+	enum sockeye__fault_fate fate; /* the other fields are for packets that pass */
+	bool duplicate;
+	unsigned hold;        /* packets that must overtake it, at most SOCKEYE__FAULT_HOLD_MAX */
+	size_t corrupt_byte;  /* the byte to corrupt, */
+	uint8_t corrupt_mask; /* and the bit to invert in it; 0: none */
+	uint64_t jitter_ns;
 };
 
-/* Judges the next packet of the stream. */
-void sockeye__relay_judge(const struct sockeye__relay_rules *rules,
-			  struct sockeye__relay_stream *stream, const uint8_t *data, size_t len,
-			  struct sockeye__relay_verdict *out);
+/* Decides what happens to the next packet of the stream. */
+void sockeye__fault_judge(const struct sockeye__fault_rules *rules,
+			  struct sockeye__fault_stream *stream, const uint8_t *data, size_t len,
+			  struct sockeye__fault_verdict *out);
 
-/* When a packet that is ready now may leave: the rate first (a bucket of 10 ms,
- * or of one packet), then the delay. *link_ns is the direction's, 0 at the
- * start. */
-uint64_t sockeye__relay_due(const struct sockeye__relay_rules *rules,
-			    struct sockeye__relay_stream *stream, uint64_t *link_ns,
-			    uint64_t now_ns, uint64_t more_ns, size_t len);
+/* Returns when a packet that is ready at now_ns may be sent: when the rate allows
+ * it (a bucket of 10 ms, or of one packet), plus the delay and jitter_ns. *link_ns
+ * belongs to the direction; it is 0 at the start. */
+uint64_t sockeye__fault_due(const struct sockeye__fault_rules *rules,
+			    struct sockeye__fault_stream *stream, uint64_t *link_ns,
+			    uint64_t now_ns, uint64_t jitter_ns, size_t len);
 
-/* Whether packets may have to wait. */
-bool sockeye__relay_delays(const struct sockeye__relay_rules *rules);
+/* Whether the rules can delay packets. */
+bool sockeye__fault_delays(const struct sockeye__fault_rules *rules);
 
-/* What a packet says when it is of TFTP: "DATA 5", "RRQ boot/pxelinux.0", a
- * stranger's bytes escaped, cut when long; else "". Returns the length, as
- * snprintf. */
-size_t sockeye__relay_packet_text(const uint8_t *data, size_t len, char *buf, size_t cap);
+/* Describes a TFTP packet: "DATA 5", "RRQ boot/pxelinux.0". Text from the packet is
+ * escaped, and cut if it is long. Any other packet gives "". Returns the length,
+ * like snprintf. */
+size_t sockeye__fault_packet_text(const uint8_t *data, size_t len, char *buf, size_t cap);
 
 #endif

@@ -32,7 +32,7 @@ void sockeye__relay_flows_fini(struct sockeye__relay_run *run)
 	while (run->oldest != NULL)
 		sockeye__relay_flow_close(run, run->oldest);
 	for (uint32_t i = 0; run->flows != NULL && i < run->opts.flows_max; i++)
-		free(run->flows[i].once);
+		free(run->flows[i].dropped);
 	free(run->flows);
 	free(run->chains);
 }
@@ -130,20 +130,20 @@ void sockeye__relay_flow_close(struct sockeye__relay_run *run, struct sockeye__r
 
 /* Clears the record of the TFTP blocks that the flow has dropped. It is allocated
  * only if a rule needs it, and kept for the next flow in this struct. */
-static int once_clear(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
+static int dropped_clear(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
 {
-	const struct sockeye__relay_rules *rules = run->opts.rules;
+	const struct sockeye__fault_rules *rules = run->opts.rules;
 	size_t lists = 0;
 
-	for (int way = 0; way < SOCKEYE__RELAY_WAYS; way++)
+	for (int way = 0; way < SOCKEYE__FAULT_WAYS; way++)
 		lists += rules[way].drop_data.count + rules[way].drop_ack.count;
 	if (lists == 0)
 		return 0;
-	if (flow->once == NULL)
-		flow->once = malloc(sizeof *flow->once);
-	if (flow->once == NULL)
+	if (flow->dropped == NULL)
+		flow->dropped = malloc(sizeof *flow->dropped);
+	if (flow->dropped == NULL)
 		return -ENOMEM;
-	memset(flow->once, 0, sizeof *flow->once);
+	memset(flow->dropped, 0, sizeof *flow->dropped);
 	return 0;
 }
 
@@ -161,7 +161,7 @@ static int unused_prepare(struct sockeye__relay_run *run)
 
 	if (run->unused == NULL)
 		oldest_close(run);
-	err = once_clear(run, run->unused);
+	err = dropped_clear(run, run->unused);
 	return err == 0 ? sockeye__relay_target_open(run, run->unused) : err;
 }
 
@@ -188,9 +188,9 @@ static struct sockeye__relay_flow *flow_open(struct sockeye__relay_run *run,
 	flow->refusal_reported = false;
 	memset(flow->queued, 0, sizeof flow->queued);
 	flow->mappings[0] = (struct sockeye__relay_mapping){*listener, run->asked_port, 0};
-	for (unsigned way = 0; way < SOCKEYE__RELAY_WAYS; way++)
-		sockeye__relay_stream_init(&flow->streams[way], run->opts.seed, flow->number,
-					   (enum sockeye__relay_way)way, flow->once);
+	for (unsigned way = 0; way < SOCKEYE__FAULT_WAYS; way++)
+		sockeye__fault_stream_init(&flow->streams[way], run->opts.seed, flow->number,
+					   (enum sockeye__fault_way)way, flow->dropped);
 	used_link(run, flow);
 	run->counts->flows_now++;
 	report(run, &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_FLOW_OPENED,
@@ -250,9 +250,9 @@ struct sockeye__relay_mapping *sockeye__relay_mapping_of(struct sockeye__relay_r
 	mapping->last_use = ++run->use_count;
 	if (run->opts.on_event != NULL && sockeye_local_name(mapping->port.fd, &name) == 0)
 		report(run,
-		       &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_DOOR_OPENED,
+		       &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_MAPPING_OPENED,
 						      .flow = flow->number,
 						      .target_port = port,
-						      .door_port = sockeye_sockaddr_port(&name)});
+						      .relay_port = sockeye_sockaddr_port(&name)});
 	return mapping;
 }

@@ -24,7 +24,7 @@
 /* --- a packet --- */
 
 static void report(const struct sockeye__relay_run *run, const struct sockeye__relay_flow *flow,
-		   enum sockeye__relay_way way, const struct sockeye__relay_verdict *verdict,
+		   enum sockeye__fault_way way, const struct sockeye__fault_verdict *verdict,
 		   const uint8_t *data, size_t len)
 {
 	if (run->opts.on_event != NULL)
@@ -39,20 +39,20 @@ static void report(const struct sockeye__relay_run *run, const struct sockeye__r
 }
 
 static void judge(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-		  struct sockeye__relay_mapping *mapping, enum sockeye__relay_way way,
+		  struct sockeye__relay_mapping *mapping, enum sockeye__fault_way way,
 		  uint8_t *data, size_t len)
 {
-	struct sockeye__relay_verdict verdict;
+	struct sockeye__fault_verdict verdict;
 
-	sockeye__relay_judge(&run->opts.rules[way], &flow->streams[way], data, len, &verdict);
+	sockeye__fault_judge(&run->opts.rules[way], &flow->streams[way], data, len, &verdict);
 	report(run, flow, way, &verdict, data, len);
-	if (verdict.fate != SOCKEYE__RELAY_PASSED) {
+	if (verdict.fate != SOCKEYE__FAULT_PASSED) {
 		run->counts->way[way].dropped++;
 		return;
 	}
-	if (verdict.bit != 0) {
+	if (verdict.corrupt_mask != 0) {
 		run->counts->way[way].corrupted++;
-		data[verdict.byte] ^= verdict.bit;
+		data[verdict.corrupt_byte] ^= verdict.corrupt_mask;
 	}
 	sockeye__relay_pass(run, flow, mapping, way, &verdict, data, len);
 }
@@ -101,8 +101,8 @@ static void inbox_reset(struct sockeye__relay_inbox *in)
 
 static void take(struct sockeye__relay_run *run, struct sockeye__relay_port *port, unsigned i)
 {
-	enum sockeye__relay_way way =
-	    port->kind == SOCKEYE__RELAY_TARGET ? SOCKEYE__RELAY_DOWN : SOCKEYE__RELAY_UP;
+	enum sockeye__fault_way way =
+	    port->kind == SOCKEYE__RELAY_TARGET ? SOCKEYE__FAULT_DOWN : SOCKEYE__FAULT_UP;
 	struct msghdr *msg = &run->inbox.msgs[i].msg_hdr;
 	size_t len = run->inbox.msgs[i].msg_len, segment = sockeye__dgram_segment(msg, len), at = 0;
 	struct sockeye__relay_mapping *mapping;
@@ -177,7 +177,7 @@ static void idle_close(struct sockeye__relay_run *run)
 	while ((flow = run->oldest) != NULL && run->now_ns - flow->used_ns >= run->opts.idle_ns) {
 		unsigned waiting = 0;
 
-		for (unsigned way = 0; way < SOCKEYE__RELAY_WAYS; way++)
+		for (unsigned way = 0; way < SOCKEYE__FAULT_WAYS; way++)
 			waiting += flow->queued[way] + flow->held_count[way];
 		if (waiting > 0)
 			sockeye__relay_flow_touch(run, flow); /* it has packets that wait */
@@ -319,7 +319,7 @@ static int init(struct sockeye__relay_run *run, const struct sockeye_listener *l
 	if (err == 0)
 		err = watch_extra(run, &run->stop, SOCKEYE__RELAY_STOP, run->opts.stop_fd);
 	if (err == 0)
-		err = watch_extra(run, &run->report, SOCKEYE__RELAY_REPORT, run->opts.tell_fd);
+		err = watch_extra(run, &run->report, SOCKEYE__RELAY_REPORT, run->opts.report_fd);
 	run->now_ns = sockeye_now().mono_ns;
 	run->end_ns = run->opts.time_ns > 0 ? run->now_ns + run->opts.time_ns : UINT64_MAX;
 	return err;

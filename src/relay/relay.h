@@ -1,12 +1,12 @@
 /*
- * relay.h: a relay of UDP packets between clients and one target that loses,
- * doubles, holds back, delays and damages them by rule (faults.h).
+ * relay.h: relays UDP packets between clients and one target, and drops, duplicates,
+ * reorders, delays and corrupts them by rules (faults.h).
  *
- * Each client address is a flow with a socket of its own towards the target,
- * and gets its answers from the address it sent to. A server that answers from
- * another port than was asked, as TFTP's do (RFC 1350, 4), is another port of
- * the relay's for the client as well: a door, which belongs to that client and
- * that port of the server alone.
+ * Each client address is a flow with its own socket towards the target. The client
+ * gets replies from the address it sent to. A server may reply from another port
+ * than the one that was asked, as TFTP servers do (RFC 1350, 4). The client then
+ * sees another port of the relay too: the flow maps that port of the target to a
+ * new socket of its own.
  */
 #ifndef SOCKEYE_RELAY_RELAY_H
 #define SOCKEYE_RELAY_RELAY_H
@@ -23,78 +23,79 @@
 
 #define SOCKEYE__RELAY_LISTENERS_MAX 8
 
-/* X(name): counters of one direction. */
+/* X(name): the counters of each direction. */
 #define SOCKEYE__RELAY_COUNTERS(X) \
 	X(in) \
 	X(in_bytes) \
-	X(out) /* duplicates among them */ \
+	X(out) /* including duplicates */ \
 	X(out_bytes) \
-	X(dropped) /* by rule */ \
+	X(dropped) /* by a rule */ \
 	X(duplicated) \
-	X(reordered) /* held back */ \
+	X(reordered) \
 	X(corrupted) \
-	X(lost) /* no room for them, they could not be sent, or it ended before */
+	X(lost) /* for want of room, because sending failed, or at the end */
 
 struct sockeye__relay_counts {
 #define SOCKEYE__RELAY_COUNTER(name) uint64_t name;
 	struct {
 		SOCKEYE__RELAY_COUNTERS(SOCKEYE__RELAY_COUNTER)
-	} way[SOCKEYE__RELAY_WAYS];
+	} way[SOCKEYE__FAULT_WAYS];
 #undef SOCKEYE__RELAY_COUNTER
-	uint64_t flows;     /* so far */
-	uint64_t reused;    /* flows closed for a new one, without having been idle */
-	uint64_t strangers; /* packets of somebody else than the target */
-	uint64_t refused;   /* packets of which ICMP says that the target did not get them */
+	uint64_t flows;     /* opened so far */
+	uint64_t reused;    /* flows closed to make room for a new one before they were idle */
+	uint64_t strangers; /* packets that are not from the target */
+	uint64_t refused;   /* packets that did not reach the target, according to ICMP */
 	uint32_t flows_now;
-	uint32_t queued_now; /* packets that wait */
+	uint32_t queued_now; /* packets waiting in the relay */
 };
 
-/* Something that happened, for those who want to read along. */
+/* What happens to flows and packets, in detail. */
 struct sockeye__relay_event {
 	enum {
 		SOCKEYE__RELAY_FLOW_OPENED,
 		SOCKEYE__RELAY_FLOW_CLOSED,
-		SOCKEYE__RELAY_DOOR_OPENED, /* the target answered from another port */
+		SOCKEYE__RELAY_MAPPING_OPENED, /* the target replied from another port */
 		SOCKEYE__RELAY_JUDGED,
 	} kind;
-	uint64_t flow;                         /* its number, from 1 */
-	const struct sockeye_sockaddr *client; /* of a flow opened */
-	uint16_t target_port, door_port;       /* of a door opened */
-	/* of a packet judged: */
-	enum sockeye__relay_way way;
+	uint64_t flow;                         /* number, from 1 */
+	const struct sockeye_sockaddr *client; /* FLOW_OPENED */
+	uint16_t target_port, relay_port;      /* MAPPING_OPENED */
+	/* JUDGED: a packet, and what happens to it */
+	enum sockeye__fault_way way;
 	uint64_t number; /* in its flow and direction, from 1 */
-	const struct sockeye__relay_verdict *verdict;
+	const struct sockeye__fault_verdict *verdict;
 	const uint8_t *data;
 	size_t len;
 };
 
 struct sockeye__relay_opts {
-	struct sockeye__relay_rules rules[SOCKEYE__RELAY_WAYS];
+	struct sockeye__fault_rules rules[SOCKEYE__FAULT_WAYS];
 	uint64_t seed;
 	uint32_t flows_max; /* 0: 1024 */
-	uint64_t idle_ns;   /* a flow without packets for so long ends; 0: 60 s */
-	uint64_t queue_max; /* bytes of packets that wait; 0: 64 MiB */
-	uint64_t time_ns;   /* ends after so long; 0: never */
-	bool no_follow;     /* answers from another port are a stranger's */
-	int stop_fd;        /* > 0: becoming readable ends it */
-	int tell_fd;        /* > 0: an eventfd; on_counts is called whenever it is written */
-	/* Called once packets are received; what is not 0 ends it. May be NULL. */
+	uint64_t idle_ns;   /* close flows without packets for this long; 0: 60 s */
+	uint64_t queue_max; /* bytes of waiting packets; 0: 64 MiB */
+	uint64_t time_ns;   /* end after this time; 0: never */
+	bool no_follow;     /* count packets from other ports of the target as strangers' */
+	int stop_fd;        /* > 0: the relay ends when it becomes readable */
+	int report_fd;      /* > 0: an eventfd; on_counts is called each time it is written */
+	/* Called when the relay is ready for packets; it ends if the result is not 0.
+	 * May be NULL. */
 	int (*on_ready)(void *arg);
 	void (*on_counts)(void *arg, const struct sockeye__relay_counts *counts);
 	void (*on_event)(void *arg, const struct sockeye__relay_event *event); /* may be NULL */
-	/* The first packet of a flow that is refused, by which port of the target
-	 * and how (a negative errno). May be NULL. */
+	/* Called for the first packet of a flow that the target's host refuses, with the
+	 * target's port and a negative errno. May be NULL. */
 	void (*on_refused)(void *arg, uint64_t flow, uint16_t target_port, int err);
 	void *arg;
 };
 
-/* Whether what is sent to the target would come to the listener. */
+/* Whether packets sent to the target would arrive at the listener. */
 bool sockeye__relay_is_own(const struct sockeye_listener *listener,
 			   const struct sockeye_sockaddr *target_name);
 
-/* Relays between the listeners, which are non-blocking UDP sockets of
- * sockeye_listen and stay the caller's, and the first of the target's resolved
- * addresses, until told to stop. *out_counts is filled in however it ended.
+/* Relays between the listeners and the target's resolved address until stop_fd or
+ * time_ns ends it. The listeners are non-blocking UDP sockets made by
+ * sockeye_listen; the caller closes them. *out_counts is filled in in every case.
  * Returns 0, or a negative code with *fail filled in. */
 int sockeye__relay(const struct sockeye_listener *listeners, size_t count,
 		   const struct sockeye_addr *target, const struct sockeye_sockaddr *target_name,

@@ -21,7 +21,7 @@
 struct outgoing {
 	struct sockeye__relay_flow *flow;
 	struct sockeye__relay_mapping *mapping;
-	enum sockeye__relay_way way;
+	enum sockeye__fault_way way;
 	uint64_t jitter_ns;
 	bool duplicate;
 	const uint8_t *data;
@@ -43,7 +43,7 @@ static void copy_free(struct sockeye__relay_run *run, struct sockeye__relay_pack
 
 /* --- the outbox --- */
 
-static void count_out(struct sockeye__relay_run *run, enum sockeye__relay_way way, size_t packets,
+static void count_out(struct sockeye__relay_run *run, enum sockeye__fault_way way, size_t packets,
 		      size_t bytes)
 {
 	run->counts->way[way].out += packets;
@@ -63,7 +63,7 @@ static bool can_retry(struct sockeye__relay_run *run, struct sockeye__relay_flow
 		return false;
 	if (err == EAGAIN)
 		return poll(&(struct pollfd){.fd = o->fd, .events = POLLOUT}, 1, SEND_WAIT_MS) > 0;
-	if (o->way == SOCKEYE__RELAY_UP)
+	if (o->way == SOCKEYE__FAULT_UP)
 		return sockeye__relay_errors_take(run, flow);
 	return err == ECONNREFUSED;
 }
@@ -181,7 +181,7 @@ static void slice_add(struct sockeye__relay_outbox *o, struct msghdr *msg, const
 static struct msghdr *group_new(struct sockeye__relay_run *run, const struct outgoing *p)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
-	bool up = p->way == SOCKEYE__RELAY_UP;
+	bool up = p->way == SOCKEYE__FAULT_UP;
 	struct msghdr *msg = &o->msgs[o->count].msg_hdr;
 
 	*msg = (struct msghdr){.msg_iov = &o->slices[o->slice_count]};
@@ -205,7 +205,7 @@ static struct msghdr *group_new(struct sockeye__relay_run *run, const struct out
 static void outbox_add(struct sockeye__relay_run *run, const struct outgoing *p)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
-	int fd = p->way == SOCKEYE__RELAY_UP ? p->flow->target.fd : p->mapping->port.fd;
+	int fd = p->way == SOCKEYE__FAULT_UP ? p->flow->target.fd : p->mapping->port.fd;
 	struct msghdr *msg;
 
 	if (o->slice_count == SOCKEYE__RELAY_SLICES ||
@@ -328,17 +328,17 @@ static struct sockeye__relay_packet *heap_pop(struct sockeye__relay_heap *heap)
 
 static void forward(struct sockeye__relay_run *run, struct outgoing *p)
 {
-	const struct sockeye__relay_rules *rules = &run->opts.rules[p->way];
+	const struct sockeye__fault_rules *rules = &run->opts.rules[p->way];
 	struct sockeye__relay_packet *copy;
-	struct sockeye__relay_stream *stream = &p->flow->streams[p->way];
+	struct sockeye__fault_stream *stream = &p->flow->streams[p->way];
 	uint64_t *link_ns = &run->link_ns[p->way], link_before_ns = *link_ns;
 	uint64_t due_before_ns = stream->last_due_ns, due_ns;
 
-	if (!sockeye__relay_delays(rules)) {
+	if (!sockeye__fault_delays(rules)) {
 		send_now(run, p);
 		return;
 	}
-	due_ns = sockeye__relay_due(rules, stream, link_ns, run->now_ns, p->jitter_ns,
+	due_ns = sockeye__fault_due(rules, stream, link_ns, run->now_ns, p->jitter_ns,
 				    p->len * (1u + p->duplicate));
 	if (due_ns <= run->now_ns && p->flow->queued[p->way] == 0) {
 		send_now(run, p);
@@ -385,7 +385,7 @@ static void held_forward(struct sockeye__relay_run *run, struct sockeye__relay_p
 /* A packet of the stream has passed: forwards those held packets that have now
  * been overtaken often enough. */
 static void held_overtaken(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-			   enum sockeye__relay_way way)
+			   enum sockeye__fault_way way)
 {
 	unsigned i = 0;
 
@@ -406,7 +406,7 @@ static void hold(struct sockeye__relay_run *run, struct outgoing *p, unsigned ov
 
 	if (copy == NULL)
 		return;
-	assert(flow->held_count[p->way] < SOCKEYE__RELAY_HOLD_MAX);
+	assert(flow->held_count[p->way] < SOCKEYE__FAULT_HOLD_MAX);
 	flow->held[p->way][flow->held_count[p->way]++] = copy;
 	copy->overtakers = overtakers;
 	copy->due_ns = run->now_ns + HOLD_NS;
@@ -418,7 +418,7 @@ static void hold(struct sockeye__relay_run *run, struct outgoing *p, unsigned ov
 
 void sockeye__relay_held_drop(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
 {
-	for (unsigned way = 0; way < SOCKEYE__RELAY_WAYS; way++)
+	for (unsigned way = 0; way < SOCKEYE__FAULT_WAYS; way++)
 		while (flow->held_count[way] > 0) {
 			struct sockeye__relay_packet *p =
 			    flow->held[way][flow->held_count[way] - 1];
@@ -431,21 +431,21 @@ void sockeye__relay_held_drop(struct sockeye__relay_run *run, struct sockeye__re
 /* --- the interface --- */
 
 void sockeye__relay_pass(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-			 struct sockeye__relay_mapping *mapping, enum sockeye__relay_way way,
-			 const struct sockeye__relay_verdict *verdict, const uint8_t *data,
+			 struct sockeye__relay_mapping *mapping, enum sockeye__fault_way way,
+			 const struct sockeye__fault_verdict *verdict, const uint8_t *data,
 			 size_t len)
 {
 	struct outgoing p = {
 	    .flow = flow,
 	    .mapping = mapping,
 	    .way = way,
-	    .jitter_ns = verdict->more_ns,
-	    .duplicate = verdict->twice,
+	    .jitter_ns = verdict->jitter_ns,
+	    .duplicate = verdict->duplicate,
 	    .data = data,
 	    .len = len,
 	};
 
-	run->counts->way[way].duplicated += verdict->twice;
+	run->counts->way[way].duplicated += verdict->duplicate;
 	run->counts->way[way].reordered += verdict->hold > 0;
 	if (verdict->hold == 0)
 		forward(run, &p);

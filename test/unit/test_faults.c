@@ -1,4 +1,4 @@
-/* test_relay_rules.c: what becomes of packets, without a socket. */
+/* test_faults.c: faults of packets, without a socket. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,28 +12,29 @@
 
 #include "proto/faults.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define ONE          (SOCKEYE__CHANCE_ALWAYS / 100) /* 1 % */
-#define MANY         100000
-#define MS           SOCKEYE_NS_PER_MS
+#include "../rows.h"
 
-static struct sockeye__relay_stream stream_of(uint64_t seed, uint64_t flow,
-					      enum sockeye__relay_way way)
+#define ONE  (SOCKEYE__CHANCE_ALWAYS / 100) /* 1 % */
+#define MANY 100000
+#define MS   SOCKEYE_NS_PER_MS
+
+static struct sockeye__fault_stream stream_of(uint64_t seed, uint64_t flow,
+					      enum sockeye__fault_way way)
 {
-	struct sockeye__relay_stream s;
+	struct sockeye__fault_stream s;
 
-	sockeye__relay_stream_init(&s, seed, flow, way, NULL);
+	sockeye__fault_stream_init(&s, seed, flow, way, NULL);
 	return s;
 }
 
-static struct sockeye__relay_verdict judge(const struct sockeye__relay_rules *rules,
-					   struct sockeye__relay_stream *s, const char *data,
+static struct sockeye__fault_verdict judge(const struct sockeye__fault_rules *rules,
+					   struct sockeye__fault_stream *s, const char *data,
 					   size_t len)
 {
-	struct sockeye__relay_verdict v;
+	struct sockeye__fault_verdict v;
 
-	memset(&v, 0xa5, sizeof(v));
-	sockeye__relay_judge(rules, s, (const uint8_t *)data, len, &v);
+	memset(&v, 0xa5, sizeof v);
+	sockeye__fault_judge(rules, s, (const uint8_t *)data, len, &v);
 	return v;
 }
 
@@ -74,12 +75,11 @@ static void chances(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].text) {
 		uint32_t chance = 77;
-		int err = sockeye__chance_parse(rows[i].text, &chance);
 
-		if (err != rows[i].err || chance != (err < 0 ? 77 : rows[i].chance))
-			fail_msg("\"%s\" gives %d and %u", rows[i].text, err, chance);
+		assert_int_equal(sockeye__chance_parse(rows[i].text, &chance), rows[i].err);
+		assert_int_equal(chance, rows[i].err < 0 ? 77 : rows[i].chance);
 	}
 }
 
@@ -104,14 +104,13 @@ static void lists(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
-		struct sockeye__relay_ranges ranges = {0};
-		int err = sockeye__relay_ranges_add(rows[i].text, 1, 999, &ranges);
+	FOR_ROWS(i, rows, "%s", rows[i].text) {
+		struct sockeye__fault_ranges ranges = {0};
 
-		if (err != rows[i].err)
-			fail_msg("\"%s\" gives %d", rows[i].text, err);
+		assert_int_equal(sockeye__fault_ranges_add(rows[i].text, 1, 999, &ranges),
+				 rows[i].err);
 		for (unsigned n = 0; n < 10; n++)
-			if (sockeye__relay_ranges_have(&ranges, n) !=
+			if (sockeye__fault_ranges_have(&ranges, n) !=
 			    (strchr(rows[i].members, (int)('0' + n)) != NULL))
 				fail_msg("\"%s\" and %u", rows[i].text, n);
 	}
@@ -119,82 +118,82 @@ static void lists(void **state)
 
 static void lists_add_up_and_are_bounded(void **state)
 {
-	struct sockeye__relay_ranges ranges = {0};
+	struct sockeye__fault_ranges ranges = {0};
 
 	(void)state;
-	for (int i = 0; i < SOCKEYE__RELAY_RANGES_MAX - 1; i++)
-		assert_int_equal(sockeye__relay_ranges_add("5", 1, UINT64_MAX, &ranges), 0);
-	assert_int_equal(sockeye__relay_ranges_add("6,7", 1, UINT64_MAX, &ranges), -E2BIG);
-	assert_false(sockeye__relay_ranges_have(&ranges, 6)); /* none of them */
-	assert_int_equal(sockeye__relay_ranges_add("18446744073709551615", 1, UINT64_MAX, &ranges),
+	for (int i = 0; i < SOCKEYE__FAULT_RANGES_MAX - 1; i++)
+		assert_int_equal(sockeye__fault_ranges_add("5", 1, UINT64_MAX, &ranges), 0);
+	assert_int_equal(sockeye__fault_ranges_add("6,7", 1, UINT64_MAX, &ranges), -E2BIG);
+	assert_false(sockeye__fault_ranges_have(&ranges, 6)); /* none of them */
+	assert_int_equal(sockeye__fault_ranges_add("18446744073709551615", 1, UINT64_MAX, &ranges),
 			 0);
-	assert_true(sockeye__relay_ranges_have(&ranges, UINT64_MAX));
-	assert_int_equal(sockeye__relay_ranges_add("6", 1, UINT64_MAX, &ranges), -E2BIG);
+	assert_true(sockeye__fault_ranges_have(&ranges, UINT64_MAX));
+	assert_int_equal(sockeye__fault_ranges_add("6", 1, UINT64_MAX, &ranges), -E2BIG);
 }
 
 /* --- chance --- */
 
 static void nothing_happens_without_rules(void **state)
 {
-	static const struct sockeye__relay_rules none;
-	struct sockeye__relay_stream s = stream_of(1, 1, SOCKEYE__RELAY_UP);
+	static const struct sockeye__fault_rules none;
+	struct sockeye__fault_stream s = stream_of(1, 1, SOCKEYE__FAULT_UP);
 
 	(void)state;
 	for (int i = 0; i < 1000; i++) {
-		struct sockeye__relay_verdict v = judge(&none, &s, "\0\3\0\1", 4);
+		struct sockeye__fault_verdict v = judge(&none, &s, "\0\3\0\1", 4);
 
-		assert_int_equal(v.fate, SOCKEYE__RELAY_PASSED);
-		assert_false(v.twice);
+		assert_int_equal(v.fate, SOCKEYE__FAULT_PASSED);
+		assert_false(v.duplicate);
 		assert_int_equal(v.hold, 0);
-		assert_int_equal(v.bit, 0);
-		assert_int_equal(v.more_ns, 0);
+		assert_int_equal(v.corrupt_mask, 0);
+		assert_int_equal(v.jitter_ns, 0);
 	}
 	assert_int_equal(s.count, 1000);
-	assert_false(sockeye__relay_delays(&none));
+	assert_false(sockeye__fault_delays(&none));
 }
 
 static void always_is_always(void **state)
 {
-	const struct sockeye__relay_rules drop = {.drop = SOCKEYE__CHANCE_ALWAYS};
-	const struct sockeye__relay_rules rest = {.duplicate = SOCKEYE__CHANCE_ALWAYS,
+	const struct sockeye__fault_rules drop = {.drop = SOCKEYE__CHANCE_ALWAYS};
+	const struct sockeye__fault_rules rest = {.duplicate = SOCKEYE__CHANCE_ALWAYS,
 						  .reorder = SOCKEYE__CHANCE_ALWAYS,
 						  .corrupt = SOCKEYE__CHANCE_ALWAYS};
-	struct sockeye__relay_stream s = stream_of(1, 1, SOCKEYE__RELAY_UP);
-	unsigned holds[SOCKEYE__RELAY_HOLD_MAX + 1] = {0}, bits[8 * 3] = {0};
+	struct sockeye__fault_stream s = stream_of(1, 1, SOCKEYE__FAULT_UP);
+	unsigned holds[SOCKEYE__FAULT_HOLD_MAX + 1] = {0}, bits[8 * 3] = {0};
 
 	(void)state;
 	for (int i = 0; i < 1000; i++)
-		assert_int_equal(judge(&drop, &s, "abc", 3).fate, SOCKEYE__RELAY_DROPPED);
+		assert_int_equal(judge(&drop, &s, "abc", 3).fate, SOCKEYE__FAULT_DROPPED);
 	for (int i = 0; i < 10000; i++) {
-		struct sockeye__relay_verdict v = judge(&rest, &s, "abc", 3);
+		struct sockeye__fault_verdict v = judge(&rest, &s, "abc", 3);
 
-		assert_true(v.twice);
-		assert_in_range(v.hold, 1, SOCKEYE__RELAY_HOLD_MAX);
-		assert_in_range(v.byte, 0, 2);
-		assert_int_equal(__builtin_popcount(v.bit), 1);
+		assert_true(v.duplicate);
+		assert_in_range(v.hold, 1, SOCKEYE__FAULT_HOLD_MAX);
+		assert_in_range(v.corrupt_byte, 0, 2);
+		assert_int_equal(__builtin_popcount(v.corrupt_mask), 1);
 		holds[v.hold]++;
-		bits[v.byte * 8 + (unsigned)__builtin_ctz(v.bit)]++;
+		bits[v.corrupt_byte * 8 + (unsigned)__builtin_ctz(v.corrupt_mask)]++;
 	}
-	for (unsigned i = 1; i <= SOCKEYE__RELAY_HOLD_MAX; i++)
+	for (unsigned i = 1; i <= SOCKEYE__FAULT_HOLD_MAX; i++)
 		assert_in_range(holds[i], 2000, 3000);
 	for (unsigned i = 0; i < COUNT(bits); i++)
 		assert_in_range(bits[i], 250, 600);
-	assert_int_equal(judge(&rest, &s, "", 0).bit, 0);
+	assert_int_equal(judge(&rest, &s, "", 0).corrupt_mask, 0);
 }
 
-static unsigned dropped(const struct sockeye__relay_rules *rules, uint64_t seed)
+static unsigned dropped(const struct sockeye__fault_rules *rules, uint64_t seed)
 {
-	struct sockeye__relay_stream s = stream_of(seed, 1, SOCKEYE__RELAY_DOWN);
+	struct sockeye__fault_stream s = stream_of(seed, 1, SOCKEYE__FAULT_DOWN);
 	unsigned n = 0;
 
 	for (int i = 0; i < MANY; i++)
-		n += judge(rules, &s, "x", 1).fate != SOCKEYE__RELAY_PASSED;
+		n += judge(rules, &s, "x", 1).fate != SOCKEYE__FAULT_PASSED;
 	return n;
 }
 
 static void one_percent_is_about_that(void **state)
 {
-	const struct sockeye__relay_rules one = {.drop = ONE}, half = {.drop = 50 * ONE};
+	const struct sockeye__fault_rules one = {.drop = ONE}, half = {.drop = 50 * ONE};
 
 	(void)state;
 	for (uint64_t seed = 0; seed < 20; seed++) { /* 5 standard deviations */
@@ -204,35 +203,35 @@ static void one_percent_is_about_that(void **state)
 }
 
 /* Which of 64 packets are lost. */
-static uint64_t pattern(const struct sockeye__relay_rules *rules, uint64_t seed, uint64_t flow,
-			enum sockeye__relay_way way)
+static uint64_t pattern(const struct sockeye__fault_rules *rules, uint64_t seed, uint64_t flow,
+			enum sockeye__fault_way way)
 {
-	struct sockeye__relay_stream s = stream_of(seed, flow, way);
+	struct sockeye__fault_stream s = stream_of(seed, flow, way);
 	uint64_t lost = 0;
 
 	for (int i = 0; i < 64; i++)
-		lost |= (uint64_t)(judge(rules, &s, "x", 1).fate != SOCKEYE__RELAY_PASSED) << i;
+		lost |= (uint64_t)(judge(rules, &s, "x", 1).fate != SOCKEYE__FAULT_PASSED) << i;
 	return lost;
 }
 
 static void seeds_decide(void **state)
 {
-	const struct sockeye__relay_rules rules = {.drop = 50 * ONE};
-	const struct sockeye__relay_rules more = {
+	const struct sockeye__fault_rules rules = {.drop = 50 * ONE};
+	const struct sockeye__fault_rules more = {
 	    .drop = 50 * ONE, .duplicate = ONE, .reorder = ONE, .corrupt = ONE, .jitter_ns = MS};
-	uint64_t lost = pattern(&rules, 7, 1, SOCKEYE__RELAY_UP);
+	uint64_t lost = pattern(&rules, 7, 1, SOCKEYE__FAULT_UP);
 
 	(void)state;
-	assert_true(lost == pattern(&rules, 7, 1, SOCKEYE__RELAY_UP));
-	assert_true(lost == pattern(&more, 7, 1, SOCKEYE__RELAY_UP));
+	assert_true(lost == pattern(&rules, 7, 1, SOCKEYE__FAULT_UP));
+	assert_true(lost == pattern(&more, 7, 1, SOCKEYE__FAULT_UP));
 	for (uint64_t i = 0; i < 64; i++) {
-		assert_true(i == 7 || lost != pattern(&rules, i, 1, SOCKEYE__RELAY_UP));
-		assert_true(i == 1 || lost != pattern(&rules, 7, i, SOCKEYE__RELAY_UP));
-		assert_true(lost != pattern(&rules, 7, i, SOCKEYE__RELAY_DOWN));
+		assert_true(i == 7 || lost != pattern(&rules, i, 1, SOCKEYE__FAULT_UP));
+		assert_true(i == 1 || lost != pattern(&rules, 7, i, SOCKEYE__FAULT_UP));
+		assert_true(lost != pattern(&rules, 7, i, SOCKEYE__FAULT_DOWN));
 	}
-	/* a smaller chance strikes fewer of the same ones */
+	/* A smaller chance drops a subset of these packets. */
 	assert_true(
-	    (pattern(&(struct sockeye__relay_rules){.drop = 25 * ONE}, 7, 1, SOCKEYE__RELAY_UP) &
+	    (pattern(&(struct sockeye__fault_rules){.drop = 25 * ONE}, 7, 1, SOCKEYE__FAULT_UP) &
 	     ~lost) == 0);
 }
 
@@ -240,29 +239,29 @@ static void seeds_decide(void **state)
 
 static void nth(void **state)
 {
-	struct sockeye__relay_rules rules = {0};
-	struct sockeye__relay_stream s = stream_of(1, 1, SOCKEYE__RELAY_UP);
+	struct sockeye__fault_rules rules = {0};
+	struct sockeye__fault_stream s = stream_of(1, 1, SOCKEYE__FAULT_UP);
 
 	(void)state;
-	assert_int_equal(sockeye__relay_ranges_add("1,4-5", 1, UINT64_MAX, &rules.drop_nth), 0);
+	assert_int_equal(sockeye__fault_ranges_add("1,4-5", 1, UINT64_MAX, &rules.drop_nth), 0);
 	for (unsigned n = 1; n < 10; n++)
 		assert_int_equal(judge(&rules, &s, "x", 1).fate, n == 1 || n == 4 || n == 5
-								     ? SOCKEYE__RELAY_DROPPED_NTH
-								     : SOCKEYE__RELAY_PASSED);
+								     ? SOCKEYE__FAULT_DROPPED_NTH
+								     : SOCKEYE__FAULT_PASSED);
 }
 
 static void blocks_are_lost_once(void **state)
 {
-	struct sockeye__relay_rules rules = {0};
-	struct sockeye__relay_once once = {{0}, {0}};
-	struct sockeye__relay_stream s;
+	struct sockeye__fault_rules rules = {0};
+	struct sockeye__fault_dropped once = {{0}, {0}};
+	struct sockeye__fault_stream s;
 
 	(void)state;
-	assert_int_equal(sockeye__relay_ranges_add("2,65535", 0, 65535, &rules.drop_data), 0);
-	assert_int_equal(sockeye__relay_ranges_add("0,3", 0, 65535, &rules.drop_ack), 0);
-	sockeye__relay_stream_init(&s, 1, 1, SOCKEYE__RELAY_UP, &once);
+	assert_int_equal(sockeye__fault_ranges_add("2,65535", 0, 65535, &rules.drop_data), 0);
+	assert_int_equal(sockeye__fault_ranges_add("0,3", 0, 65535, &rules.drop_ack), 0);
+	sockeye__fault_stream_init(&s, 1, 1, SOCKEYE__FAULT_UP, &once);
 #define FATE(bytes, is) \
-	assert_int_equal(judge(&rules, &s, bytes, sizeof(bytes) - 1).fate, SOCKEYE__RELAY_##is)
+	assert_int_equal(judge(&rules, &s, bytes, sizeof bytes - 1).fate, SOCKEYE__FAULT_##is)
 	FATE("\0\3\0\1abc", PASSED);
 	FATE("\0\3\0\2abc", DROPPED_DATA);
 	FATE("\0\3\0\2abc", PASSED);
@@ -284,16 +283,16 @@ static void blocks_are_lost_once(void **state)
 
 static void delay_and_jitter(void **state)
 {
-	const struct sockeye__relay_rules rules = {.delay_ns = 5 * MS, .jitter_ns = 2 * MS};
-	struct sockeye__relay_stream s = stream_of(1, 1, SOCKEYE__RELAY_UP);
+	const struct sockeye__fault_rules rules = {.delay_ns = 5 * MS, .jitter_ns = 2 * MS};
+	struct sockeye__fault_stream s = stream_of(1, 1, SOCKEYE__FAULT_UP);
 	uint64_t link = 0, least = UINT64_MAX, most = 0, before = 0;
 
 	(void)state;
-	assert_true(sockeye__relay_delays(&rules));
+	assert_true(sockeye__fault_delays(&rules));
 	for (uint64_t i = 0; i < 10000; i++) {
-		uint64_t now = i * 10 * MS; /* too far apart to be held up by another */
-		struct sockeye__relay_verdict v = judge(&rules, &s, "x", 1);
-		uint64_t due = sockeye__relay_due(&rules, &s, &link, now, v.more_ns, 1);
+		uint64_t now = i * 10 * MS; /* so far apart that none waits for another */
+		struct sockeye__fault_verdict v = judge(&rules, &s, "x", 1);
+		uint64_t due = sockeye__fault_due(&rules, &s, &link, now, v.jitter_ns, 1);
 
 		least = due - now < least ? due - now : least;
 		most = due - now > most ? due - now : most;
@@ -301,8 +300,8 @@ static void delay_and_jitter(void **state)
 	assert_in_range(least, 5 * MS, 5 * MS + MS / 100);
 	assert_in_range(most, 7 * MS - MS / 100, 7 * MS);
 	for (int i = 0; i < 1000; i++) { /* at once: in order */
-		struct sockeye__relay_verdict v = judge(&rules, &s, "x", 1);
-		uint64_t due = sockeye__relay_due(&rules, &s, &link, 1000000 * MS, v.more_ns, 1);
+		struct sockeye__fault_verdict v = judge(&rules, &s, "x", 1);
+		uint64_t due = sockeye__fault_due(&rules, &s, &link, 1000000 * MS, v.jitter_ns, 1);
 
 		assert_true(due >= before);
 		before = due;
@@ -311,26 +310,26 @@ static void delay_and_jitter(void **state)
 
 static void rate_is_kept(void **state)
 {
-	const struct sockeye__relay_rules rules = {.rate = 1000000};
-	struct sockeye__relay_stream s = stream_of(1, 1, SOCKEYE__RELAY_UP);
+	const struct sockeye__fault_rules rules = {.rate = 1000000};
+	struct sockeye__fault_stream s = stream_of(1, 1, SOCKEYE__FAULT_UP);
 	uint64_t link = 0, due = 0, at_once = 0;
 
 	(void)state;
-	assert_true(sockeye__relay_delays(&rules));
+	assert_true(sockeye__fault_delays(&rules));
 	for (int i = 0; i < 2000; i++) { /* two seconds' worth */
-		due = sockeye__relay_due(&rules, &s, &link, 1000 * MS, 0, 1000);
+		due = sockeye__fault_due(&rules, &s, &link, 1000 * MS, 0, 1000);
 		at_once += due == 1000 * MS;
 	}
 	assert_in_range(at_once, 10, 11);
 	assert_in_range(due, (1000 + 2000 - 11) * MS, (1000 + 2000) * MS);
-	/* the bucket is full again, and holds no more than it did */
+	/* The bucket is full again, and not fuller than at first. */
 	for (int i = 0; i < 20; i++)
-		at_once += sockeye__relay_due(&rules, &s, &link, 10000 * MS, 0, 1000) == 10000 * MS;
+		at_once += sockeye__fault_due(&rules, &s, &link, 10000 * MS, 0, 1000) == 10000 * MS;
 	assert_in_range(at_once, 20, 22);
-	/* a packet larger than the bucket passes */
-	due = sockeye__relay_due(&rules, &s, &link, 20000 * MS, 0, 60000);
+	/* A packet larger than the bucket passes. */
+	due = sockeye__fault_due(&rules, &s, &link, 20000 * MS, 0, 60000);
 	assert_int_equal(due, 20000 * MS);
-	due = sockeye__relay_due(&rules, &s, &link, 20000 * MS, 0, 60000);
+	due = sockeye__fault_due(&rules, &s, &link, 20000 * MS, 0, 60000);
 	assert_int_equal(due, 20050 * MS);
 }
 
@@ -357,17 +356,16 @@ static void texts(void **state)
 	char buf[300];
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
-		size_t len = sockeye__relay_packet_text((const uint8_t *)rows[i].bytes, rows[i].len,
-							buf, sizeof(buf));
+	FOR_ROWS(i, rows, "%s", rows[i].text) {
+		size_t len = sockeye__fault_packet_text((const uint8_t *)rows[i].bytes, rows[i].len,
+							buf, sizeof buf);
 
 		assert_string_equal(buf, rows[i].text);
 		assert_int_equal(len, strlen(buf));
 	}
 	memset(request + 2, 1, 500);
 	memcpy(request + 503, "octet", 6);
-	assert_in_range(sockeye__relay_packet_text(request, 509, buf, sizeof(buf)), 64,
-			4 * 64 + 10);
+	assert_in_range(sockeye__fault_packet_text(request, 509, buf, sizeof buf), 64, 4 * 64 + 10);
 }
 
 int main(void)
