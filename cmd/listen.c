@@ -62,10 +62,10 @@ static void close_all(struct listening *l)
 static int report_ready(struct listening *l)
 {
 	const struct opts *o = l->o;
-	FILE *ready = l->ready_fd >= 0 ? fdopen(l->ready_fd, "w") : NULL;
+	char lines[SOCKEYE__MESSAGES_SOCKETS_MAX * SOCKEYE_ADDR_TEXT_MAX];
+	size_t len = 0;
+	int err;
 
-	if (l->ready_fd >= 0 && !ready)
-		return report_error(&o->talk.common, "write", "--ready-fd", -errno, NULL);
 	for (size_t i = 0; i < l->count; i++) {
 		sockeye_sockaddr_print_url(&l->at[i].name, l->at[i].scheme, l->names[i],
 					   sizeof l->names[i]);
@@ -73,12 +73,10 @@ static int report_ready(struct listening *l)
 		if (o->talk.common.json)
 			report_json(json_pack("{ss so}", "event", "listening", "address",
 					      report_string(l->names[i])));
-		if (ready)
-			fprintf(ready, "%s\n", l->names[i]);
+		len += (size_t)snprintf(lines + len, sizeof lines - len, "%s\n", l->names[i]);
 	}
-	if (ready && fclose(ready) != 0)
-		return report_error(&o->talk.common, "write", "--ready-fd", -errno, NULL);
-	return CLI_GO;
+	err = cli_ready_write(l->ready_fd, lines);
+	return err < 0 ? report_error(&o->talk.common, "write", "--ready-fd", err, NULL) : CLI_GO;
 }
 
 /* Waits for the next client. Returns its descriptor, -EINTR on a signal, -ETIME

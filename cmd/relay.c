@@ -212,13 +212,11 @@ static int report_ready(void *arg)
 {
 	struct context *c = arg;
 	const struct cli_common *common = &c->o->common;
-	FILE *ready = c->ready_fd >= 0 ? fdopen(c->ready_fd, "w") : NULL;
-	char name[SOCKEYE_ADDR_TEXT_MAX];
+	char name[SOCKEYE_ADDR_TEXT_MAX], lines[SOCKEYE__RELAY_LISTENERS_MAX * sizeof name];
+	size_t len = 0;
+	int err;
 
-	c->code = CLI_GO;
-	if (c->ready_fd >= 0 && !ready)
-		c->code = report_error(common, "write", "--ready-fd", -errno, NULL);
-	for (size_t i = 0; i < c->count && c->code == CLI_GO; i++) {
+	for (size_t i = 0; i < c->count; i++) {
 		sockeye_sockaddr_print_url(&c->at[i].name, SOCKEYE_UDP, name, sizeof name);
 		report_info(common, "relaying %s to %s, seed %" PRIu64, name, c->target,
 			    c->log.seed);
@@ -226,11 +224,10 @@ static int report_ready(void *arg)
 			report_json(json_pack(
 			    "{ss so so sI}", "event", "listening", "address", report_string(name),
 			    "target", report_string(c->target), "seed", (json_int_t)c->log.seed));
-		if (ready)
-			fprintf(ready, "%s\n", name);
+		len += (size_t)snprintf(lines + len, sizeof lines - len, "%s\n", name);
 	}
-	if (ready && fclose(ready) != 0)
-		c->code = report_error(common, "write", "--ready-fd", -errno, NULL);
+	err = cli_ready_write(c->ready_fd, lines);
+	c->code = err < 0 ? report_error(common, "write", "--ready-fd", err, NULL) : CLI_GO;
 	return c->code != CLI_GO;
 }
 

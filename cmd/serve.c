@@ -4,10 +4,8 @@
 #include "cli/report.h"
 #include "serve.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <sockeye/serve.h>
 
@@ -92,21 +90,6 @@ static int list(const struct serve *s)
 
 /* --- serving --- */
 
-static int ready_fd_write(int fd, const struct sockeye_ready *ready)
-{
-	char lines[SERVE_SITES_MAX * 128];
-	size_t len = 0;
-
-	for (size_t i = 0; i < ready->count && len + SOCKEYE_ADDR_TEXT_MAX < sizeof lines; i++) {
-		len += sockeye_sockaddr_print_url(&ready->sites[i].name, ready->sites[i].scheme,
-						  lines + len, sizeof lines - len);
-		lines[len++] = '\n';
-	}
-	if (write(fd, lines, len) != (ssize_t)len)
-		return -errno;
-	return close(fd) < 0 ? -errno : 0; /* the reader sees the end of the list */
-}
-
 static void ready_print(const struct serve *s, const struct sockeye_ready *ready, size_t i)
 {
 	const struct sockeye_ready_site *site = &ready->sites[i];
@@ -126,11 +109,20 @@ static void ready_print(const struct serve *s, const struct sockeye_ready *ready
 static int on_ready(void *arg, const struct sockeye_ready *ready)
 {
 	const struct serve *s = arg;
+	char lines[SERVE_SITES_MAX * (SOCKEYE_ADDR_TEXT_MAX + 1)];
+	size_t len = 0;
 
-	for (size_t i = 0; i < ready->count; i++)
+	lines[0] = '\0';
+	for (size_t i = 0; i < ready->count; i++) {
 		ready_print(s, ready, i);
+		if (len + SOCKEYE_ADDR_TEXT_MAX >= sizeof lines)
+			continue;
+		len += sockeye_sockaddr_print_url(&ready->sites[i].name, ready->sites[i].scheme,
+						  lines + len, SOCKEYE_ADDR_TEXT_MAX);
+		strcpy(lines + len++, "\n");
+	}
 	fflush(stdout);
-	return s->ready_fd < 0 ? 0 : ready_fd_write(s->ready_fd, ready);
+	return cli_ready_write(s->ready_fd, lines);
 }
 
 static void on_event(void *arg, const struct sockeye_event *event)

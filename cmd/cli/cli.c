@@ -344,3 +344,19 @@ int cli_ready_fd(const struct cli_common *common, const struct cli_command *comm
 	*out_fd = fd;
 	return CLI_GO;
 }
+
+int cli_ready_write(int fd, const char *lines)
+{
+	size_t len = strlen(lines);
+	ssize_t n;
+
+	if (fd < 0)
+		return 0;
+	for (; len > 0; lines += n, len -= (size_t)n) {
+		n = write(fd, lines, len);
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		n = n < 0 ? 0 : n;
+	}
+	return close(fd) < 0 ? -errno : 0;
+}

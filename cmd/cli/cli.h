@@ -147,6 +147,10 @@ struct cli_shown cli_shown(const char *word);
 int cli_ready_fd(const struct cli_common *common, const struct cli_command *command,
 		 uint32_t number, int *out_fd);
 
+/* Writes the addresses that listen, one per line, to the descriptor of --ready-fd, and closes
+ * it. Does nothing if fd is -1. Returns 0 or -errno. */
+int cli_ready_write(int fd, const char *lines);
+
 /* --- for main.c and the other files of cmd/cli --- */
 
 #define CLI_TABLES_MAX 16
