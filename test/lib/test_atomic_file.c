@@ -331,18 +331,18 @@ static void test_removed_folder(void **state)
 	(void)state;
 	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
 		const enum sockeye__atomic_file_how how = (enum sockeye__atomic_file_how)ways[i];
-		int own, err;
+		int dir, err;
 
 		folder_make(tree.fd, "d");
-		own = openat(tree.fd, "d", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		dir = openat(tree.fd, "d", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		if (ways[i] == 0) /* a named file keeps its folder from being removed */
-			assert_int_equal(sockeye__atomic_file_open(&f, own, "f", 0666, how), 0);
+			assert_int_equal(sockeye__atomic_file_open(&f, dir, "f", 0666, how), 0);
 		assert_return_code(unlinkat(tree.fd, "d", AT_REMOVEDIR), errno);
 		if (ways[i] == 0)
 			assert_int_equal(sockeye__atomic_file_commit(&f), -ENOENT);
-		err = sockeye__atomic_file_open(&f, own, "f", 0666, how);
+		err = sockeye__atomic_file_open(&f, dir, "f", 0666, how);
 		assert_true(err == -ENOENT || err == -EPERM); /* EPERM: ext4 */
-		close(own);
+		close(dir);
 	}
 }
 

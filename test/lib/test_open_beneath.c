@@ -214,17 +214,17 @@ static void test_folders(void **state)
 /* Magic links of /proc, which lead to any file, are refused. */
 static void test_magic_links(void **state)
 {
-	int own = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int self = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	(void)state;
 	for (int i = 0; i < 2; i++) {
 		bool by_hand = i;
 
-		assert_true(sockeye__open_beneath(own, "exe", O_RDONLY, &by_hand) < 0);
-		assert_true(sockeye__open_beneath(own, "root/etc/passwd", O_RDONLY, &by_hand) < 0);
-		assert_true(sockeye__open_beneath(own, "cwd/x", O_RDONLY, &by_hand) < 0);
+		assert_true(sockeye__open_beneath(self, "exe", O_RDONLY, &by_hand) < 0);
+		assert_true(sockeye__open_beneath(self, "root/etc/passwd", O_RDONLY, &by_hand) < 0);
+		assert_true(sockeye__open_beneath(self, "cwd/x", O_RDONLY, &by_hand) < 0);
 	}
-	close(own);
+	close(self);
 }
 
 static void test_long(void **state)

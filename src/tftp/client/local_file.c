@@ -229,14 +229,14 @@ void sockeye__tftp_local_file_open_at(struct sockeye__tftp_local_file *f, int fd
 {
 	off_t base = lseek(fd, 0, SEEK_CUR);
 	struct stat st;
-	int own;
+	int duplicate;
 
 	file_init(f);
-	own = base >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)
-		  ? fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
-		  : -1;
-	if (own >= 0)
-		regular_open(f, own, &st, base, out_source);
+	duplicate = base >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)
+			? fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)
+			: -1;
+	if (duplicate >= 0)
+		regular_open(f, duplicate, &st, base, out_source);
 	else
 		stream_open(f, fd, out_source);
 }
