@@ -244,8 +244,9 @@ int sockeye__open_beneath(int root, const char *path, int flags, bool *by_hand)
 	if (*by_hand)
 		return hand_open(root, path, flags);
 	fd = kernel_open(root, path, flags);
-	/* The kernel refuses every absolute link, even one that leads inside. */
-	if (fd == -EXDEV)
+	/* The kernel refuses every absolute link, even one that leads inside, and gives up
+	 * if other processes rename all the time. */
+	if (fd == -EXDEV || fd == -EAGAIN)
 		return hand_open(root, path, flags);
 	if (!kernel_cannot(root, fd))
 		return fd;
