@@ -38,7 +38,7 @@ def test_umbrella_includes_all():
 
 
 def test_every_declaration_is_exported_and_no_more():
-    """What the headers mark SOCKEYE_API is what the shared library has."""
+    """The shared library exports the functions that the headers mark with SOCKEYE_API."""
     build = pathlib.Path(os.environ["SOCKEYE_BUILD"])
     declared = set()
     for header in HEADERS:

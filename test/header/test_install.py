@@ -1,4 +1,4 @@
-"""make install DESTDIR=… leaves all that a user of the library needs."""
+"""make install DESTDIR=… installs all files that a user of the library needs."""
 import os
 import pathlib
 import subprocess
@@ -26,7 +26,7 @@ int main(void)
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
-    """The build folder's state, installed below a folder of our own."""
+    """The build folder, installed in a temporary folder."""
     dest = tmp_path_factory.mktemp("dest")
     subprocess.run(["meson", "install", "-C", os.environ["SOCKEYE_BUILD"], "--no-rebuild",
                     "--quiet"], env=dict(os.environ, DESTDIR=str(dest)), check=True)

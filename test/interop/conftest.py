@@ -1,4 +1,4 @@
-"""The tests of this folder run servers as those of test/model do."""
+"""The tests of this folder use the fixtures of test/model."""
 import pathlib
 import sys
 

@@ -1,5 +1,5 @@
-/* The first and only process of the machine that test_tftp_boot.py boots: says
- * that it runs and what the Adler-32 of its file is, then switches off. */
+/* The only process of the machine that test_tftp_boot.py boots: prints the Adler-32
+ * of its file, then switches the machine off. */
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/reboot.h>

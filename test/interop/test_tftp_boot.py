@@ -1,10 +1,10 @@
-"""A machine boots Linux over the network from our server: kernel and initial
-file system come through the TFTP of its boot ROM (iPXE), or of its firmware
-(EDK2, which asks for the size first and breaks that transfer off) and GRUB.
-Another has U-Boot, which can be told the block and window size.
+"""A machine boots Linux over the network from our server. The TFTP client in its
+boot ROM (iPXE) loads the kernel and the initial file system, or its firmware does
+(EDK2, which asks for the size first and aborts that transfer) with GRUB. Another
+machine has U-Boot, whose block and window size are configurable.
 
-The machine is emulated, slowly and without a host's help, and on a network of
-its own with nothing but it, our server and dnsmasq for DHCP.
+The machine is emulated without hardware support, in a network namespace that
+contains only the machine, our server and dnsmasq for DHCP.
 """
 import os
 import pathlib
@@ -28,7 +28,7 @@ QEMU = ["qemu-system-x86_64", "-accel", "tcg", "-m", "512", "-nodefaults", "-dis
         "-serial", "stdio", "-no-reboot", "-boot", "n",
         "-netdev", f"tap,id=lan,ifname={NAME},script=no,downscript=no"]
 KERNEL = next(PEERS.glob("linux-image-*/boot/vmlinuz-*"), None)
-# An emulated timer is late on a busy machine, and Linux would take it for broken.
+# On a busy host the emulated timer is late, and Linux would think it broken.
 KERNEL_OPTIONS = "console=ttyS0 panic=-1 quiet no_timer_check"
 
 pytestmark = [
@@ -40,11 +40,11 @@ need_kernel = pytest.mark.skipif(not KERNEL, reason="no kernel unpacked")
 
 @pytest.fixture
 def lan(netns):
-    """The machine's network card on our side."""
+    """Our end of the machine's network card."""
     for words in (f"tuntap add dev {NAME} mode tap", f"addr add {ADDRESS}/24 dev {NAME}",
                   f"link set {NAME} up"):
         subprocess.run(["ip", *words.split()], check=True)
-    # iPXE waits long for a router where none answers; without IPv6, so be it.
+    # Without IPv6: iPXE would wait long for a router.
     subprocess.run(["ip", "addr", "add", f"{PREFIX6}::1/64", "dev", NAME, "nodad"], check=False,
                    stderr=subprocess.DEVNULL)
 
@@ -56,7 +56,7 @@ def blob():
 
 @pytest.fixture
 def root(tmp_path, blob):
-    """A folder with a kernel and its initial file system."""
+    """A folder with a kernel and an initial file system."""
     tree, root = tmp_path / "tree", tmp_path / "root"
     tree.mkdir()
     root.mkdir()
@@ -71,7 +71,7 @@ def root(tmp_path, blob):
 
 
 def dhcp(folder, boot_file):
-    """dnsmasq that gives addresses and tells what to boot, but serves no files."""
+    """dnsmasq as DHCP server: names the file to boot, and serves no files."""
     command = ["dnsmasq", "-k", "-C", "/dev/null", "--port=0", "--user=root", "--pid-file",
                f"--interface={NAME}", "--except-interface=lo", "--bind-interfaces",
                "--dhcp-range=10.9.8.50,10.9.8.60,255.255.255.0", "--no-ping", "--enable-ra",
@@ -81,7 +81,7 @@ def dhcp(folder, boot_file):
 
 
 def boot(tmp_path, boot_file, *options):
-    """What the machine prints on its serial line until it has switched itself off."""
+    """The output on the serial line until the machine switches off."""
     with dhcp(tmp_path, boot_file):
         done = subprocess.run([*QEMU, *options], stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
@@ -95,7 +95,7 @@ def booted(blob):
 
 
 class Console:
-    """The serial line of a machine that waits for words."""
+    """The serial line of a machine that reads commands."""
 
     def __init__(self, *options):
         self.process = subprocess.Popen([*QEMU, *options], stdin=subprocess.PIPE,
@@ -103,7 +103,7 @@ class Console:
         self.read = b""
 
     def until(self, word):
-        """What was said up to that word."""
+        """The output up to and including the word."""
         while word not in self.read:
             assert select.select([self.process.stdout], [], [], BOOT_S)[0], self.read
             part = os.read(self.process.stdout.fileno(), 4096)

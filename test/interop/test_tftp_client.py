@@ -1,4 +1,4 @@
-"""`sockeye get` and `sockeye put` against tftpd-hpa, atftpd and dnsmasq."""
+"""`sockeye get` and `sockeye put` with tftpd-hpa, atftpd and dnsmasq."""
 import itertools
 import json
 import os
@@ -12,20 +12,20 @@ from tftp_theirs import (BIG, SIZES, arrives, get, need, content, peers, put, re
 
 pytestmark = pytest.mark.skipif(os.getuid() != 0, reason="their servers want root")
 
-BAD_S = 60  # on a bad network
-PAST_65535 = 65536 + 10  # so many blocks, and the numbers wrap
+BAD_S = 60  # with packet loss
+PAST_65535 = 65536 + 10  # blocks: the block numbers wrap
 OPTIONS = [{}, {"no-options": True}, {"blksize": 8}, {"blksize": 512}, {"blksize": 1428},
            {"blksize": 65464}, {"blksize": "mtu"}, {"window": 1}, {"window": 2, "blksize": 513},
            {"window": 16, "blksize": 64}, {"window": 64}, {"window": 64, "blksize": 1428}]
 ASKED = [pytest.param(options, id="-".join(map(str, itertools.chain(*options.items()))) or "plain")
          for options in OPTIONS]
 SERVERS = peers("tftpd-hpa", "atftpd", "dnsmasq")
-WRITING = peers("tftpd-hpa", "atftpd")  # dnsmasq takes no files
+WRITING = peers("tftpd-hpa", "atftpd")  # dnsmasq accepts no uploads
 
 
 @pytest.fixture
 def root(tmp_path):
-    """What they serve: two of them only what everyone may read and write."""
+    """A served folder: tftpd-hpa and atftpd need files that everyone may read and write."""
     root = tmp_path / "root"
     root.mkdir()
     root.chmod(0o777)
@@ -38,7 +38,7 @@ def public(path, data):
 
 
 def told(done):
-    """The last JSON document that it printed."""
+    """The last JSON document on standard output."""
     assert done.returncode == 0, done
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -67,7 +67,7 @@ def test_put(netns, tmp_path, root, server, options):
 def test_get_lines(netns, tmp_path, root, server):
     with serving(server, root) as port:
         for size in (0, 1, 511, 512, 5000):
-            # dnsmasq sends CR as it is, which is read as it is (RFC 764 wants CR NUL)
+            # dnsmasq sends a lone CR unchanged; RFC 764 requires CR NUL
             data = text(size).replace(b"\r", b"x") if server == "dnsmasq" else text(size)
             public(root / "lines", data)
             same(get("sockeye", port, "lines", tmp_path / "got", netascii=True), data)
@@ -85,7 +85,7 @@ def test_put_lines(netns, tmp_path, root, server):
 @pytest.mark.parametrize("server, options", [
     pytest.param(*param.values, options, marks=param.marks, id=f"{param.values[0]}-{name}")
     for param in SERVERS for name, options in (("8", {"blksize": 8, "window": 1}),
-                                               # atftpd wants room in a block for its OACK
+                                               # atftpd's OACK must fit a block
                                                ("64-64", {"blksize": 64, "window": 64}))
     if (name == "8") != (param.values[0] == "atftpd")])
 def test_more_blocks_than_numbers(netns, tmp_path, root, server, options):
@@ -137,7 +137,7 @@ def test_what_they_grant(netns, tmp_path, root, server):
 
 @pytest.mark.parametrize("server", peers("atftpd"))
 def test_options_that_are_refused(netns, tmp_path, root, server):
-    """Blocks too short for atftpd's OACK: an error, and then it works without."""
+    """The block is shorter than atftpd's OACK: an error, then success without options."""
     data = content(5000)
     public(root / "file", data)
     with serving(server, root) as port:
@@ -163,7 +163,7 @@ def test_several_and_standard_output(netns, tmp_path, root, server):
         same(done.stdout, content(50_003))
 
 
-# Losses that the server's own timer has to repair, of a second and more, are few.
+# Few losses that the server repairs with its timer, which takes a second or more.
 @pytest.mark.parametrize("server, direction, window, rules", [
     pytest.param(server, direction, window, rules, marks=need(server),
                  id=f"{server}-{direction}-{window}")

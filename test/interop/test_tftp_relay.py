@@ -1,7 +1,7 @@
-"""Other people's TFTP clients and servers, with `sockeye relay` between them.
+"""TFTP clients and servers of other projects, with `sockeye relay` between them.
 
-Each answers from a port of its own for each transfer, so these pass only when
-every port of the server is a port of the relay.
+Each server replies from a new port for each transfer, so these tests pass only if
+the relay has a port for every port of the server.
 """
 import contextlib
 import os
@@ -16,9 +16,9 @@ SIZE = 512 * 40 + 7
 RULES = {
     "nothing": [],
     "order": ["--delay", "1ms", "--jitter", "2ms", "--reorder", "5%", "--seed", "1"],
-    # no requests: tftpd-hpa then sends the file twice, and curl may mix the two
+    # not requests: tftpd-hpa then sends the file twice, and curl may mix both
     "twice": ["--duplicate-down", "20%", "--seed", "4"],
-    # one packet each way; their first time-outs are 1 s to 5 s
+    # one packet in each direction; the first timeouts are 1 s to 5 s
     "once": ["--drop-block", "3"],
 }
 CLIENTS, SERVERS = peers("atftp", "tftp-hpa", "curl"), peers("atftpd", "tftpd-hpa")
@@ -26,7 +26,7 @@ CLIENTS, SERVERS = peers("atftp", "tftp-hpa", "curl"), peers("atftpd", "tftpd-hp
 
 @contextlib.contextmanager
 def relay(*rules):
-    """The port of a relay to theirs, and the process."""
+    """The port of a relay to their server, and the process."""
     reading, writing = os.pipe()
     with subprocess.Popen([SOCKEYE, "relay", "-q", "--ready-fd", str(writing), *rules,
                            "udp://127.0.0.1:0", f"udp://127.0.0.1:{PORT}"],
@@ -69,7 +69,7 @@ def test_put(netns, tmp_path, server, client, rules):
 @pytest.mark.parametrize("server", peers("atftpd"))
 @pytest.mark.parametrize("client", peers("atftp"))
 def test_windows(netns, tmp_path, server, client):
-    """Blocks in windows, from a server that never sends two in one call."""
+    """Windows of blocks, from a server that sends one block per call."""
     root = tmp_path / "root"
     root.mkdir()
     (root / "file").write_bytes(content(1 << 20))

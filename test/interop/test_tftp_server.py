@@ -1,4 +1,4 @@
-"""atftp, tftp-hpa, curl, busybox and Python against `sockeye serve tftp`."""
+"""atftp, tftp-hpa, curl, busybox and Python with `sockeye serve tftp`."""
 import concurrent.futures
 import contextlib
 import itertools
@@ -15,10 +15,10 @@ from serving import WAIT_S, Process, Server, parse, same, until
 from tftp_theirs import (BIG, SIZES, command_of, get, have, need, netascii, content, peers, put,
                          relayed, text, transfer)
 
-BAD_S = 60  # on a bad network
-PAST_65535 = 65536 + 10  # so many blocks, and the numbers wrap
+BAD_S = 60  # with packet loss
+PAST_65535 = 65536 + 10  # blocks: the block numbers wrap
 
-# What each can ask for: blksize, and atftp windowsize.
+# The options that each can ask for: blksize, and atftp also windowsize.
 OPTIONS = {
     "atftp": [{}, {"blksize": 8}, {"blksize": 1428}, {"blksize": 65464}, {"windowsize": 1},
               {"windowsize": 2, "blksize": 513}, {"windowsize": 16},
@@ -34,7 +34,7 @@ ALL = peers(*OPTIONS)
 
 
 class Shared:
-    """A server that reads and writes a folder."""
+    """A server for a folder, with uploads."""
 
     def __init__(self, folder, *options):
         self.root = folder / "root"
@@ -44,7 +44,7 @@ class Shared:
         self.numbers = itertools.count()
 
     def name(self):
-        """A new one, short because busybox wants room in a block for its request."""
+        """A new name. It is short because busybox limits a request to the size of a block."""
         return f"new{next(self.numbers)}"
 
     def file(self, data):
@@ -97,7 +97,7 @@ def test_lines_are_the_same_on_either_side(shared, tmp_path, client):
 
 @need("curl")
 def test_lines_on_the_wire(shared, tmp_path):
-    """curl translates nothing."""
+    """curl does not convert line ends."""
     data = text(5000)
     same(get("curl", shared.port, shared.file(data), tmp_path / "got", mode="netascii"),
          netascii(data))
@@ -107,7 +107,7 @@ def test_lines_on_the_wire(shared, tmp_path):
     same((shared.root / back).read_bytes(), data)
 
 
-# --- large ones ---
+# --- large files ---
 
 @pytest.mark.parametrize("client, options", [
     pytest.param("atftp", {"blksize": 8}, id="atftp", marks=need("atftp")),
@@ -122,7 +122,7 @@ def test_more_blocks_than_numbers(shared, tmp_path, client, options):
 
 
 @pytest.mark.parametrize("client, options", [
-    # 65536 blocks of 512 and an empty one
+    # 65536 blocks of 512 bytes and an empty one
     pytest.param("tftp-hpa", {}, id="tftp-hpa", marks=need("tftp-hpa")),
     pytest.param("atftp", {"blksize": 1428, "windowsize": 64}, id="atftp-1428-64",
                  marks=need("atftp")),
@@ -135,7 +135,7 @@ def test_32_mebibytes(shared, tmp_path, client, options):
     same((shared.root / back).read_bytes(), data)
 
 
-# --- what is refused ---
+# --- refused requests ---
 
 @pytest.mark.parametrize("client", ALL)
 def test_unknown_file(shared, tmp_path, client):
@@ -170,7 +170,7 @@ def test_put_onto_a_file(shared, tmp_path, client):
     assert (shared.root / name).read_bytes() == b"old"
 
 
-# --- a bad network ---
+# --- packet loss ---
 
 LOSSY = ["--drop", "2%", "--duplicate", "1%", "--reorder", "1%", "--seed", "1"]
 
@@ -178,7 +178,7 @@ LOSSY = ["--drop", "2%", "--duplicate", "1%", "--reorder", "1%", "--seed", "1"]
 @pytest.mark.parametrize("client, options, direction", [
     pytest.param("atftp", {"windowsize": 16, "blksize": 1000}, "get", marks=need("atftp")),
     pytest.param("atftp", {"windowsize": 16, "blksize": 1000}, "put", marks=need("atftp")),
-    pytest.param("tftp-hpa", {}, "get", marks=need("tftp-hpa")),  # puts wait 5 s for each loss
+    pytest.param("tftp-hpa", {}, "get", marks=need("tftp-hpa")),  # a put waits 5 s for each loss
     pytest.param("curl", {}, "get", marks=need("curl")),
     pytest.param("curl", {}, "put", marks=need("curl")),
     pytest.param("busybox", {}, "get", marks=need("busybox")),
@@ -197,16 +197,16 @@ def test_over_a_bad_network(shared, tmp_path, client, options, direction):
 
 
 @need("atftp")
-def test_one_that_acknowledges_no_third_time(shared, tmp_path):
-    """atftp answers one repeated block with its ACK and none after it, until nothing
-    has come for 5 s: both ACKs of block 4 are lost."""
+def test_client_sends_no_third_ack(shared, tmp_path):
+    """atftp repeats an ACK once for a repeated block and then not until 5 s without a
+    packet have passed: both ACKs of block 4 are lost."""
     data = content(5000)
     with relayed(shared.port, "--drop-nth-up", "5,6") as port:
         same(get("atftp", port, shared.file(data), tmp_path / "got", wait_s=BAD_S), data)
 
 
 def queued(process):
-    """The memory of the datagrams that wait for a process."""
+    """The memory of the datagrams in the queues of a process."""
     sockets = process.descriptors()
     lines = pathlib.Path("/proc/thread-self/net/udp").read_text().splitlines()[1:]
     return sum(int(fields[4].split(":")[1], 16) for fields in map(str.split, lines)
@@ -214,7 +214,7 @@ def queued(process):
 
 
 def position(process, path):
-    """How far a process has read a file."""
+    """The position of a process in a file."""
     for info in pathlib.Path(f"/proc/{process.pid}/fdinfo").iterdir():
         with contextlib.suppress(FileNotFoundError):
             if os.readlink(f"/proc/{process.pid}/fd/{info.name}") == str(path):
@@ -223,8 +223,8 @@ def position(process, path):
 
 
 @need("atftp")
-def test_one_that_resends_on_a_duplicate_ack(tmp_path):
-    """atftp stopped, until two ACKs of one block wait for it: it sends the next block
+def test_client_resends_on_a_duplicate_ack(tmp_path):
+    """Stops atftp until two ACKs of one block are in its queue: it sends the next block
     twice, but not all that follow."""
     server, said = Shared(tmp_path, "--upload"), tmp_path / "said"
     said.write_bytes(content(200_000))
@@ -265,7 +265,7 @@ def test_over_ipv6(serve, tmp_path, client):
 
 
 def test_all_at_once(shared, tmp_path):
-    """40 clients of every kind, each with a file of its own size."""
+    """40 clients, ten of each kind, with files of different sizes."""
     clients = [client for client in OPTIONS if have(client) for _ in range(10)]
     names = {i: shared.file(content(20_000 + i)) for i in range(len(clients))}
 
@@ -277,7 +277,7 @@ def test_all_at_once(shared, tmp_path):
 
 
 def test_python_sockets(shared):
-    """Lockstep as RFC 1350 has it, packet by packet."""
+    """Lockstep as in RFC 1350, packet by packet."""
     data, got = content(1200), b""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         s.settimeout(WAIT_S)

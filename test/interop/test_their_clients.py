@@ -1,4 +1,4 @@
-"""nc, ncat, socat, curl and Python against our servers, in every model."""
+"""nc, ncat, socat, curl and Python with our servers, under every model."""
 import os
 import socket
 import subprocess
@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from serving import WAIT_S, parse, same
-from theirs import answer_of, both_ways, client, listening, need, said_to
+from theirs import answer_of, both_ways, client, listening, need, output_of
 
 STREAM = [pytest.param(name, scheme, marks=need(name))
           for scheme, names in (("tcp", ["nc", "ncat", "socat"]), ("unix", ["nc", "ncat", "socat"]),
@@ -22,10 +22,10 @@ def place(scheme, folder):
 
 @pytest.mark.parametrize("name, scheme", STREAM)
 def test_echo_to_the_end(serve, tmp_path, name, scheme, model):
-    """All comes back and then the end, after which the client leaves."""
+    """The client receives all bytes and then the end, and exits."""
     server = serve("echo", place(scheme, tmp_path), model=model)
     data = os.urandom(5000 if scheme == "unix-seqpacket" else 300_000)
-    same(said_to(client(name, server.address), data), data)
+    same(output_of(client(name, server.address), data), data)
     assert server.wait_counters(open=0)["closed_end"] == 1
 
 
@@ -39,13 +39,13 @@ def test_echo_of_datagrams(serve, tmp_path, name, scheme, model):
 @pytest.mark.parametrize("name", [pytest.param(n, marks=need(n)) for n in ("nc", "ncat", "socat")])
 def test_over_ipv6(serve, name):
     server = serve("upper", "tcp://[::1]:0")
-    assert said_to(client(name, server.address), b"six\n") == b"SIX\n"
+    assert output_of(client(name, server.address), b"six\n") == b"SIX\n"
 
 
 @pytest.mark.parametrize("name, scheme", STREAM)
-def test_server_that_ends_first(serve, tmp_path, name, scheme, model):
+def test_server_ends_first(serve, tmp_path, name, scheme, model):
     server = serve("daytime", place(scheme, tmp_path), model=model)
-    assert said_to(client(name, server.address), b"").endswith(b" +0000\r\n")
+    assert output_of(client(name, server.address), b"").endswith(b" +0000\r\n")
 
 
 def telnet(server):
@@ -53,22 +53,22 @@ def telnet(server):
 
 
 @need("curl")
-@pytest.mark.parametrize("service, question, answer", [
+@pytest.mark.parametrize("service, request, reply", [
     ("upper", b"hello\n", b"HELLO\n"), ("echo", b"x" * 1000 + b"\n", b"x" * 1000 + b"\n"),
     ("reply", b"?\n", b"Server got message\n")], ids=["upper", "echo", "reply"])
-def test_curl_telnet(serve, service, question, answer, model):
+def test_curl_telnet(serve, service, request, reply, model):
     server = serve(service, "tcp://127.0.0.1:0", model=model)
-    assert answer_of(telnet(server), question, len(answer)) == answer
+    assert answer_of(telnet(server), request, len(reply)) == reply
 
 
 @need("curl")
-def test_curl_is_told_the_time(serve, model):
+def test_curl_receives_the_time(serve, model):
     server = serve("daytime", "tcp://127.0.0.1:0", model=model)
-    assert said_to(telnet(server), b"").endswith(b" +0000\r\n")
+    assert output_of(telnet(server), b"").endswith(b" +0000\r\n")
 
 
 @need("nc")
-def test_port_scan_harms_nobody(serve, model):
+def test_server_survives_a_port_scan(serve, model):
     server = serve("echo", "tcp://127.0.0.1:0", model=model)
     for _ in range(20):
         subprocess.run(["nc", "-z", "127.0.0.1", str(parse(server.address)[1][1])], check=True)
@@ -98,18 +98,18 @@ def test_listen_both_ways(tmp_path, name, scheme):
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=need(n)) for n in ("nc", "ncat", "socat")])
-def test_listen_hears_datagrams(name):
+def test_listen_receives_datagrams(name):
     with listening("--count", "1", "udp://127.0.0.1:0") as (server, address):
-        said_to(client(name, address), b"over here\n")
+        output_of(client(name, address), b"over here\n")
         assert server.communicate(b"", timeout=WAIT_S)[0] == b"over here\n"
         assert server.returncode == 0
 
 
 @need("nc")
-def test_listen_keeps_on(tmp_path):
+def test_listen_keep(tmp_path):
     with listening("-k", "--count", "3", "tcp://127.0.0.1:0") as (server, address):
         server.stdin.close()
         for i in range(3):
-            said_to(client("nc", address), b"client %d\n" % i)
+            output_of(client("nc", address), b"client %d\n" % i)
         assert server.stdout.read() == b"client 0\nclient 1\nclient 2\n"
         assert server.wait(WAIT_S) == 0

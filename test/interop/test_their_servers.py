@@ -1,4 +1,4 @@
-"""Our clients against servers of nc, ncat, socat, Python and xinetd."""
+"""Our clients with servers of nc, ncat, socat, Python and xinetd."""
 import os
 import socket
 import socketserver
@@ -10,14 +10,13 @@ import time
 import pytest
 
 from serving import SOCKEYE, WAIT_S, same
-from theirs import answer_of, client, free_port, listens, need, running, said_to, xinetd
+from theirs import answer_of, client, free_port, listens, need, running, output_of, xinetd
 
 FROM_1900_S = 2208988800
 
 
 def echo_server(name, scheme, folder):
-    """The command line of an echo server of theirs, its address, and whether it
-    is ready."""
+    """Their echo server: the command line, the address, and whether it is ready."""
     path = folder / "s"
     port = free_port(socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM)
     url = f"{scheme}:{path}" if scheme.startswith("unix") else f"{scheme}://127.0.0.1:{port}"
@@ -48,10 +47,10 @@ def test_echo_to_the_end(tmp_path, name, scheme):
     command, url, ready = echo_server(name, scheme, tmp_path)
     data = os.urandom(300_000 if name == "socat" and scheme != "unix-seqpacket" else 5000)
     with running(command, ready):
-        if name == "ncat":  # whose --exec drops what is on its way when input ends
+        if name == "ncat":  # its --exec drops bytes in flight when the input ends
             same(answer_of(client("sockeye", url), data, len(data)), data)
         else:
-            same(said_to(client("sockeye", url), data), data)
+            same(output_of(client("sockeye", url), data), data)
 
 
 @pytest.mark.parametrize("name, scheme", DATAGRAM)
@@ -66,7 +65,7 @@ def test_echo_of_a_datagram(tmp_path, name, scheme):
 @pytest.mark.parametrize("name", [pytest.param("nc", marks=need("nc")),
                                   pytest.param("ncat", marks=need("ncat"))])
 def test_both_ways_with_a_listener(name):
-    """`nc -l` says its own input and prints what comes."""
+    """`nc -l` sends its input and prints what it receives."""
     port = free_port()
     to_server, to_client = os.urandom(200_000), os.urandom(150_000)
     command = {"nc": ["nc", "-l", "-N", "127.0.0.1", port],
@@ -76,7 +75,7 @@ def test_both_ways_with_a_listener(name):
         thread = threading.Thread(target=lambda: heard.update(
             server=server.communicate(to_client, timeout=WAIT_S)[0]))
         thread.start()
-        same(said_to(client("sockeye", f"tcp://127.0.0.1:{port}"), to_server), to_client)
+        same(output_of(client("sockeye", f"tcp://127.0.0.1:{port}"), to_server), to_client)
         thread.join(WAIT_S)
         same(heard["server"], to_server)
 
@@ -100,7 +99,7 @@ def test_python_servers(kind, handler):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         scheme = "tcp" if handler is Upper else "udp"
         url = f"{scheme}://127.0.0.1:{server.server_address[1]}"
-        assert said_to(client("sockeye", url), b"one\ntwo\n") == b"ONE\nTWO\n"
+        assert output_of(client("sockeye", url), b"one\ntwo\n") == b"ONE\nTWO\n"
         server.shutdown()
 
 
@@ -112,7 +111,7 @@ def test_xinetd(tmp_path):
     with xinetd(tmp_path, wanted) as ports:
         def ask(name, protocol, data):
             url = f"{protocol}://127.0.0.1:{ports[name, protocol]}"
-            return said_to(client("sockeye", url), data)
+            return output_of(client("sockeye", url), data)
 
         data = os.urandom(100_000)
         same(ask("echo", "tcp", data), data)

@@ -1,7 +1,7 @@
-"""TFTP programs that nobody here wrote.
+"""TFTP programs of other projects.
 
-The servers want port 69 or root, or may not be installed at all beside each
-other: they are unpacked below PEERS and run in a network namespace of the test.
+The servers need port 69 or root, or their packages conflict: they are unpacked
+below PEERS and run in a network namespace of the test.
 """
 import contextlib
 import os
@@ -22,7 +22,7 @@ PROGRAMS = {
     "busybox": PEERS / "busybox-static/bin/busybox", "atftpd": PEERS / "atftpd/usr/sbin/atftpd",
     "tftpd-hpa": PEERS / "tftpd-hpa/usr/sbin/in.tftpd", "dnsmasq": "/usr/sbin/dnsmasq",
 }
-# Around the ends of blocks of 512, and of the largest that UDP carries nearly.
+# Sizes around one block of 512 bytes, and around 65536.
 SIZES = [0, 1, 511, 512, 513, 65535, 65536, 65537]
 BIG = 32 << 20
 
@@ -40,19 +40,19 @@ def peers(*names):
 
 
 def content(size):
-    """The same for every run, and different everywhere."""
+    """Random bytes, the same in each run."""
     return random.Random(size).randbytes(size)
 
 
 def text(size):
-    """Lines with every end there is, and pairs across blocks of any size."""
+    """Lines with all kinds of line ends, some of them across blocks."""
     source = random.Random(size)
     return "".join(source.choices(["a", "b", "\n", "\r", "\r\n", "\n\r", "\r\0"],
                                   k=size)).encode()[:size]
 
 
 def netascii(data):
-    """As it is on the wire (RFC 764)."""
+    """The text as it is sent (RFC 764)."""
     return data.replace(b"\r", b"\r\0").replace(b"\n", b"\r\n")
 
 
@@ -98,7 +98,7 @@ CLIENTS = {"atftp": _atftp, "tftp-hpa": _tftp_hpa, "curl": _curl, "busybox": _bu
 
 
 def command_of(client, direction, port, remote, local, host=HOST, **options):
-    """With which a client gets or puts a file, given its own names of the options."""
+    """The command line with which a client gets or puts a file."""
     if ":" in host and client in ("curl", "sockeye"):
         host = f"[{host}]"
     return [str(word) for word in
@@ -112,7 +112,7 @@ def transfer(*args, wait_s=WAIT_S, **options):
 
 
 def get(client, port, remote, local, **options):
-    """What it got. Some leave with 0 whatever happens, so the file tells."""
+    """Fetches a file and returns it. Some clients exit with 0 after a failure, so this reads it."""
     done = transfer(client, "get", port, remote, local, **options)
     assert done.returncode == 0 and local.exists(), done
     return local.read_bytes()
@@ -126,11 +126,11 @@ def put(client, port, local, remote, **options):
 # --- servers ---
 
 def arrives(path, data):
-    """They acknowledge the last block before they have written it, and atftpd writes the
-    CR of a CR LF before it takes it back."""
+    """Waits for an upload: their servers acknowledge the last block before they write it,
+    and atftpd writes the CR of a CR LF before it removes it."""
     until(lambda: path.stat().st_size == len(data), f"{len(data)} bytes in {path}")
     with contextlib.suppress(AssertionError):
-        until(lambda: path.read_bytes() == data, "the right ones", 5)
+        until(lambda: path.read_bytes() == data, "the right bytes", 5)
     same(path.read_bytes(), data)
 
 
@@ -148,14 +148,14 @@ def _command(name, root):
 
 @contextlib.contextmanager
 def serving(name, root):
-    """Their server on 127.0.0.1:69, in the namespace of the caller."""
+    """Their server on 127.0.0.1:69, in the caller's namespace."""
     with running(_command(name, root), lambda: listens("udp", PORT), stdout=subprocess.DEVNULL):
         yield PORT
 
 
 @contextlib.contextmanager
 def relayed(port, *rules):
-    """The port of a relay of ours to that port, which treats packets by rules."""
+    """The port of our relay to a port, with rules for packets."""
     ready, ready_child = os.pipe()
     with subprocess.Popen([SOCKEYE, "relay", "-q", "--ready-fd", str(ready_child), *rules,
                            f"udp://{HOST}:0", f"udp://{HOST}:{port}"],

@@ -1,4 +1,4 @@
-"""Programs that nobody here wrote, as clients and as servers."""
+"""Programs of other projects, as clients and as servers."""
 import contextlib
 import os
 import pathlib
@@ -22,8 +22,8 @@ def need(name):
 
 
 def client(name, url):
-    """The command line with which `name` sends its input to an address, says
-    when that has ended, and prints the answer until its end."""
+    """The command line with which a client sends its input to an address,
+    half-closes, and prints the reply until its end."""
     scheme, where = parse(url)
     if scheme == "tcp":
         host, port = where[0], str(where[1])
@@ -49,15 +49,15 @@ def client(name, url):
             "sockeye": [*DATAGRAM, url]}[name]
 
 
-def said_to(command, data):
-    """What a client prints when its input is data."""
+def output_of(command, data):
+    """The output of a client whose input is data."""
     return subprocess.run(command, input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
                           check=False, timeout=WAIT_S).stdout
 
 
 def answer_of(command, data, length):
-    """The first bytes that a client prints, which may say nothing more after
-    its input has ended, or never leave: its input stays open until then."""
+    """The first bytes of a client's output. Its input stays open until then: some
+    clients print nothing after their input has ended, or never exit."""
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           stderr=subprocess.DEVNULL) as process:
         process.stdin.write(data)
@@ -73,14 +73,14 @@ def answer_of(command, data, length):
 
 
 def free_port(kind=socket.SOCK_STREAM):
-    """For programs that cannot be asked which port they got."""
+    """A free port, for programs that do not print the port that they bind."""
     with socket.socket(socket.AF_INET, kind) as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
 
 
 def listens(protocol, port):
-    """Whether somebody does, without connecting: some servers take one client."""
+    """Whether a server listens. Does not connect: some servers accept one client only."""
     for line in pathlib.Path(f"/proc/thread-self/net/{protocol}").read_text().splitlines()[1:]:
         fields = line.split()
         if int(fields[1].split(":")[1], 16) == port and fields[3] in ("0A", "07"):
@@ -90,7 +90,7 @@ def listens(protocol, port):
 
 @contextlib.contextmanager
 def running(command, ready, **popen):
-    """A server of theirs, once ready() is true; ended afterwards."""
+    """Runs their server; yields it once ready() is true, and ends it."""
     popen.setdefault("stdin", subprocess.DEVNULL)
     popen.setdefault("stdout", subprocess.PIPE)
     server = subprocess.Popen([str(word) for word in command], stderr=subprocess.DEVNULL, **popen)
@@ -109,7 +109,7 @@ def running(command, ready, **popen):
 
 @contextlib.contextmanager
 def listening(*options):
-    """`sockeye listen` on a port of its own: (process, address)."""
+    """Runs `sockeye listen` on a free port: (process, address)."""
     ready, ready_child = os.pipe()
     process = subprocess.Popen([SOCKEYE, "listen", "--ready-fd", str(ready_child), *options],
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -128,13 +128,13 @@ def listening(*options):
 
 
 def both_ways(client_command, server, to_server, to_client):
-    """Runs a client against a listening process, each saying its part; what
+    """Runs a client with a listening process, both sending data; returns what
     (server, client) have printed."""
     heard = {}
     thread = threading.Thread(
         target=lambda: heard.update(server=server.communicate(to_client, timeout=WAIT_S)[0]))
     thread.start()
-    heard["client"] = said_to(client_command, to_server)
+    heard["client"] = output_of(client_command, to_server)
     thread.join(WAIT_S)
     return heard["server"], heard["client"]
 
@@ -157,7 +157,7 @@ service {name}
 
 @contextlib.contextmanager
 def xinetd(folder, services):
-    """xinetd with built-in services, as (name, "tcp" or "udp"): their ports."""
+    """Runs xinetd with built-in services, given as (name, "tcp" or "udp"); yields their ports."""
     ports, text = {}, "defaults\n{\n    log_type = FILE /dev/null\n}\n"
     for name, protocol in services:
         kind = "stream" if protocol == "tcp" else "dgram"
