@@ -146,7 +146,7 @@ static int wait(struct loop *l, uint64_t now_ns)
 
 static void stop(struct loop *l, uint64_t now_ns)
 {
-	/* runs that only repeat their last ACK were not stopped: they are done */
+	/* only runs that have not ended are stopped */
 	l->stopped = l->ended < l->count;
 	l->count = l->next;
 	for (size_t i = 0; i < l->live; i++) {

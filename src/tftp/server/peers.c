@@ -10,8 +10,8 @@
 
 #define BUCKETS 4096 /* a power of two */
 
-/* The bucket of a peer: an IPv4 address and the IPv6 address it is mapped to are
- * the same. */
+/* Returns the bucket of a peer. An IPv4 address and the IPv6 address that it is mapped to
+ * share one. */
 static struct sockeye__tftp_transfer **bucket(const struct sockeye__tftp_worker *w,
 					      const struct sockeye_sockaddr *peer)
 {

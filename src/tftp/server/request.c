@@ -18,8 +18,8 @@
 #define PATIENCE_NS   SOCKEYE_NS_PER_S  /* a request repeated within this time is a duplicate */
 #define HUSH_NS       (PATIENCE_NS / 2) /* the old transfer of a peer sends nothing for this */
 #define TEXT_WINDOW   (256u << 10)      /* bytes of a netascii window */
-#define TEXT_MEMORY   (64u << 20)       /* of a worker for netascii; beyond it windows are 1 */
-#define UPLOAD_MEMORY (64u << 20)       /* of a worker for blocks ahead of a gap */
+#define TEXT_MEMORY   (64u << 20)       /* of a worker's netascii rings; beyond it windows are 1 */
+#define UPLOAD_MEMORY (64u << 20)       /* of a worker's blocks ahead of a gap */
 
 struct request {
 	struct sockeye__tftp_worker *w;

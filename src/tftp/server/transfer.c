@@ -224,8 +224,7 @@ static void socket_prepare(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 		(void)epoll_ctl(w->epoll, EPOLL_CTL_ADD, t->port->strangers, &ev);
 }
 
-/* The client's last block is acknowledged: the transfer stays for a while to
- * repeat that ACK (RFC 1350 6). */
+/* Keeps an upload for a while after its last ACK, to repeat that ACK (RFC 1350 6). */
 static void dally(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 		  const struct sockeye__tftp_got *got)
 {

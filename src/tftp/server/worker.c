@@ -142,7 +142,8 @@ static void reload(struct sockeye__tftp_worker *w)
 	    &"s"[map == 1], policy, &"s"[policy == 1]);
 }
 
-/* Supervisors kill who has not left by the end of the grace: a little before. */
+/* Returns how long transfers may continue after a stop. It is a little less than the grace
+ * period, because the supervisor kills the worker when that ends. */
 static uint64_t grace_ns(const struct sockeye__worker *w)
 {
 	uint64_t ns = sockeye__grace_ns(w->server);
