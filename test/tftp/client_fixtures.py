@@ -1,4 +1,4 @@
-"""What the tests of sockeye get and put share: the programs, and a server's OACK."""
+"""Shared by the tests of sockeye get and put: the programs, and a server's OACK."""
 import pathlib
 
 import pytest
@@ -11,7 +11,7 @@ PROTOCOL, TIMED_OUT, USAGE, LOCAL, INTERRUPTED = 8, 5, 2, 9, 130
 
 @pytest.fixture
 def get(program, tmp_path):
-    """Starts `sockeye get`; .path is where the file goes."""
+    """Starts `sockeye get`; .path is the file it writes."""
     def start(url, *options, name="out", **kw):
         path = tmp_path / name
         started = program("get", "-o", path, *options, url, **kw)
@@ -22,7 +22,7 @@ def get(program, tmp_path):
 
 @pytest.fixture
 def put(program, tmp_path):
-    """Starts `sockeye put` of such a content."""
+    """Starts `sockeye put` with a file of the given content."""
     def start(url, content, *options, **kw):
         path = tmp_path / "in"
         path.write_bytes(content)
@@ -31,12 +31,13 @@ def put(program, tmp_path):
 
 
 def granted(request, **less):
-    """An OACK for all that was asked for, with other values where they are given."""
+    """Returns an OACK for all options of the request, with the values in `less` instead where
+    given, and these options."""
     options = {k.decode().lower(): v.decode() for k, v in request.options.items()}
     options.update({k: str(v) for k, v in less.items() if k in options})
     return oack(list(options.items())), options
 
 
 def left(folder):
-    """The files in a folder, hidden ones too."""
+    """The names of the files in a folder, including hidden ones."""
     return sorted(p.name for p in pathlib.Path(folder).iterdir() if p.name != "in")

@@ -1,5 +1,5 @@
-"""What the tests of this folder share: a server with a folder of its own, peers
-that speak with it packet by packet, and a server by hand for the client.
+"""Shared by the tests of this folder: a server with its own root folder, peers that
+exchange packets with it one by one, and a scripted server for the client.
 
     def test_empty(serve):
         server = serve()
@@ -26,13 +26,13 @@ SANITIZED = b"san.so" in subprocess.run(["ldd", SOCKEYE], capture_output=True, c
 
 
 def name_of(url):
-    """What Python sends to, of udp://HOST:PORT."""
+    """The Python socket name of udp://HOST:PORT."""
     host, port = re.fullmatch(r"udp://(.*):(\d+)", url).groups()
     return host.strip("[]"), int(port)
 
 
 def lines_of(path):
-    """The lines of a log that are whole."""
+    """The complete lines of a log."""
     return path.read_bytes().rpartition(b"\n")[0].splitlines()
 
 
@@ -45,7 +45,7 @@ class Server:
 
     @property
     def name(self):
-        """Its first address, as Python has it."""
+        """Its first address, as a Python socket name."""
         return name_of(self.urls[0])
 
     @property
@@ -56,7 +56,7 @@ class Server:
         return f"tftp://{self.urls[0].removeprefix('udp://')}/{file}"
 
     def peer(self, to=None, source=None):
-        """A client that has said nothing yet."""
+        """A client that has not sent anything yet."""
         peer = Peer(to or self.name, source=source)
         self.peers.callback(peer.close)
         return peer
@@ -70,7 +70,7 @@ class Server:
     # --- whole transfers ---
 
     def get(self, name, options="", mode="octet", peer=None, **kw):
-        """Reads a file as a plain client; options are taken as granted."""
+        """Reads a file as a plain client; assumes that the server grants all options."""
         peer = peer or self.peer()
         peer.asks(rrq(name, options, mode))
         if options:
@@ -88,12 +88,13 @@ class Server:
                     int(granted.get(b"windowsize", 1)), **kw)
 
     def answers(self, name="alive"):
-        """It still serves: a file is read."""
+        """Whether the server still serves: reads a file."""
         self.put_file(name, b"yes")
         return self.get(name).content == b"yes"
 
     def at_rest(self):
-        """What it holds when nothing happens: all workers run, all transfers have ended."""
+        """Returns the number of its descriptors while it is idle: all workers run, all
+        transfers have ended."""
         assert self.answers("warm")
         until(lambda: self.transfers(file="warm"), "its end")
 
@@ -103,7 +104,7 @@ class Server:
         until(settled, "workers that hold the same")
         return self.descriptors()
 
-    # --- what it says and holds ---
+    # --- logs and resources ---
 
     def events(self, **wanted):
         """The events in its log with these values."""
@@ -114,13 +115,13 @@ class Server:
         return self.events(event="transfer", **wanted)
 
     def transfer(self, **wanted):
-        """The event of the one transfer with these values, when it has ended."""
+        """The event of the one transfer with these values, once it has ended."""
         found = until(lambda: self.transfers(**wanted), f"{wanted} in {self.log.read_bytes()}")
         assert len(found) == 1, found
         return found[0]
 
     def pids(self):
-        """Its process and all below."""
+        """The server's process and all its descendants."""
         found, new = [], [self.process.pid]
         while new:
             found += new
@@ -132,17 +133,17 @@ class Server:
         return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids())
 
     def private_kib(self):
-        """Memory of its own, over all its processes."""
+        """The private memory of all its processes."""
         return sum(int(line.split()[1]) for pid in self.pids()
                    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
                    if line.startswith("Private_"))
 
     def grown_by(self, before_kib):
-        """KiB more than before; a sanitizer gives nothing back, and that says nothing."""
+        """KiB more than before. 0 under a sanitizer, which returns no memory to the system."""
         return 0 if SANITIZED else self.private_kib() - before_kib
 
     def counters(self):
-        """What it says on SIGUSR1."""
+        """The counters that it logs on SIGUSR1."""
         before = len(self.events(event="counters"))
         self.process.send_signal(signal.SIGUSR1)
         until(lambda: len(self.events(event="counters")) > before, "counters")
@@ -174,7 +175,7 @@ def root(tmp_path):
 
 @pytest.fixture
 def serve(program, root, tmp_path):
-    """Starts servers of `root`, their log in JSON unless it is asked for otherwise."""
+    """Starts servers of `root`, which log in JSON by default."""
     with contextlib.ExitStack() as peers:
         count = iter(range(100))
 
@@ -198,7 +199,7 @@ def serve(program, root, tmp_path):
 
 @pytest.fixture
 def desk():
-    """A server's port on which nothing happens by itself."""
+    """Makes scripted server ports."""
     with contextlib.ExitStack() as stack:
         def make(name=("127.0.0.1", 0)):
             made = Desk(name)
@@ -209,7 +210,7 @@ def desk():
 
 @pytest.fixture
 def port():
-    """A server's port, on the loopback address."""
+    """A scripted server port on the loopback address."""
     made = Desk()
     yield made
     made.close()

@@ -1,4 +1,4 @@
-"""What the tests of files share: names that are refused, and files outside the root."""
+"""Shared by the tests of files: refused names, and files outside the root."""
 import os
 
 import pytest
@@ -10,7 +10,7 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root to become a
 
 @pytest.fixture
 def secrets(tmp_path, root):
-    """What lies beside the root."""
+    """Creates files and folders beside the root."""
     (tmp_path / "secret").write_bytes(b"secret")
     (tmp_path / "root-secret").mkdir()
     (tmp_path / "root-secret" / "f").write_bytes(b"secret")
@@ -19,7 +19,7 @@ def secrets(tmp_path, root):
 
 
 def refused(server, name, ask=rrq, codes=(NOT_FOUND, ACCESS)):
-    """The answer to a request, which must be an ERROR of one of these codes."""
+    """Returns the reply to a request, which must be an ERROR with one of these codes."""
     peer = server.peer()
     peer.asks(ask(name))
     peer.gets_error(*codes)

@@ -1,4 +1,4 @@
-"""What the tests of single packets share: a server with a file, and its blocks."""
+"""Shared by the tests of single packets: a server with a file, and its blocks."""
 import pytest
 
 from wire import data
@@ -8,7 +8,7 @@ TEXT = bytes(i * 7 % 256 for i in range(8192))
 
 @pytest.fixture
 def file(serve):
-    """A server with options, which has TEXT as "f"."""
+    """Starts a server with options, whose file "f" is TEXT."""
     def start(*options, **kw):
         server = serve(*options, **kw)
         server.put_file("f", TEXT)

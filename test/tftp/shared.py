@@ -1,5 +1,5 @@
-"""What test/cmd shares with its tests, for the tests of this folder: its conftest.py
-under another name, for this folder has one of its own."""
+"""Makes the helpers of test/cmd/conftest.py available to the tests of this folder, which has a
+conftest.py itself."""
 import importlib.util
 import pathlib
 

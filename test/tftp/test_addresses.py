@@ -1,5 +1,5 @@
-"""Addresses and ports: whose packets count, and where answers come from (RFC 1350 4,
-RFC 1123 4.2.3.5)."""
+"""Addresses and ports: whose packets count, and from which address replies are sent (RFC 1350
+section 4, RFC 1123 section 4.2.3.5)."""
 import contextlib
 import errno
 import os
@@ -20,7 +20,7 @@ TEXT = bytes(range(256)) * 16
 
 @pytest.fixture
 def file(serve):
-    """A server with options, which has TEXT as "f"."""
+    """Starts a server with options, whose file "f" is TEXT."""
     def start(*options, **kw):
         server = serve(*options, **kw)
         server.put_file("f", TEXT)
@@ -34,7 +34,7 @@ def block(number, size=512):
 
 @case(5)
 def test_ports_of_transfers(file):
-    """Each has one of its own, and not one beside the other."""
+    """Each transfer has its own port, and the ports are not consecutive."""
     server = file()
     ports = []
     for _ in range(20):
@@ -72,7 +72,7 @@ def test_stranger(file, packet, where):
 @pytest.mark.parametrize("packet", [error(0, "end it"), error(5), error(8), b"", b"\0", b"\0\5"],
                          ids=["ERROR 0", "ERROR 5", "ERROR 8", "empty", "one byte", "cut ERROR"])
 def test_strangers_error(file, packet):
-    """Neither ends the transfer nor is answered."""
+    """The server neither ends the transfer nor replies."""
     server = file()
     peer = server.peer()
     peer.asks(rrq("f"))
@@ -87,7 +87,7 @@ def test_strangers_error(file, packet):
 
 @case(81)
 def test_strangers_data(file):
-    """Nothing of it is written."""
+    """The server writes none of it."""
     server = file("--upload")
     peer = server.peer()
     peer.asks(wrq("new"))
@@ -105,8 +105,8 @@ def test_strangers_data(file):
 @pytest.mark.parametrize("url, source", [("udp://0.0.0.0:0", "127.0.0.1"), ("udp://*:0", "127.0.0.1"),
                                          ("udp://0.0.0.0:0", "127.0.0.7")])
 @pytest.mark.parametrize("single", [False, True])
-def test_answers_come_from_where_was_asked(file, url, source, single):
-    """NIC firmware ignores an answer from another address (pin/tftp#58)."""
+def test_replies_come_from_the_address_of_the_request(file, url, source, single):
+    """NIC firmware ignores a reply from another address (pin/tftp#58)."""
     server = file(*["--single-port"] * single, url=url)
     for host in ("127.0.0.1", "127.0.0.2", "127.3.2.1"):
         peer = server.peer((host, server.port), source=(source, 0))
@@ -125,7 +125,7 @@ def test_answers_come_from_where_was_asked(file, url, source, single):
 
 @contextlib.contextmanager
 def stopped(server):
-    """What comes meanwhile waits at its sockets."""
+    """Stops the workers; packets that arrive meanwhile stay in the receive queues."""
     workers = server.pids()[1:]
     for pid in workers:
         os.kill(pid, signal.SIGSTOP)
@@ -140,7 +140,7 @@ def stopped(server):
 @pytest.mark.parametrize("packet", [error(0, "bye"), ack(33)], ids=["ERROR", "ACK"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.9"])
 def test_stranger_before_the_socket_is_connected(serve, packet, host):
-    """To connect a socket does not take from it what others sent before."""
+    """Connecting a socket does not remove packets that other peers sent before."""
     server, text = serve("--workers", "1"), bytes(range(256)) * 128
     server.put_file("f", text)
     peer, stranger = server.peer(), server.peer(source=(host, 0))
@@ -168,15 +168,17 @@ def tid_of_a_get(server, source=("127.0.0.1", 0)):
 
 
 def test_a_port_is_kept_for_its_host(file):
-    """What one host knows of ports says nothing about those of others."""
+    """A port is reused only for the same host, which therefore learns nothing about the ports
+    of other hosts."""
     server = file("--workers", "1")
     known = {tid_of_a_get(server) for _ in range(20)}
-    assert len(known) < 20  # some served twice: else this test sees nothing
+    assert len(known) < 20  # some ports were reused: otherwise this test checks nothing
     assert not known & {tid_of_a_get(server, ("127.0.0.2", 0)) for _ in range(20)}
 
 
 def test_never_the_same_pair_of_ports_twice(file):
-    """Late packets of the one before must not be taken for its own (RFC 1350 4)."""
+    """The server must not take late packets of the previous transfer for the next one (RFC 1350
+    section 4)."""
     server = file("--workers", "1")
     server.put_file("g", b"x")
     peers = [(server.peer(), set()) for _ in range(2)]
@@ -184,7 +186,7 @@ def test_never_the_same_pair_of_ports_twice(file):
         peer.sock.settimeout(10)
         peer.asks(rrq("g"))
         packet, source = peer.sock.recvfrom(1 << 16)
-        while source in known:  # the one before, which has not had its ACK
+        while source in known:  # the previous transfer, whose ACK is missing
             packet, source = peer.sock.recvfrom(1 << 16)
         assert packet == data(1, b"x")
         known.add(source)
@@ -193,7 +195,7 @@ def test_never_the_same_pair_of_ports_twice(file):
 
 
 def test_late_packets_of_the_last_transfer(file):
-    """What its port says of them would be taken for the answer to the next request."""
+    """The client would take a reply to these packets for the reply to its next request."""
     server = file("--workers", "1")
     server.put_file("g", b"x")
     server.put_file("h", b"y")
@@ -212,7 +214,7 @@ def test_late_packets_of_the_last_transfer(file):
 
 
 @pytest.mark.parametrize("packet", [data(1, b"late"), ack(1), b"", b"?"])
-def test_a_port_that_serves_nobody(file, packet):
+def test_a_port_without_a_transfer(file, packet):
     server = file("--workers", "1")
     late = server.peer()
     late.tid = tid_of_a_get(server)
@@ -225,7 +227,7 @@ def test_a_port_that_serves_nobody(file, packet):
 
 
 def test_ports_of_a_range_are_not_kept(file):
-    """A host that has gone keeps none of few from the others."""
+    """With a small range, a host that is gone must not keep ports from others."""
     first = free_range(2)
     server = file("--workers", "1", "--port-range", f"{first}-{first + 1}")
     for host in range(1, 6):
@@ -233,7 +235,7 @@ def test_ports_of_a_range_are_not_kept(file):
 
 
 def test_ports_of_the_unconfirmed_are_not_kept(file):
-    """An address that never says a word may be forged."""
+    """The address of a peer that never confirms may be forged."""
     server = file("--workers", "1", "--max-transfers", "1")
     tids = set()
     for _ in range(5):
@@ -267,15 +269,15 @@ def test_two_addresses(file):
         assert peer.tid[0] == host.strip("[]")
 
 
-def everybody(server, host):
-    """A peer that may ask everybody."""
+def broadcaster(server, host):
+    """A peer that may send broadcasts."""
     peer = server.peer((host, server.port), source=("10.9.0.1", 0))
     peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     return peer
 
 
 def link(*commands):
-    """A link d0, once it is up, in a network namespace of its own."""
+    """Makes the link d0, waits until it is up, and runs more commands of ip."""
     for command in ("link add d0 type veth peer name d1", "link set d1 up", "link set d0 up"):
         subprocess.run(["ip", *command.split()], check=True)
     show = ["ip", "link", "show", "d0"]
@@ -291,21 +293,21 @@ def test_broadcast(file, netns, switch):
     link("address add 10.9.0.1/24 broadcast + dev d0", "route add default dev d0")
     server = file(*["--broadcast"] * switch, url="udp://0.0.0.0:0")
     for host in ("255.255.255.255", "10.9.0.255"):
-        peer = everybody(server, host)
+        peer = broadcaster(server, host)
         peer.asks(rrq("f"))
         if switch:
             peer.gets(block(1))
             assert peer.tid[0] == "10.9.0.1"
         else:
             peer.silent()
-    peer = everybody(server, "10.9.0.1")
+    peer = broadcaster(server, "10.9.0.1")
     peer.asks(rrq("f"))
     peer.gets(block(1))
 
 
 @case(87)
 def test_one_port_for_all(file):
-    """A hundred clients, a block each in turn."""
+    """A hundred clients take turns, one block each."""
     server = file("--single-port")
     before = server.at_rest()
     peers = [server.peer() for _ in range(100)]
@@ -317,7 +319,7 @@ def test_one_port_for_all(file):
             assert peer.tid == server.name
         for peer in peers:
             peer.says(ack(number))
-        if number == 3:  # none each, but for a file that changed just now
+        if number == 3:  # none for each client, except for a file that has just changed
             assert server.descriptors() <= before + 100
     until(lambda: server.descriptors() <= before, "all closed again")
     assert len(server.transfers(result="done")) == 101
@@ -344,7 +346,7 @@ def test_uploads_to_one_port(file):
 @pytest.mark.parametrize("single", [False, True])
 @pytest.mark.parametrize("started", [0, 3])
 def test_new_request_of_a_peer_with_a_transfer(file, single, started):
-    """What it asks for now counts, and the old transfer is over."""
+    """The new request replaces the old transfer."""
     server = file(*["--single-port"] * single)
     server.put_file("g", b"the other")
     peer = server.peer()
@@ -356,7 +358,7 @@ def test_new_request_of_a_peer_with_a_transfer(file, single, started):
     had = list(peer.had)
     peer.asks(rrq("g"))
     old = peer.tid
-    while (packet := peer.next()) in had:  # sent before it asked
+    while (packet := peer.next()) in had:  # sent before the new request
         peer.tid = old
     assert packet == data(1, b"the other")
     peer.says(ack(1))
@@ -379,7 +381,7 @@ def test_ipv6(file):
 @case(90)
 @pytest.mark.parametrize("single", [False, True])
 def test_ipv4_at_an_ipv6_socket(file, single):
-    """Shown as IPv4."""
+    """Logged as an IPv4 address."""
     server = file(*["--single-port"] * single, url="udp://*:0")
     peer = server.peer(("127.0.0.1", server.port))
     assert server.get("f", peer=peer).content == TEXT
@@ -390,7 +392,7 @@ def test_ipv4_at_an_ipv6_socket(file, single):
 
 
 def reaches_itself(host, scope):
-    """Whether the kernel is done with a new address, too."""
+    """Whether the kernel has made a new address usable."""
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
         sock.bind((host, 0, 0, scope))
         sock.sendto(b"?", sock.getsockname())
@@ -413,8 +415,9 @@ def test_link_local(file, netns, single):
 
 @case(91)
 @pytest.mark.parametrize("single", [False, True])
-def test_peer_that_has_gone(file, single):
-    """Its port is closed, and ICMP says so: no need to try for half a minute."""
+def test_peer_that_closed_its_port(file, single):
+    """Its port is closed, which ICMP reports: the server does not repeat packets for half a
+    minute."""
     server = file("--timeout", "100ms", *["--single-port"] * single)
     peer, other = server.peer(), server.peer()
     other.asks(rrq("f"))
@@ -431,7 +434,7 @@ def test_peer_that_has_gone(file, single):
 
 
 def test_port_range(file):
-    """For firewalls. With none left, requests are refused, not lost."""
+    """For firewalls. If no port is free, the server refuses requests instead of dropping them."""
     first = free_range(4)
     server = file("--port-range", f"{first}-{first + 3}")
     peers = [server.peer() for _ in range(4)]
@@ -442,7 +445,7 @@ def test_port_range(file):
     assert len({peer.tid[1] for peer in peers}) == 4
     peer = server.peer()
     peer.asks(rrq("f"))
-    peer.quiet()  # it asks again
+    peer.quiet()  # the client repeats its request
     assert "port-range" in server.transfer(result="refused")["text"]
     peers[0].says(error(0))
     server.transfer(text="ended by the client")
@@ -450,8 +453,8 @@ def test_port_range(file):
     peer.gets(block(1))
 
 
-def test_asked_from_port_zero(file):
-    """Nobody can be there: no answer, no transfer."""
+def test_request_from_port_zero(file):
+    """No client can have that port: no reply, no transfer."""
     server = file()
     try:
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)

@@ -1,4 +1,4 @@
-"""Every case has a test, and every test's case is one."""
+"""Every case has a test, and every number in a test is a case."""
 import ast
 import pathlib
 
@@ -9,7 +9,7 @@ ROOT = HERE.parents[1]
 
 
 def claims():
-    """Cases by number, as the tests of this folder claim them."""
+    """The tests of this folder by the number of their case."""
     found = {}
     for path in sorted(HERE.glob("test_*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

@@ -11,7 +11,7 @@ from wire import REFUSED, RRQ, WRQ, ack, data, error, oack, receive, send
 
 
 def test_get(port, get):
-    """What it asks for by default is what most servers have."""
+    """Most servers support the options that it requests by default."""
     client = get(port.url("some/file"))
     request, peer = port.gets(RRQ)
     assert (request.name, request.mode) == (b"some/file", b"octet")
@@ -29,7 +29,7 @@ def test_get(port, get):
 @case(147)
 @pytest.mark.parametrize("size", [0, 511, 512, 513, 5000])
 def test_get_from_a_server_that_knows_no_options(port, get, size):
-    """DATA 1 at once: 512 bytes, lockstep (RFC 2347)."""
+    """The server sends DATA 1 at once: 512 bytes, lockstep (RFC 2347)."""
     client = get(port.url())
     peer = port.gets(RRQ)[1]
     assert send(peer, TEXT[:size]).acks == list(range(1, size // 512 + 2))
@@ -39,8 +39,8 @@ def test_get_from_a_server_that_knows_no_options(port, get, size):
 
 @case(107)
 def test_get_without_the_window(port, get):
-    """It asked for a window, and the server granted other things: each block has its
-    ACK (renesas-rcar/u-boot#8)."""
+    """It requests a window, and the server grants other options only: each block gets its ACK
+    (renesas-rcar/u-boot#8)."""
     client = get(port.url(), "--window", "16")
     request, peer = port.gets(RRQ)
     assert request.options[b"windowsize"] == b"16"
@@ -78,7 +78,7 @@ def test_bad_oacks(port, get, put, tmp_path, way, answer):
 @case(145)
 @pytest.mark.parametrize("asked, answer", [("8", "512"), ("512", "1428"), ("100", "101")])
 def test_blksize_above_what_was_asked(port, get, tmp_path, asked, answer):
-    """curl once had a buffer of the size that it had asked for (CVE-2019-5482)."""
+    """curl once had a buffer of the size that it had requested (CVE-2019-5482)."""
     client = get(port.url(), "--blksize", asked)
     peer = port.gets(RRQ)[1]
     peer.says(oack(f"blksize={answer}"), data(1, b"x" * int(answer)))
@@ -88,7 +88,7 @@ def test_blksize_above_what_was_asked(port, get, tmp_path, asked, answer):
 
 
 def test_blocks_longer_than_agreed_on(port, get, tmp_path):
-    """And those of a server that knows no options and sends more than 512 bytes."""
+    """Also from a server that knows no options and sends more than 512 bytes."""
     client = get(port.url(), "--blksize", "8", "--window", "1")
     request, peer = port.gets(RRQ)
     peer.says(data(1, b"x" * 513), data(1, b"x" * 60_000))
@@ -108,7 +108,8 @@ def test_blocks_longer_than_agreed_on(port, get, tmp_path):
 @pytest.mark.parametrize("code", [0, 4, 8])
 @pytest.mark.parametrize("way", ["get", "put"])
 def test_server_that_refuses_options(port, get, put, way, code):
-    """Old servers say ERROR to them: once more, without (RFC 2347)."""
+    """Old servers reply ERROR to options: the client requests once more without them (RFC
+    2347)."""
     client = get(port.url()) if way == "get" else put(port.url(), TEXT[:1000])
     request, peer = port.gets(RRQ if way == "get" else WRQ)
     assert request.options
@@ -126,7 +127,7 @@ def test_server_that_refuses_options(port, get, put, way, code):
 
 @case(147)
 @pytest.mark.parametrize("code", [0, 4, 8])
-def test_it_asks_only_once_more(port, get, tmp_path, code):
+def test_it_requests_only_once_more(port, get, tmp_path, code):
     client = get(port.url())
     for _ in range(2):
         port.gets(RRQ)[1].says(error(code, "no"))
@@ -141,7 +142,7 @@ def test_it_asks_only_once_more(port, get, tmp_path, code):
                                         (1, b"x" * 5000), (6, b"")])
 @pytest.mark.parametrize("json_", [False, True])
 def test_errors_of_the_server(port, get, tmp_path, code, text, json_):
-    """Its words reach no terminal as they are."""
+    """The server's text reaches a terminal only with escapes."""
     client = get(port.url(), *["--json"] * json_)
     port.gets(RRQ)[1].says(b"\0\5" + code.to_bytes(2, "big") + text + b"\0")
     assert client.wait(WAIT_S) == PROTOCOL
@@ -173,7 +174,7 @@ def test_block_zero_first(port, get, tmp_path, options):
     assert left(tmp_path) == []
 
 
-def test_oack_with_garbage_behind_it(port, get):
+def test_oack_followed_by_garbage(port, get):
     """Tivoli's PXE server sends some (trap 9)."""
     client = get(port.url(), "--blksize", "1024")
     peer = port.gets(RRQ)[1]
@@ -185,7 +186,7 @@ def test_oack_with_garbage_behind_it(port, get):
 
 
 def test_probe(program, port):
-    """Which options are granted, and then it breaks off as UEFI does."""
+    """Learns which options the server grants, and aborts the transfer like UEFI."""
     client = program("get", "--probe", "--json", port.url())
     request, peer = port.gets(RRQ)
     assert {b"tsize", b"blksize", b"windowsize"} <= set(request.options)

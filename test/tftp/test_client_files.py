@@ -20,7 +20,7 @@ CLONE_NEWNS = 0x00020000
     ("f;mode=NETASCII", b"f", b"netascii"), ("%3bmode=x", b";mode=x", b"octet"),
     ("%ff%80", b"\xff\x80", b"octet"), ("a%3bb", b"a;b", b"octet"), ("%25", b"%", b"octet")])
 def test_names(port, get, path, name, mode):
-    """The slash behind the host is not part of the name (RFC 3617)."""
+    """The slash after the host is not part of the name (RFC 3617)."""
     client = get(port.url(path))
     request, peer = port.gets(RRQ)
     assert (request.name, request.mode.lower()) == (name, mode)
@@ -72,7 +72,7 @@ def test_full_disk(port, get, tmp_path):
 @pytest.mark.parametrize("way", ["get", "put"])
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
 def test_interrupted(port, get, put, tmp_path, way, sign):
-    """The server is told, and nothing is left."""
+    """The server gets an ERROR, and no file is left."""
     client = (get(port.url(), "--no-options") if way == "get"
               else put(port.url(), TEXT, "--no-options"))
     _, peer = port.gets(RRQ if way == "get" else WRQ)
@@ -112,7 +112,7 @@ def test_error_in_the_middle_leaves_nothing(port, get, tmp_path):
 
 @pytest.mark.parametrize("size, tsize", [(1000, 1001), (1000, 999), (1024, 1023), (5, 1 << 60)])
 def test_size_differs_from_tsize(port, get, tmp_path, size, tsize):
-    """A file that is not what was promised is none."""
+    """A file whose size differs from tsize is discarded."""
     client = get(port.url())
     request, peer = port.gets(RRQ)
     peer.says(oack(f"tsize={tsize}"))
@@ -128,7 +128,7 @@ def test_size_differs_from_tsize(port, get, tmp_path, size, tsize):
     assert request.options[b"tsize"] == b"0"
 
 
-def test_tsize_0_is_no_promise(port, get):
+def test_tsize_0_is_ignored(port, get):
     client = get(port.url())
     peer = port.gets(RRQ)[1]
     peer.says(oack("tsize=0"))
@@ -151,7 +151,7 @@ def test_get_to_a_pipe(program, port):
 
 
 def test_get_to_a_pipe_that_is_closed(program, port):
-    """Nobody reads any more: the server need not go on."""
+    """The reader closed the pipe: the server gets an ERROR."""
     client = program("get", "-o", "-", "--no-options", port.url())
     _, peer = port.gets(RRQ)
     client.stdout.close()
@@ -165,7 +165,7 @@ def test_get_to_a_pipe_that_is_closed(program, port):
 
 
 def test_several_files(program, port, tmp_path):
-    """At once, each from a port of its own."""
+    """In parallel, each from its own port."""
     client = program("get", "-j", "3", "--no-options", *[port.url(f"f{i}") for i in range(3)],
                      cwd=tmp_path)
     peers = {}

@@ -28,7 +28,7 @@ def test_oack_again(port, get):
 
 @case(151)
 def test_last_data_again(port, get):
-    """The file is there, and the client still says so again."""
+    """The file is complete, and the client still acknowledges the last block again."""
     client = get(port.url(), "--no-options", "--timeout", "500ms")
     peer = port.gets(RRQ)[1]
     peer.says(data(1, b"abc"))
@@ -44,8 +44,8 @@ def test_last_data_again(port, get):
 @case(83)
 @pytest.mark.parametrize("way", ["get", "put"])
 def test_two_servers_answer(port, get, put, way):
-    """The request was doubled on its way: the first answer counts, the other server is
-    told ERROR 5 (RFC 1350 4)."""
+    """The request was duplicated in the network: the first reply counts, the other server gets
+    ERROR 5 (RFC 1350 section 4)."""
     client = (get(port.url(), "--no-options") if way == "get"
               else put(port.url(), TEXT[:600], "--no-options"))
     _, first = port.gets(RRQ if way == "get" else WRQ)
@@ -112,7 +112,7 @@ def test_strangers_do_no_harm(port, get):
 @pytest.mark.parametrize("options", [["--timeout", "50ms", "--retries", "3"],
                                      ["--timeout", "20ms", "--retries", "2", "--no-options"]])
 def test_silent_server(port, get, tmp_path, options):
-    """So many requests, and no file."""
+    """After the last retry there is no file."""
     client = get(port.url(), *options)
     begun, requests = time.monotonic(), 0
     while client.poll() is None:
@@ -127,7 +127,7 @@ def test_silent_server(port, get, tmp_path, options):
 
 @case(143)
 def test_closed_port(desk, get, tmp_path):
-    """ICMP says so: connection refused, at once."""
+    """ICMP reports the closed port: connection refused, at once."""
     made = desk()
     url = made.url()
     made.close()
@@ -160,7 +160,7 @@ def test_ipv6(desk, get):
 
 
 def test_request_is_repeated(port, get):
-    """From the same port, and the same request."""
+    """The same request from the same port."""
     client = get(port.url(), "--timeout", "50ms", "--no-options")
     (first, source), (second, again) = port.hears(), port.hears()
     assert (first, source) == (second, again)
@@ -170,8 +170,8 @@ def test_request_is_repeated(port, get):
     client.end()
 
 
-def test_numbers_start_again(port, get):
-    """More than 65535 blocks down."""
+def test_numbers_wrap_around(port, get):
+    """A download of more than 65535 blocks."""
     content = b"".join(b"%07d\n" % i for i in range(65540))
     client = get(port.url(), "--blksize", "8", "--window", "16")
     request, peer = port.gets(RRQ)

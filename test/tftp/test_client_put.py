@@ -23,7 +23,7 @@ def test_put(port, put):
 @case(107, 147)
 @pytest.mark.parametrize("size", [0, 511, 512, 513, 5000])
 def test_put_to_a_server_that_knows_no_options(port, put, size):
-    """ACK 0 at once: 512 bytes, lockstep."""
+    """The server sends ACK 0 at once: 512 bytes, lockstep."""
     client = put(port.url(), TEXT[:size])
     peer = port.gets(WRQ)[1]
     peer.says(ack(0))
@@ -50,7 +50,7 @@ def test_put_every_ack_twice(port, put):
 @case(116)
 @pytest.mark.parametrize("how", ["option", "url"])
 def test_netascii(port, get, put, how):
-    """Converted, both ways; curl only sets the mode (curl#12655)."""
+    """Converted in both directions; curl only sets the mode (curl#12655)."""
     content, wire = b"a\nb\rc\r\n" * 300, b"a\r\nb\r\0c\r\0\r\n" * 300
     options, tail = (["--netascii"], "") if how == "option" else ([], ";mode=netascii")
     client = put(port.url("f" + tail), content, *options, "--no-options")
@@ -68,8 +68,8 @@ def test_netascii(port, get, put, how):
 
 
 @case(116)
-def test_netascii_promises_no_size_of_bytes(port, put):
-    """tsize would be that of the file, which is not what goes over the wire."""
+def test_netascii_sends_no_tsize(port, put):
+    """tsize would be the size of the file, not of the bytes on the wire."""
     client = put(port.url(), b"\n" * 100, "--netascii")
     request, peer = port.gets(WRQ)
     assert request.options.get(b"tsize") in (None, b"200")
@@ -80,8 +80,8 @@ def test_netascii_promises_no_size_of_bytes(port, put):
 
 @case(153)
 def test_put_from_a_pipe(program, port):
-    """Full blocks, however little each read gives. The server is asked when there is
-    something, for it would not wait long."""
+    """Sends full blocks, even if each read returns few bytes. Sends the request once there is
+    data, because the server would not wait long."""
     client = program("put", "--no-options", "-", port.url())
     assert port.hears(0.1) is None
     content = TEXT[:1300]
@@ -112,7 +112,7 @@ def test_put_that_is_refused(port, put):
 
 @case(70)
 def test_put_whose_last_ack_is_lost(port, put):
-    """It says the end again, until it is acknowledged."""
+    """Repeats the last block until it is acknowledged."""
     client = put(port.url(), b"abc", "--no-options", "--timeout", "50ms")
     peer = port.gets(WRQ)[1]
     peer.says(ack(0))
@@ -123,7 +123,7 @@ def test_put_whose_last_ack_is_lost(port, put):
 
 
 def test_put_whose_last_ack_never_comes(port, put):
-    """Nobody has said that the file is there: that is no success."""
+    """No ACK says that the server has the file: the transfer failed."""
     client = put(port.url(), b"abc", "--no-options", "--timeout", "20ms", "--retries", "3")
     peer = port.gets(WRQ)[1]
     peer.says(ack(0))

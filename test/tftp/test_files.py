@@ -17,7 +17,7 @@ NAMES_OUT = ["../secret", "a/../../secret", "../root-secret/f", "..", "../", "a/
 @case(118, 119)
 @pytest.mark.parametrize("name", NAMES_OUT)
 def test_names_that_lead_out(serve, secrets, name):
-    """And the answer is the same whether there is something or not."""
+    """The reply is the same whether the file exists or not."""
     server = serve("--overwrite", "--create")
     answer = refused(server, name)
     assert refused(server, name, wrq)[:4] == answer[:4]
@@ -33,15 +33,15 @@ def test_names_that_lead_out(serve, secrets, name):
                                   "a\\..\\..\\secret", "%2e%2e/secret", "..%2fsecret",
                                   "..\x01/secret", ".../secret", "..;/secret", "~root/.profile",
                                   "|id", "-", "CON", "AUX"])
-def test_names_that_look_as_if(serve, secrets, name):
-    """They are names below the root as any other, and there is no such file."""
+def test_names_that_seem_to_lead_out(serve, secrets, name):
+    """They are ordinary names below the root, and no such file exists."""
     assert refused(serve(), name, codes=(NOT_FOUND,))
     assert refused(serve("--backslash"), name)
 
 
 @case(118)
 def test_dots_in_names(serve, root):
-    """Two dots inside a name are no way up."""
+    """Two dots inside a name do not lead to the parent folder."""
     server = serve("--upload")
     for name in ("backup..2024.bin", "..data", "data..", "..."):
         server.put_file(name, pattern(name))
@@ -53,8 +53,8 @@ def test_dots_in_names(serve, root):
 
 @case(121, 129)
 def test_links(serve, secrets, root):
-    """Followed inside, refused where they lead out; the same answer whether there is
-    something or not."""
+    """Followed inside the root, refused if they lead out; the reply is the same whether the
+    target exists or not."""
     server = serve()
     server.put_file("a/f", b"inside")
     for name, target in {"in": "a/f", "a/up": "../a/f", "folder": "a", "twice": "in"}.items():
@@ -77,7 +77,7 @@ def test_links(serve, secrets, root):
 
 @case(121)
 def test_link_that_changes(serve, secrets, root):
-    """There is no moment between looking and opening."""
+    """The check and the open are one system call, so no change fits in between."""
     server = serve()
     (root / "real").mkdir()
     (root / "real" / "secret").write_bytes(b"inside")
@@ -106,17 +106,17 @@ def test_link_that_changes(serve, secrets, root):
     finally:
         over.set()
         thread.join()
-    assert len(seen) > 1, seen  # both ways were met
+    assert len(seen) > 1, seen  # the test met both directions
 
 
 @case(122)
-def test_no_regular_files(serve, root):
-    """Nobody waits for a pipe's other end."""
+def test_files_that_are_not_regular(serve, root):
+    """The server does not wait for the other end of a pipe."""
     server = serve("--overwrite")
     os.mkfifo(root / "pipe")
     (root / "folder").mkdir()
     with socket.socket(socket.AF_UNIX) as sock:
-        os.chdir(root)  # a socket's name is short
+        os.chdir(root)  # the path of a socket has to be short
         sock.bind("socket")
         os.chdir("/")
         names = ["pipe", "folder", "folder/", "socket", ".", "/"]
@@ -149,7 +149,7 @@ def test_file_that_may_not_be_read(serve, root):
 
 
 def test_file_that_is_replaced_while_it_is_sent(serve, root):
-    """The old one is sent to its end, the new one from then on."""
+    """The running transfer sends the old file to its end, the next one sends the new file."""
     server = serve()
     server.put_file("f", b"o" * 2000)
     peer = server.peer()
@@ -167,8 +167,8 @@ def test_file_that_is_replaced_while_it_is_sent(serve, root):
 
 @pytest.mark.parametrize("options", ["", "blksize=8192 windowsize=8"])
 @pytest.mark.parametrize("mode", ["octet", "netascii"])
-def test_file_that_is_cut_while_it_is_sent(serve, root, options, mode):
-    """The client is told, and the server lives."""
+def test_file_that_shrinks_while_it_is_sent(serve, root, options, mode):
+    """The client gets an ERROR, and the server goes on."""
     server = serve()
     server.put_file("f", b"o" * (1 << 20))
     peer = server.peer()
@@ -190,7 +190,7 @@ def test_file_that_is_cut_while_it_is_sent(serve, root, options, mode):
 
 
 def test_file_that_grows_while_it_is_sent(serve, root):
-    """As long as it was, as tsize said."""
+    """Sends the length at the time of the request, which is the tsize."""
     server = serve()
     server.put_file("f", b"o" * 1000)
     peer = server.peer()
@@ -206,8 +206,8 @@ def test_file_that_grows_while_it_is_sent(serve, root):
     assert server.get("f").content == b"o" * 1000 + b"more" * 1000
 
 
-def test_changed_file_is_seen(serve):
-    """Nothing old comes from what is kept of files, even of the same size."""
+def test_changed_file_is_served(serve):
+    """The cache of open files returns no old content, even for a file of the same size."""
     server = serve()
     for round_ in range(20):
         content = bytes([65 + round_]) * 3000

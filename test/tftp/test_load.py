@@ -1,5 +1,4 @@
-"""Many clients, floods, and a server's life: signals, a root that goes away, sockets
-that are passed in."""
+"""Many clients, floods, signals, a root folder that disappears, and inherited sockets."""
 import contextlib
 import os
 import resource
@@ -19,7 +18,7 @@ TEXT = bytes(i * 13 % 251 for i in range(1 << 20))
 
 
 class Crowd:
-    """Many clients in one loop, each a file of its own accord."""
+    """Many clients in one loop, each with its own transfer."""
 
     def __init__(self, server, count, name, options, blksize, window, sources=("127.0.0.1",)):
         self.server, self.window, self.blksize = server, window, blksize
@@ -35,10 +34,10 @@ class Crowd:
             self.poll.register(sock, select.EPOLLIN)
 
     def turn(self, client, packet, source):
-        """One packet; whether that was the last."""
+        """Handles one packet. Returns whether it was the last one of the transfer."""
         sock, following, parts = client
         if len(packet) < 4 or packet[1] not in (3, 6):
-            self.strange += 1  # of another test, whose port was ours before
+            self.strange += 1  # from another test, whose port we have now
             return False
         if packet[1] == 6:
             sock.sendto(self.ack[0], source)
@@ -57,7 +56,7 @@ class Crowd:
         return last
 
     def run(self):
-        """The contents that all got."""
+        """Returns the content that each client received."""
         contents, deadline = [], time.monotonic() + 60
         while self.clients:
             events = self.poll.poll(5)
@@ -97,7 +96,7 @@ def test_crowd(serve, count, size, blksize, options):
 
 @pytest.fixture
 def many_files():
-    """As many descriptors as this process may have."""
+    """Raises this process's limit of descriptors to the maximum."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
 
     def more():
@@ -112,8 +111,8 @@ def many_files():
 @pytest.mark.parametrize("options", [[], ["--max-per-source", "100"], ["--single-port"]],
                          ids=["default", "100 each", "one port"])
 def test_flood(serve, many_files, options):
-    """10,000 requests of one address that never says a word: others are served, and
-    what is held and sent is bounded."""
+    """10,000 requests from one address that never confirms: the server serves others, and the
+    memory it holds and the bytes it sends are bounded."""
     server = serve("--timeout", "100ms", *options, url="udp://0.0.0.0:0")
     server.put_file("f", TEXT[:4096])
     there, packet = ("127.0.0.1", server.port), rrq("f", "blksize=1024")
@@ -129,19 +128,19 @@ def test_flood(serve, many_files, options):
             if turn % 500 == 499:
                 most = max(most, server.descriptors())
                 assert patient(server, there) == TEXT[:4096]
-        # A socket each, a file each while it has changed just now, and ports that are kept.
+        # One socket each, one file each while it has just changed, and kept ports.
         kept = 64 * server.workers
         assert most - before <= 2 * (100 if "100" in options else 2048) + kept + 10
         assert server.grown_by(kib) < 60_000
         until(lambda: server.descriptors() <= before + 2, "all given up")
         got = sum(map(drained, flood))
-    # 20 bytes come back for each byte that may be forged, at most.
+    # At most 20 bytes are sent for each byte that may be forged.
     assert got < 20 * len(packet) * len(flood)
     assert patient(server, there) == TEXT[:4096]
 
 
 def patient(server, there):
-    """A file for one whose request may be lost in a full queue, as UDP has it."""
+    """Reads a file; repeats the request, which a full receive queue may drop."""
     peer = server.peer(there)
     for _ in range(20):
         peer.asks(rrq("f", "blksize=1024"))
@@ -153,7 +152,7 @@ def patient(server, there):
 
 
 def drained(sock):
-    """How many bytes wait at a socket."""
+    """Receives all queued packets and returns their bytes."""
     got = 0
     sock.setblocking(False)
     with contextlib.suppress(BlockingIOError):
@@ -164,7 +163,7 @@ def drained(sock):
 
 @pytest.mark.parametrize("options", [["--max-transfers", "5"], ["--max-per-source", "5"]])
 def test_strangers_make_room(serve, options):
-    """Requests that nobody has confirmed may be forged: the oldest of them goes."""
+    """Unconfirmed requests may be forged: at the limit, the oldest is dropped."""
     server = serve(*options, "--workers", "1", url="udp://0.0.0.0:0")
     server.put_file("f", TEXT[:4096])
     there = ("127.0.0.1", server.port)
@@ -186,7 +185,7 @@ def test_strangers_make_room(serve, options):
 @case(138)
 @pytest.mark.parametrize("options", [["--max-transfers", "5"], ["--max-per-source", "5"]])
 def test_over_the_limit(serve, options):
-    """The sixth is told, or hears nothing; once there is a place it is served."""
+    """The sixth request gets an ERROR or no reply; it is served once a slot is free."""
     server = serve(*options, "--workers", "1", url="udp://0.0.0.0:0")
     server.put_file("f", TEXT[:4096])
     there = ("127.0.0.1", server.port)
@@ -214,8 +213,8 @@ def test_over_the_limit(serve, options):
 
 @case(138)
 def test_request_rate(serve):
-    """A source's requests that nobody confirmed: beyond its share they are dropped
-    without a word; who does confirm is not counted."""
+    """The unconfirmed requests of a source: those over its rate are dropped without a reply.
+    Confirmed ones do not count."""
     server = serve("--request-rate", "10", url="udp://0.0.0.0:0")
     server.put_file("f", b"x")
     there, answered = ("127.0.0.1", server.port), 0
@@ -232,7 +231,7 @@ def test_request_rate(serve):
 
 
 def many(server, count):
-    """So many small files one after another, from ports that come again."""
+    """Reads `count` small files one after another from one port."""
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.settimeout(10)
     sock.bind(("127.0.0.1", 0))
@@ -254,12 +253,13 @@ def test_many_small_files(serve, options):
     before, kib = server.at_rest(), server.private_kib()
     many(server, 10_000)
     until(lambda: server.descriptors() <= before, "descriptors")
-    assert server.grown_by(kib) <= 3072  # caches fill, up to their bound
+    assert server.grown_by(kib) <= 3072  # caches fill up to their limits
     assert len(server.pids()) <= 2
 
 
-def test_many_names_that_are_not_there(serve):
-    """Boot loaders try dozens: each answer is quick, and the log is not theirs (trap 11)."""
+def test_many_missing_names(serve):
+    """Boot loaders try dozens of names: each reply is quick, and they do not flood the log
+    (trap 11)."""
     server = serve()
     sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     sock.settimeout(10)
@@ -276,7 +276,7 @@ def test_many_names_that_are_not_there(serve):
 
 @case(139)
 def test_many_failures(serve):
-    """Of what is refused, probed and broken off, nothing stays either."""
+    """Refused, probed and aborted transfers do not use up descriptors or memory, either."""
     server = serve("--workers", "1", "--upload", "--timeout", "50ms", "-v")
     server.put_file("f", TEXT)
 
@@ -304,7 +304,7 @@ def test_many_failures(serve):
 
 @pytest.fixture
 def running(serve):
-    """A server with a transfer in its middle."""
+    """A server in the middle of a transfer."""
     def start(*options, **kw):
         server = serve(*options, **kw)
         server.put_file("f", TEXT[:2048])
@@ -340,7 +340,7 @@ def test_sighup_reads_rules_again(running, tmp_path):
         return asking.hears() == oack("blksize=2048")
     until(mapped, "new rules")
     finish(peer)
-    # Rules that cannot be read leave the old ones in force, and it says so.
+    # With an unreadable rule file, the server warns and keeps the old rules.
     rules.write_text("what is this (\n")
     server.process.send_signal(signal.SIGHUP)
     until(lambda: b"rules" in server.log.read_bytes(), "a complaint")
@@ -367,7 +367,7 @@ def test_sigterm_drains(running):
 
 @case(140)
 def test_sigterm_twice(running):
-    """The second does not wait, and says ERROR to who waits for more."""
+    """The second signal ends the transfers at once, with an ERROR."""
     server, peer = running()
     server.process.send_signal(signal.SIGTERM)
     time.sleep(0.2)
@@ -383,7 +383,7 @@ def test_sigterm_twice(running):
 
 @case(140)
 def test_grace(running):
-    """A transfer that does not end is ended."""
+    """The end of the grace period ends a transfer."""
     server, peer = running("--grace", "300ms")
     begun = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
@@ -396,7 +396,7 @@ def test_grace(running):
 
 
 @case(141)
-def test_root_that_goes_away(serve, root):
+def test_root_that_disappears(serve, root):
     server = serve("--upload")
     server.put_file("f", b"one")
     assert server.get("f").content == b"one"
@@ -407,7 +407,7 @@ def test_root_that_goes_away(serve, root):
         peer.gets_error(1, 2)
     root.mkdir()
     server.put_file("f", b"two")
-    # Who asks a worker that is about to leave is not answered, and asks again.
+    # A stopping worker may drop a request, which the client then repeats.
     assert patient(server, server.name) == b"two"
     server.put("new", b"new")
     assert (root / "new").read_bytes() == b"new"
@@ -416,7 +416,7 @@ def test_root_that_goes_away(serve, root):
 @case(142)
 @pytest.mark.parametrize("single", [False, True])
 def test_passed_sockets(serve, single):
-    """As systemd does: several, of both families, and with their addresses as names."""
+    """Like systemd: several sockets, of both families, with their addresses as names."""
     socks = []
     for family, name in ((socket.AF_INET, ("127.0.0.1", 0)), (socket.AF_INET, ("127.0.0.2", 0)),
                          (socket.AF_INET6, ("::1", 0))):
@@ -436,7 +436,7 @@ def test_passed_sockets(serve, single):
 
 
 def test_counters(serve):
-    """SIGUSR1: what has happened so far."""
+    """SIGUSR1 logs the counters."""
     server = serve()
     server.put_file("f", b"x" * 100)
     for _ in range(3):
@@ -458,7 +458,7 @@ def test_counters(serve):
 
 
 def test_worker_that_dies(serve):
-    """Another takes its place."""
+    """Another worker replaces it."""
     server = serve("--workers", "1")
     assert server.answers()
     workers = server.pids()[1:]

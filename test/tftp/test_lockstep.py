@@ -1,5 +1,6 @@
-"""Block by block: doubled, lost and strange packets, silence, and block numbers
-that wrap around (RFC 1350, RFC 1123 section 4.2.3)."""
+"""Block by block: duplicate, lost and strange packets, silence, and block numbers that
+wrap around (RFC 1350, RFC 1123 section 4.2.3).
+"""
 import time
 
 import pytest
@@ -8,13 +9,13 @@ from cases import case
 from lockstep_fixtures import TEXT, block, file
 from wire import ILLEGAL, ack, data, decode, error, oack, pattern, request, rrq, wrq
 
-NUMBERED = b"".join(b"%07d\n" % i for i in range(70_000))  # every block of eight is another
+NUMBERED = b"".join(b"%07d\n" % i for i in range(70_000))  # no two blocks of eight bytes are equal
 
 
 @case(61)
 @pytest.mark.parametrize("copies", [2, 3])
 def test_every_ack_twice(serve, copies):
-    """The sorcerer's apprentice would send every later block as often."""
+    """The sorcerer's apprentice bug would duplicate every later block."""
     server = serve()
     server.put_file("f", NUMBERED[:8001])
     peer, count = server.peer(), 0
@@ -27,25 +28,25 @@ def test_every_ack_twice(serve, copies):
         count += 1
     peer.quiet()
     assert count == 1001
-    # Some that look like a question, and those for which Python was too slow.
+    # Some duplicate ACKs look like a request, and Python may be too slow.
     event = server.transfer()
     assert peer.again <= 100 + event["timeouts"], event
 
 
 @case(62)
-def test_asked_again(file):
-    """Block 2 was lost: ACK 1 again asks for it, and it comes, not block 3."""
+def test_lost_block_is_requested_again(file):
+    """Block 2 was lost: a second ACK 1 asks for it, and the server sends it again, not block 3."""
     server = file("--timeout", "5s")
     peer = server.peer()
     peer.asks(rrq("f"))
     peer.gets(block(1))
-    time.sleep(0.05)  # a long round trip: so our timer is not what helps
+    time.sleep(0.05)  # a long round trip, so that our timer does not repeat the block
     peer.says(ack(1))
     peer.gets(block(2))
     time.sleep(0.08)
     peer.says(ack(1))
     peer.gets_again(block(2))
-    peer.says(ack(1), ack(1))  # not for each of them
+    peer.says(ack(1), ack(1))  # one repeat, not one for each of them
     peer.says(ack(2))
     peer.gets(block(3))
     assert peer.again <= 4
@@ -75,7 +76,7 @@ def test_acks_of_other_blocks(file, options):
 @case(65)
 @pytest.mark.parametrize("options", ["", "blksize=1024"])
 def test_no_ack_at_all(file, options):
-    """The address may be forged: a few packets with growing gaps, and that is all."""
+    """The address may be forged: the server sends a few packets with growing gaps and stops."""
     server = file("--timeout", "50ms", "--workers", "1")
     before = server.at_rest()
     peer, times = server.peer(), []
@@ -87,7 +88,7 @@ def test_no_ack_at_all(file, options):
         times.append(time.monotonic())
     gaps = [later - earlier for earlier, later in zip(times, times[1:])]
     assert len(times) == 5, times
-    # 50 ms, and each twice the one before but for an eighth at random.
+    # 50 ms, then twice as long each time, minus a random part of up to an eighth.
     assert sum(gaps) > 0.65, gaps
     assert server.transfer(file="f")["text"] == "the client stopped answering"
     assert server.descriptors() <= before
@@ -109,7 +110,7 @@ def test_strays_do_not_push_the_timer_back(file):
 
 
 @case(67, 68)
-def test_upload_with_doubles_and_leaps(file):
+def test_upload_with_duplicates_and_gaps(file):
     server = file("--upload")
     peer = server.peer()
     peer.asks(wrq("new"))
@@ -121,7 +122,7 @@ def test_upload_with_doubles_and_leaps(file):
     before = peer.again
     peer.says(*[block(3), block(4), block(9)] * 30)
     peer.quiet()
-    assert peer.again - before <= 8  # by time: after 8 ms, 16, 32 and so on
+    assert peer.again - before <= 8  # repeats by timer: after 8 ms, 16, 32 and so on
     for number in (2, 3, 4):
         peer.says(block(number))
         peer.gets(ack(number))
@@ -152,7 +153,7 @@ def test_last_ack_lost(file):
     peer.gets(ack(0))
     peer.says(data(1, b"all"))
     peer.gets(ack(1))
-    assert (server.root / "new").read_bytes() == b"all"  # it is there when that is said
+    assert (server.root / "new").read_bytes() == b"all"  # the file is there before the last ACK
     for _ in range(3):
         time.sleep(0.1)
         peer.says(data(1, b"all"))
@@ -164,7 +165,8 @@ def test_last_ack_lost(file):
 @case(70)
 @pytest.mark.parametrize("size", [100, 0])
 def test_last_ack_never_comes(serve, size):
-    """Some clients send none (dnsmasq has a comment on it): no failure."""
+    """Some clients send no last ACK (see the comment in dnsmasq): the transfer does not count
+    as failed."""
     server = serve("--timeout", "50ms")
     server.put_file("f", TEXT[:size])
     peer = server.peer()
@@ -177,7 +179,7 @@ def test_last_ack_never_comes(serve, size):
 
 
 def wrapped(size):
-    """A file of `size` bytes, in which no two blocks of eight near each other are equal."""
+    """A file of `size` bytes in which blocks of eight bytes near each other differ."""
     return (NUMBERED * (size // len(NUMBERED) + 1))[:size]
 
 
@@ -204,7 +206,7 @@ def test_many_blocks_up(serve, size, blksize):
 @case(47, 71, 72, 73, 102)
 @pytest.mark.parametrize("rollover", [0, 1])
 @pytest.mark.parametrize("size", [70_000 * 8 + 1, 65535 * 8, 65536 * 8])
-def test_where_numbers_start_again(serve, rollover, size):
+def test_where_numbers_wrap_around(serve, rollover, size):
     server = serve("--upload")
     server.put_file("f", wrapped(size))
     options = f"blksize=8 windowsize=32 rollover={rollover}"
@@ -215,7 +217,7 @@ def test_where_numbers_start_again(serve, rollover, size):
 
 @case(75)
 def test_file_past_4_gib(serve):
-    """Offsets and sizes: bytes are where they belong."""
+    """Offsets and sizes: the bytes are where they belong."""
     server, blocks = serve(), (4 << 30) // 65464 + 5
     marks = {block: b"block %d" % block
              for block in (0, (2 << 30) // 65464 + 1, (4 << 30) // 65464 + 1, blocks - 1)}
@@ -270,7 +272,8 @@ def test_error_in_the_middle(file, upload, packet, code, text):
     oack("blksize=8"), data(2, b"x" * 512)],
     ids=["RRQ", "WRQ", "RRQ of another", "7", "0", "cut ACK", "empty", "0xff", "OACK", "DATA"])
 def test_strays_inside_a_transfer(file, stray):
-    """Ignored, or refused with ERROR 4 and no harm: ours ignores them."""
+    """They must not disturb the transfer: the server ignores them, where ERROR 4 would also be
+    allowed."""
     server = file()
     peer = server.peer()
     peer.asks(rrq("f", "blksize=1024"))
@@ -287,8 +290,8 @@ def test_strays_inside_a_transfer(file, stray):
 
 
 def test_slow_writer(file):
-    """Gateways that write flash while they receive are waited for, and not flooded
-    meanwhile (trap 18)."""
+    """The server waits for gateways that write to flash while they receive, and does not flood
+    them meanwhile (trap 18)."""
     server = file()
     peer = server.peer()
     peer.asks(rrq("f", "blksize=2048"))
@@ -297,7 +300,7 @@ def test_slow_writer(file):
     for number in range(1, 5):
         peer.gets(block(number, 2048))
         before = peer.again
-        peer.quiet(0.7)  # 4, 8, 16 ms and so on, seven in half a second
+        peer.quiet(0.7)  # after 4, 8, 16 ms and so on: seven in half a second
         assert peer.again - before <= 9
         peer.says(ack(number))
     peer.gets(data(5))
@@ -305,8 +308,8 @@ def test_slow_writer(file):
     assert server.transfer()["result"] == "done"
 
 
-def test_data_longer_than_agreed_on(file):
-    """More bytes than a block has are none of ours."""
+def test_data_longer_than_agreed(file):
+    """The server ignores a block with more bytes than agreed."""
     server = file("--upload")
     peer = server.peer()
     peer.asks(wrq("new", "blksize=8"))
@@ -321,7 +324,7 @@ def test_data_longer_than_agreed_on(file):
 
 
 def test_default_blksize_when_none_is_agreed_on(serve):
-    """512, also when an option that asks for another is not granted (trap 24)."""
+    """512 bytes, also if an option that requests another size is not granted (trap 24)."""
     server = serve("--upload", "--refuse", "blksize")
     peer = server.peer()
     peer.asks(wrq("new", "blksize=1024 windowsize=2"))
@@ -334,8 +337,8 @@ def test_default_blksize_when_none_is_agreed_on(serve):
 
 
 def test_errors_are_short(file):
-    """The text ends where it ends: no bytes of anybody's memory behind it (dnsmasq
-    once sent some). And it is smaller than the request, or nearly."""
+    """No bytes follow the text of an ERROR (dnsmasq once sent memory contents). The ERROR is
+    not much longer than the request."""
     server = file()
     for name in ("x", "nosuch/" * 20, "y" * 200):
         peer = server.peer()
@@ -347,7 +350,7 @@ def test_errors_are_short(file):
 
 
 @case(13)
-def test_illegal_is_said_once(file):
+def test_illegal_is_sent_once(file):
     server = file()
     peer = server.peer()
     peer.asks(b"\0\1f\0octet")

@@ -1,11 +1,11 @@
-"""netascii (RFC 1350 1, RFC 764): lines on the wire end in CR LF, a CR of its own is
-CR NUL, and what comes back is what was there."""
+"""netascii (RFC 1350 section 1, RFC 764): on the wire, a line ends in CR LF, and a CR that ends
+no line is CR NUL; a file comes back as it was."""
 import pytest
 
 from cases import case
 from wire import ack, data, decode, receive, rrq
 
-# What a file has, and what goes over the wire.
+# The content of a file, and its bytes on the wire.
 PAIRS = [(b"a\nb", b"a\r\nb"), (b"a\rb", b"a\r\0b"), (b"\r\n", b"\r\0\r\n"), (b"", b""),
          (b"\n", b"\r\n"), (b"\r", b"\r\0"), (b"\n\n\r\r", b"\r\n\r\n\r\0\r\0"),
          (b"\0\xff\n\0", b"\0\xff\r\n\0"), (b"no end of line", b"no end of line")]
@@ -17,7 +17,7 @@ def test_down(serve, file, wire):
     server = serve()
     server.put_file("f", file)
     assert server.get("f", mode="netascii").content == wire
-    assert server.get("f").content == file  # mode octet means bytes
+    assert server.get("f").content == file  # mode octet sends the bytes unchanged
 
 
 @case(112, 113)
@@ -25,7 +25,7 @@ def test_down(serve, file, wire):
     (b"\rX", b"\rX"), (b"a\nb", b"a\nb"), (b"\r\r", b"\r\r"), (b"\r", b"\r"), (b"\r\n", b"\r\r\n"),
     (b"x" * 511 + b"\r", b"x" * 511 + b"\r")])
 def test_up(serve, file, wire):
-    """Also what no encoder makes: a CR before anything else stays."""
+    """Also input that no encoder produces: a CR before another byte stays."""
     server = serve("--upload")
     server.put("new", wire, mode="netascii")
     assert (server.root / "new").read_bytes() == file
@@ -39,7 +39,7 @@ def encoded(file):
 
 
 def plain():
-    """MIXED has LF and CR beside the ones at ends of lines: encode in one pass."""
+    """MIXED has LF and CR inside lines too, so encode it in one pass."""
     return b"".join({10: b"\r\n", 13: b"\r\0"}.get(c, bytes([c])) for c in MIXED)
 
 
@@ -56,8 +56,8 @@ def test_pairs_across_blocks_and_windows(serve, options):
 
 @case(112)
 @pytest.mark.parametrize("lost", [3, 4, 5, 6, 8])
-def test_the_same_again(serve, lost):
-    """A block that is repeated is the same block."""
+def test_repeated_blocks_are_equal(serve, lost):
+    """A repeated block has the same bytes."""
     server = serve("--upload")
     server.put_file("f", MIXED)
     options = "blksize=101 windowsize=4"
@@ -75,7 +75,7 @@ def test_the_same_block_again(serve):
     peer.gets(data(1, b"\r\n" * 256))
     peer.gets_again(data(1, b"\r\n" * 256))
     peer.says(ack(1))
-    # Half of the pair that is cut here leaves with each block.
+    # Each block ends in the middle of a pair.
     server.put_file("g", b"x" + b"\n" * 2000)
     peer = server.peer()
     peer.asks(rrq("g", mode="netascii"))
@@ -100,19 +100,20 @@ def test_lines_fill_blocks(serve):
 
 
 def test_large_text(serve):
-    """More than any buffer of one window."""
+    """Longer than the buffer of any window."""
     server = serve()
     content = b"a line of text that ends here\n" * 40_000
     server.put_file("f", content)
     peer = server.peer()
     peer.asks(rrq("f", "blksize=8192 windowsize=64", mode="netascii"))
-    window = int(peer.hears()[2:].split(b"\0")[3])  # as much of it as is kept
+    window = int(peer.hears()[2:].split(b"\0")[3])  # the part of it that the server buffers
     heard = receive(peer, 8192, window, first=ack(0), lose={2, window, window + 1})
     assert heard.content == encoded(content)
 
 
 def test_memory_for_texts_is_bounded(serve):
-    """A window of text is held as it is sent; when many are, later ones get single blocks."""
+    """The server buffers a window of text while it sends; when many transfers do, later ones
+    get single blocks."""
     server, granted = serve("--workers", "1"), []
     server.put_file("f", b"text\n" * 1000)
     for _ in range(300):

@@ -1,5 +1,5 @@
-"""What a server grants, to the byte, and what it leaves out (RFC 2347, 2348, 2349,
-7440, and what tftp-hpa has beside them)."""
+"""The options that a server grants, byte for byte, and those it leaves out (RFC 2347, 2348,
+2349, 7440, and those of tftp-hpa)."""
 import subprocess
 import time
 
@@ -13,11 +13,11 @@ GIB = 1 << 30
 
 
 def granted(server, asked, name="f", mode="octet"):
-    """What the server grants of a read request: "" when it sends DATA at once."""
+    """The options that the server grants to a read request; "" if it sends DATA at once."""
     peer = server.peer()
     peer.asks(rrq(name, asked, mode))
     packet = peer.hears()
-    peer.says(error(REFUSED))  # that was all we wanted
+    peer.says(error(REFUSED))  # ends the transfer
     if packet.startswith(b"\0\3\0\1"):
         return ""
     texts = packet[2:-1].split(b"\0")
@@ -28,7 +28,7 @@ def granted(server, asked, name="f", mode="octet"):
 
 @pytest.fixture
 def file(serve):
-    """A server with options, which has the file "f" of 2048 bytes."""
+    """Starts a server with options, whose file "f" has 2048 bytes."""
     def start(*options, **kw):
         server = serve(*options, **kw)
         server.put_file("f", bytes(range(256)) * 8)
@@ -74,7 +74,7 @@ def test_granted(file, asked, answer):
 
 @case(28)
 def test_oack_to_the_byte(file):
-    """Nothing behind it: Cisco's switches and U-Boot refuse that (uftpd#43)."""
+    """No bytes follow the options: Cisco's switches and U-Boot reject them (uftpd#43)."""
     peer = file().peer()
     peer.asks(rrq("f", "blksize=1432"))
     assert peer.next() == b"\0\6blksize\x001432\0"
@@ -113,7 +113,7 @@ def test_refused_options(file):
 
 @case(36)
 def test_policy_of_an_address(file, tmp_path):
-    """Clients that ask for what they cannot take (trap 14)."""
+    """For clients that request options they cannot handle (trap 14)."""
     (tmp_path / "policy").write_text("127.0.0.2 refuse=blksize\n127.0.0.3 blksize=1024\n")
     server = file("--policy", tmp_path / "policy", url="udp://0.0.0.0:0")
     for source, answer in (("127.0.0.1", "blksize=1432"), ("127.0.0.2", None),
@@ -135,8 +135,8 @@ def test_tsize_past_4_gib(file):
         assert granted(server, "tsize=0", "large") == f"tsize={size}"
 
 
-def test_tsize_of_nothing(file):
-    """tsize=0 makes curl fail (lib/tftp.c): it is left out, with the same meaning."""
+def test_tsize_of_a_file_without_a_size(file):
+    """tsize=0 makes curl fail (lib/tftp.c), so the server leaves tsize out."""
     server = file()
     server.put_file("empty")
     assert granted(server, "tsize=0", "empty") == ""
@@ -145,7 +145,7 @@ def test_tsize_of_nothing(file):
 
 @case(38)
 def test_tsize_in_netascii(file):
-    """The file's size is not that of what goes over the wire."""
+    """The size of the file is not the number of bytes on the wire."""
     server = file()
     server.put_file("lines", b"a\n" * 100)
     assert granted(server, "tsize=0", "lines", "netascii") in ("", "tsize=300")
@@ -179,7 +179,7 @@ def test_upload_that_is_too_large(file, tsize):
 
 @case(40, 133)
 def test_upload_without_room(file):
-    """A tsize that no disk has is refused, and nothing is set aside for it."""
+    """A tsize larger than any disk is refused, and the server reserves no room for it."""
     server = file("--upload")
     before = server.private_kib()
     for tsize in (10 ** 18, (1 << 63) - 1):
@@ -192,7 +192,7 @@ def test_upload_without_room(file):
 
 @case(43)
 def test_timeout_counts(file):
-    """One second, though the server's own is much shorter."""
+    """The client's timeout is one second, the server's own is much shorter."""
     server = file("--timeout", "50ms")
     peer = server.peer()
     peer.asks(rrq("f", "timeout=1"))
@@ -204,7 +204,7 @@ def test_timeout_counts(file):
 
 @case(45)
 def test_utimeout_counts(file):
-    """20 ms, though the server's own is much longer."""
+    """The client's timeout is 20 ms, the server's own is much longer."""
     server = file("--timeout", "10s")
     peer = server.peer()
     peer.asks(rrq("f", "utimeout=20000"))
@@ -231,13 +231,13 @@ def test_window_of_one(file, options):
 
 @case(51)
 def test_nothing_before_ack_0(file):
-    """DATA then desyncs U-Boot (uftpd's lockstep.sh)."""
+    """Earlier DATA confuses U-Boot (uftpd's lockstep.sh)."""
     server = file("--timeout", "100ms")
     peer = server.peer()
     peer.asks(rrq("f", "blksize=100 windowsize=8"))
     peer.gets(oack("blksize=100 windowsize=8"))
     peer.quiet(1)
-    assert peer.again >= 2  # the OACK, and nothing else
+    assert peer.again >= 2  # the OACK, and no other packet
 
 
 @case(52)
@@ -250,7 +250,7 @@ def test_lost_oack(file):
     peer.says(ack(0))
     first = peer.hears()
     assert first[:4] == data(1)
-    peer.says(ack(0))  # that of the second OACK
+    peer.says(ack(0))  # the ACK of the second OACK
     peer.says(ack(1))
     assert peer.hears()[:4] == data(2)
     peer.says(ack(2))
@@ -261,8 +261,8 @@ def test_lost_oack(file):
 
 @case(54)
 def test_probe(file):
-    """UEFI asks for the size and breaks off: no failure, and nothing more is sent
-    (pin/tftp#125)."""
+    """UEFI requests the size and aborts: the transfer does not count as failed, and the server
+    sends nothing more (pin/tftp#125)."""
     server = file("--timeout", "50ms", "--workers", "1")
     before = server.at_rest()
     peer = server.peer()
@@ -284,7 +284,7 @@ def test_probe(file):
 @case(56)
 @pytest.mark.parametrize("options", ["", "blksize=1432", "tsize=0 blksize=1432 windowsize=8"])
 def test_missing_with_options(serve, options):
-    """An ERROR behind an OACK hangs PXELINUX."""
+    """An ERROR after an OACK makes PXELINUX hang."""
     peer = serve().peer()
     peer.asks(rrq("nothing", options))
     peer.gets_error(NOT_FOUND)
@@ -295,7 +295,7 @@ def test_missing_with_options(serve, options):
 @pytest.mark.parametrize("options", ["", "blksize=1024"])
 @pytest.mark.parametrize("single", [False, True])
 def test_request_again(file, options, single):
-    """The same answer from the same port, and one transfer (raspberrypi/firmware#1041)."""
+    """The same reply from the same port, and one transfer (raspberrypi/firmware#1041)."""
     server = file(*["--single-port"] * single)
     peer, packet = server.peer(), rrq("f", options)
     peer.asks(packet)
@@ -303,8 +303,8 @@ def test_request_again(file, options, single):
     for _ in range(10):
         peer.asks_again(packet)
     peer.quiet()
-    assert peer.again <= 1  # doubled on the way: no question
-    time.sleep(0.6)         # but now its answer is likely lost
+    assert peer.again <= 1  # a duplicate of the network is not answered
+    time.sleep(0.6)  # by now the reply is probably lost
     peer.asks_again(packet)
     peer.gets_again(answer)
     assert peer.again <= 3
@@ -323,7 +323,7 @@ def test_request_again(file, options, single):
 
 @case(59)
 def test_upload_request_again(file):
-    """The OACK, and not ACK 0 (OpenNMS#8483)."""
+    """The OACK, not ACK 0 (OpenNMS#8483)."""
     server = file("--upload", "--timeout", "200ms")
     peer, packet = server.peer(), wrq("new", "blksize=8 tsize=3")
     peer.asks(packet)

@@ -1,4 +1,4 @@
-"""Requests: what is served, what is refused, and what is not even answered."""
+"""Requests: which are served, refused or dropped."""
 import pytest
 
 from cases import case
@@ -47,7 +47,7 @@ def test_modes(serve, mode):
 @pytest.mark.parametrize("mode", ["mail", "MAIL", "binary", "", "octets", "octe"])
 @pytest.mark.parametrize("ask", [rrq, wrq])
 def test_unknown_modes(serve, ask, mode):
-    """mail is none that anybody should know (RFC 1123 4.2.2.1)."""
+    """Servers need not know mode mail (RFC 1123 section 4.2.2.1)."""
     server = serve("--upload")
     server.put_file("f", b"contents")
     peer = server.peer()
@@ -58,8 +58,8 @@ def test_unknown_modes(serve, ask, mode):
 
 @case(9, 10)
 def test_cut(serve):
-    """A request cut anywhere before the end of its mode is none. Behind it are the
-    remains of what the server received before."""
+    """A request that ends before the end of its mode is not a request. The receive buffer after
+    it still holds the previous packet."""
     server = serve("--upload", "--workers", "1")
     server.put_file("file", b"contents")
     whole = rrq("file")
@@ -103,7 +103,7 @@ def test_tiny(serve, single):
 @case(13)
 @pytest.mark.parametrize("opcode", [0, 7, 99, 0x0100, 0xffff])
 def test_unknown_opcodes(serve, opcode):
-    """One ERROR at most, and not one that is longer than what it answers allows."""
+    """The reply is at most one ERROR 4."""
     server = serve()
     peer = server.peer()
     peer.asks(request(opcode, "file"))
@@ -131,7 +131,7 @@ SIX = "blksize=1000 tsize=0 timeout=3 windowsize=4 rollover=0"
 @case(15)
 @pytest.mark.parametrize("size", [512, 513, 1000, 1472])
 def test_long_requests(serve, size):
-    """512 is the most that RFC 2347 allows; who sends more is served, too."""
+    """RFC 2347 allows 512 bytes; the server also serves longer requests."""
     server = serve()
     name = "d" * 200 + "/" + "e" * 150 + "/f"
     server.put_file(name, TEXT)
@@ -144,7 +144,7 @@ def test_long_requests(serve, size):
 
 
 @case(17)
-def test_high_bytes_behind_the_name(serve):
+def test_high_bytes_after_the_name(serve):
     """Some PXE ROMs send them (netbootxyz/netboot.xyz#1198)."""
     server = serve()
     server.put_file("pxe.0", b"boot")
@@ -207,8 +207,8 @@ def test_slashes_and_dots(serve, name):
 @pytest.mark.parametrize("tail", [
     b"garbage", b"\0garbage\0", b"\0\0\0\0\0", b"\xff\xff\xff", b"tsize\0", b"tsize",
     b"tsize\0" + b"0", b"\0blksize\0" + b"16\0"], ids=repr)
-def test_garbage_behind_the_options(serve, tail):
-    """Apple's Open Firmware sends some (OpenBSD's parse_options has a word on it)."""
+def test_garbage_after_the_options(serve, tail):
+    """Apple's Open Firmware sends some (see the comment in OpenBSD's parse_options)."""
     server = serve()
     server.put_file("f", b"contents")
     peer = server.peer()
@@ -249,7 +249,7 @@ def test_a_hundred_unknown_options(serve):
 
 
 def test_option_twice(serve):
-    """Each at most once (RFC 2347): the first counts, and the OACK has it once."""
+    """An option may appear once (RFC 2347): the first value counts, and the OACK has it once."""
     server = serve()
     server.put_file("f", b"contents")
     peer = server.peer()
@@ -258,7 +258,7 @@ def test_option_twice(serve):
 
 
 def test_long_names_are_refused(serve):
-    """A component that no file system has, a name that is longer than any."""
+    """A component longer than any file system allows, and a name longer than any path."""
     server = serve("--upload")
     for name in ("x" * 256, "x" * 5000, "/".join(["d" * 100] * 50), "../" * 2000 + "etc/passwd"):
         for ask in (rrq, wrq):

@@ -12,7 +12,7 @@ from wire import ack, data, decode, free_range, oack, readable, rrq, strings, wr
 @pytest.mark.parametrize("options", ["", "blksize=512"])
 @pytest.mark.parametrize("where", ["its own port", "the server's port"])
 def test_upload_request_in_the_middle(file, options, where):
-    """The last ACK again; the file is not begun again (uftpd#41, ptftpd#8)."""
+    """The server sends the last ACK again; the upload does not start over (uftpd#41, ptftpd#8)."""
     server = file("--overwrite", "--timeout", "5s")
     server.put_file("new", b"old")
     peer, packet = server.peer(), wrq("new", options)
@@ -32,7 +32,7 @@ def test_upload_request_in_the_middle(file, options, where):
 
 
 def test_request_in_a_row_from_one_port(file):
-    """A port that is used again once its transfer is over."""
+    """The client reuses a port after its transfer has ended."""
     server = file()
     peer = server.peer()
     for _ in range(20):
@@ -48,7 +48,7 @@ def test_request_in_a_row_from_one_port(file):
 
 
 def test_another_request_from_the_port_of_a_transfer(file):
-    """Who reuses a port wants the new file: the old transfer is over."""
+    """A client that reuses a port wants the new file: the old transfer is over."""
     server = file()
     server.put_file("g", b"the other")
     peer = server.peer()
@@ -62,7 +62,7 @@ def test_another_request_from_the_port_of_a_transfer(file):
 
 
 def halfway(server):
-    """A client with the first half of "f"."""
+    """A client that has received the first half of "f"."""
     peer = server.peer()
     peer.asks(rrq("f"))
     for number in range(1, 5):
@@ -85,7 +85,7 @@ def test_another_request_from_the_middle_of_a_transfer(file):
 
 
 def test_forged_requests(file):
-    """They need no more than a client's port: its transfer goes on."""
+    """An attacker needs only a client's port: the transfer goes on."""
     server = file()
     server.put_file("g", b"the other")
     peer = halfway(server)
@@ -103,13 +103,13 @@ def test_forged_requests(file):
 
 
 def test_forged_requests_do_not_stop_repeats(file):
-    """A block that was lost comes again, whatever else is asked for meanwhile."""
+    """The server repeats a lost block, whatever other requests arrive meanwhile."""
     server = file()
     peer = halfway(server)
     peer.sock.settimeout(20)
     peer.asks_again(rrq("nothing"))
     while peer.sock.recvfrom(1 << 16)[1] == peer.tid:
-        pass  # from now on it has been asked
+        pass  # the server has replied to the request
     stop = time.monotonic() + 20
     while not readable(peer.sock, 0.1) or peer.sock.recvfrom(1 << 16) != (block(5), peer.tid):
         assert time.monotonic() < stop
@@ -117,15 +117,15 @@ def test_forged_requests_do_not_stop_repeats(file):
 
 
 @pytest.mark.parametrize("options", ["--max-transfers 1", "--max-per-source 1", "--port-range"])
-def test_a_client_that_starts_again_from_its_port(file, options):
-    """It was switched off and on: the transfer it had must not be in its own way."""
+def test_a_client_that_restarts_with_the_same_port(file, options):
+    """The client was switched off and on: its old transfer must not count against its limit."""
     if options == "--port-range":
         first = free_range(1)
         options += f" {first}-{first}"
     server = file("--workers", "1", *options.split())
     peer = halfway(server)
     peer.sock.settimeout(20)
-    time.sleep(1.1)  # a client that asks sooner is not taken for one that starts again
+    time.sleep(1.1)  # a client that requests sooner does not count as restarted
     peer.asks(rrq("f"))
     packet = peer.sock.recv(1 << 16)
     while packet == block(5):
@@ -133,7 +133,7 @@ def test_a_client_that_starts_again_from_its_port(file, options):
     assert packet == block(1)
 
 
-def test_an_upload_that_starts_again_from_its_port(file):
+def test_an_upload_that_restarts_with_the_same_port(file):
     server = file("--upload", "--overwrite", "--workers", "1")
     peer = server.peer()
     peer.sock.settimeout(20)

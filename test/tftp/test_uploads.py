@@ -57,8 +57,8 @@ def test_folders_of_new_files(serve, root):
     assert (root / "a" / "b" / "new").read_bytes() == b"new"
 
 
-def test_folders_of_uploads_that_break_off(serve, root):
-    """Go with them, but for one that another upload goes on in."""
+def test_folders_of_aborted_uploads(serve, root):
+    """They are removed with the upload, unless another upload still uses them."""
     server = serve("--create")
     alone, first, second = server.peer(), server.peer(), server.peer()
     for peer, name in (alone, "a/b/new"), (first, "c/d/first"), (second, "c/second"):
@@ -80,7 +80,7 @@ def test_umask(serve, root):
 
 
 def small_disk(folder, kib):
-    """For the child: a file system of so many KiB on `folder`, which only it sees."""
+    """For preexec_fn: mounts a file system of `kib` KiB on `folder` that only the child sees."""
     libc = ctypes.CDLL(None, use_errno=True)
 
     def mount():
@@ -116,7 +116,7 @@ def test_full_disk(serve, root, how):
         with open(f"{inside}/f", "rb") as old:
             assert old.read() == b"old"
     server.put("g", b"x" * 100_000, "blksize=8192")  # there is room again
-    # What is said in advance is refused in advance.
+    # A tsize that does not fit is refused at once.
     peer.asks(wrq("h", f"blksize=8192 tsize={1 << 20}"))
     peer.gets_error(DISK_FULL)
 
@@ -124,7 +124,7 @@ def test_full_disk(serve, root, how):
 @case(127)
 @pytest.mark.parametrize("how", ["new", "old"])
 @pytest.mark.parametrize("end", ["ERROR", "port closed", "server killed", "server stopped"])
-def test_upload_that_is_cut_off(serve, root, how, end):
+def test_upload_that_is_aborted(serve, root, how, end):
     server = serve("--overwrite", "--timeout", "50ms", "--grace", "300ms")
     if how == "old":
         server.put_file("f", b"old")
@@ -173,12 +173,12 @@ def test_upload_over_the_limit(serve, root, blksize):
     peer.silent()
     assert server.transfer()["code"] == DISK_FULL
     assert list(root.iterdir()) == []
-    server.put("new", b"x" * 2048)  # exactly as much
+    server.put("new", b"x" * 2048)  # exactly the limit
 
 
 @case(129)
 def test_upload_through_a_link(serve, secrets, root):
-    """To nowhere outside, and to nothing else by another name."""
+    """A link leads neither outside nor to another file."""
     server = serve("--overwrite", "--create")
     server.put_file("a/f", b"inside")
     for name, target in {"in": "a/f", "out": "../secret", "dangling": "../new", "new": "nosuch",
@@ -198,7 +198,7 @@ def test_upload_through_a_link(serve, secrets, root):
 @case(130)
 @pytest.mark.parametrize("options", [["--upload"], ["--overwrite"]], ids=["new", "existing"])
 def test_two_uploads_to_one_name(serve, root, options):
-    """One wins whole, and the other is told."""
+    """One file is written completely; the other client gets an ERROR."""
     server = serve(*options)
     if "--overwrite" in options:
         server.put_file("f", b"old")
@@ -221,8 +221,9 @@ def test_two_uploads_to_one_name(serve, root, options):
 
 
 @case(133)
-def test_promises_are_not_believed(serve, root):
-    """Neither more nor less than what was announced, and no room taken for it."""
+def test_tsize_is_not_trusted(serve, root):
+    """The file has neither more nor fewer bytes than were sent, and the server reserves no room
+    for tsize."""
     server = serve("--upload")
     peer = server.peer()
     peer.asks(wrq("new", "tsize=100"))
@@ -237,7 +238,7 @@ def test_promises_are_not_believed(serve, root):
 
 
 def test_unique_root(serve, root):
-    """A folder for each client's address, where there is one."""
+    """Each client has the folder named after its address, if it exists."""
     server = serve("--unique-root", "ip", url="udp://0.0.0.0:0")
     server.put_file("f", b"all")
     server.put_file("127.0.0.2/f", b"two")
@@ -250,7 +251,7 @@ def test_unique_root(serve, root):
 
 
 def test_upload_while_it_is_read(serve, root):
-    """Who reads gets the old one whole."""
+    """The reader receives the old file completely."""
     server = serve("--overwrite")
     server.put_file("f", b"o" * 1500)
     reader = server.peer()

@@ -1,5 +1,4 @@
-"""Windows (RFC 7440): what is sent and acknowledged, what is lost and how it comes
-again, and how much that costs."""
+"""Windows (RFC 7440): the packets sent and acknowledged, the repair of losses, and its cost."""
 import time
 
 import pytest
@@ -12,7 +11,8 @@ TEXT = bytes(i * 31 % 251 for i in range(1 << 20))
 
 @pytest.fixture
 def down(serve):
-    """A server that sends the first bytes of TEXT as "f", and a peer that has its OACK."""
+    """A server that sends the first bytes of TEXT as "f", and a peer that has received its
+    OACK."""
     def start(size, options, *more):
         server = serve(*more)
         server.put_file("f", TEXT[:size])
@@ -25,7 +25,7 @@ def down(serve):
 
 @pytest.fixture
 def up(serve):
-    """A server that receives "new", and a peer that has its OACK."""
+    """A server that receives "new", and a peer that has received its OACK."""
     def start(options, *more):
         server = serve("--upload", *more)
         peer = server.peer()
@@ -74,8 +74,8 @@ def test_whole_windows_up(up):
 @case(95)
 @pytest.mark.parametrize("lost", [1, 2, 3, 5, 6])
 def test_one_lost(down, lost):
-    """By a receiver that keeps nothing and asks once. A second timer, which would be
-    ours, does not help it within what it takes here."""
+    """The receiver discards blocks after the gap and asks once. Neither its timeout of 3 s nor
+    the server's of 5 s repairs the loss in time."""
     server, peer = down(20 * 512, "timeout=5 windowsize=4")
     begun = time.monotonic()
     heard = receive(peer, 512, 4, first=ack(0), lose={lost}, wait=3)
@@ -88,7 +88,7 @@ def test_one_lost(down, lost):
 @case(95)
 @pytest.mark.parametrize("lost", [1, 2, 3, 5, 6])
 def test_one_lost_up(up, lost):
-    """The server says at once where the gap is, and only once."""
+    """The server reports the gap at once, and only once."""
     server, peer = up("windowsize=4")
     said = send(peer, TEXT[:20 * 512], 512, 4, lose={lost}, wait=3)
     assert said.waits == 0
@@ -111,7 +111,7 @@ def test_gap_is_asked_for_once(up):
 
 @case(97)
 def test_last_of_a_window_lost(down):
-    """Nobody can know: the timer has to help, once, and soon."""
+    """Only the timer can repair it: once, and soon."""
     server, peer = down(20 * 512, "timeout=5 windowsize=4")
     begun = time.monotonic()
     heard = receive(peer, 512, 4, first=ack(0), lose={8}, wait=3)
@@ -132,7 +132,7 @@ def test_last_of_a_window_lost_up(up):
 @case(99)
 @pytest.mark.parametrize("storm", [False, True])
 def test_one_loss_in_a_large_window(down, storm):
-    """Also where the receiver answers every block ahead of the gap (tftp-hpa does)."""
+    """Also if the receiver acknowledges every block after the gap (like tftp-hpa)."""
     blocks = 512
     server, peer = down(blocks * 512 - 1, "windowsize=64")
     heard = receive(peer, 512, 64, first=ack(0), lose={70}, storm=storm)
@@ -162,8 +162,8 @@ def test_many_losses(down):
 
 
 @case(100)
-def test_overtaking(up):
-    """1, 3, 2, 4: kept, and nothing is asked for again."""
+def test_reordered_blocks(up):
+    """1, 3, 2, 4: the server keeps the blocks and requests none of them again."""
     server, peer = up("windowsize=4")
     peer.says(block(1), block(3), block(2), block(4))
     peer.gets(ack(4))
@@ -211,9 +211,9 @@ def test_acks_of_an_upload(up):
 
 
 @case(104)
-def test_silent_behind_ack_0(down):
-    """The window comes again, with growing gaps and less and less often; that it ends
-    after half a minute is test_give_up's in test/unit/test_tftp_transfer.c."""
+def test_silence_after_ack_0(down):
+    """The server repeats the window with growing gaps. That it gives up after half a minute is
+    tested by test_give_up in test/unit/test_tftp_transfer.c."""
     server, peer = down(20 * 512, "windowsize=4")
     peer.says(ack(0))
     begun, times, packets = time.monotonic(), [], 0
@@ -243,15 +243,15 @@ def test_ack_behind_the_window(down):
 
 
 def test_ack_in_the_window(down):
-    """An ACK of less than was sent: on from there (RFC 7440 4), and no block that was
-    acknowledged comes again."""
+    """An ACK of a part of the window: the server continues after it (RFC 7440 section 4) and
+    repeats no acknowledged block."""
     server, peer = down(20 * 512, "windowsize=8")
     peer.says(ack(0))
     peer.gets(*[block(i) for i in range(1, 9)])
     peer.quiet(0)
     peer.says(ack(5))
     numbers = [decode(peer.next()).number for _ in range(8)]
-    while numbers[0] < 6:  # those were on the way
+    while numbers[0] < 6:  # in flight
         numbers.pop(0)
     assert numbers[0] == 6 and set(numbers) <= set(range(6, 14)), numbers
     assert not server.transfers()
@@ -259,7 +259,7 @@ def test_ack_in_the_window(down):
 
 @case(97)
 def test_first_of_a_window_lost(down):
-    """The ACK of the window before comes again, and that is all there is (trap 23)."""
+    """The server repeats the ACK of the previous window, and sends no other packet (trap 23)."""
     server, peer = down(20 * 512, "timeout=5 windowsize=4")
     begun = time.monotonic()
     heard = receive(peer, 512, 4, first=ack(0), lose={5, 9, 13}, wait=3)
@@ -270,7 +270,7 @@ def test_first_of_a_window_lost(down):
 
 @pytest.mark.parametrize("asked, ceiling", [(65535, 64), (64, 64), (65, 64)])
 def test_ceiling(serve, asked, ceiling):
-    """What nobody's ring of packets holds is not granted (trap 19)."""
+    """The server does not grant a window that no client's packet ring can hold (trap 19)."""
     server = serve()
     server.put_file("f", TEXT)
     peer = server.peer()
@@ -287,7 +287,7 @@ def test_ceiling(serve, asked, ceiling):
 @pytest.mark.parametrize("window", [1, 2, 5, 8, 16, 32, 64])
 @pytest.mark.parametrize("blksize", [8, 1428, 65464])
 def test_both_ways(serve, blksize, window):
-    """What was sent is what arrives, at every size; numbers start again at 8."""
+    """The received file is the one sent, at every size; block numbers wrap around at 8."""
     server = serve("--upload")
     content = (TEXT * 4)[:blksize * window * 3 + 5] if blksize > 8 else TEXT[:80_000]
     server.put_file("f", content)

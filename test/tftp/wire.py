@@ -1,5 +1,5 @@
-"""TFTP packet by packet, from outside: bytes that go to the program and bytes
-that come from it, and nothing of the program's own code.
+"""TFTP packet by packet, from outside: the bytes sent to the program and received from it,
+without any of the program's code.
 
     peer = Peer(("127.0.0.1", 6969))
     peer.asks(rrq("f", "blksize=8"))
@@ -7,10 +7,10 @@ that come from it, and nothing of the program's own code.
     peer.says(ack(0))
     peer.gets(data(1, b"contents"))
 
-A Peer is strict: every packet it gets must be whole and have nothing behind it,
-and come from the address and port that the first came from. It skips what it
-had already and counts that in `again`: on a busy machine our 4 ms are over
-before Python has answered.
+A Peer is strict: every packet has to be complete, without trailing bytes, and from the
+address and port of the first one. It skips packets that it has already received and
+counts them in `again`: on a busy machine, the server's timeout of 4 ms passes before
+Python has replied.
 """
 import collections
 import contextlib
@@ -35,12 +35,12 @@ def pattern(text):
 
 
 def strings(*texts):
-    """Each with its NUL."""
+    """Strings with a NUL after each."""
     return b"".join(pattern(text) + b"\0" for text in texts)
 
 
 def pairs(options):
-    """Options as a list: of "blksize=8 tsize=0", or of what is a list already."""
+    """Options as a list of pairs, from "blksize=8 tsize=0" or from such a list."""
     if not isinstance(options, str):
         return list(options)
     return [part.partition("=")[::2] for part in options.split()]
@@ -76,7 +76,7 @@ def oack(options):
 
 class Packet(NamedTuple):
     opcode: int
-    number: int = 0       # DATA, ACK: block; ERROR: code
+    number: int = 0  # DATA, ACK: block; ERROR: code
     payload: bytes = b""  # DATA: bytes; ERROR: text
     name: bytes = b""
     mode: bytes = b""
@@ -84,7 +84,7 @@ class Packet(NamedTuple):
 
 
 def decode(packet):
-    """The packet, which must have the one form that RFC 1350 and 2347 give it."""
+    """Decodes a packet, which must have exactly the form that RFC 1350 and RFC 2347 specify."""
     opcode, rest = struct.unpack("!H", packet[:2])[0], packet[2:]
     if opcode in (RRQ, WRQ, OACK):
         texts = rest.split(b"\0")
@@ -106,13 +106,14 @@ def decode(packet):
 # --- sockets ---
 
 def readable(sock, wait):
-    poll = select.poll()  # select() knows no descriptor above 1023
+    poll = select.poll()  # select() fails for descriptors above 1023
     poll.register(sock, select.POLLIN)
     return bool(poll.poll(max(wait, 0) * 1000))
 
 
 def free_range(count):
-    """The first of so many UDP ports in a row that nobody has and the kernel gives nobody."""
+    """The first of `count` consecutive UDP ports that are free and that the kernel does not
+    assign."""
     while True:
         first = random.randrange(10_000, 32_000)
         with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
@@ -123,20 +124,20 @@ def free_range(count):
 
 
 class Peer:
-    """One end of a transfer, with a port of its own."""
+    """One end of a transfer, with its own port."""
 
     def __init__(self, to, source=None, tid=None):
         family = socket.AF_INET6 if ":" in to[0] else socket.AF_INET
         self.sock = socket.socket(family, socket.SOCK_DGRAM)
-        # Whole windows of large blocks must find room, where we may have it.
+        # Make room for whole windows of large blocks, if permitted.
         for option in (socket.SO_RCVBUF, SO_RCVBUFFORCE):
             with contextlib.suppress(PermissionError):
                 self.sock.setsockopt(socket.SOL_SOCKET, option, 8 << 20)
         if source:
             self.sock.bind(source)
-        self.to = to    # where requests go
-        self.tid = tid  # where the rest goes: where the first answer came from
-        self.again = 0  # packets that came before
+        self.to = to  # where requests are sent
+        self.tid = tid  # where other packets are sent: the source of the first reply
+        self.again = 0  # packets received before
         self.had = collections.deque(maxlen=16)
 
     def close(self):
@@ -147,29 +148,29 @@ class Peer:
         return self.sock.getsockname()[1]
 
     def asks(self, packet):
-        """Sends a request; what answers it is a new transfer."""
+        """Sends a request. Its reply starts a new transfer."""
         self.tid = None
         self.had.clear()
         self.sock.sendto(packet, self.to)
 
     def asks_again(self, packet):
-        """Sends a request as one does whose answer was lost."""
+        """Repeats a request whose reply may be lost."""
         self.sock.sendto(packet, self.to)
 
     def says(self, *packets):
-        """Several of one length, of which the last may be shorter, leave in one call: so
-        nobody sees a pause between them, however busy the machine is."""
+        """Sends packets. Those of equal length, of which the last may be shorter, are sent in
+        one call, so that there is no pause between them even on a busy machine."""
         lengths = [len(packet) for packet in packets]
         if 1 < len(packets) <= 60 and {*lengths[:-1]} == {max(lengths)} and sum(lengths) < 65_000:
             segment = [(SOL_UDP, UDP_SEGMENT, struct.pack("=H", lengths[0]))]
-            with contextlib.suppress(OSError):  # where the route cannot
+            with contextlib.suppress(OSError):  # the route does not support it
                 self.sock.sendmsg([b"".join(packets)], segment, 0, self.tid)
                 return
         for packet in packets:
             self.sock.sendto(packet, self.tid)
 
     def next(self, wait=WAIT_S):
-        """The next packet whatever it is, or None when none comes in time."""
+        """Returns the next packet, or None after `wait`."""
         if not readable(self.sock, wait):
             return None
         packet, source = self.sock.recvfrom(1 << 17)
@@ -180,7 +181,7 @@ class Peer:
         return packet
 
     def hears(self, wait=WAIT_S):
-        """The next packet that is new; None when none comes in time."""
+        """Returns the next new packet, or None after `wait`."""
         deadline = time.monotonic() + wait
         while (packet := self.next(deadline - time.monotonic())) in self.had and packet:
             self.again += 1
@@ -189,13 +190,13 @@ class Peer:
         return packet
 
     def gets(self, *packets):
-        """These are the next that are new, and no others."""
+        """Checks that these are the next new packets."""
         for wanted in packets:
             packet = self.hears()
             assert packet == wanted, f"{packet and packet[:100]}, not {wanted[:100]}"
 
     def gets_again(self, wanted, wait=WAIT_S):
-        """It comes once more, and nothing new before."""
+        """Checks that this packet arrives again, with no new one before it."""
         deadline = time.monotonic() + wait
         while True:
             packet = self.next(deadline - time.monotonic())
@@ -206,7 +207,7 @@ class Peer:
                 return
 
     def gets_error(self, *codes):
-        """An ERROR of one of these codes is next; its text."""
+        """Checks that the next packet is an ERROR with one of these codes. Returns its text."""
         packet = self.hears()
         assert packet is not None, f"no ERROR {codes}"
         got = decode(packet)
@@ -214,12 +215,12 @@ class Peer:
         return got.payload
 
     def quiet(self, wait=QUIET_S):
-        """Nothing new comes; repeats may, and are counted."""
+        """Checks that no new packet arrives; repeats may, and are counted."""
         packet = self.hears(wait)
         assert packet is None, packet[:100]
 
     def silent(self, wait=QUIET_S):
-        """Nothing comes at all."""
+        """Checks that no packet arrives."""
         packet = self.next(wait)
         assert packet is None, packet[:100]
 
@@ -227,26 +228,28 @@ class Peer:
 # --- whole transfers ---
 
 class Heard(NamedTuple):
-    """What a receiver got, and how."""
+    """The file that a receiver got, and what it took."""
     content: bytes
-    packets: int  # DATA that came, repeats and all
-    acks: int     # that were said
-    waits: int    # times nothing came and it had to ask
+    packets: int  # DATA packets received, including repeats
+    acks: int  # sent
+    waits: int  # timeouts after which it sent an ACK
 
 
 def number_of(block, rollover=0):
-    """The number of a block on the wire (RFC 1350 has no word on it: back to 0; or to
-    1 where that was agreed on)."""
+    """The number of a block on the wire after the wrap, which RFC 1350 does not specify: to 0,
+    or to 1 with the option rollover=1."""
     return block % 65536 if rollover == 0 or block == 0 else (block - 1) % 65535 + 1
 
 
 def receive(peer, blksize=512, window=1, *, first=None, lose=(), storm=False, rollover=0,
             wait=1.0, sink=None, head=None):
-    """Receives a file as RFC 7440 has it and keeps nothing that is out of order.
-    `first`: the packet that begins it, if none has yet. `lose`: blocks that are
-    lost the first time. With storm every block ahead of a gap is answered. `sink` gets
-    the bytes of each block, or the first `head` of them, and its length; what it is
-    given is there only while it runs."""
+    """Receives a file as RFC 7440 specifies and keeps no block that is out of order.
+
+    `first` is the packet to start with, if none was sent. The blocks in `lose` are lost the
+    first time. With `storm`, every block after a gap is acknowledged. `sink` gets the bytes
+    of each block, or the first `head` of them, and its length; the bytes are valid only
+    during the call.
+    """
     lose, parts, packets, acks, waits = set(lose), [], 0, 0, 0
     following, in_window, asked, silent = 1, 0, 0, 0
     buffer = bytearray(4 + (blksize + 1 if head is None else head))
@@ -268,7 +271,7 @@ def receive(peer, blksize=512, window=1, *, first=None, lose=(), storm=False, ro
         size, source = sock.recvfrom_into(buffer, 0, socket.MSG_TRUNC)
         tid = peer.tid = tid or source
         assert source == tid
-        if buffer[1] == OACK:  # once more: our answer was lost or slow
+        if buffer[1] == OACK:  # repeated: our ACK was lost or slow
             if following == 1:
                 sock.sendto(ack(0), tid)
             continue
@@ -296,14 +299,14 @@ def receive(peer, blksize=512, window=1, *, first=None, lose=(), storm=False, ro
 
 
 class Said(NamedTuple):
-    """What a sender sent, and what came back."""
+    """What a sender sent, and the ACKs it received."""
     packets: int
     acks: list  # block numbers, in order
     waits: int
 
 
 def send(peer, content, blksize=512, window=1, *, lose=(), rollover=0, wait=1.0):
-    """Sends a file as RFC 7440 has it, from the block behind the last ACK each time."""
+    """Sends a file as RFC 7440 specifies: each window starts after the last ACK."""
     blocks, lose = len(content) // blksize + 1, set(lose)
     sock, tid, poll = peer.sock, peer.tid, select.poll()
     packets, waits, acks, una, silent = 0, 0, [], 1, 0
@@ -334,11 +337,11 @@ def send(peer, content, blksize=512, window=1, *, lose=(), rollover=0, wait=1.0)
                 silent = 0
                 break
             if ahead == 0 and lost:
-                break  # the first of the window was
+                break  # the first of the window was lost
     return Said(packets, acks, waits)
 
 
-# --- a server by hand, for the client's tests ---
+# --- a scripted server for the client's tests ---
 
 class Desk:
     """A server's well-known port."""
@@ -362,14 +365,14 @@ class Desk:
         return f"tftp://{self.authority}/{name}"
 
     def hears(self, wait=WAIT_S):
-        """The next request and who sent it, or None."""
+        """Returns the next request and its source, or None."""
         if not readable(self.sock, wait):
             return None
         packet, source = self.sock.recvfrom(1 << 16)
         return decode(packet), source
 
     def gets(self, opcode=RRQ, source=None):
-        """The next request, and a peer at a new port to answer it from."""
+        """Returns the next request, and a peer with a new port to reply from."""
         heard = self.hears()
         assert heard is not None, "no request"
         got, client = heard
