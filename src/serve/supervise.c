@@ -94,10 +94,11 @@ static uint32_t share(uint32_t max, unsigned workers, unsigned index)
 	return n > 0 ? n : 1;
 }
 
-/* This worker's part of connections_max. */
+/* This worker's part of connections_max. UINT32_MAX if there is no limit, or nothing that
+ * accepts connections. */
 static uint32_t conns_share(const struct sockeye__server *server, const struct child *c)
 {
-	if (server->opts->connections_max == 0)
+	if (server->opts->connections_max == 0 || server->acceptors == 0)
 		return UINT32_MAX;
 	return share(server->opts->connections_max, server->acceptors,
 		     c->crew->acceptors_before + c->member);

@@ -55,6 +55,14 @@ def test_a_burst_is_answered_to_the_last(serve, tmp_path, scheme, model):
     assert (counted["datagrams_in"], counted["dropped_queue"]) == (count + 1, 0)
 
 
+def test_a_limit_on_connections_leaves_datagrams_alone(serve, model):
+    server = serve("echo", "udp://127.0.0.1:0", "--max-connections", "10", model=model)
+    with server.connect() as client:
+        client.send(b"hello")
+        assert client.recv(99) == b"hello"
+    assert server.counters()["workers_died"] == 0
+
+
 def test_many_clients_at_once_each_get_their_own(serve, model):
     server = serve("echo", "udp://127.0.0.1:0", model=model)
     clients = [server.connect() for _ in range(50)]
