@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,15 @@ static int standard_fds_fill(void)
 	} while (fd <= 2);
 	close(fd);
 	return 0;
+}
+
+/* While SIGCHLD is ignored, as the caller of the program may have left it, the kernel
+ * reaps children and waitpid(2) never reports that one died. */
+static void child_signal_reset(struct sigaction *out_before)
+{
+	sigaction(SIGCHLD, NULL, out_before);
+	if (out_before->sa_handler == SIG_IGN || (out_before->sa_flags & SA_NOCLDWAIT))
+		signal(SIGCHLD, SIG_DFL);
 }
 
 /* --- crews --- */
@@ -466,11 +476,15 @@ int sockeye__serve_crews(const struct sockeye__site_request *requests, size_t co
 	static const struct sockeye_serve_opts defaults;
 	struct sockeye__server server = {
 	    .opts = opts != NULL ? opts : &defaults, .stop_rd = -1, .stop_wr = -1};
-	int err = server_open(&server, requests, count, fail);
+	struct sigaction before;
+	int err;
 
+	child_signal_reset(&before);
+	err = server_open(&server, requests, count, fail);
 	if (err == 0)
 		err = sockeye__supervise(&server, fail);
 	server_close(&server);
+	sigaction(SIGCHLD, &before, NULL);
 	return err;
 }
 

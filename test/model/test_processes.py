@@ -40,6 +40,16 @@ def holders(server, clients):
 
 # --- deaths ---
 
+def test_death_is_noticed_although_the_parent_ignored_sigchld(serve, model):
+    """Otherwise waitpid(2) never reports it, and the server never stops."""
+    server = serve(*ECHO, "--workers", "2", model=model,
+                   preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN))
+    server.workers(processes(model, 2))[0].kill()
+    server.wait_counters(workers_died=1)
+    server.workers(processes(model, 2))
+    assert server.ask(b"hello") == b"hello"
+
+
 @pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGSEGV])
 def test_death_of_a_worker_costs_only_its_sessions(serve, sig, model):
     if sig == signal.SIGSEGV and sanitized():
