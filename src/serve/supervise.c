@@ -440,7 +440,7 @@ static int watch(struct supervisor *s)
 		return -errno;
 	now = sockeye_now().mono_ns;
 	signals_take(s, now);
-	if (p[1].revents != 0)
+	if (p[1].revents != 0 && s->phase == PHASE_SERVES) /* a signal may have been first */
 		stop(s, now);
 	children_reap(s, now);
 	if (s->phase == PHASE_SERVES)

@@ -152,6 +152,8 @@ static const struct sockeye_service sip = {.name = "sip", .turn = sip_turn};
 
 /* --- a server in a process of its own --- */
 
+static bool signals_stop; /* of the servers that start */
+
 struct server {
 	pid_t pid;
 	int ready_rd, ready_wr, stop_rd, stop_wr;
@@ -223,7 +225,7 @@ static void server_start(struct server *s, const char *model, const struct socke
 		    .workers = 1,
 		    .idle_ms = idle_ms,
 		    .stop_fd = s->stop_rd,
-		    .no_signals = true,
+		    .no_signals = !signals_stop,
 		    .verbose = true,
 		    .on_ready = on_ready,
 		    .on_event = on_event,
@@ -443,6 +445,34 @@ static void input_that_is_never_taken_ends_it(void **state)
 	assert_int_equal(server_stop(&s).closed_idle, 1);
 }
 
+/* SIGTERM and stop_fd that arrive together ask for one stop, not for a second one,
+ * which ends sessions at once. */
+static void two_ways_to_stop_are_one_request(void **state)
+{
+	struct server s;
+	char said;
+	int fd;
+
+	signals_stop = true;
+	server_start(&s, *state, sockeye_builtin_find("echo"), 0);
+	signals_stop = false;
+	fd = client_of(&s);
+	assert_int_equal(sockeye_writen(fd, "x", 1, 0, NULL), 0);
+	read_exactly(fd, &said, 1);
+	assert_int_equal(kill(s.pid, SIGSTOP), 0);
+	assert_int_equal(waitpid(s.pid, NULL, WUNTRACED), s.pid);
+	assert_int_equal(kill(s.pid, SIGTERM), 0);
+	close(s.stop_wr);
+	s.stop_wr = -1;
+	assert_int_equal(kill(s.pid, SIGCONT), 0);
+	usleep(100000);
+	assert_int_equal(sockeye_writen(fd, "y", 1, 0, NULL), 0);
+	read_exactly(fd, &said, 1);
+	assert_int_equal(said, 'y');
+	close(fd);
+	assert_int_equal(server_stop(&s).closed_stop, 0);
+}
+
 int main(void)
 {
 	static const struct {
@@ -458,6 +488,7 @@ int main(void)
 	    {"input that is left comes again", input_that_is_left_comes_again},
 	    {"input is taken by the byte", input_is_taken_by_the_byte},
 	    {"input that is never taken ends it", input_that_is_never_taken_ends_it},
+	    {"two ways to stop are one request", two_ways_to_stop_are_one_request},
 	};
 	static char names[8 * LEN(tests)][80];
 	struct CMUnitTest all[8 * LEN(tests)];
