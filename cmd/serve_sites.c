@@ -191,11 +191,12 @@ const char *serve_translate(struct suggestion *line)
 	for (int i = 2; i < argc; i++) {
 		for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {
 			size_t len = strlen(options[k].name);
-			const char *value = argv[i] + len + (argv[i][len] == '=');
+			const char *value = argv[i] + len;
 
 			if (strncmp(argv[i], options[k].name, len) != 0 ||
-			    (len > 2 && *value != '\0' && argv[i][len] != '='))
+			    (len > 2 && *value != '\0' && *value != '='))
 				continue;
+			value += *value == '=';
 			taken[i] = true;
 			if (*value == '\0') {
 				if (i + 1 == argc)

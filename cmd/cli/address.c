@@ -27,7 +27,7 @@ static int read_text(const struct cli_common *common, const struct cli_command *
 
 	if (!cli_has_scheme(text) && translate_is_socat(text))
 		return cli_usage_try(common, command, translate_socat(&s),
-				     "'%.200s' is an address of socat", text);
+				     "'%s' is an address of socat", cli_shown(text).text);
 	if (sockeye_addr_parse(text, out, &fail) == 0) {
 		if (!cli_is_port_zero(out, use))
 			return CLI_GO;
@@ -111,7 +111,7 @@ static void explain_two(char *const v[2], enum cli_use use, char *why, size_t ca
 		snprintf(why, cap, "HOST is empty");
 		edits[0].text = use == CLI_LISTENS ? "*" : "localhost";
 		suggest_edit(s, edits, 1);
-	} else if (cli_is_number(v[0]) && cli_is_host(v[1])) {
+	} else if (cli_is_number(v[0]) && cli_is_host(v[1]) && !cli_is_number(v[1])) {
 		snprintf(why, cap, "the port follows the host");
 		edits[0].text = v[1];
 		edits[1].text = v[0];

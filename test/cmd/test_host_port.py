@@ -178,3 +178,21 @@ def test_json_has_the_command_line_too(run):
     found = json.loads(result.stdout)
     assert (found["op"], found["exit"]) == ("usage", 2)
     assert found["try"] == "sockeye connect --json localhost 7"
+
+
+@pytest.mark.parametrize("command, instead", [
+    ("connect", "localhost:7"), ("listen", ":7"), ("bench", "localhost:7"),
+])
+def test_two_ports(run, command, instead):
+    """The correction is not the same line again."""
+    result = run(command, "7", "7")
+    said = result.stderr.decode()
+    assert (result.returncode, result.stdout) == (2, b"")
+    assert said.startswith(f"sockeye: {command}: '7' is not a HOST")
+    assert said.partition("; try: ")[2].split() == ["sockeye", command, instead]
+
+
+def test_socat_address_is_escaped(run):
+    result = run("connect", "TCP-LISTEN:\x1b[31m7")
+    assert result.returncode == 2 and b"'TCP-LISTEN:\\e[31m7'" in result.stderr
+    assert b"\x1b" not in result.stderr
