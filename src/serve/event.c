@@ -378,7 +378,7 @@ static void listeners_settle(struct loop *l)
 		listeners_unwatch(l);
 }
 
-static void clients_take(struct loop *l, size_t i, int max)
+static void clients_accept(struct loop *l, size_t i, int max)
 {
 	for (int n = 0; n < max && l->worker->conns < l->worker->conns_max; n++) {
 		struct sockeye_sockaddr peer;
@@ -405,7 +405,7 @@ static void stop(struct loop *l)
 		int fd = sockeye__site_fd(l->worker, i);
 
 		if (l->worker->crew->sites[i].stream) {
-			clients_take(l, i, BACKLOG_MAX);
+			clients_accept(l, i, BACKLOG_MAX);
 			shutdown(fd, SHUT_RD);
 		} else {
 			for (int n = 0; n < SOCKEYE__LAST_BATCHES; n++)
@@ -431,7 +431,7 @@ static void dispatch(struct loop *l, const struct epoll_event *ev)
 	}
 	i = TAG_SITE_OF(ev->data.u64);
 	if (l->worker->crew->sites[i].stream)
-		clients_take(l, i, ACCEPTS_MAX);
+		clients_accept(l, i, ACCEPTS_MAX);
 	else
 		for (int n = 0; n < ANSWER_BATCHES && sockeye__answer(l->answerer, i); n++)
 			;
@@ -514,7 +514,7 @@ const struct sockeye__model sockeye__model_event = {
     .facts =
 	{
 	    .name = "event",
-	    .summary = "many connections in each of a few processes, by epoll",
+	    .summary = "many connections in each of a few processes, with epoll",
 	    .own_sockets = true,
 	},
     .run = run,

@@ -24,7 +24,7 @@
 
 /* --- clients and datagrams --- */
 
-/* A multishot accept has no limit: with a limit on connections the listener is
+/* A multishot accept cannot be limited: with a limit on connections the listener is
  * polled instead. */
 static bool limited(const struct sockeye__uring *l)
 {
@@ -82,7 +82,7 @@ static void client_admit(struct sockeye__uring *l, size_t i, int fd,
 		sockeye__uring_conn_open(l, &v);
 }
 
-static void clients_take(struct sockeye__uring *l, size_t i)
+static void clients_accept(struct sockeye__uring *l, size_t i)
 {
 	while (l->worker->conns < l->worker->conns_max) {
 		struct sockeye_sockaddr peer;
@@ -119,7 +119,7 @@ static void on_poll(struct sockeye__uring *l, size_t i)
 	l->sites_armed[i] = false;
 	l->sites_pending = l->housekeeping = true;
 	if (l->worker->crew->sites[i].stream)
-		clients_take(l, i);
+		clients_accept(l, i);
 	else
 		for (int n = 0; n < ANSWER_BATCHES && sockeye__answer(l->answerer, i); n++)
 			;
@@ -132,7 +132,7 @@ static void stop(struct sockeye__uring *l)
 	l->stopping = true;
 	for (size_t i = 0; i < l->worker->crew->site_count; i++) {
 		if (l->worker->crew->sites[i].stream) {
-			clients_take(l, i);
+			clients_accept(l, i);
 			shutdown(sockeye__site_fd(l->worker, i), SHUT_RD);
 		} else {
 			for (int n = 0; n < SOCKEYE__LAST_BATCHES; n++)
@@ -219,7 +219,8 @@ static void keep_house(struct sockeye__uring *l)
 		sites_settle(l);
 }
 
-/* Not inlined, because its timespec would add a stack guard to every turn. */
+/* Not inlined: the compiler's stack protector checks every function with a timespec,
+ * and would do so in every turn of the loop. */
 static __attribute__((noinline)) void wait_timed(struct sockeye__uring *l)
 {
 	int ms = sockeye__clocks_wait_ms(&l->clocks, l->resume_ns);
@@ -242,8 +243,8 @@ static void submit_and_wait(struct sockeye__uring *l)
 	} else {
 		(void)io_uring_submit_and_wait(&l->ring, 1);
 	}
-	/* The next turn takes the quiet sends of this one for done, so all requests must
-	 * be submitted; if memory is short the kernel takes only some (EAGAIN). */
+	/* The next turn assumes that the quiet sends of this one are over, so all requests
+	 * must be submitted. The kernel takes only some if memory is short (EAGAIN). */
 	while (l->ring.sq.sqe_tail != *l->ring.sq.khead)
 		(void)io_uring_submit(&l->ring);
 }
@@ -260,12 +261,12 @@ static void completions_take(struct sockeye__uring *l)
 
 /* Whether the kernel had more completions than the queue holds. They are in the
  * queue now. */
-static bool overflown(struct sockeye__uring *l)
+static bool overflowed(struct sockeye__uring *l)
 {
 	return io_uring_cq_has_overflow(&l->ring) && io_uring_get_events(&l->ring) >= 0;
 }
 
-/* Counts the buffers that quiet sends have. */
+/* Returns how many buffers quiet sends own, which are all in the list. */
 static uint32_t quiet_count(const struct sockeye__uring *l)
 {
 	uint32_t owned = 0, listed = 0;
@@ -283,8 +284,8 @@ static void loop_check(const struct sockeye__uring *l)
 {
 	assert(l->quiet_before->count == 0);
 	assert(l->closed == NULL);
-	/* The loop does not wait while a connection waits for the loop, and looks again
-	 * at what it could not do in this turn. */
+	/* The loop does not wait for completions while a connection waits for the loop,
+	 * and it does its housekeeping again in the next turn. */
 	assert(l->go_on || (l->starved == NULL && l->postponed_before == NULL));
 	assert(l->postponed == NULL);
 	assert(l->housekeeping ||
@@ -310,7 +311,7 @@ static void loop_turn(struct sockeye__uring *l)
 	turn_begin(l);
 	do
 		completions_take(l);
-	while (overflown(l)); /* which may include the failure of a quiet send */
+	while (overflowed(l)); /* which may include the failure of a quiet send */
 	quiet_buffers_give(l);
 	if (l->clocks.needed)
 		expire(l);
@@ -369,7 +370,7 @@ const struct sockeye__model sockeye__model_uring = {
     .facts =
 	{
 	    .name = "uring",
-	    .summary = "many connections in each of a few processes, by io_uring",
+	    .summary = "many connections in each of a few processes, with io_uring",
 	    .own_sockets = true,
 	},
     .probe = sockeye__uring_probe,

@@ -65,7 +65,7 @@ static void conn_starve(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 	l->housekeeping = true;
 }
 
-/* Has a closing connection freed if nothing refers to it any more. */
+/* Lists a closing connection to be freed if nothing refers to it any more. */
 static void conn_release(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	if (c->requests != 0 || c->lists != 0 || c->life == SOCKEYE__URING_CLOSED)
@@ -195,15 +195,15 @@ static void conn_output(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 {
 	const uint8_t *out = t->out;
 	bool in_room = out >= l->room && out < l->room + sizeof l->room;
-	/* Not 0 if something is to be done after the send. Usually nothing is, so "|"
-	 * is cheaper than the branches of "||". */
+	/* Not 0 if the connection has something to do after the send. Usually it has
+	 * nothing to do; "|" then costs less than the branches of "||". */
 	uint32_t follows = c->chunk_len | c->waiting_bytes | t->more | t->close |
 			   c->base.visit.in_end | in_room |
 			   (c->requests ^ (unsigned)SOCKEYE__URING_RECEIVING);
 
 	if (follows == 0 && c->buffer >= 0) {
 		send_quiet(l, c, out, (uint32_t)t->out_len);
-		sent_count(l, c, t->out_len); /* its success posts no completion */
+		sent_count(l, c, t->out_len); /* now, because its success posts no completion */
 		if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 			conn_close(l, c, SOCKEYE__END_ERROR);
 		return;
