@@ -1,4 +1,4 @@
-"""The servers that are measured: ours, the yardsticks, and the peers."""
+"""Starts and stops the measured servers: sockeye, the yardsticks and the peers."""
 import os
 import pathlib
 import shutil
@@ -16,7 +16,7 @@ CFLAGS = ["-O2", "-g", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wsha
 
 
 def build(out, want_peers=True):
-    """Compiles the yardsticks and those peers whose libraries are there."""
+    """Compiles the yardsticks, and the peers whose libraries are installed."""
     out.mkdir(parents=True, exist_ok=True)
     for name in [*LIMITS.values(), "calibrate"]:
         libs = ["-luring"] if name == "uring_echo" else ["-pthread"]
@@ -39,7 +39,7 @@ def free_port(kind=socket.SOCK_STREAM):
 
 
 def answers(port, kind, seconds=10):
-    """Whether an echo comes back on the port before the time is over."""
+    """Returns whether the port echoes a byte within `seconds`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         with socket.socket(socket.AF_INET, kind) as probe:
@@ -55,8 +55,8 @@ def answers(port, kind, seconds=10):
 
 
 class Contender:
-    """A server pinned to one processor. `yardstick` names the limit program it
-    is compared with."""
+    """A server pinned to one processor. `yardstick` names the program in
+    bench/limit that it is compared with."""
 
     def __init__(self, name, command, yardstick, kind=socket.SOCK_STREAM, ready="probe"):
         self.name, self.command, self.yardstick = name, command, yardstick
@@ -72,7 +72,7 @@ class Contender:
         return shutil.which(str(self.command[0])) is not None
 
     def start(self, cpu=0):
-        """Whether it answers."""
+        """Starts the server; returns whether it answers an echo request."""
         pin = ["taskset", "-c", str(cpu)] if cpu is not None else []
         self.port = 0
         command = [str(word) for word in self.command]
@@ -133,7 +133,7 @@ def sockeye(program, model, scheme="tcp", workers=1):
 
 
 def serves(program, model):
-    """Whether the model itself runs here, without the fall-back to event."""
+    """Returns whether this kernel supports the model: sockeye falls back to event otherwise."""
     server = sockeye(program, model)
     try:
         return server.start(cpu=None) and server.model == model
@@ -162,7 +162,7 @@ service echo
 
 
 class Xinetd(Contender):
-    """xinetd's own echo: forks for a connection, answers datagrams by itself."""
+    """xinetd's built-in echo. It forks for each connection and answers datagrams itself."""
 
     def __init__(self, kind):
         super().__init__("xinetd", [shutil.which("xinetd") or "/usr/sbin/xinetd", "-dontfork", "-f",
@@ -187,7 +187,7 @@ class Xinetd(Contender):
 
 
 def peers(out):
-    """The peers over TCP, those that are fast first."""
+    """Returns the installed TCP peers, the fastest first."""
     found = [
         Contender("libuv try_write", [out / "libuv_echo", "try", "PORT"], "epoll"),
         Contender("libuv guide", [out / "libuv_echo", "guide", "PORT"], "epoll"),

@@ -1,4 +1,4 @@
-"""Connections that do nothing, and servers counted instruction by instruction."""
+"""Measures idle connections, and counts user instructions with callgrind."""
 import os
 import re
 import signal
@@ -8,11 +8,11 @@ import subprocess
 import contenders
 import measure
 
-SOURCES = 16  # client addresses: each has ports of its own
+SOURCES = 16  # client addresses; each has its own range of ports
 
 
 def connect(port, count, first=0):
-    """`count` connections that have each had one echo."""
+    """Opens `count` connections, and exchanges one echo on each."""
     conns = []
     for i in range(first, first + count):
         conn = socket.create_connection(("127.0.0.1", port), timeout=10,
@@ -24,7 +24,7 @@ def connect(port, count, first=0):
 
 
 def slope(pid, port, few, many):
-    """Bytes of process memory for one more idle connection."""
+    """Returns the bytes of process memory that each further idle connection costs."""
     conns = connect(port, few)
     before = measure.memory(pid)
     conns += connect(port, many - few, few)
@@ -45,7 +45,7 @@ def sockets(pid):
 
 
 def spread(pid, port, count):
-    """How many connections each worker got."""
+    """Opens `count` connections; returns how many each worker accepted."""
     workers = [member for member in measure.tree(pid) if member != pid]
     before = [sockets(worker) for worker in workers]
     conns = connect(port, count)
@@ -56,7 +56,7 @@ def spread(pid, port, count):
 
 
 def collected(pattern_folder):
-    """Instructions of all processes that callgrind followed."""
+    """Returns the instructions of all processes that callgrind traced, and removes its files."""
     total = 0
     for path in pattern_folder.glob("callgrind.out.*"):
         found = re.search(r"^(?:summary|totals): (\d+)", path.read_text(errors="replace"), re.M)
@@ -75,8 +75,9 @@ def counted(contender, out, messages):
         if not contender.start():
             return None
         exchange(contender, messages)
-        # In io_uring_enter valgrind delivers no SIGTERM: what was counted is
-        # asked for by callgrind_control, which needs a turn of the server.
+        # valgrind does not deliver SIGTERM to a process in io_uring_enter, so
+        # callgrind_control requests the counts. The server has to run once more
+        # to write them.
         dumped = [subprocess.run(["callgrind_control", "-d", str(pid)], capture_output=True)
                   for pid in measure.tree(contender.pid)]
         assert dumped
@@ -96,6 +97,6 @@ def exchange(contender, messages):
 
 
 def instructions(contender, out):
-    """User instructions for one more message."""
+    """Returns the user instructions that each further message costs."""
     few, many = counted(contender, out, 1000), counted(contender, out, 5000)
     return None if few is None or many is None else (many - few) / 4000

@@ -1,4 +1,4 @@
-"""What the kernel says about a server: processor time, system calls, memory."""
+"""Reads a server's processor time, system calls and memory from the kernel."""
 import os
 import re
 import shutil
@@ -18,7 +18,7 @@ def read(path):
 
 
 def tree(pid):
-    """The process and all its descendants."""
+    """Returns the process ids of a process and all its descendants."""
     pids, todo = [], [pid]
     while todo:
         pid = todo.pop()
@@ -33,7 +33,7 @@ def tree(pid):
 
 
 def schedstat(pid):
-    """Nanoseconds on a processor and waiting for one, of all living tasks."""
+    """Returns the nanoseconds that all live tasks ran, and that they waited for a processor."""
     on = waiting = 0
     for member in tree(pid):
         try:
@@ -49,8 +49,8 @@ def schedstat(pid):
 
 
 def cpu_with_dead(pid):
-    """Nanoseconds on a processor, those of ended threads and children too, in
-    steps of a clock tick."""
+    """Returns the nanoseconds of processor time in steps of a clock tick,
+    including threads and children that have ended."""
     ticks = 0
     for member in tree(pid):
         fields = read(f"/proc/{member}/stat").rpartition(")")[2].split()
@@ -59,8 +59,9 @@ def cpu_with_dead(pid):
 
 
 class Group:
-    """A control group of one server: what all its tasks used, those that ended
-    and children of children, too. Without one, /proc has it in clock ticks."""
+    """A control group for one server. It counts the processor time of all its
+    tasks, including descendants and tasks that have ended. If the group cannot
+    be made, the time comes from /proc in clock ticks."""
 
     def __init__(self, pid):
         self.pid, self.path = pid, None
@@ -82,17 +83,17 @@ class Group:
         try:
             with open(f"{self.path}/cgroup.procs", "w", encoding="ascii") as procs:
                 procs.write(str(pid))
-        except OSError:  # it has ended, or may not be moved
+        except OSError:  # it has ended, or the kernel refuses to move it
             pass
 
     def cpu(self):
-        """Nanoseconds on a processor."""
+        """Returns the nanoseconds of processor time used so far."""
         if self.path is None:
             return cpu_with_dead(self.pid)
         return 1000 * int(re.search(r"usage_usec (\d+)", read(f"{self.path}/cpu.stat"))[1])
 
     def remove(self):
-        """Ends what is left of the server, and the group."""
+        """Kills the remaining processes of the server, and removes the group."""
         path, self.path = self.path, None
         for _ in range(1000 if path else 0):
             for pid in read(f"{path}/cgroup.procs").split():
@@ -112,20 +113,25 @@ def kill(pid):
 
 
 def busy():
-    """Seconds that all processors were busy since the start."""
+    """Returns the seconds that all processors were busy since boot."""
     fields = list(map(int, read("/proc/stat").split("\n", 1)[0].split()[1:9]))
     return (sum(fields) - fields[3] - fields[4]) * TICK_NS / 1e9
 
 
 def steal():
-    """The share of the machine's time that its host took since the start, as
-    (stolen, all) ticks."""
+    """Returns (ticks stolen by the host, all ticks) since boot."""
     fields = list(map(int, read("/proc/stat").split("\n", 1)[0].split()[1:9]))
     return fields[7], sum(fields)
 
 
+def machine():
+    """Returns the figures that rounds.disturbed() compares: seconds that all
+    processors were busy, ticks stolen by the host, all ticks."""
+    return (busy(), *steal())
+
+
 def memory(pid):
-    """Bytes of anonymous memory of all processes of the server."""
+    """Returns the bytes of anonymous memory of all processes of the server."""
     total = 0
     for member in tree(pid):
         found = re.search(r"RssAnon:\s+(\d+) kB", read(f"/proc/{member}/status"))
@@ -134,8 +140,8 @@ def memory(pid):
 
 
 def private(pid):
-    """Bytes of process memory of a server, without the pages of files; those
-    that its processes share since a fork count once."""
+    """Returns the bytes of process memory of a server, without file pages.
+    Pages that its processes share after a fork count once."""
     total = 0
     for member in tree(pid):
         rollup = read(f"/proc/{member}/smaps_rollup")
@@ -146,7 +152,7 @@ def private(pid):
 
 
 def switches(pid):
-    """Voluntary context switches of all living tasks."""
+    """Returns the voluntary context switches of all live tasks."""
     total = 0
     for member in tree(pid):
         for task in os.listdir(f"/proc/{member}/task"):
@@ -157,8 +163,9 @@ def switches(pid):
 
 
 class Calls:
-    """Counts the system calls of a running server: with perf, which costs it
-    almost nothing, else with strace, which makes it slow and batches large."""
+    """Counts the system calls of a running server: with perf, which costs the
+    server almost nothing, or else with strace, which slows the server down and
+    so makes its batches larger."""
 
     def __init__(self, pid):
         pids = [str(member) for member in tree(pid)]
@@ -167,7 +174,7 @@ class Calls:
                 ["perf", "stat", "-x", ",", "-e", "raw_syscalls:sys_enter", "-p", ",".join(pids)],
                 stderr=subprocess.PIPE, text=True)
             self.pattern = re.compile(r"^(\d+),", re.M)
-            time.sleep(0.3)  # perf does not say when it has attached
+            time.sleep(0.3)  # perf does not report when it has attached
         else:
             command = ["strace", "-f", "-c"]
             for member in pids:

@@ -1,4 +1,4 @@
-"""Tables in Markdown, for bench/report."""
+"""Makes Markdown tables for bench/report."""
 
 
 def table(head, rows):
@@ -10,10 +10,14 @@ def number(value, form):
     return "–" if value is None else format(value, form)
 
 
+def verdict(values, good):
+    """Returns whether a bar is held: yes, no, or not measured."""
+    if any(v is None for v in values):
+        return "not measured"
+    return "yes" if all(map(good, values)) else "**no**"
+
+
 def bars_table(found):
-    rows = []
-    for text, values, form, good in found:
-        held = all(v is not None and good(v) for v in values)
-        shown = " · ".join(number(v, form) for v in values)
-        rows.append([text, shown, "yes" if held else "**no**"])
+    rows = [[text, " · ".join(number(v, form) for v in values), verdict(values, good)]
+            for text, values, form, good in found]
     return table(["bar", "measured", "held"], rows)

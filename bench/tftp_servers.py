@@ -1,4 +1,4 @@
-"""The TFTP servers that are measured, and the clients that people use."""
+"""Starts and stops the measured TFTP servers, and names the clients' commands."""
 import shutil
 import signal
 import socket
@@ -14,7 +14,7 @@ PROBE = b"\0\1probe\0octet\0"
 
 
 def build(out):
-    """The measuring client and the yardstick."""
+    """Compiles the measuring client and the yardstick."""
     out.mkdir(parents=True, exist_ok=True)
     for program, *sources in (("tftp_get", "tftp_download"), ("tftp_send",)):
         paths = [HERE / "limit" / f"{name}.c" for name in (program, *sources)]
@@ -22,15 +22,15 @@ def build(out):
 
 
 def pinned(cpu):
-    """The words before a command that is to run on that processor. With a
-    niceness the others on a machine that is not quiet wait."""
+    """Returns the command prefix that runs a program on processor `cpu`, with
+    --nice's niceness. A low niceness keeps other processes from disturbing it."""
     nice = NICE[0]
     return ["taskset", "-c", str(cpu), *(["nice", "-n", str(nice)] if nice else [])]
 
 
 class Server:
-    """A server on a processor of its own, in a control group that says what it
-    and all its children used."""
+    """A server pinned to one processor, in a control group that counts the
+    processor time of the server and all its children."""
 
     def __init__(self, name, command, port=None):
         self.name, self.command, self.fixed = name, [str(word) for word in command], port
@@ -40,7 +40,7 @@ class Server:
         return shutil.which(self.command[0]) is not None
 
     def start(self, cpu=0):
-        """Whether it answers."""
+        """Starts the server; returns whether it answers a read request."""
         self.port = self.fixed or free_port(socket.SOCK_DGRAM)
         command = [word.replace("PORT", str(self.port)) for word in self.command]
         self.process = subprocess.Popen(
@@ -88,7 +88,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        for pid in children:  # transfers that were left, of servers that fork
+        for pid in children:  # unfinished transfers of servers that fork
             measure.kill(pid)
         if self.group:
             self.group.remove()
@@ -111,14 +111,14 @@ def sockeye(program, root, *options, name="sockeye"):
 
 
 def relay(program, server, rules):
-    """Our relay before a server; to clients it looks like one."""
+    """Returns a sockeye relay in front of a server; clients use it like a server."""
     return Server("relay", [program, "relay", "udp://127.0.0.1:PORT",
                             f"udp://127.0.0.1:{server.port}", *rules])
 
 
 def peers(build_folder, root):
-    """Each without the limits that a thousand clients would run into, and
-    without a log line for each transfer."""
+    """Returns the other TFTP servers. Their limits allow a thousand clients, and
+    they log no transfers."""
     unpacked = build_folder / "peers"
     return [
         Server("atftpd", [unpacked / "atftpd/usr/sbin/atftpd", "--daemon", "--no-fork",
@@ -134,7 +134,7 @@ def peers(build_folder, root):
 
 
 def client(kind, program, server, blksize, window, remote, local):
-    """The command by which a user gets a file."""
+    """Returns the client command that gets a file."""
     if kind == "sockeye":
         return [program, "get", "--blksize", str(blksize), "--window", str(window), "-o", local,
                 f"tftp://127.0.0.1:{server.port}/{remote}"]

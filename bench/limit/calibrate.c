@@ -1,14 +1,14 @@
 /*
- * calibrate.c: what this machine charges for the parts of a round trip, in
- * nanoseconds, a name and a figure a line. One thread owns both ends of a
- * connection over 127.0.0.1, so there is no wake-up and no readiness call in
- * "tcp" and "udp": no server can be cheaper.
+ * calibrate.c: prints what the parts of a round trip cost on this machine, one
+ * name and nanoseconds per line. In "tcp" and "udp" one thread owns both ends of
+ * a connection over 127.0.0.1 and needs no wake-up and no readiness call, so no
+ * server can be cheaper.
  *
  *   null         a system call that does nothing
  *   tcp, udp     a round trip of 64 bytes: send, recv, send, recv
  *   connection   socket, connect, accept, close, close
  *   wake-same    waking another thread on the same processor
- *   wake-cross   and on another one
+ *   wake-cross   waking a thread on another processor
  */
 #include <pthread.h>
 #include <sched.h>
@@ -45,7 +45,7 @@ static void pin(size_t cpu)
 		warn("processor %zu", cpu);
 }
 
-/* A socket bound to 127.0.0.1. */
+/* Returns a socket bound to a free port of 127.0.0.1. */
 static int bound(int type, struct sockaddr_in *out_name)
 {
 	socklen_t len = sizeof(*out_name);

@@ -1,17 +1,18 @@
 /*
- * epoll_echo.c: the plainest epoll echo: level-triggered, one shared receive
- * buffer, an answer written at once, epoll_ctl only where a peer does not take
- * it. Three system calls a message with one connection, two with many.
+ * epoll_echo.c: the plainest epoll echo server. It is level-triggered, has one
+ * shared receive buffer, writes each reply at once, and calls epoll_ctl only if
+ * the socket's send buffer is full. It makes three system calls per message with
+ * one connection, and two with many.
  */
 #include <limits.h>
 #include <sys/epoll.h>
 
 #include "limit.h"
 
-#define ROOM   (256 * 1024) /* of the one receive buffer */
+#define ROOM   (256 * 1024) /* bytes of the receive buffer */
 #define EVENTS 1024
 
-/* What a slow peer has not taken yet; an idle connection has none. */
+/* Unsent bytes for a slow peer. Idle connections have none. */
 struct rest {
 	size_t start, end;
 	char data[];
@@ -35,7 +36,7 @@ static void drop(int fd)
 	close(fd);
 }
 
-/* Keeps what was not sent, and reads no more until it is. */
+/* Stores the unsent bytes, and stops reading until they are sent. */
 static void keep(int epoll, int fd, const char *data, size_t len)
 {
 	struct rest *rest = malloc(sizeof(*rest) + len);
@@ -66,7 +67,7 @@ static void flush(int epoll, int fd)
 	watch(epoll, EPOLL_CTL_MOD, fd, EPOLLIN);
 }
 
-/* Whether a message came. */
+/* Returns 1 if it received a message, and 0 otherwise. */
 static int echo(int epoll, int fd)
 {
 	ssize_t n = recv(fd, room, sizeof(room), 0);

@@ -1,10 +1,10 @@
 /*
- * limit.h: what the yardsticks share: `PROGRAM PORT [MESSAGES]`.
+ * limit.h: shared code of the yardsticks, which run as `PROGRAM PORT [MESSAGES]`.
  *
- * PORT 0 takes a free one; the port is printed on a line of its own once a
- * client can come. With MESSAGES the program exits by itself once it has
- * answered that many (valgrind does not deliver SIGTERM to a process that sits
- * in io_uring_enter). These are benchmarks, so they may die on any error.
+ * PORT 0 selects a free port. The program prints its port on one line when it is
+ * ready for clients. With MESSAGES it exits after that number of replies, because
+ * valgrind does not deliver SIGTERM to a process in io_uring_enter. These are
+ * benchmarks, so they exit on any error.
  */
 #ifndef BENCH_LIMIT_H
 #define BENCH_LIMIT_H
@@ -54,7 +54,7 @@ static inline uint64_t limit_messages(int argc, char **argv)
 	return argc > 2 ? strtoull(argv[2], NULL, 10) : UINT64_MAX;
 }
 
-/* A listening socket. Those it accepts inherit TCP_NODELAY from it, which
+/* Returns a listening socket. Accepted sockets inherit its TCP_NODELAY, which
  * saves a system call for each. */
 static inline int limit_listen(int argc, char **argv)
 {

@@ -1,12 +1,12 @@
 /*
- * recvmmsg_echo.c: the plainest batched UDP echo: recvmmsg of what waits,
- * sendmmsg of the same. Only the slots that were used are reset: setting up
- * all 64 again costs 1,342 user instructions a turn.
+ * recvmmsg_echo.c: the plainest batched UDP echo server. One recvmmsg receives
+ * the waiting datagrams and one sendmmsg returns them. It resets only the slots
+ * it used: setting up all 64 again costs 1,342 user instructions per batch.
  */
 #include "limit.h"
 
 #define SLOTS 64
-#define ROOM  65536 /* more than the longest datagram */
+#define ROOM  65536 /* larger than the longest datagram */
 
 static char room[SLOTS][ROOM];
 static struct sockaddr_in peers[SLOTS];
@@ -38,7 +38,7 @@ static void answer(int fd, int count)
 		iovs[i].iov_len = slots[i].msg_len;
 	while (sent < count) {
 		n = sendmmsg(fd, slots + sent, (unsigned)(count - sent), 0);
-		sent += n > 0 ? n : 1; /* one that cannot be sent is left out */
+		sent += n > 0 ? n : 1; /* skip a datagram that cannot be sent */
 	}
 	for (int i = 0; i < count; i++)
 		reset(i);

@@ -1,4 +1,4 @@
-/* tftp_download.c: the protocol and the sockets of tftp_get.c. */
+/* tftp_download.c: the TFTP protocol and the sockets of tftp_get.c. */
 #include "tftp_get.h"
 
 #include <err.h>
@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #define BATCH       64
-#define ROOM        (65536 + 4096 + 64) /* not a power of two apart: cache sets would collide */
+#define ROOM        (65536 + 4096 + 64) /* not a power of two: cache sets would collide */
 #define POOL        4
 #define RESEND_S    1.0
 #define RESENDS_MAX 20
@@ -22,14 +22,14 @@ enum { RRQ = 1, DATA = 3, ACK = 4, ERROR = 5, OACK = 6 };
 
 struct download {
 	int fd, pool[POOL];
-	unsigned turns; /* how often the pool's next socket was taken */
+	unsigned turns; /* number of sockets taken from the pool */
 	struct sockaddr_in peer;
-	bool answered; /* a first packet came: the socket is connected */
-	bool gap;      /* an ACK asked for what is missing, and it has not come */
-	uint64_t got;  /* blocks in order */
+	bool answered; /* received a first packet, so the socket is connected */
+	bool gap;      /* an ACK requested a missing block that has not arrived */
+	uint64_t got;  /* blocks received in order */
 	uint64_t bytes;
-	uint64_t highest;   /* block seen since the last gap */
-	unsigned in_window; /* blocks since the last ACK */
+	uint64_t highest;   /* highest block received since the last gap */
+	unsigned in_window; /* blocks received since the last ACK */
 	unsigned blksize, window, tries;
 	uint32_t sum_a, sum_b;
 	double started, heard, deadline;
@@ -95,7 +95,7 @@ static void give_up(struct download *d)
 		transmit(d, packet, sizeof(packet));
 }
 
-/* Room for two windows: SO_RCVBUF counts what the kernel spends on them. */
+/* Makes room for two windows. SO_RCVBUF includes the kernel's overhead per datagram. */
 static void receive_buffer(int fd)
 {
 	int bytes = (int)(2 * want.window * (want.blksize + 1280));
@@ -121,7 +121,7 @@ static int opened(struct download *d)
 	return fd;
 }
 
-/* A socket that has not been used yet, or not for a while. */
+/* Returns the next of POOL sockets in turn, so that no port is reused soon. */
 static int pooled(struct download *d)
 {
 	int *fd = &d->pool[d->turns % POOL];
@@ -146,7 +146,7 @@ static void start(struct download *d)
 	request(d);
 }
 
-/* One that is over is followed by the next. */
+/* Ends this download and starts the next. */
 static void next(struct download *d)
 {
 	if (!want.reuse)
@@ -179,7 +179,7 @@ static void finished(struct download *d)
 	next(d);
 }
 
-/* Adler-32 (RFC 1950), of the first download alone: Python's zlib has it, too. */
+/* Adds to the Adler-32 (RFC 1950) of the first download, which zlib.adler32 checks. */
 static void sum(struct download *d, const uint8_t *p, size_t len)
 {
 	for (size_t i = 0; i < len; i++) {
@@ -188,8 +188,8 @@ static void sum(struct download *d, const uint8_t *p, size_t len)
 	}
 }
 
-/* A block that is not the one expected. One ACK asks for what is missing, and
- * another only when a later flight leaves it out again. */
+/* Handles a block other than the expected one. Requests the missing block with
+ * one ACK, and with another only if a later flight lacks it again. */
 static void out_of_order(struct download *d, uint16_t block)
 {
 	int16_t ahead = (int16_t)(block - (uint16_t)(d->got + 1));
@@ -210,7 +210,7 @@ static void out_of_order(struct download *d, uint16_t block)
 		acknowledge(d); /* the ACK was lost */
 }
 
-/* Whether the packet ended the download. */
+/* Returns whether the packet ended the download. */
 static bool data(struct download *d, const uint8_t *packet, size_t len)
 {
 	size_t bytes = len - 4;
@@ -285,7 +285,7 @@ static bool packet_in(struct download *d, uint8_t *packet, size_t len)
 	}
 }
 
-/* Further packets come from the address that answered first. */
+/* Accepts further packets only from the address of the first reply. */
 static void connect_to(struct download *d, const struct sockaddr_in *from)
 {
 	if (!want.reuse && connect(d->fd, (const struct sockaddr *)from, sizeof(*from)) < 0)
@@ -405,7 +405,7 @@ static void overdue(struct download *d)
 		return;
 	counts.resends++;
 	if (++d->tries > RESENDS_MAX)
-		failed(d, "no answer");
+		failed(d, "no reply");
 	else if (d->answered)
 		acknowledge(d);
 	else
@@ -425,7 +425,7 @@ void downloads_turn(void)
 
 		if (fd == d->fd)
 			readable(d);
-		else /* the end of an earlier download: not wanted any more */
+		else /* discard the rest of an earlier download */
 			(void)!recv(fd, room[0], ROOM, 0);
 	}
 	if (now - checked < 0.1)

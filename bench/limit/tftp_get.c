@@ -1,23 +1,24 @@
 /*
- * tftp_get.c: many TFTP downloads from one server, and what they took.
+ * tftp_get.c: measures many TFTP downloads from one server.
  *
- *   tftp_get [options] PORT FILE     gets FILE from 127.0.0.1 over and over
- *   tftp_get -M SIZE PATH            writes a file whose words tell where they are
+ *   tftp_get [options] PORT FILE     downloads FILE from 127.0.0.1 repeatedly
+ *   tftp_get -M SIZE PATH            writes a file whose words depend on their offset
  *
- *   -b N  -w N   blksize and windowsize to ask for; 512 and 1 are not asked for
- *   -z           ask for tsize, too
- *   -c N         downloads at once; each has a new socket
- *   -r           or one of four, in turn, which does without many calls for small files
- *   -t S  -n N   for S seconds after a warm-up of -W S, or N downloads
- *   -g           UDP_GRO: take several datagrams of the sender at once
- *   -s N         the size that the file must have
- *   -S           sum the bytes of the first download, which takes time
- *   -H           stop at each one's first block until standard input ends
+ *   -b N  -w N   request this blksize and windowsize; 512 and 1 send no option
+ *   -z           request tsize
+ *   -c N         N downloads at the same time, each with a new socket
+ *   -r           reuse four sockets per client in turn, which saves calls for small files
+ *   -t S  -n N   run for S seconds after a warm-up of -W S seconds, or N downloads
+ *   -g           receive several datagrams with one call (UDP_GRO)
+ *   -s N         check that the file has this size
+ *   -S           compute the checksum of the first download, which is slow
+ *   -H           hold each download at its first block until standard input ends
  *
- * It is the same client for every server, and has no part in what is measured:
- * no file, one system call for what waits (a window, or a block in lockstep) and
- * one for its ACK. Every block's first word is compared. Prints JSON lines "measuring" and
- * "measured", like `sockeye bench`, so that the processor time between them can be read.
+ * All servers are measured with this client. To keep its own cost low it writes no
+ * file, and makes one system call to receive a window (or a block in lockstep) and
+ * one to acknowledge it. It checks the first word of every block. It prints JSON lines
+ * "measuring" and "measured", like `sockeye bench`, so that the caller can read the
+ * server's processor time at both.
  */
 #include "tftp_get.h"
 
@@ -36,7 +37,7 @@ struct want want = {.blksize = 512, .window = 1, .clients = 1, .seconds = 1, .wa
 struct counts counts;
 double now;
 
-static float spans[SPANS_MAX]; /* seconds that each download took */
+static float spans[SPANS_MAX]; /* duration of each download, in seconds */
 static size_t span_count;
 
 double clock_s(void)
@@ -197,7 +198,7 @@ static void options(int argc, char **argv)
 				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	want.file = argv[optind + 1];
 	if (strlen(want.file) > 200)
-		errx(2, "name too long");
+		errx(2, "file name too long");
 }
 
 static void many_files(void)

@@ -1,10 +1,11 @@
 /*
- * tftp_send.c: the plainest TFTP server there can be: `PROGRAM PORT FOLDER`,
- * blksize and windowsize, no time-out, no confinement, one process.
+ * tftp_send.c: `PROGRAM PORT FOLDER`, the plainest TFTP server. It supports
+ * blksize and windowsize, and has no timeouts, no confinement and one process.
  *
- * Each download has a connected socket. Files stay mapped. A block is one
- * send, a window one UDP_SEGMENT send of headers and of the file's own pages;
- * an ACK one recv. Without the readiness call there would be two calls a block.
+ * Each download has a connected socket. Files stay mapped. The server sends a
+ * block with one call, and a window with one UDP_SEGMENT call from the headers
+ * and the mapped pages; it receives an ACK with one recv. With the readiness call
+ * this makes three calls per block.
  */
 #include "limit.h"
 
@@ -16,7 +17,7 @@
 #include <sys/stat.h>
 
 #define TRANSFERS 4096
-#define BURST     64 /* datagrams of one UDP_SEGMENT send */
+#define BURST     64 /* maximum datagrams per UDP_SEGMENT send */
 
 struct transfer {
 	int fd;
@@ -36,7 +37,7 @@ static struct transfer *unused[TRANSFERS];
 static int unused_count;
 static int epoll_fd;
 static const char *folder;
-static struct file files[16]; /* an empty name ends them */
+static struct file files[16]; /* the first empty name ends the list */
 
 static struct iovec iovs[2 * BURST];
 static uint8_t heads[BURST][4];
@@ -51,7 +52,7 @@ static uint64_t last_block(const struct transfer *t)
 	return t->file->size / t->blksize + 1;
 }
 
-/* The header of a block and its bytes, in two iovecs. */
+/* Puts the header and the bytes of a block into two iovecs; returns their length. */
 static size_t block(const struct transfer *t, uint64_t number, int slot)
 {
 	uint64_t at = (number - 1) * t->blksize;

@@ -1,14 +1,14 @@
 /*
- * thread_echo.c: the plainest blocking echo: a thread a connection, recv and
- * send. Two system calls a message and no readiness call: at one connection
- * nothing but io_uring has fewer. With MESSAGES the first connection that has
- * had that many answers ends the program.
+ * thread_echo.c: the plainest blocking echo server, with one thread per
+ * connection. It makes two system calls per message, recv and send, and no
+ * readiness call; with one connection only io_uring makes fewer. With MESSAGES
+ * the program exits when one connection has received that number of replies.
  */
 #include <pthread.h>
 
 #include "limit.h"
 
-#define ROOM  (256 * 1024) /* on each thread's stack; a page is real once it is used */
+#define ROOM  (256 * 1024) /* on each thread's stack; the kernel allocates pages on first use */
 #define STACK (ROOM + 64 * 1024)
 
 static uint64_t messages;
@@ -21,7 +21,7 @@ static void *serve(void *arg)
 	ssize_t n;
 
 	while (left > 0 && (n = recv(fd, room, sizeof(room), 0)) > 0) {
-		/* A blocking send is short only when the peer is gone. */
+		/* A blocking send is short only if the connection has failed. */
 		if (send(fd, room, (size_t)n, MSG_NOSIGNAL) < n)
 			break;
 		left--;

@@ -1,15 +1,15 @@
 /*
- * uring_echo.c: the plainest io_uring echo at the floor: multishot accept and
- * receive, provided buffers, one send in flight a connection, one
- * io_uring_enter a turn.
+ * uring_echo.c: the plainest io_uring echo server that makes the fewest system
+ * calls: multishot accept and receive, provided buffers, one send in flight per
+ * connection, one io_uring_enter per turn of the loop.
  *
- * What makes it the floor: an answer goes out with MSG_DONTWAIT, so that it is
- * over when the enter that submits it has submitted, and with
- * IOSQE_CQE_SKIP_SUCCESS, so that the enter does not wake for it: 1.00 enters
- * a message, where waiting for one's own sends costs 2.00. With MSG_WAITALL a
- * short send counts as failed and is told. Waiting for 1 + sends in flight
- * has the same count but hangs as soon as a send comes back short: what would
- * be the one completion more is our own to cause.
+ * Replies are sent with MSG_DONTWAIT, so that each send is complete once
+ * io_uring_enter has submitted it, and with IOSQE_CQE_SKIP_SUCCESS, so that its
+ * completion does not wake the loop. This makes 1.00 calls per message; waiting
+ * for the completions of the sends makes 2.00. With MSG_WAITALL a short send
+ * counts as failed and posts a completion. Waiting for 1 + sends in flight makes
+ * the same number of calls, but hangs after a short send: the missing completion
+ * then arrives only after the server sends the rest.
  */
 #include <liburing.h>
 #include <stdbool.h>
@@ -17,17 +17,17 @@
 #include "limit.h"
 
 #define BUFS   128           /* a power of two */
-#define ROOM   (256 * 1024)  /* of a buffer; a page of it is real once it is used */
-#define STRIDE (ROOM + 4160) /* no power of two, or all share the sets of cache and TLB */
+#define ROOM   (256 * 1024)  /* bytes per buffer; the kernel allocates pages on first use */
+#define STRIDE (ROOM + 4160) /* not a power of two: cache and TLB sets would collide */
 #define FDS    (1 << 20)
 
 enum { ACCEPT, RECV, SEND, CLOSE };
 
 static struct conn {
-	uint16_t head, tail; /* buffers to send, 0 none; the head goes out first */
-	bool sending;        /* the head is on its way */
-	bool quiet;          /* and only its failure will be told */
-	bool blocked;        /* the peer does not take it: wait for the peer */
+	uint16_t head, tail; /* queue of buffers to send; 0 is empty */
+	bool sending;        /* the send of the head is in flight */
+	bool quiet;          /* that send posts a completion only if it fails */
+	bool blocked;        /* the send buffer is full: the next send waits */
 	bool listed, ended, failed;
 } conns[FDS]; /* by descriptor */
 
@@ -39,8 +39,8 @@ static struct buf {
 static struct io_uring ring;
 static struct io_uring_buf_ring *pool;
 static char *rooms;
-static int bufs_free, bufs_back; /* back: not yet told to the kernel */
-static int starved[FDS];         /* waiting for a buffer, first in, first out */
+static int bufs_free, bufs_back; /* back: not yet returned to the kernel */
+static int starved[FDS];         /* connections that wait for a buffer, first in, first out */
 static unsigned starved_head, starved_tail;
 static int lists[2][FDS], *list = lists[0]; /* connections to settle after this turn */
 static unsigned listed;
@@ -114,7 +114,7 @@ static void received(int fd, const struct io_uring_cqe *cqe)
 			bufs[c->tail].next = (uint16_t)id;
 		c->tail = (uint16_t)id;
 	}
-	/* The end of a multishot is told by F_MORE, never by the error code. */
+	/* F_MORE shows whether a multishot request continues; the error code does not. */
 	if (!(cqe->flags & IORING_CQE_F_MORE)) {
 		if (cqe->res == -ENOBUFS && bufs_free == 0)
 			starved[starved_tail++ % FDS] = fd;
@@ -165,7 +165,8 @@ static void finish(int fd)
 	mark(sqe, CLOSE, fd);
 }
 
-/* Everything that could fail has been told: a quiet send was taken whole. */
+/* All completions of this turn have been handled, so a quiet send that is still
+ * marked has sent its whole buffer. */
 static void settle(int fd)
 {
 	struct conn *c = &conns[fd];
@@ -254,7 +255,8 @@ int main(int argc, char **argv)
 	setup();
 	accept_arm(listener);
 	while (left > 0) {
-		/* Buffers come back when quiet sends are settled: do not sleep on them. */
+		/* Settling quiet sends frees buffers: do not sleep while connections wait for one.
+		 */
 		unsigned wait = starved_head == starved_tail || listed == 0;
 
 		io_uring_buf_ring_advance(pool, bufs_back);
@@ -263,5 +265,5 @@ int main(int argc, char **argv)
 			err(1, "io_uring_enter");
 		turn();
 	}
-	return io_uring_submit(&ring) < 0; /* the last answer */
+	return io_uring_submit(&ring) < 0; /* submit the last reply */
 }

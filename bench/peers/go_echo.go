@@ -1,4 +1,4 @@
-// go_echo: echo with Go's net package, a goroutine a connection: go_echo PORT.
+// go_echo PORT: echo server with Go's net package, one goroutine per connection.
 package main
 
 import (

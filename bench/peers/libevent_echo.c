@@ -1,6 +1,6 @@
 /*
- * libevent_echo.c: echo with libevent's bufferevents, as in its manual:
- * `libevent_echo PORT`. What has come in is moved to what goes out.
+ * libevent_echo.c: `libevent_echo PORT`, an echo server with libevent's
+ * bufferevents, as in its manual: it moves the input buffer to the output buffer.
  */
 #include <err.h>
 #include <event2/buffer.h>

@@ -1,8 +1,8 @@
 /*
- * libuv_echo.c: echo with libuv, both ways: `libuv_echo try PORT` answers with
- * uv_try_write out of one shared buffer, as somebody who measures would write
- * it; `libuv_echo guide PORT` is the tcp-echo-server of libuv's guide: a buffer
- * from malloc for each read and a uv_write for each answer.
+ * libuv_echo.c: two echo servers with libuv. `libuv_echo try PORT` replies with
+ * uv_try_write from one shared buffer, which is the faster way. `libuv_echo
+ * guide PORT` is the tcp-echo-server of libuv's guide, which allocates a buffer
+ * for each read and calls uv_write for each reply.
  */
 #include <err.h>
 #include <stdio.h>
@@ -31,7 +31,7 @@ static void on_write(uv_write_t *req, int status)
 	free(answer);
 }
 
-/* base becomes the answer's. */
+/* Sends len bytes, and frees base once they are sent. */
 static void answer_write(uv_stream_t *client, char *base, size_t len)
 {
 	struct answer *answer = malloc(sizeof(*answer));

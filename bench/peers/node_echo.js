@@ -1,4 +1,4 @@
-// node_echo.js: echo with node's net module: node node_echo.js PORT.
+// node node_echo.js PORT: echo server with node's net module.
 'use strict';
 const net = require('net');
 
