@@ -6,7 +6,7 @@ MESON_FLAGS ?=
 FUZZ_SECONDS ?= 60
 
 .DEFAULT_GOAL := build
-.PHONY: demo build test lint bench soak fuzz install format clean help
+.PHONY: demo build test lint bench pictures soak fuzz install format clean help
 
 demo: ## install missing packages, build, serve all services on loopback
 	@scripts/install-deps build
@@ -32,7 +32,15 @@ lint: ## install missing packages, check style, layers, words, scripts, manuals
 bench: build ## install other servers, measure sockeye beside them (half an hour)
 	@scripts/install-deps bench
 	@scripts/install-deps --unpack $(BUILD)/peers peers
-	@bench/run $(BUILD)
+	@bench/run $(BUILD) --json docs/pictures/bench.json
+	@bench/report docs/pictures/bench.json
+	@scripts/draw-pictures
+
+pictures: build ## record the demo and the tables again, draw every picture
+	@scripts/install-deps build test
+	@scripts/record-demo $(BUILD)
+	@scripts/record-grids $(BUILD)
+	@scripts/draw-pictures
 
 soak: build ## load servers for minutes: no leak, no zombie, no lost byte
 	@scripts/soak $(BUILD)/sockeye

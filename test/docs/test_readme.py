@@ -135,22 +135,6 @@ def test_every_command_of_the_demo_runs(tmp_path):
     assert beside_the_demo(script, run) == ""
 
 
-def test_figures_are_those_of_the_benchmarks():
-    """Each figure is a cell in a row of the program that it belongs to."""
-    measured = {}
-    for line in (mdoc.ROOT / "docs" / "BENCHMARKS.md").read_text().splitlines():
-        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
-        name = re.sub(r" ~$| (event|fork|-k -e)( ~)?$", "", cells[0])
-        measured.setdefault(name, set()).update(cells[1:])
-    found = rows("measured")
-    for _, ours, others in found:
-        figures = [("sockeye", ours.split()[0]), *re.findall(r"([a-z-]+) ([\d,.]*\d)", others)]
-        assert len(figures) >= 2
-        for name, figure in figures:
-            assert figure in measured[name], f"{name}: {figure}"
-    assert len(found) >= 4
-
-
 def test_first_screen_has_it_all():
     """Forty lines name what it replaces, what to type, and measured figures."""
     first = "\n".join(TEXT.splitlines()[:40])
