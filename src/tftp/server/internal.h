@@ -2,6 +2,7 @@
  * internal.h: private to the files of the TFTP server.
  *
  * server.c     opens and closes the server
+ * rules.c      reads the rules for names and clients
  * worker.c     the loop of one worker: its sockets, signals, timers
  * request.c    turns a request into a transfer or an ERROR
  * transfer.c   the life of a transfer
@@ -173,11 +174,11 @@ struct sockeye__tftp_worker {
 /* How a transfer ends if its peer begins another one. */
 #define SOCKEYE__TFTP_SUPERSEDED "the client began another transfer"
 
-/* --- server.c --- */
+/* --- rules.c --- */
 
 /* Reads the files of rules again. Returns 0, or a negative code with *fail filled in;
  * then the old rules stay in force. */
-int sockeye__tftp_server_rules_read(struct sockeye__tftp_server *server, struct sockeye_fail *fail);
+int sockeye__tftp_rules_read(struct sockeye__tftp_server *server, struct sockeye_fail *fail);
 
 /* --- worker.c --- */
 

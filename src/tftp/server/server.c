@@ -8,27 +8,6 @@
 
 #define PER_SOURCE 2048
 
-int sockeye__tftp_server_rules_read(struct sockeye__tftp_server *s, struct sockeye_fail *fail)
-{
-	const struct sockeye__tftp_server_config *c = &s->config;
-	struct sockeye__tftp_map *map;
-	struct sockeye__tftp_rules *policy;
-	int err = sockeye__tftp_map_open(c->map_path, &map, fail);
-
-	if (err < 0)
-		return err;
-	err = sockeye__tftp_policy_open(c->policy_path, &policy, fail);
-	if (err < 0) {
-		sockeye__tftp_map_free(map);
-		return err;
-	}
-	sockeye__tftp_map_free(s->map);
-	sockeye__tftp_policy_free(s->policy);
-	s->map = map;
-	s->policy = policy;
-	return 0;
-}
-
 static const struct sockeye__counter_row counter_rows[] = {
     SOCKEYE__TFTP_SERVER_COUNTERS(SOCKEYE__COUNTER_ROW)};
 
@@ -42,7 +21,7 @@ static void rules_reload(void *context)
 {
 	struct sockeye_fail fail;
 
-	(void)sockeye__tftp_server_rules_read(context, &fail);
+	(void)sockeye__tftp_rules_read(context, &fail);
 }
 
 static void worker_died(void *context, unsigned member, void *spec_counters)
@@ -82,7 +61,7 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 	if (err < 0 && fail != NULL)
 		fail->op = "open root folder";
 	if (err == 0)
-		err = sockeye__tftp_server_rules_read(s, fail);
+		err = sockeye__tftp_rules_read(s, fail);
 	if (err < 0) {
 		sockeye__tftp_server_close(s);
 		return err;

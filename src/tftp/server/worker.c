@@ -131,7 +131,7 @@ static void reload(struct sockeye__tftp_worker *w)
 
 	while (read(w->signals, &si, sizeof si) == (ssize_t)sizeof si)
 		;
-	if (sockeye__tftp_server_rules_read(w->server, &fail) < 0) {
+	if (sockeye__tftp_rules_read(w->server, &fail) < 0) {
 		sockeye_fail_text(&fail, text, sizeof text);
 		say(w, SOCKEYE_EVENT_WARNING, 0, "keeping the old rules: %s", text);
 		return;
