@@ -1,5 +1,5 @@
 /*
- * serve.h: running services on addresses under a server model.
+ * serve.h: run services on addresses under a server model.
  *
  *     static const struct sockeye_service shout = { .name = "shout", .turn = shout_turn };
  *
@@ -25,38 +25,37 @@ SOCKEYE_BEGIN
 /* A service at an address. */
 struct sockeye_site {
 	const struct sockeye_service *service;
-	const void *config; /* given to each turn; must outlive sockeye_serve */
+	const void *config; /* argument of the service's functions; must outlive sockeye_serve */
 	struct sockeye_addr addr;
-	bool optional; /* an address this machine does not have (IPv6) is left out */
+	bool optional; /* leave the site out if this machine does not have the address (IPv6) */
 };
 
-/* What the value of a counter does. */
 enum sockeye_counter_kind {
-	SOCKEYE_COUNTER, /* it never falls */
-	SOCKEYE_GAUGE,   /* it rises and falls: what is open now */
+	SOCKEYE_COUNTER, /* never falls */
+	SOCKEYE_GAUGE,   /* rises and falls: what is open now */
 };
 
-/* X(name, kind, text): what every server counts. */
+/* X(name, kind, text): the counters of every server. */
 #define SOCKEYE_COUNTERS(X) \
 	X(accepted, COUNTER, "connections accepted") \
 	X(open, GAUGE, "connections open now") \
-	X(closed_end, COUNTER, "connections closed: both sides done") \
+	X(closed_end, COUNTER, "connections closed: both sides ended") \
 	X(closed_reset, COUNTER, "connections closed: reset by the peer") \
-	X(closed_idle, COUNTER, "connections closed: idle time-out") \
-	X(closed_time, COUNTER, "connections closed: longest time reached") \
+	X(closed_idle, COUNTER, "connections closed: idle timeout") \
+	X(closed_time, COUNTER, "connections closed: maximum time reached") \
 	X(closed_error, COUNTER, "connections closed: another error") \
 	X(closed_stop, COUNTER, "connections closed: the server stopped or a worker died") \
 	X(refused_source, COUNTER, "connections refused: too many from one source") \
-	X(refused_resource, COUNTER, "connections refused: no process, thread or memory for them") \
+	X(refused_resource, COUNTER, "connections refused: no process, thread or memory") \
 	X(bytes_in, COUNTER, "bytes received") \
 	X(bytes_out, COUNTER, "bytes sent") \
 	X(datagrams_in, COUNTER, "datagrams received") \
 	X(datagrams_out, COUNTER, "datagrams sent") \
-	X(dropped_loop, COUNTER, "datagrams not answered: the source could loop") \
-	X(dropped_rate, COUNTER, "datagrams not answered: over the rate of their source") \
-	X(dropped_send, COUNTER, "datagrams not answered: the answer could not be sent") \
-	X(dropped_queue, COUNTER, "datagrams lost: the socket's queue was full") \
-	X(accept_failures, COUNTER, "times accepting failed for want of a resource") \
+	X(dropped_loop, COUNTER, "datagrams not answered: the source could be a server") \
+	X(dropped_rate, COUNTER, "datagrams not answered: the source exceeded its rate") \
+	X(dropped_send, COUNTER, "datagrams not answered: the reply could not be sent") \
+	X(dropped_queue, COUNTER, "datagrams lost: the queue of a socket was full") \
+	X(accept_failures, COUNTER, "failures to accept a connection for lack of a resource") \
 	X(workers_died, COUNTER, "workers that died and were replaced")
 
 /* A counter, added up over all workers since the start. */
@@ -67,87 +66,92 @@ struct sockeye_counter {
 };
 
 enum sockeye_event_kind {
-	SOCKEYE_EVENT_OPEN,     /* a connection was accepted (verbose) */
-	SOCKEYE_EVENT_CLOSE,    /* a connection ended (verbose); text says how */
-	SOCKEYE_EVENT_MESSAGE,  /* bytes or a datagram came (show_messages) */
-	SOCKEYE_EVENT_REFUSE,   /* a connection or datagram was turned away */
-	SOCKEYE_EVENT_WARNING,  /* something the operator should know; text, err */
-	SOCKEYE_EVENT_COUNTERS, /* SIGUSR1, or the end when verbose */
-	SOCKEYE_EVENT_NOTICE,   /* something that was asked for was done; text */
+	SOCKEYE_EVENT_OPEN,     /* a connection was accepted (opts.verbose) */
+	SOCKEYE_EVENT_CLOSE,    /* a connection ended (opts.verbose) */
+	SOCKEYE_EVENT_MESSAGE,  /* bytes or a datagram arrived (opts.show_messages) */
+	SOCKEYE_EVENT_REFUSE,   /* a connection or datagram was refused */
+	SOCKEYE_EVENT_WARNING,  /* a problem that the operator should know about */
+	SOCKEYE_EVENT_COUNTERS, /* after SIGUSR1, and at the end (opts.verbose) */
+	SOCKEYE_EVENT_NOTICE,   /* a request of the operator was carried out */
 };
 
-/* Something that happened. It and what it points to last for the call. */
+/* An event, and everything it points to, is valid during the call. */
 struct sockeye_event {
 	enum sockeye_event_kind kind;
-	int64_t real_ns;     /* when */
-	const char *service; /* its name; NULL when it concerns none */
+	int64_t real_ns;     /* time of the event */
+	const char *service; /* name of the service; NULL if the event concerns none */
 	enum sockeye_scheme scheme;
-	const struct sockeye_sockaddr *peer; /* NULL when there is none */
-	const uint8_t *data;                 /* MESSAGE: what came, not escaped */
+	const struct sockeye_sockaddr *peer; /* NULL if there is none */
+	const uint8_t *data;                 /* MESSAGE: the data received, not escaped */
 	size_t data_len;
 	uint64_t bytes_in, bytes_out; /* CLOSE */
-	const char *text;             /* CLOSE, REFUSE, WARNING, NOTICE: why or what; may be NULL */
-	int err;                      /* negative code behind it, 0 none */
-	/* COUNTERS: those of SOCKEYE_COUNTERS in that order, then those of features. */
+	const char *text;             /* CLOSE, REFUSE, WARNING, NOTICE: description; may be NULL */
+	int err;                      /* negative code of the cause, or 0 */
+	/* COUNTERS: the rows of SOCKEYE_COUNTERS in that order, then those of features. */
 	const struct sockeye_counter *counters;
 	size_t counter_count;
 };
 
-/* What is listening, told once every socket does. */
+/* The sockets of the server, once all of them listen. */
 struct sockeye_ready {
 	int pid; /* of the process to signal */
 	size_t count;
 	const struct sockeye_ready_site {
 		const char *service;
 		enum sockeye_scheme scheme;
-		struct sockeye_sockaddr name; /* the real port */
-		const char *model;            /* in use, after a fall-back; NULL: the service
+		struct sockeye_sockaddr name; /* with the real port */
+		const char *model;            /* in use, after a fallback; NULL: the service
 					       * moves its own bytes */
 	} * sites;
 };
 
+/* Zero is the default of every field. */
 struct sockeye_serve_opts {
-	const char *model; /* "iterative" "fork" "prefork" "thread" "event" "uring"; NULL: event */
-	bool model_strict; /* an unavailable model is an error, not a fall-back to event */
-	unsigned workers;  /* processes of prefork, event and uring; 0: one per processor
-			    * (prefork: 8) */
-	uint32_t
-	    connections_max; /* at once, all workers together; more wait in the backlog; 0 none */
-	uint32_t per_source_max; /* at once from one source; more are closed at once; 0 none */
-	/* Addresses that share this many leading bits are one source, for this limit and
-	 * for answers_per_s; 0: 32 and 64. IPv4-mapped addresses are IPv4 addresses. */
+	const char *model; /* a name of sockeye_models; NULL: event */
+	bool model_strict; /* an unavailable model is an error; otherwise event replaces it */
+	unsigned workers;  /* processes; 0: the default of the model. Models whose default is 1
+			    * always have one */
+	uint32_t connections_max; /* open connections, over all workers; further clients wait in
+				   * the backlog; 0: no limit */
+	uint32_t per_source_max;  /* open connections from one source; further ones are closed
+				   * immediately; 0: no limit */
+	/* Addresses that share this number of leading bits are one source, for per_source_max
+	 * and answers_per_s; 0: 32 and 64. An IPv4-mapped IPv6 address counts as its IPv4
+	 * address. */
 	unsigned source_ipv4_prefix, source_ipv6_prefix;
-	uint64_t idle_ms;       /* a connection that moves no byte so long is closed; 0 never */
-	uint64_t time_ms;       /* the longest a connection may last; 0 no limit */
-	uint64_t grace_ms;      /* after a stop, how long sessions may go on; 0: 10 s */
-	uint32_t backlog;       /* of listen(2); 0: 4096 */
-	uint32_t answers_per_s; /* per source, of datagram services that amplify; 0: 20 */
-	const char *user;       /* become this user once everything is bound */
+	uint64_t idle_ms;  /* close connections that transfer no byte for this time; 0: never */
+	uint64_t time_ms;  /* close every connection after this time; 0: never */
+	uint64_t grace_ms; /* after a stop, let sessions continue for this time; 0: 10 s */
+	uint32_t backlog;  /* of listen(2); 0: 4096 */
+	uint32_t answers_per_s; /* replies longer than their request, per source; 0: 20 */
+	const char *user;       /* after binding, switch permanently to this user */
 	bool show_messages;     /* MESSAGE events */
 	bool verbose;           /* OPEN, CLOSE and final COUNTERS events */
-	int stop_fd;            /* > 0: becoming readable stops the server as SIGTERM does */
-	bool no_signals;        /* do not look at SIGTERM, SIGINT and SIGUSR1: stop_fd stops */
+	int stop_fd;            /* > 0: stop, as for SIGTERM, when it becomes readable */
+	bool no_signals;        /* leave SIGTERM, SIGINT and SIGUSR1 alone */
 
-	/* Called in this process once everything listens; may be NULL. Negative
-	 * return ends sockeye_serve with that code. */
+	/* Called in this process once all sockets listen; may be NULL. A negative return
+	 * ends sockeye_serve with that code. */
 	int (*on_ready)(void *arg, const struct sockeye_ready *ready);
 
-	/* Called in whichever process or thread it happens in, so it must be
-	 * thread-safe and should write each event with one write(2); may be NULL. */
+	/* Called in the process and thread where the event happens: it must be
+	 * thread-safe, and should write each event with one write(2). May be NULL. */
 	void (*on_event)(void *arg, const struct sockeye_event *event);
 	void *arg;
 };
 
-/* Serves `sites` until stopped. The calling process binds, starts workers
- * (child processes, whatever the model: a crash costs only its own sessions),
- * replaces those that die, and waits. SIGTERM or SIGINT stops it (unless
- * no_signals): nothing more is accepted, sessions may finish for grace_ms; a
- * second one ends at once. SIGUSR1 makes a COUNTERS event. The signal mask
- * and everything else of the process is as before on return; SIGCHLD must not
- * be ignored. Call it from one thread at a time, and before starting others:
- * it forks.
- * Returns 0 after a stop, or a negative code with *fail filled in (fail may be
- * NULL) and nothing left listening. */
+/* Serves `sites` until it is stopped. The calling process binds the sockets, starts
+ * workers, replaces workers that die, and waits. Workers are child processes under
+ * every model, so that a crash ends only the sessions of one worker.
+ *
+ * SIGTERM or SIGINT stops the server (unless no_signals): it accepts no more
+ * connections, and sessions can continue for grace_ms. A second signal ends it at
+ * once. SIGUSR1 causes a COUNTERS event. SIGCHLD must not be ignored. The function
+ * forks: call it from one thread at a time, and before starting other threads.
+ *
+ * Returns 0 after a stop. On failure returns a negative code, leaves no socket open
+ * and fills in *fail, which may be NULL. On return the signal mask and all other
+ * state of the process are as before. */
 SOCKEYE_API int sockeye_serve(const struct sockeye_site *sites, size_t count,
 			      const struct sockeye_serve_opts *opts, struct sockeye_fail *fail);
 
@@ -155,7 +159,7 @@ SOCKEYE_API int sockeye_serve(const struct sockeye_site *sites, size_t count,
 struct sockeye_model {
 	const char *name;
 	const char *summary; /* one line */
-	unsigned workers;    /* processes by default; 0: one per processor; 1: always one */
+	unsigned workers;    /* default number of processes; 0: one per processor; 1: always one */
 	bool one_session;    /* a worker serves one connection at a time */
 	bool own_sockets;    /* each worker listens on a socket of its own (SO_REUSEPORT) */
 };

@@ -1,29 +1,29 @@
 /*
- * service.h: the contract between a service and whoever moves the bytes.
+ * service.h: the contract between a service and its driver.
  *
- * A service says what happens to bytes. It holds no descriptor and asks no
- * clock; it does not allocate, log or draw random numbers. A driver (a server
- * model, a test, a fuzzer) offers it a turn: some input, some room, the time.
- * The service takes what it wants of the input and answers with output, a
- * deadline, or the wish to close. The same object runs under every model.
+ * A service says what happens to bytes. It holds no descriptor, reads no clock, and
+ * does not allocate, log or draw random numbers. A driver (a server model, a test, a
+ * fuzzer) calls it with a turn: input, room for output, and the time. The service
+ * takes input and returns output, a deadline, or the wish to close. The same service
+ * runs under every model.
  *
- *   turn: in  [bytes the peer sent ......]   in_end: nothing follows them
+ *   turn: in  [bytes the peer sent ......]   in_end: no bytes follow them
  *             |-- in_taken --|               left over: offered again later
  *         out [..................]           inside in[] (no copy) or room[]
  *
- * Rules the drivers keep:
- *  - `in` and `room` stay where they are until the turn's output has left
- *    (with io_uring the kernel may still be reading it).
- *  - The next turn comes when all output has been taken. A peer that does not
- *    read stops its own input; nothing is queued without bound.
- *  - `in_end` is given once input has ended, with the last bytes or alone,
- *    and in every later turn. It is not a close: output may follow.
- *  - Input that was left over is offered again, first, in the next turn. A
- *    session that has left SOCKEYE_INPUT_MAX bytes over gets no more; when it
- *    then wants neither `more` nor a deadline it is closed, for it never will.
- *  - A record of a seqpacket connection (`whole`) is to be taken whole: what is
- *    left over of it is offered again together with the next. An empty one is
- *    passed over.
+ * The driver keeps these rules:
+ *  - `in` and `room` stay in place until the turn's output has been sent: with
+ *    io_uring the kernel may still be reading it.
+ *  - The next turn follows when all output has been sent. A peer that does not read
+ *    stops its own input; no queue is unbounded.
+ *  - `in_end` is set once input has ended, with the last bytes or alone, and in every
+ *    later turn. It is not a close: output may follow.
+ *  - Input that was left over is offered first in the next turn. A session that has
+ *    left SOCKEYE_INPUT_MAX bytes over receives no more. If it then wants neither
+ *    `more` nor a deadline it can never continue, and the driver closes it.
+ *  - A record of a seqpacket connection (`in_is_record`) should be taken as a whole:
+ *    the rest is offered again together with the next record. The driver skips empty
+ *    records.
  */
 #ifndef SOCKEYE_SERVICE_H
 #define SOCKEYE_SERVICE_H
@@ -37,43 +37,48 @@
 
 SOCKEYE_BEGIN
 
-#define SOCKEYE_ROOM_MIN  1024         /* a driver offers at least this much room */
-#define SOCKEYE_INPUT_MAX (256 * 1024) /* bytes a session may leave over and still get more */
-#define SOCKEYE_STATE_MAX 64           /* bytes of session state a service may ask for */
+#define SOCKEYE_ROOM_MIN  1024         /* least bytes of room that a driver offers */
+#define SOCKEYE_INPUT_MAX (256 * 1024) /* bytes that a session may leave over */
+#define SOCKEYE_STATE_MAX 64           /* bytes of state that a session may have */
 
 struct sockeye_turn {
-	/* What the driver offers. */
-	uint8_t *in; /* the driver's memory; what is taken of it may be overwritten */
+	/* Set by the driver. */
+	uint8_t *in; /* memory of the driver; the service may overwrite the bytes it takes */
 	size_t in_len;
-	uint8_t *room; /* where fresh output can be written */
+	uint8_t *room; /* where the service may write output */
 	size_t room_len;
-	struct sockeye_now now; /* zero unless the service set uses_time */
-	bool in_end;            /* the peer has ended its side: nothing follows `in` */
-	bool whole; /* `in` is one whole message (a seqpacket record), not a piece of a stream */
+	struct sockeye_now now; /* zero unless the service sets uses_time */
+	bool in_end;            /* the peer has ended its side: no bytes follow `in` */
+	bool in_is_record;      /* `in` is a record of a seqpacket connection, not part of a
+				 * stream */
 
-	/* What the service answers; zero before the call. */
+	/* Set by the service; zero before the call. */
 	size_t in_taken;
 	const uint8_t *out; /* within in[0..in_taken) or room[0..room_len) */
 	size_t out_len;
-	uint64_t deadline_ns; /* a turn at this time at the latest (uses_time); 0 none */
-	bool more;            /* there is more to say, now or to input left over: a turn as soon as
-			       * this output has left. Without it the next turn brings news */
-	bool close;           /* close when this output has left */
+	uint64_t deadline_ns; /* call again at this time at the latest (uses_time); 0: none */
+	bool more;            /* call again as soon as this output has been sent, with or
+			       * without new input; otherwise only for new input, its end or
+			       * the deadline */
+	bool close;           /* close when this output has been sent */
 };
 
-/* One whole datagram and the answer to it. */
+/* One datagram and the reply to it. */
 struct sockeye_answer {
-	uint8_t *in; /* as above: may be overwritten */
+	/* Set by the driver. */
+	uint8_t *in; /* memory of the driver; the service may overwrite it */
 	size_t in_len;
 	uint8_t *room; /* at least 65,507 bytes */
 	size_t room_len;
-	struct sockeye_now now;
-	bool send; /* there is an answer, which may be empty */
+	struct sockeye_now now; /* zero unless the service sets uses_time */
+
+	/* Set by the service; zero before the call. */
+	bool send; /* send a reply, which may be empty */
 	const uint8_t *out;
 	size_t out_len;
 };
 
-/* What an option of a service takes, and the type of its field in the config. */
+/* What an option takes, and the type of its field in the config. */
 enum sockeye_option_kind {
 	SOCKEYE_OPTION_FLAG,   /* no value; bool */
 	SOCKEYE_OPTION_NUMBER, /* min to max; uint32_t */
@@ -81,60 +86,60 @@ enum sockeye_option_kind {
 	SOCKEYE_OPTION_CHOICE, /* one of choices; unsigned, its index */
 };
 
-/* An option of a service. A program makes a command line of these rows, as
- * sockeye serve does, or a form, or a file. */
+/* An option of a service. sockeye serve makes its command line, help and completion of
+ * these rows. */
 struct sockeye_option {
 	const char *name;  /* long, without "--"; NULL ends a table */
-	char letter;       /* short, 0 none */
-	const char *value; /* what help calls the value: "TEXT"; NULL for a flag */
+	char letter;       /* short; 0: none */
+	const char *value; /* name of the value in help: "TEXT"; NULL for a flag */
 	const char *help;  /* a phrase */
 	enum sockeye_option_kind kind;
 	size_t offset;              /* of its field in the service's config */
-	uint32_t min, max;          /* NUMBER, TEXT; max 0: no maximum */
+	uint32_t min, max;          /* NUMBER; TEXT: bytes. max 0: no maximum */
 	const char *const *choices; /* CHOICE, ended by NULL */
-	bool streams_only;          /* it changes nothing for datagrams */
-	bool datagrams_only;        /* it changes nothing for streams */
+	bool streams_only;          /* no effect on datagrams */
+	bool datagrams_only;        /* no effect on streams */
 };
 
 struct sockeye_service {
 	const char *name;
 	const char *summary; /* one line for --list */
-	uint16_t port;       /* the well-known port, 0 none */
-	size_t state_size;   /* bytes of zeroed state each session gets, <= SOCKEYE_STATE_MAX */
+	uint16_t port;       /* the well-known port; 0: none */
+	size_t state_size;   /* bytes of zeroed state for each session, <= SOCKEYE_STATE_MAX */
 	bool uses_time;      /* turns carry the time */
-	bool speaks_first;   /* the first turn comes at once, without input */
-	bool amplifies;      /* a datagram's answer may be longer than the datagram: it is
-			      * rate-limited per source (CERT CA-1996-01) */
+	bool speaks_first;   /* the first turn follows at once, without input */
+	bool amplifies;      /* the reply to a datagram may be longer than the datagram: the
+			      * driver limits such replies per source (CERT CA-1996-01) */
 
-	/* A stream's turn. `state` is this session's, `config` the service's own
-	 * options as the caller of sockeye_serve gave them. NULL: no streams. */
+	/* A turn of a stream. `state` belongs to the session; `config` is that of the site.
+	 * NULL: the service has no streams. */
 	void (*turn)(void *state, const void *config, struct sockeye_turn *t);
 
-	/* A datagram's answer. NULL: no datagrams. */
+	/* The reply to a datagram. NULL: the service has no datagrams. */
 	void (*datagram)(const void *config, struct sockeye_answer *a);
 
-	/* Its options, ended by a row without a name; NULL: none. */
+	/* Its options, ended by a row without a name. NULL: none. */
 	const struct sockeye_option *options;
 };
 
-/* How the daytime service writes the date (RFC 867 leaves it open). */
+/* How the daytime service writes the date; RFC 867 leaves it open. */
 enum sockeye_daytime_format {
 	SOCKEYE_DAYTIME_SMTP = 0, /* Sat, 21 Nov 2026 03:49:19 +0000 (RFC 5322) */
 	SOCKEYE_DAYTIME_CTIME,    /* Sat Nov 21 03:49:19 2026 */
 };
 
-/* The options of the built-in services; zero is the default of each. */
+/* The options of the built-in services. Zero is the default of each. */
 struct sockeye_builtin_config {
 	const char *text;      /* reply: the reply; NULL: "Server got message" */
-	size_t text_len;       /* bytes of text, at most SOCKEYE_ROOM_MIN - 2; 0: up to its NUL */
+	size_t text_len;       /* bytes of text, <= SOCKEYE_ROOM_MIN - 2; 0: up to its NUL */
 	bool once;             /* reply: close a stream after the first reply */
-	unsigned daytime;      /* enum sockeye_daytime_format */
-	uint32_t datagram_len; /* chargen: bytes of each datagram, 1 to 512; 0: a varying length,
-				* from 0 to 512 (RFC 864) */
+	unsigned daytime;      /* daytime: an enum sockeye_daytime_format */
+	uint32_t datagram_len; /* chargen: bytes of each datagram, 1 to 512; 0: a length that
+				* varies from 0 to 512 (RFC 864) */
 };
 
-/* The built-in services, ended by NULL: echo discard chargen daytime time
- * upper reply. Their config is a struct sockeye_builtin_config or NULL. */
+/* The built-in services, ended by NULL. The config of each is NULL or a struct
+ * sockeye_builtin_config. */
 SOCKEYE_API extern const struct sockeye_service *const sockeye_builtins[];
 
 /* The built-in service of that name, or NULL. Thread-safe. */

@@ -9,9 +9,8 @@
  *
  *     sockeye__invariant(conn_check(c));
  *
- * The call is made in debug and sanitizer builds and with `-Dinvariants=true`.
- * Every other build compiles it, so that it cannot rot, and drops it: the check
- * may cost as much as it likes.
+ * Debug and sanitizer builds and builds with `-Dinvariants=true` make the call. All other
+ * builds compile it and remove it, so that benchmarks do not pay for it.
  */
 #ifndef SOCKEYE_BASE_INVARIANT_H
 #define SOCKEYE_BASE_INVARIANT_H

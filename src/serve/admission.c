@@ -1,4 +1,4 @@
-/* admission.c: a connection's way in and out, and what is reported of it. */
+/* admission.c: admits, reports and closes connections. */
 #include "serve/internal.h"
 
 #include <errno.h>
@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 static const char *const end_texts[] = {
-    [SOCKEYE__END_DONE] = "done",          [SOCKEYE__END_RESET] = "reset by the peer",
-    [SOCKEYE__END_IDLE] = "idle time-out", [SOCKEYE__END_TIME] = "longest time reached",
-    [SOCKEYE__END_ERROR] = "error",        [SOCKEYE__END_STOP] = "server stopped",
+    [SOCKEYE__END_DONE] = "done",         [SOCKEYE__END_RESET] = "reset by the peer",
+    [SOCKEYE__END_IDLE] = "idle timeout", [SOCKEYE__END_TIME] = "maximum time reached",
+    [SOCKEYE__END_ERROR] = "error",       [SOCKEYE__END_STOP] = "server stopped",
 };
 
 enum sockeye__end sockeye__end_of(int err)
@@ -146,15 +146,15 @@ static void visit_report(const struct sockeye__worker *w, const struct sockeye__
 bool sockeye__accept_starved(struct sockeye__worker *w, int err)
 {
 	switch (-err) {
-	case EAGAIN: /* another worker was quicker, or the client has left */
+	case EAGAIN: /* another worker accepted the client, or it has left */
 	case EINTR:
 	case ECANCELED:
 		return false;
-	case EINVAL: /* it listens no longer: another worker heard of the stop first */
+	case EINVAL: /* another worker saw the stop first and shut the listener down */
 		return true;
-	default: /* EMFILE, ENFILE, ENOMEM ..., and what should not be: never spin on it */
+	default: /* EMFILE, ENFILE, ENOMEM and unexpected errors: do not spin on them */
 		sockeye__count(&w->counters->accept_failures, 1);
-		sockeye__warn_rarely(w, "accept failed; clients wait in the backlog", err);
+		sockeye__warn_rarely(w, "cannot accept; clients wait in the backlog", err);
 		return true;
 	}
 }
@@ -206,13 +206,13 @@ bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site,
 	return true;
 }
 
-/* Input that nobody read turns close(2) into a reset, which can overtake the
- * last answer on its way (RFC 1122 4.2.2.13): take what is queued first. */
+/* Reads the queued input. Unread input makes close(2) send a reset, which can overtake
+ * the last reply (RFC 1122 4.2.2.13). */
 static void drain(int fd)
 {
 	uint8_t sink[4096];
 
-	shutdown(fd, SHUT_RDWR); /* UNIX: what comes in between would reset as well */
+	shutdown(fd, SHUT_RDWR); /* UNIX: input that arrives meanwhile would reset, too */
 	for (int i = 0; i < 64; i++)
 		if (recv(fd, sink, sizeof sink, MSG_DONTWAIT) <= 0)
 			break;
@@ -237,7 +237,8 @@ static uint64_t *end_counter(struct sockeye__counters *c, enum sockeye__end end)
 	}
 }
 
-void sockeye__part(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end)
+void sockeye__visit_close(struct sockeye__worker *w, struct sockeye__visit *v,
+			  enum sockeye__end end)
 {
 	if (end == SOCKEYE__END_DONE && !v->in_end)
 		drain(v->fd);
@@ -247,34 +248,34 @@ void sockeye__part(struct sockeye__worker *w, struct sockeye__visit *v, enum soc
 		visit_report(w, v, SOCKEYE_EVENT_CLOSE, end_texts[end]);
 }
 
-void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *peer,
-		      enum sockeye__end end)
+void sockeye__visit_release(struct sockeye__worker *w, const struct sockeye__peer *peer,
+			    enum sockeye__end end)
 {
 	source_give(w, peer);
-	/* Together: a worker that is killed in between would be counted twice. */
+	/* Next to each other: if the worker is killed in between, the connection counts twice. */
 	sockeye__count(end_counter(w->counters, end), 1);
 	sockeye__count(&w->counters->open, UINT64_MAX); /* minus one */
-	/* Ordered: the thread model's worker sleeps until the last one is gone. */
+	/* Ordered: the worker of the thread model sleeps until the last one has ended. */
 	__atomic_fetch_sub(&w->conns, 1, __ATOMIC_SEQ_CST);
 }
 
 int sockeye__record_cut(struct sockeye__worker *w)
 {
-	sockeye__warn_rarely(w, "a record longer than can be taken; its connection was closed",
+	sockeye__warn_rarely(w, "closed a connection: its record is longer than 256 KiB",
 			     -EMSGSIZE);
 	return -EMSGSIZE;
 }
 
-/* recv(2) does not tell them apart, but a peer that has not ended its side has
- * sent something. Of empty ones right before its end that is not known. */
+/* recv(2) returns 0 for both. A peer that has not ended its side has sent a record. If
+ * it has, an empty record before the end cannot be told from the end. */
 bool sockeye__record_empty(const struct sockeye__site *site, int fd)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};
-	int behind;
+	int queued;
 
-	if (!site->whole)
+	if (!site->keeps_records)
 		return false;
-	return poll(&peer, 1, 0) == 0 || (ioctl(fd, FIONREAD, &behind) == 0 && behind > 0);
+	return poll(&peer, 1, 0) == 0 || (ioctl(fd, FIONREAD, &queued) == 0 && queued > 0);
 }
 
 void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *v, const char *text,
@@ -289,6 +290,6 @@ void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *
 
 void sockeye__dismiss(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end)
 {
-	sockeye__part(w, v, end);
-	sockeye__release(w, &v->peer, end);
+	sockeye__visit_close(w, v, end);
+	sockeye__visit_release(w, &v->peer, end);
 }

@@ -1,7 +1,7 @@
 /*
- * answer.c: datagram services. A batch of what is queued comes in one
- * recvmmsg(2), each datagram gets its answer, and the answers leave in one
- * sendmmsg(2), from the address that was asked.
+ * answer.c: datagram services. One recvmmsg(2) receives a batch of datagrams, the
+ * service replies to each, and one sendmmsg(2) sends the replies, each from the address
+ * to which its request was sent.
  */
 #include "serve/internal.h"
 #include "net/net.h"
@@ -13,34 +13,35 @@
 #include <unistd.h>
 
 #define BATCH        32
-#define RATE_DEFAULT 20 /* answers a second to one source, from services that amplify */
+#define REPLY_BYTES  65536 /* the longest reply */
+#define RATE_DEFAULT 20    /* replies per second and source that are longer than their request */
 
-/* Ports of services that answer anything: two of them talk to each other for
- * ever once somebody forges the first datagram (CERT CA-1996-01). Ports below
- * 1024 are refused as a whole. */
+/* Ports of services that reply to any datagram. Two such services reply to each other
+ * endlessly after one forged datagram (CERT CA-1996-01). Ports below 1024 are all
+ * refused. */
 static const uint16_t small_ports[] = {1900, 3702, 5353, 11211};
 
 struct sockeye__answerer {
-	struct sockeye__worker *w;
+	struct sockeye__worker *worker;
 	uint32_t rate;
-	unsigned used; /* slots of the last batch, which must be set up again */
+	unsigned used; /* slots of the last batch, to be reset before the next */
 	struct mmsghdr in[BATCH], out[BATCH];
 	struct iovec in_iov[BATCH], out_iov[BATCH];
 	struct sockeye_sockaddr peers[BATCH];
 	_Alignas(struct cmsghdr) uint8_t control[BATCH][SOCKEYE__CONTROL_MAX];
-	/* A little more apart than a power of two: small datagrams would share few
+	/* Buffers are not a power of two apart: otherwise the starts of all would share few
 	 * cache sets. */
 	uint8_t data[BATCH][SOCKEYE__RECORD_BYTES + 4160];
-	uint8_t room[BATCH][SOCKEYE__IO_BYTES + 4160];
+	uint8_t room[BATCH][REPLY_BYTES + 4160];
 };
 
 struct sockeye__answerer *sockeye__answerer_new(struct sockeye__worker *w)
 {
-	struct sockeye__answerer *a = calloc(1, sizeof *a); /* touched only where used */
+	struct sockeye__answerer *a = calloc(1, sizeof *a); /* pages are touched only when used */
 
 	if (a == NULL)
 		return NULL;
-	a->w = w;
+	a->worker = w;
 	a->rate = w->server->opts->answers_per_s;
 	if (a->rate == 0)
 		a->rate = RATE_DEFAULT;
@@ -104,12 +105,12 @@ static bool could_loop(const struct sockeye__answerer *a, const struct sockeye_s
 	for (size_t i = 0; i < sizeof small_ports / sizeof *small_ports; i++)
 		if (port == small_ports[i])
 			return true;
-	return is_served(a->w->server, port);
+	return is_served(a->worker->server, port);
 }
 
-/* Makes the answer leave from the address that was asked. False when that was
- * a group: many servers answering one datagram are a weapon. */
-static bool answer_from_asked(struct msghdr *in, struct msghdr *out)
+/* Makes the reply use the address to which the request was sent. False if that was a
+ * group: a reply of every member to a forged request would be an attack. */
+static bool reply_from_asked(struct msghdr *in, struct msghdr *out)
 {
 	struct sockeye_dgram asked = {0};
 
@@ -123,17 +124,18 @@ static bool answer_from_asked(struct msghdr *in, struct msghdr *out)
 	return true;
 }
 
-static void turned_away(struct sockeye__answerer *a, const struct sockeye__site *site,
-			uint64_t *counter, const struct sockeye_sockaddr *peer, const char *why)
+static void refuse(struct sockeye__answerer *a, const struct sockeye__site *site, uint64_t *counter,
+		   const struct sockeye_sockaddr *peer, const char *why)
 {
 	sockeye__count(counter, 1);
-	if (!sockeye__rarely(a->w))
+	if (!sockeye__rarely(a->worker))
 		return;
-	sockeye__event(a->w->server->opts, &(struct sockeye_event){.kind = SOCKEYE_EVENT_REFUSE,
-								   .service = site->service->name,
-								   .scheme = site->scheme,
-								   .peer = peer,
-								   .text = why});
+	sockeye__event(a->worker->server->opts,
+		       &(struct sockeye_event){.kind = SOCKEYE_EVENT_REFUSE,
+					       .service = site->service->name,
+					       .scheme = site->scheme,
+					       .peer = peer,
+					       .text = why});
 }
 
 /* Whether a reply longer than its request may be sent: the source may be forged,
@@ -143,13 +145,13 @@ static bool within_rate(struct sockeye__answerer *a, const struct sockeye_sockad
 	struct sockeye__source source;
 
 	if (sockeye__is_loopback(&peer->u.sa) ||
-	    !sockeye__worker_source(a->w, &peer->u.sa, &source))
+	    !sockeye__worker_source(a->worker, &peer->u.sa, &source))
 		return true;
-	return sockeye__rates_take(a->w->server->shared->rates, &source, a->rate,
+	return sockeye__rates_take(a->worker->server->shared->rates, &source, a->rate,
 				   sockeye_now().mono_ns);
 }
 
-/* The answer to datagram `i`, as out[n]. False when there is none. */
+/* Writes the reply to datagram `i` to out[n]. False if there is none. */
 static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *site, unsigned i,
 		       unsigned n, struct sockeye_now now)
 {
@@ -164,27 +166,30 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 	};
 
 	peer->len = in->msg_namelen;
-	if (peer->len == 0) /* an unnamed UNIX socket; what the slot had is another's */
+	if (peer->len == 0) /* an unnamed UNIX socket; the slot holds an earlier name */
 		peer->u.sa.sa_family = AF_UNSPEC;
-	if (a->w->server->opts->show_messages)
-		sockeye__show(a->w, site, peer, ans.in, ans.in_len);
-	if (in->msg_flags & MSG_TRUNC) { /* better no answer than one to a part */
-		turned_away(a, site, &a->w->counters->dropped_send, peer, "too long");
+	if (a->worker->server->opts->show_messages)
+		sockeye__show(a->worker, site, peer, ans.in, ans.in_len);
+	if (in->msg_flags & MSG_TRUNC) { /* no reply to part of a datagram */
+		refuse(a, site, &a->worker->counters->dropped_send, peer,
+		       "the datagram is too long");
 		return false;
 	}
 	site->service->datagram(site->config, &ans);
 	if (!ans.send)
 		return false;
-	if (could_loop(a, peer) || !answer_from_asked(in, out)) {
-		turned_away(a, site, &a->w->counters->dropped_loop, peer, "the source could loop");
+	if (could_loop(a, peer) || !reply_from_asked(in, out)) {
+		refuse(a, site, &a->worker->counters->dropped_loop, peer,
+		       "the source could be a server");
 		return false;
 	}
 	if (ans.out_len > ans.in_len && !within_rate(a, peer)) {
-		turned_away(a, site, &a->w->counters->dropped_rate, peer, "over its rate");
+		refuse(a, site, &a->worker->counters->dropped_rate, peer,
+		       "the source exceeded its rate");
 		return false;
 	}
-	if (peer->len <= sizeof(sa_family_t)) { /* no name, no way to answer */
-		sockeye__count(&a->w->counters->dropped_send, 1);
+	if (peer->len <= sizeof(sa_family_t)) { /* without a name it cannot be sent a reply */
+		sockeye__count(&a->worker->counters->dropped_send, 1);
 		return false;
 	}
 	out->msg_name = &peer->u;
@@ -193,8 +198,8 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 	return true;
 }
 
-/* Sends out[0..n). One that cannot be sent is counted and skipped: its
- * receiver's queue is full or gone, which must not hold up the others. */
+/* Sends out[0..n). Counts and skips a reply that cannot be sent: the queue of its
+ * receiver is full or closed, which must not delay the others. */
 static void transmit(struct sockeye__answerer *a, int fd, unsigned n)
 {
 	uint64_t bytes = 0, sent = 0;
@@ -205,13 +210,14 @@ static void transmit(struct sockeye__answerer *a, int fd, unsigned n)
 
 		if (k < 0 && errno == EINTR)
 			continue;
-		if (k < 0 && errno == EAGAIN && !waited) { /* our own send buffer, most likely */
+		if (k < 0 && errno == EAGAIN &&
+		    !waited) { /* most likely our own send buffer is full */
 			waited = true;
 			(void)poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, 10);
 			continue;
 		}
 		if (k <= 0) {
-			sockeye__count(&a->w->counters->dropped_send, 1);
+			sockeye__count(&a->worker->counters->dropped_send, 1);
 			done++;
 			continue;
 		}
@@ -220,11 +226,11 @@ static void transmit(struct sockeye__answerer *a, int fd, unsigned n)
 		sent += (uint64_t)k;
 		done += (unsigned)k;
 	}
-	sockeye__count(&a->w->counters->datagrams_out, sent);
-	sockeye__count(&a->w->counters->bytes_out, bytes);
+	sockeye__count(&a->worker->counters->datagrams_out, sent);
+	sockeye__count(&a->worker->counters->bytes_out, bytes);
 }
 
-/* Sets up what the last batch used: no more, for that is most of the cost. */
+/* Resets only the slots that the last batch used: resetting is most of the cost. */
 static void slots_reset(struct sockeye__answerer *a)
 {
 	for (unsigned i = 0; i < a->used; i++) {
@@ -236,8 +242,8 @@ static void slots_reset(struct sockeye__answerer *a)
 
 bool sockeye__answer(struct sockeye__answerer *a, size_t i)
 {
-	const struct sockeye__site *site = &a->w->crew->sites[i];
-	int fd = sockeye__site_fd(a->w, i), k;
+	const struct sockeye__site *site = &a->worker->crew->sites[i];
+	int fd = sockeye__site_fd(a->worker, i), k;
 	struct sockeye_now now = {0};
 	uint64_t bytes = 0;
 	unsigned n = 0;
@@ -253,8 +259,8 @@ bool sockeye__answer(struct sockeye__answerer *a, size_t i)
 		bytes += a->in[j].msg_len;
 		n += answer_one(a, site, j, n, now);
 	}
-	sockeye__count(&a->w->counters->datagrams_in, a->used);
-	sockeye__count(&a->w->counters->bytes_in, bytes);
+	sockeye__count(&a->worker->counters->datagrams_in, a->used);
+	sockeye__count(&a->worker->counters->bytes_in, bytes);
 	transmit(a, fd, n);
 	return true;
 }
@@ -272,6 +278,6 @@ void sockeye__answer_until_stop(struct sockeye__worker *w)
 			(void)sockeye__answer(a, 0);
 	}
 	for (int n = 0; a != NULL && n < SOCKEYE__LAST_BATCHES && sockeye__answer(a, 0); n++)
-		; /* what was queued before the stop */
+		; /* datagrams that arrived before the stop */
 	sockeye__answerer_free(a);
 }

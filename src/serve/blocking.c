@@ -1,9 +1,9 @@
 /*
- * blocking.c: one session by blocking calls: receive, turn, send. The models
- * iterative, fork, prefork and thread all run this.
+ * blocking.c: one session with blocking calls: receive, turn, send. The models
+ * iterative, fork, prefork and thread run it.
  *
- * Two system calls a message: time-outs are the socket's own (SO_RCVTIMEO,
- * SO_SNDTIMEO), so that no poll(2) is needed to keep them.
+ * A message needs two system calls: the socket keeps the timeouts (SO_RCVTIMEO,
+ * SO_SNDTIMEO), so no poll(2) is needed.
  */
 #include "serve/internal.h"
 #include "net/net.h"
@@ -11,21 +11,20 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
 struct session {
-	struct sockeye__worker *w;
-	struct sockeye__visit *v;
-	uint64_t idle_ns, end_ns; /* a duration; a deadline. 0 none */
-	uint64_t timeout_ns;      /* what the socket has now */
-	uint64_t active_ns;       /* when the last byte moved, where a deadline needs it */
+	struct sockeye__worker *worker;
+	struct sockeye__visit *visit;
+	uint64_t idle_ns, end_ns; /* a duration; a deadline. 0: none */
+	uint64_t timeout_ns;      /* of the socket now */
+	uint64_t active_ns;       /* when the last byte was transferred, if a deadline needs it */
 	enum sockeye__end end;
 	bool ended;
-	size_t start, len; /* in[start..start + len) was received and not taken */
-	_Alignas(64) uint8_t in[SOCKEYE_INPUT_MAX]; /* copies run slower to odd addresses */
+	size_t start, len; /* in[start..start + len): received, not yet taken by the service */
+	_Alignas(64) uint8_t in[SOCKEYE_INPUT_MAX]; /* copies to odd addresses are slower */
 	uint8_t room[SOCKEYE__ROOM_BYTES];
 	_Alignas(16) uint8_t state[SOCKEYE_STATE_MAX];
 };
@@ -39,13 +38,13 @@ static void finish(struct session *s, enum sockeye__end end)
 
 static void active(struct session *s)
 {
-	if (s->idle_ns != 0 && s->v->site->service->uses_time)
+	if (s->idle_ns != 0 && s->visit->site->service->uses_time)
 		s->active_ns = sockeye_now().mono_ns;
 }
 
-/* Sets the socket's time-outs to the idle time, or to what is left of the
- * longest time when that is less. False when nothing is left. */
-static bool timeout_settle(struct session *s)
+/* Sets the socket's timeouts to the idle time, or to the time left until end_ns if that
+ * is less. False if no time is left. */
+static bool timeouts_set(struct session *s)
 {
 	uint64_t want = s->idle_ns;
 
@@ -58,14 +57,14 @@ static bool timeout_settle(struct session *s)
 			want = s->end_ns - now;
 	}
 	if (want != s->timeout_ns) {
-		uint64_t us = (want + 999) / 1000; /* up, for 0 would be "none" */
+		uint64_t us = (want + 999) / 1000; /* rounded up: 0 would mean no timeout */
 		struct timeval tv = {
 		    .tv_sec = (time_t)(us / 1000000),
 		    .tv_usec = (suseconds_t)(us % 1000000),
 		};
 
-		setsockopt(s->v->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
-		setsockopt(s->v->fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
+		setsockopt(s->visit->fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv);
+		setsockopt(s->visit->fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof tv);
 		s->timeout_ns = want;
 	}
 	return true;
@@ -86,36 +85,37 @@ static void transmit(struct session *s, const uint8_t *out, size_t len)
 	size_t sent = 0;
 
 	while (sent < len && !s->ended) {
-		ssize_t n = send(s->v->fd, out + sent, len - sent, MSG_NOSIGNAL);
+		ssize_t n = send(s->visit->fd, out + sent, len - sent, MSG_NOSIGNAL);
 
 		if (n >= 0)
 			sent += (size_t)n;
 		else if (errno != EINTR)
 			failed(s, errno);
-		if (sent < len && s->end_ns != 0 && !timeout_settle(s))
+		if (sent < len && s->end_ns != 0 && !timeouts_set(s))
 			finish(s, SOCKEYE__END_TIME);
 	}
 	active(s);
-	s->v->bytes_out += sent;
-	sockeye__count(&s->w->counters->bytes_out, sent);
+	s->visit->bytes_out += sent;
+	sockeye__count(&s->worker->counters->bytes_out, sent);
 }
 
-/* Receives behind what is left over; 0 bytes are the peer's end. */
+/* Receives after the input that is left over. Zero bytes are the end of the peer's side. */
 static void receive(struct session *s, int flags)
 {
 	size_t room = sizeof s->in - s->len;
 	ssize_t n;
 
 	if (s->start > 0) {
-		memmove(s->in, s->in + s->start, s->len); /* all output has left */
+		memmove(s->in, s->in + s->start, s->len); /* all output has been sent */
 		s->start = 0;
 	}
 	if (s->len == sizeof s->in) {
-		finish(s, SOCKEYE__END_ERROR); /* the service will never take it */
+		finish(s, SOCKEYE__END_ERROR); /* the service takes no input any more */
 		return;
 	}
 	do
-		n = recv(s->v->fd, s->in + s->len, room, flags | sockeye__record_flags(s->v->site));
+		n = recv(s->visit->fd, s->in + s->len, room,
+			 flags | sockeye__record_flags(s->visit->site));
 	while (n < 0 && errno == EINTR);
 	if (n < 0) {
 		if (!(flags & MSG_DONTWAIT) || (errno != EAGAIN && errno != EWOULDBLOCK))
@@ -123,30 +123,30 @@ static void receive(struct session *s, int flags)
 		return;
 	}
 	if (n > (ssize_t)room) {
-		finish(s, sockeye__end_of(sockeye__record_cut(s->w)));
+		finish(s, sockeye__end_of(sockeye__record_cut(s->worker)));
 		return;
 	}
 	if (n == 0)
-		s->v->in_end = !sockeye__record_empty(s->v->site, s->v->fd);
+		s->visit->in_end = !sockeye__record_empty(s->visit->site, s->visit->fd);
 	else
-		sockeye__visit_show(s->w, s->v, s->in + s->len, (size_t)n);
+		sockeye__visit_show(s->worker, s->visit, s->in + s->len, (size_t)n);
 	active(s);
 	s->len += (size_t)n;
-	s->v->bytes_in += (uint64_t)n;
-	sockeye__count(&s->w->counters->bytes_in, (uint64_t)n);
+	s->visit->bytes_in += (uint64_t)n;
+	sockeye__count(&s->worker->counters->bytes_in, (uint64_t)n);
 }
 
-/* One turn; returns whether it moved anything. */
+/* Runs one turn. Returns whether it took input or made output. */
 static bool step(struct session *s, struct sockeye_turn *t)
 {
-	const struct sockeye__site *site = s->v->site;
+	const struct sockeye__site *site = s->visit->site;
 
 	t->in = s->in + s->start;
 	t->in_len = s->len;
 	t->room = s->room;
 	t->room_len = sizeof s->room;
-	t->in_end = s->v->in_end;
-	t->whole = site->whole;
+	t->in_end = s->visit->in_end;
+	t->in_is_record = site->keeps_records;
 	if (site->service->uses_time)
 		t->now = sockeye_now();
 	sockeye__turn(site, s->state, t);
@@ -159,20 +159,20 @@ static bool step(struct session *s, struct sockeye_turn *t)
 	return t->in_taken > 0 || t->out_len > 0;
 }
 
-/* Waits for the session's deadline, for input if there is room, and no longer
- * than the limits allow. */
+/* Waits for the session's deadline and, if there is room, for input; at most until a
+ * limit of the connection. */
 static void await_deadline(struct session *s, uint64_t deadline_ns)
 {
 	uint64_t idle_at = s->idle_ns != 0 ? s->active_ns + s->idle_ns : UINT64_MAX;
 	uint64_t end_at = s->end_ns != 0 ? s->end_ns : UINT64_MAX;
 	uint64_t limit_ns = idle_at < end_at ? idle_at : end_at;
-	bool hears = !s->v->in_end && s->len < sizeof s->in;
-	int err = sockeye__wait(s->v->fd, hears ? POLLIN : 0,
+	bool reads = !s->visit->in_end && s->len < sizeof s->in;
+	int err = sockeye__wait(s->visit->fd, reads ? POLLIN : 0,
 				deadline_ns < limit_ns ? deadline_ns : limit_ns);
 
-	if (err == 0 && hears)
+	if (err == 0 && reads)
 		receive(s, MSG_DONTWAIT);
-	else if (err == 0) /* only a reset is reported now */
+	else if (err == 0) /* poll(2) can report only a reset here */
 		finish(s, SOCKEYE__END_RESET);
 	else if (err != -ETIMEDOUT)
 		finish(s, SOCKEYE__END_ERROR);
@@ -180,18 +180,18 @@ static void await_deadline(struct session *s, uint64_t deadline_ns)
 		finish(s, idle_at < end_at ? SOCKEYE__END_IDLE : SOCKEYE__END_TIME);
 }
 
-/* Waits for what the next turn needs: more input, or its deadline. */
+/* Waits for the condition of the next turn: input, or its deadline. */
 static void await(struct session *s, const struct sockeye_turn *t)
 {
-	if (s->end_ns != 0 && !timeout_settle(s)) {
+	if (s->end_ns != 0 && !timeouts_set(s)) {
 		finish(s, SOCKEYE__END_TIME);
 	} else if (t->more) {
-		if (!s->v->in_end && s->len < sizeof s->in)
+		if (!s->visit->in_end && s->len < sizeof s->in)
 			receive(s, MSG_DONTWAIT);
 	} else if (t->deadline_ns != 0) {
 		await_deadline(s, t->deadline_ns);
-	} else if (s->v->in_end) {
-		finish(s, SOCKEYE__END_DONE); /* nothing can ever happen again */
+	} else if (s->visit->in_end) {
+		finish(s, SOCKEYE__END_DONE); /* no event can follow */
 	} else {
 		receive(s, 0);
 	}
@@ -201,8 +201,8 @@ static void session_start(struct session *s, struct sockeye__worker *w, struct s
 {
 	const struct sockeye_serve_opts *opts = w->server->opts;
 
-	s->w = w;
-	s->v = v;
+	s->worker = w;
+	s->visit = v;
 	s->idle_ns = opts->idle_ms * SOCKEYE_NS_PER_MS;
 	s->end_ns = sockeye_deadline_ms(opts->time_ms);
 	s->timeout_ns = 0;
@@ -217,9 +217,9 @@ static enum sockeye__end run(struct session *s)
 {
 	struct sockeye_turn t = {0};
 
-	if (!timeout_settle(s))
+	if (!timeouts_set(s))
 		return SOCKEYE__END_TIME;
-	if (!s->v->site->service->speaks_first)
+	if (!s->visit->site->service->speaks_first)
 		receive(s, 0);
 	while (!s->ended) {
 		bool moved = step(s, &t);
@@ -232,8 +232,8 @@ static enum sockeye__end run(struct session *s)
 
 enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye__visit *v)
 {
-	/* Of its 272 KiB only what is used is ever touched; on the stack all would
-	 * be (-fstack-clash-protection). */
+	/* On the heap, only those of its 272 KiB are touched that are used; on the stack
+	 * -fstack-clash-protection touches all. */
 	struct session *s = aligned_alloc(64, sizeof *s);
 	enum sockeye__end end;
 

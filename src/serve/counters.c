@@ -1,4 +1,4 @@
-/* counters.c: adds up what workers count (counters.h). */
+/* counters.c: adds up the counters of the workers (counters.h). */
 #include "serve/counters.h"
 
 static const struct sockeye__counter_row rows[] = {SOCKEYE_COUNTERS(SOCKEYE__COUNTER_ROW)};

@@ -1,9 +1,9 @@
 /*
- * counters.h: what workers count and the supervisor adds up.
+ * counters.h: counters of the workers.
  *
- * A table of rows makes a struct with one uint64_t for each row, in that order;
- * each worker has such a struct in shared memory. The supervisor adds the structs
- * up row by row and knows none of them. A feature has a table of its own:
+ * A table of rows defines a struct with one uint64_t for each row, in that order. Each
+ * worker has such a struct in shared memory. The supervisor adds the structs up row by
+ * row, without knowing their fields. A feature has its own table:
  *
  *     #define COUNTERS(X) X(sent, COUNTER, "parcels sent") X(open, GAUGE, "parcels open")
  *
@@ -34,7 +34,7 @@ struct sockeye__counter_table {
 	size_t count;
 };
 
-/* What every worker counts. */
+/* The counters of every worker. */
 struct sockeye__counters {
 	SOCKEYE_COUNTERS(SOCKEYE__COUNTER_FIELD)
 };
@@ -45,13 +45,13 @@ static inline void sockeye__count(uint64_t *counter, uint64_t n)
 	__atomic_fetch_add(counter, n, __ATOMIC_RELAXED);
 }
 
-/* Adds a worker's struct to the values of the rows out[0..table->count). */
+/* Adds a worker's struct to the values of out[0..table->count). */
 void sockeye__counters_add(const struct sockeye__counter_table *table, const uint64_t *values,
 			   struct sockeye_counter *out);
-/* Names the rows, with value 0. */
+/* Writes the rows to out[0..table->count), with value 0. */
 void sockeye__counters_name(const struct sockeye__counter_table *table,
 			    struct sockeye_counter *out);
-/* A worker died: whatever it had open is closed. */
+/* Sets the gauges of a worker that died to 0. */
 void sockeye__counters_clear_gauges(const struct sockeye__counter_table *table, uint64_t *values);
 
 #endif

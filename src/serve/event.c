@@ -174,7 +174,7 @@ static void conn_turns(struct loop *l, struct conn *c, uint8_t *in, size_t len)
 		t->in = in;
 		t->in_len = len;
 		t->in_end = c->base.visit.in_end;
-		t->whole = c->base.visit.site->whole;
+		t->in_is_record = c->base.visit.site->keeps_records;
 		sockeye__turn(c->base.visit.site, c->state, t);
 		in += t->in_taken;
 		len -= t->in_taken;

@@ -1,6 +1,6 @@
 /*
- * fork.c: a process for each connection, as inetd has it. The worker accepts,
- * its children serve; a crash costs one client.
+ * fork.c: a process for each connection, like inetd. The worker accepts, its children
+ * serve. A crash ends one connection.
  */
 #include "serve/models.h"
 
@@ -18,7 +18,7 @@ struct session_child {
 };
 
 struct forker {
-	struct sockeye__worker *w;
+	struct sockeye__worker *worker;
 	pid_t pid;
 	struct sockeye__gate gate;
 	int child_fd; /* SIGCHLD, as a signalfd */
@@ -33,14 +33,14 @@ static _Noreturn void child_main(struct forker *f, struct sockeye__visit *v)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != f->pid)
 		_exit(1);
-	for (size_t i = 0; i < f->w->crew->site_count; i++)
-		close(sockeye__site_fd(f->w, i)); /* or a restart finds its port taken */
-	close(f->w->stop_fd);
+	for (size_t i = 0; i < f->worker->crew->site_count; i++)
+		close(sockeye__site_fd(f->worker, i)); /* a restart must find its port free */
+	close(f->worker->stop_fd);
 	close(f->child_fd);
 	sockeye__gate_close(&f->gate);
-	end = sockeye__session_run(f->w, v);
-	sockeye__part(f->w, v, end);
-	_exit((int)end); /* the worker counts it */
+	end = sockeye__session_run(f->worker, v);
+	sockeye__visit_close(f->worker, v, end);
+	_exit((int)end); /* the worker counts the connection */
 }
 
 static void children_reap(struct forker *f)
@@ -49,7 +49,7 @@ static void children_reap(struct forker *f)
 	int status;
 	pid_t pid;
 
-	/* Blocks when nothing has ended; one signal may stand for several. */
+	/* Blocks until a child has ended. One signal may stand for several children. */
 	(void)!read(f->child_fd, &si, sizeof si);
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		size_t i = 0;
@@ -59,10 +59,11 @@ static void children_reap(struct forker *f)
 		if (i == f->count)
 			continue;
 		if (WIFSIGNALED(status))
-			sockeye__warn_rarely(f->w, "a session was killed by a signal", 0);
-		sockeye__release(f->w, &f->children[i].peer,
-				 WIFSIGNALED(status) ? SOCKEYE__END_STOP
-						     : (enum sockeye__end)WEXITSTATUS(status));
+			sockeye__warn_rarely(f->worker, "a session was killed by a signal", 0);
+		sockeye__visit_release(f->worker, &f->children[i].peer,
+				       WIFSIGNALED(status)
+					   ? SOCKEYE__END_STOP
+					   : (enum sockeye__end)WEXITSTATUS(status));
 		f->children[i] = f->children[--f->count];
 	}
 }
@@ -79,8 +80,8 @@ static bool children_grow(struct forker *f)
 	return true;
 }
 
-/* A process for one connection. When there can be none it is turned away, and
- * nobody else is accepted for a while. */
+/* Starts a process for a connection. If that fails, closes the connection and accepts
+ * no others for a while. */
 static void serve_visit(struct forker *f, struct sockeye__visit *v)
 {
 	pid_t pid = -1;
@@ -90,7 +91,8 @@ static void serve_visit(struct forker *f, struct sockeye__visit *v)
 	if (pid == 0)
 		child_main(f, v);
 	if (pid < 0) {
-		sockeye__turn_away(f->w, v, "no process for a connection; it was closed", -errno);
+		sockeye__turn_away(f->worker, v, "no process for a connection; it was closed",
+				   -errno);
 		sockeye__gate_pause(&f->gate);
 		return;
 	}
@@ -103,13 +105,13 @@ static int children_watch(void)
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD); /* blocked by the supervisor already */
+	sigaddset(&set, SIGCHLD); /* the supervisor has blocked it */
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
 static void run(struct sockeye__worker *w)
 {
-	struct forker f = {.w = w, .pid = getpid()};
+	struct forker f = {.worker = w, .pid = getpid()};
 	struct sockeye__visit v;
 	enum sockeye__gate_kind kind;
 	size_t site;
@@ -127,7 +129,7 @@ static void run(struct sockeye__worker *w)
 		else
 			children_reap(&f);
 	}
-	while (f.count > 0) /* the supervisor ends us when the grace is over */
+	while (f.count > 0) /* the supervisor kills this process after the grace period */
 		children_reap(&f);
 	sockeye__gate_close(&f.gate);
 	close(f.child_fd);

@@ -1,10 +1,10 @@
 /*
- * gate.c: where the models with blocking sessions wait for the next client.
+ * gate.c: where models with blocking sessions wait for the next client.
  *
- * An epoll set holds every listener of the worker (EPOLLEXCLUSIVE: one client
- * wakes one worker) and the pipe that says stop. Under pressure the listeners
- * leave the set but stay open: clients wait in the backlog and are served
- * later, and nothing spins.
+ * An epoll set holds every listener of the worker (EPOLLEXCLUSIVE: a client wakes one
+ * worker only) and the pipe for the stop. When the worker can take no client, it removes
+ * the listeners from the set and keeps them open: clients wait in the backlog, and the
+ * worker does not spin.
  */
 #include "serve/internal.h"
 #include "net/net.h"
@@ -21,29 +21,29 @@ static int watch(struct sockeye__gate *g, int fd, uint32_t events, uint64_t tag)
 {
 	struct epoll_event ev = {.events = events, .data.u64 = tag};
 
-	return epoll_ctl(g->ep, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+	return epoll_ctl(g->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
 static void listeners_unwatch(struct sockeye__gate *g)
 {
-	for (size_t i = 0; i < g->w->crew->site_count; i++)
-		if (g->w->crew->sites[i].stream)
-			epoll_ctl(g->ep, EPOLL_CTL_DEL, sockeye__site_fd(g->w, i), NULL);
-	g->watching = false;
+	for (size_t i = 0; i < g->worker->crew->site_count; i++)
+		if (g->worker->crew->sites[i].stream)
+			epoll_ctl(g->epoll, EPOLL_CTL_DEL, sockeye__site_fd(g->worker, i), NULL);
+	g->listeners_watched = false;
 }
 
-/* All of them or, when memory is short, none for a while. */
+/* Watches all listeners or, if memory is short, none for a while. */
 static void listeners_watch(struct sockeye__gate *g)
 {
 	int err = 0;
 
-	for (size_t i = 0; i < g->w->crew->site_count && err == 0; i++)
-		if (g->w->crew->sites[i].stream)
-			err = watch(g, sockeye__site_fd(g->w, i), EPOLLIN | EPOLLEXCLUSIVE, i);
-	g->watching = true;
+	for (size_t i = 0; i < g->worker->crew->site_count && err == 0; i++)
+		if (g->worker->crew->sites[i].stream)
+			err = watch(g, sockeye__site_fd(g->worker, i), EPOLLIN | EPOLLEXCLUSIVE, i);
+	g->listeners_watched = true;
 	if (err < 0) {
 		listeners_unwatch(g);
-		sockeye__warn_rarely(g->w, "cannot watch for clients; trying again", err);
+		sockeye__warn_rarely(g->worker, "cannot watch for clients; trying again", err);
 		sockeye__gate_pause(g);
 	}
 }
@@ -52,9 +52,9 @@ int sockeye__gate_open(struct sockeye__gate *g, struct sockeye__worker *w, int w
 {
 	int err;
 
-	*g = (struct sockeye__gate){.w = w};
-	g->ep = epoll_create1(EPOLL_CLOEXEC);
-	if (g->ep < 0)
+	*g = (struct sockeye__gate){.worker = w};
+	g->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (g->epoll < 0)
 		return -errno;
 	err = watch(g, w->stop_fd, EPOLLIN, TAG_STOP);
 	if (err == 0 && wake_fd >= 0)
@@ -63,13 +63,13 @@ int sockeye__gate_open(struct sockeye__gate *g, struct sockeye__worker *w, int w
 		if (!w->crew->sites[i].stream)
 			err = watch(g, sockeye__site_fd(w, i), EPOLLIN, i);
 	if (err < 0)
-		close(g->ep);
+		close(g->epoll);
 	return err;
 }
 
 void sockeye__gate_close(struct sockeye__gate *g)
 {
-	close(g->ep);
+	close(g->epoll);
 }
 
 void sockeye__gate_pause(struct sockeye__gate *g)
@@ -79,12 +79,12 @@ void sockeye__gate_pause(struct sockeye__gate *g)
 
 static bool full(const struct sockeye__gate *g)
 {
-	return __atomic_load_n(&g->w->conns, __ATOMIC_RELAXED) >= g->w->conns_max;
+	return __atomic_load_n(&g->worker->conns, __ATOMIC_RELAXED) >= g->worker->conns_max;
 }
 
-/* Watches the listeners exactly when a client could be taken. Returns
- * the poll time-out until that may change by itself. */
-static int listeners_settle(struct sockeye__gate *g)
+/* Watches the listeners if and only if the worker can take a client. Returns the
+ * timeout in ms after which that may change without an event; -1: none. */
+static int listeners_update(struct sockeye__gate *g)
 {
 	uint64_t now = g->resume_ns != 0 ? sockeye_now().mono_ns : 0;
 	bool want;
@@ -92,37 +92,37 @@ static int listeners_settle(struct sockeye__gate *g)
 	if (now >= g->resume_ns)
 		g->resume_ns = 0;
 	want = !full(g) && g->resume_ns == 0;
-	if (want && !g->watching)
+	if (want && !g->listeners_watched)
 		listeners_watch(g);
-	else if (!want && g->watching)
+	else if (!want && g->listeners_watched)
 		listeners_unwatch(g);
 	return full(g) || g->resume_ns == 0 ? -1
 					    : sockeye__poll_ms(g->resume_ns, sockeye_now().mono_ns);
 }
 
-/* Takes one client of listener i, if there still is one. */
+/* Accepts a client from listener i, if one is still there. */
 static bool take(struct sockeye__gate *g, size_t i, struct sockeye__visit *out_visit)
 {
 	struct sockeye_sockaddr peer;
-	int fd = sockeye_accept(sockeye__site_fd(g->w, i), false, 0, &peer);
+	int fd = sockeye_accept(sockeye__site_fd(g->worker, i), false, 0, &peer);
 
 	if (fd >= 0)
-		return sockeye__admit(g->w, &g->w->crew->sites[i], fd, &peer, out_visit);
-	if (!g->stopped && sockeye__accept_starved(g->w, fd))
+		return sockeye__admit(g->worker, &g->worker->crew->sites[i], fd, &peer, out_visit);
+	if (!g->stopped && sockeye__accept_starved(g->worker, fd))
 		sockeye__gate_pause(g);
 	return false;
 }
 
-/* After the stop: those who connected before it are still served, then the
- * listeners refuse. */
+/* After the stop: accepts clients that connected before it, then makes the listeners
+ * refuse. */
 static enum sockeye__gate_kind last_call(struct sockeye__gate *g, struct sockeye__visit *out_visit)
 {
-	for (size_t i = 0; i < g->w->crew->site_count; i++) {
-		if (!g->w->crew->sites[i].stream)
+	for (size_t i = 0; i < g->worker->crew->site_count; i++) {
+		if (!g->worker->crew->sites[i].stream)
 			continue;
 		if (!full(g) && take(g, i, out_visit))
 			return SOCKEYE__GATE_VISIT;
-		shutdown(sockeye__site_fd(g->w, i), SHUT_RD);
+		shutdown(sockeye__site_fd(g->worker, i), SHUT_RD);
 	}
 	return SOCKEYE__GATE_STOP;
 }
@@ -133,15 +133,15 @@ enum sockeye__gate_kind sockeye__gate_next(struct sockeye__gate *g,
 	struct epoll_event ev;
 
 	while (!g->stopped) {
-		int timeout_ms = listeners_settle(g);
+		int timeout_ms = listeners_update(g);
 
-		if (epoll_wait(g->ep, &ev, 1, timeout_ms) != 1)
-			continue; /* time-out or EINTR */
+		if (epoll_wait(g->epoll, &ev, 1, timeout_ms) != 1)
+			continue; /* timeout or EINTR */
 		if (ev.data.u64 == TAG_STOP) {
 			g->stopped = true;
 		} else if (ev.data.u64 == TAG_WAKE) {
 			return SOCKEYE__GATE_WAKE;
-		} else if (!g->w->crew->sites[ev.data.u64].stream) {
+		} else if (!g->worker->crew->sites[ev.data.u64].stream) {
 			*out_site = ev.data.u64;
 			return SOCKEYE__GATE_DATAGRAM;
 		} else if (take(g, ev.data.u64, out_visit)) {

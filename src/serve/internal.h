@@ -1,9 +1,9 @@
 /*
  * internal.h: what the server models and the supervisor share.
  *
- * One process (supervise.c) binds, starts workers and waits. A worker is a
- * child process that runs the function of its crew (crew.h). What the processes
- * have in common is in memory they share (struct sockeye__shared).
+ * One process (supervise.c) binds the sockets, starts workers and waits. A worker is a
+ * child process that runs the function of its crew (crew.h). All processes share the
+ * memory of struct sockeye__shared.
  */
 #ifndef SOCKEYE_SERVE_INTERNAL_H
 #define SOCKEYE_SERVE_INTERNAL_H
@@ -25,36 +25,35 @@
 #include "serve/sources.h"
 #include "serve/user.h"
 
-#define SOCKEYE__SITES_MAX 256   /* bound addresses of one server */
-#define SOCKEYE__IO_BYTES  65536 /* bytes a model reads at once */
-/* More than the longest record and UNIX datagram, unless somebody has raised
- * SO_SNDBUF, which bounds them. */
+#define SOCKEYE__SITES_MAX 256 /* bound addresses of one server */
+/* The longest record or UNIX datagram that a model receives. With the default SO_SNDBUF,
+ * which limits them, none is longer. */
 #define SOCKEYE__RECORD_BYTES SOCKEYE_INPUT_MAX
-#define SOCKEYE__LAST_BATCHES 4096  /* of datagrams, still answered after a stop */
-#define SOCKEYE__ROOM_BYTES   16384 /* room a model gives to fresh output */
-#define SOCKEYE__PAUSE_NS     (100 * SOCKEYE_NS_PER_MS) /* not accepting, after EMFILE */
+#define SOCKEYE__LAST_BATCHES 4096  /* batches of datagrams that are answered after a stop */
+#define SOCKEYE__ROOM_BYTES   16384 /* room for output that a service writes */
+#define SOCKEYE__PAUSE_NS     (100 * SOCKEYE_NS_PER_MS) /* pause in accepting, after EMFILE */
 
-/* One bound address. fds has one descriptor for every worker of its crew when each
- * has a SO_REUSEPORT socket of its own, otherwise one for all. */
+/* One bound address. fds has one descriptor for each worker of the crew if each worker
+ * has a SO_REUSEPORT socket of its own, otherwise one for all workers. */
 struct sockeye__site {
 	const struct sockeye_service *service;
 	const void *config;
 	enum sockeye_scheme scheme;
 	struct sockeye_listener listener; /* the first descriptor, and the name */
 	bool stream;                      /* accepts connections (seqpacket too) */
-	bool whole;                       /* connections that keep messages: seqpacket */
+	bool keeps_records;               /* its connections keep record boundaries: seqpacket */
 	size_t request;                   /* index of the request it was opened for */
 	unsigned fd_count;
 	int *fds;
-	uint32_t *drops_seen; /* by descriptor: the kernel's count when last read, which wraps */
-	uint64_t drops;
+	uint32_t *drops_seen; /* by descriptor: the last reading of the kernel's 32-bit count */
+	uint64_t drops;       /* datagrams that the kernel dropped */
 };
 
-/* A crew (crew.h). The server has one for each combination of spec or model,
- * workers and user that the requests name, and one more for each datagram site of
- * a model with `answerers`. */
+/* A crew (crew.h). A server has one for each combination of spec or model, workers and
+ * user in the requests, and another one for each datagram site of a model with
+ * `answerers`. */
 struct sockeye__crew {
-	const struct sockeye__site_request *request; /* the first that it serves */
+	const struct sockeye__site_request *request; /* the first one that it serves */
 	const struct sockeye__model *model;          /* NULL: the crew has a spec */
 	const struct sockeye__crew_spec *spec;       /* NULL: the crew has a model */
 	void (*run)(struct sockeye__worker *w);
@@ -63,7 +62,7 @@ struct sockeye__crew {
 	unsigned processes;        /* 0: it has no site */
 	unsigned first;            /* index of its first process among all of the server */
 	unsigned acceptors_before; /* processes of the crews before it that accept connections */
-	bool switches_user;        /* its workers become `user` */
+	bool switches_user;        /* its workers switch to `user` */
 	struct sockeye__user user;
 };
 
@@ -125,11 +124,12 @@ void sockeye__sites_close(struct sockeye__server *server);
 /* In a worker: closes the descriptors that only other workers use. */
 void sockeye__sites_keep_own(const struct sockeye__worker *w);
 
-/* supervise.c: starts the workers and waits. 0 after a stop. */
+/* supervise.c: starts the workers and waits. 0 after a stop, or a negative code. */
 int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail);
 
-/* --- admission.c: a connection's way in and out, the same in every model --- */
+/* --- admission.c: admits and closes connections, in every model --- */
 
+/* A connection that was admitted. */
 struct sockeye__visit {
 	const struct sockeye__site *site;
 	int fd;
@@ -138,7 +138,7 @@ struct sockeye__visit {
 	struct sockeye__peer peer;
 };
 
-/* Why a connection ends. The order is that of the texts in admission.c. */
+/* Why a connection ends. end_texts in admission.c has the texts. */
 enum sockeye__end {
 	SOCKEYE__END_DONE,
 	SOCKEYE__END_RESET,
@@ -148,94 +148,105 @@ enum sockeye__end {
 	SOCKEYE__END_STOP,
 };
 
-/* What a failed receive or send means for the connection. */
+/* The end that the error of a receive or send means. */
 enum sockeye__end sockeye__end_of(int err);
 
-/* Counts and reports a connection just accepted, or turns it away (per_source_max):
- * then it is closed and false returned. */
+/* Counts and reports a connection that was just accepted. If its source has too many,
+ * closes it and returns false. */
 bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site, int fd,
 		    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit);
 
-/* Closes the connection, counts and reports it. */
+/* Closes, counts and reports a connection. */
 void sockeye__dismiss(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end);
 
-/* With these recv(2) returns a record's true length; of a TCP stream they would
- * throw bytes away (tcp(7)). */
+/* Flags for recv(2): it then returns the full length of a record. For TCP the flag would
+ * discard bytes (tcp(7)). */
 static inline int sockeye__record_flags(const struct sockeye__site *site)
 {
-	return site->whole ? MSG_TRUNC : 0;
+	return site->keeps_records ? MSG_TRUNC : 0;
 }
 
-/* A record was longer than the room for it, and cut: says so and returns
- * -EMSGSIZE, for which its connection is to end. */
+/* Reports that a record was longer than the buffer. Returns -EMSGSIZE: its connection
+ * must end. */
 int sockeye__record_cut(struct sockeye__worker *w);
 
-/* Whether recv(2) gave 0 for an empty record, which is passed over, rather than
- * for the peer's end. */
+/* After recv(2) returned 0: whether it received an empty record, which is skipped, and
+ * not the end of the peer's side. */
 bool sockeye__record_empty(const struct sockeye__site *site, int fd);
 
-/* Ends a connection that was admitted but for which there is no process,
- * thread or memory. */
+/* Closes a connection that was admitted, for lack of a process, thread or memory. Warns
+ * with `text`. */
 void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *v, const char *text,
 			int err);
 
-/* The two halves of dismiss, for the model whose session runs in a child of
- * the process that admitted it: the child closes and reports, the worker
- * counts and gives the place back. */
-void sockeye__part(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end);
-void sockeye__release(struct sockeye__worker *w, const struct sockeye__peer *peer,
-		      enum sockeye__end end);
+/* The two halves of sockeye__dismiss(), for sessions that run in a child of the process
+ * that admitted them: the child closes and reports, the worker counts and releases the
+ * slot. */
+void sockeye__visit_close(struct sockeye__worker *w, struct sockeye__visit *v,
+			  enum sockeye__end end);
+void sockeye__visit_release(struct sockeye__worker *w, const struct sockeye__peer *peer,
+			    enum sockeye__end end);
 
-/* Reports bytes that came, when show_messages asks for it. */
+/* Reports received bytes. The second does so only with opts.show_messages. */
 void sockeye__show(const struct sockeye__worker *w, const struct sockeye__site *site,
 		   const struct sockeye_sockaddr *peer, const void *data, size_t len);
 void sockeye__visit_show(const struct sockeye__worker *w, const struct sockeye__visit *v,
 			 const void *data, size_t len);
 
-/* What a failed accept means: true, after it was counted and reported, when the
- * worker must not try again for SOCKEYE__PAUSE_NS. */
+/* Handles the error of an accept. True if the worker must not accept for
+ * SOCKEYE__PAUSE_NS: a resource is lacking, which is counted and reported. */
 bool sockeye__accept_starved(struct sockeye__worker *w, int err);
 
-/* --- blocking.c: a session by blocking calls, to its end --- */
+/* --- blocking.c --- */
+
+/* Runs a session with blocking calls to its end. */
 enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye__visit *v);
 
-/* --- gate.c: where the models with blocking sessions wait for the next client --- */
+/* --- gate.c: where models with blocking sessions wait for the next client --- */
+
 struct sockeye__gate {
-	struct sockeye__worker *w;
-	int ep;
-	bool stopped;       /* only what is left in the queues */
-	bool watching;      /* the listeners are in the epoll set */
-	uint64_t resume_ns; /* not before: accepting failed for want of a resource */
+	struct sockeye__worker *worker;
+	int epoll;
+	bool stopped;           /* serve only clients that are in the backlog */
+	bool listeners_watched; /* the listeners are in the epoll set */
+	uint64_t resume_ns;     /* accept no client before: a resource was lacking */
 };
+
 enum sockeye__gate_kind {
 	SOCKEYE__GATE_VISIT,    /* *out_visit was admitted */
 	SOCKEYE__GATE_DATAGRAM, /* site *out_site has datagrams */
 	SOCKEYE__GATE_WAKE,     /* wake_fd is readable */
-	SOCKEYE__GATE_STOP,     /* nothing more will come */
+	SOCKEYE__GATE_STOP,     /* the server stops, and no client is left */
 };
+
 /* Watches all sites of the crew, and wake_fd unless it is -1. 0 or -errno. */
 int sockeye__gate_open(struct sockeye__gate *g, struct sockeye__worker *w, int wake_fd);
+/* Waits for the next of these. */
 enum sockeye__gate_kind sockeye__gate_next(struct sockeye__gate *g,
 					   struct sockeye__visit *out_visit, size_t *out_site);
-/* Accepts nothing for SOCKEYE__PAUSE_NS. */
+/* Accepts no client for SOCKEYE__PAUSE_NS. */
 void sockeye__gate_pause(struct sockeye__gate *g);
 void sockeye__gate_close(struct sockeye__gate *g);
 
-/* --- answer.c: datagram services, a batch at a time --- */
+/* --- answer.c: datagram services --- */
+
 struct sockeye__answerer;
+
+/* NULL: out of memory. */
 struct sockeye__answerer *sockeye__answerer_new(struct sockeye__worker *w);
 void sockeye__answerer_free(struct sockeye__answerer *a);
-/* Answers one batch of what is queued at site i; false when nothing was. */
+/* Answers one batch of the datagrams queued at site i. False if none was queued. */
 bool sockeye__answer(struct sockeye__answerer *a, size_t i);
-/* Answers the crew's only site until the server stops. */
+/* Answers the datagrams of the crew's only site until the server stops. */
 void sockeye__answer_until_stop(struct sockeye__worker *w);
 
 /* --- a turn --- */
+
 static inline void sockeye__turn(const struct sockeye__site *site, void *state,
 				 struct sockeye_turn *t)
 {
 	t->in_taken = 0;
-	t->out_len = 0; /* without which `out` means nothing */
+	t->out_len = 0; /* `out` has no meaning then */
 	t->deadline_ns = 0;
 	t->more = false;
 	t->close = false;

@@ -1,7 +1,7 @@
 /*
- * iterative.c: one client after another, in one process. The simplest model
- * and, for one client at a time, the quickest to answer; a client that says
- * nothing stops all others until --idle-timeout.
+ * iterative.c: one client after another, in one process. The simplest model, and the
+ * fastest for a single client. A client that sends nothing stops all others until
+ * opts.idle_ms.
  */
 #include "serve/models.h"
 
@@ -29,7 +29,7 @@ static void run(struct sockeye__worker *w)
 	}
 	for (size_t i = 0; i < w->crew->site_count; i++)
 		while (!w->crew->sites[i].stream && sockeye__answer(answerer, i))
-			; /* what was queued before the stop */
+			; /* datagrams that arrived before the stop */
 	sockeye__gate_close(&gate);
 	sockeye__answerer_free(answerer);
 }

@@ -1,6 +1,5 @@
 /*
- * models.h: the server models, one file each. This list is the only one:
- * models.c makes its tables of it.
+ * models.h: the list of server models, one file each. models.c makes its tables of it.
  */
 #ifndef SOCKEYE_SERVE_MODELS_H
 #define SOCKEYE_SERVE_MODELS_H

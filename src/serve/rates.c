@@ -1,14 +1,13 @@
 /*
- * rates.c: how often a second each source is served, over all workers.
+ * rates.c: limits how often each source is served, over all workers.
  *
- * Each source has a time at which it will have its whole burst again (a leaky
- * bucket kept as one number: GCRA, ITU-T I.371). The table is a cache of sets: a
- * source that is not in its set replaces the one that will have its burst back
- * first, which loses least by being forgotten. So a source that floods stays in
- * the table, and its neighbours have cells of their own.
+ * The table has for each source the time at which its burst is complete again (GCRA, a
+ * leaky bucket in one number; ITU-T I.371). It is a cache of sets: a new source replaces
+ * the source of its set whose burst is complete first, which loses least. A source that
+ * floods therefore stays in the table, and its neighbours have their own cells.
  *
- * Workers use the table without a lock. Of two that look at the same moment the
- * report of one may be lost, which serves a source once too often.
+ * Workers use the table without a lock. If two of them update a cell at the same moment,
+ * one update may be lost: the source is served once too often.
  */
 #include "serve/rates.h"
 #include "base/siphash.h"
@@ -20,11 +19,11 @@
 
 #define SETS    (1u << 15) /* pages are touched only when used */
 #define WAYS    8
-#define BURST_S 2 /* seconds' worth that may be served at once */
+#define BURST_S 2 /* a burst is the rate of these seconds */
 
 struct cell {
-	uint64_t tag; /* the source's hash; 0: never used */
-	uint64_t full_ns;
+	uint64_t tag;     /* hash of the source; 0: never used */
+	uint64_t full_ns; /* when its burst is complete */
 };
 
 struct sockeye__rates {

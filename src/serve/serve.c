@@ -1,4 +1,4 @@
-/* serve.c: sockeye_serve, from a list of sites to crews that run. */
+/* serve.c: sockeye_serve: makes crews of a list of sites, and runs them. */
 #include "serve/models.h"
 #include "net/net.h"
 
@@ -25,8 +25,8 @@ uint64_t sockeye__grace_ns(const struct sockeye__server *server)
 
 /* --- the process --- */
 
-/* Each connection is a descriptor: use what the hard limit allows, up to a
- * number that no loop over it could make slow. */
+/* Raises the limit of descriptors, one for each connection, to the hard limit, or to a
+ * number over which loops are still fast. */
 static void descriptors_raise(void)
 {
 	struct rlimit rl;
@@ -39,7 +39,8 @@ static void descriptors_raise(void)
 	(void)setrlimit(RLIMIT_NOFILE, &rl);
 }
 
-/* 0, 1 and 2 closed at start would become sockets that stray writes reach. */
+/* Opens descriptors 0 to 2 if they are closed: a socket with one of these numbers would
+ * receive stray writes. */
 static int standard_fds_fill(void)
 {
 	int fd;
@@ -93,8 +94,7 @@ static struct sockeye__crew *crew_of(const struct sockeye__server *server,
 	return NULL;
 }
 
-/* The processes that were asked for, or as many as the model has (0: one per
- * processor). */
+/* The number of processes requested, or else preferred (0: one per processor). */
 static unsigned workers_count(const struct sockeye__server *server,
 			      const struct sockeye__site_request *request, unsigned preferred)
 {
@@ -108,8 +108,8 @@ static unsigned workers_count(const struct sockeye__server *server,
 	return n < SOCKEYE__WORKERS_MAX ? n : SOCKEYE__WORKERS_MAX;
 }
 
-/* Whether the model works in this process, or for the crew's user: io_uring may be
- * for root alone. */
+/* Probes the model as the crew's user: the kernel may allow io_uring for root only. 0 or
+ * -errno. */
 static int model_probe(const struct sockeye__crew *crew)
 {
 	int status = 0;
@@ -129,9 +129,9 @@ static int model_probe(const struct sockeye__crew *crew)
 	return -WEXITSTATUS(status);
 }
 
-/* Falls back to event when this machine, or this user, may not use the model. */
-static int model_settle(struct sockeye__server *server, struct sockeye__crew *crew,
-			struct sockeye_fail *fail)
+/* Replaces the model by event if this machine or the crew's user cannot use it. */
+static int model_check(struct sockeye__server *server, struct sockeye__crew *crew,
+		       struct sockeye_fail *fail)
 {
 	const char *name = crew->model->facts.name;
 	int err = model_probe(crew);
@@ -168,7 +168,7 @@ static int crew_add(struct sockeye__server *server, const struct sockeye__site_r
 					 SOCKEYE_E_MODEL);
 	crew->run = crew->model->run;
 	server->crew_count++;
-	err = model_settle(server, crew, fail);
+	err = model_check(server, crew, fail);
 	if (err < 0)
 		return err;
 	crew->processes = crew->model->facts.workers == 1
@@ -177,7 +177,7 @@ static int crew_add(struct sockeye__server *server, const struct sockeye__site_r
 	return 0;
 }
 
-/* A socket that cannot be opened twice (fd:) has one worker of a spec's crew: all
+/* A crew of a spec has one worker if one of its sockets cannot be opened twice (fd:): all
  * packets must reach the process that knows their peers. */
 static void crew_join(struct sockeye__crew *crew, const struct sockeye__site_request *request)
 {
@@ -188,7 +188,7 @@ static void crew_join(struct sockeye__crew *crew, const struct sockeye__site_req
 static int crews_form(struct sockeye__server *server, const struct sockeye__site_request *requests,
 		      size_t count, struct sockeye_fail *fail)
 {
-	/* Each request may have a crew, and each of its datagram sites another. */
+	/* Each request may need a crew, and each datagram site another one. */
 	server->crews = calloc(count + SOCKEYE__SITES_MAX, sizeof *server->crews);
 	if (server->crews == NULL)
 		return sockeye__fail_set(fail, "serve", "", -ENOMEM);
@@ -219,7 +219,7 @@ static int sites_open(struct sockeye__server *server, const struct sockeye__site
 	return 0;
 }
 
-/* Moves a datagram site out of its crew to one of its own, of one process. */
+/* Moves a datagram site from its crew to a new crew of one process. */
 static int answerer_split(struct sockeye__server *server, struct sockeye__crew *from, size_t i)
 {
 	struct sockeye__crew *to = &server->crews[server->crew_count];
@@ -239,6 +239,7 @@ static int answerer_split(struct sockeye__server *server, struct sockeye__crew *
 	return 0;
 }
 
+/* Moves all datagram sites of models with answerers to new crews. */
 static int answerers_split(struct sockeye__server *server)
 {
 	const size_t formed = server->crew_count;
@@ -262,6 +263,7 @@ static int answerers_split(struct sockeye__server *server)
 	return 0;
 }
 
+/* Whether the crew accepts connections. */
 static bool accepts(const struct sockeye__crew *crew)
 {
 	for (size_t i = 0; i < crew->site_count; i++)
@@ -270,7 +272,7 @@ static bool accepts(const struct sockeye__crew *crew)
 	return false;
 }
 
-/* The crew with the most processes that accept, if any has more than one. */
+/* The crew with the most processes that accept connections, or NULL if none has two. */
 static struct sockeye__crew *largest(const struct sockeye__server *server)
 {
 	struct sockeye__crew *found = NULL;
@@ -299,9 +301,9 @@ static void crews_number(struct sockeye__server *server)
 	}
 }
 
-/* Numbers the processes. Each that accepts has a share of at least one connection,
- * so there are no more of them than connections, if it can be. */
-static void crews_settle(struct sockeye__server *server)
+/* Reduces the processes that accept connections to connections_max, if there are more:
+ * each has a share of at least one connection. */
+static void crews_limit(struct sockeye__server *server)
 {
 	const uint32_t max = server->opts->connections_max;
 	struct sockeye__crew *crew;
@@ -322,7 +324,7 @@ static int user_find(const char *name, struct sockeye__user *out, struct sockeye
 	return err < 0 ? sockeye__fail_set(fail, "become user", name, err) : 0;
 }
 
-/* Whether a crew has a user of its own: then the supervisor keeps its privileges. */
+/* Whether a request names a user: the supervisor then keeps its privileges. */
 static bool users_differ(const struct sockeye__server *server)
 {
 	for (size_t i = 0; i < server->crew_count; i++)
@@ -364,7 +366,7 @@ static int user_of_server(struct sockeye__server *server, struct sockeye_fail *f
 	return 0;
 }
 
-static int users_settle(struct sockeye__server *server, struct sockeye_fail *fail)
+static int users_set(struct sockeye__server *server, struct sockeye_fail *fail)
 {
 	int err =
 	    users_differ(server) ? users_of_crews(server, fail) : user_of_server(server, fail);
@@ -374,7 +376,7 @@ static int users_settle(struct sockeye__server *server, struct sockeye_fail *fai
 
 		if (crew->model != NULL && crew->run == crew->model->run &&
 		    (crew->switches_user || server->gave_up_root))
-			err = model_settle(server, crew, fail);
+			err = model_check(server, crew, fail);
 	}
 	return err;
 }
@@ -456,8 +458,8 @@ static int server_open(struct sockeye__server *server, const struct sockeye__sit
 	err = answerers_split(server);
 	if (err < 0)
 		return sockeye__fail_set(fail, "serve", "", err);
-	crews_settle(server);
-	err = users_settle(server, fail);
+	crews_limit(server);
+	err = users_set(server, fail);
 	if (err < 0)
 		return err;
 	err = shared_open(server);

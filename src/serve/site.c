@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ADDRESSES_MAX 16 /* bound addresses of one site's address */
+#define ADDRESSES_MAX 16 /* bound addresses of one site, whose host may have several */
 
 size_t sockeye__site_count(const struct sockeye__worker *w)
 {
@@ -27,9 +27,9 @@ const struct sockeye_sockaddr *sockeye__site_name(const struct sockeye__worker *
 	return &w->crew->sites[i].listener.name;
 }
 
-/* A worker's share of the connections is only fair when every worker can take
- * from one queue: a client whose SYN hashes to a full worker would wait while
- * others have room. */
+/* Whether each worker gets a SO_REUSEPORT socket of its own. With a limit on connections
+ * the workers share one queue: otherwise a client that the kernel assigns to a full worker
+ * would wait while others have room. */
 static bool wants_own_sockets(const struct sockeye__server *server,
 			      const struct sockeye__crew *crew, const struct sockeye_site *site)
 {
@@ -55,9 +55,9 @@ static int site_open_more(struct sockeye__site *s, const struct sockeye_addr *ad
 	return 0;
 }
 
-/* TCP: services write whole messages, so Nagle's algorithm (RFC 896) would only
- * delay the second of two; accepted sockets inherit TCP_NODELAY. UDP: a socket
- * bound to one address need not ask to which address a datagram was sent. */
+/* TCP: services write complete messages, so Nagle's algorithm (RFC 896) would only delay
+ * the second of two; accepted sockets inherit TCP_NODELAY. UDP: a socket bound to one
+ * address need not ask for the destination address of datagrams. */
 static void site_tune(struct sockeye__site *s)
 {
 	bool v6 = s->listener.name.u.sa.sa_family == AF_INET6;
@@ -73,8 +73,7 @@ static void site_tune(struct sockeye__site *s)
 	}
 }
 
-/* Whether the crew can serve the service on such a socket. A spec serves
- * datagrams. */
+/* Whether the crew can serve this site. A spec serves UDP. */
 static bool is_able(const struct sockeye__crew *crew, const struct sockeye__site *s)
 {
 	if (crew->spec != NULL)
@@ -82,7 +81,7 @@ static bool is_able(const struct sockeye__crew *crew, const struct sockeye__site
 	return s->stream ? s->service->turn != NULL : s->service->datagram != NULL;
 }
 
-/* A zeroed site at the end of the crew's, or NULL. */
+/* Adds a zeroed site to the crew. NULL: out of memory. */
 static struct sockeye__site *site_add(struct sockeye__server *server, struct sockeye__crew *crew)
 {
 	struct sockeye__site *grown =
@@ -117,7 +116,7 @@ static int site_fill(struct sockeye__site *s, const struct sockeye__crew *crew,
 	return err;
 }
 
-/* A supervisor that gave up root may not be allowed to remove its socket file. The
+/* A supervisor that switched its user may not be allowed to remove its socket file. The
  * next server on the path replaces it. */
 static void site_close(const struct sockeye__server *server, struct sockeye__site *s)
 {
@@ -135,12 +134,12 @@ static void site_close(const struct sockeye__server *server, struct sockeye__sit
 			       &(struct sockeye_event){
 				   .kind = SOCKEYE_EVENT_WARNING,
 				   .service = s->service->name,
-				   .text = "its socket file stays: the user that the server "
+				   .text = "its socket file remains: the user that the server "
 					   "became may not remove it",
 				   .err = -EACCES});
 }
 
-/* Takes the listener over, also when it fails. */
+/* Takes over the listener, and closes it on failure. */
 static int site_open(struct sockeye__server *server, struct sockeye__crew *crew,
 		     const struct sockeye_site *site, size_t index,
 		     struct sockeye_listener *listener, const struct sockeye_listen_opts *lo)
@@ -158,7 +157,7 @@ static int site_open(struct sockeye__server *server, struct sockeye__crew *crew,
 	    .scheme = listener->scheme,
 	    .listener = *listener,
 	    .stream = sockeye_scheme_is_stream(listener->scheme),
-	    .whole = listener->scheme == SOCKEYE_UNIX_SEQPACKET,
+	    .keeps_records = listener->scheme == SOCKEYE_UNIX_SEQPACKET,
 	    .request = index,
 	};
 	err = site_fill(s, crew, site, lo);

@@ -1,10 +1,10 @@
-/* source.c: which source an address belongs to (source.h). */
+/* source.c: the source of a peer (source.h). */
 #include "serve/source.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define MAPPED_BITS 96 /* before the IPv4 address in a mapped one (RFC 4291 2.5.5.2) */
+#define MAPPED_BITS 96 /* prefix of IPv4-mapped addresses (RFC 4291 2.5.5.2) */
 
 int sockeye__prefixes_check(const struct sockeye__prefixes *prefixes)
 {

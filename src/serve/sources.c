@@ -1,11 +1,11 @@
 /*
- * sources.c: how much each source has open, over all workers.
+ * sources.c: counts what each source has open, over all workers.
  *
- * An open-addressed table in shared memory, one cell for each pair of source
- * and worker, so that the slots of a worker that was killed can be freed. The
- * hash is keyed: neighbouring addresses spread over the table, and no peer can
- * choose addresses that share cells. The mutex is robust: a worker that dies
- * holding it does not stop the others.
+ * An open-addressed table in shared memory has a cell for each pair of source and worker,
+ * so that the slots of a worker that was killed can be released. The hash is keyed:
+ * neighbouring addresses spread over the table, and no peer can choose addresses that
+ * share cells. The mutex is robust: a worker that dies while it holds the mutex does not
+ * stop the others.
  */
 #include "serve/sources.h"
 #include "base/siphash.h"
@@ -16,21 +16,22 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
-#define CELLS      (1u << 20) /* more than there can be connections; touched only when used */
-#define PROBES     64u  /* cells that may hold a source; full only if nearly the whole table is */
-#define PAGE_CELLS 256u /* cells that are looked at together when a worker dies */
+#define CELLS (1u << 20) /* pages are touched only when used */
+#define PROBES \
+	64u /* cells that may hold a source; all are in use only if the table is nearly full */
+#define PAGE_CELLS 256u /* cells of one page */
 
 struct cell {
-	uint64_t tag; /* the source's hash: two sources with one are improbable */
+	uint64_t tag; /* hash of the source; 64 bits make equal hashes improbable */
 	uint32_t worker;
-	uint32_t count; /* 0: free */
+	uint32_t count; /* slots; 0: the cell is free */
 };
 
 struct sockeye__sources {
 	pthread_mutex_t lock;
 	uint32_t max;
 	struct sockeye__hash_key key;
-	uint8_t page_used[CELLS / PAGE_CELLS]; /* whether a cell there ever was */
+	uint8_t page_used[CELLS / PAGE_CELLS]; /* whether a cell of the page was ever used */
 	struct cell cells[CELLS];
 };
 
@@ -77,9 +78,9 @@ static struct cell *probe(struct sockeye__sources *s, uint64_t tag, uint32_t i)
 	return &s->cells[(tag + i) & (CELLS - 1)];
 }
 
-/* What a look at all cells of a source finds. */
+/* The cells of a source. */
 struct found {
-	struct cell *own;    /* this worker's, or NULL */
+	struct cell *mine;   /* of this worker, or NULL */
 	struct cell *vacant; /* the first free one, or NULL */
 	uint64_t sum;        /* slots of all workers */
 };
@@ -97,7 +98,7 @@ static struct found find(struct sockeye__sources *s, uint64_t tag, unsigned work
 		} else if (c->tag == tag) {
 			found.sum += c->count;
 			if (c->worker == worker)
-				found.own = c;
+				found.mine = c;
 		}
 	}
 	return found;
@@ -114,8 +115,8 @@ int sockeye__sources_take(struct sockeye__sources *s, const struct sockeye__sour
 	found = find(s, tag, worker);
 	if (found.sum >= s->max) {
 		err = -EDQUOT;
-	} else if (found.own != NULL) {
-		found.own->count++;
+	} else if (found.mine != NULL) {
+		found.mine->count++;
 	} else if (found.vacant != NULL) {
 		*found.vacant = (struct cell){.tag = tag, .worker = worker, .count = 1};
 		s->page_used[(size_t)(found.vacant - s->cells) / PAGE_CELLS] = 1;
@@ -129,12 +130,12 @@ int sockeye__sources_take(struct sockeye__sources *s, const struct sockeye__sour
 void sockeye__sources_give(struct sockeye__sources *s, const struct sockeye__source *source,
 			   unsigned worker)
 {
-	struct cell *own;
+	struct cell *mine;
 
 	lock(s);
-	own = find(s, sockeye__siphash(&s->key, source, sizeof *source), worker).own;
-	if (own != NULL)
-		own->count--;
+	mine = find(s, sockeye__siphash(&s->key, source, sizeof *source), worker).mine;
+	if (mine != NULL)
+		mine->count--;
 	unlock(s);
 }
 

@@ -1,5 +1,5 @@
 /*
- * sources.h: how much each source has open, over all workers.
+ * sources.h: counts what each source has open, over all workers.
  */
 #ifndef SOCKEYE_SERVE_SOURCES_H
 #define SOCKEYE_SERVE_SOURCES_H
@@ -10,17 +10,17 @@
 
 struct sockeye__sources;
 
-/* In memory that the workers share. NULL: out of memory, or no random key. */
+/* In shared memory. NULL: out of memory, or no random key. */
 struct sockeye__sources *sockeye__sources_new(uint32_t per_source_max);
 void sockeye__sources_free(struct sockeye__sources *s);
 
-/* Takes a slot: 0, -EDQUOT if the source has per_source_max already, or -ENOSPC
- * if the table is full. */
+/* Takes a slot of the source: 0, -EDQUOT if the source has per_source_max, or -ENOSPC if
+ * the table is full. */
 int sockeye__sources_take(struct sockeye__sources *s, const struct sockeye__source *source,
 			  unsigned worker);
 void sockeye__sources_give(struct sockeye__sources *s, const struct sockeye__source *source,
 			   unsigned worker);
-/* A worker died: its slots are free. */
+/* Releases all slots of a worker that died. */
 void sockeye__sources_forget(struct sockeye__sources *s, unsigned worker);
 
 #endif

@@ -1,9 +1,9 @@
 /*
- * supervise.c: the process that binds, starts workers, replaces those that
- * die, counts for all of them, and tells them to stop.
+ * supervise.c: the supervisor. It starts the workers, replaces workers that die, adds up
+ * their counters and stops them. It moves no bytes.
  *
- * It moves no bytes. Workers learn that they are to stop from the end of file
- * on a pipe, so no handler runs in them and no signal can be missed.
+ * Workers see the stop as end of file on a pipe, so that no signal handler runs in them
+ * and no signal is lost.
  */
 #include "serve/internal.h"
 #include "base/deadline.h"
@@ -25,19 +25,19 @@
 #define MALLOC_KEEP_BYTES (4 << 20)
 #define RESPAWN_MIN_NS    (100 * SOCKEYE_NS_PER_MS)
 #define RESPAWN_MAX_NS    (5 * SOCKEYE_NS_PER_S)
-#define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that lived this long did not crash at once */
+#define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that dies later is replaced at once */
 
 enum child_state {
-	CHILD_WAITS, /* to be started at respawn_ns */
+	CHILD_WAITS, /* starts at respawn_ns */
 	CHILD_RUNS,
-	CHILD_ENDED, /* not to be started again: the server stops */
+	CHILD_ENDED, /* the server stops: it does not start again */
 };
 
 struct child {
 	const struct sockeye__crew *crew;
 	unsigned member;
 	enum child_state state;
-	pid_t pid; /* while it runs */
+	pid_t pid; /* CHILD_RUNS; otherwise 0 */
 	uint64_t started_ns;
 	uint64_t respawn_ns; /* 0: now */
 	uint64_t backoff_ns;
@@ -45,7 +45,7 @@ struct child {
 
 enum phase {
 	PHASE_SERVES,
-	PHASE_DRAINS, /* workers finish what they have, until kill_ns */
+	PHASE_DRAINS, /* workers finish their sessions, until kill_ns */
 };
 
 struct supervisor {
@@ -56,12 +56,13 @@ struct supervisor {
 	int signal_fd;
 	sigset_t old_mask;
 	enum phase phase;
-	uint64_t kill_ns; /* when the grace is over */
+	uint64_t kill_ns; /* the end of the grace period */
 	struct sockeye_counter *rows;
 	uint64_t *reported; /* the values of the last report, by row */
 	size_t row_count;
 };
 
+/* What must hold after each step of the supervisor. */
 static void child_check(const struct supervisor *s, const struct child *c)
 {
 	unsigned index = (unsigned)(c - s->children);
@@ -94,8 +95,8 @@ static uint32_t share(uint32_t max, unsigned workers, unsigned index)
 	return n > 0 ? n : 1;
 }
 
-/* This worker's part of connections_max. UINT32_MAX if there is no limit, or nothing that
- * accepts connections. */
+/* The part of connections_max that this worker may have open. UINT32_MAX: no limit, or no
+ * worker accepts connections. */
 static uint32_t conns_share(const struct sockeye__server *server, const struct child *c)
 {
 	if (server->opts->connections_max == 0 || server->acceptors == 0)
@@ -127,16 +128,16 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 		sockeye__cannot_start(&w, err);
 		_exit(1);
 	}
-	/* Without a supervisor no process would end this one: it dies with it. After
-	 * the change of user, which clears the setting (prctl(2)). */
+	/* The kernel kills this process when the supervisor dies: no other process would
+	 * stop it. Switching the user clears the setting (prctl(2)), so this follows it. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != s->pid)
 		_exit(1);
 	close(server->stop_wr);
 	close(s->signal_fd);
 	sockeye__sites_keep_own(&w);
-	/* Buffers of 100 KiB are taken and freed all the time; returning their pages to
-	 * the kernel each time costs more than moving the bytes. */
+	/* Workers allocate and free buffers of 100 KiB all the time. Returning their pages
+	 * to the kernel each time costs more than moving the bytes. */
 	mallopt(M_MMAP_THRESHOLD, MALLOC_KEEP_BYTES);
 	mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
 	c->crew->run(&w);
@@ -159,7 +160,8 @@ static int child_start(struct supervisor *s, unsigned index, uint64_t now)
 	return 0;
 }
 
-/* The kernel has closed all that a dead worker had open. */
+/* Settles the counters and slots of a dead worker, whose descriptors the kernel has
+ * closed. */
 static void child_account(struct supervisor *s, unsigned index)
 {
 	const struct child *child = &s->children[index];
@@ -185,8 +187,8 @@ static void warn(struct supervisor *s, const char *text, int err)
 	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
 }
 
-/* No worker will accept from the sockets that only this one had: refuse clients
- * instead of letting them wait. */
+/* No worker will accept from the sockets of this one: makes them refuse clients, which
+ * would otherwise wait. */
 static void listeners_refuse(const struct child *c)
 {
 	for (size_t i = 0; i < c->crew->site_count; i++) {
@@ -242,7 +244,7 @@ static void children_respawn(struct supervisor *s, uint64_t now)
 			continue;
 		err = child_start(s, i, now);
 		if (err < 0) {
-			warn(s, "a worker could not be started; trying again", err);
+			warn(s, "cannot start a worker; trying again", err);
 			c->respawn_ns = now + SOCKEYE_NS_PER_S;
 		}
 	}
@@ -257,7 +259,8 @@ static void children_kill(struct supervisor *s)
 
 /* --- counters --- */
 
-/* Datagrams that the kernel dropped because a queue was full. */
+/* Adds the datagrams that the kernel has dropped since the last call, because a queue
+ * was full. */
 static void site_drops_update(struct sockeye__site *site)
 {
 	for (unsigned i = 0; i < site->fd_count && !site->stream; i++) {
@@ -283,7 +286,7 @@ static uint64_t queue_drops(const struct sockeye__server *server)
 	return drops;
 }
 
-/* Whether no crew before c has its table. */
+/* Whether crew c has a table that no crew before it has. */
 static bool is_first_of_table(const struct sockeye__server *server, size_t c)
 {
 	for (size_t i = 0; i < c; i++)
@@ -303,7 +306,7 @@ static size_t rows_count(const struct sockeye__server *server)
 	return n;
 }
 
-/* Names all rows: the server's own, then each table once. */
+/* Names all rows: those of every server, then each table of a spec once. */
 static void rows_name(const struct sockeye__server *server, struct sockeye_counter *rows)
 {
 	sockeye__counters_name(&sockeye__counters_table, rows);
@@ -315,7 +318,7 @@ static void rows_name(const struct sockeye__server *server, struct sockeye_count
 		}
 }
 
-/* Adds the workers of all crews with this table to its rows. */
+/* Adds the counters of all workers with this table. */
 static void table_add(const struct supervisor *s, const struct sockeye__counter_table *table,
 		      struct sockeye_counter *rows)
 {
@@ -345,9 +348,9 @@ static void rows_add(const struct supervisor *s, struct sockeye_counter *rows)
 		}
 }
 
-/* The uring model counts a send when it submits it, and takes off what the kernel
- * did not accept. A counter that a scraper sees fall would look like a restart:
- * none is reported below its last report. */
+/* Raises each counter to its last report. The uring model counts some sends when it
+ * submits them and subtracts bytes that the kernel did not accept; a scraper would take
+ * a counter that falls for a restart of the server. */
 static void rows_hold(struct sockeye_counter *rows, uint64_t *reported, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -371,7 +374,7 @@ static void counters_report(struct supervisor *s)
 
 static void stop(struct supervisor *s, uint64_t now)
 {
-	if (s->phase == PHASE_DRAINS) { /* the second request: at once */
+	if (s->phase == PHASE_DRAINS) { /* the second stop */
 		children_kill(s);
 		return;
 	}
@@ -417,7 +420,7 @@ static void signals_take(struct supervisor *s, uint64_t now)
 	}
 }
 
-/* The next instant at which something must be done without being told. */
+/* The next time at which the supervisor must act without a signal; 0: never. */
 static uint64_t next_deadline(const struct supervisor *s)
 {
 	uint64_t next = s->phase == PHASE_DRAINS ? s->kill_ns : 0;
@@ -451,8 +454,8 @@ static int watch(struct supervisor *s)
 	return 0;
 }
 
-/* As a shell without job control has it for what runs in the background; a
- * blocked signal would come nevertheless. */
+/* A shell without job control ignores SIGINT for background processes. A signalfd would
+ * receive the signal nevertheless, because it is blocked. */
 static bool is_ignored(int sig)
 {
 	struct sigaction action;
@@ -494,8 +497,8 @@ static void ready_add(struct sockeye_ready_site *sites, size_t *count,
 			};
 }
 
-/* In the order in which the caller named the sites. */
-static int ready_tell(const struct sockeye__server *server)
+/* Calls on_ready with the sites in the order of the caller. */
+static int ready_report(const struct sockeye__server *server)
 {
 	struct sockeye_ready_site sites[SOCKEYE__SITES_MAX];
 	struct sockeye_ready ready = {.pid = (int)getpid(), .sites = sites};
@@ -553,10 +556,10 @@ int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail
 		return sockeye__fail_set(fail, "serve", "", err);
 	}
 	err = signals_block(&s);
-	/* Clients can connect already. Before there are workers, or they would
-	 * keep open what on_ready closes, and its reader would wait for the end. */
+	/* Clients can connect already. This precedes the start of workers: they would keep
+	 * the descriptor open that on_ready closes, and its reader would wait for the end. */
 	if (err == 0)
-		err = ready_tell(server);
+		err = ready_report(server);
 	if (err == 0) {
 		step = "serve";
 		children_respawn(&s, sockeye_now().mono_ns);

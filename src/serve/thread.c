@@ -9,13 +9,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define STACK_BYTES (128 * 1024) /* a session's buffers are not there */
+#define STACK_BYTES (128 * 1024) /* the buffers of a session are on the heap */
 
 struct threader {
-	struct sockeye__worker *w;
+	struct sockeye__worker *worker;
 	struct sockeye__gate gate;
-	int ended_fd;  /* an eventfd that ending sessions write ... */
-	bool wants_it; /* ... when the worker waits for one to end */
+	int ended_fd;      /* an eventfd: sessions write to it when they end ... */
+	bool wakes_worker; /* ... if the worker waits for that */
 	pthread_attr_t attr;
 };
 
@@ -29,10 +29,10 @@ static void *session_main(void *arg)
 	struct task *task = arg;
 	struct threader *t = task->t;
 
-	sockeye__dismiss(t->w, &task->v, sockeye__session_run(t->w, &task->v));
+	sockeye__dismiss(t->worker, &task->v, sockeye__session_run(t->worker, &task->v));
 	free(task);
-	if (__atomic_load_n(&t->wants_it, __ATOMIC_SEQ_CST))
-		(void)eventfd_write(t->ended_fd, 1); /* last: the worker may end now */
+	if (__atomic_load_n(&t->wakes_worker, __ATOMIC_SEQ_CST))
+		(void)eventfd_write(t->ended_fd, 1); /* last: the worker may exit now */
 	return NULL;
 }
 
@@ -49,21 +49,21 @@ static void serve_visit(struct threader *t, const struct sockeye__visit *v)
 	if (err == 0)
 		return;
 	free(task);
-	sockeye__turn_away(t->w, v, "no thread for a connection; it was closed", -err);
+	sockeye__turn_away(t->worker, v, "no thread for a connection; it was closed", -err);
 	sockeye__gate_pause(&t->gate);
 }
 
 static void run(struct sockeye__worker *w)
 {
-	static struct threader t; /* ending sessions may look at it last of all */
+	static struct threader t; /* static: sessions that end read it after the worker returns */
 	struct sockeye__visit v;
 	enum sockeye__gate_kind kind;
 	eventfd_t ended;
 	size_t site;
 	int err;
 
-	t.w = w;
-	t.wants_it = w->conns_max != UINT32_MAX;
+	t.worker = w;
+	t.wakes_worker = w->conns_max != UINT32_MAX;
 	t.ended_fd = eventfd(0, EFD_CLOEXEC);
 	err = t.ended_fd < 0 ? -errno : sockeye__gate_open(&t.gate, w, t.ended_fd);
 	if (err < 0) {
@@ -79,7 +79,7 @@ static void run(struct sockeye__worker *w)
 		else
 			(void)eventfd_read(t.ended_fd, &ended);
 	}
-	__atomic_store_n(&t.wants_it, true, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&t.wakes_worker, true, __ATOMIC_SEQ_CST);
 	while (__atomic_load_n(&w->conns, __ATOMIC_SEQ_CST) > 0)
 		(void)eventfd_read(t.ended_fd, &ended);
 	sockeye__gate_close(&t.gate);

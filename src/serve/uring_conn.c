@@ -103,7 +103,7 @@ static void conn_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c
 	    c->chunk_len + c->waiting_bytes >= SOCKEYE_INPUT_MAX)
 		return;
 	sqe = sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_RECEIVE));
-	if (c->base.visit.site->whole) { /* a record may be longer than a ring buffer */
+	if (c->base.visit.site->keeps_records) { /* a record may be longer than a ring buffer */
 		io_uring_prep_poll_add(sqe, c->base.visit.fd, POLLIN);
 	} else {
 		io_uring_prep_recv_multishot(sqe, c->base.visit.fd, NULL, 0, 0);
@@ -233,7 +233,7 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 		t->in_len = c->chunk_len;
 		/* The end is offered together with the last bytes. */
 		t->in_end = c->end_offered = c->base.visit.in_end & (c->waiting_bytes == 0);
-		t->whole = c->base.visit.site->whole;
+		t->in_is_record = c->base.visit.site->keeps_records;
 		sockeye__turn(c->base.visit.site, c->state, t);
 		c->chunk += t->in_taken;
 		c->chunk_len -= (uint32_t)t->in_taken;

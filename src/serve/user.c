@@ -36,8 +36,8 @@ int sockeye__user_become(const struct sockeye__user *user)
 	    setresgid(user->gid, user->gid, user->gid) < 0 ||
 	    setresuid(user->uid, user->uid, user->uid) < 0)
 		return -errno;
-	/* A setuid that silently left a way back has been a hole in more than one
-	 * server. */
+	/* setuid(2) that kept a way back without an error has been a security hole in several
+	 * servers. */
 	if (!is_user(user) || (user->uid != 0 && setuid(0) == 0))
 		return -EPERM;
 	return 0;

@@ -1,6 +1,6 @@
 /*
- * chargen.c: an endless pattern of characters (RFC 864): lines of 72 bytes,
- * each starting one further in the ring of the 95 printing characters.
+ * chargen.c: an endless pattern of characters (RFC 864). Lines have 72 bytes, and each
+ * line starts one character later in the ring of the 95 printing characters.
  */
 #include <string.h>
 
@@ -9,21 +9,21 @@
 #define RING         95
 #define COLUMNS      72
 #define LINE         (COLUMNS + 2)
-#define PERIOD       (RING * LINE) /* after so many bytes the pattern begins again */
+#define PERIOD       (RING * LINE) /* the pattern repeats after this number of bytes */
 #define DATAGRAM_MAX 512           /* RFC 864: "between 0 and 512" */
 
-/* The ring, and as much of it again as a line that starts at its end needs. */
+/* The ring, followed by the part of it that a line which starts at its end needs. */
 static const char ring[] = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
 			   "abcdefghijklmnopqrstuvwxyz{|}~"
 			   " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
 			   "abcdef";
-_Static_assert(sizeof(ring) - 1 == RING + COLUMNS - 1, "every line is one piece of it");
+_Static_assert(sizeof ring - 1 == RING + COLUMNS - 1, "every line is one piece of it");
 
 struct chargen_state {
-	size_t pos; /* of the next byte in the pattern, < PERIOD */
+	size_t pos; /* position of the next byte in the pattern, < PERIOD */
 };
 
-/* Writes len bytes of the pattern from pos on, and returns where that ends. */
+/* Writes len bytes of the pattern from position pos. Returns the position after them. */
 static size_t chargen_fill(uint8_t *to, size_t len, size_t pos)
 {
 	while (len > 0) {
@@ -47,7 +47,7 @@ static void chargen_turn(void *state, const void *config, struct sockeye_turn *t
 	struct chargen_state *s = state;
 
 	(void)config;
-	t->in_taken = t->in_len; /* "any data received is thrown away" */
+	t->in_taken = t->in_len; /* RFC 864: "any data received is thrown away" */
 	if (t->in_end) {
 		t->close = true;
 		return;
@@ -58,8 +58,8 @@ static void chargen_turn(void *state, const void *config, struct sockeye_turn *t
 	t->more = true;
 }
 
-/* The RFC asks for a random length, and a service draws no random numbers: the
- * clock's nanoseconds, stirred (Knuth's multiplicative hash), do as well. */
+/* RFC 864 asks for a random length. A service draws no random numbers; a
+ * multiplicative hash (Knuth) of the clock's nanoseconds replaces them. */
 static size_t length_of(struct sockeye_now now)
 {
 	return (size_t)(((uint64_t)now.real_ns * UINT64_C(0x9e3779b97f4a7c15) >> 32) %

@@ -1,6 +1,6 @@
 /*
- * daytime.c: the date and time in UTC as a line of text (RFC 867), as a mail
- * header or ctime(3) writes it. Not by strftime(3), which follows the locale.
+ * daytime.c: the date and time in UTC as a line of text (RFC 867), in the form of a
+ * mail header or of ctime(3). It does not use strftime(3), which depends on the locale.
  */
 #include <stdio.h>
 
@@ -10,14 +10,14 @@
 #define LINE_MAX  64
 
 struct date {
-	unsigned year;       /* 64 bits of nanoseconds reach from 1677 to 2262 */
-	unsigned month, day; /* from 0, from 1 */
-	unsigned weekday;    /* 0 Sunday */
+	unsigned year;       /* 1677 to 2262: the range of 64 bits of nanoseconds */
+	unsigned month, day; /* 0 to 11; 1 to 31 */
+	unsigned weekday;    /* 0: Sunday */
 	unsigned hour, min, s;
 };
 
-/* The Gregorian date of a count of days since 1970-01-01, reckoned in years
- * that begin in March, so that the leap day comes last (H. Hinnant,
+/* Sets the Gregorian date from the number of days since 1970-01-01. Years begin in
+ * March here, so that the leap day is the last day of a year (H. Hinnant,
  * "chrono-Compatible Low-Level Date Algorithms", civil_from_days). */
 static void date_set_day(struct date *d, int64_t days)
 {
@@ -25,7 +25,7 @@ static void date_set_day(struct date *d, int64_t days)
 	unsigned era = z / 146097, doe = z % 146097;
 	unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
 	unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
-	unsigned mp = (5 * doy + 2) / 153; /* 0 March */
+	unsigned mp = (5 * doy + 2) / 153; /* 0: March */
 
 	d->day = doy - (153 * mp + 2) / 5 + 1;
 	d->month = (mp + 2) % 12;
@@ -45,7 +45,8 @@ static struct date date_of(int64_t real_ns)
 	return d;
 }
 
-/* Writes the line, and a NUL, into at least LINE_MAX bytes: its length. */
+/* Writes the line and a NUL into room, which has at least LINE_MAX bytes. Returns the
+ * length of the line. */
 static size_t daytime_line(uint8_t *room, const void *config, struct sockeye_now now)
 {
 	const struct sockeye_builtin_config *c = config;
@@ -67,7 +68,7 @@ static size_t daytime_line(uint8_t *room, const void *config, struct sockeye_now
 static void daytime_turn(void *state, const void *config, struct sockeye_turn *t)
 {
 	(void)state;
-	t->in_taken = t->in_len; /* "any data received is thrown away" */
+	t->in_taken = t->in_len; /* RFC 867: "any data received is thrown away" */
 	t->out = t->room;
 	t->out_len = daytime_line(t->room, config, t->now);
 	t->close = true;

@@ -1,4 +1,4 @@
-/* discard.c: takes everything and says nothing (RFC 863). */
+/* discard.c: takes all input and never replies (RFC 863). */
 #include "service/service.h"
 
 static void discard_turn(void *state, const void *config, struct sockeye_turn *t)
@@ -17,7 +17,7 @@ static void discard_datagram(const void *config, struct sockeye_answer *a)
 
 const struct sockeye_service sockeye__discard = {
     .name = "discard",
-    .summary = "takes everything, answers nothing (RFC 863)",
+    .summary = "takes everything, returns nothing (RFC 863)",
     .port = 9,
     .turn = discard_turn,
     .datagram = discard_datagram,

@@ -1,4 +1,4 @@
-/* echo.c: what came goes back (RFC 862), from the very memory it came in. */
+/* echo.c: returns the bytes it receives (RFC 862), from the memory they are in. */
 #include "service/service.h"
 
 static void echo_turn(void *state, const void *config, struct sockeye_turn *t)
@@ -14,14 +14,14 @@ static void echo_turn(void *state, const void *config, struct sockeye_turn *t)
 static void echo_datagram(const void *config, struct sockeye_answer *a)
 {
 	(void)config;
-	a->send = true; /* the empty datagram too */
+	a->send = true; /* also for an empty datagram */
 	a->out = a->in;
 	a->out_len = a->in_len;
 }
 
 const struct sockeye_service sockeye__echo = {
     .name = "echo",
-    .summary = "sends back what it gets (RFC 862)",
+    .summary = "returns what it receives (RFC 862)",
     .port = 7,
     .turn = echo_turn,
     .datagram = echo_datagram,

@@ -1,7 +1,6 @@
 /*
- * reply.c: answers every message with the same text. A datagram or a
- * seqpacket record is a message; of a stream a line is one, and its answer a
- * line too.
+ * reply.c: replies to every message with the same text. A message is a datagram, a
+ * seqpacket record or a line of a stream; the reply to a line is a line.
  */
 #include <assert.h>
 #include <string.h>
@@ -9,20 +8,20 @@
 #include "service/service.h"
 
 struct reply_state {
-	bool in_line; /* bytes of a line have come, its LF has not */
+	bool in_line; /* part of a line has arrived, without its LF */
 };
 
 struct text {
 	const char *ptr;
 	size_t len;
-	bool add_lf; /* what makes the text a line */
+	bool add_lf; /* the text does not end with one */
 };
 
 static struct text text_of(const void *config)
 {
 	static const char standard[] = "Server got message";
 	const struct sockeye_builtin_config *c = config;
-	struct text text = {standard, sizeof(standard) - 1, true};
+	struct text text = {standard, sizeof standard - 1, true};
 
 	if (c && c->text) {
 		text.ptr = c->text;
@@ -33,8 +32,8 @@ static struct text text_of(const void *config)
 	return text;
 }
 
-/* Takes input up to the end of line `max` and returns how many lines there
- * were. At the end of input, what has no LF is a line as well. */
+/* Takes at most `max` lines of the input. Returns their number. At the end of input a
+ * rest without LF counts as a line. */
 static size_t take_lines(struct reply_state *s, struct sockeye_turn *t, size_t max)
 {
 	size_t lines = 0;
@@ -47,15 +46,15 @@ static size_t take_lines(struct reply_state *s, struct sockeye_turn *t, size_t m
 		lines += lf != NULL;
 		s->in_line = lf == NULL;
 	}
-	if (t->in_end && s->in_line) { /* then all was taken, and lines < max */
+	if (t->in_end && s->in_line) { /* all input is taken, and lines < max */
 		s->in_line = false;
 		lines++;
 	}
 	return lines;
 }
 
-/* Returns how many lines were answered: no more than there was room for, the
- * rest of the input stays for the next turn. */
+/* Replies to as many lines as there is room for; the rest of the input stays for the
+ * next turn. Returns the number of lines. */
 static size_t reply_lines(struct reply_state *s, const struct text *text, bool once,
 			  struct sockeye_turn *t)
 {
@@ -77,7 +76,7 @@ static size_t reply_lines(struct reply_state *s, const struct text *text, bool o
 static size_t reply_record(const struct text *text, struct sockeye_turn *t)
 {
 	t->in_taken = t->in_len;
-	if (t->in_len == 0) /* the end of input and no record */
+	if (t->in_len == 0) /* the end of input, without a record */
 		return 0;
 	memcpy(t->room, text->ptr, text->len);
 	t->out = t->room;
@@ -90,7 +89,8 @@ static void reply_turn(void *state, const void *config, struct sockeye_turn *t)
 	const struct sockeye_builtin_config *c = config;
 	bool once = c && c->once;
 	struct text text = text_of(config);
-	size_t answered = t->whole ? reply_record(&text, t) : reply_lines(state, &text, once, t);
+	size_t answered =
+	    t->in_is_record ? reply_record(&text, t) : reply_lines(state, &text, once, t);
 	bool rest = t->in_taken < t->in_len;
 
 	t->close = (once && answered > 0) || (t->in_end && !rest);
@@ -117,7 +117,7 @@ static const struct sockeye_option options[] = {
 
 const struct sockeye_service sockeye__reply = {
     .name = "reply",
-    .summary = "answers each line or datagram with a fixed text",
+    .summary = "replies to each line or datagram with a fixed text",
     .port = 2,
     .state_size = sizeof(struct reply_state),
     .amplifies = true,

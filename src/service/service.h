@@ -1,6 +1,6 @@
 /*
- * service.h: the built-in services, one file each. This list is the only one:
- * builtins.c makes its table of it.
+ * service.h: the list of built-in services, one file each. builtins.c makes the
+ * table of it.
  */
 #ifndef SOCKEYE_SERVICE_SERVICE_H
 #define SOCKEYE_SERVICE_SERVICE_H

@@ -1,12 +1,12 @@
 /*
- * time.c: seconds since 1900-01-01 00:00 UTC as four bytes (RFC 868). Modulo
- * 2^32 from 2036-02-07 06:28:16 on, where the count of the RFC ends and what
- * every client reckons with begins again at 0.
+ * time.c: seconds since 1900-01-01 00:00 UTC as four bytes (RFC 868). On
+ * 2036-02-07 06:28:16 the count exceeds 32 bits and continues at 0, as clients
+ * expect.
  */
 #include "service/service.h"
 
 #define TIME_BYTES  4
-#define FROM_1900_S INT64_C(2208988800) /* to 1970; RFC 868 has the figure */
+#define FROM_1900_S INT64_C(2208988800) /* to 1970 (RFC 868) */
 
 static size_t time_bytes(uint8_t *to, struct sockeye_now now)
 {

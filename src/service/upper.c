@@ -1,11 +1,11 @@
 /*
- * upper.c: ASCII letters to upper case, in place; every other byte, UTF-8
- * among them, untouched whatever the locale (toupper(3) would follow it).
+ * upper.c: converts ASCII letters to upper case in place. All other bytes, UTF-8
+ * included, stay as they are in every locale; toupper(3) depends on it.
  */
 #include "service/service.h"
 
-/* A count of bytes the compiler can make a few vector instructions of at -O2,
- * where it leaves loops of unknown length as they are. */
+/* At -O2 gcc vectorizes a loop of this fixed length, but not a loop of unknown
+ * length. */
 #define BLOCK 16
 
 static inline uint8_t upper(uint8_t c)
@@ -44,7 +44,7 @@ static void upper_datagram(const void *config, struct sockeye_answer *a)
 
 const struct sockeye_service sockeye__upper = {
     .name = "upper",
-    .summary = "ASCII letters to upper case",
+    .summary = "converts ASCII letters to upper case",
     .port = 1,
     .turn = upper_turn,
     .datagram = upper_datagram,

@@ -41,7 +41,7 @@ def cpu_s(server):
 
 
 def warnings(server):
-    return len(re.findall("warning: accept failed; clients wait in the backlog: ", server.log()))
+    return len(re.findall("warning: cannot accept; clients wait in the backlog: ", server.log()))
 
 
 def watch_while_short(server):
@@ -91,7 +91,7 @@ def test_descriptors_run_out_while_it_serves(serve, model):
         resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (3, hard))
     waiting = server.connect()
     waiting.sendall(b"patience")
-    server.wait_log("accept failed; clients wait in the backlog: Too many open files")
+    server.wait_log("cannot accept; clients wait in the backlog: Too many open files")
     watch_while_short(server)
     for worker in workers:
         resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (soft, hard))

@@ -361,7 +361,7 @@ static void connections_end_though_the_session_does_not(void **state)
 	assert_int_equal(server_stop(&s).closed_end, 1);
 }
 
-/* A service with deadlines is closed by the idle time-out as any other, while
+/* A service with deadlines is closed by the idle timeout as any other, while
  * what it said is stuck in flight. Its end cannot reach a client either. */
 static void limits_hold_beside_deadlines(void **state)
 {

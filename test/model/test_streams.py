@@ -275,7 +275,7 @@ def test_silent_clients_are_closed(serve, model):
     started = time.monotonic()
     assert all(closed(client) for client in clients)
     assert time.monotonic() - started > 0.15
-    assert {m[1] for m in server.wait_log(CLOSE, len(clients))} == {"idle time-out"}
+    assert {m[1] for m in server.wait_log(CLOSE, len(clients))} == {"idle timeout"}
     counted = server.wait_counters(open=0)
     assert (counted["closed_idle"], counted["closed_error"]) == (len(clients), 0)
 
@@ -319,7 +319,7 @@ def test_longest_time(serve, meanwhile, model):
                 break
         read_all(client)
         assert 0.25 < time.monotonic() - started < 5
-    assert server.wait_log(CLOSE)[0][1] == "longest time reached"
+    assert server.wait_log(CLOSE)[0][1] == "maximum time reached"
     server.wait_counters(open=0, closed_time=1)
 
 

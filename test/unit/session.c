@@ -106,7 +106,7 @@ static bool driver_turn(struct driver *d)
 	    .in_len = d->arrived - d->taken,
 	    .room_len = dice_pick(&d->dice, SOCKEYE_ROOM_MIN, room_max),
 	    .in_end = d->in_end,
-	    .whole = s->whole,
+	    .in_is_record = s->in_is_record,
 	};
 
 	if (s->service->uses_time)

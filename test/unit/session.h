@@ -24,10 +24,10 @@ struct session {
 	const struct sockeye_service *service;
 	const void *config;
 	struct sockeye_now now;
-	size_t room_max; /* 0: SOCKEYE_ROOM_MIN */
-	size_t in_max;   /* the driver's receive buffer, 0: without bound */
-	size_t out_min;  /* keep input open until so much has come of a service that wants more */
-	bool whole;      /* each piece is a record */
+	size_t room_max;   /* 0: SOCKEYE_ROOM_MIN */
+	size_t in_max;     /* the driver's receive buffer, 0: without bound */
+	size_t out_min;    /* keep input open until so much has come of a service that wants more */
+	bool in_is_record; /* each piece is a record */
 	struct dice dice;
 };
 

@@ -131,9 +131,9 @@ static void test_record(void **state)
 	uint8_t room[SOCKEYE_ROOM_MIN], in[] = "a\nb\nc";
 	uint64_t session = 0;
 	struct sockeye_turn t = {
-	    .in = in, .in_len = 5, .room = room, .room_len = sizeof(room), .whole = true};
+	    .in = in, .in_len = 5, .room = room, .room_len = sizeof(room), .in_is_record = true};
 	struct sockeye_turn end = {
-	    .room = room, .room_len = sizeof(room), .whole = true, .in_end = true};
+	    .room = room, .room_len = sizeof(room), .in_is_record = true, .in_end = true};
 
 	(void)state;
 	sockeye_builtin_find("reply")->turn(&session, NULL, &t);
