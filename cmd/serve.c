@@ -35,7 +35,7 @@ const struct cli_option serve_options[] = {
     {"max-time", 0, "TIME", CLI_TIME, offsetof(struct serve, time_ns),
      "close connections after TIME (default never)", .min = 1000000},
     {"grace", 0, "TIME", CLI_TIME, offsetof(struct serve, grace_ns),
-     "after SIGTERM, let sessions finish for TIME (default 10s)", .min = 1000000},
+     "after SIGTERM, give sessions TIME to finish (default 10s)", .min = 1000000},
     {"backlog", 'b', "N", CLI_UINT, offsetof(struct serve, backlog),
      "queue up to N connections that are not accepted yet (default 4096)", .min = 1, .max = 65535},
     {"rate", 0, "N", CLI_UINT, offsetof(struct serve, answers_per_s),

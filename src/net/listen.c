@@ -23,10 +23,10 @@ static bool is_inet(const struct sockeye_sockaddr *name)
 	return name->u.sa.sa_family != AF_UNIX;
 }
 
-/* Binds a socket. One that will `share` its port with later sockets of this process
- * is bound without SO_REUSEPORT and gets the option directly after. So bind(2)
- * still fails if another server has the port, even with SO_REUSEPORT. A socket
- * that `join`s later has the option from the start. */
+/* Binds a socket. A socket that will `share` its port with later sockets of this
+ * process is bound without SO_REUSEPORT and gets the option right after bind(2), so
+ * that bind(2) still fails if another server has the port, even with SO_REUSEPORT.
+ * A socket that `join`s the port later has the option from the start. */
 static int socket_bind(const struct sockeye_addr *addr, const struct sockeye_sockaddr *name,
 		       bool share, bool join, struct sockeye_listener *l)
 {

@@ -2,8 +2,8 @@
  * tftp_send.c: sends DATA and receives ACKs (RFC 1350, 7440). tftp_transfer.h
  * draws the window and the two ways to repair a loss.
  *
- * A pass sends the blocks from una to the end of the window. An ACK of less than
- * was sent, or the timer, starts the pass again.
+ * A pass sends the blocks from una to the end of the window. The timer, or an ACK
+ * that does not cover all blocks sent, starts the pass again.
  */
 #include <assert.h>
 
@@ -86,8 +86,8 @@ bool sockeye__tftp_sender_pause_over(struct sockeye__tftp *x, uint64_t now_ns)
 }
 
 /* Shortens the bursts in the second consecutive window with a loss. The window
- * itself stays as long: receivers count it from their last ACK, and would wait
- * for the rest of it. */
+ * itself is not shortened: receivers acknowledge only a full window, counted from
+ * their last ACK, and would wait for the rest of it. */
 static void burst_shrink(struct sockeye__tftp_pacing *p)
 {
 	if (!p->window_lossy)
@@ -143,10 +143,10 @@ static void repair_judge(struct sockeye__tftp_sender *s)
 	s->repair.single_end = 0;
 }
 
-/* Learns whether a duplicate ACK asked for una. The ACK of a block that was lost
- * arrives a round trip after the repeat. One that arrives sooner answers the first
- * time it was sent, so the duplicate was an echo. A peer whose ACKs all arrive
- * twice is believed less each time. */
+/* Learns whether a duplicate ACK asked for una. If una was lost, its ACK arrives a
+ * round trip after the repeat. An ACK that arrives sooner answers the original
+ * block, so the duplicate ACK was an echo. The duplicates of a peer whose ACKs all
+ * arrive twice are ignored for longer each time. */
 static void dup_ack_judge(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	struct sockeye__tftp_repair *r = &x->sender.repair;
@@ -162,11 +162,11 @@ static void dup_ack_judge(struct sockeye__tftp *x, uint64_t now_ns)
 	r->dup_ack_ns = 0;
 }
 
-/* Handles an ACK of what was acknowledged before. It must not send una again (the
- * Sorcerer's Apprentice, RFC 1123 4.2.3.1), but it is also how peers ask for a
- * block that was lost (uftpd#44, tftpy#41). It is believed once in a window, if
- * una was sent more than a round trip ago. In the next window it rather is the
- * echo of what was sent twice in this one, and would continue to the end. */
+/* Handles a duplicate ACK. It must not cause una to be sent again (the Sorcerer's
+ * Apprentice, RFC 1123 4.2.3.1), but it is also how peers ask for a block that was
+ * lost (uftpd#44, tftpy#41). It is believed once per window, if una was sent more
+ * than a round trip ago. A duplicate in the next window is more likely an echo of
+ * the blocks sent twice in this one; believing it would repeat every window. */
 static void on_dup_ack(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	struct sockeye__tftp_sender *s = &x->sender;

@@ -54,7 +54,8 @@ struct loop {
 
 /* --- one connection --- */
 
-/* Whether the session has left over so much input that it gets no more. */
+/* Whether the session has left so much input that it must take some before more is
+ * read. */
 static bool is_full(const struct conn *c)
 {
 	return sockeye__queue_left(c->base.in) >= SOCKEYE_INPUT_MAX;
@@ -82,7 +83,7 @@ static void conn_check(const struct loop *l, const struct conn *c)
 static void conn_close(struct loop *l, struct conn *c, enum sockeye__end end)
 {
 	sockeye__timers_clear(&l->clocks.timers, &c->base.timer);
-	/* Its close(2) takes the descriptor out of the epoll set. */
+	/* This closes the descriptor, which also removes it from the epoll set. */
 	sockeye__dismiss(l->worker, &c->base.visit, end);
 	sockeye__queue_drop(&c->base.out);
 	sockeye__queue_drop(&c->base.in);

@@ -16,9 +16,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define QUEUE_MAX \
-	8 /* ring buffers of input that wait for a slow peer; then no more is received \
-	   */
+#define QUEUE_MAX 8 /* ring buffers of input that wait for a slow peer; then receiving stops */
 
 static bool is_open(const struct sockeye__uring_conn *c)
 {
@@ -257,7 +255,7 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 	conn_settle(l, c);
 }
 
-/* All output has been sent: gives the session turns if there is reason to. */
+/* All output has been sent: gives the session turns if there is a reason for one. */
 static void conn_sent_all(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	sockeye__queue_drop(&c->base.out);
@@ -315,7 +313,8 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 		sent_count(l, c, n);
 	} else {
 		quiet_take_back(l, c);
-		/* No report shows that the counter falls: see rows_hold() in supervise.c. */
+		/* This may lower the counter; rows_hold() in supervise.c keeps that out of
+		 * reports. */
 		sent_count(l, c, (uint64_t)n - c->sent_len);
 	}
 	c->base.active_ns = l->clocks.now.mono_ns;
@@ -606,7 +605,7 @@ static void send_check(const struct sockeye__uring *l, const struct sockeye__uri
 					      SOCKEYE__URING_BUFFER_BYTES)));
 }
 
-/* Something will continue the connection: none is forgotten. */
+/* Checks that a request, a list or a deadline will continue the connection. */
 static void progress_check(const struct sockeye__uring_conn *c)
 {
 	bool receiving = (c->requests & SOCKEYE__URING_RECEIVING) != 0;

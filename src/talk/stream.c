@@ -72,9 +72,9 @@ static struct pollfd watch(int fd, bool wanted, short events)
 	return (struct pollfd){.fd = wanted ? fd : -1, .events = events};
 }
 
-/* Leaves out descriptors that nothing is wanted from: poll(2) reports POLLHUP and
- * POLLERR even if not asked to, and would return at once forever. Two are watched for
- * just these: a socket whose peer closed its side while we may still send (it may
+/* Leaves out descriptors that are not needed: poll(2) reports POLLHUP and POLLERR even
+ * if not asked to, so every call would return at once. Two are watched for only these
+ * events: a socket whose peer closed its side while we may still send (it may
  * reset), and an output whose reader may close it after the input has ended. */
 static void prepare(struct sockeye__stream *s, struct pollfd *fds)
 {
@@ -166,7 +166,8 @@ static bool input_is_ready(const struct sockeye__stream *s)
 	       (s->sending == SOCKEYE__STREAM_OPEN && s->src.kind == SOCKEYE__STANDARD_IO_NONE);
 }
 
-/* Sends what needs no poll(2), until there is none or the socket takes no more. */
+/* Sends input that poll(2) does not report, until none is left or the socket takes no
+ * more. */
 static void send_ready_input(struct sockeye__stream *s)
 {
 	uint8_t *where;

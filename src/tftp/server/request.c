@@ -16,9 +16,9 @@
 #define REQUEST_MAX   4096              /* bytes; RFC 2347 allows 512 */
 #define CATCH_UP      4                 /* packets of a peer handled before its new request */
 #define PATIENCE_NS   SOCKEYE_NS_PER_S  /* a request repeated within this time is a duplicate */
-#define HUSH_NS       (PATIENCE_NS / 2) /* the old transfer of a peer sends nothing for this */
+#define HUSH_NS       (PATIENCE_NS / 2) /* pause of the old transfer of a peer */
 #define TEXT_WINDOW   (256u << 10)      /* bytes of a netascii window */
-#define TEXT_MEMORY   (64u << 20)       /* of a worker's netascii rings; beyond it windows are 1 */
+#define TEXT_MEMORY   (64u << 20)       /* of a worker's netascii rings; above it, windows are 1 */
 #define UPLOAD_MEMORY (64u << 20)       /* of a worker's blocks ahead of a gap */
 
 struct request {
@@ -277,7 +277,8 @@ static int upload_open(struct request *r, struct sockeye__tftp_transfer *t)
 	return 0;
 }
 
-/* Allocates memory for blocks ahead of a gap. Without it such blocks are sent again. */
+/* Allocates memory for blocks ahead of a gap. Without it the client must send such
+ * blocks again. */
 static void upload_memory(struct sockeye__tftp_worker *w, struct sockeye__tftp_upload *u,
 			  struct sockeye__tftp_config *config)
 {
@@ -366,15 +367,15 @@ static void serve(struct request *r)
 	refuse_for(r, err);
 }
 
-/* --- before any cost for an unknown peer --- */
+/* --- checks before any work for an unknown peer --- */
 
 /* Handles a request from a peer that has a transfer. Returns true if it is a duplicate
  * (RFC 1350 has no other sign of a lost reply), which the transfer answers.
  *
- * Otherwise the peer has abandoned the old transfer, unless the request is forged,
- * which needs no knowledge of the transfer's port. So the old transfer only pauses
- * until the new one is confirmed. It is dropped at once if it has made no progress,
- * and in single-port mode, where packets of the two cannot be distinguished. */
+ * Otherwise the peer has abandoned the old transfer, or an attacker, who need not know
+ * the transfer's port, has forged the request. So the old transfer only pauses until
+ * the new one is confirmed. It is dropped at once if it has made no progress, and in
+ * single-port mode, where packets of the two cannot be distinguished. */
 static bool is_duplicate(struct request *r)
 {
 	struct sockeye__tftp_transfer *t = sockeye__tftp_peers_find(r->w, &r->from->peer);
@@ -394,7 +395,7 @@ static bool is_duplicate(struct request *r)
 	else if (t->port == NULL || !t->machine.confirmed ||
 		 r->w->now_ns - t->machine.progress_ns >= PATIENCE_NS)
 		sockeye__tftp_transfer_drop(r->w, t, SOCKEYE__TFTP_SUPERSEDED);
-	else /* a packet of its peer still wakes it */
+	else /* a packet from its peer still wakes it */
 		sockeye__tftp_postpone(&t->machine, t->machine.progress_ns + HUSH_NS);
 	return false;
 }
