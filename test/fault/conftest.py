@@ -1,4 +1,4 @@
-"""The tests of this folder run servers as those of test/model do."""
+"""The tests of this folder run servers like those of test/model."""
 import pathlib
 import sys
 

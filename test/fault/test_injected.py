@@ -1,6 +1,6 @@
-"""Each call of each function fails once, with each error it may give, while
-clients are served: no crash, no hang, never a wrong byte, and what one call
-costs is one client at most, or a clear message."""
+"""Each call of each function fails once, with each error it can return, while clients are
+served: no crash, no hang, no wrong byte. A fault costs at most one client, or the server
+reports it and exits."""
 import errno
 import pathlib
 import re
@@ -17,7 +17,7 @@ CALLS = re.findall(r"\bX\((\w+)\)", re.search(r"#define CALLS\(X\)(.*?)\n\n", SO
                                               re.S)[1])
 SHORT = "0"
 
-# Nobody may notice.
+# No client may notice the fault.
 UNSEEN = {
     "accept4": "EINTR EAGAIN ECONNABORTED EPROTO EMFILE ENFILE ENOBUFS ENOMEM",
     "epoll_wait": "EINTR",
@@ -31,7 +31,7 @@ UNSEEN = {
     "sendmmsg": "EINTR EAGAIN",
     "waitpid": "EINTR",
 }
-# One client may be lost, or the server says what it lacks and leaves.
+# One client may be lost, or the server reports what failed and exits.
 SEEN = {
     "aligned_alloc": "ENOMEM",
     "bind": "EADDRINUSE EACCES ENOMEM",
@@ -61,7 +61,7 @@ SEEN = {
     "socket": "EMFILE ENFILE ENOBUFS ENOMEM EAFNOSUPPORT",
     "write": "EINTR ENOSPC",
 }
-ONLY = {  # by which models it is called, where not by all
+ONLY = {  # the models that call it, if not all do
     **{call: [m for m in MODELS if m != "uring"] for call in ["epoll_create1", "epoll_ctl", "epoll_wait", "recv"]},
     **{call: ["thread"] for call in ["eventfd", "pthread_create"]},
     **{call: ["uring"] for call in CALLS if call.startswith("io_uring_") or
@@ -75,7 +75,8 @@ CASES = [(model, call, seen) for seen, table in enumerate((UNSEEN, SEEN)) for ca
 
 @pytest.fixture(scope="module")
 def inject(tmp_path_factory):
-    """Runs the scenario with a fault; the library is built here."""
+    """Compiles the library that makes calls fail. Returns a function that runs the scenario with
+    a fault."""
     folder = tmp_path_factory.mktemp("inject")
     library, counts = folder / "inject.so", folder / "counts"
     subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-O1", "-g", "-o", library, SOURCE],
@@ -98,7 +99,7 @@ class Outcome:
 
 def scenario(model, env):
     outcome = Outcome()
-    patience_s = 0.3 if "sendmmsg" in env["INJECT"] else 2  # an answer that will not come
+    patience_s = 0.3 if "sendmmsg" in env["INJECT"] else 2  # the reply to a lost request
     try:
         server = Server("echo", "tcp://127.0.0.1:0", "udp://127.0.0.1:0",
                         "tcp://127.0.0.1:0?sndbuf=32Ki", "--workers", "1", "--grace", "1s",
@@ -108,8 +109,8 @@ def scenario(model, env):
         return outcome
     try:
         tcp, udp, slow = server.addresses
-        # The third is more than its sockets take: the server has to keep some of
-        # it until the client reads.
+        # The third client sends more than its sockets hold: the server has to keep some of it
+        # until the client reads.
         for address, size in ((tcp, 300), (udp, 10), (slow, 300_000), (udp, 20), (tcp, 30)):
             data = bytes(i % 251 for i in range(size))
             outcome.lost += not (datagram_served(server, udp, data, patience_s) if address == udp
@@ -124,7 +125,8 @@ def scenario(model, env):
 
 
 def stream_served(server, address, data):
-    """All of it or only a part, but then an end: a time-out is a failure."""
+    """Whether the client received all or a part of its data, and then the end. A timeout fails
+    the test."""
     try:
         with server.connect(address) as client:
             send_and_end(client, data)

@@ -1,5 +1,5 @@
-"""Each call of the relay fails once, with each error it may give: what a fault
-costs is some packets, or the relay says what it lacks and leaves."""
+"""Each call of the relay fails once, with each error it can return: a fault costs some packets,
+or the relay reports it and exits."""
 import contextlib
 import errno
 import os
@@ -31,7 +31,8 @@ ROUNDS, PATIENCE_S = 4, 0.2
 
 @pytest.fixture(scope="module")
 def inject(tmp_path_factory):
-    """Runs the scenario with a fault: exit code, words, and what was called how often."""
+    """Runs the scenario with a fault. Returns the exit code, the messages, and the number of
+    calls of each function."""
     folder = tmp_path_factory.mktemp("inject")
     library, counts = folder / "inject.so", folder / "counts"
     subprocess.run(["cc", "-D_GNU_SOURCE", "-shared", "-fPIC", "-O1", "-g", "-o", library, SOURCE],
@@ -55,7 +56,7 @@ def udp():
 
 
 def got(sock, expected):
-    """Waits for that packet, whatever else comes; whom it is of."""
+    """Waits for that packet and skips others. Returns its source."""
     while True:
         data, peer = sock.recvfrom(100)
         if data == expected:
@@ -63,8 +64,8 @@ def got(sock, expected):
 
 
 def asked_and_answered(number, client, relay, target, tid):
-    """A request to the relay's port, an answer from another port of the target,
-    and two packets more by that way; whether they came."""
+    """Sends a request to the relay's port, a reply from another port of the target, and two
+    more packets the same way. Returns whether they arrived."""
     request, answer, ack = (f"{what} {number}".encode() for what in ("request", "answer", "ack"))
     with contextlib.suppress(TimeoutError, ConnectionRefusedError):
         client.sendto(request, relay)

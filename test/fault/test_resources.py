@@ -1,5 +1,5 @@
-"""Resources that really run out: descriptors, processes, threads; and what a
-machine may forbid."""
+"""Resources that run out in fact: descriptors, processes, threads; and system calls that a
+machine forbids."""
 import contextlib
 import errno
 import os
@@ -19,7 +19,7 @@ ECHO = ("echo", "tcp://127.0.0.1:0")
 WATCH_S = 1
 as_nobody = pytest.mark.skipif(os.getuid() != 0 or bool(sanitized()),
                                reason="needs a user of its own; sanitizers have own threads")
-NOBODY_ELSE = 50000 + os.getpid() % 10000  # a user who has no other processes to count
+UNUSED_USER = 50000 + os.getpid() % 10000  # a user without other processes, which would count too
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,8 @@ def warnings(server):
 
 
 def watch_while_short(server):
-    """Insists that for a second it neither spins, nor floods its log, nor gives
-    up its listener. What is tested is time itself, hence the sleep."""
+    """Checks that for one second the server neither spins, nor floods its log, nor closes its
+    listener. This tests time itself, hence the sleep."""
     spent, told = cpu_s(server), warnings(server)
     time.sleep(WATCH_S)
     assert cpu_s(server) - spent < 0.2
@@ -59,8 +59,8 @@ def watch_while_short(server):
 
 @pytest.mark.parametrize("model", ["thread", *LOOPS])
 def test_no_descriptor_for_the_next_client(serve, model):
-    """As many clients as there are descriptors; the next waits in the backlog
-    and is served when one leaves."""
+    """Clients use up all descriptors; the next one waits in the backlog and is served when one
+    leaves."""
     limit = 40
     server = serve(*ECHO, "--workers", "1", model=model, preexec_fn=lambda: resource.setrlimit(
         resource.RLIMIT_NOFILE, (limit, limit)))
@@ -81,7 +81,7 @@ def test_no_descriptor_for_the_next_client(serve, model):
 
 @pytest.mark.parametrize("model", [model for model in MODELS if model != "uring"])
 def test_descriptors_run_out_while_it_serves(serve, model):
-    """The limit sinks below what is open, and rises again."""
+    """The limit drops below the number of open descriptors, and rises again."""
     server = serve(*ECHO, "--workers", "2", model=model)
     assert server.ask(b"before") == b"before"
     soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
@@ -109,7 +109,8 @@ def test_no_descriptor_to_start_with():
 @pytest.mark.parametrize("limit", [10 ** 9, 1073741816])
 @pytest.mark.parametrize("model", MODELS)
 def test_very_many_descriptors_allowed(serve, inject, model, limit):
-    """Docker once gave every container 10^9: no loop over them, no table."""
+    """Docker once allowed every container 10^9 descriptors: no loop and no table may depend on
+    the limit."""
     started = time.monotonic()
     server = serve(*ECHO, model=model, env={**preload(inject), "INJECT_NOFILE": str(limit)})
     assert server.ask(b"quick") == b"quick"
@@ -121,16 +122,16 @@ def test_very_many_descriptors_allowed(serve, inject, model, limit):
 
 def limited(serve, processes, *args, **kw):
     _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
-    return serve(*ECHO, *args, user=NOBODY_ELSE, cwd="/", preexec_fn=lambda: resource.setrlimit(
+    return serve(*ECHO, *args, user=UNUSED_USER, cwd="/", preexec_fn=lambda: resource.setrlimit(
         resource.RLIMIT_NPROC, (processes, hard)), **kw)
 
 
 @as_nobody
 @pytest.mark.parametrize("model", ["fork", "thread"])
 def test_no_process_or_thread_for_a_client(serve, model):
-    """It is turned away with a word in the log, the others stay, and the next
-    is served once there is room again."""
-    server = limited(serve, 5, model=model)  # supervisor and worker, so room for three
+    """The client is disconnected and the log reports it; the others stay, and the next one is
+    served once there is room again."""
+    server = limited(serve, 5, model=model)  # supervisor and worker, and room for three
     inside = [server.connect() for _ in range(3)]
     for client in inside:
         greet(client)
@@ -154,14 +155,14 @@ def test_no_process_or_thread_for_a_client(serve, model):
 @as_nobody
 @pytest.mark.parametrize("model", MODELS)
 def test_no_process_for_the_workers(serve, model):
-    """It goes on trying, and says so; clients wait meanwhile."""
+    """The supervisor retries and reports it; clients wait meanwhile."""
     server = limited(serve, 1, "--workers", "1", model=model)
     waiting = server.connect()
     waiting.sendall(b"patience")
     server.wait_log("a worker could not be started; trying again: Resource temporarily unavailable")
     assert cpu_s(server) < 0.5
     subprocess.run(["prlimit", "--pid", str(server.pid), "--nproc=100:"], check=True,
-                   user=NOBODY_ELSE, cwd="/")
+                   user=UNUSED_USER, cwd="/")
     assert read_n(waiting, 8) == b"patience"
 
 
@@ -169,7 +170,8 @@ def test_no_process_for_the_workers(serve, model):
 
 @pytest.mark.parametrize("why", ["EPERM", "ENOSYS", "EACCES", "ENOMEM"])
 def test_io_uring_that_is_not_allowed(serve, inject, why):
-    """A container's seccomp rules, kernel.io_uring_disabled, an old kernel."""
+    """Forbidden by seccomp rules of a container, by kernel.io_uring_disabled, or missing in an
+    old kernel."""
     fault = f"io_uring_queue_init_params 0 {getattr(errno, why)}"
     server = serve(*ECHO, model="uring", env={**preload(inject), "INJECT": fault})
     assert server.ready[0].endswith("model event")
@@ -198,7 +200,7 @@ def test_default_model_needs_no_io_uring(serve, inject):
 @pytest.mark.skipif(bool(sanitized()), reason="a sanitizer needs the address space")
 @pytest.mark.parametrize("model", CONCURRENT)
 def test_little_address_space(serve, model):
-    """Clients are turned away when memory is short, the server stays."""
+    """The server disconnects clients when memory is short, and goes on."""
     server = serve(*ECHO, "--workers", "1", model=model)
     worker, = server.workers(1)
     assert server.ask(b"before") == b"before"
@@ -210,7 +212,7 @@ def test_little_address_space(serve, model):
         client.sendall(b"x")
     for client in clients:
         with client, contextlib.suppress(ConnectionResetError):
-            assert client.recv(1) in (b"x", b"")  # served or turned away, never forgotten
+            assert client.recv(1) in (b"x", b"")  # served or disconnected, never left waiting
     resource.prlimit(worker.pid, resource.RLIMIT_AS, (hard, hard))
     assert server.ask(b"after") == b"after"
     assert server.workers(1)[0].pid == worker.pid

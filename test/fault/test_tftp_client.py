@@ -1,5 +1,5 @@
-"""Each system call of get and put fails once, with each error it may give: no
-crash, no hang, a message, and never a file that is not whole."""
+"""Each system call of get and put fails once, with each error it can return: no crash, no hang,
+a message, and never a partial file."""
 import collections
 import errno
 import os
@@ -28,27 +28,27 @@ ERRORS = {
     "preadv": "EINTR EIO", "fchmod": "EPERM", "fchown": "EPERM",
     "write": "EINTR ENOSPC EPIPE EAGAIN", "read": "EINTR EIO EAGAIN",
 }
-# The loader's calls before main are not ours.
+# Calls of the dynamic loader before main do not count.
 STARTED = 'rt_sigaction(SIGPIPE, {sa_handler=SIG_IGN'
 
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="no strace here")
 
 
 class Scenario:
-    """A command, and how it may end."""
+    """A command, and the outcomes that are allowed."""
 
     def __init__(self, folder, *args, given=b""):
         self.folder, self.args, self.given = folder, args, given
 
     def run(self, *strace, env=None):
-        # What was allocated cannot be looked through under ptrace(2).
+        # LeakSanitizer does not work under ptrace(2).
         env = env or {**os.environ, "ASAN_OPTIONS":
                       os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
         return subprocess.run([*strace, SOCKEYE, *self.args, *HURRY], cwd=self.folder, check=False,
                               input=self.given, capture_output=True, timeout=LIMIT_S, env=env)
 
     def calls(self):
-        """How often each is called before and behind main's beginning."""
+        """The number of calls of each function before and after the start of main."""
         self.run("strace", "-f", "-o", "trace")
         text = (self.folder / "trace").read_text().partition(STARTED)
         assert text[1], "main's first call has changed"
@@ -75,7 +75,8 @@ def check(done, what):
 
 @pytest.fixture(params=["new", "old", "stdout", "put", "pipe"])
 def scenario(request, server, tmp_path):
-    """get to a new file, over an old one, to standard output; put of a file, of a pipe"""
+    """get to a new file, over an existing one, and to standard output; put of a file and of a
+    pipe."""
     way = request.param
     (tmp_path / "said").write_bytes(CONTENT)
     made = {
@@ -98,7 +99,7 @@ def prepare(scenario, server):
 
 
 def result_check(scenario, server, done, what):
-    """All of it or nothing."""
+    """The file is complete, or it is not there."""
     got, there = scenario.folder / "got", server.root / "there"
     left = set(os.listdir(scenario.folder)) - {"said", "trace", "got"}
     assert left == set(), what

@@ -17,7 +17,7 @@ def model(request):
 
 @pytest.fixture
 def serve(request):
-    """Starts servers; each must stop properly when the test has passed."""
+    """Starts servers. After a test that passed, each one must stop properly."""
     servers = []
 
     def start(*args, **kw):
@@ -32,13 +32,13 @@ def serve(request):
     finally:
         for server in servers:
             server.end()
-            print(server.log())  # shown when the test has failed
+            print(server.log())  # shown if the test failed
 
 
 @pytest.fixture
 def netns():
-    """A network namespace for this test, with 10.9.8.7 beside loopback's own
-    addresses. A namespace belongs to a thread; pytest runs a test in one."""
+    """Runs the test in a network namespace with the address 10.9.8.7 on loopback. A namespace
+    belongs to a thread; pytest runs a test in one thread."""
     libc = ctypes.CDLL(None, use_errno=True)
     before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
     if libc.unshare(CLONE_NEWNET) < 0:

@@ -1,11 +1,11 @@
-"""A `sockeye serve` of our own for a test, and clients for it.
+"""A `sockeye serve` for a test, and clients for it.
 
     with Server("echo", "tcp://127.0.0.1:0", model="event") as server:
         with server.connect() as client:
             ...
 
-Nothing here sleeps to wait for something: the addresses come from --ready-fd,
-the log is read as it is written, and every wait ends after WAIT_S.
+No test sleeps to wait for an event: the addresses come from --ready-fd, the log is read
+while it is written, and every wait ends after WAIT_S.
 """
 import contextlib
 import json
@@ -35,27 +35,26 @@ SANITIZER = re.compile(rb"(Address|Thread|Leak)Sanitizer|runtime error: |Asserti
 
 
 def sanitized():
-    """The sanitizer runtimes that the program was linked with, as paths."""
+    """The paths of the sanitizer runtimes that the program is linked with."""
     listed = subprocess.run(["ldd", SOCKEYE], capture_output=True, text=True, check=False).stdout
     return re.findall(r"=> (\S*/lib[atu][a-z]*san\.so\S*)", listed)
 
 
 def preload(*libraries):
-    """The environment that puts libraries before the C library; a sanitizer's
-    runtime wants to be the first of all."""
+    """The environment that preloads libraries. A sanitizer's runtime has to be the first one."""
     env = dict(os.environ, LD_PRELOAD=" ".join([*sanitized(), *map(str, libraries)]))
-    # Nobody has reported what a killed process leaves behind.
+    # A process that a test kills does not free its memory: do not look for leaks.
     env["ASAN_OPTIONS"] = env.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
     return env
 
 
 def processes(model, workers):
-    """How many workers a model has that was asked for this number."""
+    """The number of workers that a model starts for --workers `number`."""
     return 1 if MODEL_FACTS[model]["workers"] == 1 else workers
 
 
 def at_once(model, workers, many):
-    """How many clients the workers can serve at once, of the many that there are."""
+    """The number of clients that the workers can serve at the same time."""
     return min(processes(model, workers), many) if MODEL_FACTS[model]["one_session"] else many
 
 
@@ -63,8 +62,8 @@ CONCURRENT = [model for model in MODELS if at_once(model, 2, 2) == 2]
 
 
 def until(condition, what, timeout=WAIT_S):
-    """Asks until condition() is true, and returns what it gave. For what can be
-    asked but does not tell: /proc, a file, another process's state."""
+    """Polls until condition() is true and returns its value, for states that cannot be waited
+    for: /proc, a file, another process."""
     deadline = time.monotonic() + timeout
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {timeout} s: {what}"
@@ -73,7 +72,7 @@ def until(condition, what, timeout=WAIT_S):
 
 
 def parse(url):
-    """An address as sockeye prints it, as (scheme, what Python connects to)."""
+    """Parses an address that sockeye printed. Returns the scheme and Python's socket name."""
     scheme, rest = re.fullmatch(r"([a-z-]+):(.*)", url).groups()
     if scheme.startswith("unix"):
         return scheme, ("\0" + rest[1:] if rest.startswith("@") else rest)
@@ -93,14 +92,14 @@ def new_socket(url):
 
 
 def connect(url, source=None):
-    """A client's socket; datagram sockets are connected, too."""
+    """A client's socket. Datagram sockets are connected, too."""
     s = new_socket(url)
     try:
         scheme, name = parse(url)
         if source:
             s.bind((source, 0))
         elif scheme == "unix-dgram":
-            s.bind("")  # the kernel makes up an abstract name, so that it can be answered
+            s.bind("")  # the kernel picks an abstract name, so that the server can reply
         s.connect(name)
     except BaseException:
         s.close()
@@ -109,7 +108,7 @@ def connect(url, source=None):
 
 
 def read_all(s):
-    """What comes until the end of the stream."""
+    """The bytes received until the end of the stream."""
     parts = []
     while part := s.recv(1 << 18):
         parts.append(part)
@@ -126,8 +125,8 @@ def read_n(s, n):
 
 
 def ask(s, data):
-    """Sends everything, ends its side, and returns all that comes back. Reads
-    meanwhile, as the server stops reading when nobody takes its answers."""
+    """Sends everything, half-closes, and returns all bytes received. Reads while it sends,
+    because the server stops reading if its output is not read."""
     sender = threading.Thread(target=send_and_end, args=(s, data), daemon=True)
     sender.start()
     got = read_all(s)
@@ -136,14 +135,15 @@ def ask(s, data):
 
 
 def send_and_end(s, data):
-    """Also to a server that has answered and left already, as daytime's does."""
+    """Sends data and half-closes, even if the server has answered and closed already, like
+    daytime."""
     with contextlib.suppress(OSError):
         s.sendall(data)
         s.shutdown(socket.SHUT_WR)
 
 
 def same(got, wanted):
-    """Insists on equal bytes, and says where they part without printing them."""
+    """Checks that the bytes are equal; on failure, prints where they differ, not the bytes."""
     if got != wanted:
         at = next((i for i, (a, b) in enumerate(zip(got, wanted)) if a != b),
                   min(len(got), len(wanted)))
@@ -158,7 +158,7 @@ def reset(s):
 
 
 def closed(s):
-    """Whether the server closed the connection, by an end or a reset."""
+    """Whether the server closed the connection, with or without a reset."""
     try:
         return s.recv(1) == b""
     except ConnectionError:
@@ -166,13 +166,13 @@ def closed(s):
 
 
 class Process:
-    """What /proc says about a process."""
+    """The state of a process in /proc."""
 
     def __init__(self, pid):
         self.pid = pid
 
     def status(self, key):
-        """A field of its status; a process that is just leaving has not all of them."""
+        """A field of its status; an exiting process does not have all fields."""
         text = pathlib.Path(f"/proc/{self.pid}/status").read_text()
         found = re.search(rf"^{key}:\s*(.*)$", text, re.M)
         return found[1] if found else "0"
@@ -181,7 +181,7 @@ class Process:
         return int(self.status("VmRSS").split()[0])
 
     def pss_kib(self):
-        """Its memory, with its share of what it shares."""
+        """Its memory, including its share of shared pages."""
         text = pathlib.Path(f"/proc/{self.pid}/smaps_rollup").read_text()
         return int(re.search(r"^Pss:\s*(\d+)", text, re.M)[1])
 
@@ -193,7 +193,7 @@ class Process:
         return 0
 
     def descriptors(self):
-        """What each is open on, as /proc has it: "socket:[12345]"."""
+        """Its open files as /proc names them: "socket:[12345]"."""
         found = []
         for name in os.listdir(f"/proc/{self.pid}/fd"):
             with contextlib.suppress(FileNotFoundError):
@@ -201,7 +201,7 @@ class Process:
         return found
 
     def children(self):
-        """Living and dead ones: a zombie counts until it is reaped."""
+        """Its child processes; a zombie counts until it is reaped."""
         with contextlib.suppress(FileNotFoundError):
             text = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
             return [Process(int(pid)) for pid in text.split()]
@@ -227,8 +227,8 @@ class Process:
 
 
 class Server(Process):
-    """`sockeye serve` with the arguments given, and the descriptors to inherit.
-    Further keywords are Popen's."""
+    """Runs `sockeye serve` with the given arguments and inherited descriptors. Other keywords
+    are those of Popen."""
 
     def __init__(self, *args, model=None, inherit=(), **popen):
         ready, ready_child = os.pipe()
@@ -251,7 +251,7 @@ class Server(Process):
             self.addresses = _read_end(ready).decode().splitlines()
             if not self.addresses:
                 raise NotServing(self.wait(), bytes(self.words).decode(errors="replace"))
-            # a line each, written just before
+            # one line for each, written just before
             self.ready = [self.popen.stdout.readline().decode().strip()
                           for _ in self.addresses if "-q" not in args]
         except BaseException:
@@ -287,14 +287,14 @@ class Server(Process):
         with self.connect(address) as client:
             return ask(client, data)
 
-    # --- what it says ---
+    # --- the log ---
 
     def log(self):
         with self._told:
             return bytes(self.words).decode(errors="replace")
 
     def wait_log(self, pattern, count=1, timeout=WAIT_S):
-        """Waits for `count` matches in the log, and returns them."""
+        """Waits for `count` matches in the log and returns them."""
         deadline = time.monotonic() + timeout
         with self._told:
             while True:
@@ -307,14 +307,14 @@ class Server(Process):
                     f"{len(found)} of {count} {pattern!r} in the log:\n{text}"
 
     def counters(self):
-        """What SIGUSR1 makes it report."""
+        """The counters that the server reports on SIGUSR1."""
         before = len(re.findall(COUNTERS, self.log(), re.M))
         self.popen.send_signal(signal.SIGUSR1)
         return numbers(self.wait_log(COUNTERS, before + 1)[before][0])
 
     def wait_counters(self, **wanted):
-        """Asks for counters until they are these, which come a moment after what
-        a client sees."""
+        """Polls the counters until they have these values, which may be a moment after the
+        client's last event."""
         last = {}
 
         def there():
@@ -327,10 +327,10 @@ class Server(Process):
             raise AssertionError(f"wanted {wanted}, counted {last}") from None
         return last
 
-    # --- its processes ---
+    # --- processes ---
 
     def workers(self, count=None):
-        """The worker processes; waits until there are `count`."""
+        """Waits until there are `count` worker processes, and returns them."""
         if count is None:
             return self.children()
         return until(lambda: len(found := self.children()) == count and found,
@@ -339,13 +339,13 @@ class Server(Process):
     # --- the end ---
 
     def wait(self, timeout=WAIT_S):
-        """Its exit code, once it has left by itself or after a signal."""
+        """Waits until the server has exited, and returns its exit code."""
         code = self.popen.wait(timeout)
         self._reader.join(timeout)
         return code
 
     def stop(self, timeout=WAIT_S):
-        """Asks it to stop, and insists that it does so properly."""
+        """Stops the server and checks that it exits properly."""
         for client in self.clients:
             client.close()
         try:
@@ -358,7 +358,7 @@ class Server(Process):
             self.end()
 
     def end(self):
-        """Sees to it that nothing is left, however the test ended."""
+        """Kills every process that is left, however the test ended."""
         for client in self.clients:
             client.close()
         left = self.descendants()
@@ -384,7 +384,7 @@ class Server(Process):
 
 
 class NotServing(Exception):
-    """It left instead of serving."""
+    """The server exited instead of serving."""
 
     def __init__(self, code, words):
         super().__init__(f"exit code {code}: {words}")
@@ -395,14 +395,14 @@ COUNTERS = r"^.*\bcounters\b.*\n"
 
 
 def numbers(line):
-    """The counters of a line of the log."""
+    """The counters in a line of the log."""
     if line.startswith("{"):
         return {k: v for k, v in json.loads(line).items() if isinstance(v, int)}
     return {k: int(v) for k, v in re.findall(r"(\w+)=(\d+)", line)}
 
 
 def _read_end(fd):
-    """Everything until the end of file, in bounded time."""
+    """Reads until the end of file, with a time limit."""
     got, deadline = b"", time.monotonic() + WAIT_S
     while True:
         left = max(0, deadline - time.monotonic())

@@ -1,4 +1,4 @@
-"""How a server is started, asked, told to stop, and what it says."""
+"""How a server starts, reports, stops and logs."""
 import json
 import os
 import re
@@ -21,13 +21,13 @@ def greet(client):
 
 
 def gone(address):
-    """Whether nobody listens there any more."""
+    """Whether the server no longer listens."""
     try:
         connect(address).close()
         return False
     except (ConnectionRefusedError, FileNotFoundError):
         return True
-    except ConnectionResetError:  # it was just going
+    except ConnectionResetError:  # it closes the listener now
         return False
 
 
@@ -39,7 +39,7 @@ def test_sessions_may_finish(serve, sig, model):
     with server.connect() as client:
         greet(client)
         server.popen.send_signal(sig)
-        if not MODEL_FACTS[model]["one_session"]:  # those are busy with this session
+        if not MODEL_FACTS[model]["one_session"]:  # the others are busy with this session
             until(lambda: gone(server.address), "new clients refused")
         greet(client)
         client.sendall(b"last words")
@@ -51,9 +51,9 @@ def test_sessions_may_finish(serve, sig, model):
     assert (last["open"], last["closed_stop"], last["bytes_out"]) == (0, 0, 20)
 
 
-def test_those_in_the_backlog_are_served(serve, model):
-    """They had connected before the stop. The workers sleep meanwhile, so that
-    the stop and all clients are there when they look."""
+def test_clients_in_the_backlog_are_served(serve, model):
+    """They connected before the stop. The workers are stopped meanwhile, so that they see the
+    signal and all clients at the same time."""
     server = serve(*ECHO, "--workers", "1", "-v", model=model)
     with server.connect() as client:
         greet(client)
@@ -140,8 +140,8 @@ def test_killed_supervisor_leaves_nobody(serve, model):
         server.popen.wait()
         until(lambda: not any(process.alive() for process in family), "all gone")
         assert closed(client)
-    # With io_uring the kernel holds sockets until it has taken the ring apart,
-    # which it does after the process has gone.
+    # With io_uring the kernel holds sockets until it has released the ring, which happens after
+    # the process has exited.
     until(lambda: bindable(server.address), "the port free")
     with serve("echo", server.address, model=model) as successor:
         assert successor.ask(b"the port is free") == b"the port is free"
@@ -160,7 +160,7 @@ def bindable(address):
 # --- counters ---
 
 def scenario(server):
-    """One of each: an end, a reset, one still open, and two datagrams."""
+    """One session of each kind: an end, a reset, one still open, and two datagrams."""
     tcp, udp = server.find("tcp"), server.find("udp")
     assert server.ask(b"x" * 1000, tcp) == b"x" * 1000
     broken = server.connect(tcp)
@@ -255,8 +255,8 @@ def test_messages_of_many_clients_do_not_mix(serve, model):
         assert re.fullmatch(STAMP + r' message discard \S+ "(.)\1*"', line)
 
 
-def test_log_that_cannot_be_written_stops_nobody(serve, model):
-    """A full disk, and a reader of stderr that has gone."""
+def test_log_that_cannot_be_written_does_not_stop_the_server(serve, model):
+    """A full disk, and a reader of stderr that has closed it."""
     with open("/dev/full", "wb") as full:
         server = Server(*ECHO, "-v", "-s", model=model, stderr=full)
         try:
@@ -269,7 +269,7 @@ def test_log_that_cannot_be_written_stops_nobody(serve, model):
     assert code == 0
 
 
-# --- what it prints ---
+# --- output ---
 
 def test_ready_lines(serve, tmp_path, model):
     server = serve("echo", "tcp://127.0.0.1:0", "udp://127.0.0.1:0", "upper",
@@ -299,7 +299,7 @@ def test_quiet_says_nothing(serve):
 
 
 def test_list():
-    """The list in words has what the one in JSON has, from which the tests take it."""
+    """The text of --list matches its JSON, from which the tests take services and models."""
     said = subprocess.run([SOCKEYE, "serve", "--list"], capture_output=True, text=True,
                           check=True).stdout.splitlines()
     assert len(said) == len(LISTED)

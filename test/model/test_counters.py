@@ -1,4 +1,4 @@
-"""What the counters of a server promise to whoever samples them."""
+"""The counters of a server, as a monitoring system samples them."""
 import contextlib
 import re
 import threading
@@ -14,7 +14,7 @@ GAUGES = set(re.findall(r"X\((\w+), GAUGE,", HEADER))
 
 
 def slow_reader(address, stop):
-    """Asks for far more than it reads, reads some of it, and resets."""
+    """Requests far more than it reads, reads some of it, and resets."""
     while not stop.is_set():
         with contextlib.suppress(OSError), connect(address) as client:
             client.settimeout(0.2)
@@ -33,8 +33,8 @@ def quick_reader(address, stop):
                 client.recv(3000)
 
 
-def test_no_counter_falls(serve, model):
-    """Not while readers are slow and reset, and not when a worker dies."""
+def test_no_counter_decreases(serve, model):
+    """No counter decreases while readers are slow and reset, or when a worker dies."""
     assert GAUGES == {"open"}
     server = serve("echo", "tcp://127.0.0.1:0", "echo", "udp://127.0.0.1:0",
                    "chargen", "tcp://127.0.0.1:0", "--workers", "2", model=model)

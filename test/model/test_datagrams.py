@@ -1,5 +1,5 @@
-"""Datagrams: all that are queued, any size, from the address that was asked,
-and never an answer that could loop or flood."""
+"""Datagrams: all queued ones, of any size, answered from the address of the request, and never
+with an answer that could loop or flood."""
 import contextlib
 import os
 import pathlib
@@ -25,18 +25,18 @@ def udp(address="127.0.0.1", port=0):
 
 
 def answers(s, count, wait=0.2):
-    """What comes: `count` datagrams, and no more within `wait` after that."""
+    """Receives `count` datagrams, and checks that no more arrive within `wait`."""
     got = [s.recv(1 << 17) for _ in range(count)]
     while select.select([s], [], [], wait)[0]:
         got.append(s.recv(1 << 17))
     return got
 
 
-# --- all of them, whole ---
+# --- all datagrams, unchanged ---
 
 @pytest.mark.parametrize("scheme", ["udp", "unix-dgram"])
-def test_a_burst_is_answered_to_the_last(serve, tmp_path, scheme, model):
-    """They are queued while the worker is stopped, so that all wait at once."""
+def test_every_datagram_of_a_burst_is_answered(serve, tmp_path, scheme, model):
+    """They are queued while the worker is stopped, so that all are ready at the same time."""
     server = serve("upper", f"unix-dgram:{tmp_path}/s" if scheme == "unix-dgram"
                    else "udp://127.0.0.1:0", "--workers", "1", model=model)
     count = 64 if scheme == "udp" else QUEUE - 2
@@ -105,7 +105,7 @@ def server_takes(server):
     return counted["datagrams_in"]
 
 
-# --- from where they were asked ---
+# --- the source of replies ---
 
 @pytest.mark.parametrize("asked", ["127.0.0.1", "127.0.0.2", "127.9.9.9", "::1"])
 def test_answer_comes_from_the_address_asked(serve, asked, model):
@@ -119,12 +119,12 @@ def test_answer_comes_from_the_address_asked(serve, asked, model):
 
 def test_answer_comes_from_the_address_bound(serve, model):
     server = serve("echo", "udp://127.0.0.3:0", model=model)
-    with server.connect() as client:  # connected: any other source would not be heard
+    with server.connect() as client:  # connected: the kernel drops replies from other sources
         client.send(b"x")
         assert client.recv(99) == b"x"
 
 
-# --- who is not answered ---
+# --- requests that are not answered ---
 
 @pytest.mark.skipif(os.getuid() != 0, reason="ports below 1024 are root's")
 def test_ports_of_services_that_would_answer(serve, netns, model):
@@ -136,14 +136,14 @@ def test_ports_of_services_that_would_answer(serve, netns, model):
     counted = server.wait_counters(dropped_loop=len(PRIVILEGED_AND_SMALL))
     assert counted["datagrams_out"] == 0
     server.wait_log(r"refuse echo udp://127\.0\.0\.1:7: the source could be a server")
-    assert len(re.findall("could be a server", server.log())) == 1  # once a second, not for each
+    assert len(re.findall("could be a server", server.log())) == 1  # once per second, not for each
     with udp(port=1024) as client:
         client.sendto(b"ping", ("127.0.0.1", port))
         assert client.recv(9) == b"ping"
 
 
-def test_two_servers_do_not_talk_to_each_other(serve, model):
-    """A datagram with a forged source port: that of another service here."""
+def test_two_services_do_not_answer_each_other(serve, model):
+    """A datagram with a forged source port: the port of another service of this server."""
     server = serve("echo", "udp://127.0.0.1:0", "upper", "udp://127.0.0.2:0", model=model)
     victim = parse(server.addresses[1])[1][1]
     with udp("127.0.0.3", victim) as forger:
@@ -169,7 +169,7 @@ def ip(words):
 
 
 def test_multicast_is_not_answered(serve, netns, model):
-    """Every host has joined 224.0.0.1 and ff02::1; nobody has to be asked."""
+    """Every host has joined 224.0.0.1 and ff02::1, so these requests arrive without a join."""
     ip("route add 224.0.0.0/4 dev lo")
     ipv6 = ip("link add v0 type veth peer name v1") and ip("link set v0 up") and \
         ip("link set v1 up") and ip("addr add fd00::1/64 dev v0 nodad")
@@ -184,11 +184,11 @@ def test_multicast_is_not_answered(serve, netns, model):
             client.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF,
                               socket.if_nametoindex("v0"))
             client.sendto(b"anybody?", ("ff02::1", parse(server.addresses[1])[1][1]))
-            until(lambda: server.counters()["dropped_loop"] >= 2, "dropped")  # v1 hears it, too
+            until(lambda: server.counters()["dropped_loop"] >= 2, "dropped")  # v1 receives it, too
     assert server.counters()["datagrams_out"] == 0
 
 
-# --- how much ---
+# --- limits ---
 
 def ask_from(source, server, index, count):
     with udp(source) as client:
@@ -214,7 +214,7 @@ def test_longer_answers_have_a_rate_for_each_source(serve, netns, model):
     dropped = server.counters()["dropped_rate"]
     assert dropped >= 70
     server.wait_log("the source exceeded its rate")
-    # Nobody outside can forge loopback's addresses: those have no limit.
+    # Hosts outside cannot forge loopback addresses: those have no limit.
     assert ask_from("127.0.0.1", server, 1, 100) == 100
     assert server.counters()["dropped_rate"] == dropped
 
@@ -248,7 +248,7 @@ def test_unnamed_senders_are_heard_but_not_answered(serve, tmp_path, model):
 
 
 def test_unnamed_after_udp(serve, tmp_path, model):
-    """What a slot remembers of an earlier sender is not taken for the next one's."""
+    """A slot's memory of an earlier sender does not apply to the next sender."""
     server = serve("echo", "udp://127.0.0.1:0", "echo", f"unix-dgram:{tmp_path}/s",
                    "--workers", "1", model=model)
     with server.connect() as client, \
@@ -265,7 +265,7 @@ def test_full_receiver_holds_up_nobody(serve, tmp_path, model):
     server = serve("echo", f"unix-dgram:{tmp_path}/s", model=model)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as full, server.connect() as other:
         full.bind("")
-        for i in range(60):  # it never reads; its queue takes net.unix.max_dgram_qlen
+        for i in range(60):  # it never reads; its queue holds net.unix.max_dgram_qlen
             full.sendto(b"%d" % i, f"{tmp_path}/s")
             if i % 10 == 0:
                 other.send(b"quick")
@@ -279,9 +279,9 @@ def answered(counted):
 
 
 def test_connected_receiver_that_never_reads(serve, tmp_path, model):
-    """The kernel has no queue limit between two that are connected: what is not
-    read fills the sender's buffer, the server's. Others are served again as soon
-    as it has gone, and it takes no memory and no time meanwhile."""
+    """Between two connected sockets the kernel has no queue limit: unread datagrams fill the
+    sender's buffer, which is the server's. Other peers are served again as soon as that peer
+    has closed; meanwhile the server uses no memory and no CPU for it."""
     server = serve("echo", f"unix-dgram:{tmp_path}/s", model=model)
     with server.connect() as full:
         for i in range(1000):

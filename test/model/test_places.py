@@ -1,5 +1,4 @@
-"""Where a server listens: ports that are taken, UNIX paths, families, and what
-is left when it has gone."""
+"""Where a server listens: ports in use, UNIX paths, families, and what remains after it exits."""
 import errno
 import os
 import re
@@ -16,7 +15,7 @@ either = pytest.mark.parametrize("scheme", UNIX)
 
 
 def refusal(*args):
-    """The exit code and the one line of a server that does not start."""
+    """Returns the exit code and the one line of a server that does not start."""
     said = subprocess.run([SOCKEYE, "serve", *map(str, args)], capture_output=True, text=True,
                           check=False, timeout=15)
     assert said.stdout == ""
@@ -34,8 +33,8 @@ def answers(server, address):
 
 @pytest.mark.parametrize("scheme", ["tcp", "udp"])
 def test_port_of_another_server_is_refused(serve, scheme, model):
-    """Though the workers share it among themselves (SO_REUSEPORT), and though
-    both servers are the same user's."""
+    """Even though the workers share the port among themselves (SO_REUSEPORT) and both servers
+    belong to the same user."""
     server = serve("echo", f"{scheme}://127.0.0.1:0", "--workers", "2", model=model)
     code, words = refusal("echo", server.address, "--model", model, "--workers", "2")
     assert code == 9
@@ -50,14 +49,14 @@ def test_port_can_be_shared_on_request(serve):
 
 
 def test_port_is_free_again_at_once(serve, model):
-    """Also while connections of the server that has left are in TIME-WAIT."""
+    """Also while connections of the previous server are in TIME-WAIT."""
     server = serve("reply", "tcp://127.0.0.1:0", "udp://127.0.0.1:0", "--once", model=model)
     for address in server.addresses * 3:
         with server.connect(address) as client:
             client.send(b"?\n")
             assert client.recv(99).rstrip() == b"Server got message"
             if client.type == socket.SOCK_STREAM:
-                assert client.recv(99) == b""  # the server has left first
+                assert client.recv(99) == b""  # the server closes first
     server.stop()
     successor = serve("echo", *server.addresses, model=model)
     for address in server.addresses:
@@ -124,7 +123,7 @@ def test_one_family_or_address(serve, text, told):
 
 
 def test_inherited_descriptors(serve, tmp_path, model):
-    """As a super-server or systemd hands them over."""
+    """Like sockets from a super-server or systemd."""
     with socket.create_server(("127.0.0.1", 0)) as tcp, \
             socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as unix:
         unix.bind(str(tmp_path / "s"))
@@ -135,7 +134,7 @@ def test_inherited_descriptors(serve, tmp_path, model):
         for address in server.addresses:
             assert answers(server, address)
         server.stop()
-    assert (tmp_path / "s").exists()  # not ours to remove
+    assert (tmp_path / "s").exists()  # the file belongs to the creator of the socket
 
 
 # --- UNIX paths ---
@@ -164,13 +163,13 @@ def test_stale_file_is_replaced(serve, tmp_path, scheme, model):
 
 
 def dead(path):
-    """Whether no socket has the path any more, listening or just leaving. With
-    io_uring the kernel holds it for a moment after the process has gone."""
+    """Whether no socket has the path any more. With io_uring the kernel holds it for a moment
+    after the process has exited."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(str(path))
         except OSError as error:
-            return error.errno == errno.ECONNREFUSED  # else EPROTOTYPE: another type
+            return error.errno == errno.ECONNREFUSED  # otherwise EPROTOTYPE: another type
     return False
 
 
@@ -182,7 +181,7 @@ def test_live_server_is_never_replaced(serve, tmp_path, scheme, model):
         assert code == 9
         assert "another server uses this socket path" in words
     assert answers(server, server.address)
-    assert server.counters()["accepted"] <= 1  # asking was no connection
+    assert server.counters()["accepted"] <= 1  # the check was not counted as a connection
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "link", "fifo"])
@@ -210,7 +209,7 @@ def test_path_is_removed_at_the_end(serve, tmp_path, scheme, model):
 
 
 def test_successor_keeps_its_path(serve, tmp_path):
-    """Somebody has removed the path and another server made its own there."""
+    """The path was removed, and another server created its socket there."""
     path = tmp_path / "s"
     first = serve("echo", f"unix:{path}")
     path.unlink()
@@ -240,7 +239,7 @@ def test_abstract_names(serve, scheme, model):
     assert (code, os.strerror(errno.EADDRINUSE) in words) == (9, True)
 
 
-# --- very many ---
+# --- very many sockets ---
 
 def test_a_hundred_addresses(serve, tmp_path):
     places = [f"unix:{tmp_path}/{i}" for i in range(100)]

@@ -1,5 +1,5 @@
-"""The processes of a server: what a death costs, what they leave behind, how
-the load spreads, and what they may do."""
+"""The processes of a server: the cost of a death, what they leave behind, the spread of the
+load, and their rights."""
 import os
 import pathlib
 import re
@@ -122,12 +122,12 @@ def test_datagram_worker_is_replaced_too(serve, model):
     with server.connect() as client:
         for died in range(1, 3):
             server.workers(1)[0].kill()
-            client.send(b"x")  # which waits for the replacement
+            client.send(b"x")  # waits for the replacement
             assert client.recv(9) == b"x"
             server.wait_counters(workers_died=died)
 
 
-# --- leaving nothing behind ---
+# --- nothing is left behind ---
 
 SHORT = 10_000
 
@@ -150,9 +150,9 @@ def many_short_ones(address, count, leave):
 @pytest.mark.skipif(bool(sanitized()), reason="a sanitizer keeps freed memory")
 @concurrent
 def test_ten_thousand_short_connections_leave_nothing(serve, tmp_path, model):
-    """Half of them end by a reset. UNIX sockets have no TIME-WAIT to run out of."""
+    """Half of them end with a reset. UNIX sockets have no TIME-WAIT that could use up ports."""
     server = serve(*ECHO, "echo", f"unix:{tmp_path}/s", "--workers", "2", model=model)
-    for address in server.addresses:  # uring has 512 buffers, and touches all in turn
+    for address in server.addresses:  # uring has 512 buffers and touches all of them in turn
         many_short_ones(address, 3000 if model == "uring" else 300, socket.socket.close)
     server.wait_counters(open=0)
     before = [(p.pid, len(p.descriptors()), p.rss_kib()) for p in (server, *server.children())]
@@ -169,8 +169,8 @@ def test_ten_thousand_short_connections_leave_nothing(serve, tmp_path, model):
 @pytest.mark.skipif(bool(sanitized()), reason="a sanitizer has memory of its own")
 @pytest.mark.parametrize("model, kib", [("fork", 250), ("thread", 120), ("event", 2), ("uring", 2)])
 def test_memory_of_a_connection(serve, model, kib):
-    """What it has for the worst case costs nothing before it is used; a large
-    frame on the stack would: -fstack-clash-protection touches each of its pages."""
+    """Memory for the worst case costs nothing before it is used. A large stack frame would:
+    -fstack-clash-protection touches each of its pages."""
     server = serve(*ECHO, "--workers", "1", model=model)
     assert server.ask(b"warm") == b"warm"
     server.wait_counters(open=0)
@@ -182,7 +182,7 @@ def test_memory_of_a_connection(serve, model, kib):
 
 
 def test_children_hold_no_listener(serve):
-    """A session that outlives the server must not keep its port taken."""
+    """A session that outlives the server must not keep its port in use."""
     server = serve(*ECHO, "echo", "udp://127.0.0.1:0", model="fork")
     with server.connect() as client:
         greet(client)
@@ -210,7 +210,8 @@ def test_datagrams_spread_over_two_workers(serve, model):
     clients = [server.connect() for _ in range(64)]
 
     def switches():
-        # Both kinds: who is preempted while it falls asleep has not slept of its own will.
+        # Count voluntary and involuntary context switches: a worker that is preempted while it
+        # goes to sleep has an involuntary one.
         return [int(worker.status("voluntary_ctxt_switches"))
                 + int(worker.status("nonvoluntary_ctxt_switches")) for worker in server.workers(2)]
 
@@ -220,7 +221,8 @@ def test_datagrams_spread_over_two_workers(serve, model):
             client.send(b"x")
             assert client.recv(9) == b"x"
     more = [after - earlier for after, earlier in zip(switches(), before)]
-    assert min(more) > 2, more  # an idle one has none; a slow one takes many at once
+    # an idle worker has none; a slow one handles many connections at a time
+    assert min(more) > 2, more
 
 
 def test_prefork_serves_as_many_as_it_has_workers(serve):
@@ -251,11 +253,12 @@ def test_a_worker_for_each_processor(serve, model):
         os.sched_setaffinity(0, cpus)
 
 
-# --- the surroundings ---
+# --- the environment ---
 
 @pytest.mark.parametrize("missing", [(0,), (1,), (2,), (0, 1, 2)])
 def test_standard_descriptors_closed_at_start(tmp_path, missing, model):
-    """No socket may become one of them: what is printed would go to a client."""
+    """A socket must not get the number of a standard descriptor: messages would be sent to a
+    client."""
     path = tmp_path / "s"
     shut = " ".join({0: "<&-", 1: ">&-", 2: "2>&-"}[fd] for fd in missing)
     said = tmp_path / "said"
@@ -299,7 +302,7 @@ def test_privileges_are_dropped_for_good(serve, model):
             assert process.status("Groups").split() == ["65534"]
             for name in ("CapPrm", "CapEff"):
                 assert int(process.status(name), 16) == 0
-    server.children()[0].kill()  # the replacement is nobody as well
+    server.children()[0].kill()  # the replacement also runs as nobody
     server.wait_counters(workers_died=1)
     for process in until(server.children, "the replacement"):
         assert process.status("Uid").split() == ["65534"] * 4

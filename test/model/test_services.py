@@ -1,4 +1,4 @@
-"""Every service in every model over every kind of socket gives the same bytes."""
+"""Every service returns the same bytes in every model and over every kind of socket."""
 import calendar
 import contextlib
 import os
@@ -16,7 +16,7 @@ from serving import SERVICES, read_all, read_n, reset, same, send_and_end, until
 SPEAKING = ["chargen", "daytime", "echo", "reply", "upper", "time"]
 STREAMS = ["tcp", "unix", "unix-seqpacket"]
 DATAGRAMS = ["udp", "unix-dgram"]
-FROM_1900_S = 2208988800  # to 1970, RFC 868
+FROM_1900_S = 2208988800  # from 1900 to 1970, RFC 868
 EVERY_BYTE = bytes(range(256))
 UPPERED = bytes(c - 32 if ord("a") <= c <= ord("z") else c for c in range(256))
 RING = bytes(range(32, 127))
@@ -42,7 +42,7 @@ def chargen_lines(count):
 
 
 def test_record_that_is_too_long_ends_its_connection(start, model):
-    """It is not cut: what came before was served, and others go on."""
+    """It is not truncated: records before it were served, and other clients go on."""
     server = start("unix-seqpacket", "discard", model=model)
     with server.connect() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
@@ -60,8 +60,7 @@ def test_record_that_is_too_long_ends_its_connection(start, model):
 
 
 def one_answer(server, question=b"?"):
-    """What a service says to a message: the first of a datagram service, all
-    that a stream service says."""
+    """The reply of a service to a message: the first datagram, or all bytes of a stream."""
     with server.connect() as client:
         if client.type == socket.SOCK_DGRAM:
             client.send(question)
@@ -83,14 +82,14 @@ def test_echo_of_nothing_ends(start, scheme, model):
 
 
 def test_echo_of_records(start, model):
-    """Each record comes back whole, however long."""
+    """Each record comes back complete, whatever its length."""
     server = start("unix-seqpacket", "echo", model=model)
     with server.connect() as client:
         for size in (1, 7, 1500, 32768, 32769, 65536, 100_000, 150_000):
             record = os.urandom(size)
             client.send(record)
             same(client.recv(1 << 20), record)
-        records = [os.urandom(n) for n in range(1, 9)]  # several before the first answer
+        records = [os.urandom(n) for n in range(1, 9)]  # several before the first reply
         for record in records:
             client.send(record)
         assert [client.recv(1 << 20) for _ in records] == records
@@ -99,7 +98,7 @@ def test_echo_of_records(start, model):
 
 
 def test_an_empty_record_is_not_the_end(start, model):
-    """recv(2) gives 0 bytes for both."""
+    """recv(2) returns 0 for both."""
     server = start("unix-seqpacket", "echo", model=model)
     with server.connect() as client:
         for _ in range(3):
@@ -108,7 +107,7 @@ def test_an_empty_record_is_not_the_end(start, model):
             assert client.recv(10) == b"x"
         for record in (b"", b"", b"y", b"", b"z"):
             client.send(record)
-        client.shutdown(socket.SHUT_WR)  # the server knows of the end when it receives those
+        client.shutdown(socket.SHUT_WR)  # the server sees the end after those records
         assert [client.recv(10) for _ in range(3)] == [b"y", b"z", b""]
     with server.connect() as client:  # it waits for more
         client.send(b"")
@@ -208,7 +207,7 @@ def test_chargen_datagrams_of_one_length(start, scheme):
     assert one_answer(server) == chargen_lines(2)[:100]
 
 
-# --- daytime and time, RFC 867 and 868 ---
+# --- daytime and time, RFC 867 and RFC 868 ---
 
 @either
 @pytest.mark.parametrize("form", DAYTIMES)
@@ -229,13 +228,13 @@ def test_time(start, scheme, model):
 
 @stream
 @pytest.mark.parametrize("service", ["daytime", "time"])
-def test_a_client_that_speaks_still_gets_its_answer(start, scheme, service, model):
-    """Input nobody read must not turn the server's end into a reset that
-    overtakes the answer (RFC 1122 4.2.2.13)."""
+def test_a_client_that_sends_still_gets_its_reply(start, scheme, service, model):
+    """Unread input must not turn the server's close into a reset that overtakes the reply (RFC
+    1122 section 4.2.2.13)."""
     server = start(scheme, service, model=model)
     for _ in range(10):
         with server.connect() as client:
-            with contextlib.suppress(BrokenPipeError):  # it has answered and left already
+            with contextlib.suppress(BrokenPipeError):  # the server has replied and closed already
                 client.send(b"what time is it?" * 64)
             assert len(read_all(client)) >= 4
 
@@ -294,13 +293,13 @@ def test_reply_once(start, scheme, model):
     assert server.wait_counters(open=0)["closed_end"] == 3
 
 
-# --- clients that do not behave ---
+# --- clients that misbehave ---
 
 @stream
 @pytest.mark.parametrize("service", [name for name in SERVICES if name != "tftp"])
-def test_clients_that_speak_and_leave(start, scheme, service, model):
-    """The server survives clients that leave without reading, and serves the next.
-    A service that speaks first may have left when the client speaks (EPIPE)."""
+def test_clients_that_send_and_close(start, scheme, service, model):
+    """The server survives clients that close without reading, and serves the next one. A
+    service that sends first may have closed before the client sends (EPIPE)."""
     server = start(scheme, service, model=model)
     for leave in (socket.socket.close, reset) * 5:
         client = server.connect()
@@ -315,7 +314,7 @@ def test_clients_that_speak_and_leave(start, scheme, service, model):
 
 @pytest.mark.parametrize("scheme", STREAMS)
 def test_all_services_at_once(serve, tmp_path, scheme, model):
-    """One server, every service: none gets another's input."""
+    """One server, every service: none receives the input of another."""
     names = ["echo", "discard", "upper", "reply", "daytime", "time"]
     words = [word for name in names
              for word in (name, f"{scheme}:{tmp_path}/{name}" if scheme.startswith("unix")

@@ -1,4 +1,4 @@
-"""Streams that end, stall, break and overstay, in every model."""
+"""Streams that end, stall, break or take too long, in every model."""
 import contextlib
 import os
 import random
@@ -19,14 +19,14 @@ CLOSE = r"^\S+ close \S+ .*: (.*)$"
 
 # --- the two directions ---
 
-def test_client_ends_first_and_still_gets_everything(serve, model):
-    """The end of input is not the end of output, however much is on its way."""
+def test_client_ends_first_and_still_receives_everything(serve, model):
+    """The end of the input is not the end of the output, however many bytes are in flight."""
     server = serve(*ECHO, model=model)
-    data = os.urandom(300_000)  # more than the buffers take before the client reads
+    data = os.urandom(300_000)  # more than the buffers hold before the client reads
     for delay in (False, True):
         with server.connect() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 14)
-            if delay:  # the end comes alone
+            if delay:  # the end arrives separately
                 client.sendall(data[:10])
                 assert read_n(client, 10) == data[:10]
                 client.shutdown(socket.SHUT_WR)
@@ -35,9 +35,9 @@ def test_client_ends_first_and_still_gets_everything(serve, model):
                 same(ask(client, data), data)
 
 
-def test_server_ends_first_and_takes_the_rest(serve, model):
-    """reply --once ends; what the client still sends does not become an error
-    before it has read the answer."""
+def test_server_ends_first_and_discards_the_rest(serve, model):
+    """reply --once closes first; bytes that the client still sends must not cause an error
+    before it has read the reply."""
     server = serve("reply", "tcp://127.0.0.1:0", "--once", model=model)
     with server.connect() as client:
         client.sendall(b"one\n" + b"x" * 50_000)
@@ -45,7 +45,7 @@ def test_server_ends_first_and_takes_the_rest(serve, model):
 
 
 def test_small_pieces_and_pauses(serve, model):
-    """Each piece is answered before the next is sent: nothing waits for more."""
+    """Each piece is answered before the next is sent: the server does not wait for more."""
     server = serve(*ECHO, model=model)
     with server.connect() as client:
         for size in (1, 2, 3, 1000, 1, 65537, 1):
@@ -58,10 +58,10 @@ def test_small_pieces_and_pauses(serve, model):
 
 @pytest.mark.parametrize("scheme", ["tcp", "unix"])
 def test_two_hundred_connections_with_64_kib_in_flight(serve, tmp_path, scheme, model):
-    """All is written before anything is read; a well-known io_uring example
-    hangs here, out of buffers."""
+    """Each client writes everything before it reads; a well-known io_uring example hangs here
+    because its buffers run out."""
     address = "tcp://127.0.0.1:0" if scheme == "tcp" else f"unix:{tmp_path}/s"
-    # One that serves one client at a time would wait for the first for ever.
+    # A model that serves one client at a time would wait for the first one forever.
     workers = ["--workers", "200"] if MODEL_FACTS[model]["one_session"] else []
     server = serve("echo", address, *workers, model=model)
     data = random.Random(1).randbytes(200 * 65536)
@@ -94,7 +94,7 @@ def test_two_hundred_connections_with_64_kib_in_flight(serve, tmp_path, scheme, 
 
 
 def test_second_client_waits_and_is_served(serve):
-    """iterative: those who wait are in the backlog, and none is refused."""
+    """iterative: further clients wait in the backlog, and none is refused."""
     server = serve(*ECHO, model="iterative")
     first, *others = [server.connect() for _ in range(20)]
     for client in others:
@@ -108,12 +108,12 @@ def test_second_client_waits_and_is_served(serve):
     assert server.counters()["accepted"] == 20
 
 
-# --- those who do not read ---
+# --- clients that do not read ---
 
 def pour(client, data):
-    """Sends until the other side takes no more; returns how much that was."""
+    """Sends until the server takes no more. Returns the number of bytes sent."""
     sent = 0
-    client.settimeout(0.3)  # so long nothing moves: it is stuck
+    client.settimeout(0.3)  # after this time without progress, the server is stuck
     with contextlib.suppress(TimeoutError):
         while sent < len(data):
             sent += client.send(data[sent:sent + (1 << 16)])
@@ -122,8 +122,8 @@ def pour(client, data):
 
 
 def test_slow_reader_stops_its_own_input(serve, model):
-    """64 MiB are offered and nothing is read: the server must stop reading, not
-    keep what it cannot pass on. Then all arrives."""
+    """The client offers 64 MiB and reads nothing: the server must stop reading instead of
+    buffering. Then all bytes arrive."""
     server = serve(*ECHO, "--workers", "1", model=model)
     data = random.Random(2).randbytes(1 << 20) * 64
     assert server.ask(b"warm") == b"warm"
@@ -140,8 +140,8 @@ def test_slow_reader_stops_its_own_input(serve, model):
 
 
 def test_small_send_buffer(serve, model):
-    """A kernel that takes a few KiB at a time: the rest of each piece of output
-    waits, is sent in many parts, and arrives in order."""
+    """The kernel takes a few KiB at a time: the rest of each piece of output waits, is sent in
+    many parts, and arrives in order."""
     server = serve("echo", "tcp://127.0.0.1:0?sndbuf=4096", "--workers", "1", model=model)
     data = random.Random(3).randbytes(1 << 20)
     with server.connect() as client:
@@ -150,8 +150,8 @@ def test_small_send_buffer(serve, model):
 
 @concurrent
 def test_many_slow_readers(serve, tmp_path, model):
-    """60 clients of one worker send what the buffers take and read nothing. Under
-    uring that is more input than may wait in ring buffers. Then they read all."""
+    """60 clients of one worker fill the buffers and read nothing, which under uring is more
+    input than its ring buffers may hold. Then they read everything."""
     server = serve("echo", f"unix:{tmp_path}/s", "--workers",
                    "60" if model == "prefork" else "1", model=model)
     data = random.Random(4).randbytes(600_000)
@@ -174,7 +174,7 @@ def test_many_slow_readers(serve, tmp_path, model):
 
 
 def ask_rest(client, data, sent):
-    """Reads everything while sending what is left of data."""
+    """Reads everything while sending the rest of data."""
     got = bytearray()
     client.setblocking(False)
     events = select.POLLIN | select.POLLOUT
@@ -199,7 +199,8 @@ def ask_rest(client, data, sent):
 @concurrent
 def test_one_who_does_not_read_holds_up_nobody(serve, model):
     server = serve("chargen", "tcp://127.0.0.1:0", *ECHO, model=model)
-    stuck = [server.connect() for _ in range(4)]  # of chargen: 20 MB would not be enough
+    # connections to chargen: 20 MB would not be enough
+    stuck = [server.connect() for _ in range(4)]
     for client in stuck:
         assert client.recv(1)
     assert server.ask(b"quick", server.addresses[1]) == b"quick"
@@ -247,15 +248,15 @@ def test_resets_at_every_moment(serve, how, model):
         how(server.connect())
     assert server.ask(b"still there") == b"still there"
     counted = server.wait_counters(open=0, accepted=51)
-    if how is reset_after_the_end:  # it may have been done with it
+    if how is reset_after_the_end:  # the server may have finished with it
         assert counted["closed_reset"] + counted["closed_end"] == 51
     else:
         assert (counted["closed_reset"], counted["closed_end"]) == (50, 1)
     assert counted["closed_error"] == 0
 
 
-def test_resets_of_those_who_never_spoke_in_the_backlog(serve):
-    """Gone between being queued and being accepted: no wait for the next."""
+def test_resets_in_the_backlog(serve):
+    """Clients that reset between queueing and accepting do not delay the next one."""
     server = serve(*ECHO, model="iterative")
     with server.connect() as first:
         first.sendall(b"x")
@@ -267,7 +268,7 @@ def test_resets_of_those_who_never_spoke_in_the_backlog(serve):
     assert read_n(last, 10) == b"after them"
 
 
-# --- time-outs ---
+# --- timeouts ---
 
 def test_silent_clients_are_closed(serve, model):
     server = serve(*ECHO, "-v", "--idle-timeout", "200ms", model=model)
@@ -287,7 +288,7 @@ def test_idle_timeout_starts_anew_with_each_byte(serve, model):
         while time.monotonic() - started < 1:
             client.sendall(b"x")
             assert read_n(client, 1) == b"x"
-            time.sleep(0.1)  # what is tested is time itself
+            time.sleep(0.1)  # this tests time itself
         assert client.recv(1) == b""
 
 
@@ -308,7 +309,7 @@ def drip_and_take(client):
 
 @pytest.mark.parametrize("meanwhile", [None, drip, drip_and_take])
 def test_longest_time(serve, meanwhile, model):
-    """--max-time ends silent clients and those who drip bytes alike."""
+    """--max-time ends silent clients, and also those that send single bytes."""
     server = serve(*ECHO, "-v", "--max-time", "300ms", "--idle-timeout", "250ms" if meanwhile
                    else "10s", model=model)
     started = time.monotonic()
@@ -332,12 +333,12 @@ def test_longest_time_of_one_who_never_reads(serve, service, model):
     server = serve(service, "tcp://127.0.0.1:0", "--max-time", "300ms", model=model)
     with server.connect() as client:
         if service == "echo":
-            with contextlib.suppress(ConnectionError):  # when that takes longer
+            with contextlib.suppress(ConnectionError):  # if that takes longer
                 pour(client, bytes(1 << 25))
         server.wait_counters(accepted=1, open=0, closed_time=1)
 
 
-# --- how many ---
+# --- limits ---
 
 @pytest.mark.parametrize("workers", [1, 2])
 @concurrent
@@ -353,7 +354,7 @@ def test_one_too_many_waits_in_the_backlog(serve, model, workers):
         client.sendall(b"next")
     assert select.select(waiting, [], [], 0.2)[0] == []
     assert server.counters()["open"] == limit
-    for client in waiting:  # each that leaves lets one in
+    for client in waiting:  # each one that closes admits another
         inside.pop().close()
         served = select.select(waiting, [], [], WAIT_S)[0]
         assert len(served) == 1
@@ -384,10 +385,11 @@ def test_max_per_source(serve, model):
             assert read_n(client, 2) == b"in"
         assert closed(server.connect(source=source))
     server.wait_log(r"refuse echo tcp://127\.0\.0\.2:\d+: too many from this source")
-    assert server.log().count("too many") <= 2 * len(server.children())  # once a second each
+    # once per second for each worker
+    assert server.log().count("too many") <= 2 * len(server.children())
     counted = server.counters()
     assert (counted["open"], counted["refused_source"], counted["accepted"]) == (4, 2, 4)
-    inside.pop().close()  # which gives its place back
+    inside.pop().close()  # which frees its slot
     server.wait_counters(open=3)
     with server.connect(source="127.0.0.3") as client:
         client.sendall(b"in")
@@ -410,7 +412,7 @@ def test_places_of_a_dead_worker_are_given_back(serve, model):
 
 
 def test_neighbours_are_not_one_source(serve):
-    """The 65th client of a /16 was refused once."""
+    """The 65th client of a /16 was refused in the past."""
     server = serve("echo", "tcp://127.0.0.1:0", "--max-per-source", "1", "--workers", "2")
     for n in range(300):
         client = server.connect(source=f"127.9.{n // 256}.{n % 256}")
@@ -445,8 +447,8 @@ def test_ipv6_sources_count_too(serve):
     assert server.ask(b"again") == b"again"
 
 
-def test_everything_is_told_once(serve, model):
-    """What the client counts is what the server does."""
+def test_everything_is_counted_once(serve, model):
+    """The client's counts match the server's."""
     server = serve(*ECHO, "-v", model=model)
     until(lambda: server.ask(b"12345") == b"12345", "an answer")
     line = server.wait_log(r"^\S+ close echo tcp://127\.0\.0\.1:\d+ in=(\d+) out=(\d+): (.*)$")[0]
