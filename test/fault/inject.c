@@ -1,15 +1,15 @@
 /*
- * inject.c: makes one call fail, in a program that knows nothing of it. For
- * LD_PRELOAD; a sanitizer's runtime goes before it.
+ * inject.c: makes one call fail in an unchanged program. Load it with LD_PRELOAD, after
+ * the runtime of a sanitizer.
  *
- *     INJECT="recv 3 104"    the third recv(2) of all processes: ECONNRESET
+ *     INJECT="recv 3 104"    the third recv(2) of all processes fails with ECONNRESET
  *     INJECT="send 1 0"      the first send(2) takes one byte
- *     INJECT="fork 0 11"     every fork(2): EAGAIN
- *     INJECT_COUNTS=FILE     how often each was called, a text, written as it is
- *     INJECT_NOFILE=N        what getrlimit(2) says of descriptors
+ *     INJECT="fork 0 11"     every fork(2) fails with EAGAIN
+ *     INJECT_COUNTS=FILE     counts the calls of each function in this file
+ *     INJECT_NOFILE=N        getrlimit(2) returns this limit of descriptors
  *
- * Calls are counted over all processes of a server, in a file they share, so a
- * run without a fault says how many there are to fail.
+ * The processes of a server share the file and count together, so a run without a fault
+ * shows how many calls there are.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -32,7 +32,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-/* X(name): what can be made to fail. test_injected.py tries each. */
+/* X(name): the calls that can be made to fail. test_injected.py tries each. */
 /* clang-format off */
 #define CALLS(X) \
 	X(accept4) X(aligned_alloc) X(bind) X(calloc) X(epoll_create1) X(epoll_ctl) X(epoll_wait) \
@@ -81,7 +81,7 @@ static __attribute__((constructor)) void start(void)
 			plan.call = i;
 }
 
-/* Counts a call, and says whether it is the one to fail. */
+/* Counts a call. Returns whether it has to fail. */
 static bool hit(enum call call)
 {
 	unsigned long n = atomic_fetch_add(&counts[call], 1) + 1;
@@ -96,7 +96,7 @@ static void *next(const char *name)
 
 #define NEXT(name) ((__typeof__(&name))next(#name))
 
-/* Calls that say -1 and errno. */
+/* Calls that return -1 and set errno. */
 #define WRAP(type, name, parameters, arguments) \
 	EXPORT type name parameters \
 	{ \
@@ -127,7 +127,7 @@ WRAP(int, socket, (int domain, int type, int protocol), (domain, type, protocol)
 WRAP(pid_t, waitpid, (pid_t pid, int *status, int flags), (pid, status, flags))
 WRAP(ssize_t, write, (int fd, const void *buf, size_t n), (fd, buf, n))
 
-/* What -D_FORTIFY_SOURCE makes of three of them. */
+/* -D_FORTIFY_SOURCE replaces three of them with these. */
 EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t size)
 {
 	return size < n ? abort(), 0 : read(fd, buf, n);
@@ -143,7 +143,7 @@ EXPORT ssize_t __recv_chk(int fd, void *buf, size_t n, size_t size, int flags)
 	return size < n ? abort(), 0 : recv(fd, buf, n, flags);
 }
 
-/* Errno 0 is a short count. */
+/* Error 0 means: take or return one byte only. */
 EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
 {
 	if (!hit(CALL_recv))
@@ -164,7 +164,7 @@ EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)
 	return -1;
 }
 
-/* Changing and removing need no memory and do not fail. */
+/* Only EPOLL_CTL_ADD needs memory and can fail. */
 EXPORT int epoll_ctl(int ep, int op, int fd, struct epoll_event *e)
 {
 	if (op != EPOLL_CTL_ADD || !hit(CALL_epoll_ctl))
@@ -212,7 +212,7 @@ WRAP_NEGATIVE(io_uring_submit_and_wait_timeout,
 	       struct __kernel_timespec *t, sigset_t *s),
 	      (r, c, n, t, s))
 
-/* Memory: not by dlsym(3), which asks for some. */
+/* Memory: dlsym(3) allocates memory, so it cannot find these. */
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t),
     *__libc_memalign(size_t, size_t);
 

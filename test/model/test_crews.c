@@ -24,13 +24,13 @@
 #define TRIES   2000
 #define DIED    3
 
-/* What a session replies: who served it. */
+/* The reply of a session: the process that serves it. */
 struct worker_id {
 	int pid;
 	int uid;
 };
 
-/* Replies to each byte with its worker. Services ask for nothing of the kind. */
+/* Replies to each byte with the worker's ids. Real services must not read them. */
 static void who_turn(void *state, const void *config, struct sockeye_turn *t)
 {
 	const struct worker_id id = {.pid = getpid(), .uid = (int)getuid()};
@@ -60,7 +60,7 @@ static void who_datagram(const void *config, struct sockeye_answer *a)
 static const struct sockeye_service who = {
     .name = "who", .turn = who_turn, .datagram = who_datagram};
 
-/* The last site is of datagrams, which the model leaves to a process of its own. */
+/* The last site has datagrams, which a separate process serves in this model. */
 static const struct {
 	const char *address, *model, *user;
 	unsigned workers, processes;
@@ -128,7 +128,7 @@ static int serve(struct server *s)
 {
 	struct sockeye__site_request requests[COUNT(crews)] = {0};
 	const struct sockeye_serve_opts opts = {
-	    .workers = 7, /* for crews that do not say */
+	    .workers = 7, /* for crews without a number */
 	    .on_ready = on_ready,
 	    .on_event = on_event,
 	    .arg = s,
@@ -190,7 +190,7 @@ static int client_of(const struct server *s, size_t i)
 	return fd;
 }
 
-/* Asks over an open connection. */
+/* Sends a request on an open connection. Returns the reply. */
 static struct worker_id ask(int fd)
 {
 	struct worker_id id;
@@ -217,8 +217,8 @@ static bool is_in(const int *pids, unsigned count, int pid)
 	return false;
 }
 
-/* Asks until all processes of the crew have replied. Connections stay open, for a
- * worker that has one may take no other. */
+/* Sends requests until all processes of the crew have replied. Connections stay open:
+ * some workers accept no other connection meanwhile. */
 static void pids_find(const struct server *s, size_t crew, int *pids)
 {
 	int fds[TRIES];
@@ -284,7 +284,7 @@ static struct counters counters_until_died(const struct server *s, uint64_t died
 	return c;
 }
 
-/* A connection of each stream crew is open when its worker dies. */
+/* Each worker that dies has an open connection. */
 static void dead_workers_of_all_crews_are_replaced(void **state)
 {
 	int pids[DIED], fds[DIED];

@@ -1,6 +1,6 @@
 /*
- * test_own_services.c: services of one's own under every model: what the
- * built-in ones do not ask for, deadlines and input that is left over.
+ * test_own_services.c: services that the built-in ones do not cover, under every model:
+ * deadlines, and input that a session leaves for later turns.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -21,7 +21,7 @@
 #define WAIT_MS  10000
 #define TICK_NS  (20 * SOCKEYE_NS_PER_MS)
 #define TICKS    5
-#define MESSAGE  50000 /* bytes; no model has to hold more than 64 KiB that a session leaves */
+#define MESSAGE  50000 /* bytes; a model holds at most 64 KiB of input that a session leaves */
 #define MESSAGES 5
 #define REST     30000
 
@@ -32,7 +32,7 @@ struct ticker {
 	unsigned count;
 };
 
-/* Says "tick" every TICK_NS, whatever it gets meanwhile. */
+/* Sends "tick" every TICK_NS, and discards all input. */
 static void ticker_turn(void *state, const void *config, struct sockeye_turn *t)
 {
 	struct ticker *s = state;
@@ -49,7 +49,7 @@ static void ticker_turn(void *state, const void *config, struct sockeye_turn *t)
 	t->close = ++s->count == TICKS;
 }
 
-/* Fills its room every TICK_NS, for ever. */
+/* Fills its room every TICK_NS, forever. */
 static void flood_turn(void *state, const void *config, struct sockeye_turn *t)
 {
 	struct ticker *s = state;
@@ -62,12 +62,12 @@ static void flood_turn(void *state, const void *config, struct sockeye_turn *t)
 	memset(t->room, 'x', t->room_len);
 	t->out = t->room;
 	t->out_len = t->room_len;
-	t->more = s->count++ < 2000; /* at first as fast as it can */
+	t->more = s->count++ < 2000; /* at first as fast as possible */
 	t->deadline_ns = s->next_ns = t->more ? 0 : t->now.mono_ns + TICK_NS;
 }
 
-/* Takes nothing before it has seen a whole message, and answers its first and
- * last byte; what is left at the end is answered with an 'R' before. */
+/* Takes no input before a message is complete, and replies with its first and last byte.
+ * Replies to the incomplete rest at the end with an 'R' before these. */
 static void gather_turn(void *state, const void *config, struct sockeye_turn *t)
 {
 	size_t len = t->in_len < MESSAGE ? t->in_len : MESSAGE;
@@ -87,7 +87,7 @@ static void gather_turn(void *state, const void *config, struct sockeye_turn *t)
 	t->more = t->in_len - len >= MESSAGE || (t->in_end && !t->close);
 }
 
-/* Echo, a byte a turn, and the room is used by turns with the input. */
+/* Echoes one byte in each turn; odd bytes from the input, even ones from the room. */
 static void sip_turn(void *state, const void *config, struct sockeye_turn *t)
 {
 	(void)state, (void)config;
@@ -101,7 +101,7 @@ static void sip_turn(void *state, const void *config, struct sockeye_turn *t)
 	t->close = t->in_end && t->in_len <= 1;
 }
 
-/* Answers "ding" TICK_NS after its first input. */
+/* Sends "ding" TICK_NS after its first input. */
 static void alarm_turn(void *state, const void *config, struct sockeye_turn *t)
 {
 	struct ticker *s = state;
@@ -150,7 +150,7 @@ static const struct sockeye_service sink = {.name = "sink", .turn = sink_turn};
 static const struct sockeye_service gather = {.name = "gather", .turn = gather_turn};
 static const struct sockeye_service sip = {.name = "sip", .turn = sip_turn};
 
-/* --- a server in a process of its own --- */
+/* --- a server in its own process --- */
 
 static bool signals_stop; /* of the servers that start */
 
@@ -241,7 +241,7 @@ static void server_start(struct server *s, const char *model, const struct socke
 			 0);
 }
 
-/* Stops it, and returns what it counted. */
+/* Stops the server and returns its counters. */
 static struct counters server_stop(struct server *s)
 {
 	struct counters counters;
@@ -286,68 +286,68 @@ static void read_end(int fd)
 
 /* --- the tests, each under the model that *state names --- */
 
-static void deadlines_come_by_themselves(void **state)
+static void deadlines_without_input(void **state)
 {
 	struct server s;
-	char said[TICKS * 5];
+	char reply[TICKS * 5];
 	uint64_t started;
 	int fd;
 
 	server_start(&s, *state, &ticker, 0);
 	fd = client_of(&s);
 	started = sockeye_now().mono_ns;
-	read_exactly(fd, said, sizeof said);
+	read_exactly(fd, reply, sizeof reply);
 	assert_true(sockeye_now().mono_ns - started > (TICKS - 2) * TICK_NS);
-	assert_memory_equal(said, "tick\ntick\ntick\ntick\ntick\n", sizeof said);
+	assert_memory_equal(reply, "tick\ntick\ntick\ntick\ntick\n", sizeof reply);
 	read_end(fd);
 	close(fd);
 	assert_int_equal(server_stop(&s).closed_end, 1);
 }
 
-/* A client that has ended its side, or talks, does not stop the clock. */
-static void deadlines_come_whatever_the_client_does(void **state)
+/* Deadlines pass although the client has half-closed, or sends. */
+static void deadlines_with_input_and_after_its_end(void **state)
 {
 	struct server s;
-	char said[TICKS * 5];
+	char reply[TICKS * 5];
 	int ended, talking;
 
 	server_start(&s, *state, &ticker, 0);
 	ended = client_of(&s);
 	assert_int_equal(sockeye_half_close(ended), 0);
-	read_exactly(ended, said, sizeof said);
+	read_exactly(ended, reply, sizeof reply);
 	read_end(ended);
 	close(ended);
 	talking = client_of(&s);
 	for (int i = 0; i < TICKS * 5; i++) {
-		(void)sockeye_writen(talking, "x", 1, 0, NULL); /* it may have left */
-		read_exactly(talking, said + i, 1);
+		(void)sockeye_writen(talking, "x", 1, 0, NULL); /* the server may have closed */
+		read_exactly(talking, reply + i, 1);
 	}
-	assert_memory_equal(said, "tick\ntick\ntick\ntick\ntick\n", sizeof said);
+	assert_memory_equal(reply, "tick\ntick\ntick\ntick\ntick\n", sizeof reply);
 	read_end(talking);
 	close(talking);
 	assert_int_equal(server_stop(&s).closed_end, 2);
 }
 
 /* The session asks for a deadline when a timer for the idle limit is set already. */
-static void deadlines_come_before_later_limits(void **state)
+static void deadlines_before_later_limits(void **state)
 {
 	struct server s;
-	char said[4];
+	char reply[4];
 	int fd;
 
 	server_start(&s, *state, &alarm_clock, 5000);
 	fd = client_of(&s);
 	assert_int_equal(sockeye_writen(fd, "x", 1, 0, NULL), 0);
-	read_exactly(fd, said, sizeof said);
-	assert_memory_equal(said, "ding", sizeof said);
+	read_exactly(fd, reply, sizeof reply);
+	assert_memory_equal(reply, "ding", sizeof reply);
 	read_end(fd);
 	close(fd);
 	assert_int_equal(server_stop(&s).closed_end, 1);
 }
 
-/* After the end of input a session without a deadline can do nothing more, so
- * its connection is closed for it. */
-static void connections_end_though_the_session_does_not(void **state)
+/* After the end of the input, a session without a deadline has no more turns, so the
+ * model closes the connection. */
+static void connections_end_although_the_session_does_not(void **state)
 {
 	struct server s;
 	int fd;
@@ -361,9 +361,9 @@ static void connections_end_though_the_session_does_not(void **state)
 	assert_int_equal(server_stop(&s).closed_end, 1);
 }
 
-/* A service with deadlines is closed by the idle timeout as any other, while
- * what it said is stuck in flight. Its end cannot reach a client either. */
-static void limits_hold_beside_deadlines(void **state)
+/* The idle timeout also closes a session with deadlines, if the client does not read its
+ * output. The client then does not see the end, either. */
+static void limits_apply_beside_deadlines(void **state)
 {
 	struct server s;
 	char closed;
@@ -376,12 +376,12 @@ static void limits_hold_beside_deadlines(void **state)
 	assert_int_equal(server_stop(&s).closed_idle, 1);
 }
 
-static void input_that_is_left_comes_again(void **state)
+static void input_that_is_left_is_offered_again(void **state)
 {
 	static const size_t pieces[] = {1, MESSAGE, 7, MESSAGE - 8, 70000};
 	static uint8_t data[MESSAGES * MESSAGE + REST];
 	struct server s;
-	uint8_t said[2];
+	uint8_t reply[2];
 	size_t at = 0;
 	int fd;
 
@@ -399,15 +399,15 @@ static void input_that_is_left_comes_again(void **state)
 	}
 	assert_int_equal(sockeye_half_close(fd), 0);
 	for (size_t i = 0; i < MESSAGES; i++) {
-		read_exactly(fd, said, 2);
-		assert_int_equal(said[0], data[i * MESSAGE]);
-		assert_int_equal(said[1], data[(i + 1) * MESSAGE - 1]);
+		read_exactly(fd, reply, 2);
+		assert_int_equal(reply[0], data[i * MESSAGE]);
+		assert_int_equal(reply[1], data[(i + 1) * MESSAGE - 1]);
 	}
-	read_exactly(fd, said, 1);
-	assert_int_equal(said[0], 'R');
-	read_exactly(fd, said, 2);
-	assert_int_equal(said[0], data[MESSAGES * MESSAGE]);
-	assert_int_equal(said[1], data[sizeof data - 1]);
+	read_exactly(fd, reply, 1);
+	assert_int_equal(reply[0], 'R');
+	read_exactly(fd, reply, 2);
+	assert_int_equal(reply[0], data[MESSAGES * MESSAGE]);
+	assert_int_equal(reply[1], data[sizeof data - 1]);
 	read_end(fd);
 	close(fd);
 	assert_int_equal(server_stop(&s).closed_end, 1);
@@ -450,7 +450,7 @@ static void input_that_is_never_taken_ends_it(void **state)
 static void two_ways_to_stop_are_one_request(void **state)
 {
 	struct server s;
-	char said;
+	char reply;
 	int fd;
 
 	signals_stop = true;
@@ -458,7 +458,7 @@ static void two_ways_to_stop_are_one_request(void **state)
 	signals_stop = false;
 	fd = client_of(&s);
 	assert_int_equal(sockeye_writen(fd, "x", 1, 0, NULL), 0);
-	read_exactly(fd, &said, 1);
+	read_exactly(fd, &reply, 1);
 	assert_int_equal(kill(s.pid, SIGSTOP), 0);
 	assert_int_equal(waitpid(s.pid, NULL, WUNTRACED), s.pid);
 	assert_int_equal(kill(s.pid, SIGTERM), 0);
@@ -467,8 +467,8 @@ static void two_ways_to_stop_are_one_request(void **state)
 	assert_int_equal(kill(s.pid, SIGCONT), 0);
 	usleep(100000);
 	assert_int_equal(sockeye_writen(fd, "y", 1, 0, NULL), 0);
-	read_exactly(fd, &said, 1);
-	assert_int_equal(said, 'y');
+	read_exactly(fd, &reply, 1);
+	assert_int_equal(reply, 'y');
 	close(fd);
 	assert_int_equal(server_stop(&s).closed_stop, 0);
 }
@@ -479,13 +479,13 @@ int main(void)
 		const char *name;
 		void (*run)(void **state);
 	} tests[] = {
-	    {"deadlines come by themselves", deadlines_come_by_themselves},
-	    {"deadlines come whatever the client does", deadlines_come_whatever_the_client_does},
-	    {"deadlines come before later limits", deadlines_come_before_later_limits},
-	    {"connections end though the session does not",
-	     connections_end_though_the_session_does_not},
-	    {"limits hold beside deadlines", limits_hold_beside_deadlines},
-	    {"input that is left comes again", input_that_is_left_comes_again},
+	    {"deadlines without input", deadlines_without_input},
+	    {"deadlines with input and after its end", deadlines_with_input_and_after_its_end},
+	    {"deadlines before later limits", deadlines_before_later_limits},
+	    {"connections end although the session does not",
+	     connections_end_although_the_session_does_not},
+	    {"limits apply beside deadlines", limits_apply_beside_deadlines},
+	    {"input that is left is offered again", input_that_is_left_is_offered_again},
 	    {"input is taken by the byte", input_is_taken_by_the_byte},
 	    {"input that is never taken ends it", input_that_is_never_taken_ends_it},
 	    {"two ways to stop are one request", two_ways_to_stop_are_one_request},

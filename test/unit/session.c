@@ -10,9 +10,9 @@ struct driver {
 	void *state;
 	const uint8_t *in;
 	size_t in_len;
-	size_t taken, arrived; /* of in: the service has had, the driver has */
+	size_t taken, arrived; /* bytes of `in` that the service, and the driver, has received */
 	bool in_end;
-	bool more; /* the last turn asked for this one */
+	bool more; /* the last turn requested another one */
 	struct session_out out;
 	size_t out_cap;
 };
@@ -42,8 +42,8 @@ size_t dice_pick(struct dice *d, size_t lo, size_t hi)
 	return lo + (size_t)(roll / 2 % span);
 }
 
-/* Lets something new arrive: bytes, the end, or both; when the service has
- * more to say of its own, perhaps nothing. */
+/* Makes bytes, the end, or both arrive; perhaps neither if the service requested
+ * another turn. */
 static void driver_arrive(struct driver *d)
 {
 	size_t coming = d->in_len - d->arrived;
@@ -68,18 +68,18 @@ static const char *turn_broken(const struct driver *d, const struct sockeye_turn
 	bool asked = (first && d->s->service->speaks_first) || d->more;
 
 	if (t->in_taken > t->in_len)
-		return "took more than there was";
+		return "took more bytes than it was given";
 	if (t->out_len > 0 && !within(t->out, t->out_len, t->in, t->in_taken) &&
 	    !within(t->out, t->out_len, t->room, t->room_len))
-		return "output neither in what was taken nor in the room";
+		return "output outside the input taken and the room";
 	if (t->out_len > 0 && t->in_len == 0 && !t->in_end && !asked)
-		return "spoke without being asked";
+		return "sent output in a turn that was not for output";
 	if (t->deadline_ns > 0 && !d->s->service->uses_time)
-		return "a deadline without a clock";
+		return "set a deadline without uses_time";
 	if (t->more && !t->close && t->in_taken == 0 && t->out_len == 0)
-		return "wants more turns and makes nothing of them";
+		return "requests another turn after one without progress";
 	if (t->in_end && !t->close && !t->more)
-		return rest ? "leaves input behind its end" : "does not close after the end";
+		return rest ? "leaves input after its end" : "does not close after the end";
 	return NULL;
 }
 
@@ -97,7 +97,7 @@ static void driver_keep(struct driver *d, const struct sockeye_turn *t)
 	d->out.len += t->out_len;
 }
 
-/* One turn; returns whether the session goes on. */
+/* Runs one turn. Returns whether the session goes on. */
 static bool driver_turn(struct driver *d)
 {
 	const struct session *s = d->s;

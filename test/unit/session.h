@@ -1,16 +1,16 @@
 /*
- * session.h: a driver in memory. It feeds a service a stream in pieces cut by
- * dice, in memory of exactly the size it offers and freed behind each turn
- * (so that a sanitizer sees every step outside), and holds each turn against
- * the contract of service.h.
+ * session.h: runs a service in memory. The driver passes it a stream in pieces of random
+ * size, and checks each turn against the contract of service.h. Each piece has its own
+ * memory of exactly its size, freed after the turn, so that a sanitizer finds every
+ * access outside.
  */
 #ifndef TEST_UNIT_SESSION_H
 #define TEST_UNIT_SESSION_H
 
 #include <sockeye/service.h>
 
-/* Where numbers come from: first `bytes`, then a generator; a seed of 0 always
- * picks the greatest. */
+/* A source of numbers: first `bytes`, then a pseudo-random generator. A seed of 0
+ * always picks the largest number. */
 struct dice {
 	const uint8_t *bytes;
 	size_t len;
@@ -25,8 +25,8 @@ struct session {
 	const void *config;
 	struct sockeye_now now;
 	size_t room_max;   /* 0: SOCKEYE_ROOM_MIN */
-	size_t in_max;     /* the driver's receive buffer, 0: without bound */
-	size_t out_min;    /* keep input open until so much has come of a service that wants more */
+	size_t in_max;     /* size of the driver's receive buffer; 0: no limit */
+	size_t out_min;    /* keep the input open until a service that wants more has sent this */
 	bool in_is_record; /* each piece is a record */
 	struct dice dice;
 };
@@ -35,11 +35,11 @@ struct session_out {
 	uint8_t *ptr; /* free() it */
 	size_t len;
 	size_t turns;
-	size_t pieces;      /* turns that brought input */
-	const char *broken; /* the rule that was broken, NULL none */
+	size_t pieces;      /* turns with input */
+	const char *broken; /* the rule that the service broke; NULL: none */
 };
 
-/* Runs a session over the whole of `in` until the service closes. */
+/* Runs a session with the input `in` until the service closes or breaks a rule. */
 struct session_out session_run(const struct session *session, const void *in, size_t in_len);
 
 #endif

@@ -1,4 +1,4 @@
-/* test_builtins.c: the table of built-in services, and what holds for all. */
+/* test_builtins.c: the table of built-in services, and rules for all of them. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "../rows.h"
 #include "session.h"
 
 static const struct {
@@ -23,7 +24,7 @@ static const struct {
 static void test_known_services(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].name) {
 		const struct sockeye_service *s = sockeye_builtin_find(rows[i].name);
 
 		assert_non_null(s);
@@ -34,7 +35,7 @@ static void test_known_services(void **state)
 	}
 }
 
-/* What the program makes a row of its command line of. */
+/* The program makes a command-line option of each of these. */
 static void check_option(const struct sockeye_option *o)
 {
 	assert_true(strlen(o->help) > 0);
@@ -66,28 +67,29 @@ static void test_find_unknown(void **state)
 	static const char *const names[] = {"", "ech", "echoo", "ECHO", "tftp"};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	FOR_ROWS(i, names, "%s", names[i]) {
 		assert_null(sockeye_builtin_find(names[i]));
+	}
 }
 
-/* The same bytes come back however the input was cut. */
+/* The output is the same for input in pieces of any size. */
 static void test_cuts(void **state)
 {
 	static uint8_t in[20000];
 	struct dice dice = {.seed = 5};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(in); i++)
+	for (size_t i = 0; i < sizeof in; i++)
 		in[i] = (uint8_t)dice_pick(&dice, 0, 255);
 	for (size_t i = 0; sockeye_builtins[i]; i++) {
 		struct session s = {.service = sockeye_builtins[i]};
-		struct session_out plain = session_run(&s, in, sizeof(in));
+		struct session_out plain = session_run(&s, in, sizeof in);
 
 		assert_null(plain.broken);
 		for (uint64_t seed = 1; seed <= 20; seed++) {
 			s.dice.seed = seed;
 			s.in_max = seed % 2 ? 1500 : 0;
-			struct session_out cut = session_run(&s, in, sizeof(in));
+			struct session_out cut = session_run(&s, in, sizeof in);
 
 			assert_null(cut.broken);
 			if (strcmp(s.service->name, "chargen") != 0)

@@ -1,4 +1,5 @@
-/* test_chargen.c: the pattern of RFC 864, whatever the pieces it goes out in. */
+/* test_chargen.c: the pattern of RFC 864, in output pieces of any size. */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,11 +8,12 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "../rows.h"
 #include "session.h"
 
 #define PERIOD (95 * 74)
 
-/* The byte at `pos`, reckoned apart from the service's table. */
+/* The byte at `pos`, computed without the service's table. */
 static uint8_t pattern(size_t pos)
 {
 	size_t line = pos / 74, column = pos % 74;
@@ -26,13 +28,13 @@ static void test_first_lines(void **state)
 	static const char want[] =
 	    " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefg\r\n"
 	    "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefgh\r\n";
-	struct session s = {.service = sockeye_builtin_find("chargen"), .out_min = sizeof(want)};
+	struct session s = {.service = sockeye_builtin_find("chargen"), .out_min = sizeof want};
 	struct session_out out = session_run(&s, "", 0);
 
 	(void)state;
 	assert_null(out.broken);
-	assert_true(out.len >= sizeof(want) - 1);
-	assert_memory_equal(out.ptr, want, sizeof(want) - 1);
+	assert_true(out.len >= sizeof want - 1);
+	assert_memory_equal(out.ptr, want, sizeof want - 1);
 	free(out.ptr);
 }
 
@@ -46,7 +48,7 @@ static void test_stream(void **state)
 				    .out_min = 3 * PERIOD,
 				    .room_max = 2000,
 				    .dice = {.seed = seed}};
-		struct session_out out = session_run(&s, typed, sizeof(typed));
+		struct session_out out = session_run(&s, typed, sizeof typed);
 
 		assert_null(out.broken);
 		assert_true(out.len >= 3 * PERIOD);
@@ -71,7 +73,7 @@ static size_t datagram(uint16_t datagram_len, int64_t real_ns)
 {
 	static uint8_t room[65507];
 	const struct sockeye_builtin_config config = {.datagram_len = datagram_len};
-	struct sockeye_answer a = {.room = room, .room_len = sizeof(room), .now.real_ns = real_ns};
+	struct sockeye_answer a = {.room = room, .room_len = sizeof room, .now.real_ns = real_ns};
 
 	sockeye_builtin_find("chargen")->datagram(&config, &a);
 	assert_true(a.send);
@@ -83,26 +85,28 @@ static size_t datagram(uint16_t datagram_len, int64_t real_ns)
 static void test_datagram_len(void **state)
 {
 	static const struct {
-		uint16_t asked;
+		uint16_t requested;
 		size_t want;
 	} rows[] = {{1, 1}, {74, 74}, {100, 100}, {512, 512}, {513, 512}, {65535, 512}};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		assert_int_equal(datagram(rows[i].asked, 1), rows[i].want);
+	FOR_ROWS(i, rows, "%u", rows[i].requested) {
+		assert_int_equal(datagram(rows[i].requested, 1), rows[i].want);
+	}
 }
 
-/* Over clock readings of any grain every length from 0 to 512 comes up. */
+/* Every length from 0 to 512 occurs, whatever the resolution of the clock. */
 static void test_datagram_by_clock(void **state)
 {
-	static const int64_t grains[] = {1, 1000, 1000000};
+	static const int64_t resolutions_ns[] = {1, 1000, 1000000};
 
 	(void)state;
-	for (size_t g = 0; g < sizeof(grains) / sizeof(grains[0]); g++) {
+	FOR_ROWS(r, resolutions_ns, "%" PRId64 " ns", resolutions_ns[r]) {
 		unsigned seen[513] = {0};
 
 		for (int64_t i = 0; i < 20000; i++) {
-			size_t len = datagram(0, INT64_C(1795233558123456789) + i * grains[g]);
+			size_t len =
+			    datagram(0, INT64_C(1795233558123456789) + i * resolutions_ns[r]);
 
 			assert_true(len <= 512);
 			seen[len]++;

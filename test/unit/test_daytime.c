@@ -1,4 +1,4 @@
-/* test_daytime.c: both formats, at dates where calendars go wrong. */
+/* test_daytime.c: both formats, at dates where calendar code tends to fail. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,6 +8,7 @@
 #include <time.h>
 #include <cmocka.h>
 
+#include "../rows.h"
 #include "session.h"
 
 static const struct {
@@ -34,10 +35,10 @@ static void check(int64_t real_ns, enum sockeye_daytime_format format, const cha
 	    .service = daytime, .config = &config, .now.real_ns = real_ns, .dice = {.seed = 867}};
 	struct session_out out = session_run(&s, "typed ahead", 11);
 	uint8_t room[1024];
-	struct sockeye_answer a = {.room = room, .room_len = sizeof(room), .now.real_ns = real_ns};
+	struct sockeye_answer a = {.room = room, .room_len = sizeof room, .now.real_ns = real_ns};
 
 	assert_null(out.broken);
-	assert_int_equal(out.turns, 1); /* speaks and closes without waiting for input */
+	assert_int_equal(out.turns, 1); /* sends and closes without waiting for input */
 	assert_int_equal(out.len, strlen(want));
 	assert_memory_equal(out.ptr, want, out.len);
 	free(out.ptr);
@@ -50,7 +51,7 @@ static void check(int64_t real_ns, enum sockeye_daytime_format format, const cha
 static void test_dates(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(dates) / sizeof(dates[0]); i++) {
+	FOR_ROWS(i, dates, "%s", dates[i].smtp) {
 		int64_t ns = dates[i].s * (int64_t)SOCKEYE_NS_PER_S;
 
 		check(ns, SOCKEYE_DAYTIME_SMTP, dates[i].smtp);
@@ -59,7 +60,7 @@ static void test_dates(void **state)
 	}
 }
 
-/* Against the C library: a day and a bit at a time over all that fits. */
+/* Compares with the C library, in steps of a week and some hours over the whole range. */
 static void test_against_libc(void **state)
 {
 	const int64_t last = INT64_MAX / (int64_t)SOCKEYE_NS_PER_S;
@@ -71,9 +72,9 @@ static void test_against_libc(void **state)
 		char want[64];
 
 		assert_non_null(gmtime_r(&t, &tm));
-		assert_true(strftime(want, sizeof(want), "%a, %d %b %Y %T +0000\r\n", &tm) > 0);
+		assert_true(strftime(want, sizeof want, "%a, %d %b %Y %T +0000\r\n", &tm) > 0);
 		check(s * (int64_t)SOCKEYE_NS_PER_S, SOCKEYE_DAYTIME_SMTP, want);
-		assert_true(strftime(want, sizeof(want), "%a %b %e %T %Y\r\n", &tm) > 0);
+		assert_true(strftime(want, sizeof want, "%a %b %e %T %Y\r\n", &tm) > 0);
 		check(s * (int64_t)SOCKEYE_NS_PER_S, SOCKEYE_DAYTIME_CTIME, want);
 	}
 }

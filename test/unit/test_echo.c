@@ -1,4 +1,4 @@
-/* test_echo.c: echo gives back exactly what came, from where it came. */
+/* test_echo.c: echo returns its input unchanged, from the same memory. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "../rows.h"
 #include "session.h"
 
 static uint8_t bytes[200000];
@@ -15,17 +16,17 @@ static int fill(void **state)
 	struct dice dice = {.seed = 862};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(bytes); i++)
+	for (size_t i = 0; i < sizeof bytes; i++)
 		bytes[i] = (uint8_t)dice_pick(&dice, 0, 255);
 	return 0;
 }
 
 static void test_stream(void **state)
 {
-	static const size_t lens[] = {0, 1, 2, 511, 512, 2560, sizeof(bytes)};
+	static const size_t lens[] = {0, 1, 2, 511, 512, 2560, sizeof bytes};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++)
+	FOR_ROWS(i, lens, "%zu bytes", lens[i]) {
 		for (uint64_t seed = 0; seed < 20; seed++) {
 			struct session s = {.service = sockeye_builtin_find("echo"),
 					    .in_max = seed % 2 ? 4096 : 0,
@@ -38,13 +39,14 @@ static void test_stream(void **state)
 				assert_memory_equal(out.ptr, bytes, out.len);
 			free(out.ptr);
 		}
+	}
 }
 
 static void test_no_copy(void **state)
 {
 	const struct sockeye_service *echo = sockeye_builtin_find("echo");
 	uint8_t room[SOCKEYE_ROOM_MIN];
-	struct sockeye_turn t = {.in = bytes, .in_len = 64, .room = room, .room_len = sizeof(room)};
+	struct sockeye_turn t = {.in = bytes, .in_len = 64, .room = room, .room_len = sizeof room};
 
 	(void)state;
 	echo->turn(NULL, NULL, &t);
@@ -72,7 +74,7 @@ static void test_datagram(void **state)
 	static const size_t lens[] = {0, 1, 512, 65507};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
+	FOR_ROWS(i, lens, "%zu bytes", lens[i]) {
 		struct sockeye_answer a = {.in = bytes, .in_len = lens[i]};
 
 		echo->datagram(NULL, &a);

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "../rows.h"
 #include "console/filters.h"
 
-#define COUNT(array) (sizeof array / sizeof((array)[0]))
-#define BYTES(text)  text, sizeof text - 1
+#define BYTES(text) text, sizeof(text) - 1
 
 struct row {
 	const char *in;
@@ -54,7 +54,7 @@ static void check_safe(const struct row *row, size_t first, size_t step)
 static void test_safe(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(safe_rows); i++) {
+	FOR_ROWS(i, safe_rows, "%s", safe_rows[i].out) {
 		check_safe(&safe_rows[i], 1, 1);
 		for (size_t cut = 1; cut <= safe_rows[i].len; cut++)
 			check_safe(&safe_rows[i], cut, safe_rows[i].len);
@@ -86,7 +86,7 @@ static const struct row crlf_rows[] = {
 static void test_crlf(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < COUNT(crlf_rows); i++) {
+	FOR_ROWS(i, crlf_rows, "%s", crlf_rows[i].in) {
 		for (size_t cut = 0; cut <= crlf_rows[i].len; cut++) {
 			const uint8_t *in = (const uint8_t *)crlf_rows[i].in;
 			struct sockeye__filter_crlf crlf = {0};

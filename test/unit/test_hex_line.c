@@ -6,10 +6,10 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "../rows.h"
 #include "console/hex_line.h"
 
-#define COUNT(array) (sizeof array / sizeof((array)[0]))
-#define BYTES(text)  text, sizeof text - 1
+#define BYTES(text) text, sizeof(text) - 1
 
 static void test_hex_line(void **state)
 {
@@ -30,7 +30,7 @@ static void test_hex_line(void **state)
 	};
 
 	(void)state;
-	for (size_t i = 0; i < COUNT(rows); i++) {
+	FOR_ROWS(i, rows, "%s", rows[i].line) {
 		char room[SOCKEYE__HEX_LINE_MAX + 1];
 		size_t n = sockeye__hex_line_print(room, rows[i].offset,
 						   (const uint8_t *)rows[i].data, rows[i].len);

@@ -9,9 +9,9 @@
 #include <unistd.h>
 #include <cmocka.h>
 
+#include "../rows.h"
 #include "talk/message_input.h"
 
-#define COUNT(array) (sizeof array / sizeof((array)[0]))
 #define MESSAGES_MAX 8
 
 static const struct {
@@ -77,9 +77,10 @@ static void check(size_t row, size_t step)
 static void test_pieces_of_every_size(void **state)
 {
 	(void)state;
-	for (size_t row = 0; row < COUNT(rows); row++)
+	FOR_ROWS(row, rows, "%s", rows[row].in) {
 		for (size_t step = 1; step <= strlen(rows[row].in) + 1; step++)
 			check(row, step);
+	}
 }
 
 static void test_words_may_be_empty(void **state)

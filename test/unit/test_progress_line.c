@@ -1,4 +1,5 @@
 /* test_progress_line.c: rates, quantities and the line at every width. */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,6 +12,7 @@
 
 #include <sockeye/time.h>
 
+#include "../rows.h"
 #include "console/progress_line.h"
 
 #define MiB (UINT64_C(1) << 20)
@@ -37,7 +39,7 @@ static void test_quantities(void **state)
 	char text[SOCKEYE__QUANTITY_MAX];
 
 	(void)state;
-	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+	FOR_ROWS(i, rows, "%" PRIu64 " bytes", rows[i].bytes) {
 		assert_string_equal(sockeye__bytes_print(rows[i].bytes, text), rows[i].text);
 		assert_string_equal(sockeye__rate_print((double)rows[i].bytes, text), rows[i].rate);
 	}

@@ -1,4 +1,4 @@
-/* test_reply.c: one answer for each message, wherever the pieces are cut. */
+/* test_reply.c: one reply for each message, for input in pieces of any size. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "../rows.h"
 #include "session.h"
 
 #define STANDARD "Server got message\n"
@@ -22,7 +23,7 @@ static const struct {
 } rows[] = {
     {"", {0}, ""},
     {"hello\n", {0}, STANDARD},
-    {"hello", {0}, STANDARD}, /* a last line without LF is one */
+    {"hello", {0}, STANDARD}, /* the last line needs no LF */
     {"hello\r\n", {0}, STANDARD},
     {"\n", {0}, STANDARD},
     {"a\nb\nc", {0}, STANDARD STANDARD STANDARD},
@@ -51,7 +52,7 @@ static struct session_out run(const struct sockeye_builtin_config *config, const
 static void test_lines(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	FOR_ROWS(i, rows, "%s", rows[i].in) {
 		for (uint64_t seed = 0; seed < 20; seed++) {
 			struct session_out out =
 			    run(&rows[i].config, rows[i].in, strlen(rows[i].in), seed);
@@ -62,26 +63,27 @@ static void test_lines(void **state)
 				assert_memory_equal(out.ptr, rows[i].want, out.len);
 			free(out.ptr);
 		}
+	}
 }
 
-/* Far more answers than there is room for: lines wait in the input. */
+/* Far more replies than there is room for: lines wait in the input. */
 static void test_many_empty_lines(void **state)
 {
 	static uint8_t in[2000];
 	static char longest[SOCKEYE_ROOM_MIN - 2];
 	const struct sockeye_builtin_config configs[] = {
-	    {0}, {.text = longest, .text_len = sizeof(longest)}};
+	    {0}, {.text = longest, .text_len = sizeof longest}};
 
 	(void)state;
-	memset(in, '\n', sizeof(in));
-	memset(longest, 'x', sizeof(longest));
+	memset(in, '\n', sizeof in);
+	memset(longest, 'x', sizeof longest);
 	for (size_t c = 0; c < 2; c++)
 		for (uint64_t seed = 0; seed < 5; seed++) {
-			size_t each = (c == 0 ? sizeof(STANDARD) - 2 : sizeof(longest)) + 1;
-			struct session_out out = run(&configs[c], in, sizeof(in), seed);
+			size_t each = (c == 0 ? sizeof STANDARD - 2 : sizeof longest) + 1;
+			struct session_out out = run(&configs[c], in, sizeof in, seed);
 
 			assert_null(out.broken);
-			assert_int_equal(out.len, sizeof(in) * each);
+			assert_int_equal(out.len, sizeof in * each);
 			for (size_t i = each - 1; i < out.len; i += each)
 				assert_int_equal(out.ptr[i], '\n');
 			free(out.ptr);
@@ -104,11 +106,11 @@ static void test_long_line(void **state)
 	static uint8_t in[100000];
 
 	(void)state;
-	memset(in, 'x', sizeof(in));
-	struct session_out out = run(NULL, in, sizeof(in), 3);
+	memset(in, 'x', sizeof in);
+	struct session_out out = run(NULL, in, sizeof in, 3);
 
 	assert_null(out.broken);
-	assert_int_equal(out.len, sizeof(STANDARD) - 1);
+	assert_int_equal(out.len, sizeof STANDARD - 1);
 	free(out.ptr);
 }
 
@@ -117,13 +119,13 @@ static void test_once_closes(void **state)
 	const struct sockeye_builtin_config once = {.once = true};
 	uint8_t room[SOCKEYE_ROOM_MIN], in[] = "a\nb\n";
 	uint64_t session = 0;
-	struct sockeye_turn t = {.in = in, .in_len = 4, .room = room, .room_len = sizeof(room)};
+	struct sockeye_turn t = {.in = in, .in_len = 4, .room = room, .room_len = sizeof room};
 
 	(void)state;
 	sockeye_builtin_find("reply")->turn(&session, &once, &t);
 	assert_true(t.close);
 	assert_false(t.more);
-	assert_int_equal(t.out_len, sizeof(STANDARD) - 1);
+	assert_int_equal(t.out_len, sizeof STANDARD - 1);
 }
 
 static void test_record(void **state)
@@ -131,14 +133,14 @@ static void test_record(void **state)
 	uint8_t room[SOCKEYE_ROOM_MIN], in[] = "a\nb\nc";
 	uint64_t session = 0;
 	struct sockeye_turn t = {
-	    .in = in, .in_len = 5, .room = room, .room_len = sizeof(room), .in_is_record = true};
+	    .in = in, .in_len = 5, .room = room, .room_len = sizeof room, .in_is_record = true};
 	struct sockeye_turn end = {
-	    .room = room, .room_len = sizeof(room), .in_is_record = true, .in_end = true};
+	    .room = room, .room_len = sizeof room, .in_is_record = true, .in_end = true};
 
 	(void)state;
 	sockeye_builtin_find("reply")->turn(&session, NULL, &t);
 	assert_int_equal(t.in_taken, 5);
-	assert_int_equal(t.out_len, sizeof(STANDARD) - 2); /* one, and no LF */
+	assert_int_equal(t.out_len, sizeof STANDARD - 2); /* one reply, without LF */
 	assert_memory_equal(t.out, STANDARD, t.out_len);
 	assert_false(t.close);
 	sockeye_builtin_find("reply")->turn(&session, NULL, &end);
@@ -150,7 +152,7 @@ static void test_datagram(void **state)
 {
 	static uint8_t room[65507];
 	const struct sockeye_builtin_config config = TEXT("back to ya client");
-	struct sockeye_answer a = {.room = room, .room_len = sizeof(room)}; /* an empty one */
+	struct sockeye_answer a = {.room = room, .room_len = sizeof room}; /* an empty datagram */
 
 	(void)state;
 	sockeye_builtin_find("reply")->datagram(&config, &a);

@@ -1,4 +1,5 @@
-/* test_time.c: the examples of RFC 868, and the count's end in 2036. */
+/* test_time.c: the examples of RFC 868, and the wrap of the seconds in 2036. */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,6 +7,7 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "../rows.h"
 #include "session.h"
 
 static const struct {
@@ -18,7 +20,7 @@ static const struct {
     {315532800, 2524521600},                                           /* RFC 868: 1 Jan 1980 */
     {420595200, 2629584000},                                           /* RFC 868: 1 May 1983 */
     {2085978495, 4294967295},                         /* 2036-02-07 06:28:15, the last */
-    {2085978496, 0},          {2147483648, 61505152}, /* 2038: beyond 31 bits of 1970's count */
+    {2085978496, 0},          {2147483648, 61505152}, /* 2038: more than 31 bits since 1970 */
     {4102444800, 2016466304},                         /* 2100-01-01 */
 };
 
@@ -30,7 +32,7 @@ static void check(int64_t real_ns, uint32_t want)
 	struct session s = {.service = service, .now.real_ns = real_ns, .dice = {.seed = 868}};
 	struct session_out out = session_run(&s, "typed ahead", 11);
 	uint8_t room[1024];
-	struct sockeye_answer a = {.room = room, .room_len = sizeof(room), .now.real_ns = real_ns};
+	struct sockeye_answer a = {.room = room, .room_len = sizeof room, .now.real_ns = real_ns};
 
 	assert_null(out.broken);
 	assert_int_equal(out.turns, 1);
@@ -46,7 +48,7 @@ static void check(int64_t real_ns, uint32_t want)
 static void test_seconds(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	FOR_ROWS(i, rows, "%" PRId64 " s", rows[i].s) {
 		int64_t ns = rows[i].s * (int64_t)SOCKEYE_NS_PER_S;
 
 		check(ns, rows[i].want);

@@ -1,4 +1,4 @@
-/* test_upper.c: upper changes the 26 letters of ASCII and no other byte. */
+/* test_upper.c: upper changes the 26 lower-case letters of ASCII and no other byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -17,14 +17,14 @@ static uint8_t upper_of(uint8_t c)
 	return at ? (uint8_t) "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[at - lower] : c;
 }
 
-/* Every byte at every place of the vector loop and of what is left over. */
+/* Every byte at every position, in the vector loop and in the rest after it. */
 static void test_every_byte(void **state)
 {
 	const struct sockeye_service *upper = sockeye_builtin_find("upper");
 	uint8_t in[67], want[67];
 
 	(void)state;
-	for (size_t len = 0; len <= sizeof(in); len++)
+	for (size_t len = 0; len <= sizeof in; len++)
 		for (unsigned c = 0; c < 256; c++) {
 			for (size_t i = 0; i < len; i++) {
 				in[i] = (uint8_t)(c + i);
@@ -51,11 +51,11 @@ static void test_utf8_untouched(void **state)
 	for (uint64_t seed = 0; seed < 20; seed++) {
 		struct session s = {.service = sockeye_builtin_find("upper"),
 				    .dice = {.seed = seed}};
-		struct session_out out = session_run(&s, in, sizeof(in));
+		struct session_out out = session_run(&s, in, sizeof in);
 
 		assert_null(out.broken);
-		assert_int_equal(out.len, sizeof(want));
-		assert_memory_equal(out.ptr, want, sizeof(want));
+		assert_int_equal(out.len, sizeof want);
+		assert_memory_equal(out.ptr, want, sizeof want);
 		free(out.ptr);
 	}
 }
