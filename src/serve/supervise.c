@@ -187,15 +187,26 @@ static void warn(struct supervisor *s, const char *text, int err)
 	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
 }
 
-/* No worker will accept from the sockets of this one: makes them refuse clients, which
- * would otherwise wait. */
-static void listeners_refuse(const struct child *c)
+static bool crew_runs(const struct supervisor *s, const struct sockeye__crew *crew)
+{
+	for (unsigned k = 0; k < crew->processes; k++)
+		if (s->children[crew->first + k].state == CHILD_RUNS)
+			return true;
+	return false;
+}
+
+/* No worker will accept from the sockets of this one or, if it was the last of its crew,
+ * from any of the crew's: makes them refuse clients, which would otherwise wait until
+ * the other crews have ended. */
+static void listeners_refuse(const struct supervisor *s, const struct child *c)
 {
 	for (size_t i = 0; i < c->crew->site_count; i++) {
 		const struct sockeye__site *site = &c->crew->sites[i];
 
 		if (site->stream && site->fd_count > 1)
 			shutdown(site->fds[c->member], SHUT_RD);
+		else if (site->stream && !crew_runs(s, c->crew))
+			shutdown(site->fds[0], SHUT_RD);
 	}
 }
 
@@ -209,7 +220,7 @@ static void child_died(struct supervisor *s, unsigned index, int status, uint64_
 	child_account(s, index);
 	if (s->phase == PHASE_DRAINS) {
 		c->state = CHILD_ENDED;
-		listeners_refuse(c);
+		listeners_refuse(s, c);
 		return;
 	}
 	c->state = CHILD_WAITS;
@@ -385,7 +396,7 @@ static void stop(struct supervisor *s, uint64_t now)
 	for (unsigned i = 0; i < s->server->processes; i++)
 		if (s->children[i].state == CHILD_WAITS) {
 			s->children[i].state = CHILD_ENDED;
-			listeners_refuse(&s->children[i]);
+			listeners_refuse(s, &s->children[i]);
 		}
 }
 

@@ -338,6 +338,40 @@ static void counters_add_up_over_crews(void **state)
 	server_stop(&s);
 }
 
+/* After a stop. A client would otherwise wait until the other crews have ended. */
+static void a_crew_without_workers_refuses(void **state)
+{
+	const uint64_t deadline_ns = sockeye_deadline_ms(WAIT_MS);
+	struct sockeye_addr addr;
+	struct server s;
+	int own, other, pid, fd;
+
+	(void)state;
+	server_start(&s);
+	other = client_of(&s, 2); /* its crew does not end */
+	(void)ask(other);
+	own = client_of(&s, 0);
+	pid = ask(own).pid;
+	assert_int_equal(kill(s.pid, SIGTERM), 0);
+	while (server_counters(&s).closed_stop == 0 && sockeye_now().mono_ns < deadline_ns) {
+		(void)kill(pid, SIGKILL); /* before the stop it is replaced */
+		usleep(5000);
+	}
+	assert_int_equal(sockeye_addr_parse(s.ready.address[0], &addr, NULL), 0);
+	do {
+		fd = sockeye_connect(&addr, NULL, NULL);
+		if (fd >= 0)
+			close(fd);
+	} while (fd >= 0 && sockeye_now().mono_ns < deadline_ns);
+	assert_int_equal(fd, -ECONNREFUSED);
+	(void)ask(other);
+	close(own);
+	close(other);
+	assert_int_equal(waitpid(s.pid, NULL, 0), s.pid);
+	close(s.words[0]);
+	close(s.words[1]);
+}
+
 /* Sites that agree in model, workers and user are served by the same processes. */
 static void equal_sites_share_a_crew(void **state)
 {
@@ -403,6 +437,7 @@ int main(void)
 	    cmocka_unit_test(each_crew_has_its_processes_and_user),
 	    cmocka_unit_test(dead_workers_of_all_crews_are_replaced),
 	    cmocka_unit_test(counters_add_up_over_crews),
+	    cmocka_unit_test(a_crew_without_workers_refuses),
 	    cmocka_unit_test(equal_sites_share_a_crew),
 	    cmocka_unit_test(unknown_model_and_user_are_errors),
 	};
