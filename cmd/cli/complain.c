@@ -85,13 +85,14 @@ static const char *quantity_corrected(const struct cli_option *o, const char *te
 			snprintf(buf, cap, "%.10gs", (double)v / (double)SOCKEYE_NS_PER_S);
 		else
 			snprintf(buf, cap, "%" PRIu64, v);
-		return buf;
-	}
-	snprintf(buf, cap, "%.*s%s", (int)digits, text,
-		 unit_corrected(o->kind, text + digits + blanks));
-	if (digits == 0 || cli_quantity_parse(o, buf, &v) < 0 || v < o->min || v > cli_limit(o))
+	} else if (digits > 0) {
+		snprintf(buf, cap, "%.*s%s", (int)digits, text,
+			 unit_corrected(o->kind, text + digits + blanks));
+	} else {
 		return NULL;
-	return buf;
+	}
+	/* Times and sizes have no limit that can be written, if the option sets none. */
+	return cli_quantity_parse(o, buf, &v) == 0 && v >= o->min && v <= cli_limit(o) ? buf : NULL;
 }
 
 static const char *value_corrected(const struct cli_option *o, const char *text, int err, char *buf,

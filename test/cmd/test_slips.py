@@ -198,6 +198,7 @@ SLIPS = [
     ("bench", 2, "no operand", "bench localhost 7007"),
     ("bench localhost", 2, "the port is missing", "bench localhost:7007"),
     ("bench -n 1000x localhost 1", 2, "not '1000x'", NONE),
+    ("bench --timeout 9999999999s localhost 1", 2, "not '9999999999s'", NONE),
     ("relay", 2, "no operand", "relay udp://:6969 udp://localhost:69"),
     ("relay :17043 localhost:1", 2, "':17043' is not a UDP address",
      "relay udp://:17043 udp://localhost:1"),
