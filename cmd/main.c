@@ -93,10 +93,9 @@ static bool operand_recognize(int count, char *const *words, struct operand *out
 	const char *first = words[0], *last = words[count - 1];
 	struct sockeye_addr addr;
 
-	if (strlen(first) >= sizeof out->text)
-		return false;
 	*out = (struct operand){.what = "an address", .command = "connect"};
-	strcpy(out->text, first);
+	if (snprintf(out->text, sizeof out->text, "%s", first) >= (int)sizeof out->text)
+		return false;
 	if (strncmp(first, "tftp://", strlen("tftp://")) == 0) {
 		out->command = "get";
 	} else if (strncmp(last, "tftp://", strlen("tftp://")) == 0) {

@@ -119,7 +119,8 @@ static int on_ready(void *arg, const struct sockeye_ready *ready)
 			continue;
 		len += sockeye_sockaddr_print_url(&ready->sites[i].name, ready->sites[i].scheme,
 						  lines + len, SOCKEYE_ADDR_TEXT_MAX);
-		strcpy(lines + len++, "\n");
+		lines[len++] = '\n';
+		lines[len] = '\0';
 	}
 	fflush(stdout);
 	return cli_ready_write(s->ready_fd, lines);

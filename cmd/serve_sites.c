@@ -48,7 +48,7 @@ static int site_add_defaults(struct serve *s, const struct sockeye_service *serv
 
 		if (serve_feature_of(service) != NULL && addr.scheme != SOCKEYE_UDP)
 			continue;
-		strcpy(addr.host, forms[i].host);
+		snprintf(addr.host, sizeof addr.host, "%s", forms[i].host);
 		code = site_add(s, service, &addr, forms[i].optional);
 	}
 	return code;
@@ -166,61 +166,75 @@ static int bad_address(const struct serve *s, const struct sockeye_service *serv
 	return cli_address(&s->common, &serve_command, word, CLI_LISTENS, &ignored);
 }
 
-/* Translates "--port 7 echo": most servers have options for port and host. */
+#define TRANSLATED_MAX 64
+
+/* "--port 7 echo": most servers have options for port and host. */
+struct ported {
+	const char *port, *host;
+	bool taken[TRANSLATED_MAX]; /* the words that are these options and their values */
+};
+
+/* Reads word i, and its value, if it is an option for port or host. False if the value is
+ * missing. */
+static bool port_option_read(struct ported *p, int argc, char *const *argv, int i)
+{
+	const struct {
+		const char *name, **value;
+	} options[] = {
+	    {"-p", &p->port},
+	    {"--port", &p->port},
+	    {"--host", &p->host},
+	    {"--address", &p->host},
+	};
+
+	for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {
+		size_t len = strlen(options[k].name);
+		const char *value = argv[i] + len;
+
+		if (strncmp(argv[i], options[k].name, len) != 0 ||
+		    (len > 2 && *value != '\0' && *value != '='))
+			continue;
+		p->taken[i] = true;
+		value += *value == '=';
+		if (*value == '\0' && i + 1 == argc)
+			return false;
+		if (*value == '\0') {
+			p->taken[i + 1] = true;
+			value = argv[i + 1];
+		}
+		*options[k].value = value;
+		return true;
+	}
+	return true;
+}
+
 const char *serve_translate(struct suggestion *line)
 {
-	static const struct {
-		const char *name;
-		bool host;
-	} options[] = {
-	    {"-p", false},
-	    {"--port", false},
-	    {"--host", true},
-	    {"--address", true},
-	};
 	const struct sockeye_service *service = NULL;
-	const char *host = "", *port = NULL;
+	struct ported p = {.host = ""};
 	char address[SOCKEYE_ADDR_TEXT_MAX];
 	char *const *argv;
-	bool taken[64] = {0};
 	int argc;
 
 	argv = suggest_argv(&argc);
-	if (argc > 64)
+	if (argc > TRANSLATED_MAX)
 		return NULL;
 	for (int i = 2; i < argc; i++) {
-		for (size_t k = 0; k < sizeof options / sizeof options[0]; k++) {
-			size_t len = strlen(options[k].name);
-			const char *value = argv[i] + len;
-
-			if (strncmp(argv[i], options[k].name, len) != 0 ||
-			    (len > 2 && *value != '\0' && *value != '='))
-				continue;
-			value += *value == '=';
-			taken[i] = true;
-			if (*value == '\0') {
-				if (i + 1 == argc)
-					return NULL;
-				taken[++i] = true;
-				value = argv[i];
-			}
-			*(options[k].host ? &host : &port) = value;
-			break;
-		}
-		if (!taken[i] && service == NULL)
+		if (!p.taken[i] && !port_option_read(&p, argc, argv, i))
+			return NULL;
+		if (!p.taken[i] && service == NULL)
 			service = serve_service_find(argv[i]);
 	}
-	if (port == NULL || !cli_is_port(port))
+	if (p.port == NULL || !cli_is_port(p.port))
 		return NULL;
-	cli_host_port(serve_feature_of(service) != NULL ? "udp" : "tcp", host, port, address,
+	cli_host_port(serve_feature_of(service) != NULL ? "udp" : "tcp", p.host, p.port, address,
 		      sizeof address);
 	for (int i = 1; i < argc; i++) {
-		if (taken[i])
-			continue;
-		suggest_word(line, argv[i]);
+		if (!p.taken[i])
+			suggest_word(line, argv[i]);
 		if (i == 1 && service == NULL)
 			suggest_word(line, "echo");
-		if (service != NULL ? strcmp(argv[i], service->name) == 0 : i == 1)
+		if (service == NULL ? i == 1 : !p.taken[i] && strcmp(argv[i], service->name) == 0)
 			suggest_word(line, address);
 	}
 	return suggest_text(line);

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const struct cli_command *const *commands;
+static const struct cli_command *const *all;
 
 typedef void visit_option(const struct cli_option *o);
 
@@ -43,8 +43,8 @@ static void print_operands(const struct cli_command *command)
 
 static void print_names(void)
 {
-	for (size_t i = 0; commands[i]; i++)
-		printf("%s%s", i ? " " : "", commands[i]->name);
+	for (size_t i = 0; all[i]; i++)
+		printf("%s%s", i ? " " : "", all[i]->name);
 }
 
 static void print_shells(void)
@@ -106,8 +106,8 @@ static void bash(void)
 	printf("' ;;\n\t--completion)\n\t\twords='");
 	print_shells();
 	printf("' ;;\n");
-	for (size_t i = 0; commands[i]; i++)
-		bash_command(commands[i]);
+	for (size_t i = 0; all[i]; i++)
+		bash_command(all[i]);
 	printf("\tesac; fi\n"
 	       "\tmapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
 	       "\t[[ ${COMPREPLY-} != *[:/] ]] || compopt -o nospace 2>/dev/null\n"
@@ -173,9 +173,9 @@ static void zsh(void)
 	       "}\n"
 	       "_sockeye() {\n"
 	       "\tlocal -a commands operands\n\tcommands=(");
-	for (size_t i = 0; commands[i]; i++) {
-		printf(" \\\n\t\t'%s:", commands[i]->name);
-		zsh_text(commands[i]->summary);
+	for (size_t i = 0; all[i]; i++) {
+		printf(" \\\n\t\t'%s:", all[i]->name);
+		zsh_text(all[i]->summary);
 		printf("'");
 	}
 	printf(")\n\tif ((CURRENT == 2)); then\n\t\t_describe command commands\n"
@@ -187,8 +187,8 @@ static void zsh(void)
 	       "\t--completion) compadd -- ");
 	print_shells();
 	printf(" ;;\n");
-	for (size_t i = 0; commands[i]; i++)
-		zsh_command(commands[i]);
+	for (size_t i = 0; all[i]; i++)
+		zsh_command(all[i]);
 	printf("\tesac\n}\n"
 	       /* zsh autoloads the file as the function _sockeye; eval only defines it */
 	       "if [[ $funcstack[1] = _sockeye ]]; then\n\t_sockeye \"$@\"\n"
@@ -259,17 +259,17 @@ static void fish(void)
 	printf("'\ncomplete -c sockeye -n '__sockeye_is --completion' -a '");
 	print_shells();
 	printf("'\n");
-	for (size_t i = 0; commands[i]; i++)
-		fish_command(commands[i]);
+	for (size_t i = 0; all[i]; i++)
+		fish_command(all[i]);
 }
 
 const char *const cli_shells[] = {"bash", "zsh", "fish", NULL};
 
-int cli_completion(const char *shell, const struct cli_command *const *table)
+int cli_completion(const char *shell, const struct cli_command *const *commands)
 {
 	static void (*const scripts[])(void) = {bash, zsh, fish};
 
-	commands = table;
+	all = commands;
 	for (size_t i = 0; cli_shells[i]; i++) {
 		if (strcmp(cli_shells[i], shell) != 0)
 			continue;

@@ -198,7 +198,7 @@ static void zone_find(char zone[IF_NAMESIZE])
 {
 	struct ifaddrs *all, *i;
 
-	strcpy(zone, "eth0");
+	snprintf(zone, IF_NAMESIZE, "eth0");
 	if (getifaddrs(&all) < 0)
 		return;
 	for (i = all; i; i = i->ifa_next) {

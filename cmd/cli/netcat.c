@@ -2,6 +2,7 @@
 #include "cli/translate.h"
 
 #include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +14,14 @@
 /* A parsed command line of nc. Options that are not on it are NULL. */
 struct netcat {
 	bool listen, udp, sctp, unix_socket, keep, zero, no_input, crlf, broadcast;
+	bool ipv4, ipv6, cannot; /* cannot: sockeye has no such feature */
 	unsigned verbose;
-	int family;
 	const char *port, *source, *wait_s, *quit_s, *count, *program, *rcvbuf, *sndbuf, *ttl;
 	const char *host; /* of --host, which users type although ncat does not have it */
 	const char *operands[3];
 	int operand_count;
-	const char *cannot; /* why sockeye cannot do it, or NULL */
-	bool long_names;    /* the line has a long option of ncat */
-	char letters[16];   /* the options on the line that mean something else here */
+	bool long_names;  /* the line has a long option of ncat */
+	char letters[16]; /* the options on the line that mean something else here */
 };
 
 /* The options of OpenBSD's nc, and -e and -c of ncat and traditional nc. -m, -x and -o
@@ -71,85 +71,81 @@ static void letter_note(struct netcat *nc, int c)
 		nc->letters[len] = (char)c;
 }
 
-/* Stores the value of an option; false if it is not a number. */
-static bool number_take(const char **field)
+/* What to do with an option. */
+static const struct action {
+	int option;
+	enum { FLAG, NUMBER, TEXT, PORT, HOSTS, IGNORE } kind;
+	size_t offset; /* in struct netcat */
+} actions[] = {
+    {'l', FLAG, offsetof(struct netcat, listen)},
+    {'u', FLAG, offsetof(struct netcat, udp)},
+    {'U', FLAG, offsetof(struct netcat, unix_socket)},
+    {'k', FLAG, offsetof(struct netcat, keep)},
+    {'z', FLAG, offsetof(struct netcat, zero)},
+    {'d', FLAG, offsetof(struct netcat, no_input)},
+    {'C', FLAG, offsetof(struct netcat, crlf)},
+    {'b', FLAG, offsetof(struct netcat, broadcast)},
+    {SCTP, FLAG, offsetof(struct netcat, sctp)},
+    {'4', FLAG, offsetof(struct netcat, ipv4)},
+    {'6', FLAG, offsetof(struct netcat, ipv6)},
+    {'P', FLAG, offsetof(struct netcat, cannot)},
+    {'X', FLAG, offsetof(struct netcat, cannot)},
+    {CANNOT, FLAG, offsetof(struct netcat, cannot)},
+    {'w', NUMBER, offsetof(struct netcat, wait_s)},
+    {'W', NUMBER, offsetof(struct netcat, count)},
+    {'I', NUMBER, offsetof(struct netcat, rcvbuf)},
+    {'O', NUMBER, offsetof(struct netcat, sndbuf)},
+    {'M', NUMBER, offsetof(struct netcat, ttl)},
+    {'q', NUMBER, offsetof(struct netcat, quit_s)},
+    {'e', TEXT, offsetof(struct netcat, program)},
+    {'c', TEXT, offsetof(struct netcat, program)},
+    {'p', PORT, offsetof(struct netcat, port)},
+    {'s', HOSTS, offsetof(struct netcat, source)},
+    {HOST, HOSTS, offsetof(struct netcat, host)},
+    {'n', IGNORE, 0}, /* sockeye never looks up numeric addresses */
+    {'N', IGNORE, 0}, /* sockeye always shuts down its side at the end of the input */
+    {'r', IGNORE, 0},
+    {'t', IGNORE, 0},
+    {'D', IGNORE, 0},
+    {'i', IGNORE, 0},
+    {'T', IGNORE, 0},
+};
+
+static bool value_fits(const struct action *a, const char *value)
 {
-	*field = optarg;
-	return cli_is_number(optarg);
+	switch (a->kind) {
+	case NUMBER: /* -q -1: never */
+		return cli_is_number(value) || (a->option == 'q' && strcmp(value, "-1") == 0);
+	case PORT:
+		return cli_is_port(value);
+	case HOSTS:
+		return cli_is_host(value);
+	default:
+		return true;
+	}
 }
 
 /* Stores one option. False if nc does not accept it. */
-static bool option_take(struct netcat *nc, int c)
+static bool option_store(struct netcat *nc, int c)
 {
 	letter_note(nc, c);
-	switch (c) {
-	case '4':
-	case '6':
-		nc->family = c - '0';
-		return true;
-	case 'l':
-		return nc->listen = true;
-	case 'u':
-		return nc->udp = true;
-	case 'U':
-		return nc->unix_socket = true;
-	case 'k':
-		return nc->keep = true;
-	case 'z':
-		return nc->zero = true;
-	case 'd':
-		return nc->no_input = true;
-	case 'C':
-		return nc->crlf = true;
-	case 'b':
-		return nc->broadcast = true;
-	case SCTP:
-		return nc->sctp = true;
-	case 'v':
+	if (c == 'v') {
 		nc->verbose++;
 		return true;
-	case 'p':
-		nc->port = optarg;
-		return cli_is_port(optarg);
-	case 's':
-		nc->source = optarg;
-		return cli_is_host(optarg);
-	case HOST:
-		nc->host = optarg;
-		return cli_is_host(optarg);
-	case 'w':
-		return number_take(&nc->wait_s);
-	case 'q':
-		nc->quit_s = optarg;
-		return cli_is_number(optarg) || strcmp(optarg, "-1") == 0;
-	case 'W':
-		return number_take(&nc->count);
-	case 'I':
-		return number_take(&nc->rcvbuf);
-	case 'O':
-		return number_take(&nc->sndbuf);
-	case 'M':
-		return number_take(&nc->ttl);
-	case 'e':
-	case 'c':
-		nc->program = optarg;
-		return true;
-	case 'n': /* sockeye never looks up numeric addresses */
-	case 'N': /* sockeye always shuts down its side at the end of the input */
-	case 'r':
-	case 't':
-	case 'D':
-	case 'i':
-	case 'T':
-		return true;
-	case 'P':
-	case 'X':
-	case CANNOT:
-		nc->cannot = "sockeye has no proxies, no TLS and no broker mode";
-		return true;
-	default:
-		return false;
 	}
+	for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+		const struct action *a = &actions[i];
+		void *field = (char *)nc + a->offset;
+
+		if (a->option != c)
+			continue;
+		if (a->kind == FLAG)
+			*(bool *)field = true;
+		else if (a->kind != IGNORE)
+			*(const char **)field = optarg;
+		return value_fits(a, optarg);
+	}
+	return false;
 }
 
 /* Whether nc accepts the operands: HOST PORT, with -l [HOST] PORT, with -U PATH. -p PORT
@@ -198,7 +194,7 @@ static bool netcat_read(struct netcat *nc)
 		index = -1;
 		if (c == 1 && nc->operand_count < 2)
 			nc->operands[nc->operand_count++] = optarg;
-		else if (c == 1 || !option_take(nc, c))
+		else if (c == 1 || !option_store(nc, c))
 			return false;
 	}
 	while (optind < argc && nc->operand_count < 2)
@@ -274,8 +270,8 @@ static void add_options(struct suggestion *s, const struct netcat *nc)
 
 	for (unsigned i = 0; i < nc->verbose && i < 2; i++)
 		suggest_word(s, "-v");
-	if (nc->family)
-		suggest_word(s, nc->family == 4 ? "-4" : "-6");
+	if (nc->ipv4 || nc->ipv6)
+		suggest_word(s, nc->ipv4 ? "-4" : "-6");
 	if (nc->keep)
 		suggest_word(s, "-k");
 	if (nc->crlf)
@@ -322,9 +318,10 @@ const char *translate_netcat(struct suggestion *s)
 	if (!netcat_read(&nc) || (!nc.letters[0] && !nc.long_names))
 		return NULL;
 	memcpy(s->letters, nc.letters, sizeof s->letters);
-	s->why = nc.cannot;
-	if (nc.cannot)
+	if (nc.cannot) {
+		s->why = "sockeye has no proxies, no TLS and no broker mode";
 		return NULL;
+	}
 	if (nc.program) {
 		add_service(s, &nc);
 		return suggest_text(s);

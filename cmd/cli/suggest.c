@@ -114,7 +114,7 @@ static void word_edited(struct suggestion *s, const char *word, const struct sug
 		return;
 	}
 	memcpy(changed, word, kept);
-	strcpy(changed + kept, edit->text);
+	memcpy(changed + kept, edit->text, strlen(edit->text) + 1);
 	suggest_word(s, changed);
 }
 
