@@ -62,7 +62,7 @@ struct serve_feature {
 	unsigned (*has)(const struct serve *s); /* returns the bits for `effects` */
 	/* Handles options that replace serving, such as --map-test. Returns the exit code,
 	 * or CLI_GO if there is none. */
-	int (*query)(const struct serve *s);
+	int (*query)(struct serve *s);
 	/* Checks an operand that follows the service's name. Returns CLI_GO if it may be an
 	 * address, or the exit code after reporting what to write. */
 	int (*address_check)(const struct serve *s, const char *operand);
@@ -123,6 +123,6 @@ int serve_tftp_terms(const struct serve *s, struct sockeye__tftp_terms *out);
 struct sockeye__tftp_name_rules serve_tftp_names(const struct serve_tftp *t);
 
 /* --map-test: prints how the rules change a name. Returns the exit code. */
-int serve_tftp_map_test(const struct serve *s);
+int serve_tftp_map_test(struct serve *s);
 
 #endif

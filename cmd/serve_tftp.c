@@ -144,7 +144,7 @@ struct sockeye__tftp_name_rules serve_tftp_names(const struct serve_tftp *t)
 	};
 }
 
-static int config_read(const struct serve *s, struct sockeye__tftp_server_config *out)
+static int config_read(struct serve *s, struct sockeye__tftp_server_config *out)
 {
 	const struct serve_tftp *t = &s->tftp;
 	int code;
@@ -161,7 +161,7 @@ static int config_read(const struct serve *s, struct sockeye__tftp_server_config
 	    .requests_per_s = t->request_rate,
 	    .rto_first_ns = t->timeout_ns,
 	    .on_transfer = log_transfer,
-	    .arg = (void *)(uintptr_t)&s->log,
+	    .arg = &s->log,
 	};
 	code = store_config(s, &out->store);
 	if (code == CLI_GO)
@@ -233,7 +233,7 @@ static int address_check(const struct serve *s, const char *operand)
 			     "'%s' is a folder, not an address", shown);
 }
 
-static int query(const struct serve *s)
+static int query(struct serve *s)
 {
 	return s->tftp.map_test != NULL ? serve_tftp_map_test(s) : CLI_GO;
 }

@@ -154,12 +154,12 @@ static int client_read(const struct serve *s, struct sockeye_sockaddr *out)
 			       "an address such as 192.0.2.1 or 2001:db8::1", text);
 }
 
-static int map_test(const struct serve *s, const struct sockeye_sockaddr *client,
+static int map_test(struct serve *s, const struct sockeye_sockaddr *client,
 		    struct sockeye__tftp_mapped *out)
 {
 	const struct serve_tftp *t = &s->tftp;
 	const struct sockeye__tftp_name_rules names = serve_tftp_names(t);
-	const struct sockeye__tftp_map_watch watch = {show_step, (void *)(uintptr_t)s};
+	const struct sockeye__tftp_map_watch watch = {show_step, s};
 	const struct sockeye__span asked = {(const uint8_t *)t->map_test, strlen(t->map_test)};
 	struct sockeye__tftp_map *map;
 	struct sockeye_fail fail;
@@ -172,7 +172,7 @@ static int map_test(const struct serve *s, const struct sockeye_sockaddr *client
 	return CLI_GO;
 }
 
-int serve_tftp_map_test(const struct serve *s)
+int serve_tftp_map_test(struct serve *s)
 {
 	struct sockeye__tftp_mapped mapped = {0};
 	struct sockeye_sockaddr client;

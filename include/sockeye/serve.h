@@ -146,8 +146,9 @@ struct sockeye_serve_opts {
  *
  * SIGTERM or SIGINT stops the server (unless no_signals): it accepts no more
  * connections, and sessions can continue for grace_ms. A second signal ends it at
- * once. SIGUSR1 causes a COUNTERS event. SIGCHLD must not be ignored. The function
- * forks: call it from one thread at a time, and before starting other threads.
+ * once. SIGUSR1 causes a COUNTERS event. If SIGCHLD is ignored, its default applies
+ * during the call. The function forks: call it from one thread at a time, and before
+ * starting other threads.
  *
  * Returns 0 after a stop. On failure returns a negative code, leaves no socket open
  * and fills in *fail, which may be NULL. On return the signal mask and all other
