@@ -214,11 +214,12 @@ static void print_latency(const struct sockeye__bench_result *r)
 
 	printf("  latency    min %s", time_text((double)r->latency.min, buf, sizeof buf));
 	printf(", mean %s", time_text(sockeye__bench_mean(r), buf, sizeof buf));
+	printf(", max %s\n", time_text((double)r->latency.max, buf, sizeof buf));
 	for (int i = 0; i < PERCENTILES; i++)
 		printf(
-		    ", %s %s", percent_names[i],
+		    "%s %s %s", i == 0 ? "  percentile" : ",", percent_names[i],
 		    time_text((double)sockeye__bench_percentile(r, percents[i]), buf, sizeof buf));
-	printf(", max %s\n", time_text((double)r->latency.max, buf, sizeof buf));
+	printf("\n");
 }
 
 static void print_errors(const struct sockeye__bench_errors *errors)

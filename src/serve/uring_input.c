@@ -201,7 +201,8 @@ void sockeye__uring_input_check(const struct sockeye__uring *l, const struct soc
 		assert(l->owners[id] == SOCKEYE__URING_OF_QUEUE);
 		assert(l->queued[id].next >= 0 || id == c->queue_last);
 		bytes += l->queued[id].len;
-		assert(++count <= SOCKEYE__URING_BUFFERS);
+		count++;
+		assert(count <= SOCKEYE__URING_BUFFERS);
 	}
 	assert(count == c->queue_count);
 	assert(bytes == c->waiting_bytes);

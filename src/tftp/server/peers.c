@@ -115,7 +115,8 @@ static void row_check(const struct sockeye__tftp_row *row, uint32_t count)
 	for (const struct sockeye__tftp_transfer *t = row->first; t != NULL; t = t->row_next) {
 		assert(t->row == row && t->row_prev == before);
 		before = t;
-		assert(count-- > 0);
+		assert(count > 0);
+		count--;
 	}
 	assert(row->last == before && count == 0);
 }
