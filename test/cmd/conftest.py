@@ -26,6 +26,17 @@ QUIET_S = 0.15  # time in which an unwanted event would be seen
 CLONE_NEWNET = 0x40000000
 
 
+def pytest_make_parametrize_id(val):
+    """Names the rows of a table by the words of a command line, instead of args0, args1 ..."""
+    if isinstance(val, dict):
+        val = [f"{key}={value}" for key, value in val.items()]
+    if isinstance(val, (set, frozenset)):
+        val = sorted(val)
+    if isinstance(val, (list, tuple)):
+        return " ".join(map(str, val))[:60] or "none"
+    return None
+
+
 def until(condition, what, timeout=WAIT_S):
     """Polls until condition() is true, for events that cannot be waited for."""
     deadline = time.monotonic() + timeout

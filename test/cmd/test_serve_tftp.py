@@ -163,7 +163,8 @@ def test_text_that_shrinks(serve):
     for number in range(1, 200):  # the server has read some of the text before
         assert packet[:4] == data(number)
         peer.say(ack(number))
-        packet = peer.hear()
+        while (packet := peer.hear())[:4] == data(number):  # repeated on a busy machine
+            pass
         if packet[1] == ERROR:
             break
     assert code_of(packet) == 0

@@ -18,7 +18,8 @@ import subprocess
 
 import pytest
 
-from shared import SOCKEYE, WAIT_S, netns, program, read_all, run, until  # noqa: F401
+from shared import (SOCKEYE, WAIT_S, netns, program, pytest_make_parametrize_id,  # noqa: F401
+                    read_all, run, until)
 from wire import Desk, Peer, data, oack, pattern, pairs, receive, rrq, send, wrq, ack
 
 

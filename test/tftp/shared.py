@@ -9,5 +9,6 @@ _module = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_module)
 
 QUIET_S, SOCKEYE, WAIT_S = _module.QUIET_S, _module.SOCKEYE, _module.WAIT_S
+pytest_make_parametrize_id = _module.pytest_make_parametrize_id
 netns, program, run = _module.netns, _module.program, _module.run
 read_all, until = _module.read_all, _module.until
