@@ -31,7 +31,7 @@ enum sockeye_exit {
 	SOCKEYE_EXIT_INTERRUPTED = 130,
 };
 
-/* X(name, code, exit, text): the table of our own codes. The enum below, the names,
+/* X(name, code, exit, text): the table of sockeye's codes. The enum below, the names,
  * the texts and the table in the manual derive from it. */
 #define SOCKEYE_ERRORS(X) \
 	X(NONAME, -5001, NOT_FOUND, "name not found") \

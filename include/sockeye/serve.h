@@ -162,7 +162,7 @@ struct sockeye_model {
 	const char *summary; /* one line */
 	unsigned workers;    /* default number of processes; 0: one per processor; 1: always one */
 	bool one_session;    /* a worker serves one connection at a time */
-	bool own_sockets;    /* each worker listens on a socket of its own (SO_REUSEPORT) */
+	bool own_sockets;    /* each worker has its own listening socket (SO_REUSEPORT) */
 };
 
 /* The names of the models, ended by NULL. */

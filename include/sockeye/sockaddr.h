@@ -16,7 +16,7 @@
 
 SOCKEYE_BEGIN
 
-/* A socket address with its length. A zeroed one is no address. */
+/* A socket address with its length. All zero bytes: not an address. */
 struct sockeye_sockaddr {
 	socklen_t len; /* bytes of the union in use */
 	union {

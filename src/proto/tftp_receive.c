@@ -19,7 +19,7 @@
 
 /* --- memory --- */
 
-/* `slots` blocks, followed by one bit for each slot that says if it is in use. */
+/* `slots` blocks, followed by one bit per slot: whether it is in use. */
 static size_t memory_used(size_t slots, uint16_t blksize)
 {
 	return slots * blksize + (slots + 7) / 8;
@@ -92,8 +92,8 @@ static void ack(struct sockeye__tftp *x)
 							      : SOCKEYE__TFTP_CONTROL_ACK;
 }
 
-/* Dallies for a while from now. A peer that repeats its last block for ever cannot
- * prolong that for ever. */
+/* Dallies for a while from now. A peer that keeps repeating its last block cannot
+ * prolong that. */
 static void dally(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	const struct sockeye__tftp_config *c = &x->config;

@@ -17,8 +17,8 @@
 #define RTO_MIN_NS              (4 * SOCKEYE_NS_PER_MS)
 /* Less the jitter of an eighth it is still above 5 s, the timer of many peers. In
  * atftp that timer starts again with each block that arrives again. If it lost
- * the ACK of that block and the only ACK it repeats, both ends would repeat for
- * ever. */
+ * the ACK of that block and the only ACK it repeats, both ends would repeat
+ * forever. */
 #define RTO_MAX_NS (7 * SOCKEYE_NS_PER_S)
 
 size_t sockeye__tftp_memory(uint16_t blksize, uint16_t window)

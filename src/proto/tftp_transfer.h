@@ -70,7 +70,7 @@ struct sockeye__tftp_config {
 	/* Receivers. */
 	uint8_t *memory;   /* for blocks ahead of a gap; may be NULL */
 	size_t memory_len; /* sockeye__tftp_memory() bytes keep a whole window */
-	uint64_t size_max; /* bytes; 0 is no limit */
+	uint64_t size_max; /* bytes; 0: unlimited */
 	bool check_size;   /* fails if the size differs from tsize; for octet mode only */
 
 	/* Block numbers wrap after this many; 0 is the protocol's 65536. The
@@ -91,7 +91,7 @@ struct sockeye__tftp_counters {
 struct sockeye__tftp_pacing {
 	uint32_t burst;         /* blocks sent without a pause, 1 to the window */
 	uint32_t burst_sent;    /* blocks of the current burst that were sent */
-	uint64_t pause_ns;      /* the current pause ends then; 0 is no pause */
+	uint64_t pause_ns;      /* when the current pause ends; 0: none */
 	uint64_t retransmit_ns; /* the deadline that the pause has replaced */
 	bool window_lossy;      /* a block of the current window was lost */
 	uint32_t lossy_windows; /* consecutive windows with a loss */

@@ -1,6 +1,6 @@
 /*
  * internal.h: what the files of the relay share. relay.c is the loop, clients.c
- * the flows, sockets.c their sockets, send.c the packets on their way out.
+ * the flows, sockets.c their sockets, send.c sends packets, now or later.
  */
 #ifndef SOCKEYE_RELAY_INTERNAL_H
 #define SOCKEYE_RELAY_INTERNAL_H
@@ -149,7 +149,7 @@ int sockeye__relay_watch(struct sockeye__relay_run *run, struct sockeye__relay_p
 
 /* Notes the port as one of the relay's. Where relay and target share an address,
  * the relay may get a port that was a client's; packets that still arrive for that
- * client would circulate in the relay for ever. */
+ * client would circulate in the relay forever. */
 void sockeye__relay_port_claim(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
 void sockeye__relay_port_close(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
 

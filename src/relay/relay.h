@@ -5,8 +5,8 @@
  * Each client address is a flow with its own socket towards the target. The client
  * gets replies from the address it sent to. A server may reply from another port
  * than the one that was asked, as TFTP servers do (RFC 1350, 4). The client then
- * sees another port of the relay too: the flow maps that port of the target to a
- * new socket of its own.
+ * sees another port of the relay too: the flow opens a new socket for that port
+ * of the target.
  */
 #ifndef SOCKEYE_RELAY_RELAY_H
 #define SOCKEYE_RELAY_RELAY_H

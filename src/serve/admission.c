@@ -267,7 +267,7 @@ int sockeye__record_cut(struct sockeye__worker *w)
 }
 
 /* recv(2) returns 0 for both. A peer that has not ended its side has sent a record. If
- * it has, an empty record before the end cannot be told from the end. */
+ * it has, an empty record just before the end looks like the end. */
 bool sockeye__record_empty(const struct sockeye__site *site, int fd)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};

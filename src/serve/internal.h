@@ -33,8 +33,8 @@
 #define SOCKEYE__ROOM_BYTES   16384 /* room for output that a service writes */
 #define SOCKEYE__PAUSE_NS     (100 * SOCKEYE_NS_PER_MS) /* pause in accepting, after EMFILE */
 
-/* One bound address. fds has one descriptor for each worker of the crew if each worker
- * has a SO_REUSEPORT socket of its own, otherwise one for all workers. */
+/* One bound address. fds has one descriptor for each worker of the crew if each has
+ * its own SO_REUSEPORT socket, otherwise one for all workers. */
 struct sockeye__site {
 	const struct sockeye_service *service;
 	const void *config;
@@ -89,8 +89,8 @@ static inline uint64_t *sockeye__spec_counters_of(struct sockeye__shared *shared
 
 struct sockeye__model {
 	struct sockeye_model facts;
-	bool answerers;     /* datagram sites get crews of their own, for a worker may be busy
-			     * with a session for long */
+	bool answerers;     /* each datagram site gets a separate crew: a worker may be
+			     * busy with one session for a long time */
 	int (*probe)(void); /* can this machine? 0 or -errno; NULL: always */
 	void (*run)(struct sockeye__worker *w); /* in the worker, until it has drained */
 };

@@ -27,7 +27,7 @@ const struct sockeye_sockaddr *sockeye__site_name(const struct sockeye__worker *
 	return &w->crew->sites[i].listener.name;
 }
 
-/* Whether each worker gets a SO_REUSEPORT socket of its own. With a limit on connections
+/* Whether each worker gets its own SO_REUSEPORT socket. With a limit on connections
  * the workers share one queue: otherwise a client that the kernel assigns to a full worker
  * would wait while others have room. */
 static bool wants_own_sockets(const struct sockeye__server *server,

@@ -241,7 +241,7 @@ static void test_dally_ends(void **state)
 		while (sockeye__tftp_next(&s->x, s->now_ns, 1, &(struct sockeye__tftp_send){0}))
 			;
 	}
-	assert_true(sockeye__tftp_is_over(&s->x)); /* although the peer repeats for ever */
+	assert_true(sockeye__tftp_is_over(&s->x)); /* although the peer keeps repeating */
 	assert_int_equal(s->x.result, SOCKEYE__TFTP_DONE);
 }
 
