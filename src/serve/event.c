@@ -305,10 +305,14 @@ static void conn_open(struct loop *l, const struct sockeye__visit *v)
 	struct conn *c = calloc(1, sizeof *c + v->site->service->state_size);
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
 
+	/* ENOSPC: the user has watched as many descriptors as the kernel allows
+	 * (/proc/sys/fs/epoll/max_user_watches). */
 	if (c == NULL || epoll_ctl(l->epoll, EPOLL_CTL_ADD, v->fd, &ev) < 0) {
+		int err = c == NULL ? -ENOMEM : -errno;
+
 		free(c);
-		sockeye__turn_away(l->worker, v, "no memory for a connection; it was closed",
-				   -ENOMEM);
+		sockeye__turn_away(l->worker, v, "a connection could not be watched; it was closed",
+				   err);
 		return;
 	}
 	c->base.visit = *v;

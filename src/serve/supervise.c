@@ -457,10 +457,14 @@ static int watch(struct supervisor *s)
 	if (p[1].revents != 0 && s->phase == PHASE_SERVES) /* a signal may have been first */
 		stop(s, now);
 	children_reap(s, now);
-	if (s->phase == PHASE_SERVES)
+	if (s->phase == PHASE_SERVES) {
 		children_respawn(s, now);
-	else if (now >= s->kill_ns)
+	} else if (now >= s->kill_ns) {
 		children_kill(s);
+		/* A worker in an uninterruptible call dies later: kill again in a second, do not
+		 * spin. */
+		s->kill_ns = now + SOCKEYE_NS_PER_S;
+	}
 	sockeye__invariant(supervisor_check(s));
 	return 0;
 }
