@@ -1,5 +1,6 @@
 """scripts/check-words finds the phrases of scripts/words.txt and leaves plain sentences alone."""
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -97,6 +98,23 @@ def test_text_is_read(tmp_path, name, text):
 def test_code_is_not_read(tmp_path, name, text):
     (tmp_path / "man").mkdir()
     assert check(tmp_path / name, text) == (0, "")
+
+
+def test_exceptions(tmp_path):
+    """An exception allows a phrase in its files; one that no text needs is a finding."""
+    (tmp_path / "scripts").mkdir()
+    script = shutil.copy(SCRIPT, tmp_path / "scripts")
+    (tmp_path / "scripts" / "words.txt").write_text(
+        "all  \\bis told\\b  ->  prints\n"
+        "except:docs/*.md  who is told  ->  a quotation\n"
+        "except:*.md  never written  ->  nothing\n")
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "page.md").write_text("A user who is told.\n\nA user is told.\n")
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    done = subprocess.run([script], text=True, capture_output=True, check=False)
+    assert (done.returncode, done.stderr, done.stdout.splitlines()) == (1, "", [
+        "docs/page.md:3: 'is told': write prints",
+        "scripts/words.txt:3: no text needs this exception"])
 
 
 def test_unknown_option_prints_the_usage():
