@@ -479,8 +479,9 @@ void sockeye__uring_conn_open(struct sockeye__uring *l, const struct sockeye__vi
 		conn_close(l, c, SOCKEYE__END_ERROR);
 	else if (v->site->service->speaks_first)
 		conn_turns(l, c);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the ring refers to it */
 	sockeye__invariant(sockeye__uring_conn_check(l, c));
-} /* NOLINT(clang-analyzer-unix.Malloc): the ring refers to it */
+}
 
 static void conn_free(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {

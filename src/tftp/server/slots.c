@@ -25,10 +25,10 @@ bool sockeye__tftp_same_source(const struct sockeye__tftp_worker *w,
 	return sockeye__source_equal(&x, &y);
 }
 
-int sockeye__tftp_slot_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *name)
+int sockeye__tftp_slot_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
 {
 	struct sockeye__tftp_shared *shared = w->server->shared;
-	struct sockeye__source source = source_of(w, name);
+	struct sockeye__source source = source_of(w, peer);
 	uint32_t max = w->server->config.transfers_max;
 	int err;
 
