@@ -53,12 +53,12 @@ def telnet(server):
 
 
 @need("curl")
-@pytest.mark.parametrize("service, request, reply", [
+@pytest.mark.parametrize("service, sent, reply", [
     ("upper", b"hello\n", b"HELLO\n"), ("echo", b"x" * 1000 + b"\n", b"x" * 1000 + b"\n"),
     ("reply", b"?\n", b"Server got message\n")], ids=["upper", "echo", "reply"])
-def test_curl_telnet(serve, service, request, reply, model):
+def test_curl_telnet(serve, service, sent, reply, model):
     server = serve(service, "tcp://127.0.0.1:0", model=model)
-    assert answer_of(telnet(server), request, len(reply)) == reply
+    assert answer_of(telnet(server), sent, len(reply)) == reply
 
 
 @need("curl")
