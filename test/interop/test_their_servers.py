@@ -24,11 +24,11 @@ def echo_server(name, scheme, folder):
         ("ncat", "tcp"): ["ncat", "-l", "-k", "127.0.0.1", port, "--exec", "/bin/cat"],
         ("ncat", "unix"): ["ncat", "-l", "-k", "-U", path, "--exec", "/bin/cat"],
         ("ncat", "udp"): ["ncat", "-l", "-u", "127.0.0.1", port, "--exec", "/bin/cat"],
-        ("socat", "tcp"): ["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,fork", "EXEC:cat"],
-        ("socat", "unix"): ["socat", f"UNIX-LISTEN:{path},fork", "EXEC:cat"],
+        ("socat", "tcp"): ["socat", "-t10", f"TCP-LISTEN:{port},bind=127.0.0.1,fork", "EXEC:cat"],
+        ("socat", "unix"): ["socat", "-t10", f"UNIX-LISTEN:{path},fork", "EXEC:cat"],
         ("socat", "udp"): ["socat", f"UDP-RECVFROM:{port},bind=127.0.0.1,fork", "PIPE"],
         ("socat", "unix-dgram"): ["socat", f"UNIX-RECVFROM:{path},fork", "PIPE"],
-        ("socat", "unix-seqpacket"): ["socat", f"UNIX-LISTEN:{path},type=5,fork", "EXEC:cat"],
+        ("socat", "unix-seqpacket"): ["socat", "-t10", f"UNIX-LISTEN:{path},type=5,fork", "EXEC:cat"],
     }[name, scheme]
     if scheme.startswith("unix"):
         return command, url, path.exists
@@ -65,7 +65,8 @@ def test_echo_of_a_datagram(tmp_path, name, scheme):
 @pytest.mark.parametrize("name", [pytest.param("nc", marks=need("nc")),
                                   pytest.param("ncat", marks=need("ncat"))])
 def test_both_ways_with_a_listener(name):
-    """`nc -l` sends its input and prints what it receives."""
+    """`nc -l` sends its input and prints what it receives. It exits when its client
+    has ended, even if it has input left to send: the client must not end first."""
     port = free_port()
     to_server, to_client = os.urandom(200_000), os.urandom(150_000)
     command = {"nc": ["nc", "-l", "-N", "127.0.0.1", port],
@@ -75,7 +76,10 @@ def test_both_ways_with_a_listener(name):
         thread = threading.Thread(target=lambda: heard.update(
             server=server.communicate(to_client, timeout=WAIT_S)[0]))
         thread.start()
-        same(output_of(client("sockeye", f"tcp://127.0.0.1:{port}"), to_server), to_client)
+        ours = client("sockeye", f"tcp://127.0.0.1:{port}")
+        if name == "nc":
+            ours.append("--no-shutdown")
+        same(output_of(ours, to_server), to_client)
         thread.join(WAIT_S)
         same(heard["server"], to_server)
 
