@@ -7,9 +7,11 @@
 
 #include <sockeye/addr.h>
 
+enum kind { NOTHING, STDIO, ECHOES, CONNECTS, LISTENS };
+
 /* An address of socat, such as TCP4-LISTEN:7000,fork. */
 struct socat {
-	enum { NOTHING, STDIO, ECHOES, CONNECTS, LISTENS } kind;
+	enum kind kind;
 	bool forks;
 	bool foreign; /* not also an address of sockeye */
 	char url[SOCKEYE_ADDR_TEXT_MAX];
@@ -21,7 +23,7 @@ static bool is_word(const char *text, size_t len, const char *word)
 }
 
 /* Returns the kind from the text after the protocol and its family. */
-static int kind_of(const char *text, size_t len)
+static enum kind kind_of(const char *text, size_t len)
 {
 	static const struct {
 		const char *word;
