@@ -27,7 +27,7 @@ static enum kind kind_of(const char *text, size_t len)
 {
 	static const struct {
 		const char *word;
-		int kind;
+		enum kind kind;
 	} words[] = {
 	    {"", CONNECTS},        {"-connect", CONNECTS},  {"-client", CONNECTS},
 	    {"-sendto", CONNECTS}, {"-datagram", CONNECTS}, {"-listen", LISTENS},
