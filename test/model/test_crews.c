@@ -86,6 +86,7 @@ struct server {
 	pid_t pid;
 	int words[2]; /* a struct ready, then a struct counters after each SIGUSR1 */
 	struct ready ready;
+	uint32_t connections_max;
 };
 
 static int on_ready(void *arg, const struct sockeye_ready *ready)
@@ -129,6 +130,7 @@ static int serve(struct server *s)
 	struct sockeye__site_request requests[COUNT(crews)] = {0};
 	const struct sockeye_serve_opts opts = {
 	    .workers = 7, /* for crews without a number */
+	    .connections_max = s->connections_max,
 	    .on_ready = on_ready,
 	    .on_event = on_event,
 	    .arg = s,
@@ -239,7 +241,7 @@ static void pids_find(const struct server *s, size_t crew, int *pids)
 
 static void each_site_has_its_model(void **state)
 {
-	struct server s;
+	struct server s = {0};
 
 	(void)state;
 	server_start(&s);
@@ -254,7 +256,7 @@ static void each_crew_has_its_processes_and_user(void **state)
 	const struct passwd *nobody = as_root() ? getpwnam("nobody") : NULL;
 	const int own = (int)getuid(), other = nobody != NULL ? (int)nobody->pw_uid : own;
 	int pids[COUNT(crews)][8] = {0};
-	struct server s;
+	struct server s = {0};
 
 	(void)state;
 	server_start(&s);
@@ -289,7 +291,7 @@ static void dead_workers_of_all_crews_are_replaced(void **state)
 {
 	int pids[DIED], fds[DIED];
 	struct counters before, after;
-	struct server s;
+	struct server s = {0};
 
 	(void)state;
 	server_start(&s);
@@ -318,7 +320,7 @@ static void dead_workers_of_all_crews_are_replaced(void **state)
 static void counters_add_up_over_crews(void **state)
 {
 	enum { ASKED = 20 };
-	struct server s;
+	struct server s = {0};
 	struct counters c;
 
 	(void)state;
@@ -343,7 +345,7 @@ static void a_crew_without_workers_refuses(void **state)
 {
 	const uint64_t deadline_ns = sockeye_deadline_ms(WAIT_MS);
 	struct sockeye_addr addr;
-	struct server s;
+	struct server s = {0};
 	int own, other, pid, fd;
 
 	(void)state;
@@ -370,6 +372,34 @@ static void a_crew_without_workers_refuses(void **state)
 	assert_int_equal(waitpid(s.pid, NULL, 0), s.pid);
 	close(s.words[0]);
 	close(s.words[1]);
+}
+
+/* With one connection for each crew of streams each has one process, and a second client
+ * waits until the first one has left. */
+static void each_crew_has_a_share_of_the_connections(void **state)
+{
+	struct server s = {.connections_max = DIED};
+	int pid, first, second;
+	char byte;
+
+	(void)state;
+	server_start(&s);
+	for (size_t i = 0; i < DIED; i++) {
+		pid = ask_once(&s, i).pid;
+		for (int n = 0; n < 10; n++)
+			assert_int_equal(ask_once(&s, i).pid, pid);
+		first = client_of(&s, i);
+		(void)ask(first);
+		second = client_of(&s, i);
+		assert_int_equal(sockeye_writen(second, "?", 1, 0, NULL), 0);
+		assert_int_equal(sockeye_read_some(second, &byte, 1, sockeye_deadline_ms(100)),
+				 -ETIMEDOUT);
+		close(first);
+		assert_int_equal(sockeye_read_some(second, &byte, 1, sockeye_deadline_ms(WAIT_MS)),
+				 1);
+		close(second);
+	}
+	server_stop(&s);
 }
 
 /* Sites that agree in model, workers and user are served by the same processes. */
@@ -438,6 +468,7 @@ int main(void)
 	    cmocka_unit_test(dead_workers_of_all_crews_are_replaced),
 	    cmocka_unit_test(counters_add_up_over_crews),
 	    cmocka_unit_test(a_crew_without_workers_refuses),
+	    cmocka_unit_test(each_crew_has_a_share_of_the_connections),
 	    cmocka_unit_test(equal_sites_share_a_crew),
 	    cmocka_unit_test(unknown_model_and_user_are_errors),
 	};
