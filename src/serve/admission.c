@@ -54,58 +54,6 @@ static void peer_unpack(struct sockeye_sockaddr *to, const struct sockeye__peer 
 	}
 }
 
-bool sockeye__worker_source(const struct sockeye__worker *w, const struct sockaddr *peer,
-			    struct sockeye__source *out)
-{
-	const struct sockeye__prefixes prefixes = {
-	    .ipv4 = w->server->opts->source_ipv4_prefix,
-	    .ipv6 = w->server->opts->source_ipv6_prefix,
-	};
-
-	return sockeye__source_of(&prefixes, peer, out);
-}
-
-void sockeye__event(const struct sockeye_serve_opts *opts, struct sockeye_event *ev)
-{
-	if (opts->on_event == NULL)
-		return;
-	ev->real_ns = sockeye_now().real_ns;
-	opts->on_event(opts->arg, ev);
-}
-
-void sockeye__warn(const struct sockeye__worker *w, const char *text, int err)
-{
-	sockeye__event(
-	    w->server->opts,
-	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
-}
-
-void sockeye__cannot_start(const struct sockeye__worker *w, int err)
-{
-	sockeye__warn(w, "a worker cannot start", err);
-}
-
-void sockeye__worker_event(const struct sockeye__worker *w, struct sockeye_event *ev)
-{
-	sockeye__event(w->server->opts, ev);
-}
-
-bool sockeye__rarely(struct sockeye__worker *w)
-{
-	uint64_t now = sockeye_now().mono_ns;
-
-	if (w->warned_ns != 0 && now - w->warned_ns < SOCKEYE_NS_PER_S)
-		return false;
-	w->warned_ns = now;
-	return true;
-}
-
-void sockeye__warn_rarely(struct sockeye__worker *w, const char *text, int err)
-{
-	if (sockeye__rarely(w))
-		sockeye__warn(w, text, err);
-}
-
 void sockeye__show(const struct sockeye__worker *w, const struct sockeye__site *site,
 		   const struct sockeye_sockaddr *peer, const void *data, size_t len)
 {

@@ -1,7 +1,7 @@
 /*
  * internal.h: what the server models and the supervisor share.
  *
- * One process (supervise.c) binds the sockets, starts workers and waits. A worker is a
+ * One process, the supervisor, binds the sockets, starts workers and waits. A worker is a
  * child process that runs the function of its crew (crew.h). All processes share the
  * memory of struct sockeye__shared.
  */
@@ -114,6 +114,23 @@ struct sockeye__server {
 	int stop_rd, stop_wr; /* a pipe: end of file on stop_rd means stop */
 };
 
+/* --- crews.c: the crews of a server --- */
+
+/* Makes a crew for each combination in the requests, without sites. 0, or a negative code
+ * with *fail. */
+int sockeye__crews_form(struct sockeye__server *server,
+			const struct sockeye__site_request *requests, size_t count,
+			struct sockeye_fail *fail);
+/* The crew that serves a request. */
+struct sockeye__crew *sockeye__crew_of(const struct sockeye__server *server,
+				       const struct sockeye__site_request *request);
+/* Moves datagram sites of models with `answerers` to crews of their own, and numbers the
+ * processes. 0 or -ENOMEM. */
+int sockeye__crews_complete(struct sockeye__server *server);
+/* Finds the users of the crews or, if no request names one, switches this process to
+ * opts.user. 0, or a negative code with *fail. */
+int sockeye__users_set(struct sockeye__server *server, struct sockeye_fail *fail);
+
 /* --- site.c: the sockets of a server --- */
 
 /* Binds the addresses of request `index` and adds them to the crew. 0, or a negative
@@ -123,6 +140,20 @@ int sockeye__sites_open(struct sockeye__server *server, struct sockeye__crew *cr
 void sockeye__sites_close(struct sockeye__server *server);
 /* In a worker: closes the descriptors that only other workers use. */
 void sockeye__sites_keep_own(const struct sockeye__worker *w);
+
+/* --- totals.c: the counters of all workers --- */
+
+struct sockeye__totals {
+	struct sockeye_counter *rows;
+	uint64_t *reported; /* the values of the last report, by row */
+	size_t count;
+};
+
+/* 0 or -ENOMEM; fini is needed in either case. */
+int sockeye__totals_init(struct sockeye__totals *t, const struct sockeye__server *server);
+void sockeye__totals_fini(struct sockeye__totals *t);
+/* Adds up the counters and makes a COUNTERS event. */
+void sockeye__totals_report(struct sockeye__totals *t, struct sockeye__server *server);
 
 /* supervise.c: starts the workers and waits. 0 after a stop, or a negative code. */
 int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail);

@@ -10,23 +10,6 @@
 
 #define ADDRESSES_MAX 16 /* bound addresses of one site, whose host may have several */
 
-size_t sockeye__site_count(const struct sockeye__worker *w)
-{
-	return w->crew->site_count;
-}
-
-int sockeye__site_fd(const struct sockeye__worker *w, size_t i)
-{
-	const struct sockeye__site *s = &w->crew->sites[i];
-
-	return s->fds[s->fd_count > 1 ? w->member : 0];
-}
-
-const struct sockeye_sockaddr *sockeye__site_name(const struct sockeye__worker *w, size_t i)
-{
-	return &w->crew->sites[i].listener.name;
-}
-
 /* Whether each worker gets its own SO_REUSEPORT socket. With a limit on connections
  * the workers share one queue: otherwise a client that the kernel assigns to a full worker
  * would wait while others have room. */

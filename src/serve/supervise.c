@@ -11,7 +11,6 @@
 #include "net/net.h"
 
 #include <errno.h>
-#include <linux/sock_diag.h>
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
@@ -57,9 +56,7 @@ struct supervisor {
 	sigset_t old_mask;
 	enum phase phase;
 	uint64_t kill_ns; /* the end of the grace period */
-	struct sockeye_counter *rows;
-	uint64_t *reported; /* the values of the last report, by row */
-	size_t row_count;
+	struct sockeye__totals totals;
 };
 
 /* What must hold after each step of the supervisor. */
@@ -268,119 +265,6 @@ static void children_kill(struct supervisor *s)
 			kill(s->children[i].pid, SIGKILL);
 }
 
-/* --- counters --- */
-
-/* Adds the datagrams that the kernel has dropped since the last call, because a queue
- * was full. */
-static void site_drops_update(struct sockeye__site *site)
-{
-	for (unsigned i = 0; i < site->fd_count && !site->stream; i++) {
-		uint32_t mem[SK_MEMINFO_VARS] = {0};
-		socklen_t len = sizeof mem;
-
-		if (getsockopt(site->fds[i], SOL_SOCKET, SO_MEMINFO, mem, &len) < 0)
-			continue;
-		site->drops += mem[SK_MEMINFO_DROPS] - site->drops_seen[i];
-		site->drops_seen[i] = mem[SK_MEMINFO_DROPS];
-	}
-}
-
-static uint64_t queue_drops(const struct sockeye__server *server)
-{
-	uint64_t drops = 0;
-
-	for (size_t c = 0; c < server->crew_count; c++)
-		for (size_t i = 0; i < server->crews[c].site_count; i++) {
-			site_drops_update(&server->crews[c].sites[i]);
-			drops += server->crews[c].sites[i].drops;
-		}
-	return drops;
-}
-
-/* Whether crew c has a table that no crew before it has. */
-static bool is_first_of_table(const struct sockeye__server *server, size_t c)
-{
-	for (size_t i = 0; i < c; i++)
-		if (sockeye__crew_counters(&server->crews[i]) ==
-		    sockeye__crew_counters(&server->crews[c]))
-			return false;
-	return sockeye__crew_counters(&server->crews[c]) != NULL;
-}
-
-static size_t rows_count(const struct sockeye__server *server)
-{
-	size_t n = sockeye__counters_table.count;
-
-	for (size_t c = 0; c < server->crew_count; c++)
-		if (is_first_of_table(server, c))
-			n += sockeye__crew_counters(&server->crews[c])->count;
-	return n;
-}
-
-/* Names all rows: those of every server, then each table of a spec once. */
-static void rows_name(const struct sockeye__server *server, struct sockeye_counter *rows)
-{
-	sockeye__counters_name(&sockeye__counters_table, rows);
-	rows += sockeye__counters_table.count;
-	for (size_t c = 0; c < server->crew_count; c++)
-		if (is_first_of_table(server, c)) {
-			sockeye__counters_name(sockeye__crew_counters(&server->crews[c]), rows);
-			rows += sockeye__crew_counters(&server->crews[c])->count;
-		}
-}
-
-/* Adds the counters of all workers with this table. */
-static void table_add(const struct supervisor *s, const struct sockeye__counter_table *table,
-		      struct sockeye_counter *rows)
-{
-	for (unsigned i = 0; i < s->server->processes; i++)
-		if (sockeye__crew_counters(s->children[i].crew) == table)
-			sockeye__counters_add(
-			    table, sockeye__spec_counters_of(s->server->shared, i), rows);
-}
-
-static void rows_add(const struct supervisor *s, struct sockeye_counter *rows)
-{
-	const struct sockeye__server *server = s->server;
-
-	for (unsigned i = 0; i < server->processes; i++)
-		sockeye__counters_add(&sockeye__counters_table,
-				      (uint64_t *)sockeye__counters_of(server->shared, i), rows);
-	rows[offsetof(struct sockeye__counters, dropped_queue) / sizeof(uint64_t)].value +=
-	    queue_drops(server);
-	rows += sockeye__counters_table.count;
-	for (size_t c = 0; c < server->crew_count; c++)
-		if (is_first_of_table(server, c)) {
-			const struct sockeye__counter_table *table =
-			    sockeye__crew_counters(&server->crews[c]);
-
-			table_add(s, table, rows);
-			rows += table->count;
-		}
-}
-
-/* Raises each counter to its last report. The uring model counts some sends when it
- * submits them and subtracts bytes that the kernel did not accept; a scraper would take
- * a counter that falls for a restart of the server. */
-static void rows_hold(struct sockeye_counter *rows, uint64_t *reported, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (rows[i].kind == SOCKEYE_COUNTER && rows[i].value < reported[i])
-			rows[i].value = reported[i];
-		reported[i] = rows[i].value;
-	}
-}
-
-static void counters_report(struct supervisor *s)
-{
-	rows_name(s->server, s->rows);
-	rows_add(s, s->rows);
-	rows_hold(s->rows, s->reported, s->row_count);
-	sockeye__event(s->server->opts, &(struct sockeye_event){.kind = SOCKEYE_EVENT_COUNTERS,
-								.counters = s->rows,
-								.counter_count = s->row_count});
-}
-
 /* --- signals --- */
 
 static void stop(struct supervisor *s, uint64_t now)
@@ -423,7 +307,7 @@ static void signals_take(struct supervisor *s, uint64_t now)
 
 	while (read(s->signal_fd, &si, sizeof si) == (ssize_t)sizeof si) {
 		if (si.ssi_signo == SIGUSR1)
-			counters_report(s);
+			sockeye__totals_report(&s->totals, s->server);
 		else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT)
 			stop(s, now);
 		else if (si.ssi_signo == SIGHUP)
@@ -530,11 +414,10 @@ static int ready_report(const struct sockeye__server *server)
 
 static int supervisor_init(struct supervisor *s)
 {
+	int err = sockeye__totals_init(&s->totals, s->server);
+
 	s->children = calloc(s->server->processes, sizeof *s->children);
-	s->row_count = rows_count(s->server);
-	s->rows = calloc(s->row_count, sizeof *s->rows);
-	s->reported = calloc(s->row_count, sizeof *s->reported);
-	if (s->children == NULL || s->rows == NULL || s->reported == NULL)
+	if (err < 0 || s->children == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->server->crew_count; i++) {
 		const struct sockeye__crew *crew = &s->server->crews[i];
@@ -548,8 +431,7 @@ static int supervisor_init(struct supervisor *s)
 static void supervisor_fini(struct supervisor *s)
 {
 	free(s->children);
-	free(s->rows);
-	free(s->reported);
+	sockeye__totals_fini(&s->totals);
 }
 
 static void children_end(struct supervisor *s)
@@ -585,7 +467,7 @@ int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail
 		sockeye__fail_set(fail, step, "", err);
 		children_end(&s);
 	} else if (server->opts->verbose) {
-		counters_report(&s);
+		sockeye__totals_report(&s.totals, server);
 	}
 	if (s.signal_fd >= 0) {
 		close(s.signal_fd);
