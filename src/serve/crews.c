@@ -26,6 +26,7 @@ static bool same_text(const char *a, const char *b)
 static bool same_crew(const struct sockeye__server *server, const struct sockeye__site_request *a,
 		      const struct sockeye__site_request *b)
 {
+	assert(a != NULL && b != NULL); /* every crew was made for a request */
 	return a->spec == b->spec && a->workers == b->workers && same_text(a->user, b->user) &&
 	       (a->spec != NULL || strcmp(model_name(server, a), model_name(server, b)) == 0);
 }

@@ -124,7 +124,7 @@ int sockeye__crews_form(struct sockeye__server *server,
 /* The crew that serves a request. */
 struct sockeye__crew *sockeye__crew_of(const struct sockeye__server *server,
 				       const struct sockeye__site_request *request);
-/* Moves datagram sites of models with `answerers` to crews of their own, and numbers the
+/* Gives each datagram site of a model with `answerers` a separate crew, and numbers the
  * processes. 0 or -ENOMEM. */
 int sockeye__crews_complete(struct sockeye__server *server);
 /* Finds the users of the crews or, if no request names one, switches this process to
