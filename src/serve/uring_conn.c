@@ -18,22 +18,6 @@
 
 #define QUEUE_MAX 8 /* ring buffers of input that wait for a slow peer; then receiving stops */
 
-static bool is_open(const struct sockeye__uring_conn *c)
-{
-	return c->life == SOCKEYE__URING_OPEN;
-}
-
-static bool is_sending(const struct sockeye__uring_conn *c)
-{
-	return (c->requests & SOCKEYE__URING_SENDING) != 0;
-}
-
-/* Whether a quiet send has been made in this turn, and so is not submitted yet. */
-static bool is_quiet_pending(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
-{
-	return c->quiet_turn == l->turn_count;
-}
-
 static void request_begins(struct sockeye__uring_conn *c, enum sockeye__uring_request request)
 {
 	c->requests |= (uint8_t)request;
@@ -79,15 +63,15 @@ static void conn_release(struct sockeye__uring *l, struct sockeye__uring_conn *c
 static void conn_close(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 		       enum sockeye__end end)
 {
-	if (!is_open(c))
+	if (!sockeye__uring_is_open(c))
 		return;
 	c->life = SOCKEYE__URING_CLOSING;
 	c->end_cause = (uint8_t)end;
 	sockeye__timers_clear(&l->clocks.timers, &c->base.timer);
-	if (is_quiet_pending(l, c)) /* its output must be sent first */
+	if (sockeye__uring_is_quiet_pending(l, c)) /* its output must be sent first */
 		conn_postpone(l, c);
 	else if (c->requests != 0)
-		shutdown(c->base.visit.fd, is_sending(c) ? SHUT_RDWR : SHUT_RD);
+		shutdown(c->base.visit.fd, sockeye__uring_is_sending(c) ? SHUT_RDWR : SHUT_RD);
 	conn_release(l, c);
 }
 
@@ -97,7 +81,7 @@ static void conn_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c
 	struct io_uring_sqe *sqe;
 
 	if ((c->requests & SOCKEYE__URING_RECEIVING) || (c->lists & SOCKEYE__URING_STARVED) ||
-	    !is_open(c) || c->base.visit.in_end ||
+	    !sockeye__uring_is_open(c) || c->base.visit.in_end ||
 	    c->chunk_len + c->waiting_bytes >= SOCKEYE_INPUT_MAX)
 		return;
 	sqe = sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_RECEIVE));
@@ -307,7 +291,7 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 {
 	uint32_t n = res > 0 ? (uint32_t)res : 0;
 
-	if (is_sending(c)) {
+	if (sockeye__uring_is_sending(c)) {
 		request_ends(c, SOCKEYE__URING_SENDING);
 		sockeye__uring_stall_end(l, c);
 		sent_count(l, c, n);
@@ -318,7 +302,7 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 		sent_count(l, c, (uint64_t)n - c->sent_len);
 	}
 	c->base.active_ns = l->clocks.now.mono_ns;
-	if (!is_open(c))
+	if (!sockeye__uring_is_open(c))
 		conn_release(l, c);
 	else if (res < 0 && res != -EAGAIN && res != -EINTR)
 		conn_close(l, c, sockeye__end_of(res));
@@ -333,7 +317,7 @@ SOCKEYE__HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_con
 			     const uint8_t *data, uint32_t n, int32_t id)
 {
 	uint32_t busy = c->chunk_len | c->waiting_bytes | (c->requests & SOCKEYE__URING_SENDING) |
-			is_quiet_pending(l, c);
+			sockeye__uring_is_quiet_pending(l, c);
 
 	c->base.visit.bytes_in += n;
 	sockeye__count(&l->counters->bytes_in, n);
@@ -348,9 +332,9 @@ SOCKEYE__HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_con
 	}
 	if (!sockeye__uring_input_queue(l, c, data, n, id))
 		conn_close(l, c, SOCKEYE__END_ERROR);
-	else if (is_quiet_pending(l, c))
+	else if (sockeye__uring_is_quiet_pending(l, c))
 		conn_postpone(l, c);
-	else if (!is_sending(c))
+	else if (!sockeye__uring_is_sending(c))
 		conn_turns(l, c);
 	else if (c->queue_count >= QUEUE_MAX || c->base.in != NULL)
 		conn_receive_cancel(l, c); /* further input waits in the kernel */
@@ -380,13 +364,14 @@ static void on_receive_end(struct sockeye__uring *l, struct sockeye__uring_conn 
 		conn_starve(l, c);
 	} else if (res == 0) {
 		c->base.visit.in_end = true;
-		if (is_quiet_pending(l, c))
+		if (sockeye__uring_is_quiet_pending(l, c))
 			conn_postpone(l, c);
-		else if (!is_sending(c))
+		else if (!sockeye__uring_is_sending(c))
 			conn_turns(l, c);
 	} else if (res < 0 && res != -ECANCELED && res != -EAGAIN && res != -EINTR) {
 		conn_close(l, c, sockeye__end_of(res));
-	} else if (!is_sending(c)) { /* otherwise it was cancelled until the send is over */
+	} else if (!sockeye__uring_is_sending(
+		       c)) { /* otherwise it was cancelled until the send is over */
 		conn_receive(l, c);
 	}
 }
@@ -403,7 +388,7 @@ void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_c
 	if (buffered)
 		sockeye__invariant(sockeye__uring_buffer_pass(l, id, SOCKEYE__URING_OF_KERNEL,
 							      SOCKEYE__URING_OF_LOOP));
-	if (!is_open(c)) {
+	if (!sockeye__uring_is_open(c)) {
 		if (buffered)
 			sockeye__uring_buffer_give(l, id, SOCKEYE__URING_OF_LOOP);
 		conn_release(l, c);
@@ -414,14 +399,14 @@ void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_c
 		conn_input(l, c, sockeye__uring_buffer(l, id), (uint32_t)res, id);
 	else if (res > 0)
 		res = record_receive(l, c);
-	if (!more && is_open(c))
+	if (!more && sockeye__uring_is_open(c))
 		on_receive_end(l, c, res);
 }
 
 void sockeye__uring_on_cancel(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	request_ends(c, SOCKEYE__URING_CANCELLING);
-	if (!is_open(c))
+	if (!sockeye__uring_is_open(c))
 		conn_release(l, c);
 }
 
@@ -431,9 +416,9 @@ static void conn_deadline(struct sockeye__uring *l, struct sockeye__uring_conn *
 {
 	if (sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 		conn_close(l, c, SOCKEYE__END_ERROR);
-	else if (is_quiet_pending(l, c))
+	else if (sockeye__uring_is_quiet_pending(l, c))
 		conn_postpone(l, c);
-	else if (!is_sending(c))
+	else if (!sockeye__uring_is_sending(c))
 		conn_turns(l, c);
 	else if (c->base.after_output == SOCKEYE__AFTER_WAIT)
 		c->base.after_output = SOCKEYE__AFTER_TURN;
@@ -494,13 +479,13 @@ static void conn_free(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 
 static void conn_resume(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	if (is_quiet_pending(l, c)) { /* another one */
+	if (sockeye__uring_is_quiet_pending(l, c)) { /* another one */
 		conn_postpone(l, c);
-	} else if (!is_open(c)) {
+	} else if (!sockeye__uring_is_open(c)) {
 		if (c->requests != 0)
 			shutdown(c->base.visit.fd, SHUT_RD);
 		conn_release(l, c);
-	} else if (!is_sending(c)) {
+	} else if (!sockeye__uring_is_sending(c)) {
 		conn_turns(l, c);
 	}
 }
@@ -530,14 +515,14 @@ static void starved_receive(struct sockeye__uring *l)
 	l->starved = NULL;
 	for (; c != NULL; c = next) {
 		next = c->next_starved;
-		if (is_quiet_pending(l, c) && is_open(c)) {
+		if (sockeye__uring_is_quiet_pending(l, c) && sockeye__uring_is_open(c)) {
 			/* The failure of a quiet send must be seen before new input. */
 			conn_starve(l, c);
 			l->go_on = true;
 			continue;
 		}
 		c->lists &= (uint8_t) ~(unsigned)SOCKEYE__URING_STARVED;
-		if (is_open(c))
+		if (sockeye__uring_is_open(c))
 			conn_receive(l, c);
 		else
 			conn_release(l, c);
@@ -556,91 +541,5 @@ void sockeye__uring_conns_settle(struct sockeye__uring *l)
 	for (; c != NULL; c = next) {
 		next = c->next_closed;
 		conn_free(l, c);
-	}
-}
-
-/* --- invariants --- */
-
-static void lists_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
-{
-	const struct sockeye__uring_conn *p;
-	uint8_t lists = 0;
-	bool closed = false;
-
-	for (p = l->starved; p != NULL; p = p->next_starved)
-		lists |= p == c ? SOCKEYE__URING_STARVED : 0;
-	for (p = l->postponed; p != NULL; p = p->next_postponed)
-		lists |= p == c ? SOCKEYE__URING_POSTPONED : 0;
-	for (p = l->postponed_before; p != NULL; p = p->next_postponed)
-		lists |= p == c ? SOCKEYE__URING_POSTPONED : 0;
-	for (p = l->closed; p != NULL; p = p->next_closed)
-		closed |= p == c;
-	assert(lists == c->lists);
-	assert(closed == (c->life == SOCKEYE__URING_CLOSED));
-}
-
-static bool is_within(const uint8_t *data, size_t len, const uint8_t *start, size_t size)
-{
-	return data >= start && data + len <= start + size;
-}
-
-/* What is being sent stays in memory that the connection or its quiet send owns. */
-static void send_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
-{
-	const struct sockeye__queue *out = c->base.out, *memory = c->chunk_memory;
-	int32_t id = c->buffer;
-	bool owned = (out != NULL && is_within(c->sent, c->sent_len, out->data, out->len)) ||
-		     (memory != NULL && is_within(c->sent, c->sent_len, memory->data, memory->len));
-
-	assert(!(is_sending(c) && is_quiet_pending(l, c)));
-	assert(is_sending(c) || out == NULL);
-	assert(is_sending(c) || c->base.after_output != SOCKEYE__AFTER_CLOSE);
-	if (is_quiet_pending(l, c)) {
-		assert(c->quiet_index < l->quiet->count);
-		id = l->quiet->ids[c->quiet_index];
-		assert(l->owners[id] == SOCKEYE__URING_OF_QUIET);
-	} else if (!is_sending(c)) {
-		return;
-	}
-	assert(owned || (id >= 0 && is_within(c->sent, c->sent_len, sockeye__uring_buffer(l, id),
-					      SOCKEYE__URING_BUFFER_BYTES)));
-}
-
-/* Checks that a request, a list or a deadline will continue the connection. */
-static void progress_check(const struct sockeye__uring_conn *c)
-{
-	bool receiving = (c->requests & SOCKEYE__URING_RECEIVING) != 0;
-	bool starved = (c->lists & SOCKEYE__URING_STARVED) != 0;
-	bool goes_on = is_sending(c) || (c->lists & SOCKEYE__URING_POSTPONED) != 0;
-	bool in_end = c->base.visit.in_end;
-
-	assert(c->requests != 0 || c->lists != 0 || c->base.deadline_ns != 0);
-	assert(c->waiting_bytes == 0 || goes_on);
-	assert(!in_end || c->end_offered || goes_on);
-	assert(!receiving || (!in_end && !starved));
-	assert(receiving || starved || in_end || goes_on || c->chunk_len >= SOCKEYE_INPUT_MAX);
-}
-
-void sockeye__uring_conn_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
-{
-	bool sending = is_sending(c), postponed = (c->lists & SOCKEYE__URING_POSTPONED) != 0;
-
-	lists_check(l, c);
-	switch ((enum sockeye__uring_life)c->life) {
-	case SOCKEYE__URING_OPEN:
-		/* A deadline counts again once the session can have a turn. */
-		sockeye__conn_check(&l->clocks, &c->base, !sending && !postponed);
-		sockeye__uring_input_check(l, c);
-		send_check(l, c);
-		progress_check(c);
-		break;
-	case SOCKEYE__URING_CLOSING:
-		assert(c->requests != 0 || c->lists != 0);
-		assert(c->base.timer.index == 0);
-		break;
-	case SOCKEYE__URING_CLOSED:
-		assert(c->requests == 0 && c->lists == 0);
-		assert(c->base.timer.index == 0);
-		break;
 	}
 }

@@ -143,7 +143,7 @@ bool sockeye__uring_input_copy(struct sockeye__uring *l, struct sockeye__uring_c
 bool sockeye__uring_input_queue(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 				const uint8_t *data, uint32_t n, int32_t id)
 {
-	bool sending = (c->requests & SOCKEYE__URING_SENDING) != 0;
+	bool sending = sockeye__uring_is_sending(c);
 	bool copied;
 
 	c->waiting_bytes += n;
@@ -165,50 +165,4 @@ void sockeye__uring_input_drop(struct sockeye__uring *l, struct sockeye__uring_c
 	sockeye__uring_chunk_drop(l, c);
 	sockeye__queue_drop(&c->base.in);
 	c->waiting_bytes = 0;
-}
-
-/* The chunk has one holder, in which it lies. */
-static void chunk_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
-{
-	const struct sockeye__queue *memory = c->chunk_memory;
-
-	assert(c->buffer < 0 || memory == NULL);
-	if (c->buffer >= 0) {
-		const uint8_t *start = sockeye__uring_buffer(l, c->buffer);
-
-		assert(l->owners[c->buffer] == SOCKEYE__URING_OF_CHUNK);
-		assert(c->chunk >= start);
-		assert(c->chunk + c->chunk_len <= start + SOCKEYE__URING_BUFFER_BYTES);
-	} else if (memory != NULL) {
-		assert(c->chunk >= memory->data);
-		assert(c->chunk + c->chunk_len == memory->data + memory->len);
-	} else {
-		assert(c->chunk_len == 0);
-	}
-	/* An idle connection holds no buffer: something still uses this one. */
-	assert(c->chunk_len > 0 || (c->buffer < 0 && memory == NULL) ||
-	       (c->requests & SOCKEYE__URING_SENDING) || (c->lists & SOCKEYE__URING_POSTPONED));
-}
-
-void sockeye__uring_input_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
-{
-	size_t bytes = sockeye__queue_left(c->base.in);
-	uint32_t count = 0;
-
-	chunk_check(l, c);
-	assert(c->base.in == NULL || c->queue_first < 0);
-	for (int32_t id = c->queue_first; id >= 0; id = l->queued[id].next) {
-		assert(l->owners[id] == SOCKEYE__URING_OF_QUEUE);
-		assert(l->queued[id].next >= 0 || id == c->queue_last);
-		bytes += l->queued[id].len;
-		count++;
-		assert(count <= SOCKEYE__URING_BUFFERS);
-	}
-	assert(count == c->queue_count);
-	assert(bytes == c->waiting_bytes);
-	/* Only a send in flight waits for the peer, and only buffers that the
-	 * connection has can be stalled by it. */
-	assert(c->stalled == 0 || (c->requests & SOCKEYE__URING_SENDING));
-	assert(c->stalled <= count + (c->buffer >= 0));
-	assert(c->stalled <= l->stalled && l->stalled <= SOCKEYE__URING_STALLED_MAX);
 }

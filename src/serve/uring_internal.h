@@ -1,7 +1,7 @@
 /*
  * uring_internal.h: what the files of the uring model share. uring.c is the loop,
  * uring_conn.c the steps of a connection, uring_input.c the input that waits for
- * its session, uring_ring.c the ring and its buffers.
+ * its session, uring_ring.c the ring and its buffers, uring_check.c the invariants.
  */
 #ifndef SOCKEYE_SERVE_URING_INTERNAL_H
 #define SOCKEYE_SERVE_URING_INTERNAL_H
@@ -138,6 +138,23 @@ struct sockeye__uring {
 	uint8_t room[SOCKEYE__ROOM_BYTES];
 };
 
+static inline bool sockeye__uring_is_open(const struct sockeye__uring_conn *c)
+{
+	return c->life == SOCKEYE__URING_OPEN;
+}
+
+static inline bool sockeye__uring_is_sending(const struct sockeye__uring_conn *c)
+{
+	return (c->requests & SOCKEYE__URING_SENDING) != 0;
+}
+
+/* Whether a quiet send has been made in this turn, and so is not submitted yet. */
+static inline bool sockeye__uring_is_quiet_pending(const struct sockeye__uring *l,
+						   const struct sockeye__uring_conn *c)
+{
+	return c->quiet_turn == l->turn_count;
+}
+
 /* Notes that a ring buffer changes hands, and asserts that it was the owner's. */
 static inline void sockeye__uring_buffer_pass(struct sockeye__uring *l, int32_t id,
 					      enum sockeye__uring_owner from,
@@ -223,10 +240,6 @@ void sockeye__uring_stall_end(struct sockeye__uring *l, struct sockeye__uring_co
 bool sockeye__uring_chunk_copy(struct sockeye__uring *l, struct sockeye__uring_conn *c);
 bool sockeye__uring_input_copy(struct sockeye__uring *l, struct sockeye__uring_conn *c);
 void sockeye__uring_input_drop(struct sockeye__uring *l, struct sockeye__uring_conn *c);
-/* Asserts what must hold of the input of an open connection between two steps. */
-void sockeye__uring_input_check(const struct sockeye__uring *l,
-				const struct sockeye__uring_conn *c);
-
 /* --- uring_conn.c --- */
 void sockeye__uring_conn_open(struct sockeye__uring *l, const struct sockeye__visit *v);
 void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c, int res,
@@ -237,6 +250,8 @@ void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring
 /* Ends a turn: continues the connections that were postponed, lets those that
  * found no buffer receive again, and frees the closed ones. */
 void sockeye__uring_conns_settle(struct sockeye__uring *l);
+
+/* --- uring_check.c --- */
 /* Asserts what must hold of a connection between two steps. */
 void sockeye__uring_conn_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c);
 
