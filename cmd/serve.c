@@ -90,12 +90,9 @@ static int list(const struct serve *s)
 
 /* --- serving --- */
 
-static void ready_print(const struct serve *s, const struct sockeye_ready *ready, size_t i)
+static void ready_print(const struct serve *s, const struct sockeye_ready *ready,
+			const struct sockeye_ready_site *site, const char *address)
 {
-	const struct sockeye_ready_site *site = &ready->sites[i];
-	char address[SOCKEYE_ADDR_TEXT_MAX];
-
-	sockeye_sockaddr_print_url(&site->name, site->scheme, address, sizeof address);
 	if (s->common.json)
 		report_json(json_pack("{s:s, s:s, s:o, s:i, s:s*}", "event", "ready", "service",
 				      site->service, "address", report_string(address), "pid",
@@ -114,13 +111,13 @@ static int on_ready(void *arg, const struct sockeye_ready *ready)
 
 	lines[0] = '\0';
 	for (size_t i = 0; i < ready->count; i++) {
-		ready_print(s, ready, i);
-		if (len + SOCKEYE_ADDR_TEXT_MAX >= sizeof lines)
-			continue;
-		len += sockeye_sockaddr_print_url(&ready->sites[i].name, ready->sites[i].scheme,
-						  lines + len, SOCKEYE_ADDR_TEXT_MAX);
-		lines[len++] = '\n';
-		lines[len] = '\0';
+		const struct sockeye_ready_site *site = &ready->sites[i];
+		char address[SOCKEYE_ADDR_TEXT_MAX];
+
+		sockeye_sockaddr_print_url(&site->name, site->scheme, address, sizeof address);
+		ready_print(s, ready, site, address);
+		if (len < sizeof lines)
+			len += (size_t)snprintf(lines + len, sizeof lines - len, "%s\n", address);
 	}
 	fflush(stdout);
 	return cli_ready_write(s->ready_fd, lines);
@@ -142,9 +139,9 @@ static int serve(struct serve *s)
 	    .per_source_max = s->per_source_max,
 	    .source_ipv4_prefix = s->source_ipv4_prefix,
 	    .source_ipv6_prefix = s->source_ipv6_prefix,
-	    .idle_ms = s->idle_ns / 1000000,
-	    .time_ms = s->time_ns / 1000000,
-	    .grace_ms = s->grace_ns / 1000000,
+	    .idle_ms = s->idle_ns / SOCKEYE_NS_PER_MS,
+	    .time_ms = s->time_ns / SOCKEYE_NS_PER_MS,
+	    .grace_ms = s->grace_ns / SOCKEYE_NS_PER_MS,
 	    .backlog = s->backlog,
 	    .answers_per_s = s->answers_per_s,
 	    .user = s->user,

@@ -16,14 +16,14 @@ enum {
 
 /* Options of serve_options without a row always have an effect. */
 static const struct serve_effect effects[] = {
-    {"model", BUILTIN, "tftp has its own event loop"},
+    {"model", BUILTIN, "no built-in service is served"},
     {"max-connections", STREAM, "no service here accepts connections"},
     {"max-per-source", STREAM | FEATURE, "no service here accepts connections"},
     {"idle-timeout", STREAM, "no service here accepts connections"},
     {"max-time", STREAM, "no service here accepts connections"},
     {"backlog", STREAM, "no service here accepts connections"},
     {"rate", DATAGRAM, "no service here answers datagrams"},
-    {"show-messages", BUILTIN, "tftp logs transfers"},
+    {"show-messages", BUILTIN, "no built-in service is served"},
     {NULL},
 };
 

@@ -16,8 +16,8 @@ def said(tmp_path, *args):
 
 
 @pytest.mark.parametrize("args, option, why", [
-    ("tftp udp://127.0.0.1:0 --model fork", "model", "tftp has its own event loop"),
-    ("tftp udp://127.0.0.1:0 -s", "show-messages", "tftp logs transfers"),
+    ("tftp udp://127.0.0.1:0 --model fork", "model", "no built-in service is served"),
+    ("tftp udp://127.0.0.1:0 -s", "show-messages", "no built-in service is served"),
     ("tftp udp://127.0.0.1:0 --max-time 1", "max-time", "no service here accepts connections"),
     ("tftp udp://127.0.0.1:0 --text x", "text", "it applies only to reply"),
     ("tftp udp://127.0.0.1:0 --umask 022", "umask", "it needs --upload"),
