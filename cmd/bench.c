@@ -14,6 +14,7 @@
 #include "cli/words.h"
 #include "cli/stop.h"
 #include "bench/bench.h"
+#include "console/progress_line.h"
 
 #define NAMES_MAX     16
 #define CONNECTIONS   1000000
@@ -234,12 +235,14 @@ static void print_errors(const struct sockeye__bench_errors *errors)
 static void print_text(const struct opts *o, const char *address,
 		       const struct sockeye__bench_result *r)
 {
+	char rate[SOCKEYE__QUANTITY_MAX];
+
 	printf("%s: %" PRIu32 " connection%s, %" PRIu64 " bytes, %" PRIu32
 	       " in flight on each, closed loop\n",
 	       address, o->connections, o->connections == 1 ? "" : "s", o->size, o->in_flight);
-	printf("  messages   %" PRIu64 " in %.3f s, %.0f/s, %.1f MB/s each way\n", r->messages,
+	printf("  messages   %" PRIu64 " in %.3f s, %.0f/s, %s each way\n", r->messages,
 	       seconds(r->elapsed_ns), per_second(r, r->messages),
-	       per_second(r, r->messages * o->size) / 1e6);
+	       sockeye__rate_print(per_second(r, r->messages * o->size), rate));
 	if (r->messages > 0)
 		print_latency(r);
 	if (o->churn != SOCKEYE__BENCH_KEEP)

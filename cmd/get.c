@@ -22,8 +22,8 @@ struct opts {
 static const struct cli_option options[] = {
     {.help = "Output:"},
     {"output", 'o', "FILE", CLI_TEXT, offsetof(struct opts, output),
-     "write to FILE, to standard output (-) or into a folder (DIR/); by default into the "
-     "current folder, under the file's own name"},
+     "write to FILE, to standard output (-) or into a directory (DIR/); by default into "
+     "the current directory, under the file's own name"},
     {"probe", 0, NULL, CLI_FLAG, offsetof(struct opts, probe),
      "print the options that the server grants and the file size; fetch nothing"},
     {NULL},
@@ -120,7 +120,7 @@ static int report_one_output(const struct opts *o)
 
 	snprintf(folder, sizeof folder, "%s/", o->output);
 	return cli_usage_try(&o->t.common, &get_command, suggest_replace(&s, o->output, folder),
-			     "several files need a folder, -o DIR/");
+			     "several files need a directory, -o DIR/");
 }
 
 static int output_check(const struct opts *o, const char *folder, size_t count)

@@ -35,7 +35,7 @@ static void first_screen(FILE *out)
 		"  sockeye serve echo               serve echo on 127.0.0.1:7007\n"
 		"  sockeye connect localhost 7007   connect to it in another terminal\n"
 		"  sockeye bench localhost 7007     measure its rate and latency\n"
-		"  sockeye serve tftp --root .      serve this folder on udp://127.0.0.1:7069\n"
+		"  sockeye serve tftp --root .      serve this directory on udp://127.0.0.1:7069\n"
 		"\n"
 		"  help COMMAND, --version, --completion " CLI_SHELLS "\n"
 		"\n"

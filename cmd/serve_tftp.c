@@ -22,11 +22,11 @@ static const struct cli_option options[] = {
     {"upload", 0, NULL, CLI_FLAG, OFFSET(upload), "accept uploads of new files"},
     {"overwrite", 0, NULL, CLI_FLAG, OFFSET(overwrite), "accept uploads of new and existing files"},
     {"create", 0, NULL, CLI_FLAG, OFFSET(create),
-     "accept uploads of new files and create missing folders"},
+     "accept uploads of new files and create missing directories"},
     {"max-upload", 0, "SIZE", CLI_SIZE, OFFSET(max_upload),
      "accept uploads of up to SIZE bytes (default no limit)", .min = 1},
     {"umask", 0, "MODE", CLI_TEXT, OFFSET(umask),
-     "create files and folders with this umask, octal (default: inherited)"},
+     "create files and directories with this umask, octal (default: inherited)"},
     {NULL, .help = "TFTP names:"},
     {"map", 0, "FILE", CLI_TEXT, OFFSET(map),
      "rewrite or deny names by the rules in FILE, see sockeye-tftp-rules(5)"},
@@ -36,7 +36,7 @@ static const struct cli_option options[] = {
      "the client for --map-test (default 192.0.2.1)"},
     {"map-put", 0, NULL, CLI_FLAG, OFFSET(map_put), "test an upload with --map-test"},
     {"unique-root", 0, "KIND", CLI_CHOICE, OFFSET(unique_root),
-     "ip: a client sees the folder named after its address, if there is one",
+     "ip: a client sees the directory named after its address, if there is one",
      .choices = unique_roots},
     {"backslash", 0, NULL, CLI_FLAG, OFFSET(backslash),
      "treat \\ in names as / (Windows boot loaders)"},
@@ -185,7 +185,7 @@ static int tftp_open(struct serve *s)
 	if (s->tftp.root == NULL)
 		return cli_usage_try(&s->common, &serve_command,
 				     suggest_append(&line, "--root", "."),
-				     "tftp needs --root DIR, the folder to serve");
+				     "tftp needs --root DIR, the directory to serve");
 	code = config_read(s, &config);
 	if (code != CLI_GO)
 		return code;
@@ -230,7 +230,7 @@ static int address_check(const struct serve *s, const char *operand)
 		return scheme_check(s, operand);
 	sockeye_escape(operand, strlen(operand), shown, sizeof shown);
 	return cli_usage_try(&s->common, &serve_command, suggest_insert(&line, "--root", operand),
-			     "'%s' is a folder, not an address", shown);
+			     "'%s' is a directory, not an address", shown);
 }
 
 static int query(struct serve *s)

@@ -13,6 +13,7 @@
 #include <sockeye/time.h>
 
 #include "cli/report.h"
+#include "console/progress_line.h"
 #include "talk_show.h"
 
 #define WAIT_DEFAULT_NS SOCKEYE_NS_PER_S /* for replies to datagrams */
@@ -190,6 +191,7 @@ static void totals_report(const struct talk *talk, const struct totals *t, int c
 {
 	const struct cli_common *common = &talk->o->common;
 	double per_s = t->seconds > 0 ? 1 / t->seconds : 0;
+	char in[SOCKEYE__QUANTITY_MAX], out[SOCKEYE__QUANTITY_MAX];
 	json_t *event;
 
 	if (common->json) {
@@ -212,11 +214,11 @@ static void totals_report(const struct talk *talk, const struct totals *t, int c
 			t->seconds);
 	} else if (talk->o->stats) {
 		fprintf(stderr,
-			"sockeye: sent %llu bytes (%.3f MB/s), received %llu bytes (%.3f MB/s) "
-			"in %.3f s\n",
-			(unsigned long long)t->sent_bytes, (double)t->sent_bytes * per_s / 1e6,
+			"sockeye: sent %llu bytes (%s), received %llu bytes (%s) in %.3f s\n",
+			(unsigned long long)t->sent_bytes,
+			sockeye__rate_print((double)t->sent_bytes * per_s, out),
 			(unsigned long long)t->received_bytes,
-			(double)t->received_bytes * per_s / 1e6, t->seconds);
+			sockeye__rate_print((double)t->received_bytes * per_s, in), t->seconds);
 	}
 }
 

@@ -66,9 +66,9 @@ const char *sockeye__bytes_print(uint64_t bytes, char buf[SOCKEYE__QUANTITY_MAX]
 
 const char *sockeye__rate_print(double bytes_per_s, char buf[SOCKEYE__QUANTITY_MAX])
 {
-	static const char *const units[] = {"B/s", "kB/s", "MB/s", "GB/s", "TB/s", NULL};
+	static const char *const units[] = {"B/s", "KiB/s", "MiB/s", "GiB/s", "TiB/s", NULL};
 
-	return scaled(bytes_per_s, 1000, units, buf);
+	return scaled(bytes_per_s, 1024, units, buf);
 }
 
 /* The width of UTF-8 text whose characters are one column wide each. */
@@ -110,7 +110,7 @@ static void bar_put(struct sockeye__out *out, const struct sockeye__progress_lin
 	sockeye__out_text(out, "]");
 }
 
-/* Prints " 3.2 MiB, 11 MB/s, 0:04 left". */
+/* Prints " 3.2 MiB, 11.3 MiB/s, 0:04 left". */
 static void pace_print(const struct sockeye__progress_line *line, char *buf, size_t cap)
 {
 	char bytes[SOCKEYE__QUANTITY_MAX], rate[SOCKEYE__QUANTITY_MAX];

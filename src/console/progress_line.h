@@ -33,13 +33,13 @@ struct sockeye__progress_line {
 	bool color;
 };
 
-/* Prints "vmlinuz  43% [=====>       ] 3.2 MiB, 11.3 MB/s, 0:04 left" and returns its
+/* Prints "vmlinuz  43% [=====>       ] 3.2 MiB, 11.3 MiB/s, 0:04 left" and returns its
  * length like snprintf(). Omits parts that do not fit: first the bar, then the end of
  * the name or all of it, then bytes and rate. */
 size_t sockeye__progress_line_print(const struct sockeye__progress_line *line, char *buf,
 				    size_t cap);
 
-/* Print "980 B", "42.1 KiB", "3.2 MiB" and "850 B/s", "2.1 MB/s". Return buf. */
+/* Print "980 B", "42.1 KiB", "3.2 MiB" and "850 B/s", "2.1 MiB/s". Return buf. */
 #define SOCKEYE__QUANTITY_MAX 24
 const char *sockeye__bytes_print(uint64_t bytes, char buf[SOCKEYE__QUANTITY_MAX]);
 const char *sockeye__rate_print(double bytes_per_s, char buf[SOCKEYE__QUANTITY_MAX]);

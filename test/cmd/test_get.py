@@ -22,7 +22,7 @@ def test_a_file(server, get, tmp_path):
         send(peer, CONTENT, 100, 4)
         said = client.end().decode()
     assert (tmp_path / "pxelinux.0").read_bytes() == CONTENT
-    assert re.fullmatch(r"sockeye: pxelinux.0: 1.2 KiB in 0.\d{3} s, [\d.]+ [kM]?B/s, "
+    assert re.fullmatch(r"sockeye: pxelinux.0: 1.2 KiB in 0.\d{3} s, [\d.]+ ([KM]i)?B/s, "
                         r"blksize 100 window 4, 0 blocks resent\n", said)
 
 

@@ -77,7 +77,7 @@ def test_effect(ready, tmp_path, args):
 
 @pytest.mark.parametrize("args, code, words", [
     (["--root", ""], 2, "--root takes DIR, not ''"),
-    (["--root", "none"], 9, "open root folder none: No such file"),
+    (["--root", "none"], 9, "open root directory none: No such file"),
     (["--map", ""], 2, "--map takes FILE, not ''"),
     (["--user", ""], 2, "--user takes NAME, not ''"),
     (["--user", "no such\nuser"], 3, "become user no such\\nuser: name not found; getent passwd"),
@@ -110,7 +110,7 @@ def test_tftp_is_udp(tmp_path, address, words):
 def test_folder_without_its_option(tmp_path, folder):
     """in.tftpd takes the folder as an operand."""
     code, _, err = said(tmp_path, "tftp", "udp://127.0.0.1:0", folder)
-    assert code == 2 and f"'{folder}' is a folder" in err and f" --root {folder}\n" in err
+    assert code == 2 and f"'{folder}' is a directory" in err and f" --root {folder}\n" in err
 
 
 def test_address_without_its_service(tmp_path):
@@ -131,7 +131,7 @@ a    ^secret  "not for \\i"
     (["--map-test", "x", "--map-put"], 0, [None, "for others", "for others", "no match", "x"]),
     (["--map-test", "x", "--map-put", "--map-client", "::1"], 0, [None, None, "-> y", None, "y"]),
     (["--map-test", "secret"], 1, [None, None, None, "denies", "denied: not for 192.0.2.1"]),
-    (["--map-test", "../x"], 1, ["denied: name leads outside its folder"]),
+    (["--map-test", "../x"], 1, ["denied: name leads outside its directory"]),
     (["--map-test", "q\n"], 0, [None] * 4 + ["q\\n"]),
 ])
 def test_map_test(tmp_path, args, code, lines):

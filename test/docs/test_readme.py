@@ -42,7 +42,7 @@ def like(line):
     tokens = []
     for token in line.split(" "):
         varies = re.search(r"\d", token) or re.fullmatch(
-            r"(ns|us|ms|s|[kMG]?B/s|[A-Z][a-z]{2}),?", token)
+            r"(ns|us|ms|s|([KMG]i)?B/s|[A-Z][a-z]{2}),?", token)
         tokens.append(r"\S+" if varies else re.escape(token))
     return " ".join(tokens)
 

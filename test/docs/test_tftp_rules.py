@@ -36,7 +36,7 @@ def serve(tmp_path, *options):
     ("clients/", "kernel-6.1", False, "kernel-6.1"),
     ("clients/", "pxelinux.0", False, "pxelinux.0"),
     ("clients/", "config", False, "clients/192.0.2.91/config"),
-    ("clients/", "../clients/192.0.2.1/config", False, "denied: name leads outside its folder"),
+    ("clients/", "../clients/192.0.2.1/config", False, "denied: name leads outside its directory"),
     ("hidden", "a/.ssh/id", False, "denied: no hidden files"),
     ("hidden", "a.b", False, "a.b"),
     ("hidden", "a.b", True, "denied: write to incoming/"),

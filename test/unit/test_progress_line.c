@@ -26,15 +26,15 @@ static void test_quantities(void **state)
 	    {0, "0 B", "0 B/s"},
 	    {1, "1 B", "1 B/s"},
 	    {999, "999 B", "999 B/s"},
-	    {1000, "1000 B", "1.0 kB/s"},
-	    {1023, "1023 B", "1.0 kB/s"},
-	    {1024, "1.0 KiB", "1.0 kB/s"},
-	    {9999, "9.8 KiB", "10.0 kB/s"},
-	    {1048575, "1.0 MiB", "1.0 MB/s"},
-	    {999999, "977 KiB", "1.0 MB/s"},
-	    {33554432, "32.0 MiB", "33.6 MB/s"},
-	    {UINT64_C(5) << 30, "5.0 GiB", "5.4 GB/s"},
-	    {UINT64_MAX, "16384 PiB", "18446744 TB/s"},
+	    {1000, "1000 B", "1000 B/s"},
+	    {1023, "1023 B", "1023 B/s"},
+	    {1024, "1.0 KiB", "1.0 KiB/s"},
+	    {9999, "9.8 KiB", "9.8 KiB/s"},
+	    {1048575, "1.0 MiB", "1.0 MiB/s"},
+	    {999999, "977 KiB", "977 KiB/s"},
+	    {33554432, "32.0 MiB", "32.0 MiB/s"},
+	    {UINT64_C(5) << 30, "5.0 GiB", "5.0 GiB/s"},
+	    {UINT64_MAX, "16384 PiB", "16777216 TiB/s"},
 	};
 	char text[SOCKEYE__QUANTITY_MAX];
 
@@ -93,26 +93,26 @@ static void test_lines(void **state)
 {
 	(void)state;
 	assert_string_equal(line("f", 5 * MiB, 10 * MiB, MiB, 60),
-			    "f  50% [==========>          ] 5.0 MiB, 1.0 MB/s, 0:05 left");
+			    "f  50% [==========>         ] 5.0 MiB, 1.0 MiB/s, 0:05 left");
 	assert_string_equal(line("f", 0, 10 * MiB, 0, 50),
 			    "f   0% [>                            ] 0 B, 0 B/s");
 	assert_string_equal(line("f", 10 * MiB, 10 * MiB, MiB, 60),
-			    "f 100% [====================] 10.0 MiB, 1.0 MB/s, 0:00 left");
-	assert_string_equal(line("f", 3 * MiB, 0, MiB, 60), "f 3.0 MiB, 1.0 MB/s");
+			    "f 100% [===================] 10.0 MiB, 1.0 MiB/s, 0:00 left");
+	assert_string_equal(line("f", 3 * MiB, 0, MiB, 60), "f 3.0 MiB, 1.0 MiB/s");
 	assert_string_equal(line("f", MiB, 8000 * MiB, MiB, 40),
-			    "f   0% 1.0 MiB, 1.0 MB/s, 2:13:19 left");
+			    "f   0% 1.0 MiB, 1.0 MiB/s, 2:13:19 left");
 	/* The server announced a size that is too small. */
 	assert_string_equal(line("f", 3 * MiB, MiB, MiB, 40),
-			    "f 100% 3.0 MiB, 1.0 MB/s, 0:00 left");
+			    "f 100% 3.0 MiB, 1.0 MiB/s, 0:00 left");
 }
 
 static void test_narrow(void **state)
 {
 	(void)state;
 	assert_string_equal(line("a-long-name-of-a-file", 5 * MiB, 10 * MiB, MiB, 50),
-			    "a-long-name-...  50% 5.0 MiB, 1.0 MB/s, 0:05 left");
+			    "a-long-name...  50% 5.0 MiB, 1.0 MiB/s, 0:05 left");
 	assert_string_equal(line("a-long-name-of-a-file", 5 * MiB, 10 * MiB, MiB, 40),
-			    "  50% 5.0 MiB, 1.0 MB/s, 0:05 left");
+			    "  50% 5.0 MiB, 1.0 MiB/s, 0:05 left");
 	assert_string_equal(line("f", 5 * MiB, 10 * MiB, MiB, 8), "f  50%");
 	assert_string_equal(line("f", 5 * MiB, 10 * MiB, MiB, 0), "");
 }
@@ -138,7 +138,7 @@ static void test_characters(void **state)
 	(void)state;
 	assert_string_equal(
 	    line("\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4", MiB, 0, MiB, 28),
-	    "\u00e4\u00e4\u00e4\u00e4\u00e4\u00e4... 1.0 MiB, 1.0 MB/s");
+	    "\u00e4\u00e4\u00e4\u00e4\u00e4... 1.0 MiB, 1.0 MiB/s");
 }
 
 static void test_color(void **state)

@@ -410,11 +410,16 @@ static void test_request(void **state)
 	    {"a~ ^a no", "a", {0}, 0, "a", "1 [a~ ^a no] no a;"},
 	    /* a name cannot avoid a rule, nor leave the client's folder */
 	    {"a ^secret no", "pub/../secret", {0}, 0, "no", "1 [a ^secret no] deny secret;"},
-	    {"r ^ \\i/", "../b", {0}, -EACCES, "name leads outside its folder", ""},
-	    {"rg \\\\ /\nr ^ \\i/", "..\\b", {0}, -EACCES, "name leads outside its folder", NULL},
-	    {"r b ..", "a/b", {0}, -EACCES, "name leads outside its folder", NULL},
+	    {"r ^ \\i/", "../b", {0}, -EACCES, "name leads outside its directory", ""},
+	    {"rg \\\\ /\nr ^ \\i/",
+	     "..\\b",
+	     {0},
+	     -EACCES,
+	     "name leads outside its directory",
+	     NULL},
+	    {"r b ..", "a/b", {0}, -EACCES, "name leads outside its directory", NULL},
 	    {"r b ..", "a/bc/bd", {0}, 0, "a/..c/bd", NULL},
-	    {"rg b ..", "bc/b/cb", {0}, -EACCES, "name leads outside its folder", NULL},
+	    {"rg b ..", "bc/b/cb", {0}, -EACCES, "name leads outside its directory", NULL},
 	    {"rs a a", "a", {0}, -ELOOP, "the rules never end for this name", NULL},
 	};
 	struct sockeye_sockaddr client = client_of("::1");

@@ -85,10 +85,10 @@ static const struct {
     {SOCKEYE__TFTP_NOT_FOUND, false, false,
      "names are case-sensitive and relative to the server's root"},
     {SOCKEYE__TFTP_NOT_FOUND, true, false,
-     "the folder does not exist, or the server takes no new files"},
+     "the directory does not exist, or the server takes no new files"},
     {SOCKEYE__TFTP_ACCESS, false, false, "many servers send only files that all users may read"},
     {SOCKEYE__TFTP_ACCESS, true, false,
-     "the server takes no uploads, or none to this folder or file"},
+     "the server takes no uploads, or none to this directory or file"},
     {SOCKEYE__TFTP_ILLEGAL, true, true, "the server probably takes no uploads"},
     {SOCKEYE__TFTP_EXISTS, true, false, "the server replaces no files"},
 };

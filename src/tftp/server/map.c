@@ -269,7 +269,7 @@ static int fail(struct sockeye__tftp_mapped *out, unsigned line, int err)
 		const char *why;
 	} reasons[] = {
 	    {-EINVAL, "empty name"},
-	    {-EACCES, "name leads outside its folder"},
+	    {-EACCES, "name leads outside its directory"},
 	    {-ENAMETOOLONG, "name too long"},
 	    {-ELOOP, "the rules never end for this name"},
 	    {-ETIME, "a pattern takes too long for this name"},

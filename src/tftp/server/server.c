@@ -59,7 +59,7 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 	};
 	err = sockeye__tftp_store_open(&s->store, &config->store, fail);
 	if (err < 0 && fail != NULL)
-		fail->op = "open root folder";
+		fail->op = "open root directory";
 	if (err == 0)
 		err = sockeye__tftp_rules_read(s, fail);
 	if (err < 0) {

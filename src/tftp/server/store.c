@@ -372,7 +372,7 @@ static const struct answer {
     {-ESTALE, SOCKEYE__TFTP_NOT_FOUND, "File not found"},
     {-EACCES, SOCKEYE__TFTP_ACCESS, "Permission denied"},
     {-EPERM, SOCKEYE__TFTP_ACCESS, "Permission denied"},
-    {-EXDEV, SOCKEYE__TFTP_ACCESS, "Outside the served folder"},
+    {-EXDEV, SOCKEYE__TFTP_ACCESS, "Outside the served directory"},
     {-ELOOP, SOCKEYE__TFTP_ACCESS, "Symbolic links are not followed"},
     {-EISDIR, SOCKEYE__TFTP_ACCESS, "Is a directory"},
     {-ENXIO, SOCKEYE__TFTP_ACCESS, "Not a regular file"},

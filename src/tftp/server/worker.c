@@ -101,7 +101,7 @@ static void permissions_check(const struct sockeye__tftp_worker *w)
 	if (faccessat(w->server->store.root, ".", X_OK, AT_EACCESS) < 0 && errno == EACCES)
 		say(w, SOCKEYE_EVENT_WARNING, -EACCES,
 		    "every request will be refused: user %u has no execute permission on "
-		    "the root folder %s",
+		    "the root directory %s",
 		    user, c->store.root);
 	for (size_t i = 0; i < 2; i++)
 		if (rules[i] != NULL && faccessat(AT_FDCWD, rules[i], R_OK, AT_EACCESS) < 0 &&
@@ -118,7 +118,7 @@ static bool confine(const struct sockeye__tftp_worker *w)
 
 	if (err < 0 && err != -EOPNOTSUPP)
 		say(w, SOCKEYE_EVENT_WARNING, err,
-		    "Landlock could not confine the workers to the root folder");
+		    "Landlock could not confine the workers to the root directory");
 	return err == 0;
 }
 
