@@ -23,7 +23,7 @@ $(BUILD)/build.ninja:
 test: ## install missing packages, build, run every test
 	@scripts/install-deps build test
 	@scripts/install-deps --unpack $(BUILD)/peers peers
-	@MESON_FLAGS="$(MESON_FLAGS)" scripts/test --build $(BUILD)
+	@MESON_FLAGS="$(MESON_FLAGS)" scripts/test $(TEST_FLAGS) --build $(BUILD)
 
 lint: ## install missing packages, check style, layers, words, scripts, manuals
 	@scripts/install-deps build test lint
