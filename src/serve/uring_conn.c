@@ -18,94 +18,6 @@
 
 #define QUEUE_MAX 8 /* ring buffers of input that wait for a slow peer; then receiving stops */
 
-static void request_begins(struct sockeye__uring_conn *c, enum sockeye__uring_request request)
-{
-	c->requests |= (uint8_t)request;
-}
-
-static void request_ends(struct sockeye__uring_conn *c, enum sockeye__uring_request request)
-{
-	c->requests &= (uint8_t) ~(unsigned)request;
-}
-
-/* Continues the connection after the requests of this turn have been submitted. */
-static void conn_postpone(struct sockeye__uring *l, struct sockeye__uring_conn *c)
-{
-	if (c->lists & SOCKEYE__URING_POSTPONED)
-		return;
-	c->lists |= SOCKEYE__URING_POSTPONED;
-	c->next_postponed = l->postponed;
-	l->postponed = c;
-	l->go_on = l->housekeeping = true;
-}
-
-static void conn_starve(struct sockeye__uring *l, struct sockeye__uring_conn *c)
-{
-	c->lists |= SOCKEYE__URING_STARVED;
-	c->next_starved = l->starved;
-	l->starved = c;
-	l->housekeeping = true;
-}
-
-/* Lists a closing connection to be freed if nothing refers to it any more. */
-static void conn_release(struct sockeye__uring *l, struct sockeye__uring_conn *c)
-{
-	if (c->requests != 0 || c->lists != 0 || c->life == SOCKEYE__URING_CLOSED)
-		return;
-	c->life = SOCKEYE__URING_CLOSED;
-	c->next_closed = l->closed;
-	l->closed = c;
-	l->housekeeping = true;
-}
-
-/* Closing a descriptor does not end the requests on its file, shutting it down
- * does. Their completions then release the connection. */
-static void conn_close(struct sockeye__uring *l, struct sockeye__uring_conn *c,
-		       enum sockeye__end end)
-{
-	if (!sockeye__uring_is_open(c))
-		return;
-	c->life = SOCKEYE__URING_CLOSING;
-	c->end_cause = (uint8_t)end;
-	sockeye__timers_clear(&l->clocks.timers, &c->base.timer);
-	if (sockeye__uring_is_quiet_pending(l, c)) /* its output must be sent first */
-		conn_postpone(l, c);
-	else if (c->requests != 0)
-		shutdown(c->base.visit.fd, sockeye__uring_is_sending(c) ? SHUT_RDWR : SHUT_RD);
-	conn_release(l, c);
-}
-
-/* Receives, unless the connection does already or must not. */
-static void conn_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c)
-{
-	struct io_uring_sqe *sqe;
-
-	if ((c->requests & SOCKEYE__URING_RECEIVING) || (c->lists & SOCKEYE__URING_STARVED) ||
-	    !sockeye__uring_is_open(c) || c->base.visit.in_end ||
-	    c->chunk_len + c->waiting_bytes >= SOCKEYE_INPUT_MAX)
-		return;
-	sqe = sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_RECEIVE));
-	if (c->base.visit.site->keeps_records) { /* a record may be longer than a ring buffer */
-		io_uring_prep_poll_add(sqe, c->base.visit.fd, POLLIN);
-	} else {
-		io_uring_prep_recv_multishot(sqe, c->base.visit.fd, NULL, 0, 0);
-		sqe->flags |= IOSQE_BUFFER_SELECT;
-		sqe->buf_group = SOCKEYE__URING_GROUP;
-	}
-	request_begins(c, SOCKEYE__URING_RECEIVING);
-}
-
-static void conn_receive_cancel(struct sockeye__uring *l, struct sockeye__uring_conn *c)
-{
-	if ((c->requests & (SOCKEYE__URING_RECEIVING | SOCKEYE__URING_CANCELLING)) !=
-	    SOCKEYE__URING_RECEIVING)
-		return;
-	io_uring_prep_cancel64(
-	    sockeye__uring_entry(l, sockeye__uring_conn_tag(c, SOCKEYE__URING_CANCEL)),
-	    sockeye__uring_conn_tag(c, SOCKEYE__URING_RECEIVE), 0);
-	request_begins(c, SOCKEYE__URING_CANCELLING);
-}
-
 SOCKEYE__HOT struct io_uring_sqe *send_prepare(struct sockeye__uring *l,
 					       struct sockeye__uring_conn *c, const uint8_t *data,
 					       uint32_t len, int flags)
@@ -123,7 +35,7 @@ static void send_tracked(struct sockeye__uring *l, struct sockeye__uring_conn *c
 			 const uint8_t *data, uint32_t len, int flags)
 {
 	send_prepare(l, c, data, len, flags);
-	request_begins(c, SOCKEYE__URING_SENDING);
+	sockeye__uring_request_begins(c, SOCKEYE__URING_SENDING);
 }
 
 /* The ring gets the buffer back at the end of the next turn, unless the send has
@@ -143,9 +55,9 @@ static void send_quiet(struct sockeye__uring *l, struct sockeye__uring_conn *c, 
 SOCKEYE__HOT void conn_await_input(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
-		conn_close(l, c, SOCKEYE__END_ERROR);
+		sockeye__uring_conn_close(l, c, SOCKEYE__END_ERROR);
 	else
-		conn_receive(l, c);
+		sockeye__uring_receive(l, c);
 }
 
 /* The session waits for input or its deadline: makes sure that one can arrive,
@@ -155,13 +67,13 @@ static void conn_settle(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 	bool full = c->chunk_len >= SOCKEYE_INPUT_MAX;
 
 	if (c->base.deadline_ns == 0 && (full || c->base.visit.in_end))
-		conn_close(l, c, full ? SOCKEYE__END_ERROR : SOCKEYE__END_DONE);
+		sockeye__uring_conn_close(l, c, full ? SOCKEYE__END_ERROR : SOCKEYE__END_DONE);
 	else if (!sockeye__uring_chunk_copy(l, c))
-		conn_close(l, c, SOCKEYE__END_ERROR);
+		sockeye__uring_conn_close(l, c, SOCKEYE__END_ERROR);
 	else
 		conn_await_input(l, c);
 	if (full)
-		conn_receive_cancel(l, c);
+		sockeye__uring_receive_cancel(l, c);
 }
 
 SOCKEYE__HOT void sent_count(struct sockeye__uring *l, struct sockeye__uring_conn *c, uint64_t n)
@@ -187,12 +99,12 @@ static void conn_output(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 		send_quiet(l, c, out, (uint32_t)t->out_len);
 		sent_count(l, c, t->out_len); /* now, because its success posts no completion */
 		if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
-			conn_close(l, c, SOCKEYE__END_ERROR);
+			sockeye__uring_conn_close(l, c, SOCKEYE__END_ERROR);
 		return;
 	}
 	if (in_room) {
 		if (!sockeye__queue_add(&c->base.out, out, t->out_len)) {
-			conn_close(l, c, SOCKEYE__END_ERROR);
+			sockeye__uring_conn_close(l, c, SOCKEYE__END_ERROR);
 			return;
 		}
 		out = c->base.out->data;
@@ -208,7 +120,7 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 
 	do {
 		if (c->waiting_bytes > 0 && !sockeye__uring_chunk_next(l, c)) {
-			conn_close(l, c, SOCKEYE__END_ERROR);
+			sockeye__uring_conn_close(l, c, SOCKEYE__END_ERROR);
 			return;
 		}
 		t->in = c->chunk;
@@ -226,12 +138,12 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 			return;
 		}
 		if (t->close) {
-			conn_close(l, c, SOCKEYE__END_DONE);
+			sockeye__uring_conn_close(l, c, SOCKEYE__END_DONE);
 			return;
 		}
 	} while (c->waiting_bytes > 0 || (t->in_taken > 0 && c->chunk_len > 0));
 	if (t->more) { /* but only in the next turn: serve the others first */
-		conn_postpone(l, c);
+		sockeye__uring_postpone(l, c);
 		return;
 	}
 	if (c->chunk_len == 0)
@@ -246,7 +158,7 @@ static void conn_sent_all(struct sockeye__uring *l, struct sockeye__uring_conn *
 	if (c->chunk_len == 0)
 		sockeye__uring_chunk_drop(l, c);
 	if (c->base.after_output == SOCKEYE__AFTER_CLOSE)
-		conn_close(l, c, SOCKEYE__END_DONE);
+		sockeye__uring_conn_close(l, c, SOCKEYE__END_DONE);
 	else if (c->chunk_len > 0 || c->waiting_bytes > 0 ||
 		 c->base.after_output == SOCKEYE__AFTER_TURN ||
 		 (c->base.visit.in_end && !c->end_offered))
@@ -267,7 +179,7 @@ static void conn_sent_part(struct sockeye__uring *l, struct sockeye__uring_conn 
 	if (!sockeye__uring_stall(l, c)) {
 		if ((in_ring && !sockeye__queue_add(&c->base.out, rest, len)) ||
 		    !sockeye__uring_input_copy(l, c)) {
-			conn_close(l, c, SOCKEYE__END_ERROR);
+			sockeye__uring_conn_close(l, c, SOCKEYE__END_ERROR);
 			return;
 		}
 		if (in_ring)
@@ -275,7 +187,7 @@ static void conn_sent_part(struct sockeye__uring *l, struct sockeye__uring_conn 
 	}
 	send_tracked(l, c, rest, len, 0);
 	if (c->queue_count >= QUEUE_MAX || c->base.in != NULL)
-		conn_receive_cancel(l, c);
+		sockeye__uring_receive_cancel(l, c);
 }
 
 /* A quiet send has failed or was short: its buffer is still needed. */
@@ -292,7 +204,7 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 	uint32_t n = res > 0 ? (uint32_t)res : 0;
 
 	if (sockeye__uring_is_sending(c)) {
-		request_ends(c, SOCKEYE__URING_SENDING);
+		sockeye__uring_request_ends(c, SOCKEYE__URING_SENDING);
 		sockeye__uring_stall_end(l, c);
 		sent_count(l, c, n);
 	} else {
@@ -303,9 +215,9 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 	}
 	c->base.active_ns = l->clocks.now.mono_ns;
 	if (!sockeye__uring_is_open(c))
-		conn_release(l, c);
+		sockeye__uring_release(l, c);
 	else if (res < 0 && res != -EAGAIN && res != -EINTR)
-		conn_close(l, c, sockeye__end_of(res));
+		sockeye__uring_conn_close(l, c, sockeye__end_of(res));
 	else if (n == c->sent_len)
 		conn_sent_all(l, c);
 	else
@@ -331,13 +243,13 @@ SOCKEYE__HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_con
 		return;
 	}
 	if (!sockeye__uring_input_queue(l, c, data, n, id))
-		conn_close(l, c, SOCKEYE__END_ERROR);
+		sockeye__uring_conn_close(l, c, SOCKEYE__END_ERROR);
 	else if (sockeye__uring_is_quiet_pending(l, c))
-		conn_postpone(l, c);
+		sockeye__uring_postpone(l, c);
 	else if (!sockeye__uring_is_sending(c))
 		conn_turns(l, c);
 	else if (c->queue_count >= QUEUE_MAX || c->base.in != NULL)
-		conn_receive_cancel(l, c); /* further input waits in the kernel */
+		sockeye__uring_receive_cancel(l, c); /* further input waits in the kernel */
 }
 
 /* Receives a record of a seqpacket connection, which may be too long for a ring
@@ -361,18 +273,18 @@ static int record_receive(struct sockeye__uring *l, struct sockeye__uring_conn *
 static void on_receive_end(struct sockeye__uring *l, struct sockeye__uring_conn *c, int res)
 {
 	if (res == -ENOBUFS) {
-		conn_starve(l, c);
+		sockeye__uring_starve(l, c);
 	} else if (res == 0) {
 		c->base.visit.in_end = true;
 		if (sockeye__uring_is_quiet_pending(l, c))
-			conn_postpone(l, c);
+			sockeye__uring_postpone(l, c);
 		else if (!sockeye__uring_is_sending(c))
 			conn_turns(l, c);
 	} else if (res < 0 && res != -ECANCELED && res != -EAGAIN && res != -EINTR) {
-		conn_close(l, c, sockeye__end_of(res));
+		sockeye__uring_conn_close(l, c, sockeye__end_of(res));
 	} else if (!sockeye__uring_is_sending(
 		       c)) { /* otherwise it was cancelled until the send is over */
-		conn_receive(l, c);
+		sockeye__uring_receive(l, c);
 	}
 }
 
@@ -384,14 +296,14 @@ void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_c
 	bool more = (flags & IORING_CQE_F_MORE) != 0;
 
 	if (!more)
-		request_ends(c, SOCKEYE__URING_RECEIVING);
+		sockeye__uring_request_ends(c, SOCKEYE__URING_RECEIVING);
 	if (buffered)
 		sockeye__invariant(sockeye__uring_buffer_pass(l, id, SOCKEYE__URING_OF_KERNEL,
 							      SOCKEYE__URING_OF_LOOP));
 	if (!sockeye__uring_is_open(c)) {
 		if (buffered)
 			sockeye__uring_buffer_give(l, id, SOCKEYE__URING_OF_LOOP);
-		conn_release(l, c);
+		sockeye__uring_release(l, c);
 		return;
 	}
 	c->base.active_ns = l->clocks.now.mono_ns;
@@ -405,9 +317,9 @@ void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_c
 
 void sockeye__uring_on_cancel(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	request_ends(c, SOCKEYE__URING_CANCELLING);
+	sockeye__uring_request_ends(c, SOCKEYE__URING_CANCELLING);
 	if (!sockeye__uring_is_open(c))
-		conn_release(l, c);
+		sockeye__uring_release(l, c);
 }
 
 /* The session's deadline has passed. The timer is set again for the limits,
@@ -415,9 +327,9 @@ void sockeye__uring_on_cancel(struct sockeye__uring *l, struct sockeye__uring_co
 static void conn_deadline(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	if (sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
-		conn_close(l, c, SOCKEYE__END_ERROR);
+		sockeye__uring_conn_close(l, c, SOCKEYE__END_ERROR);
 	else if (sockeye__uring_is_quiet_pending(l, c))
-		conn_postpone(l, c);
+		sockeye__uring_postpone(l, c);
 	else if (!sockeye__uring_is_sending(c))
 		conn_turns(l, c);
 	else if (c->base.after_output == SOCKEYE__AFTER_WAIT)
@@ -428,17 +340,17 @@ void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring
 {
 	switch (sockeye__conn_due(&l->clocks, &c->base)) {
 	case SOCKEYE__DUE_IDLE:
-		conn_close(l, c, SOCKEYE__END_IDLE);
+		sockeye__uring_conn_close(l, c, SOCKEYE__END_IDLE);
 		break;
 	case SOCKEYE__DUE_TIME:
-		conn_close(l, c, SOCKEYE__END_TIME);
+		sockeye__uring_conn_close(l, c, SOCKEYE__END_TIME);
 		break;
 	case SOCKEYE__DUE_TURN:
 		conn_deadline(l, c);
 		break;
 	case SOCKEYE__DUE_NOTHING:
 		if (sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
-			conn_close(l, c, SOCKEYE__END_ERROR);
+			sockeye__uring_conn_close(l, c, SOCKEYE__END_ERROR);
 		break;
 	}
 	sockeye__invariant(sockeye__uring_conn_check(l, c));
@@ -457,11 +369,11 @@ void sockeye__uring_conn_open(struct sockeye__uring *l, const struct sockeye__vi
 	c->buffer = c->queue_first = -1;
 	c->quiet_turn = l->turn_count - 1;
 	c->base.opened_ns = c->base.active_ns = l->clocks.now.mono_ns;
-	conn_receive(l, c);
+	sockeye__uring_receive(l, c);
 	/* Before its first turn, because the output may be in flight for any length of
 	 * time. */
 	if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
-		conn_close(l, c, SOCKEYE__END_ERROR);
+		sockeye__uring_conn_close(l, c, SOCKEYE__END_ERROR);
 	else if (v->site->service->speaks_first)
 		conn_turns(l, c);
 	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the ring refers to it */
@@ -480,11 +392,11 @@ static void conn_free(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 static void conn_resume(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	if (sockeye__uring_is_quiet_pending(l, c)) { /* another one */
-		conn_postpone(l, c);
+		sockeye__uring_postpone(l, c);
 	} else if (!sockeye__uring_is_open(c)) {
 		if (c->requests != 0)
 			shutdown(c->base.visit.fd, SHUT_RD);
-		conn_release(l, c);
+		sockeye__uring_release(l, c);
 	} else if (!sockeye__uring_is_sending(c)) {
 		conn_turns(l, c);
 	}
@@ -517,15 +429,15 @@ static void starved_receive(struct sockeye__uring *l)
 		next = c->next_starved;
 		if (sockeye__uring_is_quiet_pending(l, c) && sockeye__uring_is_open(c)) {
 			/* The failure of a quiet send must be seen before new input. */
-			conn_starve(l, c);
+			sockeye__uring_starve(l, c);
 			l->go_on = true;
 			continue;
 		}
 		c->lists &= (uint8_t) ~(unsigned)SOCKEYE__URING_STARVED;
 		if (sockeye__uring_is_open(c))
-			conn_receive(l, c);
+			sockeye__uring_receive(l, c);
 		else
-			conn_release(l, c);
+			sockeye__uring_release(l, c);
 		sockeye__invariant(sockeye__uring_conn_check(l, c));
 	}
 }

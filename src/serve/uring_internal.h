@@ -1,7 +1,8 @@
 /*
  * uring_internal.h: what the files of the uring model share. uring.c is the loop,
- * uring_conn.c the steps of a connection, uring_input.c the input that waits for
- * its session, uring_ring.c the ring and its buffers, uring_check.c the invariants.
+ * uring_conn.c the steps of a connection, uring_life.c its receive request and its
+ * end, uring_input.c the input that waits for its session, uring_ring.c the ring and
+ * its buffers, uring_check.c the invariants.
  */
 #ifndef SOCKEYE_SERVE_URING_INTERNAL_H
 #define SOCKEYE_SERVE_URING_INTERNAL_H
@@ -155,6 +156,18 @@ static inline bool sockeye__uring_is_quiet_pending(const struct sockeye__uring *
 	return c->quiet_turn == l->turn_count;
 }
 
+static inline void sockeye__uring_request_begins(struct sockeye__uring_conn *c,
+						 enum sockeye__uring_request request)
+{
+	c->requests |= (uint8_t)request;
+}
+
+static inline void sockeye__uring_request_ends(struct sockeye__uring_conn *c,
+					       enum sockeye__uring_request request)
+{
+	c->requests &= (uint8_t) ~(unsigned)request;
+}
+
 /* Notes that a ring buffer changes hands, and asserts that it was the owner's. */
 static inline void sockeye__uring_buffer_pass(struct sockeye__uring *l, int32_t id,
 					      enum sockeye__uring_owner from,
@@ -240,6 +253,24 @@ void sockeye__uring_stall_end(struct sockeye__uring *l, struct sockeye__uring_co
 bool sockeye__uring_chunk_copy(struct sockeye__uring *l, struct sockeye__uring_conn *c);
 bool sockeye__uring_input_copy(struct sockeye__uring *l, struct sockeye__uring_conn *c);
 void sockeye__uring_input_drop(struct sockeye__uring *l, struct sockeye__uring_conn *c);
+
+/* --- uring_life.c --- */
+/* Starts to receive, unless a receive is in progress or none is allowed. */
+void sockeye__uring_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c);
+/* Cancels the receive: further input waits in the kernel. */
+void sockeye__uring_receive_cancel(struct sockeye__uring *l, struct sockeye__uring_conn *c);
+/* Continues the connection after the requests of this turn have been submitted. */
+void sockeye__uring_postpone(struct sockeye__uring *l, struct sockeye__uring_conn *c);
+/* Continues the connection when the ring has free buffers again. */
+void sockeye__uring_starve(struct sockeye__uring *l, struct sockeye__uring_conn *c);
+/* Closes the connection. It is freed once its output has been sent and no request
+ * or list refers to it. */
+void sockeye__uring_conn_close(struct sockeye__uring *l, struct sockeye__uring_conn *c,
+			       enum sockeye__end end);
+/* Adds a closing connection to the list to be freed if no request or list refers
+ * to it any more. */
+void sockeye__uring_release(struct sockeye__uring *l, struct sockeye__uring_conn *c);
+
 /* --- uring_conn.c --- */
 void sockeye__uring_conn_open(struct sockeye__uring *l, const struct sockeye__visit *v);
 void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_conn *c, int res,
