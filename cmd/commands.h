@@ -4,11 +4,6 @@
 
 #include "cli/cli.h"
 
-/* Whether the descriptor (0 to 2) was closed when the program started. main() opens
- * /dev/null in its place, so that no socket gets the number; files must not be read from
- * or written to it. */
-bool was_closed(int fd);
-
 /* .run is a static function `int cmd_NAME(int argc, char **argv)` of the file. */
 extern const struct cli_command bench_command;
 extern const struct cli_command connect_command;

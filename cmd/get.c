@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "get_probe.h"
 #include "cli/report.h"
+#include "cli/standard_fds.h"
 #include "cli/suggest.h"
 #include "get_put.h"
 
@@ -135,7 +136,7 @@ static int output_check(const struct opts *o, const char *folder, size_t count)
 	if (to_stdout && o->t.common.json)
 		return cli_usage(&o->t.common, &get_command,
 				 "-o - and --json both write to standard output");
-	if (to_stdout && was_closed(STDOUT_FILENO))
+	if (to_stdout && standard_fd_was_closed(STDOUT_FILENO))
 		return report_error(&o->t.common, "write", "standard output", -EBADF, NULL);
 	if (!folder && !to_stdout && count > 1)
 		return report_one_output(o);

@@ -1,16 +1,15 @@
 /* main.c: the table of subcommands, and the first word of the command line. */
 #include "commands.h"
 #include "cli/address.h"
+#include "cli/standard_fds.h"
 #include "cli/translate.h"
 #include "cli/suggest.h"
 #include "cli/words.h"
 #include "serve.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <sockeye/addr.h>
 #include <sockeye/error.h>
@@ -20,7 +19,7 @@ static const struct cli_command *const commands[] = {
     &put_command,   &relay_command,   &serve_command, NULL,
 };
 
-const char *const cli_top_options[] = {"help", "--help", "--version", "--completion", NULL};
+static const char *const top_words[] = {"help", "--help", "--version", "--completion", NULL};
 
 /* Prints what sockeye does and what to type next. */
 static void first_screen(FILE *out)
@@ -67,8 +66,8 @@ static const char *command_near(const char *word)
 	    {"version", "--version"}, {"-V", "--version"},
 	    {"-v", "--version"},      {"completion", "--completion"},
 	};
-	const char *names[sizeof commands / sizeof commands[0] +
-			  sizeof cli_top_options / sizeof cli_top_options[0]];
+	const char
+	    *names[sizeof commands / sizeof commands[0] + sizeof top_words / sizeof top_words[0]];
 	size_t n = 0;
 
 	for (size_t i = 0; i < sizeof synonyms / sizeof synonyms[0]; i++)
@@ -76,8 +75,8 @@ static const char *command_near(const char *word)
 			return synonyms[i].command;
 	for (; commands[n]; n++)
 		names[n] = commands[n]->name;
-	for (size_t i = 0; cli_top_options[i]; i++)
-		names[n++] = cli_top_options[i];
+	for (size_t i = 0; top_words[i]; i++)
+		names[n++] = top_words[i];
 	return cli_nearest(word, names, n);
 }
 
@@ -158,7 +157,7 @@ static int help(const char *name)
 
 static int completion(const char *shell)
 {
-	if (!shell || cli_completion(shell, commands) < 0)
+	if (!shell || cli_completion(shell, commands, top_words) < 0)
 		return cli_usage_try(NULL, NULL, "sockeye --completion bash",
 				     "--completion takes " CLI_SHELLS);
 	return SOCKEYE_EXIT_DONE;
@@ -187,30 +186,11 @@ static int dispatch(int argc, char **argv)
 	return unknown(word);
 }
 
-static bool closed[STDERR_FILENO + 1];
-
-bool was_closed(int fd)
-{
-	return closed[fd];
-}
-
-/* If the caller closed descriptor 0, 1 or 2, a socket could get the number, and messages
- * for the user would be sent to the peer. */
-static void fill_standard_descriptors(void)
-{
-	int fd;
-
-	while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
-		closed[fd] = true;
-	if (fd >= 0)
-		close(fd);
-}
-
 int main(int argc, char **argv)
 {
 	int code;
 
-	fill_standard_descriptors();
+	standard_fds_fill();
 	signal(SIGPIPE, SIG_IGN); /* writing to a closed pipe fails with EPIPE instead */
 	suggest_keep(argc, argv);
 	code = dispatch(argc, argv);

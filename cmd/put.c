@@ -1,6 +1,7 @@
 /* put.c: sockeye put. */
 #include "commands.h"
 #include "cli/report.h"
+#include "cli/standard_fds.h"
 #include "cli/suggest.h"
 #include "get_put.h"
 
@@ -78,7 +79,7 @@ static int cmd_put(int argc, char **argv)
 	if (inputs > 1)
 		return cli_usage(&o.common, &put_command,
 				 "standard input (-) can be sent only once");
-	if (inputs > 0 && was_closed(STDIN_FILENO))
+	if (inputs > 0 && standard_fd_was_closed(STDIN_FILENO))
 		return report_error(&o.common, "read", "standard input", -EBADF, NULL);
 	code = transfers_open(&t, &o, &put_command, SOCKEYE__TFTP_PUT, (size_t)files);
 	for (int i = 0; i < files && code == CLI_GO; i++) {

@@ -164,12 +164,11 @@ void cli_help(const struct cli_command *command, FILE *out);
 extern const char *const cli_shells[];
 #define CLI_SHELLS "bash|zsh|fish"
 
-/* The words other than subcommands that can come first, ended by NULL: "help",
- * "--version" ... */
-extern const char *const cli_top_options[];
-
-/* Prints the completion script for a shell. Returns 0, or -1 for an unknown shell. */
-int cli_completion(const char *shell, const struct cli_command *const *commands);
+/* Prints the completion script for a shell. `top_words` are the words other than
+ * subcommands that can come first ("help", "--version"), ended by NULL. Returns 0, or -1
+ * for an unknown shell. */
+int cli_completion(const char *shell, const struct cli_command *const *commands,
+		   const char *const *top_words);
 
 /* Returns the name that is most similar to `word`: at most 2 edits and at most a third
  * of its length. NULL if there is none. */

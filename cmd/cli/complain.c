@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,9 +11,39 @@
 #include <sockeye/text.h>
 #include <sockeye/time.h>
 
+#include "cli/report.h"
 #include "cli/suggest.h"
 
 #define WORD_SHOWN 96
+
+int cli_usage_try(const struct cli_common *common, const struct cli_command *command,
+		  const char *try, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof text, fmt, args);
+	va_end(args);
+	return report_usage(common, command ? command->name : NULL, text, try);
+}
+
+int cli_usage_value(const struct cli_common *common, const struct cli_command *command,
+		    const char *option, const char *wanted, const char *value)
+{
+	char shown[96];
+
+	sockeye_escape(value, strlen(value), shown, sizeof shown);
+	return cli_usage(common, command, "--%s takes %s, not '%s'", option, wanted, shown);
+}
+
+struct cli_shown cli_shown(const char *word)
+{
+	struct cli_shown s;
+
+	sockeye_escape(word, strlen(word), s.text, sizeof s.text);
+	return s;
+}
 
 static const char *shown(const char *word, size_t len, char buf[WORD_SHOWN])
 {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 static const struct cli_command *const *all;
+static const char *const *top;
 
 typedef void visit_option(const struct cli_option *o);
 
@@ -53,10 +54,10 @@ static void print_shells(void)
 		printf("%s%s", i ? " " : "", cli_shells[i]);
 }
 
-static void print_top_options(void)
+static void print_top_words(void)
 {
-	for (size_t i = 0; cli_top_options[i]; i++)
-		printf("%s%s", i ? " " : "", cli_top_options[i]);
+	for (size_t i = 0; top[i]; i++)
+		printf("%s%s", i ? " " : "", top[i]);
 }
 
 /* --- bash --- */
@@ -99,7 +100,7 @@ static void bash(void)
 	       "\tif ((COMP_CWORD == 1)); then\n\t\twords='");
 	print_names();
 	printf(" ");
-	print_top_options();
+	print_top_words();
 	printf("'\n\telse case ${COMP_WORDS[1]} in\n\thelp)\n"
 	       "\t\t((COMP_CWORD > 2)) || words='");
 	print_names();
@@ -180,7 +181,7 @@ static void zsh(void)
 	}
 	printf(")\n\tif ((CURRENT == 2)); then\n\t\t_describe command commands\n"
 	       "\t\tcompadd -- ");
-	print_top_options();
+	print_top_words();
 	printf("\n\t\treturn\n\tfi\n\tshift words\n\t((CURRENT--))\n"
 	       "\tcase $words[1] in\n"
 	       "\thelp) ((CURRENT > 2)) || _describe command commands ;;\n"
@@ -253,7 +254,7 @@ static void fish(void)
 	       "end\n"
 	       "complete -c sockeye -f\n"
 	       "complete -c sockeye -n __sockeye_first -a '");
-	print_top_options();
+	print_top_words();
 	printf("'\ncomplete -c sockeye -n '__sockeye_is help' -a '");
 	print_names();
 	printf("'\ncomplete -c sockeye -n '__sockeye_is --completion' -a '");
@@ -265,11 +266,13 @@ static void fish(void)
 
 const char *const cli_shells[] = {"bash", "zsh", "fish", NULL};
 
-int cli_completion(const char *shell, const struct cli_command *const *commands)
+int cli_completion(const char *shell, const struct cli_command *const *commands,
+		   const char *const *top_words)
 {
 	static void (*const scripts[])(void) = {bash, zsh, fish};
 
 	all = commands;
+	top = top_words;
 	for (size_t i = 0; cli_shells[i]; i++) {
 		if (strcmp(cli_shells[i], shell) != 0)
 			continue;

@@ -2,6 +2,7 @@
  * internal.h: what the files of the command-line parser share.
  *
  * cli.c       reads a command line
+ * table.c     the option tables
  * complain.c  reports what is wrong with it, and proposes a valid one
  */
 #ifndef SOCKEYE_CMD_CLI_INTERNAL_H
@@ -19,6 +20,11 @@ struct cli_table {
 	struct option longs[CLI_OPTIONS_MAX + 1];
 	char shorts[2 * CLI_OPTIONS_MAX + 3];
 };
+
+#define CLI_LONG_BASE 256 /* getopt_long's values of long options, above every letter */
+
+/* Adds the rows of an option table, which may be NULL. */
+void cli_table_add(struct cli_table *t, const struct cli_option *options);
 
 /* Returns the row of a value that getopt_long returned, or NULL. */
 const struct cli_option *cli_table_find(const struct cli_table *t, int val);
