@@ -1,4 +1,5 @@
 """Starts and stops the measured servers: sockeye, the yardsticks and the peers."""
+import atexit
 import os
 import pathlib
 import shutil
@@ -88,6 +89,7 @@ class Contender:
             fds = (writer,)
         self.process = subprocess.Popen(pin + command, stdin=subprocess.DEVNULL, stdout=stdout,
                                         stderr=subprocess.DEVNULL, pass_fds=fds)
+        atexit.register(self.stop)  # also after an interrupt
         if self.ready == "stdout":
             self.port = int(self.process.stdout.readline() or 0)
         if self.ready == "fd":
