@@ -1,6 +1,6 @@
 /*
- * addr_host.c: parses "host:port", the part that all Internet addresses have. It
- * resolves nothing, but rejects hosts that the resolver would misread.
+ * addr_host.c: parses "host:port", the part that all Internet addresses have. Does not
+ * resolve names, but rejects hosts that the resolver would misread.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -67,8 +67,8 @@ static bool is_ip(int family, struct sockeye__slice text)
 	return inet_pton(family, copy, binary) == 1;
 }
 
-/* Parses "fe80::1%lo" into host and zone. The zone may also follow "%25" (RFC 6874
- * 2). */
+/* Parses "fe80::1%lo" into host and zone. The zone may also follow "%25" (RFC 6874,
+ * section 2). */
 static bool ipv6_read(struct sockeye__slice text, struct sockeye_addr *addr)
 {
 	const char *percent = memchr(text.at, '%', text.len);
@@ -166,7 +166,8 @@ static int colons_fail(const struct sockeye__reader *r, struct sockeye__slice te
 	    "too many colons; write an IPv6 address in brackets, as in [::1]:7");
 }
 
-/* Finds the colon before the port. Without one *out_colon is text.len. */
+/* Finds the colon before the port; *out_colon is text.len if there is none. Returns 0
+ * or a negative code. */
 static int colon_find(const struct sockeye__reader *r, struct sockeye__slice text,
 		      size_t *out_colon)
 {
@@ -219,8 +220,8 @@ int sockeye__addr_host_port(struct sockeye__reader *r, struct sockeye__slice tex
 	int err;
 
 	if (memchr(text.at, '@', text.len) != NULL)
-		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
-					  "an address has no user name; remove it and the @");
+		return sockeye__addr_fail(
+		    r, SOCKEYE_E_SYNTAX, "an address cannot have a user name; remove it and the @");
 	err = colon_find(r, text, &colon);
 	if (err < 0)
 		return err;

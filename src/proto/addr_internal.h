@@ -1,12 +1,12 @@
 /*
- * addr_internal.h: what the files of the address parser and printer share.
+ * addr_internal.h: shared by the files that parse and print addresses.
  *
  * addr_scheme.c   the table of schemes
- * addr_fail.c     the reason why a text is not an address
- * addr_parse.c    from text: the scheme, then the parts its kind has
- * addr_host.c     "host:port"
- * addr_options.c  the table of options, read and printed
- * addr_print.c    to text
+ * addr_fail.c     reports why a text is not an address
+ * addr_parse.c    parses the scheme, then the parts that its kind has
+ * addr_host.c     parses "host:port"
+ * addr_options.c  parses and prints the options, by a table
+ * addr_print.c    prints an address
  */
 #ifndef SOCKEYE_PROTO_ADDR_INTERNAL_H
 #define SOCKEYE_PROTO_ADDR_INTERNAL_H

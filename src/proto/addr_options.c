@@ -105,11 +105,11 @@ static bool flag_parse(const char *text, uint64_t *out_value)
 	return yes || strcmp(text, "no") == 0 || strcmp(text, "0") == 0;
 }
 
-/* Parses the value of bind=. It stays text: this only checks that it can be an
+/* Parses the value of bind=. Stores the text after checking that it can be an
  * address. */
 static bool local_read(struct sockeye__reader *r, struct sockeye__slice text)
 {
-	/* TFTP is a scheme whose port may be missing. */
+	/* In a TFTP address the port is optional, as it is here. */
 	struct sockeye__reader local = {.addr.scheme = SOCKEYE_TFTP};
 	char *bind = r->addr.opts.bind;
 	size_t max = sizeof r->addr.opts.bind - 1;

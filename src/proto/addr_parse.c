@@ -17,8 +17,8 @@
 
 #define ESCAPES "write a percent sign as %%25, a control character as %%XX"
 
-/* Compares a scheme or mode, in any letter case (RFC 3986 3.1) and in every
- * locale. */
+/* Compares a scheme or mode, ignoring letter case (RFC 3986, section 3.1) in the same
+ * way in every locale. */
 static bool same_name(const char *name, struct sockeye__slice text)
 {
 	for (size_t i = 0; i < text.len; i++)
@@ -60,8 +60,8 @@ static int scheme_fail(const struct sockeye__reader *r)
 				  names);
 }
 
-/* Parses the scheme and sets *rest to the text after it. Without a scheme it is
- * tcp. */
+/* Parses the scheme and sets *rest to the text after it. If there is no scheme, the
+ * address is a TCP address. */
 static int scheme_read(struct sockeye__reader *r, const char **rest)
 {
 	const char *text = r->text;
@@ -120,7 +120,7 @@ static int unix_read(struct sockeye__reader *r, struct sockeye__slice text)
 	return 0;
 }
 
-/* Parses FILE or FILE;mode=netascii after the slash (RFC 3617 2). */
+/* Parses FILE or FILE;mode=netascii after the slash (RFC 3617, section 2). */
 static int file_read(struct sockeye__reader *r, struct sockeye__slice text)
 {
 	static const char octet[] = ";mode=octet", netascii[] = ";mode=netascii";
@@ -175,7 +175,7 @@ static int fd_read(struct sockeye__reader *r, struct sockeye__slice text)
 
 	if (sockeye__number_parse(text, 10, INT_MAX, &v) < 0)
 		return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
-					  "write the number of a descriptor, as in fd:3");
+					  "write the number of a file descriptor, as in fd:3");
 	r->addr.fd = (int)v;
 	return 0;
 }

@@ -32,8 +32,8 @@ static void host_print(struct sockeye__out *out, const struct sockeye_addr *addr
 	sockeye__out_text(out, ipv6 ? "[" : "");
 	sockeye__out_text(out, addr->host[0] != '\0' ? addr->host : "*");
 	if (addr->zone[0] != '\0')
-		/* The parser skips "25" after the percent sign (RFC 6874 2), so a zone
-		 * that begins with 25 needs it. */
+		/* The parser skips "25" after the percent sign (RFC 6874, section 2), so
+		 * a zone that begins with 25 is printed after "%25". */
 		sockeye__out_text(out, strncmp(addr->zone, "25", 2) == 0 ? "%25" : "%");
 	sockeye__out_text(out, addr->zone);
 	sockeye__out_text(out, ipv6 ? "]" : "");

@@ -125,7 +125,7 @@ void sockeye__fault_stream_init(struct sockeye__fault_stream *stream, uint64_t s
 
 /* --- judging --- */
 
-/* Whether the block is to be dropped and has not been yet. Notes that it now is. */
+/* Whether the rules drop the block and it was not dropped before. Records the drop. */
 static bool drops_block(const struct sockeye__fault_ranges *ranges, uint8_t *seen, uint16_t block)
 {
 	uint8_t mask = (uint8_t)(1u << block % 8);

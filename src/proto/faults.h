@@ -42,20 +42,20 @@ bool sockeye__fault_ranges_have(const struct sockeye__fault_ranges *ranges, uint
 struct sockeye__fault_rules {
 	uint32_t drop, duplicate, reorder, corrupt; /* chances, base/chance.h */
 	uint64_t delay_ns;
-	uint64_t jitter_ns; /* delay by up to this much more; packets stay in order */
+	uint64_t jitter_ns; /* up to this is added to the delay; packets stay in order */
 	uint64_t rate;      /* bytes of payload per second, of all flows together; 0: no limit */
 	struct sockeye__fault_ranges drop_nth;            /* packets of a flow, from 1 */
 	struct sockeye__fault_ranges drop_data, drop_ack; /* TFTP blocks, each once */
 };
 
-/* The TFTP blocks that a flow's packets were dropped for: a bit for each. */
+/* The TFTP blocks of a flow that were dropped: one bit for each. */
 struct sockeye__fault_dropped {
 	uint8_t data[65536 / 8], ack[65536 / 8];
 };
 
 /* The packets of one flow in one direction. */
 struct sockeye__fault_stream {
-	uint64_t key;   /* of its random choices */
+	uint64_t key;   /* seed of its random choices */
 	uint64_t count; /* packets so far */
 	uint64_t last_due_ns;
 	struct sockeye__fault_dropped *dropped; /* needed for drop_data and drop_ack */
@@ -76,7 +76,7 @@ enum sockeye__fault_fate {
 struct sockeye__fault_verdict {
 	enum sockeye__fault_fate fate; /* the other fields are for packets that pass */
 	bool duplicate;
-	unsigned hold;        /* packets that must overtake it, at most SOCKEYE__FAULT_HOLD_MAX */
+	unsigned hold;        /* packets to send before this one, up to SOCKEYE__FAULT_HOLD_MAX */
 	size_t corrupt_byte;  /* the byte to corrupt, */
 	uint8_t corrupt_mask; /* and the bit to invert in it; 0: none */
 	uint64_t jitter_ns;
@@ -89,7 +89,7 @@ void sockeye__fault_judge(const struct sockeye__fault_rules *rules,
 
 /* Returns when a packet that is ready at now_ns may be sent: when the rate allows
  * it (a bucket of 10 ms, or of one packet), plus the delay and jitter_ns. *link_ns
- * belongs to the direction; it is 0 at the start. */
+ * is the state of the rate limit in this direction; it must be 0 at the start. */
 uint64_t sockeye__fault_due(const struct sockeye__fault_rules *rules,
 			    struct sockeye__fault_stream *stream, uint64_t *link_ns,
 			    uint64_t now_ns, uint64_t jitter_ns, size_t len);
@@ -98,8 +98,8 @@ uint64_t sockeye__fault_due(const struct sockeye__fault_rules *rules,
 bool sockeye__fault_delays(const struct sockeye__fault_rules *rules);
 
 /* Describes a TFTP packet: "DATA 5", "RRQ boot/pxelinux.0". Text from the packet is
- * escaped, and cut if it is long. Any other packet gives "". Returns the length,
- * like snprintf. */
+ * escaped, and cut if it is long. Writes "" for any other packet. Returns the length,
+ * like snprintf(3). */
 size_t sockeye__fault_packet_text(const uint8_t *data, size_t len, char *buf, size_t cap);
 
 #endif

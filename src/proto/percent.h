@@ -1,5 +1,5 @@
 /*
- * percent.h: bytes as %XX in text (RFC 3986 2.1).
+ * percent.h: bytes as %XX in text (RFC 3986, section 2.1).
  */
 #ifndef SOCKEYE_PROTO_PERCENT_H
 #define SOCKEYE_PROTO_PERCENT_H
@@ -16,7 +16,7 @@
 ssize_t sockeye__percent_decode(struct sockeye__slice text, char *buf, size_t cap);
 
 /* Writes each byte that is a space, a control character, not ASCII, or in
- * `special` as %XX: the output is a single word and safe to print. */
+ * `special` as %XX, so that the output is a single word and safe to print. */
 void sockeye__percent_encode(const char *text, size_t len, const char *special,
 			     struct sockeye__out *out);
 

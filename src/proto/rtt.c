@@ -23,10 +23,10 @@ void sockeye__rtt_init(struct sockeye__rtt *r, uint64_t initial_ns, uint64_t flo
 	};
 }
 
-/* RFC 6298 2.2 and 2.3, with alpha 1/8, beta 1/4 and K 4. */
+/* RFC 6298, sections 2.2 and 2.3, with alpha 1/8, beta 1/4 and K 4. */
 void sockeye__rtt_sample(struct sockeye__rtt *r, uint64_t ns)
 {
-	/* A sample above the ceiling changes nothing more, and could overflow. */
+	/* A sample above the ceiling has no further effect, but could overflow. */
 	ns = clamp(ns, 1, r->ceiling_ns);
 	if (r->smoothed_ns == 0) {
 		r->smoothed_ns = ns;

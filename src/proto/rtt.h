@@ -1,8 +1,8 @@
 /*
- * rtt.h: how long to wait for an answer before sending again (RFC 6298).
+ * rtt.h: how long to wait for a reply before retransmitting (RFC 6298).
  *
- * The caller follows Karn's rule: the answer to a packet that was sent twice is not
- * a sample. A timeout that was doubled stays so until the next sample.
+ * The caller follows Karn's rule: the reply to a packet that was sent twice is not
+ * a sample. A doubled timeout stays doubled until the next sample.
  */
 #ifndef SOCKEYE_PROTO_RTT_H
 #define SOCKEYE_PROTO_RTT_H
@@ -24,17 +24,17 @@ void sockeye__rtt_init(struct sockeye__rtt *r, uint64_t initial_ns, uint64_t flo
 /* Adds the duration of a round trip. */
 void sockeye__rtt_sample(struct sockeye__rtt *r, uint64_t ns);
 
-/* Doubles the timeout because there was no answer. */
+/* Doubles the timeout because there was no reply. */
 void sockeye__rtt_back_off(struct sockeye__rtt *r);
 
 /* Returns how long to wait now, at most the ceiling. A doubled timeout is up to an
  * eighth shorter, depending on `random`, so that peers that failed together do not
- * all send again at the same time. */
+ * all retransmit at the same time. */
 uint64_t sockeye__rtt_timeout(const struct sockeye__rtt *r, uint64_t random);
 
-/* Returns the age below which a packet cannot have been answered: a round trip, less
- * its usual deviation but at most a quarter. Without a sample it is half of the
- * timeout. */
+/* Returns the shortest time in which a reply can be expected: the smoothed round-trip
+ * time minus its deviation or a quarter of it, whichever is less. Without a sample,
+ * returns half of the timeout. */
 uint64_t sockeye__rtt_patience(const struct sockeye__rtt *r);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * tftp_common.c: what both the sender and the receiver call: the numbers of
- * blocks, the end, the timer and progress.
+ * tftp_common.c: called by both the sender and the receiver: block numbers, the end
+ * of a transfer, the timer and progress.
  */
 #include "base/number.h"
 #include "proto/tftp_internal.h"
@@ -9,7 +9,7 @@ uint16_t sockeye__tftp_number(const struct sockeye__tftp *x, uint64_t block)
 {
 	uint64_t numbers = x->config.numbers;
 
-	/* After the largest number comes 0, or 1 if that was negotiated. */
+	/* The largest number is followed by 0, or by 1 with rollover=1. */
 	if (x->options.value[SOCKEYE__TFTP_ROLLOVER] == 0)
 		return (uint16_t)(block % numbers);
 	return (uint16_t)(block == 0 ? 0 : (block - 1) % (numbers - 1) + 1);
@@ -68,8 +68,9 @@ void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns)
 	/* A linear congruential step is random enough for jitter (Knuth, MMIX). */
 	x->random = x->random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
 	ns = sockeye__rtt_timeout(&x->rtt, x->random >> 32);
-	/* A peer asks for a timeout of 10 ms so that a loss costs little. It does not
-	 * ask for a window of 4 MiB a hundred times a second while it is silent. */
+	/* A negotiated timeout of 10 ms lets a peer recover quickly from a loss. While
+	 * the peer is silent, the timeout doubles after a few retransmissions, so that
+	 * a window of 4 MiB is not sent a hundred times a second. */
 	for (unsigned i = SOCKEYE__TFTP_TIMEOUTS_MIN;
 	     i < x->rtt.backoff && ns < x->config.rto_max_ns / 2; i++)
 		ns *= 2;

@@ -1,8 +1,8 @@
 /*
- * tftp_internal.h: what the files of the transfer share.
+ * tftp_internal.h: shared by the files of the transfer.
  *
  * tftp_transfer.c   both ends and directions: offers, errors, the timer
- * tftp_common.c     what the other three call: numbers, the end, the deadline
+ * tftp_common.c     called by the other three: block numbers, the end, the deadline
  * tftp_send.c       sends DATA, receives ACKs
  * tftp_receive.c    receives DATA, sends ACKs
  */
@@ -14,9 +14,9 @@
 #include "proto/tftp_transfer.h"
 
 #define SOCKEYE__TFTP_SILENCE_NS   (30 * SOCKEYE_NS_PER_S)
-#define SOCKEYE__TFTP_TIMEOUTS_MIN 5 /* of a negotiated length, before giving up */
+#define SOCKEYE__TFTP_TIMEOUTS_MIN 5 /* negotiated timeouts before giving up */
 
-/* How many blocks after `from` the nearest block with this number is, or
+/* Returns how many blocks after `from` the next block with this number is, or
  * UINT32_MAX if no block has the number. */
 uint32_t sockeye__tftp_ahead(const struct sockeye__tftp *x, uint64_t from, uint16_t number);
 
@@ -30,7 +30,7 @@ uint64_t sockeye__tftp_silence(const struct sockeye__tftp *x);
 /* Starts the retransmission timer. */
 void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns);
 
-/* Notes that the peer has sent something new. */
+/* Records that the peer has sent something new. */
 void sockeye__tftp_progress(struct sockeye__tftp *x, uint64_t now_ns);
 
 /* Ends the transfer without a packet to the peer, or with an ERROR. */
@@ -41,10 +41,11 @@ void sockeye__tftp_refuse(struct sockeye__tftp *x, enum sockeye__tftp_result res
 /* Sender. */
 void sockeye__tftp_sender_init(struct sockeye__tftp *x);
 void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number);
-/* The peer has repeated the packet that began the transfer. */
+/* Handles a repeat of the packet that began the transfer. */
 void sockeye__tftp_sender_repeat(struct sockeye__tftp *x, uint64_t now_ns);
 void sockeye__tftp_sender_timer(struct sockeye__tftp *x);
-/* Ends a pause. Returns true if the retransmission timer has not expired. */
+/* Ends a pause between bursts. Returns true if there was one and the retransmission
+ * timer has not expired. */
 bool sockeye__tftp_sender_pause_over(struct sockeye__tftp *x, uint64_t now_ns);
 bool sockeye__tftp_sender_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,
 			       struct sockeye__tftp_send *out);
@@ -56,9 +57,10 @@ void sockeye__tftp_receiver_init(struct sockeye__tftp *x);
 void sockeye__tftp_receiver_data(struct sockeye__tftp *x, uint64_t now_ns,
 				 const struct sockeye__tftp_packet *p,
 				 struct sockeye__tftp_got *out);
-/* The peer has repeated the packet that began the transfer. */
+/* Handles a repeat of the packet that began the transfer. */
 void sockeye__tftp_receiver_repeat(struct sockeye__tftp *x, uint64_t now_ns);
-/* Asks for a block that was waited for. Returns false if none was. */
+/* Requests the missing block with an ACK if the receiver has waited for it. Returns
+ * false if it has not. */
 bool sockeye__tftp_receiver_gap_due(struct sockeye__tftp *x);
 void sockeye__tftp_receiver_ack_sent(struct sockeye__tftp *x, uint64_t now_ns);
 void sockeye__tftp_receiver_check(const struct sockeye__tftp *x);

@@ -16,7 +16,7 @@ static char byte_clean(uint8_t c, const struct sockeye__tftp_name_rules *rules)
 
 /* Returns the length of out[0..len) without a slash at its end and without its last
  * component if that is "." or empty. ".." also removes the component before it, or
- * gives -EACCES if there is none. */
+ * fails with -EACCES if there is none. */
 static ssize_t component_end(const char *out, size_t len)
 {
 	const char *slash = memrchr(out, '/', len);

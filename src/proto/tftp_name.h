@@ -10,7 +10,7 @@
 
 #include "proto/tftp_packet.h"
 
-/* Exceptions for clients with peculiar names. Zero enables none. */
+/* Workarounds for clients that send unusual names. Zeroed: none. */
 struct sockeye__tftp_name_rules {
 	bool backslash;  /* replaces \ by / (Windows boot loaders) */
 	bool fold_case;  /* replaces A to Z by a to z */
@@ -18,8 +18,8 @@ struct sockeye__tftp_name_rules {
 };
 
 /* Writes the name with a single slash between its components and none around them.
- * Removes "." components, and ".." with the component before it. So the rules see
- * the name that is opened, and "pub/../secret" does not bypass them.
+ * Removes "." components, and ".." with the component before it, so that the rules
+ * see the name that is opened and "pub/../secret" does not bypass them.
  * Returns the length without the NUL, -EINVAL if the name is empty or contains a
  * NUL, -EACCES if ".." leads above the root, or -ENAMETOOLONG. out[] is undefined
  * after a failure and must not overlap the name. */

@@ -1,6 +1,6 @@
 /*
- * tftp_netascii.h: netascii (RFC 1350 1, RFC 764). A line ends with CR LF, and any
- * other CR is sent as CR NUL. decode(encode(x)) is x for every x.
+ * tftp_netascii.h: netascii (RFC 1350, section 1; RFC 764). A line ends with CR LF,
+ * and any other CR is sent as CR NUL. decode(encode(x)) is x for every x.
  *
  * Both directions accept pieces of any size, so blocks and windows may split a pair.
  */
@@ -24,7 +24,7 @@ size_t sockeye__netascii_encode(struct sockeye__netascii *s, const uint8_t *in, 
 				size_t *taken, uint8_t *out, size_t cap);
 
 /* Decodes all of in[] into out[], which has room for len + 1 bytes. Returns the bytes
- * written. A CR before any byte but LF and NUL stays. */
+ * written. Keeps a CR that neither LF nor NUL follows. */
 size_t sockeye__netascii_decode(struct sockeye__netascii *s, const uint8_t *in, size_t len,
 				uint8_t *out);
 

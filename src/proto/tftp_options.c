@@ -25,7 +25,7 @@ static const struct option {
 	const char *name;
 	uint64_t min, max;
 	enum answer answer;
-	bool lowered; /* a value above max counts as max; otherwise it is ignored */
+	bool lowered; /* a value above max counts as max; otherwise the option is ignored */
 } options[SOCKEYE__TFTP_OPTIONS] = {
     [SOCKEYE__TFTP_BLKSIZE] = {"blksize", SOCKEYE__TFTP_BLKSIZE_MIN, SOCKEYE__TFTP_BLKSIZE_MAX,
 			       LOWER, true},
@@ -156,7 +156,7 @@ sockeye__tftp_options_negotiate(const struct sockeye__tftp_options *asked,
 
 	o.has &= ~policy->refused;
 	if (sockeye__tftp_has(&o, SOCKEYE__TFTP_TSIZE) && !upload) {
-		/* Grant no size instead of 0: curl treats tsize=0 as an error. */
+		/* Do not grant tsize=0: curl treats it as an error. */
 		if (size == NULL || *size == 0)
 			o.has &= ~SOCKEYE__TFTP_BIT(SOCKEYE__TFTP_TSIZE);
 		else

@@ -19,7 +19,7 @@
 #define SOCKEYE__TFTP_BLKSIZE_DEFAULT 512
 #define SOCKEYE__TFTP_BLKSIZE_MIN     8
 #define SOCKEYE__TFTP_BLKSIZE_MAX     65464
-#define SOCKEYE__TFTP_WINDOW_CEILING  64 /* what a server grants by default */
+#define SOCKEYE__TFTP_WINDOW_CEILING  64 /* the most that a server grants by default */
 #define SOCKEYE__TFTP_OACK_MAX        160
 
 enum sockeye__tftp_option {
@@ -41,7 +41,7 @@ struct sockeye__tftp_options {
 	uint64_t value[SOCKEYE__TFTP_OPTIONS];
 };
 
-/* What a server grants. Zero is the default. */
+/* The limits of what a server grants. Zeroed: the defaults. */
 struct sockeye__tftp_policy {
 	uint16_t blksize_max; /* 0: the maximum of RFC 2348 */
 	uint16_t window_max;  /* 0: SOCKEYE__TFTP_WINDOW_CEILING */
@@ -74,8 +74,9 @@ uint64_t sockeye__tftp_timeout_ns(const struct sockeye__tftp_options *o); /* 0: 
  * case. If a name is repeated, the first one counts. */
 struct sockeye__tftp_options sockeye__tftp_options_parse(struct sockeye__span pairs);
 
-/* Returns what a server grants. `size` is the size of the file to read, or NULL if
- * its length on the wire is unknown. For an upload tsize repeats the request. */
+/* Returns the options that a server grants. `size` is the size of the file to read, or
+ * NULL if its length on the wire is unknown. For an upload, tsize is granted as
+ * requested. */
 struct sockeye__tftp_options
 sockeye__tftp_options_negotiate(const struct sockeye__tftp_options *asked,
 				const struct sockeye__tftp_policy *policy, bool upload,

@@ -41,8 +41,8 @@ bool sockeye__tftp_pair_next(struct sockeye__span *rest, struct sockeye__tftp_pa
 	return true;
 }
 
-/* Letter case does not matter (RFC 1350 1). "mail" is not supported (RFC 1123
- * 4.2.2.1 says that it should not be). */
+/* Letter case does not matter (RFC 1350, section 1). "mail" is not supported, as
+ * RFC 1123, section 4.2.2.1, recommends. */
 static int mode_find(struct sockeye__span name, enum sockeye__tftp_mode *out)
 {
 	for (size_t i = 0; i < MODES; i++)

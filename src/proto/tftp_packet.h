@@ -1,7 +1,7 @@
 /*
  * tftp_packet.h: the packets of TFTP (RFC 1350, 2347) as bytes.
  *
- * Decoding copies nothing: texts refer to the packet.
+ * Decoding copies nothing: texts point into the packet.
  */
 #ifndef SOCKEYE_PROTO_TFTP_PACKET_H
 #define SOCKEYE_PROTO_TFTP_PACKET_H
@@ -66,7 +66,7 @@ int sockeye__tftp_decode(const void *packet, size_t len, struct sockeye__tftp_pa
  * Tivoli's PXE send them). */
 bool sockeye__tftp_pair_next(struct sockeye__span *rest, struct sockeye__tftp_pair *out);
 
-/* Encode the header of a DATA, and a whole ACK. */
+/* Encode the header of a DATA packet, and a complete ACK. */
 void sockeye__tftp_data_encode(uint8_t out[SOCKEYE__TFTP_HEADER], uint16_t block);
 void sockeye__tftp_ack_encode(uint8_t out[SOCKEYE__TFTP_HEADER], uint16_t block);
 

@@ -1,9 +1,10 @@
 /*
- * tftp_receive.c: receives DATA and sends ACKs (RFC 1350, 7440). tftp_transfer.h
- * draws the window.
+ * tftp_receive.c: receives DATA and sends ACKs (RFC 1350, RFC 7440). See the diagram
+ * in tftp_transfer.h.
  *
- * An ACK is sent at the end of a window, at the end of the file, once for each
- * gap, and when the peer is silent. Each ACK begins a new window.
+ * An ACK is sent at the end of a window, at the end of the file, once for each gap,
+ * after a timeout, and when an acknowledged block arrives again. Each ACK begins a
+ * new window.
  */
 #include <assert.h>
 #include <string.h>
@@ -12,8 +13,8 @@
 
 #include "proto/tftp_internal.h"
 
-/* A block is lost, not late, when so many that were sent after it have arrived.
- * TCP uses the same number (RFC 5681 3.2). */
+/* A missing block counts as lost, not late, after this many later blocks have
+ * arrived. TCP uses the same number (RFC 5681, section 3.2). */
 #define OVERTAKEN_MAX  3
 #define REORDER_MIN_NS UINT64_C(250000)
 
@@ -52,7 +53,7 @@ static uint8_t *slot_mark(const struct sockeye__tftp *x, uint64_t block, uint8_t
 	return x->config.memory + (size_t)x->receiver.slots * x->blksize + i / 8;
 }
 
-/* Whether a block after `next`, or one that has just become `next`, is kept. */
+/* Whether a block after `next`, or `next` itself, is kept. */
 static bool is_kept(const struct sockeye__tftp *x, uint64_t block)
 {
 	const struct sockeye__tftp_receiver *r = &x->receiver;
@@ -84,16 +85,16 @@ static uint64_t window_end(const struct sockeye__tftp *x)
 	return x->receiver.acked + x->window;
 }
 
-/* A server's OACK takes the place of ACK 0 until the client has answered it
- * (OpenNMS#8483). */
+/* Sends an ACK. Until the client has answered a server's OACK, the OACK is sent again
+ * instead of ACK 0 (OpenNMS#8483). */
 static void ack(struct sockeye__tftp *x)
 {
 	x->control = x->stage == SOCKEYE__TFTP_STAGE_OFFERING ? SOCKEYE__TFTP_CONTROL_OFFER
 							      : SOCKEYE__TFTP_CONTROL_ACK;
 }
 
-/* Dallies for a while from now. A peer that keeps repeating its last block cannot
- * prolong that. */
+/* Sets the deadline to the end of the dallying period. A peer that keeps repeating
+ * its last block cannot extend it without limit. */
 static void dally(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	const struct sockeye__tftp_config *c = &x->config;
@@ -110,8 +111,8 @@ void sockeye__tftp_receiver_ack_sent(struct sockeye__tftp *x, uint64_t now_ns)
 	struct sockeye__tftp_receiver *r = &x->receiver;
 	bool again = r->next - 1 == r->acked && r->ack_ns != 0;
 
-	/* Karn's rule. An ACK that reports a gap gives no sample either: the next
-	 * block may have been sent before it. */
+	/* A repeated ACK gives no round-trip sample (Karn's rule). Nor does an ACK that
+	 * reports a gap, because the next block may have been sent before it. */
 	r->ack_timed = r->next - 1 == window_end(x) || r->ack_ns == 0;
 	if (again) {
 		r->ack_repeats++;
@@ -130,10 +131,10 @@ void sockeye__tftp_receiver_ack_sent(struct sockeye__tftp *x, uint64_t now_ns)
 		dally(x, now_ns);
 }
 
-/* Whether a block that arrives again is the answer to an ACK that was sent twice.
- * Some senders resend on a duplicate ACK (atftp; RFC 1123 4.2.3.1 forbids it), so
- * they answer it with the same blocks twice. If those were acknowledged twice too,
- * the rest of the file would be sent twice. */
+/* Whether a block arrives again because an ACK was sent twice. Some senders answer
+ * each copy of an ACK with the same blocks (atftp; RFC 1123, section 4.2.3.1, forbids
+ * it). If the copies of those blocks were acknowledged too, the rest of the file would
+ * be sent twice. */
 static bool is_echo(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block)
 {
 	struct sockeye__tftp_receiver *r = &x->receiver;
@@ -145,8 +146,8 @@ static bool is_echo(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block)
 	return true;
 }
 
-/* Handles a block that was acknowledged: the sender lacks the ACK, or the network
- * has doubled the block. */
+/* Handles a block that was received before: the sender did not get the ACK, or the
+ * network duplicated the block. */
 static void on_old(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block)
 {
 	struct sockeye__tftp_receiver *r = &x->receiver;
@@ -179,13 +180,13 @@ static void gap_report(struct sockeye__tftp *x)
 	ack(x);
 }
 
-/* Gives a missing block, which may only be late, some time to arrive. */
+/* Waits for a missing block, which may only be late. */
 static void gap_wait(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	struct sockeye__tftp_receiver *r = &x->receiver;
 	uint64_t ns = x->rtt.smoothed_ns / 4;
 
-	/* Each gap is reported once: an ACK for every block would be a storm. */
+	/* Report each gap once: an ACK for every block would cause an ACK storm. */
 	if (r->gap_reported == r->next || r->reorder_wait)
 		return;
 	r->reorder_wait = true;
@@ -219,7 +220,7 @@ static void hand_over(struct sockeye__tftp *x, const uint8_t *at, size_t len,
 	x->count.blocks++;
 }
 
-/* Hands over the kept blocks that are in order now. */
+/* Hands over the kept blocks that now follow without a gap. */
 static void kept_hand_over(struct sockeye__tftp *x, struct sockeye__tftp_got *out)
 {
 	struct sockeye__tftp_receiver *r = &x->receiver;
@@ -239,8 +240,9 @@ static bool is_complete(const struct sockeye__tftp_receiver *r)
 	return r->final != 0 && r->next - 1 == r->final;
 }
 
-/* Refuses a file above size_max, and one whose size is not its tsize. A tsize of
- * 0 promises nothing: senders write it when they do not know the size. */
+/* Ends the transfer and returns false if the file is larger than size_max or its size
+ * differs from tsize. A tsize of 0 is not checked, because senders use it for an
+ * unknown size. */
 static bool size_fits(struct sockeye__tftp *x)
 {
 	const struct sockeye__tftp_receiver *r = &x->receiver;
@@ -306,8 +308,8 @@ static void on_ahead(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block,
 		gap_wait(x, now_ns);
 }
 
-/* Whether the file can have this block. A short block is the final one, so no
- * other block may be short or follow it. */
+/* Whether this block is consistent with the end of the file: a short block is the
+ * final one, so no other block may be short or follow it. Records the final block. */
 static bool end_agrees(struct sockeye__tftp_receiver *r, uint64_t block, size_t len,
 		       uint16_t blksize)
 {
@@ -322,7 +324,7 @@ static bool end_agrees(struct sockeye__tftp_receiver *r, uint64_t block, size_t 
 	return true;
 }
 
-/* Handles a number that no block of the current window has. */
+/* Handles a block number outside the current window. */
 static void on_outside(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number)
 {
 	uint64_t next = x->receiver.next, back = 2u * x->window;

@@ -1,6 +1,6 @@
 /*
- * tftp_send.c: sends DATA and receives ACKs (RFC 1350, 7440). tftp_transfer.h
- * draws the window and the two ways to repair a loss.
+ * tftp_send.c: sends DATA and receives ACKs (RFC 1350, RFC 7440). See the diagrams in
+ * tftp_transfer.h of the window and of the two ways to repair a loss.
  *
  * A pass sends the blocks from una to the end of the window. The timer, or an ACK
  * that does not cover all blocks sent, starts the pass again.
@@ -117,9 +117,10 @@ static void pass_restart(struct sockeye__tftp *x)
 	x->sender.repair.single = false;
 }
 
-/* Sends una again because the peer lacks it: by a single repeat if the peer seems
- * to keep the blocks after it, otherwise with all of them. Weak evidence needs a
- * new block too, because only the ACK of one shows whether the guess was right. */
+/* Sends una again because the peer lacks it: alone if the peer seems to keep the
+ * blocks after it, otherwise with all of them. If the evidence is weak, a single
+ * repeat also requires a new block to send, because only the ACK of a new block shows
+ * whether the guess was right. */
 static void repair_begin(struct sockeye__tftp *x)
 {
 	struct sockeye__tftp_sender *s = &x->sender;
@@ -138,7 +139,7 @@ static void repair_judge(struct sockeye__tftp_sender *s)
 		return;
 	if (s->una >= s->repair.single_end)
 		s->repair.keeps = KEEPS_MAX;
-	else /* it kept nothing, or has no room for all, or more was lost */
+	else /* the peer kept no blocks or not all of them, or more were lost */
 		s->repair.keeps--;
 	s->repair.single_end = 0;
 }
@@ -162,11 +163,12 @@ static void dup_ack_judge(struct sockeye__tftp *x, uint64_t now_ns)
 	r->dup_ack_ns = 0;
 }
 
-/* Handles a duplicate ACK. It must not cause una to be sent again (the Sorcerer's
- * Apprentice, RFC 1123 4.2.3.1), but it is also how peers ask for a block that was
- * lost (uftpd#44, tftpy#41). It is believed once per window, if una was sent more
- * than a round trip ago. A duplicate in the next window is more likely an echo of
- * the blocks sent twice in this one; believing it would repeat every window. */
+/* Handles a duplicate ACK. RFC 1123, section 4.2.3.1, forbids sending una again for it
+ * (the Sorcerer's Apprentice bug), but some peers request a lost block in this way
+ * (uftpd#44, tftpy#41). It causes a repeat at most once per window, and only if the
+ * ACK of una is overdue. A duplicate in the next window is more likely an echo of the
+ * blocks sent twice in this one; if it caused a repeat too, every window would be
+ * repeated. */
 static void on_dup_ack(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	struct sockeye__tftp_sender *s = &x->sender;
@@ -222,7 +224,7 @@ static void rtt_measure(struct sockeye__tftp *x, uint64_t now_ns)
 	s->timed = 0;
 }
 
-/* All blocks that were sent are acknowledged. */
+/* Ends a window: all blocks that were sent are acknowledged. */
 static void window_end(struct sockeye__tftp *x)
 {
 	struct sockeye__tftp_repair *r = &x->sender.repair;
@@ -240,7 +242,7 @@ void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t
 	struct sockeye__tftp_sender *s = &x->sender;
 	uint32_t blocks = sockeye__tftp_ahead(x, s->una - 1, number);
 
-	/* An ACK from before this window, or of blocks that were never sent. */
+	/* The ACK is from before this window, or of blocks that were never sent. */
 	if (blocks > s->high - s->una) {
 		x->count.ignored++;
 		return;
@@ -269,7 +271,7 @@ void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t
 
 /* --- DATA --- */
 
-/* Notes that the blocks from next to end are sent now. */
+/* Records that the blocks from next to end are sent now. */
 static void blocks_count(struct sockeye__tftp *x, uint64_t now_ns, uint64_t end)
 {
 	struct sockeye__tftp_sender *s = &x->sender;

@@ -1,6 +1,6 @@
 /*
- * tftp_transfer.c: what both directions share: the offer that begins a transfer,
- * errors, and the retransmission timer.
+ * tftp_transfer.c: the parts of a transfer that both directions share: the offer that
+ * begins it, errors, and the retransmission timer.
  */
 #include <assert.h>
 #include <string.h>
@@ -11,14 +11,13 @@
 #include "proto/tftp_internal.h"
 
 #define NUMBERS                 65536u
-#define SLOW_LINE_NS            UINT64_C(8000) /* for a byte: a megabit per second */
+#define SLOW_LINE_NS            UINT64_C(8000) /* per byte: 1 Mbit/s */
 #define UNCONFIRMED_PACKETS_MAX 5
 #define RTO_FIRST_NS            SOCKEYE_NS_PER_S
 #define RTO_MIN_NS              (4 * SOCKEYE_NS_PER_MS)
-/* Less the jitter of an eighth it is still above 5 s, the timer of many peers. In
- * atftp that timer starts again with each block that arrives again. If it lost
- * the ACK of that block and the only ACK it repeats, both ends would repeat
- * forever. */
+/* Even after a jitter of an eighth, this is longer than 5 s, the timeout of many peers.
+ * atftp restarts its timer with each repeated block. If our timeout were shorter, that
+ * timer would never expire, and atftp would never repeat an ACK that was lost. */
 #define RTO_MAX_NS (7 * SOCKEYE_NS_PER_S)
 
 size_t sockeye__tftp_memory(uint16_t blksize, uint16_t window)
@@ -33,14 +32,14 @@ static uint64_t otherwise(uint64_t v, uint64_t fallback)
 	return v != 0 ? v : fallback;
 }
 
-/* The shortest timeout until a window's round trip was measured. Before, only
- * small packets were. A slow line takes longer for a window of large packets, and
- * repeating the window meanwhile would fill the line with copies. A receiver gets
- * each block by itself, so it need not wait for a window. */
+/* Returns the shortest timeout until the round trip of a window has been measured.
+ * Earlier samples are of small packets. A slow line takes longer for a window of large
+ * packets, and a premature retransmission would fill the line with copies. A receiver
+ * sees each block arrive, so it need not wait for a whole window. */
 static uint64_t rto_floor(const struct sockeye__tftp *x)
 {
 	const struct sockeye__tftp_config *c = &x->config;
-	/* The sender should be the end that repeats, so a receiver waits longer. */
+	/* The sender should retransmit first, so a receiver waits longer. */
 	uint64_t least = c->sends ? c->rto_min_ns : 2 * c->rto_min_ns;
 	uint64_t line = SLOW_LINE_NS * x->blksize * (c->sends ? x->window : 1);
 
@@ -49,7 +48,7 @@ static uint64_t rto_floor(const struct sockeye__tftp *x)
 	return line > least ? line : least;
 }
 
-/* Puts the negotiated options into force. */
+/* Applies the negotiated options. */
 static void options_apply(struct sockeye__tftp *x, const struct sockeye__tftp_options *options)
 {
 	const struct sockeye__tftp_config *c = &x->config;
@@ -113,14 +112,14 @@ void sockeye__tftp_init(struct sockeye__tftp *x, const struct sockeye__tftp_conf
 
 void sockeye__tftp_abort(struct sockeye__tftp *x, uint16_t code, const char *text)
 {
-	/* A file that could not be stored fails as long as its last ACK is not sent. */
+	/* A complete file that could not be stored can fail until its last ACK is sent. */
 	if (x->result == SOCKEYE__TFTP_RUNNING ||
 	    (x->stage == SOCKEYE__TFTP_STAGE_DALLYING && x->control == SOCKEYE__TFTP_CONTROL_ACK))
 		sockeye__tftp_refuse(x, SOCKEYE__TFTP_ABORTED, code, text);
 	sockeye__invariant(sockeye__tftp_check(x));
 }
 
-/* The peer has accepted the offer with its first packet. */
+/* Ends the offer, which the peer has accepted with its first packet. */
 static void offer_end(struct sockeye__tftp *x, uint64_t now_ns,
 		      const struct sockeye__tftp_options *options)
 {
@@ -137,8 +136,8 @@ static void offer_end(struct sockeye__tftp *x, uint64_t now_ns,
 		sockeye__tftp_arm(x, now_ns);
 }
 
-/* The peer has repeated the packet that began the transfer: it lacks the answer,
- * or the answer is in flight. */
+/* Handles a repeat of the packet that began the transfer: the peer did not get the
+ * reply, or the reply is in flight. */
 static void start_repeated(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	if (x->config.sends)
@@ -165,7 +164,7 @@ static void on_oack(struct sockeye__tftp *x, uint64_t now_ns, const struct socke
 		return;
 	}
 	if (options.has == 0) {
-		x->count.ignored++; /* cut, or garbage */
+		x->count.ignored++; /* the list of options is truncated or garbage */
 		return;
 	}
 	offer_end(x, now_ns, &options);
@@ -197,7 +196,7 @@ static bool on_first_data(struct sockeye__tftp *x, uint64_t now_ns,
 	bool accepted;
 
 	if (x->config.server) {
-		/* A peer that has the OACK sends no longer blocks than it grants. */
+		/* A peer that has the OACK does not send larger blocks than it grants. */
 		accepted = sockeye__tftp_ahead(x, 1, p->number) < x->window &&
 			   p->payload.len <= x->blksize;
 	} else if (p->number == 0) {
@@ -225,8 +224,8 @@ static void on_data(struct sockeye__tftp *x, uint64_t now_ns, const struct socke
 		sockeye__tftp_receiver_data(x, now_ns, p, out);
 }
 
-/* The client has repeated its request. The same transfer answers it, never a
- * second one (raspberrypi/firmware#1041). */
+/* Handles a repeated request. The same transfer must answer it: a request must never
+ * begin two transfers (raspberrypi/firmware#1041). */
 static void on_request(struct sockeye__tftp *x, uint64_t now_ns, bool read)
 {
 	if (!x->config.server || read != x->config.sends) {
@@ -239,7 +238,8 @@ static void on_request(struct sockeye__tftp *x, uint64_t now_ns, bool read)
 		x->control = SOCKEYE__TFTP_CONTROL_OFFER;
 }
 
-/* An ERROR is never answered (RFC 1350 7). A file that was received stays so. */
+/* Handles an ERROR, to which no reply is sent (RFC 1350, section 7). A file that is
+ * complete stays a success. */
 static void on_error(struct sockeye__tftp *x, const struct sockeye__tftp_packet *p,
 		     struct sockeye__tftp_got *out)
 {
@@ -282,7 +282,7 @@ void sockeye__tftp_datagram(struct sockeye__tftp *x, uint64_t now_ns, const void
 	sockeye__invariant(sockeye__tftp_check(x));
 }
 
-/* The result of a transfer whose peer is silent. After the last block a sender
+/* Returns the result of a transfer whose peer is silent. After the last block a sender
  * cannot know whether only the ACK was lost. */
 static enum sockeye__tftp_result unless_all_sent(const struct sockeye__tftp *x,
 						 enum sockeye__tftp_result result)
@@ -291,8 +291,8 @@ static enum sockeye__tftp_result unless_all_sent(const struct sockeye__tftp *x,
 								   : result;
 }
 
-/* Gives up after too long without progress, or after the few packets that an
- * unconfirmed peer may be sent. Returns whether it did. */
+/* Gives up after too long without progress, or after the maximum number of packets to
+ * an unconfirmed peer. Returns whether it gave up. */
 static bool give_up(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	bool silent = now_ns - x->progress_ns >= sockeye__tftp_silence(x);
@@ -326,8 +326,8 @@ static void timeout(struct sockeye__tftp *x)
 		x->control = SOCKEYE__TFTP_CONTROL_ACK;
 }
 
-/* Handles a deadline that is earlier than the retransmission timer. Returns
- * whether it was one. */
+/* Handles a deadline that is earlier than the retransmission timer. Returns whether
+ * there was one. */
 static bool early_deadline(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	return x->config.sends ? sockeye__tftp_sender_pause_over(x, now_ns)
@@ -420,8 +420,8 @@ static void deadline_check(const struct sockeye__tftp *x)
 	bool to_send = x->control != SOCKEYE__TFTP_CONTROL_NONE;
 	bool moving_sender = x->stage == SOCKEYE__TFTP_STAGE_MOVING && x->config.sends;
 
-	/* While it waits for the peer, a deadline ends the wait. A sender with
-	 * nothing in flight waits for its driver. */
+	/* A transfer that waits for its peer has a deadline. A sender with no block in
+	 * flight waits for its driver. */
 	if (x->stage == SOCKEYE__TFTP_STAGE_OVER)
 		assert(x->deadline_ns == 0);
 	else if (!moving_sender)

@@ -12,10 +12,10 @@
  *   while (sockeye__tftp_next(x, now, max, &send)) ...
  *
  * The transfer ends in the stage SOCKEYE__TFTP_STAGE_OVER. A receiver knows its result
- * earlier: it dallies to repeat its last ACK (RFC 1350 6).
+ * earlier: it dallies to repeat its last ACK (RFC 1350, section 6).
  *
- * Blocks are counted from 1 in 64 bits; sockeye__tftp_number() gives the 16 bits
- * of the wire. A sender stores no data: it names blocks, and the driver keeps the
+ * Blocks are counted from 1 in 64 bits; sockeye__tftp_number() returns the 16 bits that
+ * are sent. A sender stores no data: it names blocks, and the driver keeps the
  * file or a ring of the last window. A receiver hands over the blocks that are in
  * order. It keeps blocks ahead of a gap in memory that the driver provides.
  */
@@ -48,7 +48,7 @@ enum sockeye__tftp_result {
 	SOCKEYE__TFTP_TOO_LARGE,  /* the file is larger than size_max */
 	SOCKEYE__TFTP_WRONG_SIZE, /* the file's size is not its tsize */
 	SOCKEYE__TFTP_ABORTED,    /* the driver called sockeye__tftp_abort() */
-	SOCKEYE__TFTP_GONE,       /* no process has the peer's port any more */
+	SOCKEYE__TFTP_GONE,       /* the peer's port is closed */
 };
 
 /* Zero selects the default of each member after the first four. */
@@ -73,8 +73,8 @@ struct sockeye__tftp_config {
 	uint64_t size_max; /* bytes; 0: unlimited */
 	bool check_size;   /* fails if the size differs from tsize; for octet mode only */
 
-	/* Block numbers wrap after this many; 0 is the protocol's 65536. The
-	 * simulator uses few, so that they wrap all the time. */
+	/* Block numbers wrap after this many; 0: 65536, as the protocol requires. The
+	 * simulator uses fewer, so that they wrap often. */
 	uint32_t numbers;
 };
 
@@ -84,7 +84,7 @@ struct sockeye__tftp_counters {
 	uint64_t kept;     /* received ahead of a gap */
 	uint64_t timeouts; /* of the retransmission timer */
 	uint64_t gaps;     /* lost blocks that this end, or its peer, asked for */
-	uint64_t ignored;  /* packets without a meaning in this state */
+	uint64_t ignored;  /* packets that have no meaning in this state */
 };
 
 /* After losses in several windows a sender sends shorter bursts with pauses. */
@@ -121,20 +121,20 @@ struct sockeye__tftp_pacing {
  *
  * The next ACK shows whether the guess was right. If it acknowledges all blocks
  * before single_end, the peer has kept them. Otherwise the peer dropped them, or more
- * were lost. To learn that takes one round trip, not a timeout. `keeps` is the
- * evidence from these ACKs.
+ * were lost. Either way the sender learns it after one round trip, not after a timeout.
+ * `keeps` is the evidence from these ACKs.
  */
 struct sockeye__tftp_repair {
 	bool single;         /* next() sends una as a single repeat */
-	uint64_t single_end; /* what high was when una was sent as a single repeat; 0 none */
-	unsigned keeps;      /* evidence that the peer keeps blocks: 0 is none, at most 3 */
+	uint64_t single_end; /* the value of high at the last single repeat; 0: none */
+	unsigned keeps;      /* evidence that the peer keeps blocks, 0 (none) to 3 */
 
 	/* A duplicate ACK may ask for una, or be an echo: the second answer to a packet
 	 * that arrived twice. One duplicate ACK in a window causes a repeat. After one
 	 * that was an echo, they are ignored in the next windows. */
 	bool dup_ack_used;        /* one caused a repeat in this window */
 	bool dup_ack_used_before; /* and in the window before */
-	uint64_t dup_ack_ns;      /* when; 0 after the next ACK, which shows if it was an echo */
+	uint64_t dup_ack_ns;      /* when; 0 after the next ACK has shown if it was an echo */
 	unsigned dup_ack_echoes;  /* consecutive repeats because of an echo */
 	unsigned ignore_windows;  /* duplicate ACKs are ignored in this many windows */
 };
@@ -157,7 +157,7 @@ struct sockeye__tftp_sender {
 	uint64_t available; /* bytes that the driver has */
 	bool complete;      /* `available` is the size of the file */
 	uint64_t una_ns;    /* when una was last sent */
-	uint64_t timed;     /* a block sent once, whose round trip is measured; 0 none */
+	uint64_t timed;     /* a block sent once, whose round trip is measured; 0: none */
 	uint64_t timed_ns;  /* when it was sent */
 	bool measured;      /* a window's round trip was measured */
 	struct sockeye__tftp_pacing pacing;
@@ -175,7 +175,7 @@ struct sockeye__tftp_sender {
 struct sockeye__tftp_receiver {
 	uint64_t next;      /* the first block that is missing */
 	uint64_t acked;     /* the last block that was acknowledged */
-	uint64_t final;     /* the last block of the file; 0 unknown */
+	uint64_t final;     /* the last block of the file; 0: unknown */
 	uint16_t final_len; /* its bytes, fewer than blksize */
 	uint64_t bytes;     /* handed over */
 	uint32_t slots;     /* blocks that the memory has room for */
@@ -184,7 +184,7 @@ struct sockeye__tftp_receiver {
 
 	uint32_t overtaken;    /* blocks that arrived since `next` is missing */
 	bool reorder_wait;     /* the deadline is for a block that may only be late */
-	uint64_t gap_reported; /* the missing block that the sender was asked for; 0 none */
+	uint64_t gap_reported; /* the missing block that was requested; 0: none */
 
 	uint64_t ack_ns;      /* when the last ACK was sent */
 	uint32_t ack_repeats; /* times it was sent again */
@@ -211,7 +211,7 @@ struct sockeye__tftp {
 	enum sockeye__tftp_control control;
 	uint16_t error_code;
 	const char *error_text;
-	uint64_t deadline_ns;         /* for sockeye__tftp_timer(); 0 is none */
+	uint64_t deadline_ns;         /* for sockeye__tftp_timer(); 0: none */
 	uint64_t progress_ns;         /* when the peer last sent something new */
 	uint64_t offer_ns;            /* when the offer was last sent */
 	unsigned unconfirmed_packets; /* sent to the peer before it is confirmed */
@@ -222,8 +222,8 @@ struct sockeye__tftp {
 	uint8_t packet[SOCKEYE__TFTP_OACK_MAX];
 };
 
-/* What a datagram brought. It refers to the datagram and to the memory of the
- * receiver, and is valid until the next call. */
+/* The contents of a datagram. They refer to the datagram and to the receiver's memory,
+ * and are valid until the next call. */
 struct sockeye__tftp_got {
 	struct sockeye__span data[3]; /* bytes of the file in order, netascii as on the wire */
 	unsigned count;
@@ -232,9 +232,9 @@ struct sockeye__tftp_got {
 	struct sockeye__span text;
 };
 
-/* What to send: one control packet, or `count` DATA packets. Their payloads are
- * the bytes of the file from `offset` on, x->blksize in each. The final block has
- * fewer: `bytes` is what all of them hold. */
+/* One control packet, or `count` DATA packets to send. The payloads are the bytes of
+ * the file from `offset` on, x->blksize in each block except the final one. `bytes` is
+ * the length of all payloads together. */
 struct sockeye__tftp_send {
 	struct sockeye__span packet;
 	uint64_t block;
@@ -258,8 +258,9 @@ void sockeye__tftp_datagram(struct sockeye__tftp *x, uint64_t now_ns, const void
 /* Handles the deadline. Does nothing before x->deadline_ns. */
 void sockeye__tftp_timer(struct sockeye__tftp *x, uint64_t now_ns);
 
-/* A sender's driver has the first `bytes` bytes of the file. It may discard those
- * of the blocks before sender.una. If `complete`, the file has no more. */
+/* Reports to a sender that its driver has the first `bytes` bytes of the file. The driver
+ * may discard the bytes of blocks before sender.una. `complete`: the file has no more
+ * bytes. */
 void sockeye__tftp_available(struct sockeye__tftp *x, uint64_t bytes, bool complete);
 
 /* Ends the transfer with an ERROR to the peer. The text must stay valid until it
@@ -269,18 +270,18 @@ void sockeye__tftp_abort(struct sockeye__tftp *x, uint16_t code, const char *tex
 /* Ends the transfer because no process has the peer's port (ICMP). */
 void sockeye__tftp_gone(struct sockeye__tftp *x);
 
-/* Moves a deadline that is earlier to until_ns: nothing is sent again before. */
+/* Moves a deadline before until_ns to until_ns: nothing is retransmitted before. */
 void sockeye__tftp_postpone(struct sockeye__tftp *x, uint64_t until_ns);
 
-/* Writes what to send now, at most max_blocks blocks, and returns true. Returns
- * false if there is nothing to send. */
+/* Writes the packets to send now, at most max_blocks blocks, to *out and returns true.
+ * Returns false if none are due. */
 bool sockeye__tftp_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,
 			struct sockeye__tftp_send *out);
 
-/* The number of a block on the wire. */
+/* Returns the number of a block on the wire. */
 uint16_t sockeye__tftp_number(const struct sockeye__tftp *x, uint64_t block);
 
-/* Asserts what holds between two calls. */
+/* Asserts the invariants that hold between two calls. */
 void sockeye__tftp_check(const struct sockeye__tftp *x);
 
 static inline bool sockeye__tftp_is_over(const struct sockeye__tftp *x)
@@ -288,15 +289,15 @@ static inline bool sockeye__tftp_is_over(const struct sockeye__tftp *x)
 	return x->stage == SOCKEYE__TFTP_STAGE_OVER;
 }
 
-/* Whether the peer has not answered a request or an OACK. This remains true if the
- * transfer ends before: the peer sent an ERROR instead, or nothing. */
+/* Whether the peer has not accepted a request or an OACK. Remains true if the transfer
+ * ends first, with an ERROR from the peer or without a reply. */
 static inline bool sockeye__tftp_is_unanswered(const struct sockeye__tftp *x)
 {
 	return !x->confirmed && (!x->config.server || x->options.has != 0);
 }
 
-/* The bytes of the blocks before sender.una. After the final block it is too much,
- * because that block counts as full. */
+/* Returns the bytes of the blocks before sender.una. Too large after the final block,
+ * which counts as full. */
 static inline uint64_t sockeye__tftp_acknowledged(const struct sockeye__tftp *x)
 {
 	return (x->sender.una - 1) * x->blksize;

@@ -75,7 +75,7 @@ SLIPS = [
     ("connect tpc://localhost:1", 2, "unknown scheme", "connect tcp://localhost:1"),
     ("connect http://localhost/", 2, "unknown scheme", "connect tcp://localhost:http"),
     ("connect tcp://localhost:1/page", 2, "port", "connect tcp://localhost:1"),
-    ("connect me@localhost:1", 2, "no user name", "connect localhost:1"),
+    ("connect me@localhost:1", 2, "cannot have a user name", "connect localhost:1"),
     ("connect ::1:1", 2, "[::1]:1", "connect '[::1]:1'"),
     ("connect fe80::1 1", 2, "a link-local address needs its interface", "connect fe80::1%lo 1"),
     ("connect '[fe80::1]:1'", 2, "a link-local address needs its interface",
