@@ -19,7 +19,7 @@ static int file_write(int fd, uint64_t offset, const struct iovec *iov, int coun
 		offset += (uint64_t)n;
 		for (; i < count && (size_t)n >= iov[i].iov_len; i++)
 			n -= (ssize_t)iov[i].iov_len;
-		if (n > 0) { /* a short write: writing the rest of one piece gives the error */
+		if (n > 0) { /* a short write: write the rest of this piece to learn the error */
 			const uint8_t *rest = (const uint8_t *)iov[i].iov_base + n;
 			size_t len = iov[i].iov_len - (size_t)n;
 
@@ -89,7 +89,7 @@ int sockeye__tftp_sink_put(struct sockeye__tftp_sink *s, const struct sockeye__t
 			err = s->netascii ? text_put(s, data->at, data->len)
 					  : gather(s, data->at, data->len);
 	}
-	/* all but the first are in the machine's memory until its next call */
+	/* all pieces but the first are in the machine's memory, only until its next call */
 	if (err == 0 && got->count > 1)
 		err = sockeye__tftp_sink_flush(s);
 	return err;

@@ -1,5 +1,5 @@
 /*
- * sink.h: writes the bytes that a receiver gets.
+ * sink.h: writes the bytes of a file that is received.
  */
 #ifndef SOCKEYE_TFTP_SINK_H
 #define SOCKEYE_TFTP_SINK_H
@@ -30,16 +30,16 @@ struct sockeye__tftp_sink {
 };
 
 /* Takes the data of a datagram. The data may stay in the datagram's memory until the
- * next flush; blocks that the machine kept from earlier datagrams are written at
- * once. Returns 0 or -errno. */
+ * next flush; blocks that the machine kept from earlier datagrams are written
+ * immediately. Returns 0 or -errno. */
 int sockeye__tftp_sink_put(struct sockeye__tftp_sink *s, const struct sockeye__tftp_got *got);
 
 /* Writes all gathered data. Call it before the datagrams' memory is used again.
  * Returns 0 or -errno. */
 int sockeye__tftp_sink_flush(struct sockeye__tftp_sink *s);
 
-/* Writes all data at the end of the file, with a byte that netascii held back.
- * Returns 0 or -errno. */
+/* Writes all data at the end of the file, including a byte that the netascii decoder
+ * held back. Returns 0 or -errno. */
 int sockeye__tftp_sink_end(struct sockeye__tftp_sink *s);
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TEXT_PIECE 4096 /* bytes encoded at once */
+#define TEXT_PIECE 4096 /* bytes encoded at a time */
 #define PAIR       2    /* bytes that one byte may become in netascii */
 #define SLACK      (2 * PAIR)
 
@@ -18,8 +18,8 @@ int sockeye__tftp_source_open(struct sockeye__tftp_source *s, uint16_t blksize, 
 {
 	if (in_place(s))
 		return 0;
-	/* A byte is encoded only if a pair of bytes fits. With the slack the ring still
-	 * holds a whole window, without which the receiver sends no ACK. */
+	/* A byte is encoded only if a pair of bytes fits. The slack ensures that the ring
+	 * can nevertheless hold a whole window: before that the receiver sends no ACK. */
 	s->cap = (size_t)blksize * window + SLACK;
 	s->ring = malloc(s->cap);
 	return s->ring != NULL ? 0 : -ENOMEM;

@@ -15,7 +15,7 @@ union control {
 
 /* --- receiving --- */
 
-/* Room for one datagram, its sender and its control data. */
+/* Returns a msghdr to receive one datagram, its sender and its control data. */
 static struct msghdr room_for(struct sockeye_dgram *d, struct iovec *iov, union control *control)
 {
 	return (struct msghdr){
@@ -101,7 +101,7 @@ ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
 	return n;
 }
 
-/* Empties the error queue; false if it was empty. */
+/* Empties the error queue. Returns false if it was already empty. */
 static bool errors_take(int fd, const struct sockeye_sockaddr *peer, int *out_err)
 {
 	struct sockeye_dgram_error e;
@@ -138,9 +138,9 @@ static int send_verdict(int err)
 	}
 }
 
-/* Whether an earlier ICMP message can be the cause (icmp(7), ICMPv6). Such an error
- * is returned by the next call on the socket, even if it concerns another peer; the
- * error queue has it with the address. */
+/* Whether an earlier ICMP message may have caused the error (icmp(7), ICMPv6). The next
+ * call on the socket returns such an error even if it concerns another peer; the error
+ * queue has the address of the peer. */
 static bool may_be_of_icmp(int err)
 {
 	switch (err) {
@@ -233,7 +233,7 @@ struct train {
 	unsigned count;
 };
 
-/* Sends all datagrams in one call; the kernel cuts them. */
+/* Sends all datagrams in one call; the kernel splits the bytes into datagrams. */
 static int train_send_whole(struct sockeye__tftp_wire *w, const struct train *t)
 {
 	union control control;

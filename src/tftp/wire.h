@@ -2,7 +2,7 @@
  * wire.h: one end of a transfer on a UDP socket.
  *
  * The socket is not connected at first. So it also receives packets from other
- * peers, which get ERROR 5 (RFC 1350 4), and one socket can serve many transfers.
+ * peers, which get ERROR 5 (RFC 1350, section 4), and one socket can serve many transfers.
  * ICMP errors arrive in the socket's error queue.
  */
 #ifndef SOCKEYE_TFTP_WIRE_H
@@ -34,12 +34,12 @@ struct sockeye__tftp_wire {
 	struct sockeye_dgram to; /* the peer, and the local address to send from */
 	bool connected;
 	bool coalesces;   /* one receive call may return several datagrams */
-	bool no_segments; /* the kernel refused to cut a window into datagrams */
+	bool no_segments; /* the kernel cannot split a window into datagrams */
 	uint64_t sent;    /* datagrams */
 };
 
 /* Opens a socket on the address `local`, ignoring its port, and on a port of the
- * range or a random one (RFC 1350 4). Returns the descriptor or -errno. */
+ * range or a random one (RFC 1350, section 4). Returns the descriptor or -errno. */
 int sockeye__tftp_wire_open(const struct sockeye_sockaddr *local,
 			    const struct sockeye__port_range *range);
 
@@ -65,8 +65,8 @@ uint32_t sockeye__tftp_wire_cost(uint16_t blksize);
 ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 				struct sockeye_dgram *out, size_t *out_segment);
 
-/* Datagrams of a socket with many peers. Buffers that no datagram was received
- * into use no memory. */
+/* Datagrams of a socket with many peers. Buffers occupy no memory until a datagram is
+ * received into them. */
 struct sockeye__tftp_inbox {
 	struct sockeye_dgram from[SOCKEYE__TFTP_INBOX];
 	size_t len[SOCKEYE__TFTP_INBOX];
@@ -91,14 +91,14 @@ void sockeye__tftp_wire_coalesce(struct sockeye__tftp_wire *w);
  * an error that ends the transfer, such as -ECONNREFUSED. */
 int sockeye__tftp_wire_packet(struct sockeye__tftp_wire *w, const void *packet, size_t len);
 
-/* Answers a packet that belongs to no transfer with ERROR 5 (RFC 1350 4). Never
+/* Answers a packet that belongs to no transfer with ERROR 5 (RFC 1350, section 4). Never
  * answers an ERROR. */
 void sockeye__tftp_wire_reject(int fd, const struct sockeye_sockaddr *stranger,
 			       const uint8_t *bytes, size_t len);
 
 /* Sends all packets that the machine has now. `scratch` is used only during the
- * call. Returns 0 or an error that ends the transfer; *out_source tells whether it
- * came from the source. */
+ * call. Returns 0 or an error that ends the transfer; *out_source is whether reading
+ * the source failed. */
 int sockeye__tftp_wire_flush(struct sockeye__tftp_wire *w, struct sockeye__tftp *machine,
 			     struct sockeye__tftp_source *source, uint64_t now_ns,
 			     uint8_t scratch[SOCKEYE__TFTP_WIRE_BYTES], bool *out_source);

@@ -11,7 +11,7 @@
 
 #define PORT_TRIES     64  /* random ports tried before all ports of the range in order */
 #define BLOCK_OVERHEAD 832 /* bytes that the kernel adds to a datagram's payload */
-#define IPV4_OVERHEAD  (20 + 8 + SOCKEYE__TFTP_HEADER) /* RFC 791, 768 */
+#define IPV4_OVERHEAD  (20 + 8 + SOCKEYE__TFTP_HEADER) /* RFC 791, RFC 768 */
 #define IPV6_OVERHEAD  (40 + 8 + SOCKEYE__TFTP_HEADER) /* RFC 8200 */
 
 /* --- opening --- */
@@ -127,8 +127,8 @@ int sockeye__tftp_wire_connect(struct sockeye__tftp_wire *w)
 	return twin_open(w->fd);
 }
 
-/* Sets a buffer to `want` bytes, with CAP_NET_ADMIN beyond the system's limit, and
- * returns its size. The kernel doubles the number it gets (socket(7)). */
+/* Enlarges a buffer to `want` bytes, with CAP_NET_ADMIN even beyond the system's limit,
+ * and returns its size. The kernel doubles the value that is set (socket(7)). */
 static uint32_t buffer_grow(int fd, int option, int force, uint64_t want)
 {
 	int now = 0;

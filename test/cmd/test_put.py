@@ -84,10 +84,10 @@ def test_other_errors_end_it(server, put, code):
 
 
 @pytest.mark.parametrize("code, text, hint", [
-    (1, "File not found", "the directory does not exist, or the server takes no new files"),
-    (2, "Access violation", "the server takes no uploads, or none to this directory or file"),
-    (2, "Uploads are not allowed", ""), (6, "", "the server replaces no files"),
-    (4, "unsupported request from 127.0.0.1", "the server probably takes no uploads")])
+    (1, "File not found", "the directory does not exist, or the server does not accept new files"),
+    (2, "Access violation", "the server does not accept uploads, or not to this directory or file"),
+    (2, "Uploads are not allowed", ""), (6, "", "the server does not replace files"),
+    (4, "unsupported request from 127.0.0.1", "the server probably does not accept uploads")])
 def test_hints_after_an_error(server, put, code, text, hint):
     client = put("--no-options", "f", server.url("d/f"))
     with server.answer(server.request(WRQ), error(code, text)):

@@ -11,7 +11,7 @@
 #include "tftp/client/internal.h"
 
 #define STATUS_NS (100 * SOCKEYE_NS_PER_MS)
-#define LIVE_MAX  1024 /* runs, with those that only repeat their last ACK */
+#define LIVE_MAX  1024 /* runs, including those that only repeat their last ACK */
 
 struct loop {
 	const struct sockeye__tftp_client *client;
@@ -19,7 +19,7 @@ struct loop {
 	size_t count;
 	size_t next;    /* the next job to begin */
 	size_t ended;   /* jobs whose outcome was reported */
-	uint64_t bytes; /* of these */
+	uint64_t bytes; /* of those jobs */
 	struct sockeye__tftp_run *runs[LIVE_MAX];
 	size_t live;
 	struct pollfd fds[1 + SOCKEYE__RUN_FDS * LIVE_MAX];
@@ -73,7 +73,7 @@ static void reap(struct loop *l)
 	}
 }
 
-/* Returns how many runs there may be with this job among them. Each run needs its
+/* Returns the maximum number of runs while this job is one of them. Each run needs its
  * own port until it stops repeating its last ACK. */
 static size_t live_max(const struct sockeye__tftp_client *c, const struct sockeye__tftp_job *job)
 {

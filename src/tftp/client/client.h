@@ -1,5 +1,5 @@
 /*
- * client.h: fetch and send files by TFTP, many at once in one thread.
+ * client.h: fetches and sends files by TFTP, many in parallel, in one thread.
  */
 #ifndef SOCKEYE_TFTP_CLIENT_CLIENT_H
 #define SOCKEYE_TFTP_CLIENT_CLIENT_H
@@ -22,7 +22,7 @@
 enum sockeye__tftp_way {
 	SOCKEYE__TFTP_GET,
 	SOCKEYE__TFTP_PUT,
-	SOCKEYE__TFTP_PROBE, /* a get that ends when the server has answered the options */
+	SOCKEYE__TFTP_PROBE, /* a get that ends when the server has replied to the options */
 };
 
 struct sockeye__tftp_job {
@@ -44,15 +44,15 @@ struct sockeye__tftp_job {
 struct sockeye__tftp_end {
 	size_t job;
 	struct sockeye_fail fail; /* err is 0 on success */
-	bool answered;            /* `peer` answered */
+	bool answered;            /* `peer` replied */
 	struct sockeye_sockaddr peer;
-	bool other_source; /* timed out, and another address than the server's answered */
-	int code;          /* of the ERROR that was sent or received; -1 none */
+	bool other_source; /* timed out, but an address other than the server's replied */
+	int code;          /* of the ERROR that was sent or received; -1: none */
 	bool peer_error;   /* the server sent it, with `text` */
 	size_t text_len;
 	uint8_t text[SOCKEYE__TFTP_TEXT_MAX]; /* any bytes */
 	bool without_options;                 /* the request was repeated without options */
-	bool reader_left;                     /* the reader of the output closed it */
+	bool reader_left;                     /* the process that reads the output closed it */
 	struct sockeye__tftp_options options; /* in force */
 	uint16_t blksize, window;
 	uint64_t bytes; /* of the file */
@@ -82,31 +82,31 @@ struct sockeye__tftp_note {
 	size_t job;
 	const struct sockeye_sockaddr *peer;
 	const struct sockeye__tftp_options *options;
-	int code; /* of an ERROR with `text`; -1 none */
+	int code; /* of an ERROR with `text`; -1: none */
 	struct sockeye__span text;
 	uint64_t bytes; /* of the file so far */
 };
 
 /* Zero selects the default of every member except stop_fd. */
 struct sockeye__tftp_client {
-	unsigned parallel; /* jobs at once; default 1 */
+	unsigned parallel; /* jobs at a time; default 1 */
 	uint16_t blksize;  /* default: fits the path's MTU, at most 16384 */
 	bool blksize_mtu;  /* the default without the limit of 16384 */
 	uint16_t window;   /* default SOCKEYE__TFTP_CLIENT_WINDOW */
 	bool no_options;
 	bool any_source;     /* accept a reply from any address */
-	uint64_t timeout_ns; /* before the first retransmission, requested from the server
-			      * too; default 1 s here, and the server's own there */
-	uint32_t retries;    /* with has_retries: give up after n retries; default 30 s */
+	uint64_t timeout_ns; /* before the first retransmission; also requested from the
+			      * server; default 1 s, without requesting it */
+	uint32_t retries;    /* with has_retries: give up after n retries; default: after 30 s */
 	bool has_retries;
 	struct sockeye__port_range ports; /* local ports */
-	int stop_fd;                      /* ends all jobs when readable; -1 none */
+	int stop_fd;                      /* ends all jobs when readable; -1: none */
 
 	/* Called at most ten times a second. */
 	void (*on_status)(void *arg, const struct sockeye__tftp_status *status);
 	void (*on_note)(void *arg, const struct sockeye__tftp_note *note);
-	/* Called once per job, when the file has its name. The job may then still
-	 * repeat its last ACK. */
+	/* Called once per job, after a received file has been given its name. The job
+	 * may then still repeat its last ACK. */
 	void (*on_end)(void *arg, const struct sockeye__tftp_end *end);
 	void *arg;
 };

@@ -24,7 +24,7 @@ enum { SOCKEYE__RUN_NET, SOCKEYE__RUN_LOCAL, SOCKEYE__RUN_FDS };
 enum sockeye__tftp_run_phase {
 	SOCKEYE__RUN_IDLE,         /* no request has been sent */
 	SOCKEYE__RUN_ASKING,       /* the server's port is not known yet */
-	SOCKEYE__RUN_TRANSFERRING, /* its first answer named the port (RFC 1350 4) */
+	SOCKEYE__RUN_TRANSFERRING, /* its first reply has shown the port (RFC 1350, section 4) */
 	SOCKEYE__RUN_DALLYING,     /* `end` is filled in; only the last ACK is repeated */
 	SOCKEYE__RUN_OVER,         /* `end` is filled in; nothing more happens */
 };
@@ -46,7 +46,7 @@ struct sockeye__tftp_run {
 	uint8_t request[SOCKEYE__TFTP_REQUEST_MAX];
 	struct sockeye__tftp machine;
 	uint8_t *memory;
-	int soft_err;                     /* of ICMP, may be temporary; 0 none */
+	int soft_err;                     /* an ICMP error that may be temporary; 0: none */
 	bool port_closed;                 /* ICMP reported the server's port as closed */
 	unsigned strangers;               /* packets of other peers */
 	struct sockeye_sockaddr stranger; /* the first of them */
@@ -74,11 +74,11 @@ static inline bool sockeye__tftp_run_ended(const struct sockeye__tftp_run *r)
 /* --- transfer.c --- */
 
 /* Begins a run, in which the caller has set client, job, buf and scratch, and zeroed
- * the rest. It may be over at once. */
+ * the rest. It may be over on return. */
 void sockeye__tftp_run_begin(struct sockeye__tftp_run *r, uint64_t now_ns);
 /* Fills in SOCKEYE__RUN_FDS entries for poll(2). */
 void sockeye__tftp_run_watch(const struct sockeye__tftp_run *r, struct pollfd *fds);
-/* Returns when a turn is due without an event; 0 never. */
+/* Returns when a turn is due without an event; 0: never. */
 uint64_t sockeye__tftp_run_deadline(const struct sockeye__tftp_run *r);
 /* Handles the events that poll(2) reported, and the deadline. */
 void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fds, uint64_t now_ns);
@@ -99,7 +99,7 @@ int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns, struct s
 uint64_t sockeye__tftp_run_bytes(const struct sockeye__tftp_run *r);
 uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r);
 
-/* Reports an event. `got` is the server's answer, NULL for other events. */
+/* Reports an event. `got` is the server's reply, NULL for other events. */
 void sockeye__tftp_run_note(const struct sockeye__tftp_run *r, enum sockeye__tftp_note_kind kind,
 			    const struct sockeye_sockaddr *peer,
 			    const struct sockeye__tftp_got *got);

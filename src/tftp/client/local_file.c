@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define SAFE_PIECE 4096 /* bytes escaped at once */
+#define SAFE_PIECE 4096 /* bytes escaped at a time */
 
 static void file_init(struct sockeye__tftp_local_file *f)
 {

@@ -21,13 +21,13 @@
 
 /* Must not move in memory while it is open. */
 struct sockeye__tftp_local_file {
-	int fd;        /* of a file to read, or of a stream opened here; -1 none */
+	int fd;        /* of a file to read, or of a stream opened here; -1: none */
 	uint64_t base; /* offset at which reading begins */
 	struct sockeye__atomic_file newfile;
 	struct sockeye__standard_io stream; /* of kind NONE for files */
-	bool awaited;                       /* an input stream that was never readable yet */
+	bool awaited;                       /* an input stream that has not been readable yet */
 	struct sockeye__filter_safe safe;   /* escapes output to a terminal */
-	uint8_t *buf;                       /* bytes that the stream has not taken yet, */
+	uint8_t *buf;                       /* bytes that the stream has not accepted yet, */
 	size_t cap, start, len;             /* in buf[start..start + len) */
 };
 
@@ -48,7 +48,7 @@ void sockeye__tftp_local_file_create_at(struct sockeye__tftp_local_file *f, int 
 void sockeye__tftp_local_file_open_at(struct sockeye__tftp_local_file *f, int fd,
 				      struct sockeye__tftp_source *out_source);
 
-/* Writes as many waiting bytes as the stream takes now. Returns 0 or -errno. */
+/* Writes as many waiting bytes as the stream accepts now. Returns 0 or -errno. */
 int sockeye__tftp_local_file_drain(struct sockeye__tftp_local_file *f);
 
 /* Call it after the last byte: adds bytes that the filter held back to the waiting

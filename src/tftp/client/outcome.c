@@ -68,7 +68,7 @@ static void timed_out(struct sockeye__tftp_run *r, uint64_t now_ns)
 	sockeye__tftp_run_fail(r, NULL, NULL, -ETIMEDOUT, detail, now_ns);
 }
 
-/* The meaning of error codes (RFC 1350 5, RFC 2347). */
+/* The meaning of error codes (RFC 1350, section 5; RFC 2347). */
 static const char *const meanings[] = {
     "not defined",         "file not found",    "access violation",
     "disk full",           "illegal operation", "unknown transfer ID",
@@ -76,7 +76,7 @@ static const char *const meanings[] = {
 };
 
 /* Hints on a refused request, printed if the server's text adds nothing to the code,
- * or always (`anyway`): dnsmasq calls an upload an unsupported request. */
+ * or always (`anyway`): dnsmasq describes an upload as an unsupported request. */
 static const struct {
 	int code;
 	bool put, anyway;
@@ -85,12 +85,12 @@ static const struct {
     {SOCKEYE__TFTP_NOT_FOUND, false, false,
      "names are case-sensitive and relative to the server's root"},
     {SOCKEYE__TFTP_NOT_FOUND, true, false,
-     "the directory does not exist, or the server takes no new files"},
+     "the directory does not exist, or the server does not accept new files"},
     {SOCKEYE__TFTP_ACCESS, false, false, "many servers send only files that all users may read"},
     {SOCKEYE__TFTP_ACCESS, true, false,
-     "the server takes no uploads, or none to this directory or file"},
-    {SOCKEYE__TFTP_ILLEGAL, true, true, "the server probably takes no uploads"},
-    {SOCKEYE__TFTP_EXISTS, true, false, "the server replaces no files"},
+     "the server does not accept uploads, or not to this directory or file"},
+    {SOCKEYE__TFTP_ILLEGAL, true, true, "the server probably does not accept uploads"},
+    {SOCKEYE__TFTP_EXISTS, true, false, "the server does not replace files"},
 };
 
 static const char *hint_find(const struct sockeye__tftp_run *r, bool text_adds_nothing)
@@ -111,8 +111,8 @@ static bool text_is(const struct sockeye__tftp_end *end, const char *text)
 }
 
 /* Ends the run with a detail such as: error 2, access violation: "not today". Leaves
- * the meaning out if the server's text is the same, or if code 0 comes with a
- * text. */
+ * the meaning out if the server's text is the same, or if the server sent a text with
+ * code 0. */
 static void refused(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	const struct sockeye__tftp_end *end = &r->end;

@@ -51,7 +51,8 @@ int sockeye__tftp_job_resolve(struct sockeye__tftp_job *job, const struct sockey
 	return 0;
 }
 
-/* Returns the local address to send from: a given one of the same family, or any. */
+/* Returns the local address to send from: the one that the user gave for this family,
+ * or any. */
 static struct sockeye_sockaddr local_find(const struct sockeye__tftp_run *r,
 					  const struct sockeye_sockaddr *name)
 {
@@ -142,8 +143,8 @@ static uint32_t least32(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-/* Returns the window to request. A receiver's own buffer limits it. A sender does
- * not know the buffer of its peer and assumes the usual one. */
+/* Returns the window to request. The receiver's buffer limits it. A sender does not
+ * know the size of its peer's buffer and assumes the default. */
 static uint16_t window_choose(const struct sockeye__tftp_run *r, uint16_t blksize)
 {
 	uint16_t want = r->client->window ? r->client->window : SOCKEYE__TFTP_CLIENT_WINDOW;
@@ -191,8 +192,8 @@ static struct sockeye__tftp_options options_choose(const struct sockeye__tftp_ru
 	return o;
 }
 
-/* Encodes the request. The slash after the host is not part of the name (RFC 3617
- * 2). */
+/* Encodes the request. The slash after the host is not part of the name (RFC 3617,
+ * section 2). */
 static ssize_t request_encode(struct sockeye__tftp_run *r)
 {
 	const struct sockeye_addr *addr = r->job->addr;
@@ -210,8 +211,8 @@ static ssize_t request_encode(struct sockeye__tftp_run *r)
 	return more < 0 ? more : len + more;
 }
 
-/* Returns the time of `retries` timeouts and half of another one, each twice as long
- * as the one before. The half absorbs jitter. */
+/* Returns the time of `retries` timeouts and half of another one. Each is twice as long
+ * as the previous one, up to max_ns. The half absorbs jitter. */
 static uint64_t silence_of(uint64_t first_ns, uint64_t max_ns, uint32_t retries)
 {
 	uint64_t sum = 0, wait = sockeye__least(first_ns, max_ns);
@@ -243,7 +244,8 @@ static struct sockeye__tftp_config config_make(struct sockeye__tftp_run *r, size
 	return config;
 }
 
-/* Allocates memory for blocks ahead of a gap. Without it such blocks are sent again. */
+/* Allocates memory for blocks ahead of a gap. If that fails, the server must send such
+ * blocks again. */
 static void memory_make(struct sockeye__tftp_run *r, struct sockeye__tftp_config *config)
 {
 	size_t len = sockeye__tftp_memory(sockeye__tftp_blksize(&r->asked),

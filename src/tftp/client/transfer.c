@@ -59,7 +59,7 @@ static void local_failed(struct sockeye__tftp_run *r, const char *op, int err, u
 	sockeye__tftp_run_fail(r, op, path, err, detail, now_ns);
 }
 
-/* Selects the server's next address; false if there is none. */
+/* Selects the server's next address. Returns false if there is none. */
 static bool next_name(struct sockeye__tftp_run *r, const struct sockeye_fail *fail)
 {
 	if (r->first.err == 0)
@@ -87,7 +87,7 @@ static void wire_close(struct sockeye__tftp_run *r)
 }
 
 /* Handles an error of the network. Once the server has answered, only a closed port
- * is final (RFC 1122 4.2.3.9). */
+ * is final (RFC 1122, section 4.2.3.9). */
 static void net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns)
 {
 	struct sockeye_fail fail = {.err = err};
@@ -101,7 +101,7 @@ static void net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns)
 	}
 	if (err == -EACCES) /* udp(7) */
 		snprintf(fail.detail, sizeof fail.detail,
-			 "a broadcast address, or a route prohibits it");
+			 "a broadcast address, or a route prohibits sending");
 	if (next_name(r, &fail))
 		ask(r, now_ns);
 	else
@@ -172,8 +172,8 @@ static void ask(struct sockeye__tftp_run *r, uint64_t now_ns)
 	send_due(r, now_ns);
 }
 
-/* Tries the next address if the current one does not answer; false if there is none
- * or it is too early. */
+/* Tries the next address if the current one does not reply. Returns false if there is
+ * no other address or it is too early. */
 static bool try_next(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	bool silent = r->machine.result == SOCKEYE__TFTP_TIMED_OUT || now_ns >= r->next_ns;
@@ -214,8 +214,8 @@ static void error_keep(struct sockeye__tftp_run *r, const struct sockeye__tftp_g
 		end->text[i] = got->text.at[i];
 }
 
-/* Repeats the request without options if the server may have refused them (RFC 2347);
- * false if it has not. */
+/* Repeats the request without options if the server may have refused them (RFC 2347).
+ * Returns false if it has not. */
 static bool ask_without_options(struct sockeye__tftp_run *r, uint16_t code, uint64_t now_ns)
 {
 	if (r->asked.has == 0 || !sockeye__tftp_is_unanswered(&r->machine) ||
@@ -229,7 +229,7 @@ static bool ask_without_options(struct sockeye__tftp_run *r, uint16_t code, uint
 	return true;
 }
 
-/* Takes the server's port from its first valid packet (RFC 1350 4). */
+/* Takes the server's port from its first valid packet (RFC 1350, section 4). */
 static void port_learn(struct sockeye__tftp_run *r, const struct sockeye_dgram *d,
 		       const struct sockeye__tftp_got *got)
 {
@@ -267,7 +267,7 @@ static void packet(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, c
 	data_take(r, &got, now_ns);
 }
 
-/* Copies the parts of the server's address that its first answer decides: the port,
+/* Copies the parts of the server's address that its first reply determines: the port,
  * and the zone if the user gave none. */
 static void answer_decides(struct sockeye_sockaddr *asked, const struct sockeye_sockaddr *peer)
 {

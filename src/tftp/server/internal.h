@@ -27,13 +27,13 @@
 
 /* X(name, kind, text): see serve/counters.h. */
 #define SOCKEYE__TFTP_SERVER_COUNTERS(X) \
-	X(transfers, COUNTER, "TFTP transfers begun") \
+	X(transfers, COUNTER, "TFTP transfers started") \
 	X(transfers_open, GAUGE, "TFTP transfers in progress") \
-	X(transfers_done, COUNTER, "TFTP transfers finished") \
-	X(transfers_failed, COUNTER, "TFTP transfers not finished") \
+	X(transfers_done, COUNTER, "TFTP transfers completed") \
+	X(transfers_failed, COUNTER, "TFTP transfers that failed") \
 	X(transfers_probed, COUNTER, "TFTP transfers that a client ended after learning the size") \
 	X(requests_refused, COUNTER, "TFTP requests answered with an ERROR") \
-	X(blocks_resent, COUNTER, "TFTP blocks sent or received again")
+	X(blocks_resent, COUNTER, "TFTP blocks sent or received more than once")
 
 struct sockeye__tftp_server_counters {
 	SOCKEYE__TFTP_SERVER_COUNTERS(SOCKEYE__COUNTER_FIELD)
@@ -81,7 +81,7 @@ struct sockeye__tftp_port {
 					      * -1 none */
 	struct sockeye__tftp_transfer *user; /* NULL: idle */
 	struct sockeye__peer local, peer;    /* of the last transfer */
-	uint64_t served;                     /* the set of that host's ports it was used for */
+	uint64_t served;                     /* the ports of that host that it has served */
 	uint64_t idle_ns;                    /* since when it is idle */
 	struct sockeye__tftp_port *prev, *next;
 };
@@ -107,10 +107,10 @@ enum sockeye__tftp_phase {
 	SOCKEYE__TFTP_UNCONFIRMED,
 	SOCKEYE__TFTP_CONFIRMED,
 	/* An upload that is done and reported. It only repeats its last ACK
-	 * (RFC 1350 6), in the row of those that do. */
+	 * (RFC 1350, section 6). It is in the row `dallying`. */
 	SOCKEYE__TFTP_DALLYING,
-	/* Reported, and out of all lists but that of the dead. The memory is freed
-	 * after the batch of events, which may still refer to it. */
+	/* Reported, and in no list except `dead`. The memory is freed after the
+	 * batch of events, which may still refer to it. */
 	SOCKEYE__TFTP_CLOSED,
 };
 
@@ -144,8 +144,8 @@ struct sockeye__tftp_worker {
 	struct sockeye__tftp_server_counters *counters; /* base->counters has the general ones */
 	int epoll, signals, timer_fd;
 	enum sockeye__tftp_watch watch_stop, watch_signals, watch_timer;
-	uint64_t timer_ns; /* when timer_fd fires; 0 never */
-	uint64_t stop_ns;  /* when the remaining transfers are ended; 0 not stopping */
+	uint64_t timer_ns; /* when timer_fd fires; 0: never */
+	uint64_t stop_ns;  /* when the remaining transfers are ended; 0: not stopping */
 	bool stopping;
 	bool retiring; /* exits after its last transfer: its sandbox excludes the new root */
 	uint64_t now_ns;
@@ -176,8 +176,8 @@ struct sockeye__tftp_worker {
 
 /* --- rules.c --- */
 
-/* Reads the files of rules again. Returns 0, or a negative code with *fail filled in;
- * then the old rules stay in force. */
+/* Reads the rule files again. Returns 0, or a negative code with *fail filled in; then
+ * the old rules remain in force. */
 int sockeye__tftp_rules_read(struct sockeye__tftp_server *server, struct sockeye_fail *fail);
 
 /* --- worker.c --- */
@@ -229,7 +229,7 @@ void sockeye__tftp_port_leave(struct sockeye__tftp_worker *w, struct sockeye__tf
 /* Rejects a packet that no transfer expects. */
 void sockeye__tftp_port_strangers(struct sockeye__tftp_worker *w,
 				  const struct sockeye__tftp_port *p);
-/* Returns when the next idle port must be closed; 0 never. */
+/* Returns when the next idle port must be closed; 0: never. */
 uint64_t sockeye__tftp_ports_due_ns(const struct sockeye__tftp_worker *w);
 /* Closes ports that were idle for too long, or all if the server stops, and frees closed
  * ones. Call it after each batch of events. */
@@ -263,8 +263,8 @@ void sockeye__tftp_peers_check(const struct sockeye__tftp_worker *w);
 
 /* --- slots.c --- */
 
-/* Takes a slot of all transfers and one of the source's. Returns 0, -EDQUOT if the source
- * has no free slot, or another negative errno if there is no free slot at all. */
+/* Takes one of the server's slots and one of the source's. Returns 0, -EDQUOT if the source
+ * has no free slot, or another negative errno if the server has none. */
 int sockeye__tftp_slot_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 void sockeye__tftp_slot_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 
@@ -289,8 +289,8 @@ enum sockeye__tftp_limit sockeye__tftp_admit(struct sockeye__tftp_worker *w,
 
 /* --- sandbox.c --- */
 
-/* Restricts this process to the root folder and the folders of the rules
- * (landlock(7)). Returns 0, -EOPNOTSUPP without Landlock, or -errno. */
+/* Restricts this process to the root directory and the directories of the rule files
+ * (landlock(7)). Returns 0, -EOPNOTSUPP if the kernel has no Landlock, or -errno. */
 int sockeye__tftp_sandbox(const struct sockeye__tftp_server *server);
 
 #endif

@@ -32,7 +32,7 @@ struct walk {
 	size_t len;                       /* of the current name */
 };
 
-/* A text under construction: a new name or the reason of a denial. */
+/* A text under construction: a new name, or the reason for denying the request. */
 struct piece {
 	char *at;
 	size_t len, cap;
@@ -53,7 +53,8 @@ static void put(struct piece *to, const char *at, size_t len)
 	}
 }
 
-/* Copies bytes `from` to `end` of the name before this rule, in their own case. */
+/* Copies bytes `from` to `end` of the name before this rule, without changing their
+ * case. */
 static void put_name(struct piece *to, const struct walk *w, size_t from, size_t end)
 {
 	to->to_case = 'E';
@@ -70,7 +71,7 @@ static void put_client(struct piece *to, const struct walk *w)
 	put(to, text, strlen(text));
 }
 
-/* Like PXELINUX: C0A8025B. */
+/* Writes the client's address in hexadecimal, as PXELINUX does: C0A8025B. */
 static void put_client_hex(struct piece *to, const struct walk *w)
 {
 	char text[3];
@@ -348,8 +349,8 @@ static int clean(struct sockeye__span name, const struct sockeye__tftp_name_rule
 }
 
 /* Whether the name has a ".." component. A rule may have made one, for example from
- * backslashes, and another rule may have put the client's folder in front of it:
- * the ".." would lead out of that folder. */
+ * backslashes, and another rule may have put the client's directory in front of it:
+ * the ".." would lead out of that directory. */
 static bool has_up(const char *name)
 {
 	for (const char *p = name; (p = strstr(p, "..")) != NULL; p++)

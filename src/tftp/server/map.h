@@ -21,14 +21,14 @@
 #define SOCKEYE__TFTP_MAP_STEPS 8192 /* matches tried per request */
 #define SOCKEYE__TFTP_NAME_MAX  512  /* of a file below the root, with its NUL */
 
-/* For one thread at a time: PCRE2 writes its results into the map. */
+/* Only one thread at a time may use a map: PCRE2 writes its results into it. */
 struct sockeye__tftp_map;
 
 /* Reads rules. Returns 0, -ENOMEM, or -EINVAL with *error filled in. */
 int sockeye__tftp_map_parse(const char *text, size_t len, struct sockeye__tftp_map **out,
 			    struct sockeye__rules_error *error);
-/* Reads the rules of a file; without a path (NULL) *out is NULL, no rules. Returns
- * 0, or a negative code with *fail filled in. */
+/* Reads the rules of a file. If `path` is NULL, there are no rules, and *out is NULL.
+ * Returns 0, or a negative code with *fail filled in. */
 int sockeye__tftp_map_open(const char *path, struct sockeye__tftp_map **out,
 			   struct sockeye_fail *fail);
 /* NULL is legal in both. */

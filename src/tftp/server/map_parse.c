@@ -79,8 +79,8 @@ static bool may_look_ahead(struct sockeye__slice word)
 static int pattern_compile(const struct sockeye__rules_lines *lines, struct sockeye__slice word,
 			   struct sockeye__map_rule *rule)
 {
-	/* Names are bytes. A dot matches every byte and $ only the end, not the place
-	 * before a final LF: authors of a rule that denies rarely think of either.
+	/* Names are bytes. A dot matches every byte, also LF, and $ matches only at the
+	 * end, not before a final LF: authors of rules that deny rarely consider LF.
 	 * NEVER_UTF forbids (*UTF) in a pattern. */
 	uint32_t options = PCRE2_DOTALL | PCRE2_DOLLAR_ENDONLY | PCRE2_NEVER_UTF | PCRE2_NEVER_UCP;
 	PCRE2_SIZE at;

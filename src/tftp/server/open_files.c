@@ -156,7 +156,7 @@ static ssize_t read_fully(struct sockeye__tftp_open_files *files, int fd, uint64
 }
 
 /* Whether another chunk may replace this one: it is unused, was read to its end, or
- * was not used for long. If more transfers run than there are slots, the others read
+ * was not used for a long time. If there are more transfers than slots, the others read
  * block by block instead of a chunk for each block. */
 static bool is_replaceable(const struct sockeye__tftp_open_files *files,
 			   const struct sockeye__tftp_chunk *c)

@@ -48,8 +48,8 @@ void sockeye__tftp_open_files_fini(struct sockeye__tftp_open_files *files);
 struct sockeye__tftp_open_file *
 sockeye__tftp_open_files_find(struct sockeye__tftp_open_files *files, const struct stat *st);
 
-/* Returns a new open file with one user for the descriptor, which `st` describes, and
- * takes the descriptor over. Returns NULL without memory. */
+/* Returns a new open file with one user for the descriptor, which `st` describes. The
+ * new file owns the descriptor. Returns NULL if memory is short. */
 struct sockeye__tftp_open_file *
 sockeye__tftp_open_files_adopt(struct sockeye__tftp_open_files *files, int fd,
 			       const struct stat *st);

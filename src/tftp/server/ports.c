@@ -94,7 +94,7 @@ static bool oldest_close(struct sockeye__tftp_worker *w)
 
 /* Finds an idle port that has served this host at this local address, but not this
  * port of the host: a late packet of that transfer must not be taken for one of the
- * new transfer (RFC 1350 4). */
+ * new transfer (RFC 1350, section 4). */
 static struct sockeye__tftp_port *idle_find(const struct sockeye__tftp_worker *w,
 					    const struct sockeye__peer *local,
 					    const struct sockeye__peer *peer)
@@ -180,8 +180,8 @@ static bool of_last_peer(const struct sockeye__tftp_port *p, const struct sockey
 	return same_host(&p->peer, &name) && port_of(&p->peer) == port_of(&name);
 }
 
-/* Rejects a packet of an unknown peer, but not of the port's last peer: it would take
- * the ERROR for the answer to its next request. */
+/* Rejects a packet from an unknown peer, but not from the port's last peer, which would
+ * take the ERROR for the reply to its next request. */
 void sockeye__tftp_port_strangers(struct sockeye__tftp_worker *w,
 				  const struct sockeye__tftp_port *p)
 {

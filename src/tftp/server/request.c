@@ -1,7 +1,7 @@
 /*
  * request.c: turns a request into a transfer or an ERROR.
  *
- * The file is opened before the options are negotiated: PXELINUX hangs if it gets
+ * The file is opened before the options are negotiated: PXELINUX hangs if it receives
  * an OACK and then an ERROR.
  */
 #include "tftp/server/internal.h"
@@ -13,13 +13,15 @@
 
 #include "net/net.h"
 
-#define REQUEST_MAX   4096              /* bytes; RFC 2347 allows 512 */
-#define CATCH_UP      4                 /* packets of a peer handled before its new request */
-#define PATIENCE_NS   SOCKEYE_NS_PER_S  /* a request repeated within this time is a duplicate */
-#define HUSH_NS       (PATIENCE_NS / 2) /* pause of the old transfer of a peer */
-#define TEXT_WINDOW   (256u << 10)      /* bytes of a netascii window */
-#define TEXT_MEMORY   (64u << 20)       /* of a worker's netascii rings; above it, windows are 1 */
-#define UPLOAD_MEMORY (64u << 20)       /* of a worker's blocks ahead of a gap */
+#define REQUEST_MAX 4096 /* bytes; RFC 2347 allows 512 */
+#define CATCH_UP    4    /* packets of a peer handled before its new request */
+/* A repeated request is a duplicate if the transfer made progress within this time. */
+#define PATIENCE_NS SOCKEYE_NS_PER_S
+#define HUSH_NS     (PATIENCE_NS / 2) /* pause of a peer's old transfer */
+#define TEXT_WINDOW (256u << 10)      /* bytes of a netascii window */
+/* Bytes of netascii rings per worker; above this, windows are limited to one block. */
+#define TEXT_MEMORY   (64u << 20)
+#define UPLOAD_MEMORY (64u << 20) /* bytes per worker for blocks ahead of a gap */
 
 struct request {
 	struct sockeye__tftp_worker *w;
@@ -30,8 +32,8 @@ struct request {
 	struct sockeye__tftp_packet packet;
 	bool upload;
 	char name[SOCKEYE__TFTP_NAME_MAX];
-	char note[192]; /* logged instead of the text that the client gets; "" none */
-	enum sockeye__tftp_limit limit; /* for which it is refused */
+	char note[192]; /* logged instead of the text for the client; "": log the same text */
+	enum sockeye__tftp_limit limit; /* the limit that refused it */
 	struct sockeye__tftp_terms terms;
 	struct sockeye__tftp_options asked;
 };
@@ -100,8 +102,8 @@ static void refuse(const struct request *r, uint16_t code, const char *text, int
 		c->on_transfer(c->arg, &report);
 }
 
-/* Reports a request that gets no reply because all ports of the range are in use. A
- * second search of the range would be expensive, and the client asks again. */
+/* Reports a request without a reply: all ports of the range are in use. Searching the
+ * range again to send an ERROR would be expensive, and the client repeats its request. */
 static void report_no_port(const struct request *r)
 {
 	const struct sockeye__tftp_server_config *c = &r->w->server->config;
@@ -118,7 +120,7 @@ static void refuse_for(const struct request *r, int err)
 	const char *text;
 	uint16_t code = sockeye__tftp_store_error(err, &text);
 
-	/* the server's options caused it, not the file system */
+	/* not an error of the file system: uploads are disabled */
 	if (err == -EROFS && !r->w->server->config.store.upload)
 		err = 0;
 	refuse(r, code, text, err);
@@ -141,11 +143,11 @@ static bool name_find(struct request *r)
 		       err == -EINVAL ? "empty name" : "name too long", err);
 		return false;
 	}
-	if (err == -EACCES) { /* leads outside */
+	if (err == -EACCES) { /* the name leads outside the root */
 		refuse_for(r, -EXDEV);
 		return false;
 	}
-	if (err < 0) { /* the rules are too costly for this name: details only in the log */
+	if (err < 0) { /* the rules are too expensive for this name: details only in the log */
 		snprintf(r->note, sizeof r->note, "rules, line %u: %s", mapped.rule, mapped.text);
 		refuse(r, SOCKEYE__TFTP_ACCESS, "refused by a rule", err);
 		return false;
@@ -195,8 +197,8 @@ static void window_limit(struct request *r, uint64_t most)
 	policy->window_max = most < max ? (uint16_t)most : max;
 }
 
-/* Limits the window to what the socket's buffers, the ring of a netascii transfer and
- * the memory for blocks ahead of a gap can hold. */
+/* Enlarges the socket's buffers for the window. Limits an upload's window to the receive
+ * buffer, and that of a netascii download to its ring. */
 static void window_fit(struct request *r, int fd)
 {
 	uint16_t window = sockeye__tftp_windowsize(&r->asked), blksize = asked_blksize(r);
@@ -360,8 +362,8 @@ static void serve(struct request *r)
 		report_no_port(r);
 		return;
 	}
-	/* No reply: the client asks again, and the worker that replaces this one can see
-	 * the new root. */
+	/* No reply: the root directory was replaced. The client repeats its request, and
+	 * the worker that replaces this one can open the new root. */
 	if (r->w->server->store.confined && sockeye__tftp_store_replaced(&r->w->server->store))
 		return;
 	refuse_for(r, err);
@@ -374,8 +376,9 @@ static void serve(struct request *r)
  *
  * Otherwise the peer has abandoned the old transfer, or an attacker, who need not know
  * the transfer's port, has forged the request. So the old transfer only pauses until
- * the new one is confirmed. It is dropped at once if it has made no progress, and in
- * single-port mode, where packets of the two cannot be distinguished. */
+ * the new one is confirmed. It is dropped immediately if it is done, was never
+ * confirmed, or has made no progress for PATIENCE_NS, and always in single-port mode,
+ * in which packets of the two cannot be distinguished. */
 static bool is_duplicate(struct request *r)
 {
 	struct sockeye__tftp_transfer *t = sockeye__tftp_peers_find(r->w, &r->from->peer);
@@ -395,7 +398,7 @@ static bool is_duplicate(struct request *r)
 	else if (t->port == NULL || !t->machine.confirmed ||
 		 r->w->now_ns - t->machine.progress_ns >= PATIENCE_NS)
 		sockeye__tftp_transfer_drop(r->w, t, SOCKEYE__TFTP_SUPERSEDED);
-	else /* a packet from its peer still wakes it */
+	else /* a packet from its peer resumes it earlier */
 		sockeye__tftp_postpone(&t->machine, t->machine.progress_ns + HUSH_NS);
 	return false;
 }

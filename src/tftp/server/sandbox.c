@@ -20,9 +20,9 @@
 	(LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | \
 	 LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE | \
 	 LANDLOCK_ACCESS_FS_REMOVE_DIR)
-#define ACCESS_FIRST ((UINT64_C(1) << 13) - 1) /* all rights of the first version */
+#define ACCESS_FIRST ((UINT64_C(1) << 13) - 1) /* all rights of the first ABI version */
 
-/* Returns all rights that this kernel can restrict, 0 without Landlock. */
+/* Returns all rights that this kernel can restrict, or 0 if it has no Landlock. */
 static uint64_t access_known(void)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -41,8 +41,8 @@ static int allow(int rules, int folder, uint64_t access)
 		   : 0;
 }
 
-/* Allows reading in the folder of a file, not only the file itself: editors replace a
- * file by a new one. */
+/* Allows reading in the directory of a file, not only the file itself: editors replace
+ * a file with a new one. */
 static int allow_folder_of(int rules, const char *path)
 {
 	char *copy = path != NULL ? strdup(path) : NULL;

@@ -16,7 +16,8 @@ static const struct sockeye__counter_table counters_table = {
     .count = sizeof counter_rows / sizeof counter_rows[0],
 };
 
-/* Otherwise a replacement worker would start with outdated rules. */
+/* Reads the rules in the supervisor too. Otherwise a replacement worker would start
+ * with outdated rules. */
 static void rules_reload(void *context)
 {
 	struct sockeye_fail fail;

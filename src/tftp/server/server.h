@@ -1,5 +1,5 @@
 /*
- * server.h: the TFTP server of `sockeye serve tftp`, a service with its own loop.
+ * server.h: the TFTP server of `sockeye serve tftp`, a service with its own event loop.
  *
  *   sockeye__tftp_server_open(&server, &config, &fail);    while still privileged
  *   request.site.service = &sockeye__tftp_service;
@@ -52,8 +52,8 @@ struct sockeye__tftp_report {
 	bool probe;                     /* the client only asked for the size (UEFI) */
 	const char *text;               /* how it ended */
 	struct sockeye__span peer_text; /* of the client's ERROR; any bytes */
-	int code;                       /* of the ERROR that was sent or received; -1 none */
-	int err;                        /* a negative errno that caused it; 0 none */
+	int code;                       /* of the ERROR that was sent or received; -1: none */
+	int err;                        /* a negative errno that caused it; 0: none */
 };
 
 /* Zero selects the default of every member except store.root. */
@@ -64,13 +64,13 @@ struct sockeye__tftp_server_config {
 	struct sockeye__tftp_terms terms;   /* if no line of the policy applies */
 	struct sockeye__port_range ports;   /* of transfers */
 	bool single_port;                   /* transfers use the site's port */
-	bool unique_root;                   /* look in the folder named after the client first */
-	bool broadcast;                     /* answer broadcast requests (RFC 1123 4.2.3.5) */
-	uint32_t transfers_max;             /* at once, over all workers; 0: 8192 */
-	uint32_t per_source_max;            /* transfers of one source; 0: 2048 */
-	uint32_t requests_per_s;            /* unconfirmed ones of one source; 0: 100, but no
-					     * limit for loopback */
-	uint64_t rto_first_ns;              /* 0: 1 s */
+	bool unique_root;        /* names are relative to the client's directory, if any */
+	bool broadcast;          /* answer broadcasts (RFC 1123, section 4.2.3.5) */
+	uint32_t transfers_max;  /* at a time, across all workers; 0: 8192 */
+	uint32_t per_source_max; /* transfers of one source; 0: 2048 */
+	uint32_t requests_per_s; /* unconfirmed ones of one source; 0: 100, but no
+				  * limit for loopback */
+	uint64_t rto_first_ns;   /* 0: 1 s */
 
 	/* Called in the worker for each transfer and refused request; may be NULL. */
 	void (*on_transfer)(void *arg, const struct sockeye__tftp_report *report);
@@ -80,8 +80,8 @@ struct sockeye__tftp_server_config {
 struct sockeye__tftp_server;
 struct sockeye__crew_spec;
 
-/* Opens the root folder and reads the rules, which may need privileges. Returns 0, or a
- * negative code with *fail filled in. */
+/* Opens the root directory and reads the rules, which may need privileges. Returns 0, or
+ * a negative code with *fail filled in. */
 int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 			      const struct sockeye__tftp_server_config *config,
 			      struct sockeye_fail *fail);

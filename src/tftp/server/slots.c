@@ -57,8 +57,8 @@ void sockeye__tftp_slot_give(struct sockeye__tftp_worker *w, const struct sockey
 	__atomic_sub_fetch(&w->counters->transfers_open, 1, __ATOMIC_RELAXED);
 }
 
-/* Returns the limit of requests per second, 0 for none. Loopback has none by default:
- * hosts outside cannot forge it (RFC 1122 3.2.1.3). */
+/* Returns the limit of requests per second, 0 for none. Loopback addresses have none by
+ * default: other hosts cannot forge them (RFC 1122, section 3.2.1.3). */
 static uint32_t rate_of(const struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
 {
 	uint32_t limit = w->server->config.requests_per_s;

@@ -1,4 +1,4 @@
-/* store.c: the folder that a TFTP server serves (store.h). */
+/* store.c: the directory that a TFTP server serves (store.h). */
 #include "tftp/server/store.h"
 
 #include <arpa/inet.h>
@@ -14,7 +14,7 @@
 #include "files/open_beneath.h"
 
 #define FOLDER (O_PATH | O_DIRECTORY | O_CLOEXEC)
-#define TRIES  16 /* while other uploads remove folders that they made */
+#define TRIES  16 /* attempts while other uploads remove directories that they made */
 
 /* --- the root --- */
 
@@ -39,7 +39,8 @@ void sockeye__tftp_store_close(struct sockeye__tftp_store *s)
 	s->is_open = false;
 }
 
-/* Opens the root again if it was removed and its name exists again; false otherwise. */
+/* Opens the root again if it was removed and its name exists again. Returns false
+ * otherwise. */
 static bool root_reopen(struct sockeye__tftp_store *s)
 {
 	struct stat st;
@@ -199,8 +200,8 @@ void sockeye__tftp_store_release(struct sockeye__tftp_store *s,
 
 /* --- files to receive --- */
 
-/* Makes a folder and records it in *made. Returns 0, also if the folder exists by
- * now, or -errno. */
+/* Makes a directory and records it in *made. Returns 0, also if the directory exists
+ * already, or -errno. */
 static int folder_make(const struct sockeye__tftp_store *s, int dir, const char *name,
 		       struct sockeye__made_folders *made)
 {
@@ -252,7 +253,7 @@ static int room_check(int dir, const uint64_t *size)
 	return blocks > fs.f_bavail ? -ENOSPC : 0;
 }
 
-/* Opens the folder `name` in `dir`, which it makes if necessary, and closes `dir`. */
+/* Opens the directory `name` in `dir`, after making it if necessary, and closes `dir`. */
 static int folder_enter(const struct sockeye__tftp_store *s, int dir, const char *name,
 			const uint64_t *size, struct sockeye__made_folders *made)
 {
@@ -264,16 +265,16 @@ static int folder_enter(const struct sockeye__tftp_store *s, int dir, const char
 			err = folder_make(s, dir, name, made);
 		fd = err < 0 ? err : folder_open(dir, name);
 	} else if (fd >= 0 && strcmp(name, ".") != 0) {
-		/* it existed before, and so did the folders above it */
+		/* it existed before, and so did the directories above it */
 		sockeye__made_folders_keep(made);
 	}
 	close(dir);
 	return fd;
 }
 
-/* Opens the folder of `name`, one component after the other, without following links
- * and "..". Writes the last component to out_last. Holds the folder if uploads may
- * make folders. */
+/* Opens the directory of `name`, one component after the other, without following links
+ * and "..". Writes the last component to out_last. Holds the directory if uploads may
+ * make directories. */
 static int parent_open(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 		       char out_last[NAME_MAX + 1], struct sockeye__made_folders *made)
 {
@@ -298,8 +299,8 @@ static int parent_open(struct sockeye__tftp_store *s, const char *name, const ui
 	return dir;
 }
 
-/* Does the same and tries again if another process removes a folder meanwhile.
- * Records made folders only on success. */
+/* Does the same and tries again if another process removes a directory meanwhile.
+ * Records made directories only on success. */
 static int parent_hold(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 		       char out_last[NAME_MAX + 1], struct sockeye__made_folders *made)
 {

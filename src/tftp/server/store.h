@@ -1,5 +1,5 @@
 /*
- * store.h: the folder that a TFTP server serves: look up files to send, and make
+ * store.h: the directory that a TFTP server serves: looks up files to send, and makes
  * files to receive.
  */
 #ifndef SOCKEYE_TFTP_SERVER_STORE_H
@@ -19,8 +19,8 @@ struct sockeye__tftp_store_config {
 	const char *root;    /* must stay valid while the store is open */
 	bool upload;         /* accept new files */
 	bool overwrite;      /* with upload: replace existing files */
-	bool create;         /* with upload: make missing folders */
-	uint64_t upload_max; /* bytes of a file; 0 no limit */
+	bool create;         /* with upload: make missing directories */
+	uint64_t upload_max; /* bytes of a file; 0: no limit */
 	mode_t umask;
 	bool has_umask; /* use `umask`; otherwise the process's own applies */
 };
@@ -42,10 +42,10 @@ int sockeye__tftp_store_open(struct sockeye__tftp_store *s,
 			     const struct sockeye__tftp_store_config *config,
 			     struct sockeye_fail *fail);
 
-/* Whether the root folder was removed and its name belongs to another folder now.
- * The store then uses that folder, unless it is confined to the old one. */
+/* Whether the root directory was removed and its name belongs to another directory now.
+ * The store then uses that directory, unless it is confined to the old one. */
 bool sockeye__tftp_store_replaced(const struct sockeye__tftp_store *s);
-/* Uses the other folder if the root was replaced. */
+/* Uses the other directory if the root was replaced. */
 void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s);
 
 /* Closes the root. All files must have been released. Legal when zeroed. */
@@ -60,12 +60,12 @@ int sockeye__tftp_store_get(struct sockeye__tftp_store *s, const char *name,
 void sockeye__tftp_store_release(struct sockeye__tftp_store *s,
 				 struct sockeye__tftp_open_file *file);
 
-/* While it is on, consecutive requests for the same name share one lookup. For
- * requests that arrived at the same time. */
+/* While this is on, consecutive requests for the same name share one lookup. Intended
+ * for requests that arrived together. */
 void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on);
 
 /* Makes a file to receive, which the caller commits or discards. Discarding it also
- * removes the folders made for it, if they are empty and no other upload uses them.
+ * removes the directories made for it, if they are empty and no other upload uses them.
  * `size` is the announced size or NULL. Follows no links in `name`. Returns 0 or
  * -errno: -EROFS if uploads are not allowed, -EFBIG or -ENOSPC if the announced size
  * is over the limit or the free space, and errors of
@@ -73,8 +73,8 @@ void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on);
 int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 			    struct sockeye__atomic_file *out);
 
-/* If the root has a folder named after the client's address, puts that folder in
- * front of the name, unless both exceed `cap` bytes. */
+/* If the root has a directory named after the client's address, puts that directory in
+ * front of the name, unless the result exceeds `cap` bytes. */
 void sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s,
 				       const struct sockeye_sockaddr *client, char *name,
 				       size_t cap);

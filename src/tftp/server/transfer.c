@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#define LONG_BLOCKS   32 /* a transfer of this length probably continues for a while */
+#define LONG_BLOCKS   32 /* a transfer with this many blocks is likely to be long */
 #define RECEIVES_MAX  16 /* receive calls of one transfer before the others have a turn */
 #define STOP_DALLY_NS SOCKEYE_NS_PER_S /* dallying time while the server stops */
 
@@ -206,8 +206,8 @@ static int timer_keep(struct sockeye__tftp_worker *w, struct sockeye__tftp_trans
 	return sockeye__timers_set(&w->timers, &t->timer, at);
 }
 
-/* Prepares the socket of a transfer that lasts. Short transfers save these system
- * calls. A timeout may mean that blocks exceed the path's MTU. */
+/* Prepares the socket of a long transfer; a short one does without these system calls.
+ * A timeout may mean that blocks exceed the path's MTU. */
 static void socket_prepare(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &t->port->watch_strangers};
@@ -224,7 +224,8 @@ static void socket_prepare(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 		(void)epoll_ctl(w->epoll, EPOLL_CTL_ADD, t->port->strangers, &ev);
 }
 
-/* Keeps an upload for a while after its last ACK, to repeat that ACK (RFC 1350 6). */
+/* Keeps an upload for a while after its last ACK, to repeat that ACK (RFC 1350,
+ * section 6). */
 static void dally(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 		  const struct sockeye__tftp_got *got)
 {

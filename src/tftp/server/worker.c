@@ -18,7 +18,7 @@
 
 #define EVENTS        256
 #define REQUEST_TURNS 4 /* full inboxes of one socket before the others have a turn */
-/* The queue of a site's socket: a whole rack may boot at once. */
+/* The queue of a site's socket: all machines of a rack may boot at the same time. */
 #define QUEUE_BLKSIZE 512
 #define QUEUE_BLOCKS  2048
 
@@ -71,7 +71,7 @@ static int worker_open(struct sockeye__tftp_worker *w)
 	return err;
 }
 
-/* Reports an event that all workers notice; only the first worker does. */
+/* Reports an event that all workers notice; only the first worker reports it. */
 __attribute__((format(printf, 4, 5))) static void say(const struct sockeye__tftp_worker *w,
 						      enum sockeye_event_kind kind, int err,
 						      const char *fmt, ...)
@@ -90,8 +90,8 @@ __attribute__((format(printf, 4, 5))) static void say(const struct sockeye__tftp
 }
 
 /* Warns if the root or the rules, which were opened with more privileges, cannot be
- * accessed any more. Otherwise clients get "Permission denied" without a trace of the
- * cause. */
+ * accessed any more. Otherwise clients would get "Permission denied", and the log would
+ * not show the cause. */
 static void permissions_check(const struct sockeye__tftp_worker *w)
 {
 	const struct sockeye__tftp_server_config *c = &w->server->config;
@@ -110,7 +110,7 @@ static void permissions_check(const struct sockeye__tftp_worker *w)
 			    "SIGHUP cannot reload %s: user %u may not read it", rules[i], user);
 }
 
-/* Returns whether the worker is confined. Warns of any failure except a kernel without
+/* Returns whether the worker is confined. Warns about failures, unless the kernel has no
  * Landlock. */
 static bool confine(const struct sockeye__tftp_worker *w)
 {
@@ -142,8 +142,8 @@ static void reload(struct sockeye__tftp_worker *w)
 	    &"s"[map == 1], policy, &"s"[policy == 1]);
 }
 
-/* Returns how long transfers may continue after a stop. It is a little less than the grace
- * period, because the supervisor kills the worker when that ends. */
+/* Returns how long transfers may continue after a stop signal: a little less than the
+ * grace period, because the supervisor kills the worker when that ends. */
 static uint64_t grace_ns(const struct sockeye__worker *w)
 {
 	uint64_t ns = sockeye__grace_ns(w->server);
@@ -196,7 +196,7 @@ static void site_packet(struct sockeye__tftp_worker *w, struct sockeye__tftp_sit
 		sockeye__tftp_request(w, site, from, bytes, len);
 }
 
-/* Whether the root was replaced by a folder that this worker's sandbox excludes. The
+/* Whether the root was replaced by a directory that this worker's sandbox excludes. The
  * worker then exits when it has no transfers, and its replacement serves the queued
  * requests. */
 static bool must_retire(struct sockeye__tftp_worker *w)
@@ -207,7 +207,7 @@ static bool must_retire(struct sockeye__tftp_worker *w)
 }
 
 /* Handles the queued packets of a site. Requests of one batch share lookups of the same
- * name: a rack that boots requests the same file. */
+ * name: machines that boot together request the same files. */
 static void site_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site)
 {
 	int n = SOCKEYE__TFTP_INBOX;
@@ -294,7 +294,7 @@ static void dead_free(struct sockeye__tftp_worker *w)
 }
 
 /* Waits for events. The timer is set to the earliest deadline, but never moved to a
- * later time: each block moves a deadline, and a superfluous wake-up now and then is
+ * later time: each block moves a deadline, and an occasional superfluous wake-up is
  * cheaper than a system call before every wait. */
 static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events[EVENTS])
 {
