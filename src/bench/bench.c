@@ -37,7 +37,7 @@ static void open_failed(struct sockeye__bench_run *run, struct sockeye__bench_co
 	run->phase = SOCKEYE__BENCH_OVER;
 }
 
-/* How many connections are opened before the first message. With churn this is
+/* Returns how many connections are opened before the first message. With churn this is
  * one, to find out which address works. */
 static uint32_t open_wanted(const struct sockeye__bench_run *run)
 {
@@ -165,7 +165,7 @@ static void advance(struct sockeye__bench_run *run)
 		run->phase = SOCKEYE__BENCH_OVER;
 }
 
-/* Gives up what is overdue: a reply, or connecting. */
+/* Gives up on an overdue reply or connection attempt. */
 static void expire(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
 {
 	bool waiting = conn->life == SOCKEYE__BENCH_CONNECTING || conn->begun > conn->answered;

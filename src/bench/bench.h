@@ -1,8 +1,8 @@
 /*
  * bench.h: the load generator, a closed loop: each connection keeps a number of
  * messages in flight and begins the next one when a reply arrives. Every byte of
- * every reply is checked. The messages differ, so a reply to another message is
- * noticed.
+ * every reply is checked. The messages differ, so that a reply to another message is
+ * detected.
  */
 #ifndef SOCKEYE_BENCH_BENCH_H
 #define SOCKEYE_BENCH_BENCH_H
@@ -21,7 +21,7 @@
 enum sockeye__bench_expect {
 	SOCKEYE__BENCH_ECHO,
 	SOCKEYE__BENCH_UPPER, /* the message with its ASCII letters in upper case */
-	SOCKEYE__BENCH_ANY,   /* anything; the messages are lines */
+	SOCKEYE__BENCH_ANY,   /* any bytes; the messages are lines */
 };
 
 /* Whether each message gets a new connection, and how that is closed. */
@@ -32,7 +32,7 @@ enum sockeye__bench_churn {
 };
 
 struct sockeye__bench_opts {
-	uint32_t connections; /* open at once; 0: 1 */
+	uint32_t connections; /* open at the same time; 0: 1 */
 	uint32_t in_flight;   /* messages in flight per connection; 0: 1 */
 	size_t size;          /* bytes per message; 0 only for datagrams */
 	uint64_t time_ns;     /* measure for this long; 0: until `count` */
@@ -52,7 +52,7 @@ struct sockeye__bench_opts {
 	int stop_fd; /* > 0: the run ends when it becomes readable */
 };
 
-/* X(name, text): why a connection failed or a message got no right reply. */
+/* X(name, text): why a connection failed or a message got no correct reply. */
 #define SOCKEYE__BENCH_ERRORS(X) \
 	X(refused, "refused") \
 	X(timed_out, "timed out") \
@@ -82,13 +82,13 @@ struct sockeye__bench_result {
 /* Runs against the first of `names` (the resolved addresses of `addr`) that
  * accepts a connection. Returns 0 if nothing failed, otherwise the negative code
  * of the first failure, with *fail filled in; -ETIMEDOUT if no reply arrived at
- * all. In every case *out_result holds what was measured. */
+ * all. *out_result always has the measurements. */
 int sockeye__bench(const struct sockeye_addr *addr, const struct sockeye_sockaddr *names,
 		   size_t count, const struct sockeye__bench_opts *opts,
 		   struct sockeye__bench_result *out_result, struct sockeye_fail *fail);
 
-/* The latency that `percent` of the messages do not exceed, which may be up to
- * 0.8 % too high, and the mean. Both return 0 if no message got a reply. */
+/* Return the latency that `percent` of the messages do not exceed, which may be up to
+ * 0.8% too high, and the mean. Both return 0 if no message got a reply. */
 uint64_t sockeye__bench_percentile(const struct sockeye__bench_result *result, double percent);
 double sockeye__bench_mean(const struct sockeye__bench_result *result);
 

@@ -95,8 +95,8 @@ void sockeye__bench_mismatch(struct sockeye__bench_run *run, const struct sockey
 			     number + 1, conn->index + 1, at, shown);
 }
 
-/* Whether the connection must not be opened again. With churn, a failure that only
- * one connection met does not stop the others. */
+/* Whether the connection must not be opened again. With churn, a failure that affects
+ * only one connection does not stop the others. */
 static bool is_lasting(const struct sockeye__bench_run *run, int err)
 {
 	return run->opts.churn == SOCKEYE__BENCH_KEEP ||
@@ -119,7 +119,7 @@ void sockeye__bench_broke(struct sockeye__bench_run *run, struct sockeye__bench_
 	}
 	if (err != SOCKEYE_E_MISMATCH) /* sockeye__bench_mismatch has counted that */
 		sockeye__bench_error_count(run, err);
-	/* A server that has replied and now refuses has ended. */
+	/* A server that has replied before and now refuses has exited. */
 	if (err == -ECONNREFUSED && run->any_reply)
 		sockeye__bench_blame(run, "bench", SOCKEYE_E_EOF);
 	else

@@ -67,7 +67,7 @@ static unsigned gather(struct sockeye__bench_run *run, struct sockeye__bench_con
 	return n;
 }
 
-/* Reverses gather() for the datagrams that the kernel did not take. */
+/* Reverses gather() for the datagrams that the kernel did not accept. */
 static void ungather(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 		     const struct batch *batch, unsigned from, unsigned to)
 {
@@ -106,7 +106,7 @@ void sockeye__bench_dgram_pump(struct sockeye__bench_run *run, struct sockeye__b
 /* Whether a reply belongs to a message in flight. */
 enum match {
 	MATCH_IN_FLIGHT,
-	MATCH_LATE, /* its message has got a reply already, or is lost */
+	MATCH_LATE, /* its message already has a reply, or is lost */
 	MATCH_NONE, /* no message had that number, or the reply has none */
 };
 
@@ -171,8 +171,8 @@ static void reply_take(struct sockeye__bench_run *run, struct sockeye__bench_con
 	slot_release(run, conn, slot);
 }
 
-/* Once is enough: recvmmsg changes nothing that has to be reset, because there are
- * no names and no control messages. */
+/* Called once: recvmmsg(2) changes no field that must be reset, because there are no
+ * names and no control messages. */
 void sockeye__bench_dgram_init(struct sockeye__bench_run *run)
 {
 	for (unsigned i = 0; i < BATCH; i++) {

@@ -1,7 +1,7 @@
 /*
- * internal.h: what the files of the load generator share. bench.c is the loop,
- * open.c opens and closes connections, stream.c and dgram.c exchange messages,
- * count.c counts them, pattern.c makes their bytes.
+ * internal.h: shared by the files of the load generator. bench.c is the loop, open.c
+ * opens and closes connections, stream.c and dgram.c exchange messages, count.c counts
+ * them, and pattern.c makes their bytes.
  */
 #ifndef SOCKEYE_BENCH_INTERNAL_H
 #define SOCKEYE_BENCH_INTERNAL_H
@@ -85,14 +85,13 @@ bool sockeye__bench_begin(struct sockeye__bench_run *run);
 /* Reverses sockeye__bench_begin: the message could not be sent. */
 void sockeye__bench_begin_undo(struct sockeye__bench_run *run);
 
-/* The message will get no reply. */
+/* Records that a message will get no reply. */
 void sockeye__bench_unanswered(struct sockeye__bench_run *run);
 
-/* The reply to the message begun at begun_ns has arrived. */
+/* Records the reply to the message begun at begun_ns. */
 void sockeye__bench_answered(struct sockeye__bench_run *run, uint64_t begun_ns);
 
-/* The connection failed: counts that and closes it. Only with churn it may be
- * opened again. */
+/* Counts a failed connection and closes it. Only with churn may it be opened again. */
 void sockeye__bench_broke(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 			  int err);
 
@@ -116,13 +115,13 @@ int sockeye__bench_limit(uint32_t connections, struct sockeye_fail *fail);
  * negative code with it closed. */
 int sockeye__bench_open(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn);
 
-/* A connecting descriptor became writable: returns 0 if it is connected, or
+/* Called when a connecting descriptor is writable. Returns 0 if it is connected, or
  * -errno. */
 int sockeye__bench_connected(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn);
 
 void sockeye__bench_close(struct sockeye__bench_conn *conn, bool reset);
 
-/* Has epoll report these events. */
+/* Makes epoll report these events. */
 void sockeye__bench_watch(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 			  uint32_t events);
 

@@ -27,8 +27,8 @@ int sockeye__bench_limit(uint32_t connections, struct sockeye_fail *fail)
 	if (needed > files.rlim_max) {
 		sockeye__fail_set(fail, "bench", "", -EMFILE);
 		sockeye__fail_detail(fail,
-				     "%u connections need %llu descriptors, the limit is %llu: "
-				     "ulimit -n",
+				     "%u connections need %llu file descriptors, but the limit is "
+				     "%llu; raise it with ulimit -n",
 				     connections, (unsigned long long)needed,
 				     (unsigned long long)files.rlim_max);
 		return -EMFILE;
@@ -58,7 +58,7 @@ static int local_bind(const struct sockeye__bench_run *run, const struct sockeye
 	}
 	if (local.len == 0)
 		return 0;
-	/* connect(2) then chooses the port, and may use one for several sources. */
+	/* connect(2) then chooses the port, and may choose the same one for several sources. */
 	if (local.u.sa.sa_family != AF_UNIX &&
 	    setsockopt(conn->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0)
 		return -errno;
@@ -71,8 +71,8 @@ static int prepare(const struct sockeye__bench_run *run, const struct sockeye__b
 
 	if (err == 0 && !run->stream && run->addr->opts.rcvbuf == 0)
 		err = sockeye__option_set(conn->fd, SOL_SOCKET, SO_RCVBUF, RCVBUF_BYTES);
-	/* Not with churn: the one message of a connection is not delayed, and the call
-	 * would be made for each. */
+	/* Not with churn: the only message of a connection is not delayed, and each
+	 * connection would need this call. */
 	if (err == 0 && run->addr->scheme == SOCKEYE_TCP && run->opts.churn == SOCKEYE__BENCH_KEEP)
 		err = sockeye__option_set(conn->fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	return err < 0 ? err : local_bind(run, conn);

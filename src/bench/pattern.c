@@ -1,8 +1,8 @@
 /*
  * pattern.c: the bytes of the load generator's messages. Every message is a piece
- * of one random text, so none has to be made or copied. The pieces of different
- * connections and of consecutive messages begin at different offsets, so a reply
- * to another message is noticed.
+ * of one random text, so that none has to be made or copied. The pieces of different
+ * connections and of consecutive messages begin at different offsets, so that a reply
+ * to another message is detected.
  */
 #include <string.h>
 

@@ -1,7 +1,7 @@
 /*
- * stream.c: messages over streams. A message is sent as far as the kernel takes
- * it, and replies are read in between, so that messages larger than all buffers
- * do not block. A burst is written whole first.
+ * stream.c: messages over streams. As much of a message is sent as the kernel accepts,
+ * and replies are read in between, so that messages larger than all buffers do not
+ * block. With `burst`, a message is sent completely before any of its reply is read.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -73,8 +73,8 @@ void sockeye__bench_stream_renew(struct sockeye__bench_run *run, struct sockeye_
 	}
 }
 
-/* The reply to message conn->answered is complete. Returns whether more is to be
- * read from the connection. */
+/* Records the complete reply to message conn->answered. Returns whether to read more
+ * from the connection. */
 static bool complete(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
 {
 	uint64_t begun_ns = conn->slots[conn->answered % run->opts.in_flight].begun_ns;
@@ -88,8 +88,8 @@ static bool complete(struct sockeye__bench_run *run, struct sockeye__bench_conn 
 	return false;
 }
 
-/* How many of len bytes received belong to the next reply: 0 if the server sends
- * more than it has got. */
+/* Returns how many of len bytes received belong to the next reply: 0 if the server has
+ * sent more than it received. */
 static size_t due(const struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn,
 		  size_t len)
 {
@@ -102,8 +102,7 @@ static size_t due(const struct sockeye__bench_run *run, const struct sockeye__be
 	return len < end - conn->received ? len : end - conn->received;
 }
 
-/* Compares the bytes received. Returns whether more is to be read from the
- * connection. */
+/* Compares the bytes received. Returns whether to read more from the connection. */
 static bool check(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 		  const uint8_t *data, size_t len)
 {

@@ -1,6 +1,7 @@
 /*
  * filtered_queue.h: the bounded byte queue of one direction. A filter may rewrite
- * the bytes that are added. A full queue means: stop reading the source.
+ * the bytes that are added. While the queue is full, the caller does not read from the
+ * source.
  */
 #ifndef SOCKEYE_CONSOLE_FILTERED_QUEUE_H
 #define SOCKEYE_CONSOLE_FILTERED_QUEUE_H
@@ -39,7 +40,8 @@ int sockeye__filtered_queue_init(struct sockeye__filtered_queue *q, size_t cap,
 				 const struct sockeye__filter *filter);
 void sockeye__filtered_queue_fini(struct sockeye__filtered_queue *q);
 
-/* The number of queued bytes, at buf[start]; and removes the first len of them. */
+/* Returns the number of queued bytes, of which the first is buf[start]. consume()
+ * removes the first len of them. */
 size_t sockeye__filtered_queue_waiting(const struct sockeye__filtered_queue *q);
 void sockeye__filtered_queue_consume(struct sockeye__filtered_queue *q, size_t len);
 
@@ -48,11 +50,12 @@ void sockeye__filtered_queue_consume(struct sockeye__filtered_queue *q, size_t l
 size_t sockeye__filtered_queue_room(struct sockeye__filtered_queue *q, uint8_t **out_where);
 void sockeye__filtered_queue_add(struct sockeye__filtered_queue *q, size_t len);
 
-/* The source has ended: queues the bytes that the filter held back. */
+/* Called when the source has ended. Queues the bytes that the filter held back. */
 void sockeye__filtered_queue_end(struct sockeye__filtered_queue *q);
 
-/* Text that bypasses the filter: note_room() returns space for SOCKEYE__FILTERED_QUEUE_NOTE_ROOM
- * bytes, available once for each room() and add(). note_add() queues len of them. */
+/* Queue text that bypasses the filter. note_room() returns space for
+ * SOCKEYE__FILTERED_QUEUE_NOTE_ROOM bytes, once for each room() and add(). note_add()
+ * queues len of them. */
 uint8_t *sockeye__filtered_queue_note_room(struct sockeye__filtered_queue *q);
 void sockeye__filtered_queue_note_add(struct sockeye__filtered_queue *q, size_t len);
 

@@ -5,8 +5,8 @@
 
 #include <sockeye/text.h>
 
-/* The length of the UTF-8 character that starts with `lead`, or 1 if none does
- * (RFC 3629 section 4). */
+/* Returns the length of the UTF-8 character that starts with `lead`, or 1 if none does
+ * (RFC 3629, section 4). */
 static size_t character_len(uint8_t lead)
 {
 	if (lead >= 0xc2 && lead <= 0xdf)
@@ -18,8 +18,8 @@ static size_t character_len(uint8_t lead)
 	return 1;
 }
 
-/* The length of the unit at the start of in[0..len): a character, CRLF, or one
- * byte. 0 if that depends on bytes after in[len - 1]. */
+/* Returns the length of the unit at the start of in[0..len): a character, CRLF, or one
+ * byte. Returns 0 if the length depends on bytes after in[len - 1]. */
 static size_t unit_len(const uint8_t *in, size_t len)
 {
 	size_t want = character_len(in[0]);

@@ -1,4 +1,4 @@
-/* progress_line.c: how far and how fast a transfer is (progress_line.h). */
+/* progress_line.c: the progress and the rate of a transfer (progress_line.h). */
 #include "console/progress_line.h"
 
 #include <inttypes.h>
@@ -14,7 +14,7 @@
 #define BAR_MAX      40
 #define NAME_MIN     8
 #define BRACKETS     3            /* " [" and "]" */
-#define LEFT_MAX     (100 * 3600) /* seconds; print no estimate above */
+#define LEFT_MAX     (100 * 3600) /* seconds; a longer estimate is not printed */
 #define COLOR_BAR    "\033[32m"
 #define COLOR_NORMAL "\033[0m"
 
@@ -71,7 +71,7 @@ const char *sockeye__rate_print(double bytes_per_s, char buf[SOCKEYE__QUANTITY_M
 	return scaled(bytes_per_s, 1024, units, buf);
 }
 
-/* The width of UTF-8 text whose characters are one column wide each. */
+/* Returns the width of UTF-8 text whose characters are one column wide each. */
 static size_t columns(const char *text)
 {
 	size_t n = 0;

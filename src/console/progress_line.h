@@ -1,6 +1,6 @@
 /*
- * progress_line.h: how far and how fast a transfer is, as one line of text. Pure: the
- * caller gives the time and prints the line.
+ * progress_line.h: the progress and the rate of a transfer as one line of text. Pure:
+ * the caller passes the time and prints the line.
  */
 #ifndef SOCKEYE_CONSOLE_PROGRESS_LINE_H
 #define SOCKEYE_CONSOLE_PROGRESS_LINE_H
@@ -22,7 +22,8 @@ struct sockeye__progress_rate {
 /* Adds a sample: `bytes` have been transferred by now_ns. */
 void sockeye__progress_rate_add(struct sockeye__progress_rate *r, uint64_t now_ns, uint64_t bytes);
 
-/* Bytes per second over the last three seconds; 0 if the samples do not show it. */
+/* Returns the bytes per second over the last three seconds, 0 if there are too few
+ * samples. */
 double sockeye__progress_rate_per_s(const struct sockeye__progress_rate *r);
 
 struct sockeye__progress_line {

@@ -29,7 +29,8 @@ struct sockeye__standard_io {
 };
 
 /* Prepares the caller's descriptor fd for use; -1 means none. Cannot fail: a
- * descriptor that cannot be opened again is used itself, with more care. */
+ * descriptor that cannot be opened again is used directly, with poll(2) before each
+ * call. */
 void sockeye__standard_io_open(struct sockeye__standard_io *io, int fd, bool for_write);
 
 /* Like read(2) and write(2), but they return -errno, and -EAGAIN instead of

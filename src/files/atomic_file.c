@@ -15,7 +15,7 @@
 
 #include "net/net.h"
 
-#define TRIES 16 /* while other processes make and remove the same names */
+#define TRIES 16 /* attempts while other processes create and remove the same names */
 
 static int dir_open(int dir_fd)
 {
@@ -48,9 +48,9 @@ static int link_as(const struct sockeye__atomic_file *f, const char *name)
 	return done < 0 ? -errno : 0;
 }
 
-/* Finds out how this process can link the file; false if it cannot. AT_EMPTY_PATH
- * needs Linux 6.10 or a capability, the other way needs /proc. The trial links to
- * ".": the kernel answers EEXIST only if it has found the file. */
+/* Finds out how this process can link the file. Returns false if it cannot.
+ * AT_EMPTY_PATH needs Linux 6.10 or a capability, the other method needs /proc. The
+ * trial links to ".", which fails with EEXIST only if the kernel has found the file. */
 static bool can_link(struct sockeye__atomic_file *f)
 {
 	f->by_proc = false;
@@ -141,7 +141,7 @@ static int target_hold(struct sockeye__atomic_file *f)
 	/* Where files cannot be locked, the later of two commits fails. */
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
 		err = -EBUSY;
-	else if (!has_name(f, fd)) /* checked under the lock, which keeps it so */
+	else if (!has_name(f, fd)) /* checked under the lock, so that it stays true */
 		err = 1;
 	if (err != 0) {
 		close(fd);
@@ -310,7 +310,7 @@ void sockeye__atomic_file_discard(struct sockeye__atomic_file *f)
 		close(f->fd);
 	if (f->target >= 0)
 		close(f->target);
-	close(f->dir); /* before undo: it may hold the last of the made folders */
+	close(f->dir); /* before undo: it may hold the last of the made directories */
 	sockeye__made_folders_undo(&f->made);
 	*f = (struct sockeye__atomic_file){0};
 }

@@ -2,9 +2,9 @@
  * atomic_file.h: a new file that gets its name only when it is complete, so that
  * readers never see a partial file.
  *
- * Until it is committed the file has no name (O_TMPFILE), so a process
- * that is killed leaves no file. Where the file system cannot do that, the file has a
- * random hidden name in the same folder.
+ * Until it is committed the file has no name (O_TMPFILE), so a process that is killed
+ * leaves no file. If the file system does not support that, the file has a random
+ * hidden name in the same directory.
  */
 #ifndef SOCKEYE_FILES_ATOMIC_FILE_H
 #define SOCKEYE_FILES_ATOMIC_FILE_H
@@ -52,7 +52,7 @@ int sockeye__atomic_file_open(struct sockeye__atomic_file *f, int dir_fd, const 
  * is discarded and nothing has changed. */
 int sockeye__atomic_file_commit(struct sockeye__atomic_file *f);
 
-/* Removes the file. Does nothing to a zeroed one, after a failed open, or after
+/* Removes the file. Does nothing if the struct is zeroed, after a failed open, or after
  * commit. */
 void sockeye__atomic_file_discard(struct sockeye__atomic_file *f);
 

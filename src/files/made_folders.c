@@ -1,4 +1,4 @@
-/* made_folders.c: the folders that were made for a new file (made_folders.h). */
+/* made_folders.c: the directories that were made for a new file (made_folders.h). */
 #include "files/made_folders.h"
 
 #include <errno.h>
@@ -47,7 +47,7 @@ void sockeye__made_folders_keep(struct sockeye__made_folders *m)
 	*m = (struct sockeye__made_folders){0};
 }
 
-/* Keeps each folder open instead of using "..": another process may have moved one
+/* Keeps each directory open instead of using "..": another process may have moved one
  * of them. */
 void sockeye__made_folders_undo(struct sockeye__made_folders *m)
 {
@@ -83,7 +83,7 @@ int sockeye__made_folders_hold(int dir)
 	if (flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK)
 		err = -EAGAIN;
 	else if (fstat(fd, &st) == 0 &&
-		 st.st_nlink == 0) /* checked under the lock, which keeps it so */
+		 st.st_nlink == 0) /* checked under the lock, so that it stays true */
 		err = -ENOENT;
 	close(dir);
 	if (err == 0)

@@ -1,16 +1,16 @@
 /*
- * made_folders.h: the folders that were made for a new file, each in the one
+ * made_folders.h: the directories that were made for a new file, each in the one
  * before, so that they can be removed if the file is not created after all.
  *
- * Another process may be about to create a file in one of these folders. It holds
- * the folder with flock(2), and a held folder is not removed.
+ * Another process may be about to create a file in one of these directories. It holds
+ * the directory with flock(2), and a held directory is not removed.
  */
 #ifndef SOCKEYE_FILES_MADE_FOLDERS_H
 #define SOCKEYE_FILES_MADE_FOLDERS_H
 
 #include <stddef.h>
 
-#define SOCKEYE__MADE_FOLDERS_MAX 256 /* all are open at once while they are removed */
+#define SOCKEYE__MADE_FOLDERS_MAX 256 /* all are open while they are removed */
 
 struct sockeye__made_folders {
 	size_t count;
@@ -19,20 +19,20 @@ struct sockeye__made_folders {
 	char *names; /* NULL if there are none */
 };
 
-/* Records that the folder `name` was made in `dir`, which is the folder recorded
+/* Records that the directory `name` was made in `dir`, which is the directory recorded
  * last, if any. Returns 0 or -errno. */
 int sockeye__made_folders_add(struct sockeye__made_folders *m, int dir, const char *name);
 
-/* Keeps the folders and frees the record. Does nothing to a zeroed one. */
+/* Keeps the directories and frees the record. Does nothing to a zeroed record. */
 void sockeye__made_folders_keep(struct sockeye__made_folders *m);
 
-/* Removes the folders, the deepest first, and stops at one that is held or not
- * empty. Frees the record. Does nothing to a zeroed one. */
+/* Removes the directories, the deepest first, and stops at one that is held or not
+ * empty. Frees the record. Does nothing to a zeroed record. */
 void sockeye__made_folders_undo(struct sockeye__made_folders *m);
 
-/* Holds the folder `dir` and takes over the descriptor. Returns a descriptor that
- * holds the folder until it and its duplicates are closed, or `dir` itself where
- * folders cannot be locked. Fails with -ENOENT if the folder was removed and
+/* Holds the directory `dir`. Returns a descriptor that holds it until that descriptor
+ * and its duplicates are closed, and closes `dir`; or returns `dir` itself if
+ * directories cannot be locked. Fails with -ENOENT if the directory was removed and
  * -EAGAIN if another process may be removing it; then `dir` is closed. */
 int sockeye__made_folders_hold(int dir);
 

@@ -1,4 +1,4 @@
-/* open_beneath.c: open files below a folder and never outside it (open_beneath.h). */
+/* open_beneath.c: opens files below a directory and never outside it (open_beneath.h). */
 #include "files/open_beneath.h"
 
 #include <assert.h>
@@ -11,9 +11,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define TRIES     32 /* while other processes rename folders */
+#define TRIES     32 /* attempts while other processes rename directories */
 #define LINKS_MAX 40 /* like the kernel (path_resolution(7)) */
-#define DEPTH_MAX 64 /* folders, all open at once */
+#define DEPTH_MAX 64 /* directories, all open at the same time */
 
 /* --- by the kernel --- */
 
@@ -34,8 +34,8 @@ static int kernel_open(int root, const char *path, int flags)
 }
 
 /* Whether openat2(2) itself is missing: kernels before 5.6 lack it, and seccomp
- * filters that do not know it answer EPERM. A file can cause EPERM too, so a call
- * that must succeed decides. */
+ * filters that do not know it fail it with EPERM. A file can cause EPERM too, so this
+ * tries a call that must succeed. */
 static bool kernel_cannot(int root, int err)
 {
 	int fd;
@@ -52,9 +52,9 @@ static bool kernel_cannot(int root, int err)
 
 /* --- by hand --- */
 
-/* A walk along a path. The folders from root to the current one are all open, and
- * ".." returns to the one before: no rename by another process can lead the walk
- * above root. */
+/* A walk along a path. The directories from root to the current one are all open, and
+ * ".." returns to the previous one, so that no rename by another process can lead the
+ * walk above root. */
 struct walk {
 	int dirs[DEPTH_MAX + 1]; /* [0] is root, which the caller closes */
 	int depth;
@@ -70,9 +70,9 @@ static bool same_folder(int fd, const struct stat *st)
 }
 
 /* Returns the part of an absolute link target that is below root, or NULL if the
- * target is not below root. Compares the folders themselves: the name of the root
- * may contain links. Every failure gives NULL, so that a client cannot tell them
- * apart. */
+ * target is not below root. Compares the directories themselves, because the name of
+ * the root may contain links. Returns NULL for every failure, so that a client cannot
+ * distinguish them. */
 static const char *target_inside(int root, const char *target)
 {
 	struct stat st;
@@ -163,7 +163,7 @@ static int walk_down(struct walk *w, const char *name)
 	return 0;
 }
 
-/* Takes the next name and the slashes after it off the path. *out_last is set if no
+/* Removes the next name and the slashes after it from the path. *out_last is set if no
  * slash followed. Returns false at the end of the path. */
 static bool walk_name(struct walk *w, char name[NAME_MAX + 2], bool *out_last)
 {
@@ -226,7 +226,7 @@ static int hand_open(int root, const char *path, int flags)
 	memcpy(w.rest, path, strlen(path) + 1);
 	while (fd == -EINPROGRESS && walk_name(&w, name, &last))
 		fd = walk_step(&w, name, last, flags);
-	if (fd == -EINPROGRESS) { /* the path names the current folder */
+	if (fd == -EINPROGRESS) { /* the path names the current directory */
 		fd = openat(w.dirs[w.depth], ".", flags | O_NOFOLLOW);
 		fd = fd < 0 ? -errno : fd;
 	}
@@ -245,7 +245,7 @@ int sockeye__open_beneath(int root, const char *path, int flags, bool *by_hand)
 		return hand_open(root, path, flags);
 	fd = kernel_open(root, path, flags);
 	/* The kernel refuses every absolute link, even one that leads inside, and gives up
-	 * if other processes rename all the time. */
+	 * if other processes keep renaming directories. */
 	if (fd == -EXDEV || fd == -EAGAIN)
 		return hand_open(root, path, flags);
 	if (!kernel_cannot(root, fd))

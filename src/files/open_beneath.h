@@ -1,5 +1,5 @@
 /*
- * open_beneath.h: open files below a folder, and never outside it, by names that
+ * open_beneath.h: opens files below a directory, and never outside it, by names that
  * come from the network.
  */
 #ifndef SOCKEYE_FILES_OPEN_BENEATH_H
@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-/* Opens `path` below the folder `root`, which may be O_PATH, with flags of open(2)
+/* Opens `path` below the directory `root`, which may be O_PATH, with flags of open(2)
  * other than O_CREAT and O_TMPFILE; O_CLOEXEC is added. Follows symbolic links,
  * even absolute ones, if they lead to a place below root. Returns the descriptor
  * or -errno; -EXDEV for an absolute path and for links and ".." that lead outside,

@@ -1,6 +1,6 @@
 /*
- * clients.c: one flow per client: found by the client's address, opened, and closed
- * when it is idle or its memory or descriptors are needed.
+ * clients.c: keeps one flow per client: finds it by the client's address, opens it, and
+ * closes it when it is idle or its memory or file descriptors are needed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -153,7 +153,7 @@ static void oldest_close(struct sockeye__relay_run *run)
 	sockeye__relay_flow_close(run, run->oldest);
 }
 
-/* Prepares the first unused flow and opens its socket towards the target: 0 or
+/* Prepares the first unused flow and opens its socket towards the target. Returns 0 or
  * -errno. */
 static int unused_prepare(struct sockeye__relay_run *run)
 {
@@ -238,7 +238,7 @@ struct sockeye__relay_mapping *sockeye__relay_mapping_of(struct sockeye__relay_r
 	}
 	err = sockeye__relay_mapping_open(run, flow, mapping);
 	if (err == -EMFILE || err == -ENFILE) {
-		sockeye__relay_flow_touch(run, flow); /* close another one */
+		sockeye__relay_flow_touch(run, flow); /* so that another flow is closed */
 		if (run->oldest == flow)
 			return NULL;
 		oldest_close(run);

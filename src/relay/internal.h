@@ -1,6 +1,6 @@
 /*
- * internal.h: what the files of the relay share. relay.c is the loop, clients.c
- * the flows, sockets.c their sockets, send.c sends packets, now or later.
+ * internal.h: shared by the files of the relay. relay.c is the loop, clients.c keeps
+ * the flows, sockets.c opens their sockets, and send.c sends packets, now or later.
  */
 #ifndef SOCKEYE_RELAY_INTERNAL_H
 #define SOCKEYE_RELAY_INTERNAL_H
@@ -35,26 +35,26 @@ struct sockeye__relay_port {
 	bool wildcard; /* a listener on all addresses: replies need a source address */
 };
 
-/* Maps a port of the target to the relay's port that stands for it before the
- * client. A flow's first mapping is the port of TARGET, and the listener. */
+/* Maps a port of the target to the port of the relay that the client sees instead.
+ * The first mapping of a flow maps the port of TARGET to the listener. */
 struct sockeye__relay_mapping {
 	struct sockeye__relay_port port;
 	uint16_t target_port; /* 0: unused */
 	uint64_t last_use;    /* run->use_count at that time */
 };
 
-/* A copy of a packet that waits. */
+/* A copy of a waiting packet. */
 struct sockeye__relay_packet {
 	struct sockeye__relay_packet *next, *prev; /* in the list of held packets */
 	struct sockeye__relay_flow *flow;
-	uint64_t flow_number; /* the flow's struct may be another flow's by now */
+	uint64_t flow_number; /* not flow->number if the struct was reused meanwhile */
 	struct sockeye__relay_mapping *mapping;
-	uint16_t target_port; /* and so may the mapping's */
+	uint16_t target_port; /* not mapping->target_port if that was reused meanwhile */
 	enum sockeye__fault_way way;
 	uint64_t due_ns;
 	uint64_t order; /* among packets that are due at the same time */
 	uint64_t jitter_ns;
-	unsigned overtakers; /* packets that must still pass before this one */
+	unsigned overtakers; /* packets that must still be sent before this one */
 	bool duplicate;
 	size_t len;
 	uint8_t data[];
@@ -64,14 +64,14 @@ struct sockeye__relay_flow {
 	uint64_t number;                           /* from 1; 0: unused */
 	struct sockeye__relay_flow *chain;         /* the next of the same hash, or unused */
 	struct sockeye__relay_flow *newer, *older; /* by last use */
-	struct sockeye_dgram client; /* its address, and the address of ours that it sends to */
+	struct sockeye_dgram client; /* its address, and the relay's address that it sends to */
 	uint64_t used_ns;
 	struct sockeye__relay_port target;
 	struct sockeye__relay_mapping mappings[SOCKEYE__RELAY_MAPPINGS_MAX];
 	struct sockeye__fault_stream streams[SOCKEYE__FAULT_WAYS];
 	struct sockeye__relay_packet *held[SOCKEYE__FAULT_WAYS][SOCKEYE__FAULT_HOLD_MAX];
 	unsigned held_count[SOCKEYE__FAULT_WAYS];
-	unsigned queued[SOCKEYE__FAULT_WAYS]; /* packets in the heap; no later one may pass them */
+	unsigned queued[SOCKEYE__FAULT_WAYS]; /* packets in the heap, not to be overtaken */
 	struct sockeye__fault_dropped *dropped;
 	bool refusal_reported;
 };
@@ -105,8 +105,7 @@ struct sockeye__relay_inbox {
 	struct iovec iovs[SOCKEYE__RELAY_BATCH];
 	struct sockeye_sockaddr names[SOCKEYE__RELAY_BATCH];
 	_Alignas(struct cmsghdr) uint8_t control[SOCKEYE__RELAY_BATCH][SOCKEYE__CONTROL_MAX];
-	/* The distance is not a power of two, at which small packets would share a few
-	 * cache sets. */
+	/* Not a power of two: otherwise all small packets would share a few cache sets. */
 	uint8_t data[SOCKEYE__RELAY_BATCH][65536 + 4160];
 };
 
@@ -120,10 +119,10 @@ struct sockeye__relay_run {
 	struct sockeye__relay_opts opts;
 	const struct sockeye_addr *target;
 	struct sockeye_sockaddr target_name;
-	uint16_t asked_port; /* of the target */
+	uint16_t asked_port; /* the port of TARGET */
 	int epoll;
-	bool target_here;       /* the target has an address of this machine, so a packet */
-	uint16_t claims[65536]; /* from a port of the relay (by number) is not the target's */
+	bool target_here;       /* the target's address belongs to this machine */
+	uint16_t claims[65536]; /* with target_here, by port: sockets of the relay there */
 	uint64_t now_ns, end_ns;
 	struct sockeye__relay_counts *counts;
 	struct sockeye__relay_port listeners[SOCKEYE__RELAY_LISTENERS_MAX], stop, report;
@@ -144,21 +143,22 @@ struct sockeye__relay_run {
 
 /* --- sockets.c --- */
 
-/* Has epoll watch the port: 0 or -errno. */
+/* Adds the port to the epoll instance. Returns 0 or -errno. */
 int sockeye__relay_watch(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
 
-/* Notes the port as one of the relay's. Where relay and target share an address,
- * the relay may get a port that was a client's; packets that still arrive for that
- * client would circulate in the relay forever. */
+/* Records the port as one of the relay's, so that packets from it do not count as the
+ * target's. If relay and target share an address, the kernel may give the relay a port
+ * that a client had; packets still sent to that client would otherwise circulate in
+ * the relay forever. */
 void sockeye__relay_port_claim(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
 void sockeye__relay_port_close(struct sockeye__relay_run *run, struct sockeye__relay_port *port);
 
-/* Makes the buffers of a socket as large as is allowed, and has the kernel deliver
- * several packets of one sender at once where it can. */
+/* Enlarges the buffers of a socket as far as allowed, and lets one call receive several
+ * packets of one sender (UDP_GRO, udp(7)), if the kernel supports it. */
 void sockeye__relay_prepare(int fd);
 
-/* Open the flow's socket towards the target, and one towards the client for a
- * mapping: 0 or -errno. */
+/* Open the flow's socket towards the target, and one towards the client for a mapping.
+ * Return 0 or -errno. */
 int sockeye__relay_target_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 int sockeye__relay_mapping_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
 				struct sockeye__relay_mapping *mapping);
@@ -183,18 +183,18 @@ struct sockeye__relay_flow *sockeye__relay_flow_of(struct sockeye__relay_run *ru
 						   const struct sockeye_dgram *client);
 void sockeye__relay_flow_close(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
-/* Makes the flow the one used last. */
+/* Marks the flow as the most recently used one. */
 void sockeye__relay_flow_touch(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
-/* Finds or opens the mapping of a port of the target; the one unused for longest
- * makes room. Returns NULL if it cannot be opened. */
+/* Finds or opens the mapping of a port of the target. At the limit, replaces the least
+ * recently used one. Returns NULL if it cannot be opened. */
 struct sockeye__relay_mapping *sockeye__relay_mapping_of(struct sockeye__relay_run *run,
 							 struct sockeye__relay_flow *flow,
 							 uint16_t port);
 
 /* --- send.c --- */
 
-/* Sends, delays or holds a packet as the verdict says. data is in the inbox. */
+/* Sends, delays or holds a packet according to the verdict. `data` is in the inbox. */
 void sockeye__relay_pass(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
 			 struct sockeye__relay_mapping *mapping, enum sockeye__fault_way way,
 			 const struct sockeye__fault_verdict *verdict, const uint8_t *data,
@@ -206,7 +206,7 @@ void sockeye__relay_release(struct sockeye__relay_run *run);
 /* Returns when the next packet is due, or UINT64_MAX if none waits. */
 uint64_t sockeye__relay_next_ns(const struct sockeye__relay_run *run);
 
-/* Sends what is in the outbox. Must be called before the inbox is filled again,
+/* Sends the packets in the outbox. Must be called before the inbox is filled again,
  * because the outbox may point into it. */
 void sockeye__relay_flush(struct sockeye__relay_run *run);
 

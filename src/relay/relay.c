@@ -1,6 +1,6 @@
 /*
- * relay.c: the loop of the relay: receive a batch, judge each packet, send those
- * that pass. See relay.h.
+ * relay.c: the loop of the relay: receive a batch, apply the fault rules to each
+ * packet, send the packets that pass. See relay.h.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -57,8 +57,8 @@ static void judge(struct sockeye__relay_run *run, struct sockeye__relay_flow *fl
 	sockeye__relay_pass(run, flow, mapping, way, &verdict, data, len);
 }
 
-/* Returns the flow and the mapping that a packet belongs to; NULL if they cannot
- * be opened, or if the packet is not from the target (*out_stranger). */
+/* Returns the flow and the mapping of a packet. Returns NULL if they cannot be opened,
+ * or if the packet is not from the target (*out_stranger). */
 static struct sockeye__relay_flow *route(struct sockeye__relay_run *run,
 					 struct sockeye__relay_port *port, struct msghdr *msg,
 					 struct sockeye__relay_mapping **out_mapping,
@@ -134,7 +134,7 @@ static bool receive_batch(struct sockeye__relay_run *run, struct sockeye__relay_
 	inbox_reset(in);
 	n = recvmmsg(port->fd, in->msgs, SOCKEYE__RELAY_BATCH, MSG_DONTWAIT, NULL);
 	if (n <= 0)
-		return false; /* an error is ICMP's report that a client has gone: ignore it */
+		return false; /* ignore errors: ICMP reports that a client closed its port */
 	in->used = (unsigned)n;
 	run->now_ns = sockeye_now().mono_ns;
 	for (unsigned i = 0; i < in->used; i++)
@@ -180,7 +180,7 @@ static void idle_close(struct sockeye__relay_run *run)
 		for (unsigned way = 0; way < SOCKEYE__FAULT_WAYS; way++)
 			waiting += flow->queued[way] + flow->held_count[way];
 		if (waiting > 0)
-			sockeye__relay_flow_touch(run, flow); /* it has packets that wait */
+			sockeye__relay_flow_touch(run, flow); /* packets are still queued */
 		else
 			sockeye__relay_flow_close(run, flow);
 	}
@@ -255,8 +255,8 @@ static void inbox_init(struct sockeye__relay_inbox *in)
 	in->used = SOCKEYE__RELAY_BATCH;
 }
 
-/* Raises the limit on open files to what the flows can need, as far as is allowed.
- * When descriptors run out, the oldest flows are closed. */
+/* Raises the limit on open files to what the flows can need, up to the hard limit. When
+ * file descriptors run out, the oldest flows are closed. */
 static void files_raise(uint32_t flows_max)
 {
 	rlim_t needed = (rlim_t)flows_max * SOCKEYE__RELAY_MAPPINGS_MAX + FDS_OTHER;

@@ -3,10 +3,10 @@
  * reorders, delays and corrupts them by rules (faults.h).
  *
  * Each client address is a flow with its own socket towards the target. The client
- * gets replies from the address it sent to. A server may reply from another port
- * than the one that was asked, as TFTP servers do (RFC 1350, 4). The client then
- * sees another port of the relay too: the flow opens a new socket for that port
- * of the target.
+ * receives replies from the address to which it sent. A server may reply from a port
+ * other than the one that received the request, as TFTP servers do (RFC 1350,
+ * section 4). The client then sees another port of the relay too: the flow opens a new
+ * socket for that port of the target.
  */
 #ifndef SOCKEYE_RELAY_RELAY_H
 #define SOCKEYE_RELAY_RELAY_H
@@ -33,7 +33,7 @@
 	X(duplicated) \
 	X(reordered) \
 	X(corrupted) \
-	X(lost) /* for want of room, because sending failed, or at the end */
+	X(lost) /* the queue was full, sending failed, or the relay ended */
 
 struct sockeye__relay_counts {
 #define SOCKEYE__RELAY_COUNTER(name) uint64_t name;
@@ -49,7 +49,7 @@ struct sockeye__relay_counts {
 	uint32_t queued_now; /* packets waiting in the relay */
 };
 
-/* What happens to flows and packets, in detail. */
+/* An event of a flow, or the verdict on a packet. */
 struct sockeye__relay_event {
 	enum {
 		SOCKEYE__RELAY_FLOW_OPENED,
@@ -60,7 +60,7 @@ struct sockeye__relay_event {
 	uint64_t flow;                         /* number, from 1 */
 	const struct sockeye_sockaddr *client; /* FLOW_OPENED */
 	uint16_t target_port, relay_port;      /* MAPPING_OPENED */
-	/* JUDGED: a packet, and what happens to it */
+	/* JUDGED: a packet and its verdict */
 	enum sockeye__fault_way way;
 	uint64_t number; /* in its flow and direction, from 1 */
 	const struct sockeye__fault_verdict *verdict;
@@ -75,11 +75,11 @@ struct sockeye__relay_opts {
 	uint64_t idle_ns;   /* close flows without packets for this long; 0: 60 s */
 	uint64_t queue_max; /* bytes of waiting packets; 0: 64 MiB */
 	uint64_t time_ns;   /* end after this time; 0: never */
-	bool no_follow;     /* count packets from other ports of the target as strangers' */
+	bool no_follow;     /* drop packets from other ports of the target as strangers' */
 	int stop_fd;        /* > 0: the relay ends when it becomes readable */
 	int report_fd;      /* > 0: an eventfd; on_counts is called each time it is written */
-	/* Called when the relay is ready for packets; it ends if the result is not 0.
-	 * May be NULL. */
+	/* Called when the relay is ready for packets. The relay ends if it does not
+	 * return 0. May be NULL. */
 	int (*on_ready)(void *arg);
 	void (*on_counts)(void *arg, const struct sockeye__relay_counts *counts);
 	void (*on_event)(void *arg, const struct sockeye__relay_event *event); /* may be NULL */
@@ -95,7 +95,7 @@ bool sockeye__relay_is_own(const struct sockeye_listener *listener,
 
 /* Relays between the listeners and the target's resolved address until stop_fd or
  * time_ns ends it. The listeners are non-blocking UDP sockets made by
- * sockeye_listen; the caller closes them. *out_counts is filled in in every case.
+ * sockeye_listen; the caller closes them. *out_counts is always filled in.
  * Returns 0, or a negative code with *fail filled in. */
 int sockeye__relay(const struct sockeye_listener *listeners, size_t count,
 		   const struct sockeye_addr *target, const struct sockeye_sockaddr *target_name,

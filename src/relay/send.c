@@ -1,6 +1,6 @@
 /*
- * send.c: the packets that pass. A packet sent at once is sent from the inbox; one
- * that is delayed or held is copied first.
+ * send.c: sends the packets that the rules let pass. A packet that is sent immediately
+ * is sent from the inbox; one that is delayed or held is copied first.
  */
 #include <assert.h>
 #include <errno.h>
@@ -12,7 +12,7 @@
 
 #include "relay/internal.h"
 
-#define HOLD_NS      (20 * SOCKEYE_NS_PER_MS) /* a held packet waits for others no longer */
+#define HOLD_NS      (20 * SOCKEYE_NS_PER_MS) /* the longest hold for others to overtake */
 #define SEGMENTS_MAX 64                       /* per UDP_SEGMENT message, udp(7) */
 #define SEND_WAIT_MS 10
 #define TRIES_MAX    4
@@ -26,7 +26,7 @@ struct outgoing {
 	bool duplicate;
 	const uint8_t *data;
 	size_t len;
-	struct sockeye__relay_packet *copy; /* what data is in; NULL: the inbox */
+	struct sockeye__relay_packet *copy; /* the copy that holds `data`; NULL: the inbox */
 };
 
 static size_t copy_bytes(size_t len)
@@ -50,8 +50,8 @@ static void count_out(struct sockeye__relay_run *run, enum sockeye__fault_way wa
 	run->counts->way[way].out_bytes += bytes;
 }
 
-/* Whether a failed send is to be tried again: once the socket is writable, or if it
- * failed because of an ICMP error for an earlier packet. */
+/* Whether to retry a failed send: waits until the socket is writable, and retries if the
+ * error was an ICMP error for an earlier packet, which it takes from the socket. */
 static bool can_retry(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow, int err,
 		      unsigned *tries)
 {
@@ -99,8 +99,8 @@ static void send_singly(struct sockeye__relay_run *run, struct sockeye__relay_fl
 	}
 }
 
-/* Message i of the outbox could not be sent: sends its packets singly if that can
- * help, otherwise counts them as lost. */
+/* Handles message i of the outbox, which could not be sent: sends its packets singly if
+ * that can help, otherwise counts them as lost. */
 static void send_failed(struct sockeye__relay_run *run, unsigned i, int err)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
@@ -233,8 +233,8 @@ static void send_now(struct sockeye__relay_run *run, const struct outgoing *p)
 
 /* --- copies --- */
 
-/* Returns a copy of the packet, or NULL if there is no room; it is then counted as
- * lost. */
+/* Returns a copy of the packet, or NULL if the queue is full or memory is short; the
+ * packet is then counted as lost. */
 static struct sockeye__relay_packet *copy_make(struct sockeye__relay_run *run,
 					       const struct outgoing *p)
 {
@@ -382,8 +382,8 @@ static void held_forward(struct sockeye__relay_run *run, struct sockeye__relay_p
 		copy_lose(run, copy);
 }
 
-/* A packet of the stream has passed: forwards those held packets that have now
- * been overtaken often enough. */
+/* Called after a packet of the stream has passed. Forwards the held packets that have
+ * now been overtaken often enough. */
 static void held_overtaken(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
 			   enum sockeye__fault_way way)
 {

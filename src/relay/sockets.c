@@ -9,7 +9,7 @@
 #include "relay/internal.h"
 
 #define BUFFER_BYTES (8 << 20) /* per socket: the relay itself must not lose packets */
-#define ERRORS_MAX   256       /* taken at once */
+#define ERRORS_MAX   256       /* taken in one call */
 
 int sockeye__relay_watch(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
 {
@@ -66,7 +66,7 @@ static int socket_open(const struct sockeye_sockaddr *name)
 void sockeye__relay_port_close(struct sockeye__relay_run *run, struct sockeye__relay_port *port)
 {
 	if (port->fd >= 0)
-		close(port->fd); /* which ends epoll's watch */
+		close(port->fd); /* also removes it from the epoll instance */
 	port->fd = -1;
 	if (port->claimed != 0)
 		run->claims[port->claimed]--;

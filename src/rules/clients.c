@@ -12,7 +12,7 @@
 
 #define MAPPED_BYTES 12 /* of an IPv4-mapped address, before the IPv4 address */
 
-/* Turns an IPv4-mapped address into the IPv4 address in it; false if it is not
+/* Turns an IPv4-mapped address into the IPv4 address in it. Returns false if it is not
  * IPv4-mapped. */
 static bool unmap(struct sockeye__rules_client *client)
 {
@@ -56,7 +56,7 @@ static int address_parse(struct sockeye__slice text, struct sockeye__rules_clien
 	return 0;
 }
 
-/* Clears the bits after the prefix; false if one of them was set. */
+/* Clears the bits after the prefix. Returns false if one of them was set. */
 static bool mask(struct sockeye__rules_clients *clients)
 {
 	struct sockeye__rules_client *net = &clients->net;

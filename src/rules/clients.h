@@ -1,9 +1,9 @@
 /*
  * clients.h: the clients that a rule is for: all, one address, or a prefix.
  *
- * An IPv4-mapped IPv6 address (RFC 4291 2.5.5.2) counts as the IPv4 address in
- * it, in a rule and as a client: that is how a dual-stack socket reports IPv4
- * clients.
+ * An IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2) counts as the IPv4 address
+ * in it, in a rule and as a client, because dual-stack sockets report IPv4 clients in
+ * this form.
  */
 #ifndef SOCKEYE_RULES_CLIENTS_H
 #define SOCKEYE_RULES_CLIENTS_H
@@ -39,7 +39,7 @@ int sockeye__rules_clients_parse(struct sockeye__slice text, struct sockeye__rul
 				 char why[static SOCKEYE__RULES_WHY_MAX]);
 
 /* Whether the client is in one of `count` entries. A client without an Internet
- * address is only in "all". */
+ * address matches only the entry for all. */
 bool sockeye__rules_clients_match(const struct sockeye__rules_clients *list, size_t count,
 				  const struct sockeye__rules_client *client);
 

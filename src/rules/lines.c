@@ -1,4 +1,4 @@
-/* lines.c: read files of rules (lines.h). */
+/* lines.c: reads rule files (lines.h). */
 #include "rules/lines.h"
 
 #include <errno.h>
@@ -88,7 +88,7 @@ int sockeye__rules_file_fail(struct sockeye_fail *fail, const char *path, int er
 	if (err == SOCKEYE_E_RULES)
 		sockeye__fail_detail(fail, "not a regular file");
 	if (err == -EFBIG)
-		sockeye__fail_detail(fail, "a file of rules has at most %d KiB",
+		sockeye__fail_detail(fail, "a rule file can have at most %d KiB",
 				     SOCKEYE__RULES_FILE_MAX / 1024);
 	return err;
 }
@@ -117,7 +117,7 @@ static bool is_blank(char c)
 	return c == ' ' || c == '\t';
 }
 
-/* Takes one word off the line [*at, end), which does not begin with a blank. */
+/* Removes one word from the line [*at, end), which does not begin with a blank. */
 static int word_next(const struct sockeye__rules_lines *lines, const char **at, const char *end,
 		     struct sockeye__slice *out)
 {
@@ -159,7 +159,7 @@ static int words_of(const struct sockeye__rules_lines *lines, const char *at, co
 char *sockeye__rules_begin(struct sockeye__rules_lines *lines, const char *text, size_t len,
 			   struct sockeye__rules_error *error, size_t *out_rules_max)
 {
-	static const char bom[] = "\xef\xbb\xbf"; /* Windows editors put it before UTF-8 */
+	static const char bom[] = "\xef\xbb\xbf"; /* begins UTF-8 files of Windows editors */
 	size_t skipped = len >= 3 && memcmp(text, bom, 3) == 0 ? 3 : 0, newlines = 0;
 	char *copy = malloc(len + 1);
 

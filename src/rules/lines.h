@@ -1,6 +1,6 @@
 /*
- * lines.h: read files of rules: their size limit, their lines and words, and the
- * message about a wrong line.
+ * lines.h: reads rule files: their size limit, their lines and words, and the message
+ * about a wrong line.
  *
  * Blanks separate words. A word in "double quotes" may contain blanks. A backslash
  * makes the next byte ordinary here (a blank, a quote, a number sign); both bytes
@@ -45,9 +45,9 @@ int sockeye__rules_file_read(const char *path, int dir_fd, char **out_text, size
 int sockeye__rules_file_fail(struct sockeye_fail *fail, const char *path, int err,
 			     const struct sockeye__rules_error *error);
 
-/* Starts to read the lines of a text. Returns a copy of it, into which the words
- * will point and which the caller frees, or NULL without memory. *out_rules_max is
- * the largest number of rules the text can have, at least 1. */
+/* Starts to read the lines of a text. Returns a copy of it, into which the words will
+ * point and which the caller frees, or NULL if memory is short. *out_rules_max is the
+ * largest number of rules that the text can have, at least 1. */
 char *sockeye__rules_begin(struct sockeye__rules_lines *lines, const char *text, size_t len,
 			   struct sockeye__rules_error *error, size_t *out_rules_max);
 

@@ -79,7 +79,7 @@ bool sockeye__message_input_done(const struct sockeye__message_input *in)
 
 int sockeye__message_input_read(struct sockeye__message_input *in)
 {
-	/* A pipe can give 65,536 bytes at once, which is more than a UDP payload. */
+	/* A read from a pipe can return 65,536 bytes, which is more than a UDP payload. */
 	size_t max =
 	    in->per == SOCKEYE__MESSAGE_PER_READ ? SOCKEYE_UDP_PAYLOAD_MAX : SOCKEYE__MESSAGE_MAX;
 	ssize_t n;

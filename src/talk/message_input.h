@@ -1,6 +1,6 @@
 /*
  * message_input.h: splits the input into messages: the words of the command line, or
- * pieces of what a descriptor gives.
+ * pieces of the bytes read from a descriptor.
  */
 #ifndef SOCKEYE_TALK_MESSAGE_INPUT_H
 #define SOCKEYE_TALK_MESSAGE_INPUT_H
@@ -18,7 +18,7 @@ enum sockeye__message_per {
 	SOCKEYE__MESSAGE_PER_SIZE, /* `size` bytes; the last message may be shorter */
 };
 
-#define SOCKEYE__MESSAGE_MAX (256 * 1024) /* more than any of these sockets sends at once */
+#define SOCKEYE__MESSAGE_MAX (256 * 1024) /* larger than the longest message of any socket */
 
 struct sockeye__message_input {
 	struct sockeye__standard_io src;

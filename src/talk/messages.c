@@ -12,7 +12,7 @@
 
 enum { SRC, DST, STOP, SOCKS };
 
-/* What holds between any two steps. */
+/* Asserts the invariants that hold between any two steps. */
 static void messages_check(const struct sockeye__messages *m)
 {
 	enum sockeye__talk_end end = m->r.end;
@@ -114,7 +114,7 @@ static void prepare(const struct sockeye__messages *m, struct pollfd *fds)
 		       !sockeye__message_input_next(&m->input, &data, &len);
 
 	fds[SRC] = (struct pollfd){.fd = reading ? m->input.src.fd : -1, .events = POLLIN};
-	/* A listener notices here alone that the reader of the output closed it. */
+	/* Only this lets a listener notice that the reader of the output closed it. */
 	fds[DST] = (struct pollfd){.fd = showing || m->o->listening ? m->dst.fd : -1,
 				   .events = showing ? POLLOUT : 0};
 	fds[STOP] = (struct pollfd){.fd = m->o->stop_fd, .events = POLLIN};

@@ -1,6 +1,6 @@
 /*
  * messages.h: exchanges messages between datagram or seqpacket sockets and two local
- * descriptors. An empty message is a message; it never means the end.
+ * descriptors. An empty message is an ordinary message and never means the end.
  */
 #ifndef SOCKEYE_TALK_MESSAGES_H
 #define SOCKEYE_TALK_MESSAGES_H
@@ -27,8 +27,8 @@ struct sockeye__peer_switch {
 
 struct sockeye__messages_opts {
 	int in_fd, out_fd;        /* -1: send nothing; discard what on_message writes */
-	const char *const *words; /* messages to send instead of in_fd's; each one waits for the */
-	size_t word_count;        /* reply to the one before */
+	const char *const *words; /* messages to send instead of in_fd's, each after the reply */
+	size_t word_count;        /* to the one before */
 	enum sockeye__message_per per;
 	size_t per_size;
 	const struct sockeye__filter *to_peer; /* applied to each message; may be NULL */
@@ -41,15 +41,15 @@ struct sockeye__messages_opts {
 	const struct sockeye__peer_switch *switches;
 	size_t switch_count;
 	uint64_t wait_ns;   /* after the last message, end when no reply arrives for this time */
-	bool wait_all;      /* wait for that even if every message has a reply */
+	bool wait_all;      /* wait that long even if every message has a reply */
 	uint64_t idle_ns;   /* end after this time without a message; 0: no limit */
 	uint32_t count_max; /* end after receiving this many messages; 0: no limit */
 	size_t bytes_max;   /* truncate received messages to this length */
 	size_t peek_max;    /* peek at this many bytes of the first message; 0: do not peek */
-	int stop_fd;        /* end at once when it becomes readable; -1: none */
+	int stop_fd;        /* end immediately when it becomes readable; -1: none */
 
-	/* All may be NULL. Each returns the bytes it wrote to room, for this place in the
-	 * output: on_message at most SOCKEYE__MESSAGES_FACTOR * dgram->len +
+	/* All may be NULL. Each writes bytes that are output at this point to room, and
+	 * returns their number: on_message at most SOCKEYE__MESSAGES_FACTOR * dgram->len +
 	 * SOCKEYE__FILTER_SLACK, the others at most SOCKEYE__FILTERED_QUEUE_NOTE_ROOM. */
 	size_t (*on_message)(void *arg, const struct sockeye_dgram *dgram, const uint8_t *data,
 			     uint8_t *room);
@@ -71,8 +71,8 @@ struct sockeye__messages_result {
 };
 
 /* Exchanges messages until the session ends. Only a listener may have more than one
- * socket. The caller keeps the sockets. Returns 0 with *out filled in, whatever the
- * end, or a negative code before the first message. */
+ * socket. The caller closes the sockets. Returns 0 with *out filled in, however the
+ * session ended, or a negative code if it could not begin. */
 int sockeye__messages_run(const int *fds, size_t count, const struct sockeye__messages_opts *opts,
 			  struct sockeye__messages_result *out);
 

@@ -1,5 +1,5 @@
 /*
- * messages_end.c: the ends of a session of messages, and room for its events
+ * messages_end.c: ends a session of messages, and finds room for its events
  * (messages.h).
  */
 #include "talk/messages_internal.h"

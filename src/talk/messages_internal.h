@@ -1,5 +1,5 @@
 /*
- * messages_internal.h: what the files of messages.h share. messages.c polls,
+ * messages_internal.h: shared by the files that implement messages.h. messages.c polls,
  * messages_send.c sends at the pace of the replies, messages_receive.c receives
  * messages and errors, and messages_end.c ends the session.
  */
@@ -17,7 +17,7 @@
 
 enum sockeye__messages_phase {
 	SOCKEYE__MESSAGES_RUNNING,
-	SOCKEYE__MESSAGES_BROKEN, /* records: the connection failed; receives what is left */
+	SOCKEYE__MESSAGES_BROKEN, /* records: the connection failed; receives queued records */
 	SOCKEYE__MESSAGES_OVER,   /* ends now */
 };
 
@@ -36,8 +36,8 @@ struct sockeye__messages {
 	size_t switches_left;
 	enum sockeye__messages_phase phase;
 	bool error_queue;  /* the socket reports errors in its error queue */
-	bool sending_done; /* no message will be sent any more */
-	bool peer_ended;   /* no record will be received any more */
+	bool sending_done; /* no more messages will be sent */
+	bool peer_ended;   /* no more records will be received */
 	size_t peek_max;   /* 0 once done */
 	uint64_t now_ns, moved_ns, pause_until_ns;
 	uint64_t unanswered, window; /* messages; the window grows if no reply arrives */
@@ -49,12 +49,13 @@ struct sockeye__messages {
 /* Ends the session now. */
 void sockeye__messages_finish(struct sockeye__messages *m, enum sockeye__talk_end end, int err);
 
-/* Ends the session because the call `op` on a connection of records failed, once the
- * records that arrived before are received and written. */
+/* Ends the session because the call `op` on a connection of records failed, but only
+ * after receiving and writing the records that arrived before. */
 void sockeye__messages_connection_failed(struct sockeye__messages *m, const char *op, int err);
 
-/* Room in the output for an event, or NULL if it is full: then the event is counted
- * but not printed, so that an output that is not read does not stop sending. */
+/* Returns room in the output for an event, or NULL if the output is full. The event is
+ * then counted but not printed, so that sending does not depend on the output's
+ * reader. */
 uint8_t *sockeye__messages_event_room(struct sockeye__messages *m);
 
 /* --- messages_send.c --- */
@@ -62,7 +63,7 @@ uint8_t *sockeye__messages_event_room(struct sockeye__messages *m);
 /* Sends the messages that may be sent now. Returns true if more may be ready. */
 bool sockeye__messages_send(struct sockeye__messages *m);
 
-/* The time at which waiting messages may be sent even if nothing happens before; 0:
+/* Returns the time at which waiting messages may be sent even without an event; 0:
  * none. */
 uint64_t sockeye__messages_send_ns(const struct sockeye__messages *m);
 

@@ -6,7 +6,7 @@
 #include <sockeye/stream.h>
 #include <sockeye/time.h>
 
-#define PAUSE_NS     (10 * SOCKEYE_NS_PER_MS) /* poll(2) does not report a receiver's free queue */
+#define PAUSE_NS     (10 * SOCKEYE_NS_PER_MS) /* poll(2) does not report a receiver's queue */
 #define TRIES        8                        /* each may return the error of an earlier message */
 #define BURST        16                       /* sends between two receives */
 #define MESSAGE_COST 1024                     /* bytes; a shorter message counts as this many */
@@ -37,9 +37,9 @@ static bool switch_due(const struct sockeye__messages *m)
 	return m->switches_left > 0 && m->next_switch->after <= m->r.sent;
 }
 
-/* Whether the next message has to wait for the replies to all before it: each word of
- * the command line does, and a switch to another peer, after which the kernel would
- * drop replies from the old one. */
+/* Whether the next message has to wait for the replies to all before it. Each word of
+ * the command line does. So does a switch to another peer, because the kernel then
+ * drops replies from the old one. */
 static bool must_wait(const struct sockeye__messages *m)
 {
 	bool dialogue = m->o->word_count > 0 && !m->o->records;
@@ -59,7 +59,7 @@ static bool window_full(const struct sockeye__messages *m, size_t len)
 }
 
 /* Whether the next message has to wait for room in the window. Doubles the window after
- * LULL_NS without a reply, because the peer may be one that never replies. */
+ * LULL_NS without a reply, because the peer may not reply at all. */
 static bool must_pace(struct sockeye__messages *m, size_t len)
 {
 	if (!window_full(m, len))
@@ -113,7 +113,7 @@ static void switch_peer(struct sockeye__messages *m)
 		sockeye__filtered_queue_note_add(&m->recvq, m->o->on_switch(m->o->arg, to, room));
 }
 
-/* Sends again if the send returned the error of an earlier datagram: it did not send
+/* Retries if a send returned the error of an earlier datagram, because it did not send
  * this one then (udp(7)). Returns 0 or -errno. */
 static int send_message(struct sockeye__messages *m, const uint8_t *data, size_t len)
 {

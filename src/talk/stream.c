@@ -14,7 +14,7 @@
 
 enum { SRC, SOCK, DST, STOP, POLLED };
 
-/* What holds between any two steps. */
+/* Asserts the invariants that hold between any two steps. */
 static void stream_check(const struct sockeye__stream *s)
 {
 	enum sockeye__talk_end end = s->r.end;
@@ -73,9 +73,10 @@ static struct pollfd watch(int fd, bool wanted, short events)
 }
 
 /* Leaves out descriptors that are not needed: poll(2) reports POLLHUP and POLLERR even
- * if not asked to, so every call would return at once. Two are watched for only these
- * events: a socket whose peer closed its side while we may still send (it may
- * reset), and an output whose reader may close it after the input has ended. */
+ * even if they were not requested, so every call would return immediately. Two are
+ * watched for only these events: a socket whose peer closed its side while we may still
+ * send (it may reset), and an output whose reader may close it after the input has
+ * ended. */
 static void prepare(struct sockeye__stream *s, struct pollfd *fds)
 {
 	uint8_t *where;
@@ -95,7 +96,7 @@ static void prepare(struct sockeye__stream *s, struct pollfd *fds)
 	fds[STOP] = watch(s->o->stop_fd, true, POLLIN);
 }
 
-/* What holds before poll(2): a descriptor can move bytes, or a deadline is set. */
+/* Asserts that something will end the wait in poll(2): a descriptor or a deadline. */
 static void wakeup_check(const struct sockeye__stream *s, const struct pollfd *fds,
 			 uint64_t until_ns)
 {
@@ -150,7 +151,7 @@ static void check_time(struct sockeye__stream *s)
 {
 	uint64_t idle = idle_deadline(s);
 
-	if (is_over(s)) /* the end is decided */
+	if (is_over(s)) /* keeps the end that was recorded */
 		return;
 	if (s->wait_until_ns && s->now_ns >= s->wait_until_ns)
 		sockeye__stream_leave(s, SOCKEYE__TALK_WAITED);
@@ -166,7 +167,7 @@ static bool input_is_ready(const struct sockeye__stream *s)
 	       (s->sending == SOCKEYE__STREAM_OPEN && s->src.kind == SOCKEYE__STANDARD_IO_NONE);
 }
 
-/* Sends input that poll(2) does not report, until none is left or the socket takes no
+/* Sends input that poll(2) does not report, until none is left or the socket accepts no
  * more. */
 static void send_ready_input(struct sockeye__stream *s)
 {

@@ -29,14 +29,14 @@ struct sockeye__stream_opts {
 	uint64_t idle_ns;   /* end after this time without data; 0: no limit */
 	uint32_t lines_max; /* end after this many lines from the peer; 0: no limit */
 	size_t peek_max;    /* peek at this many of the first bytes; 0: do not peek */
-	int stop_fd;        /* end at once when it becomes readable; -1: none */
+	int stop_fd;        /* end immediately when it becomes readable; -1: none */
 	const struct sockeye__filter *to_peer, *to_out; /* may be NULL */
 
-	/* Called with each piece that the socket took or gave. May be NULL. */
+	/* Called with each piece that was sent or received. May be NULL. */
 	void (*on_moved)(void *arg, enum sockeye__talk_direction direction, const uint8_t *data,
 			 size_t len);
-	/* Writes at most SOCKEYE__FILTERED_QUEUE_NOTE_ROOM bytes about the event to
-	 * room, for this place in the output, and returns their number. May be NULL. */
+	/* Writes at most SOCKEYE__FILTERED_QUEUE_NOTE_ROOM bytes about the event, which
+	 * are output at this point, to room. Returns their number. May be NULL. */
 	size_t (*on_note)(void *arg, const struct sockeye__talk_note *note, uint8_t *room);
 	void *arg;
 };
@@ -49,9 +49,8 @@ struct sockeye__stream_result {
 	uint64_t sent, received; /* bytes */
 };
 
-/* Copies until the session ends. The caller keeps fd; only shutdown(2) is applied to
- * it. Returns 0 with *out filled in, whatever the end, or -ENOMEM before the first
- * byte. */
+/* Copies until the session ends. May call shutdown(2) on fd, but leaves it open. Returns
+ * 0 with *out filled in, however the session ended, or -ENOMEM if it could not begin. */
 int sockeye__stream_run(int fd, const struct sockeye__stream_opts *opts,
 			struct sockeye__stream_result *out);
 

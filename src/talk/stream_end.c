@@ -1,4 +1,4 @@
-/* stream_end.c: the ends of each direction and of the session (stream.h). */
+/* stream_end.c: ends a direction or the session (stream.h). */
 #include "talk/stream_internal.h"
 
 void sockeye__stream_finish(struct sockeye__stream *s, enum sockeye__talk_end end, int err)

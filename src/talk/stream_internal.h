@@ -1,5 +1,5 @@
 /*
- * stream_internal.h: what the files of stream.h share. stream.c polls,
+ * stream_internal.h: shared by the files that implement stream.h. stream.c polls,
  * stream_send.c moves bytes from the input to the peer, stream_receive.c from the
  * peer to the output, and stream_end.c ends a direction or the session.
  */
@@ -38,7 +38,7 @@ struct sockeye__stream {
 	struct sockeye__stream_result r;
 };
 
-/* Bytes that the peer, or the output, has not taken yet. */
+/* Return the number of bytes that the peer, or the output, has not accepted yet. */
 static inline size_t sockeye__stream_to_send(const struct sockeye__stream *s)
 {
 	return s->urgent_len + sockeye__filtered_queue_waiting(&s->sendq);
@@ -54,7 +54,7 @@ static inline size_t sockeye__stream_to_write(const struct sockeye__stream *s)
 /* Reads the input once, or takes bytes of opts->first. */
 void sockeye__stream_input_read(struct sockeye__stream *s);
 
-/* Sends what the socket takes, and the end after the last byte. */
+/* Sends as much as the socket accepts, and half-closes it after the last byte. */
 void sockeye__stream_send(struct sockeye__stream *s);
 
 /* --- stream_receive.c --- */
@@ -62,7 +62,7 @@ void sockeye__stream_send(struct sockeye__stream *s);
 /* Receives once. revents is what poll(2) returned for the socket. */
 void sockeye__stream_receive(struct sockeye__stream *s, short revents);
 
-/* Writes what the output takes, and closes it after the last byte. */
+/* Writes as much as the output accepts, and closes it after the last byte. */
 void sockeye__stream_output_write(struct sockeye__stream *s);
 
 /* --- stream_end.c --- */
@@ -80,13 +80,13 @@ void sockeye__stream_source_close(struct sockeye__stream *s, bool ended);
 void sockeye__stream_peer_close(struct sockeye__stream *s, bool ended);
 
 /* Stops sending after the call `op` failed with err; 0 if the peer is gone without an
- * error. Receiving goes on: a UNIX socket returns EPIPE when the peer only stopped
+ * error. Receiving continues: a UNIX socket returns EPIPE when the peer only stopped
  * reading, and after a reset the receive queue still has earlier bytes. */
 void sockeye__stream_sending_failed(struct sockeye__stream *s, const char *op, int err);
 
-/* The reader of the output closed it: takes no more input, and ends the session once
- * the queued input is sent. Receives and discards until then: a peer that cannot send
- * might stop reading, too. */
+/* Called when the reader of the output has closed it. Reads no more input, and ends the
+ * session once the queued input is sent. Receives and discards until then: a peer that
+ * cannot send might stop reading, too. */
 void sockeye__stream_reader_left(struct sockeye__stream *s);
 
 /* Queues a note for the output, after the bytes received so far. */

@@ -1,4 +1,4 @@
-/* stream_receive.c: from the peer to the output (stream.h). */
+/* stream_receive.c: moves bytes from the peer to the output (stream.h). */
 #include "talk/stream_internal.h"
 
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 /* Receives the urgent byte if it is the next one. Receiving stops before the urgent
- * mark and would then skip the byte there (RFC 6093 section 2). */
+ * mark and would then skip the byte there (RFC 6093, section 2). */
 static void urgent_receive(struct sockeye__stream *s)
 {
 	uint8_t byte;
@@ -27,7 +27,8 @@ static void peek(struct sockeye__stream *s)
 	}
 }
 
-/* Counts the lines in data[0..len). Returns the length up to the last line wanted. */
+/* Counts the lines in data[0..len). Returns the length up to the end of the last line
+ * that is wanted. */
 static size_t lines_count(struct sockeye__stream *s, const uint8_t *data, size_t len)
 {
 	const uint8_t *at = data;
@@ -55,8 +56,8 @@ static void received(struct sockeye__stream *s, const uint8_t *data, size_t len)
 		sockeye__stream_leave(s, SOCKEYE__TALK_COUNT);
 }
 
-/* Only once for each poll(2), which must report an urgent mark before the next receive
- * runs past it. */
+/* Receives only once per poll(2), because poll(2) must report an urgent mark before the
+ * next receive runs past it. */
 void sockeye__stream_receive(struct sockeye__stream *s, short revents)
 {
 	uint8_t *where;

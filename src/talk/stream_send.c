@@ -1,4 +1,4 @@
-/* stream_send.c: from the input to the peer (stream.h). */
+/* stream_send.c: sends the input to the peer (stream.h). */
 #include "talk/stream_internal.h"
 
 #include <errno.h>
@@ -41,7 +41,8 @@ static void sending_end(struct sockeye__stream *s)
 		s->wait_until_ns = s->now_ns + s->o->wait_ns;
 }
 
-/* Sends what the socket takes now. Returns false if it takes nothing or fails. */
+/* Sends as much as the socket accepts without blocking. Returns false if it accepts
+ * nothing or fails. */
 static bool send_some(struct sockeye__stream *s, const uint8_t *data, size_t len, int flags,
 		      size_t *out_sent)
 {
@@ -62,8 +63,8 @@ static bool send_some(struct sockeye__stream *s, const uint8_t *data, size_t len
 	return true;
 }
 
-/* Sends the last byte in its own call: MSG_OOB marks the last byte that the kernel
- * takes, which after a partial send would be the wrong one. */
+/* Sends the last byte in a separate call: MSG_OOB marks the last byte that the kernel
+ * accepts, which after a partial send is not the intended one. */
 static void send_urgent(struct sockeye__stream *s)
 {
 	size_t n = 0;
@@ -76,7 +77,8 @@ static void send_urgent(struct sockeye__stream *s)
 		s->urgent += n;
 		s->urgent_len -= n;
 	}
-	/* The connection is intact: the peer would not end it. */
+	/* The socket does not support MSG_OOB, but the connection is still open, so no end
+	 * of file would end the session: end it here. */
 	if (s->r.err == -EOPNOTSUPP)
 		s->phase = SOCKEYE__STREAM_OVER;
 }

@@ -1,5 +1,5 @@
 /*
- * talk.h: what stream.h and messages.h share: how a session ends, and the events
+ * talk.h: shared by stream.h and messages.h: how a session ends, and the events
  * between the bytes received.
  */
 #ifndef SOCKEYE_TALK_TALK_H
@@ -39,10 +39,10 @@ struct sockeye__talk_note {
 	size_t len;
 };
 
-/* Half-closes a connection of which no more is wanted and discards what still
- * arrives, before the caller closes it. Closing with unread bytes would send a reset
- * (RFC 1122 section 4.2.2.13), and the peer could lose bytes that it has not read
- * yet. Returns when the peer ends its side, after half a second at most. */
+/* Prepares a connection for close(2): half-closes it and discards bytes that still
+ * arrive. Closing with unread bytes would send a reset (RFC 1122, section 4.2.2.13),
+ * and the peer could lose bytes that it has not read yet. Returns when the peer ends
+ * its side, after half a second at most. */
 void sockeye__talk_linger(int fd);
 
 #endif
