@@ -253,7 +253,7 @@ static void print_text(const struct opts *o, const char *address,
 		       r->late);
 	print_errors(&r->errors);
 	/* At 100 % the load generator itself is the limit. */
-	printf("  generator  %.0f %% of a processor\n", per_second(r, r->cpu_ns) / 1e7);
+	printf("  generator  %.0f%% of one CPU\n", per_second(r, r->cpu_ns) / 1e7);
 }
 
 /* --- the run --- */
