@@ -72,8 +72,8 @@ struct sockeye_addr {
 	struct sockeye_addr_opts opts;
 };
 
-/* Parses a terminated text into *out. The scheme of a bare host:port is tcp. Port 0 is
- * valid: connecting rejects it, and listening chooses a port.
+/* Parses a NUL-terminated text into *out. The scheme of a bare host:port is tcp. Port 0
+ * is valid here; connecting rejects it, and listening lets the kernel choose a port.
  * Returns 0 or a SOCKEYE_E code. On failure it does not write to *out. If why is not
  * NULL, it fills in *why with the op "parse address", the escaped text, and what is
  * wrong ("known schemes: tcp udp ..."). Thread-safe. */
@@ -82,14 +82,14 @@ SOCKEYE_API int sockeye_addr_parse(const char *text, struct sockeye_addr *out,
 
 /* Writes an address as text that parses to the same address: one word of visible
  * ASCII, with the other bytes of a path or file as %XX. Returns the length of the
- * whole text in bytes; like snprintf(), it cuts a text that does not fit, and
- * terminates it if cap > 0. SOCKEYE_ADDR_TEXT_MAX bytes are enough unless a long path
+ * whole text in bytes; like snprintf(), it truncates text that does not fit, and
+ * writes a NUL if cap > 0. SOCKEYE_ADDR_TEXT_MAX bytes are enough unless a long path
  * or file name needs many escapes. Thread-safe. */
 SOCKEYE_API size_t sockeye_addr_print(const struct sockeye_addr *addr, char *buf, size_t cap);
 
 /* Parses a decimal port from 0 to 65535 and nothing else. Returns 0, -EINVAL if the
- * text is not a number, or -ERANGE above 65535, which glibc truncates: 99999 becomes
- * 34463. Thread-safe. */
+ * text is not a number, or -ERANGE if the number is above 65535. (glibc would truncate
+ * 99999 to 34463.) Thread-safe. */
 SOCKEYE_API int sockeye_port_parse(const char *text, uint16_t *out_port);
 
 /* Returns the name of a scheme, for example "tcp". The string is constant.
@@ -97,9 +97,9 @@ SOCKEYE_API int sockeye_port_parse(const char *text, uint16_t *out_port);
 SOCKEYE_API const char *sockeye_scheme_name(enum sockeye_scheme scheme);
 
 /* Returns whether a scheme is connection-oriented: true for tcp, unix, mptcp, sctp, tls
- * and unix-seqpacket, although the latter preserves message boundaries. Returns false
- * for udp, unix-dgram, tftp and icmp, and for fd, whose kind only the kernel knows.
- * Thread-safe. */
+ * and unix-seqpacket, although unix-seqpacket preserves message boundaries. Returns
+ * false for udp, unix-dgram, tftp and icmp, and for fd, because the address does not
+ * show the kind of the socket. Thread-safe. */
 SOCKEYE_API bool sockeye_scheme_is_stream(enum sockeye_scheme scheme);
 
 /* Returns whether a scheme is unix, unix-dgram or unix-seqpacket. Thread-safe. */

@@ -19,8 +19,9 @@ SOCKEYE_BEGIN
 
 struct sockeye_dgram {
 	struct sockeye_sockaddr peer;  /* the sender, or the destination to send to */
-	struct sockeye_sockaddr local; /* our address that it was sent to, with port 0; zeroed if
-					* unknown (sockeye_dgram_want_local) or with `group` */
+	struct sockeye_sockaddr local; /* the local address that it was sent to, with port 0;
+					* zeroed if unknown (sockeye_dgram_want_local) or if
+					* `group` is set */
 	bool group;                    /* it was sent to a broadcast or multicast address */
 	int ifindex;                   /* the interface that received it; 0: unknown */
 	size_t len;                    /* bytes in the caller's buffer */
@@ -35,25 +36,25 @@ SOCKEYE_API int sockeye_dgram_want_local(int fd);
 
 /* Receives one datagram into buf and fills in *out. An empty datagram has len 0; it is
  * not an end of file. Returns 0, -EAGAIN if a non-blocking socket has no datagram,
- * -ETIMEDOUT after deadline_ns (0: none), or -errno. The latter includes ICMP errors
- * of a connected socket, such as -ECONNREFUSED. With a deadline, -EAGAIN means that
- * there is no datagram but an entry in the error queue: call
- * sockeye_dgram_error_recv(). Thread-safe. */
+ * -ETIMEDOUT after deadline_ns (0: none), or -errno. A connected socket also returns
+ * ICMP errors, such as -ECONNREFUSED. With a deadline, -EAGAIN means that no datagram
+ * has arrived but the error queue has an entry: call sockeye_dgram_error_recv().
+ * Thread-safe. */
 SOCKEYE_API int sockeye_dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
 				   struct sockeye_dgram *out);
 
 /* Sends one datagram to dgram->peer, from the source address dgram->local. On a connected
- * socket dgram may be NULL or without a peer. Without a local address the kernel
- * chooses one. Returns 0, -EMSGSIZE if the datagram is too long, or -errno.
+ * socket dgram may be NULL or have no peer. If dgram->local is empty, the kernel
+ * chooses the source. Returns 0, -EMSGSIZE if the datagram is too long, or -errno.
  * Thread-safe. */
 SOCKEYE_API int sockeye_dgram_send(int fd, const void *buf, size_t len,
 				   const struct sockeye_dgram *dgram);
 
 /* Connects a datagram socket to another peer. NULL disconnects it (AF_UNSPEC). If the
  * new peer cannot be reached from the local address that the first connect(2) chose,
- * the socket is disconnected first. Linux may change a port that it has chosen itself
- * when a socket is disconnected. A socket that must keep its port has to be bound to
- * that number. Returns 0 or -errno. Thread-safe. */
+ * the socket is disconnected first. Disconnecting may change a port that Linux chose:
+ * bind the socket to a port number if the port must not change. Returns 0 or -errno.
+ * Thread-safe. */
 SOCKEYE_API int sockeye_dgram_reconnect(int fd, const struct sockeye_sockaddr *peer);
 
 /* One entry of the error queue. */

@@ -3,8 +3,8 @@
  *
  * Every call returns 0 or a count on success, and a negative code on failure:
  * -errno for an error of the kernel, or one of the SOCKEYE_E codes for an error in
- * an address, from the resolver or from the peer. Those are below -4095, where the
- * kernel's range ends. The library never prints and never exits.
+ * an address, from the resolver or from the peer. SOCKEYE_E codes are below -4095, the
+ * lowest code of the kernel. The library never prints and never exits.
  */
 #ifndef SOCKEYE_ERROR_H
 #define SOCKEYE_ERROR_H
@@ -84,13 +84,13 @@ struct sockeye_fail {
 	const char *op;    /* "resolve", "socket", "bind", "listen", "connect"; constant */
 	char address[320]; /* as sockeye_addr_print() writes it; may be "" */
 	int err;           /* the code that the call returned */
-	char detail[160];  /* more for the user, such as the known schemes; may be "" */
+	char detail[160];  /* additional text, such as the known schemes; may be "" */
 };
 
 /* Writes "connect tcp://[::1]:7: Connection refused" into buf, followed by the detail
  * in parentheses and, after a semicolon, by a hint if there is one. Escapes control
- * bytes. Returns the length of the whole text in bytes; like snprintf(), it cuts a
- * text that does not fit, and terminates it if cap > 0. Thread-safe. */
+ * bytes. Returns the length of the whole text in bytes; like snprintf(), it truncates
+ * text that does not fit, and writes a NUL if cap > 0. Thread-safe. */
 SOCKEYE_API size_t sockeye_fail_text(const struct sockeye_fail *fail, char *buf, size_t cap);
 
 SOCKEYE_END

@@ -3,9 +3,12 @@
  *
  *     static const struct sockeye_service shout = { .name = "shout", .turn = shout_turn };
  *
+ *     struct sockeye_serve_opts opts = { .model = "thread" };
  *     struct sockeye_site site = { .service = &shout };
- *     sockeye_addr_parse("tcp://127.0.0.1:7000", &site.addr, NULL);
- *     return sockeye_serve(&site, 1, &(struct sockeye_serve_opts){ .model = "thread" }, NULL);
+ *     int err = sockeye_addr_parse("tcp://127.0.0.1:7000", &site.addr, NULL);
+ *
+ *     if (err == 0)
+ *             err = sockeye_serve(&site, 1, &opts, NULL);
  */
 #ifndef SOCKEYE_SERVE_H
 #define SOCKEYE_SERVE_H
@@ -25,21 +28,21 @@ SOCKEYE_BEGIN
 /* A service at an address. */
 struct sockeye_site {
 	const struct sockeye_service *service;
-	const void *config; /* argument of the service's functions; must outlive sockeye_serve */
+	const void *config; /* passed to the service's functions; must outlive sockeye_serve */
 	struct sockeye_addr addr;
 	bool optional; /* leave the site out if this machine does not have the address (IPv6) */
 };
 
 enum sockeye_counter_kind {
 	SOCKEYE_COUNTER, /* never falls */
-	SOCKEYE_GAUGE,   /* rises and falls: what is open now */
+	SOCKEYE_GAUGE,   /* the current value: rises and falls */
 };
 
 /* X(name, kind, text): the counters of every server. */
 #define SOCKEYE_COUNTERS(X) \
 	X(accepted, COUNTER, "connections accepted") \
 	X(open, GAUGE, "connections open now") \
-	X(closed_end, COUNTER, "connections closed: both sides ended") \
+	X(closed_end, COUNTER, "connections closed: the session was complete") \
 	X(closed_reset, COUNTER, "connections closed: reset by the peer") \
 	X(closed_idle, COUNTER, "connections closed: idle timeout") \
 	X(closed_time, COUNTER, "connections closed: maximum time reached") \
@@ -51,14 +54,14 @@ enum sockeye_counter_kind {
 	X(bytes_out, COUNTER, "bytes sent") \
 	X(datagrams_in, COUNTER, "datagrams received") \
 	X(datagrams_out, COUNTER, "datagrams sent") \
-	X(dropped_loop, COUNTER, "datagrams not answered: the source could be a server") \
+	X(dropped_loop, COUNTER, "datagrams not answered: from a server, or to a group") \
 	X(dropped_rate, COUNTER, "datagrams not answered: the source exceeded its rate") \
-	X(dropped_send, COUNTER, "datagrams not answered: the reply could not be sent") \
+	X(dropped_send, COUNTER, "datagrams not answered: too long, or sending failed") \
 	X(dropped_queue, COUNTER, "datagrams lost: the queue of a socket was full") \
 	X(accept_failures, COUNTER, "failures to accept a connection for lack of a resource") \
 	X(workers_died, COUNTER, "workers that died and were replaced")
 
-/* A counter, added up over all workers since the start. */
+/* A counter, added up across all workers since the start. */
 struct sockeye_counter {
 	const char *name, *text;
 	enum sockeye_counter_kind kind;
@@ -72,10 +75,10 @@ enum sockeye_event_kind {
 	SOCKEYE_EVENT_REFUSE,   /* a connection or datagram was refused */
 	SOCKEYE_EVENT_WARNING,  /* a problem that the operator should know about */
 	SOCKEYE_EVENT_COUNTERS, /* after SIGUSR1, and at the end (opts.verbose) */
-	SOCKEYE_EVENT_NOTICE,   /* a request of the operator was carried out */
+	SOCKEYE_EVENT_NOTICE,   /* an operator's request was carried out */
 };
 
-/* An event, and everything it points to, is valid during the call. */
+/* An event, with everything it points to, is valid only during the call. */
 struct sockeye_event {
 	enum sockeye_event_kind kind;
 	int64_t real_ns;     /* time of the event */
@@ -87,12 +90,13 @@ struct sockeye_event {
 	uint64_t bytes_in, bytes_out; /* CLOSE */
 	const char *text;             /* CLOSE, REFUSE, WARNING, NOTICE: description; may be NULL */
 	int err;                      /* negative code of the cause, or 0 */
-	/* COUNTERS: the rows of SOCKEYE_COUNTERS in that order, then those of features. */
+	/* COUNTERS: the rows of SOCKEYE_COUNTERS in that order, then those of services
+	 * with their own counters. */
 	const struct sockeye_counter *counters;
 	size_t counter_count;
 };
 
-/* The sockets of the server, once all of them listen. */
+/* The sockets of the server, once all are listening. */
 struct sockeye_ready {
 	int pid; /* of the process to signal */
 	size_t count;
@@ -100,19 +104,19 @@ struct sockeye_ready {
 		const char *service;
 		enum sockeye_scheme scheme;
 		struct sockeye_sockaddr name; /* with the real port */
-		const char *model;            /* in use, after a fallback; NULL: the service
-					       * moves its own bytes */
+		const char *model;            /* the model in use ("event" after a fallback);
+					       * NULL if the service has its own event loop */
 	} * sites;
 };
 
-/* Zero is the default of every field. */
+/* A zero field selects its default. */
 struct sockeye_serve_opts {
 	const char *model; /* a name of sockeye_models; NULL: event */
 	bool model_strict; /* an unavailable model is an error; otherwise event replaces it */
 	unsigned workers;  /* processes; 0: the default of the model. Models whose default is 1
 			    * always have one */
-	uint32_t connections_max; /* open connections, over all workers; further clients wait in
-				   * the backlog; 0: no limit */
+	uint32_t connections_max; /* open connections across all workers; further clients wait
+				   * in the backlog; 0: no limit */
 	uint32_t per_source_max;  /* open connections from one source; further ones are closed
 				   * immediately; 0: no limit */
 	/* Addresses that share this number of leading bits are one source, for per_source_max
@@ -123,15 +127,16 @@ struct sockeye_serve_opts {
 	uint64_t time_ms;  /* close every connection after this time; 0: never */
 	uint64_t grace_ms; /* after a stop, let sessions continue for this time; 0: 10 s */
 	uint32_t backlog;  /* of listen(2); 0: 4096 */
-	uint32_t answers_per_s; /* replies longer than their request, per source; 0: 20 */
+	uint32_t answers_per_s; /* replies longer than their request, per second and source;
+				 * 0: 20 */
 	const char *user;       /* after binding, switch permanently to this user */
 	bool show_messages;     /* MESSAGE events */
 	bool verbose;           /* OPEN, CLOSE and final COUNTERS events */
 	int stop_fd;            /* > 0: stop, as for SIGTERM, when it becomes readable */
 	bool no_signals;        /* leave SIGTERM, SIGINT and SIGUSR1 alone */
 
-	/* Called in this process once all sockets listen; may be NULL. A negative return
-	 * ends sockeye_serve with that code. */
+	/* Called in the calling process once all sockets are listening; may be NULL. If it
+	 * returns a negative code, sockeye_serve stops and returns that code. */
 	int (*on_ready)(void *arg, const struct sockeye_ready *ready);
 
 	/* Called in the process and thread where the event happens: it must be
@@ -141,14 +146,14 @@ struct sockeye_serve_opts {
 };
 
 /* Serves `sites` until it is stopped. The calling process binds the sockets, starts
- * workers, replaces workers that die, and waits. Workers are child processes under
- * every model, so that a crash ends only the sessions of one worker.
+ * workers and replaces workers that die. Workers are child processes under every
+ * model, so that a crash ends only the sessions of one worker.
  *
  * SIGTERM or SIGINT stops the server (unless no_signals): it accepts no more
- * connections, and sessions can continue for grace_ms. A second signal ends it at
- * once. SIGUSR1 causes a COUNTERS event. If SIGCHLD is ignored, its default applies
- * during the call. The function forks: call it from one thread at a time, and before
- * starting other threads.
+ * connections, and sessions can continue for grace_ms. A second signal ends it
+ * immediately. SIGUSR1 causes a COUNTERS event. If SIGCHLD is ignored, it is set to
+ * SIG_DFL during the call. The function forks: call it from one thread at a time, and
+ * before starting other threads.
  *
  * Returns 0 after a stop. On failure returns a negative code, leaves no socket open
  * and fills in *fail, which may be NULL. On return the signal mask and all other
@@ -160,15 +165,15 @@ SOCKEYE_API int sockeye_serve(const struct sockeye_site *sites, size_t count,
 struct sockeye_model {
 	const char *name;
 	const char *summary; /* one line */
-	unsigned workers;    /* default number of processes; 0: one per processor; 1: always one */
+	unsigned workers;    /* default number of processes; 0: one per CPU; 1: always one */
 	bool one_session;    /* a worker serves one connection at a time */
 	bool own_sockets;    /* each worker has its own listening socket (SO_REUSEPORT) */
 };
 
-/* The names of the models, ended by NULL. */
+/* The names of the models, terminated by NULL. */
 SOCKEYE_API extern const char *const sockeye_models[];
 
-/* The model of that name, or NULL. Thread-safe. */
+/* Returns the model of that name, or NULL. Thread-safe. */
 SOCKEYE_API const struct sockeye_model *sockeye_model_find(const char *name);
 
 SOCKEYE_END

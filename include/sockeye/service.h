@@ -1,26 +1,27 @@
 /*
  * service.h: the contract between a service and its driver.
  *
- * A service says what happens to bytes. It holds no descriptor, reads no clock, and
- * does not allocate, log or draw random numbers. A driver (a server model, a test, a
+ * A service processes bytes. It uses no file descriptors, reads no clock, and does not
+ * allocate memory, log or draw random numbers. A driver (a server model, a test, a
  * fuzzer) calls it with a turn: input, room for output, and the time. The service
- * takes input and returns output, a deadline, or the wish to close. The same service
- * runs under every model.
+ * takes input, and may return output, set a deadline or ask the driver to close. The
+ * same service runs under every model.
  *
  *   turn: in  [bytes the peer sent ......]   in_end: no bytes follow them
- *             |-- in_taken --|               left over: offered again later
+ *             |-- in_taken --|               the rest is offered again
  *         out [..................]           inside in[] (no copy) or room[]
  *
  * The driver keeps these rules:
  *  - `in` and `room` stay in place until the turn's output has been sent: with
- *    io_uring the kernel may still be reading it.
- *  - The next turn follows when all output has been sent. A peer that does not read
- *    stops its own input; no queue is unbounded.
+ *    io_uring the kernel may still be reading the output.
+ *  - The next turn follows when all output has been sent. If a peer does not read,
+ *    the driver stops reading from it, so that no queue is unbounded.
  *  - `in_end` is set once input has ended, with the last bytes or alone, and in every
- *    later turn. It is not a close: output may follow.
- *  - Input that was left over is offered first in the next turn. A session that has
- *    left SOCKEYE_INPUT_MAX bytes over receives no more. If it then wants neither
- *    `more` nor a deadline it can never continue, and the driver closes it.
+ *    later turn. The service may still send output.
+ *  - Input that the service did not take is offered first in the next turn. While
+ *    SOCKEYE_INPUT_MAX such bytes wait, the driver receives no more. If the service
+ *    then sets neither `more` nor a deadline, the session can never continue, and the
+ *    driver closes it.
  *  - A record of a seqpacket connection (`in_is_record`) should be taken as a whole:
  *    the rest is offered again together with the next record. The driver skips empty
  *    records.
@@ -38,7 +39,7 @@
 SOCKEYE_BEGIN
 
 #define SOCKEYE_ROOM_MIN  1024         /* least bytes of room that a driver offers */
-#define SOCKEYE_INPUT_MAX (256 * 1024) /* bytes that a session may leave over */
+#define SOCKEYE_INPUT_MAX (256 * 1024) /* bytes of input that may wait for a session */
 #define SOCKEYE_STATE_MAX 64           /* bytes of state that a session may have */
 
 struct sockeye_turn {
@@ -48,7 +49,7 @@ struct sockeye_turn {
 	uint8_t *room; /* where the service may write output */
 	size_t room_len;
 	struct sockeye_now now; /* zero unless the service sets uses_time */
-	bool in_end;            /* the peer has ended its side: no bytes follow `in` */
+	bool in_end;            /* end of file: no bytes follow `in` */
 	bool in_is_record;      /* `in` is a record of a seqpacket connection, not part of a
 				 * stream */
 
@@ -78,7 +79,7 @@ struct sockeye_answer {
 	size_t out_len;
 };
 
-/* What an option takes, and the type of its field in the config. */
+/* The values of an option, and the type of its field in the config. */
 enum sockeye_option_kind {
 	SOCKEYE_OPTION_FLAG,   /* no value; bool */
 	SOCKEYE_OPTION_NUMBER, /* min to max; uint32_t */
@@ -86,7 +87,7 @@ enum sockeye_option_kind {
 	SOCKEYE_OPTION_CHOICE, /* one of choices; unsigned, its index */
 };
 
-/* An option of a service. sockeye serve makes its command line, help and completion of
+/* An option of a service. sockeye serve makes its command line, help and completion from
  * these rows. */
 struct sockeye_option {
 	const char *name;  /* long, without "--"; NULL ends a table */
@@ -96,7 +97,7 @@ struct sockeye_option {
 	enum sockeye_option_kind kind;
 	size_t offset;              /* of its field in the service's config */
 	uint32_t min, max;          /* NUMBER; TEXT: bytes. max 0: no maximum */
-	const char *const *choices; /* CHOICE, ended by NULL */
+	const char *const *choices; /* CHOICE: terminated by NULL */
 	bool streams_only;          /* no effect on datagrams */
 	bool datagrams_only;        /* no effect on streams */
 };
@@ -107,7 +108,7 @@ struct sockeye_service {
 	uint16_t port;       /* the well-known port; 0: none */
 	size_t state_size;   /* bytes of zeroed state for each session, <= SOCKEYE_STATE_MAX */
 	bool uses_time;      /* turns carry the time */
-	bool speaks_first;   /* the first turn follows at once, without input */
+	bool speaks_first;   /* the first turn does not wait for input */
 	bool amplifies;      /* the reply to a datagram may be longer than the datagram: the
 			      * driver limits such replies per source (CERT CA-1996-01) */
 
@@ -118,7 +119,7 @@ struct sockeye_service {
 	/* The reply to a datagram. NULL: the service has no datagrams. */
 	void (*datagram)(const void *config, struct sockeye_answer *a);
 
-	/* Its options, ended by a row without a name. NULL: none. */
+	/* Options of the service, terminated by a row without a name. NULL: none. */
 	const struct sockeye_option *options;
 };
 
@@ -138,11 +139,11 @@ struct sockeye_builtin_config {
 				* varies from 0 to 512 (RFC 864) */
 };
 
-/* The built-in services, ended by NULL. The config of each is NULL or a struct
- * sockeye_builtin_config. */
+/* The built-in services, terminated by NULL. The config of each is NULL or points to a
+ * struct sockeye_builtin_config. */
 SOCKEYE_API extern const struct sockeye_service *const sockeye_builtins[];
 
-/* The built-in service of that name, or NULL. Thread-safe. */
+/* Returns the built-in service of that name, or NULL. Thread-safe. */
 SOCKEYE_API const struct sockeye_service *sockeye_builtin_find(const char *name);
 
 SOCKEYE_END

@@ -30,7 +30,7 @@ struct sockeye_sockaddr {
 /* Writes "127.0.0.1:7", "[fe80::1%lo]:7", "/run/x.sock", "@name", or "unnamed" if there
  * is no address. Writes an IPv4-mapped IPv6 address as IPv4, and escapes bytes that a
  * terminal would interpret. Returns the length of the whole text in bytes; like
- * snprintf(), it cuts a text that does not fit, and terminates it if cap > 0.
+ * snprintf(), it truncates text that does not fit, and writes a NUL if cap > 0.
  * Thread-safe. */
 SOCKEYE_API size_t sockeye_sockaddr_print(const struct sockeye_sockaddr *name, char *buf,
 					  size_t cap);
@@ -50,7 +50,7 @@ SOCKEYE_API uint16_t sockeye_sockaddr_port(const struct sockeye_sockaddr *name);
 SOCKEYE_API bool sockeye_sockaddr_equal(const struct sockeye_sockaddr *a,
 					const struct sockeye_sockaddr *b);
 
-/* Get the address of this end (getsockname(2)) or of the peer (getpeername(2)). Return
+/* Get the local address (getsockname(2)) or the peer's address (getpeername(2)). Return
  * 0 or -errno. Thread-safe. */
 SOCKEYE_API int sockeye_local_name(int fd, struct sockeye_sockaddr *out_name);
 SOCKEYE_API int sockeye_peer_name(int fd, struct sockeye_sockaddr *out_name);
@@ -61,9 +61,9 @@ SOCKEYE_API int sockeye_peer_name(int fd, struct sockeye_sockaddr *out_name);
  * for a kernel without IPv6. Port 0 is then valid. Otherwise an empty host is
  * loopback.
  * Returns the count, at least 1, or a negative code with *fail filled in (fail may be
- * NULL). SOCKEYE_E_HOST rejects a host that ends in a number but is not a dotted quad
- * (1.2.3, 0x7f000001), which glibc would read as an address. AI_ADDRCONFIG is not used
- * because it hides 127.0.0.1 on a machine that has only loopback.
+ * NULL). The code is SOCKEYE_E_HOST for a host that ends in a number but is not a
+ * dotted quad (1.2.3, 0x7f000001), which glibc would read as an address. Does not use
+ * AI_ADDRCONFIG, which hides 127.0.0.1 on a machine that has only loopback.
  * Blocks while it waits for a name server. Thread-safe. */
 SOCKEYE_API int sockeye_resolve(const struct sockeye_addr *addr, bool for_bind,
 				struct sockeye_sockaddr *out_names, size_t max,

@@ -1,11 +1,11 @@
 /*
- * stream.h: connects, listens and accepts, and reads and writes streams so that a
- * partial count, the end and an error are distinct.
+ * stream.h: connects, listens and accepts, and reads and writes streams. Partial
+ * transfers, end of file and errors have different results.
  *
- * The caller owns all descriptors that a call returns. They are close-on-exec, and
- * blocking unless the options request otherwise. Descriptors of 1024 and above work
- * in every call. No call raises SIGPIPE. All calls are thread-safe if no two threads
- * use the same struct at the same time.
+ * The caller owns all file descriptors that a call returns. They are close-on-exec, and
+ * blocking unless the options request otherwise. File descriptors of 1024 and above
+ * work in every call. No call raises SIGPIPE. All calls are thread-safe if no two
+ * threads use the same struct at the same time.
  */
 #ifndef SOCKEYE_STREAM_H
 #define SOCKEYE_STREAM_H
@@ -24,9 +24,10 @@ SOCKEYE_BEGIN
 
 struct sockeye_connect_opts {
 	uint64_t deadline_ns; /* for all addresses together; 0: none */
-	/* Milliseconds until the next address is tried too; 0: 250 (RFC 8305 5). */
+	/* Delay before the next address is tried in parallel; 0: 250 ms (RFC 8305,
+	 * section 5). */
 	uint32_t attempt_delay_ms;
-	bool nonblocking; /* returns a non-blocking descriptor */
+	bool nonblocking; /* return a non-blocking file descriptor */
 	/* Called after each attempt, with its address and its result: 0 if it is
 	 * connected, -ECANCELED if another address won. May be NULL. */
 	void (*on_attempt)(void *arg, const struct sockeye_sockaddr *name, int err);
@@ -34,16 +35,17 @@ struct sockeye_connect_opts {
 };
 
 /* Resolves `addr`, applies its options and connects to the first of its addresses that
- * answers (Happy Eyeballs, RFC 8305): it alternates between the families, and starts
- * a new attempt after attempt_delay_ms or as soon as one fails.
+ * answers (Happy Eyeballs, RFC 8305): alternates between the address families, and
+ * starts a new attempt after attempt_delay_ms or as soon as one fails.
  * A datagram socket gets a peer (connect(2)). A unix-dgram client also gets an
  * autobound abstract name so that the server can reply; with bind=PATH the caller
  * removes the path. fd:N returns a duplicate of the socket N, and both share the
  * non-blocking mode. A TCP socket that is connected to itself counts as refused.
  * opts and fail may be NULL.
- * Returns a descriptor or a negative code: the error of the first address, unless
- * that only shows that this machine cannot reach the family. Attempts that the
- * deadline ends have -ETIMEDOUT; it does not limit the time to resolve the name. */
+ * Returns a file descriptor or a negative code: the error of the first address, unless
+ * that error only shows that this machine cannot reach the address family. Attempts
+ * that the deadline ends fail with -ETIMEDOUT. The deadline does not limit the time to
+ * resolve the name. */
 SOCKEYE_API int sockeye_connect(const struct sockeye_addr *addr,
 				const struct sockeye_connect_opts *opts, struct sockeye_fail *fail);
 
@@ -59,18 +61,18 @@ struct sockeye_listener {
 struct sockeye_listen_opts {
 	uint32_t backlog; /* of listen(2); 0: that of the address, or 4096; limited by somaxconn */
 	bool nonblocking;
-	bool reuseport; /* sets SO_REUSEPORT after bind, so that each worker can have a socket */
+	bool reuseport; /* set SO_REUSEPORT after bind(2), so that each worker can have a socket */
 };
 
 /* Opens a socket for every address of `addr` that this machine has; localhost may have
  * two. '*' is one dual-stack socket, or IPv4 if the kernel has no IPv6. With port 0
  * the kernel chooses a port, the same for all sockets. Replaces a UNIX socket file
- * whose server is dead, but never one in use or another kind of file.
+ * whose server is dead, but never a socket in use or another kind of file.
  * opts->reuseport shares the port only with sockets that this process opens later; a
  * port in use by another server remains an error. The option `reuseport` of the
  * address also shares it with other servers of the same user. fd:N must be a socket
- * that listens (stream) or is bound (datagram). Its listener is a duplicate, with the
- * scheme of that socket. opts and fail may be NULL.
+ * that listens (stream) or is bound (datagram). The listener has a duplicate of N and
+ * the scheme of that socket. opts and fail may be NULL.
  * Returns the number of listeners, from 1 to max, or a negative code after closing
  * all: -EADDRINUSE, SOCKEYE_E_IN_USE_LIVE, SOCKEYE_E_NOT_A_SOCKET ... The caller closes
  * them with sockeye_listener_close(). */
@@ -79,26 +81,26 @@ SOCKEYE_API int sockeye_listen(const struct sockeye_addr *addr,
 			       struct sockeye_listener *out_listeners, size_t max,
 			       struct sockeye_fail *fail);
 
-/* Closes the socket. Removes its UNIX path if that still is the file the listener
+/* Closes the socket. Removes its UNIX path if that is still the file that the listener
  * created. Does nothing for a zeroed or closed listener (fd <= 0). */
 SOCKEYE_API void sockeye_listener_close(struct sockeye_listener *listener);
 
 /* Accepts one connection. Skips clients that have disconnected (ECONNABORTED, and the
  * errors of the connection that accept(2) lists). out_peer may be NULL. Returns the
- * descriptor, non-blocking if requested, -EAGAIN if a non-blocking listener has no client,
- * -ETIMEDOUT after deadline_ns (0: none), or -errno. If several processes accept from one blocking
- * listener, the call may return later than its deadline. */
+ * file descriptor, non-blocking if requested, -EAGAIN if a non-blocking listener has no
+ * client, -ETIMEDOUT after deadline_ns (0: none), or -errno. If several processes accept
+ * from one blocking listener, the call may return later than its deadline. */
 SOCKEYE_API int sockeye_accept(int fd, bool nonblocking, uint64_t deadline_ns,
 			       struct sockeye_sockaddr *out_peer);
 
-/* Reads `len` bytes from a blocking or non-blocking descriptor of any kind. Returns 0,
- * SOCKEYE_E_EOF if the peer closed before, -ETIMEDOUT after deadline_ns (0: none), or
- * -errno. Always sets *out_done to the bytes that were read; out_done may be NULL. */
+/* Reads `len` bytes from a blocking or non-blocking file descriptor of any kind. Returns
+ * 0, SOCKEYE_E_EOF if the peer closed too early, -ETIMEDOUT after deadline_ns (0: none),
+ * or -errno. Always sets *out_done to the number of bytes read; out_done may be NULL. */
 SOCKEYE_API int sockeye_readn(int fd, void *buf, size_t len, uint64_t deadline_ns,
 			      size_t *out_done);
 
 /* Writes `len` bytes, with the same rules and results, but never SOCKEYE_E_EOF. Without
- * a deadline it waits until the peer reads. */
+ * a deadline, waits as long as the peer does not read. */
 SOCKEYE_API int sockeye_writen(int fd, const void *buf, size_t len, uint64_t deadline_ns,
 			       size_t *out_done);
 
@@ -106,7 +108,7 @@ SOCKEYE_API int sockeye_writen(int fd, const void *buf, size_t len, uint64_t dea
  * the end of the stream, -ETIMEDOUT after deadline_ns (0: none), or -errno. */
 SOCKEYE_API ssize_t sockeye_read_some(int fd, void *buf, size_t len, uint64_t deadline_ns);
 
-/* Reads lines from one descriptor, and keeps the bytes that it has read ahead. The
+/* Reads lines from one file descriptor, and keeps the bytes that it has read ahead. The
  * caller owns the struct and the buffer, whose size limits the length of a line. */
 struct sockeye_lines {
 	int fd;

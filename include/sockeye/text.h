@@ -28,8 +28,8 @@ SOCKEYE_API int sockeye_duration_parse(const char *text, uint64_t *out_ns);
  * \r, \t, \e, \0, \\ or \xNN. Also escapes bytes >= 0x80, except in valid UTF-8
  * characters that are neither control characters nor change the writing direction or
  * break the line (U+202E, U+2028 ...). Returns the length of the whole text in bytes,
- * at most 4 * len. Like snprintf(), it cuts a text that does not fit, but never within
- * an escape or a character, and terminates it if cap > 0. */
+ * at most 4 * len. Like snprintf(), it truncates text that does not fit, but never
+ * within an escape or a character, and writes a NUL if cap > 0. */
 SOCKEYE_API size_t sockeye_escape(const void *data, size_t len, char *buf, size_t cap);
 
 SOCKEYE_END
