@@ -32,8 +32,8 @@ static const struct own *own_find(int err)
 	return NULL;
 }
 
-/* strerrordesc_np() and strerrorname_np() are pure. strerror() translates and may
- * write into a static buffer. */
+/* Uses strerrordesc_np() and strerrorname_np(), which are pure: strerror() depends on
+ * the locale and may write into a static buffer. */
 const char *sockeye_error_text(int err)
 {
 	const struct own *own = own_find(err);
@@ -140,8 +140,8 @@ int sockeye_error_exit(int err)
 	return SOCKEYE_EXIT_FAILURE;
 }
 
-/* What a user can do about an error. A call that knows more writes it into the
- * detail instead. The first row that matches counts. */
+/* What a user can do about an error. A call that knows the cause writes it into the
+ * detail instead. The first row that matches is used. */
 static const struct {
 	const char *op; /* NULL: any */
 	int err;

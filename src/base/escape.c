@@ -9,8 +9,8 @@
 
 #include "base/out.h"
 
-/* Decodes the UTF-8 character at p. Returns its length in bytes, or 0 if there is no
- * valid one: overlong forms and surrogates are invalid (RFC 3629 3). */
+/* Decodes the UTF-8 character at p. Returns its length in bytes, or 0 if it is invalid,
+ * as overlong forms and surrogates are (RFC 3629, section 3). */
 static size_t utf8_decode(const uint8_t *p, size_t len, uint32_t *out_char)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
@@ -31,8 +31,8 @@ static size_t utf8_decode(const uint8_t *p, size_t len, uint32_t *out_char)
 }
 
 /* Whether a character changes how a terminal shows the text around it: C0 and C1
- * controls, and those that reorder or break a line. A peer could forge log lines
- * with them (Unicode Technical Report 36, 3.2). */
+ * controls, and characters that reorder or break a line. A peer could forge log lines
+ * with them (Unicode Technical Report 36, section 3.2). */
 static bool is_control(uint32_t c)
 {
 	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x061c || c == 0x200e || c == 0x200f ||

@@ -1,7 +1,7 @@
 /*
- * histogram.c: a log-linear histogram (histogram.h). Each value below 2^BITS has a
- * cell. Above, the BITS bits after the leading one select the cell within a power of
- * two.
+ * histogram.c: a log-linear histogram (histogram.h). Each value below 2^BITS has its
+ * own cell. For larger values, the BITS bits after the leading 1 select the cell within
+ * a power of two.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -57,7 +57,7 @@ void sockeye__hist_merge(struct sockeye__hist *to, const struct sockeye__hist *f
 		to->cells[i] += from->cells[i];
 }
 
-/* Returns how many of `count` values are `percent`: rounded up, and at least one. */
+/* Returns `percent` percent of `count`, rounded up, and at least 1. */
 static uint64_t rank_of(uint64_t count, double percent)
 {
 	double exact = percent * (double)count / 100;

@@ -1,8 +1,8 @@
 /*
  * histogram.h: a log-linear histogram of unsigned values, like HdrHistogram
  * (G. Tene). Each power of two has 2^SOCKEYE__HIST_BITS equal cells, so a percentile
- * is at most 1/128 (0.8 %) above the recorded value. Recording takes a few
- * instructions and no memory.
+ * is at most 1/128 (0.8%) above the recorded value. Recording takes a few
+ * instructions and allocates no memory.
  */
 #ifndef SOCKEYE_BASE_HISTOGRAM_H
 #define SOCKEYE_BASE_HISTOGRAM_H
@@ -25,9 +25,9 @@ void sockeye__hist_record(struct sockeye__hist *h, uint64_t value);
 /* Adds the values of `from` to `to`. */
 void sockeye__hist_merge(struct sockeye__hist *to, const struct sockeye__hist *from);
 
-/* Returns the smallest value that `percent` of the values do not exceed, with the
- * error above but never more than max. 0 < percent <= 100. Returns 0 if the
- * histogram is empty. */
+/* Returns the smallest value that `percent` percent of the values do not exceed, with
+ * the error described above, but never more than max. 0 < percent <= 100. Returns 0 if
+ * the histogram is empty. */
 uint64_t sockeye__hist_percentile(const struct sockeye__hist *h, double percent);
 
 /* Returns the mean, or 0 if the histogram is empty. */

@@ -1,5 +1,5 @@
 /*
- * invariant.h: checks of a whole state machine, made after each of its steps.
+ * invariant.h: checks a whole state machine after each of its steps.
  *
  *     static void conn_check(const struct conn *c)
  *     {
@@ -9,8 +9,8 @@
  *
  *     sockeye__invariant(conn_check(c));
  *
- * Debug and sanitizer builds and builds with `-Dinvariants=true` make the call. All other
- * builds compile it and remove it, so that benchmarks do not pay for it.
+ * Debug and sanitizer builds, and builds with `-Dinvariants=true`, make the call. All
+ * other builds compile the call and remove it, so that it does not slow them down.
  */
 #ifndef SOCKEYE_BASE_INVARIANT_H
 #define SOCKEYE_BASE_INVARIANT_H

@@ -14,7 +14,7 @@ int sockeye__number_parse(struct sockeye__slice text, unsigned base, uint64_t ma
 
 	if (text.len == 0)
 		return -EINVAL;
-	/* A character that is not a digit is the graver error, so read to the end. */
+	/* Read to the end even after an overflow: -EINVAL takes precedence. */
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned digit = (unsigned)(text.at[i] - '0');
 

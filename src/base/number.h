@@ -14,7 +14,7 @@
 int sockeye__number_parse(struct sockeye__slice text, unsigned base, uint64_t max,
 			  uint64_t *out_value);
 
-/* Returns the smaller one. */
+/* Returns the smaller number. */
 static inline uint64_t sockeye__least(uint64_t a, uint64_t b)
 {
 	return a < b ? a : b;

@@ -2,8 +2,8 @@
  * out.h: writes text piece by piece into a caller's buffer, by the rules of
  * snprintf(): the text is terminated if the buffer has room for a NUL, and `len` is
  * the length of the whole text. A piece is written completely or not at all, and
- * nothing is written after one that did not fit. So no escape, character or number
- * is cut in half.
+ * nothing is written after a piece that did not fit. So no escape, character or number
+ * is truncated.
  */
 #ifndef SOCKEYE_BASE_OUT_H
 #define SOCKEYE_BASE_OUT_H
@@ -39,15 +39,15 @@ static inline void sockeye__out_piece(struct sockeye__out *out, const char *piec
 	out->room -= len;
 }
 
-/* Writes text that may be cut anywhere. */
+/* Writes text that may be truncated anywhere. */
 static inline void sockeye__out_text(struct sockeye__out *out, const char *text)
 {
 	for (; *text != '\0'; text++)
 		sockeye__out_piece(out, text, 1);
 }
 
-/* Writes data[0..len) like sockeye_escape(). `again` is for text that was escaped
- * before: a backslash stays as it is. */
+/* Writes data[0..len) like sockeye_escape(). Set `again` for text that has been escaped
+ * already: a backslash is then not escaped. */
 void sockeye__out_escaped(struct sockeye__out *out, const void *data, size_t len, bool again);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * quantity.c: parses sizes, times and chances, in whole numbers only. strtod() would
- * depend on the locale, round, and accept "1e9", "inf" and "0x1p3".
+ * quantity.c: parses sizes, times and chances, using integers only. strtod() depends on
+ * the locale, rounds, and accepts "1e9", "inf" and "0x1p3".
  */
 #include <errno.h>
 #include <stdbool.h>

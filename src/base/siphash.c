@@ -24,7 +24,7 @@ static inline void sip_round(struct state *s)
 	s->v2 = rotate(s->v2, 32);
 }
 
-/* len bytes, at most 8, as a little-endian number. */
+/* Reads len bytes, at most 8, as a little-endian number. */
 static uint64_t number(const uint8_t *p, size_t len)
 {
 	uint64_t n = 0;

@@ -1,10 +1,10 @@
 /*
  * siphash.h: SipHash-1-3, a keyed hash for tables.
  *
- * Without the key a peer cannot find inputs that share a slot, and similar inputs, such as
- * neighbouring addresses, spread like random ones. Aumasson and Bernstein, "SipHash: a
- * fast short-input PRF", 2012, with one compression round and three finalization rounds,
- * like the hash tables of Rust and Python.
+ * Without the key a peer cannot find inputs with colliding hashes, and the hashes of
+ * similar inputs, such as neighboring addresses, are as different as those of random
+ * inputs. Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012, with one
+ * compression round and three finalization rounds, like the hash tables of Rust and Python.
  */
 #ifndef SOCKEYE_BASE_SIPHASH_H
 #define SOCKEYE_BASE_SIPHASH_H

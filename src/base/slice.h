@@ -3,9 +3,9 @@
  * memory.
  *
  * There are two types because their bytes mean different things. A slice is text
- * that a user wrote, read as char like every string. A span is what a peer sent:
- * bytes of any value, which are compared as numbers from 0 to 255, so they must
- * not be char, which is signed on some machines.
+ * that a user wrote, made of char like every string. A span is data from a peer:
+ * bytes that are compared as numbers from 0 to 255, so they must not be char, which
+ * is signed on some machines.
  */
 #ifndef SOCKEYE_BASE_SLICE_H
 #define SOCKEYE_BASE_SLICE_H

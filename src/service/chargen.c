@@ -12,12 +12,12 @@
 #define PERIOD       (RING * LINE) /* the pattern repeats after this number of bytes */
 #define DATAGRAM_MAX 512           /* RFC 864: "between 0 and 512" */
 
-/* The ring, followed by the part of it that a line which starts at its end needs. */
+/* The ring, followed by its first characters, so that every line is contiguous. */
 static const char ring[] = " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
 			   "abcdefghijklmnopqrstuvwxyz{|}~"
 			   " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
 			   "abcdef";
-_Static_assert(sizeof ring - 1 == RING + COLUMNS - 1, "every line is one piece of it");
+_Static_assert(sizeof ring - 1 == RING + COLUMNS - 1, "every line is contiguous");
 
 struct chargen_state {
 	size_t pos; /* position of the next byte in the pattern, < PERIOD */

@@ -59,7 +59,7 @@ static size_t daytime_line(uint8_t *room, const void *config, struct sockeye_now
 	if (c && c->daytime == SOCKEYE_DAYTIME_CTIME)
 		len = snprintf(line, LINE_MAX, "%.3s %.3s %2u %02u:%02u:%02u %04u\r\n", weekday,
 			       month, d.day, d.hour, d.min, d.s, d.year);
-	else /* RFC 5322 3.3 */
+	else /* RFC 5322, section 3.3 */
 		len = snprintf(line, LINE_MAX, "%.3s, %02u %.3s %04u %02u:%02u:%02u +0000\r\n",
 			       weekday, d.day, month, d.year, d.hour, d.min, d.s);
 	return (size_t)len;

@@ -1,4 +1,4 @@
-/* echo.c: returns the bytes it receives (RFC 862), from the memory they are in. */
+/* echo.c: returns the bytes that it receives (RFC 862), without copying them. */
 #include "service/service.h"
 
 static void echo_turn(void *state, const void *config, struct sockeye_turn *t)

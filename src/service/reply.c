@@ -14,7 +14,7 @@ struct reply_state {
 struct text {
 	const char *ptr;
 	size_t len;
-	bool add_lf; /* the text does not end with one */
+	bool add_lf; /* the text does not end with a LF */
 };
 
 static struct text text_of(const void *config)
@@ -32,8 +32,8 @@ static struct text text_of(const void *config)
 	return text;
 }
 
-/* Takes at most `max` lines of the input. Returns their number. At the end of input a
- * rest without LF counts as a line. */
+/* Takes at most `max` lines of the input. Returns their number. At the end of input,
+ * remaining bytes without a LF count as a line. */
 static size_t take_lines(struct reply_state *s, struct sockeye_turn *t, size_t max)
 {
 	size_t lines = 0;

@@ -1,6 +1,6 @@
 /*
- * service.h: the list of built-in services, one file each. builtins.c makes the
- * table of it.
+ * service.h: the list of built-in services, one file each. builtins.c makes a table
+ * from it.
  */
 #ifndef SOCKEYE_SERVICE_SERVICE_H
 #define SOCKEYE_SERVICE_SERVICE_H

@@ -1,6 +1,6 @@
 /*
- * upper.c: converts ASCII letters to upper case in place. All other bytes, UTF-8
- * included, stay as they are in every locale; toupper(3) depends on it.
+ * upper.c: converts ASCII letters to upper case in place. All other bytes, including
+ * UTF-8, are unchanged. The result does not depend on the locale, unlike toupper(3).
  */
 #include "service/service.h"
 
