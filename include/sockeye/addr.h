@@ -30,7 +30,7 @@ enum sockeye_scheme {
 	SOCKEYE_FD, /* fd:3, an inherited descriptor */
 };
 
-#define SOCKEYE_HOST_MAX      255 /* RFC 1035 2.3.4 */
+#define SOCKEYE_HOST_MAX      255 /* RFC 1035, section 2.3.4 */
 #define SOCKEYE_SERVICE_MAX   32
 #define SOCKEYE_ZONE_MAX      15  /* IFNAMSIZ - 1 */
 #define SOCKEYE_UNIX_PATH_MAX 107 /* bytes of sun_path without the NUL */

@@ -1,5 +1,5 @@
 /*
- * accept.c: accepting a connection.
+ * accept.c: accepts a connection.
  */
 #include <errno.h>
 #include <poll.h>
@@ -7,8 +7,8 @@
 #include "net/net.h"
 
 /* Whether an error of accept(2) concerns only the client at the head of the queue,
- * which has disconnected. Linux passes on the errors that a connection already has
- * (accept(2), ERRORS). */
+ * which has disconnected. Linux returns pending errors of the new connection as errors
+ * of accept(2). */
 static bool is_client_error(int err)
 {
 	switch (err) {

@@ -1,5 +1,5 @@
 /*
- * clock.c: the clocks, and waiting for a descriptor until a deadline.
+ * clock.c: reads the clocks, and waits for a file descriptor until a deadline.
  */
 #include <errno.h>
 #include <limits.h>
@@ -46,7 +46,7 @@ int sockeye__poll_ms(uint64_t deadline_ns, uint64_t mono_ns)
 		return -1;
 	if (deadline_ns <= mono_ns)
 		return 0;
-	/* Rounded up: waking too early would mean to spin until the deadline. */
+	/* Rounded up: after waking too early, callers would spin until the deadline. */
 	ms = (deadline_ns - mono_ns - 1) / SOCKEYE_NS_PER_MS + 1;
 	return ms > INT_MAX ? INT_MAX : (int)ms;
 }

@@ -9,8 +9,8 @@
 
 #include "net/net.h"
 
-/* fd:N is a connected socket. The caller closes what is returned, so it gets a
- * duplicate. */
+/* Duplicates the connected socket N of fd:N, because the caller closes the file
+ * descriptor that it receives. */
 static int fd_connect(const struct sockeye_addr *addr, const struct sockeye_connect_opts *opts,
 		      struct sockeye_fail *fail)
 {
@@ -117,13 +117,13 @@ int sockeye__names_reachable(const struct sockeye_addr *addr, struct sockeye_soc
 }
 
 /* Sorts the addresses so that the families alternate. The first address stays the
- * first, and each family keeps the resolver's order (RFC 8305 4, with a First
+ * first, and each family keeps the resolver's order (RFC 8305, section 4, with a First
  * Address Family Count of 1). */
 static void names_interleave(const struct sockeye_sockaddr *names, size_t count,
 			     struct sockeye_sockaddr *out_names)
 {
 	int first = names[0].u.sa.sa_family;
-	size_t mine = 0, other = 0; /* the next of the first family and of the others */
+	size_t mine = 0, other = 0; /* the next address of the first family, and of the other */
 
 	for (size_t i = 0; i < count; i++) {
 		while (mine < count && names[mine].u.sa.sa_family != first)

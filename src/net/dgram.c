@@ -38,8 +38,8 @@ static void local_from_ipv4(const struct cmsghdr *c, struct sockeye_dgram *out)
 	memcpy(&info, CMSG_DATA(c), sizeof info);
 	out->ifindex = info.ipi_ifindex;
 	/* ipi_spec_dst is the source address that the kernel would choose for a
-	 * reply. It equals the destination unless that was a broadcast or multicast
-	 * address. */
+	 * reply. It equals the destination unless the destination is a broadcast or
+	 * multicast address. */
 	out->group = info.ipi_spec_dst.s_addr != info.ipi_addr.s_addr;
 	if (out->group)
 		return;
@@ -86,8 +86,8 @@ void sockeye__dgram_local(struct msghdr *msg, struct sockeye_dgram *out)
 		else if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO)
 			local_from_ipv6(c, &v6);
 	}
-	/* If there are both, the IPv4-mapped one is the one that an IPv6 socket
-	 * accepts as a source. */
+	/* If both exist, use the IPv4-mapped address: an IPv6 socket does not accept
+	 * the IPv4 address as a source. */
 	out->group = v4.group || v6.group;
 	out->ifindex = v6.ifindex > 0 ? v6.ifindex : v4.ifindex;
 	if (out->group || (v4.local.len == 0 && v6.local.len == 0))
@@ -127,7 +127,7 @@ void sockeye__dgram_source(struct msghdr *msg, void *control, const struct socke
 	} else if (local->u.sa.sa_family == AF_INET6) {
 		struct in6_pktinfo info = {
 		    .ipi6_addr = local->u.in6.sin6_addr,
-		    .ipi6_ifindex = local->u.in6.sin6_scope_id, /* for a link-local one */
+		    .ipi6_ifindex = local->u.in6.sin6_scope_id, /* 0 unless link-local */
 		};
 
 		control_put(msg, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
@@ -164,7 +164,7 @@ bool sockeye__dgram_cut_refused(int err)
 	       err == -ENOPROTOOPT;
 }
 
-/* Whether poll(2) would return at once although there is nothing to receive: it
+/* Whether poll(2) would return immediately although there is nothing to receive: it
  * reports POLLERR as long as the error queue has an entry. */
 static bool only_error(int fd)
 {
@@ -173,8 +173,8 @@ static bool only_error(int fd)
 	return poll(&p, 1, 0) > 0 && (p.revents & (POLLIN | POLLERR)) == POLLERR;
 }
 
-/* Calls recvmsg(2) until a datagram arrives or the deadline passes, and again
- * after EINTR. */
+/* Calls recvmsg(2) until a datagram arrives or the deadline passes. Retries after
+ * EINTR. */
 static ssize_t message_recv(int fd, struct msghdr *msg, int flags, uint64_t deadline_ns)
 {
 	const struct msghdr fresh = *msg; /* the kernel writes lengths into *msg */
@@ -208,7 +208,7 @@ int sockeye__records_stamp(int fd)
 	return sockeye__option_set(fd, SOL_SOCKET, SO_TIMESTAMP, 1);
 }
 
-/* Sets *out_bare if there was neither a byte nor a control message. */
+/* Sets *out_bare if the message had neither data nor control messages. */
 static int dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
 		      struct sockeye_dgram *out, bool *out_bare)
 {
@@ -299,8 +299,8 @@ int sockeye_dgram_reconnect(int fd, const struct sockeye_sockaddr *peer)
 	if (peer == NULL)
 		return reconnect(fd, &none, sizeof none);
 	err = reconnect(fd, &peer->u.sa, peer->len);
-	/* The first connect may have chosen 127.0.0.1 as our address, which cannot
-	 * reach this peer. Disconnecting undoes that choice. */
+	/* The first connect(2) may have chosen 127.0.0.1 as the local address, from which
+	 * this peer cannot be reached. Disconnecting undoes that choice. */
 	if (err == -EINVAL && reconnect(fd, &none, sizeof none) == 0)
 		err = reconnect(fd, &peer->u.sa, peer->len);
 	return err;

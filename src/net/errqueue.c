@@ -64,7 +64,7 @@ int sockeye_dgram_error_recv(int fd, struct sockeye_dgram_error *out)
 {
 	union {
 		struct cmsghdr align;
-		char bytes[512]; /* the error, the offender, packet information and a timestamp */
+		char bytes[512]; /* for the error, its sender, packet information and a timestamp */
 	} control;
 	struct sockeye_dgram_error e = {0};
 
@@ -79,7 +79,7 @@ int sockeye_dgram_error_recv(int fd, struct sockeye_dgram_error *out)
 		if (recvmsg(fd, &msg, MSG_ERRQUEUE | MSG_DONTWAIT) < 0) {
 			if (errno != EINTR)
 				return -errno;
-		} else if (error_read(&msg, &e)) { /* the queue also has timestamps */
+		} else if (error_read(&msg, &e)) { /* false for timestamps, which share the queue */
 			e.peer.len = msg.msg_namelen;
 			*out = e;
 			return 0;

@@ -1,5 +1,5 @@
 /*
- * fail.c: fills in struct sockeye_fail and adds hints on how to solve the problem.
+ * fail.c: fills in struct sockeye_fail and adds the cause if it is known.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -49,8 +49,8 @@ static const char *hint(const char *op, enum sockeye_scheme scheme,
 			const struct sockeye_sockaddr *name, int err)
 {
 	if (strcmp(op, "socket") == 0) {
-		/* The error for a protocol that is missing or disabled varies: a
-		 * disabled MPTCP gives ENOPROTOOPT. */
+		/* The error for a protocol that is missing or disabled varies: if MPTCP
+		 * is disabled, it is ENOPROTOOPT. */
 		if (scheme == SOCKEYE_SCTP)
 			return "the kernel has no SCTP, or its module sctp is not loaded";
 		if (scheme == SOCKEYE_MPTCP)

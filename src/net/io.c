@@ -1,7 +1,7 @@
 /*
  * io.c: reads and writes until all bytes are transferred, the peer has closed or
- * the deadline has passed. The descriptor may be blocking or non-blocking, a
- * socket or anything else.
+ * the deadline has passed. The file descriptor may be blocking or non-blocking, and
+ * of any type.
  */
 #include <errno.h>
 #include <limits.h>
@@ -13,7 +13,7 @@
 
 #include "net/net.h"
 
-/* MSG_DONTWAIT exists for sockets only. With a deadline, any other descriptor is
+/* MSG_DONTWAIT exists only for sockets. With a deadline, any other file descriptor is
  * read after poll(2) reports that it is readable. */
 static ssize_t file_read(int fd, void *buf, size_t len, uint64_t deadline_ns)
 {
@@ -62,9 +62,9 @@ int sockeye_readn(int fd, void *buf, size_t len, uint64_t deadline_ns, size_t *o
 	return err;
 }
 
-/* write(2) without SIGPIPE. The kernel sends the signal to the writing thread, so
- * it is blocked there, and accepted if it became pending. A signal that was pending
- * before has another cause and stays pending. */
+/* Calls write(2) without raising SIGPIPE. The kernel sends the signal to the writing
+ * thread, so this function blocks it there and consumes it if it becomes pending. A
+ * signal that was pending before the call stays pending. */
 static ssize_t write_quietly(int fd, const void *buf, size_t len)
 {
 	static const struct timespec at_once = {0};
@@ -91,8 +91,8 @@ static ssize_t file_write(int fd, const void *buf, size_t len, uint64_t deadline
 
 	if (err < 0)
 		return err;
-	/* A writable pipe is sure to take PIPE_BUF bytes only (pipe(7)). A longer
-	 * blocking write could outlast the deadline. */
+	/* A writable pipe is only guaranteed to accept PIPE_BUF bytes (pipe(7)). A longer
+	 * blocking write could block beyond the deadline. */
 	return write_quietly(fd, buf, deadline_ns && len > PIPE_BUF ? PIPE_BUF : len);
 }
 

@@ -12,7 +12,7 @@ void sockeye_lines_init(struct sockeye_lines *lines, int fd, char *buf, size_t c
 	*lines = (struct sockeye_lines){.fd = fd, .buf = buf, .cap = cap};
 }
 
-/* Makes room and appends to the buffer. Returns what sockeye_read_some() does. */
+/* Makes room and appends to the buffer. Returns like sockeye_read_some(). */
 static ssize_t read_ahead(struct sockeye_lines *l, uint64_t deadline_ns)
 {
 	ssize_t n;
@@ -28,7 +28,7 @@ static ssize_t read_ahead(struct sockeye_lines *l, uint64_t deadline_ns)
 	return n;
 }
 
-/* Takes a line up to a LF, or all that is left. Returns 1 or 2, like
+/* Takes a line up to the LF or, if lf is NULL, all buffered bytes. Returns 1 or 2, like
  * sockeye_readline(). */
 static int line_take(struct sockeye_lines *l, const char *lf, const char **out_line,
 		     size_t *out_len)

@@ -1,5 +1,5 @@
 /*
- * listen.c: opens sockets that clients can reach.
+ * listen.c: opens sockets for servers.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,10 +23,10 @@ static bool is_inet(const struct sockeye_sockaddr *name)
 	return name->u.sa.sa_family != AF_UNIX;
 }
 
-/* Binds a socket. A socket that will `share` its port with later sockets of this
- * process is bound without SO_REUSEPORT and gets the option right after bind(2), so
- * that bind(2) still fails if another server has the port, even with SO_REUSEPORT.
- * A socket that `join`s the port later has the option from the start. */
+/* Binds a socket. With `share`, later sockets of this process can share its port:
+ * SO_REUSEPORT is set only after bind(2), so that bind(2) still fails if another server
+ * uses the port, even with SO_REUSEPORT. With `join`, the socket joins a shared port:
+ * SO_REUSEPORT is set before bind(2). */
 static int socket_bind(const struct sockeye_addr *addr, const struct sockeye_sockaddr *name,
 		       bool share, bool join, struct sockeye_listener *l)
 {
@@ -95,7 +95,7 @@ static void port_set(struct sockeye_sockaddr *name, uint16_t port)
 }
 
 /* Whether the kernel lacks the family of the address, or this machine lacks the
- * address. A host name may have such an address besides one that can be bound. */
+ * address. A host name may have such addresses as well as ones that can be bound. */
 static bool absent(int err)
 {
 	return err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL;
@@ -107,8 +107,8 @@ struct names {
 	size_t max; /* to open */
 };
 
-/* Opens the names, all on one port if they ask for any port. Returns their number
- * or the error to report. */
+/* Opens a socket for each name. If the port is 0, all sockets use the same port.
+ * Returns the number of sockets or the error to report. */
 static int names_open(const struct sockeye_addr *addr, const struct sockeye_listen_opts *opts,
 		      const struct names *names, struct sockeye_listener *listeners,
 		      struct sockeye_fail *fail)

@@ -16,10 +16,11 @@
 #include <sockeye/sockaddr.h>
 #include <sockeye/stream.h>
 
-#define SOCKEYE__NAMES_MAX 32 /* addresses used of one host name */
+#define SOCKEYE__NAMES_MAX 32 /* addresses of one host name that are used */
 
-/* Returns the length of an address that the kernel has returned, as it accepts it.
- * For a path that fills sun_path it returns one byte too many (unix(7), BUGS). */
+/* Returns the length of an address that the kernel returned, limited to the length that
+ * the kernel accepts: for a path that fills sun_path, the kernel returns one byte too
+ * many (unix(7), BUGS). */
 static inline socklen_t sockeye__name_len(socklen_t len)
 {
 	return len < sizeof(struct sockaddr_un) ? len : (socklen_t)sizeof(struct sockaddr_un);
@@ -36,17 +37,17 @@ struct sockeye__kind {
 int sockeye__kind_of(enum sockeye_scheme scheme, const struct sockeye_sockaddr *name,
 		     struct sockeye__kind *out_kind);
 
-/* Opens a close-on-exec socket; `flags` may be SOCK_NONBLOCK. Never returns 0, 1 or
- * 2: in a process that was started with those closed, printed text would be sent
- * to the peer. Returns the descriptor or -errno. */
+/* Opens a close-on-exec socket; `flags` may be SOCK_NONBLOCK. Returns the file
+ * descriptor or -errno. Never returns 0, 1 or 2: in a process that was started with
+ * those closed, printed text would be sent to the peer. */
 int sockeye__socket_open(const struct sockeye__kind *kind, int flags);
 
 /* Returns fd if it is above 2. Otherwise closes it and returns a duplicate above 2,
- * or -errno. A negative fd means that errno has the error to return. */
+ * or -errno. Returns -errno if fd is negative. */
 int sockeye__fd_above_stdio(int fd);
 
-/* Sets the socket options of an address, before bind or connect. It leaves out
- * reuseport, which socket_bind() handles. Returns 0 or -errno. */
+/* Sets the socket options of an address except reuseport, which must be set at bind(2).
+ * Call it before bind(2) or connect(2). Returns 0 or -errno. */
 int sockeye__options_apply(int fd, const struct sockeye_addr *addr,
 			   const struct sockeye_sockaddr *name);
 
@@ -62,8 +63,8 @@ int sockeye__nonblocking_set(int fd, bool nonblocking);
 /* Fills in *fail unless it is NULL. Returns err. */
 int sockeye__fail_set(struct sockeye_fail *fail, const char *op, const char *address, int err);
 
-/* The same for an address, and for one of its resolved addresses. The latter writes
- * the cause into the detail if it is known. */
+/* The same for an address, and for one of its resolved addresses.
+ * sockeye__fail_name() also writes the cause, if it is known, into the detail. */
 int sockeye__fail_addr(struct sockeye_fail *fail, const char *op, const struct sockeye_addr *addr,
 		       int err);
 int sockeye__fail_name(struct sockeye_fail *fail, const char *op, enum sockeye_scheme scheme,
@@ -75,21 +76,22 @@ void sockeye__fail_detail(struct sockeye_fail *fail, const char *format, ...)
 
 /* --- clock.c --- */
 
-/* The time of a clock in nanoseconds. */
+/* Returns the time of a clock in nanoseconds. */
 uint64_t sockeye__clock_ns(clockid_t clock);
 
-/* Waits until fd is ready for `events`, which are those of poll(2), or until the
- * deadline (0: none). Returns 0, -ETIMEDOUT or -errno, but never -EINTR. */
+/* Waits until fd is ready for `events` (as in poll(2)) or until the deadline (0: none).
+ * Returns 0, -ETIMEDOUT or -errno, but never -EINTR. */
 int sockeye__wait(int fd, short events, uint64_t deadline_ns);
 
-/* Returns the time until the deadline for poll(2): milliseconds, rounded up, or -1
- * without a deadline. */
+/* Returns the timeout for poll(2): the milliseconds until the deadline, rounded up, or
+ * -1 if there is no deadline. */
 int sockeye__poll_ms(uint64_t deadline_ns, uint64_t mono_ns);
 
 /* --- sockaddr.c --- */
 
-/* Returns the IPv4 address of an IPv4-mapped IPv6 address (RFC 4291 2.5.5.2), and any
- * other address unchanged. A dual-stack socket reports its IPv4 peers as mapped. */
+/* Returns the IPv4 address of an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2),
+ * and any other address unchanged. A dual-stack socket reports its IPv4 peers as
+ * mapped. */
 struct sockeye_sockaddr sockeye__sockaddr_unmapped(const struct sockeye_sockaddr *name);
 
 /* Whether an Internet address is the wildcard: 0.0.0.0 or [::]. */
@@ -103,8 +105,8 @@ int sockeye__locals_find(const struct sockeye_addr *addr, struct sockeye_sockadd
 			 size_t max, struct sockeye_fail *fail);
 
 /* Removes the names whose family none of the local addresses has; without local
- * addresses it keeps all. Returns how many are left, or a negative code if none
- * is. */
+ * addresses keeps all. Returns the number of names left, or a negative code if none is
+ * left. */
 int sockeye__names_reachable(const struct sockeye_addr *addr, struct sockeye_sockaddr *names,
 			     size_t count, const struct sockeye_sockaddr *locals,
 			     size_t local_count, struct sockeye_fail *fail);
@@ -113,7 +115,7 @@ int sockeye__names_reachable(const struct sockeye_addr *addr, struct sockeye_soc
 
 /* Connects to the first of `names` that answers, like sockeye_connect() after it has
  * resolved the host. Each attempt binds to the first of `locals` that has its
- * family. opts must not be NULL. Returns the descriptor or a negative code. */
+ * family. opts must not be NULL. Returns the file descriptor or a negative code. */
 int sockeye__connect_list(const struct sockeye_addr *addr, const struct sockeye_sockaddr *names,
 			  size_t count, const struct sockeye_sockaddr *locals, size_t local_count,
 			  const struct sockeye_connect_opts *opts, struct sockeye_fail *fail);
@@ -136,9 +138,9 @@ bool sockeye__same_file(const struct stat *a, const struct stat *b);
 int sockeye__unix_bind(int fd, const struct sockeye_addr *addr, const struct sockeye_sockaddr *name,
 		       struct sockeye_listener *listener);
 
-/* Removes the path of a listener if it still is the file that it created. Must be
- * called before the socket is closed: as long as it is open, no other file can get
- * its inode number. */
+/* Removes the path of a listener if it is still the file that the listener created.
+ * Must be called before the socket is closed: as long as the socket is open, no other
+ * file can have its inode number. */
 void sockeye__unix_unlink(const struct sockeye_listener *listener);
 
 /* --- dgram.c: records --- */
@@ -163,27 +165,28 @@ int sockeye__record_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
 void sockeye__dgram_local(struct msghdr *msg, struct sockeye_dgram *out);
 
 /* Makes dgram->local the source address of msg, with a control message in the
- * SOCKEYE__CONTROL_MAX bytes at `control`. Without a local address msg gets no
- * control message. */
+ * SOCKEYE__CONTROL_MAX bytes at `control`. If dgram->local is empty, adds no control
+ * message. */
 void sockeye__dgram_source(struct msghdr *msg, void *control, const struct sockeye_dgram *dgram);
 
 /* --- dgram.c: several UDP datagrams of one size in one message (udp(7)); the
  * last one may be shorter --- */
 
-/* Allows the kernel to join received datagrams (UDP_GRO). Old kernels ignore it. */
+/* Allows the kernel to join received datagrams (UDP_GRO). Has no effect on old
+ * kernels. */
 void sockeye__dgram_join(int fd);
 
 /* Returns the size of each datagram in a received message of `len` bytes. A message
  * with one datagram gives `len`. */
 size_t sockeye__dgram_segment(struct msghdr *msg, size_t len);
 
-/* Makes the kernel cut msg into datagrams (UDP_SEGMENT), with one more control message
- * in `control`, after those that msg has. */
+/* Makes the kernel split msg into datagrams (UDP_SEGMENT), with one more control
+ * message in `control`, after those that msg has. */
 void sockeye__dgram_cut(struct msghdr *msg, void *control, uint16_t size);
 
 /* Whether `err`, a negative errno of sending such a message, means that the kernel
- * cannot cut it: a segment is longer than the link's MTU, the route or its device
- * does not support it (IPsec, checksums), or the kernel is too old. */
+ * cannot split it: a segment is longer than the link's MTU, the route or its device
+ * does not support splitting (IPsec, checksums), or the kernel is too old. */
 bool sockeye__dgram_cut_refused(int err);
 
 #endif

@@ -86,8 +86,8 @@ static int ipv6_apply(int fd, const struct sockeye_addr *addr, const struct sock
 	const struct sockeye_addr_opts *o = &addr->opts;
 	int err = 0;
 
-	/* Set in any case because net.ipv6.bindv6only changes the default. tcp6
-	 * excludes IPv4-mapped peers, unless the address itself is mapped. */
+	/* Always set, because net.ipv6.bindv6only changes the default. tcp6 and udp6
+	 * exclude IPv4-mapped peers, unless the address itself is mapped. */
 	if (!IN6_IS_ADDR_V4MAPPED(&name->u.in6.sin6_addr))
 		err = sockeye__option_set(fd, IPPROTO_IPV6, IPV6_V6ONLY,
 					  o->v6only || addr->family == 6);

@@ -1,9 +1,9 @@
 /*
  * race.c: connects to the first of several addresses that answers: Happy Eyeballs
- * (RFC 8305 5).
+ * (RFC 8305, section 5).
  *
- * If an attempt has no answer after the attempt delay, it continues while the next
- * address is tried too. The first connection wins.
+ * An attempt without an answer continues after the attempt delay, while the next
+ * address is tried in parallel. The first connection wins.
  */
 #include <assert.h>
 #include <errno.h>
@@ -18,7 +18,7 @@
 #include "base/deadline.h"
 #include "net/net.h"
 
-#define ATTEMPT_DELAY_MS 250 /* RFC 8305 5 and 8: "recommended" */
+#define ATTEMPT_DELAY_MS 250 /* RFC 8305, sections 5 and 8: "recommended" */
 
 struct race {
 	const struct sockeye_addr *addr;
@@ -26,8 +26,8 @@ struct race {
 	const struct sockeye_sockaddr *locals;
 	size_t local_count;
 	struct sockeye_fail *fail;
-	int err;      /* the failure to report so far, which is in *fail; 0 none */
-	size_t tried; /* addresses */
+	int err;      /* the failure to report so far, which is in *fail; 0: none */
+	size_t tried; /* addresses tried */
 	size_t count; /* attempts in progress, with their sockets and addresses: */
 	struct pollfd fds[SOCKEYE__NAMES_MAX];
 	const struct sockeye_sockaddr *names[SOCKEYE__NAMES_MAX];
@@ -80,10 +80,10 @@ static int local_bind(const struct race *r, int fd, const struct sockeye_sockadd
 	if (err < 0)
 		return err;
 	if (stream && local->u.sa.sa_family != AF_UNIX) {
-		/* A fixed port may be in TIME-WAIT after a connection to another
-		 * server. Without a port the kernel chooses one in connect(2), where
-		 * it has to be unique for this server only. Not all protocols have
-		 * these options, so errors are ignored. */
+		/* A fixed port may be in TIME_WAIT after a connection to another
+		 * server. If the port is 0, the kernel chooses one in connect(2),
+		 * where it has to be unique only for this server. Not all protocols
+		 * have these options, so errors are ignored. */
 		if (sockeye_sockaddr_port(local) != 0)
 			sockeye__option_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
 		else
@@ -102,9 +102,9 @@ static int send_timeout_set(int fd, int ms)
 	return setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) < 0 ? -errno : 0;
 }
 
-/* Connects to a UNIX socket. With a full backlog a non-blocking connect(2) fails at
- * once instead of continuing in the background. So the call blocks, limited by
- * SO_SNDTIMEO, and is repeated after a signal. */
+/* Connects to a UNIX-domain socket. If the backlog is full, a non-blocking connect(2)
+ * fails immediately instead of continuing in the background. So the call blocks,
+ * limited by SO_SNDTIMEO, and is repeated after a signal. */
 static int unix_connect(int fd, const struct sockeye_sockaddr *name, uint64_t deadline_ns)
 {
 	int ms = 0, err;
@@ -112,7 +112,7 @@ static int unix_connect(int fd, const struct sockeye_sockaddr *name, uint64_t de
 	do {
 		if (deadline_ns != 0) {
 			ms = sockeye__poll_ms(deadline_ns, sockeye_now().mono_ns);
-			err = send_timeout_set(fd, ms > 0 ? ms : 1); /* 0 has no limit */
+			err = send_timeout_set(fd, ms > 0 ? ms : 1); /* 0 would mean no limit */
 			if (err < 0)
 				return err;
 		}
@@ -126,7 +126,7 @@ static int unix_connect(int fd, const struct sockeye_sockaddr *name, uint64_t de
 }
 
 /* Whether the socket is connected to itself: no server listens, and the kernel chose
- * the server's port for us (simultaneous open, RFC 9293 3.5). */
+ * the server's port for us (simultaneous open, RFC 9293, section 3.5). */
 static bool connected_to_itself(int fd, const struct sockeye_sockaddr *name)
 {
 	struct sockeye_sockaddr local;
@@ -151,8 +151,8 @@ static int attempt_end(struct race *r, int fd, const struct sockeye_sockaddr *na
 	return err;
 }
 
-/* Opens, prepares and binds a socket for `name`. Returns the descriptor, or an error
- * that it has passed to attempt_failed(). */
+/* Opens, prepares and binds a socket for `name`. Returns the file descriptor, or an
+ * error that it has passed to attempt_failed(). */
 static int attempt_open(struct race *r, const struct sockeye_sockaddr *name)
 {
 	const struct sockeye_sockaddr *local = local_for(r, name), *at = name;
@@ -181,8 +181,8 @@ static int attempt_open(struct race *r, const struct sockeye_sockaddr *name)
 	return err;
 }
 
-/* Starts an attempt. Returns the descriptor if it is connected, -EINPROGRESS if it
- * continues in the background, or its error. */
+/* Starts an attempt. Returns the file descriptor if it is connected, -EINPROGRESS if
+ * the attempt continues in the background, or its error. */
 static int attempt_start(struct race *r, const struct sockeye_sockaddr *name)
 {
 	int fd, err;
@@ -195,7 +195,7 @@ static int attempt_start(struct race *r, const struct sockeye_sockaddr *name)
 		err = unix_connect(fd, name, r->opts->deadline_ns);
 	else
 		err = connect(fd, &name->u.sa, name->len) < 0 ? -errno : 0;
-	if (err != -EINPROGRESS && err != -EINTR) /* POSIX: EINTR continues too */
+	if (err != -EINPROGRESS && err != -EINTR) /* POSIX: after EINTR the attempt continues */
 		return attempt_end(r, fd, name, err);
 	r->fds[r->count] = (struct pollfd){.fd = fd, .events = POLLOUT};
 	r->names[r->count++] = name;
@@ -228,8 +228,8 @@ static int socket_error(int fd)
 	return err < 0 ? err : -pending;
 }
 
-/* Waits until an attempt ends or until `until_ns`. Returns the descriptor of a
- * connection, -EAGAIN if no attempt ended, or the error of one that failed. */
+/* Waits until an attempt ends or until `until_ns`. Returns the file descriptor of a
+ * connection, -EAGAIN if no attempt ended, or the error of a failed attempt. */
 static int attempts_wait(struct race *r, uint64_t until_ns)
 {
 	int ms = sockeye__poll_ms(until_ns, sockeye_now().mono_ns), result = -EAGAIN;
@@ -258,7 +258,8 @@ static int attempts_wait(struct race *r, uint64_t until_ns)
 static int race_run(struct race *r, const struct sockeye_sockaddr *names, size_t count)
 {
 	const uint64_t deadline_ns = r->opts->deadline_ns;
-	const uint32_t delay_ms = r->opts->attempt_delay_ms ?: ATTEMPT_DELAY_MS;
+	const uint32_t delay_ms =
+	    r->opts->attempt_delay_ms != 0 ? r->opts->attempt_delay_ms : ATTEMPT_DELAY_MS;
 	uint64_t next_ns = 0; /* when the next attempt may start */
 
 	while (r->tried < count || r->count > 0) {
@@ -278,7 +279,7 @@ static int race_run(struct race *r, const struct sockeye_sockaddr *names, size_t
 		if (fd >= 0)
 			return fd;
 		if (fd != -EINPROGRESS && fd != -EAGAIN)
-			next_ns = 0; /* after a failure the next starts at once */
+			next_ns = 0; /* start the next attempt immediately after a failure */
 	}
 	attempts_end_all(r, -ETIMEDOUT);
 	return r->err;

@@ -1,10 +1,9 @@
 /*
  * resolve.c: resolves the host and service names of an address.
  *
- * This file parses numbers itself and calls getaddrinfo(3) for names only. glibc
- * accepts numbers that few people mean: 1.2.3 becomes 1.2.0.3, 0x7f000001 becomes
- * 127.0.0.1, port 99999 becomes 34463, and ::1 with a zone is "Name or service not
- * known".
+ * This file parses numbers itself and calls getaddrinfo(3) only for names, because
+ * glibc misreads numbers: 1.2.3 becomes 1.2.0.3, 0x7f000001 becomes 127.0.0.1, port
+ * 99999 becomes 34463, and ::1 with a zone fails with "Name or service not known".
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -75,7 +74,8 @@ static int service_port(struct query *q, uint16_t *out_port)
 	const char *other = protocol[0] == 'u' ? "tcp" : "udp";
 	uint16_t port;
 
-	/* SCTP uses TCP's port numbers (RFC 9260 15.6), and few databases list them. */
+	/* SCTP uses TCP's port numbers (RFC 9260, section 15.6), and few databases list
+	 * them. */
 	if (service_find(service, protocol, out_port) ||
 	    (q->addr->scheme == SOCKEYE_SCTP && service_find(service, "tcp", out_port)))
 		return 0;
@@ -130,7 +130,7 @@ static void name_add(struct query *q, const struct sockaddr *sa)
 	} else {
 		return;
 	}
-	for (size_t i = 0; i < q->count; i++) /* a hosts file may repeat it */
+	for (size_t i = 0; i < q->count; i++) /* a hosts file may repeat an address */
 		if (sockeye_sockaddr_equal(&q->names[i], &name))
 			return;
 	q->names[q->count++] = name;
@@ -152,7 +152,7 @@ static void names_of_any(struct query *q)
 	name_add(q, (const struct sockaddr *)&in);
 }
 
-/* Returns the index of an interface by its name or number, or 0. */
+/* Returns the index of the interface with this name or number, or 0. */
 static uint32_t zone_index(const char *zone)
 {
 	uint32_t index = if_nametoindex(zone);
@@ -165,7 +165,8 @@ static uint32_t zone_index(const char *zone)
 	return *end == '\0' && number <= UINT32_MAX ? (uint32_t)number : 0;
 }
 
-/* Adds a host that is a number. Returns 0, 1 if it is a name, or a negative code. */
+/* Adds a host that is an IP address. Returns 0, 1 if the host is a name, or a negative
+ * code. */
 static int host_number(struct query *q)
 {
 	const struct sockeye_addr *addr = q->addr;
@@ -194,8 +195,8 @@ static int host_number(struct query *q)
 }
 
 /* Whether some programs would read a host as an address although it is not a dotted
- * quad: its last label is a number, which no top-level domain is (RFC 3696 2). The
- * URL standard has the same rule, "ends in a number". */
+ * quad: its last label is a number, which no top-level domain is (RFC 3696, section 2).
+ * The URL standard has the same rule, "ends in a number". */
 static bool ends_in_number(const char *host)
 {
 	size_t len = strlen(host);

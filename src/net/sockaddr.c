@@ -1,5 +1,5 @@
 /*
- * sockaddr.c: prints and compares socket addresses, and gets those of a descriptor.
+ * sockaddr.c: prints and compares socket addresses, and gets those of a socket.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -49,8 +49,8 @@ static int family_of(const struct sockeye_sockaddr *name)
 	}
 }
 
-/* Returns the length of a UNIX name: of a path without its NUL, of an abstract name
- * with the NUL that begins it, 0 of an unnamed socket. */
+/* Returns the length of a UNIX name: a path without its final NUL, an abstract name
+ * with its initial NUL, or 0 for an unnamed socket. */
 static size_t unix_name_len(const struct sockeye_sockaddr *name)
 {
 	size_t len = name->len > PATH_AT ? name->len - PATH_AT : 0;
@@ -69,7 +69,7 @@ static void zone_print(const struct sockaddr_in6 *in6, char zone[static IF_NAMES
 	if (in6->sin6_scope_id == 0)
 		return;
 	*zone = '%';
-	if (if_indextoname(in6->sin6_scope_id, zone + 1) == NULL) /* it was removed */
+	if (if_indextoname(in6->sin6_scope_id, zone + 1) == NULL) /* the interface was removed */
 		snprintf(zone + 1, IF_NAMESIZE, "%u", in6->sin6_scope_id);
 }
 
@@ -107,7 +107,7 @@ size_t sockeye_sockaddr_print(const struct sockeye_sockaddr *name, char *buf, si
 	}
 }
 
-/* Fills in the address that resolves to `name`, which is not unnamed. */
+/* Fills in the address that resolves to `name`, which must have a name. */
 static void addr_of(const struct sockeye_sockaddr *name, struct sockeye_addr *addr)
 {
 	char zone[IF_NAMESIZE + 1];

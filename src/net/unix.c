@@ -1,6 +1,6 @@
 /*
- * unix.c: UNIX socket files: created with their mode, replaced if their server is
- * dead, and removed by the process that created them.
+ * unix.c: creates UNIX socket files with their mode, replaces the files of dead
+ * servers, and removes the files that this process created.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -9,10 +9,10 @@
 
 #include "net/net.h"
 
-/* Probes whether a server uses this name. Returns 0 if none does,
- * SOCKEYE_E_IN_USE_LIVE, or -errno if it cannot be determined. A stream server
- * would have to accept a stream probe. A datagram probe is invisible to it: it
- * fails with EPROTOTYPE. */
+/* Probes whether a server uses this name. Returns 0 if no server does,
+ * SOCKEYE_E_IN_USE_LIVE, or -errno if this cannot be determined. The probe is a
+ * datagram socket, because a stream server would have to accept a stream probe; with
+ * a stream server, connect(2) fails with EPROTOTYPE and the server is not disturbed. */
 static int server_probe(const struct sockeye_sockaddr *name)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), err;
@@ -23,11 +23,11 @@ static int server_probe(const struct sockeye_sockaddr *name)
 	close(fd);
 	switch (err) {
 	case -ECONNREFUSED: /* no process has the socket open */
-	case -ENOENT:       /* it was removed meanwhile */
+	case -ENOENT:       /* the file has been removed */
 		return 0;
 	case 0:
 	case -EPROTOTYPE: /* a socket of another type */
-	case -EPERM:      /* a datagram socket that receives from its peer only */
+	case -EPERM:      /* a datagram socket that receives only from its peer */
 		return SOCKEYE_E_IN_USE_LIVE;
 	default:
 		return err;
@@ -39,17 +39,17 @@ bool sockeye__same_file(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Removes the file at `name` if it is a socket without a server. Returns 0, also if
- * there is no file, SOCKEYE_E_NOT_A_SOCKET, SOCKEYE_E_IN_USE_LIVE or -errno. */
+/* Removes the file at `name` if it is a socket without a server. Returns 0 (also if
+ * there is no file), SOCKEYE_E_NOT_A_SOCKET, SOCKEYE_E_IN_USE_LIVE or -errno. */
 static int stale_remove(const struct sockeye_sockaddr *name)
 {
 	const char *path = name->u.un.sun_path;
 	struct stat held, now;
 	int fd, err;
 
-	/* While the file is open, no other file can get its inode number. So a
-	 * socket that another server binds meanwhile is recognized. What remains of
-	 * the race is the moment between lstat and unlink. */
+	/* While the file is open, no other file can have its inode number. So a
+	 * socket that another server binds meanwhile is recognized, except between
+	 * lstat(2) and unlink(2). */
 	fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? 0 : -errno;
@@ -65,7 +65,7 @@ static int stale_remove(const struct sockeye_sockaddr *name)
 	return err;
 }
 
-/* Notes which file bind(2) created, and restores the mode bits that the umask has
+/* Records which file bind(2) created, and restores the mode bits that the umask has
  * cleared. */
 static int file_made(const struct sockeye_addr *addr, const struct sockeye_sockaddr *name,
 		     struct sockeye_listener *listener)
@@ -103,7 +103,7 @@ int sockeye__unix_bind(int fd, const struct sockeye_addr *addr, const struct soc
 		if (err < 0)
 			return err;
 	}
-	return -EADDRINUSE; /* other processes create it again and again */
+	return -EADDRINUSE; /* other processes keep creating the file */
 }
 
 void sockeye__unix_unlink(const struct sockeye_listener *listener)
