@@ -94,11 +94,11 @@ static void visit_report(const struct sockeye__worker *w, const struct sockeye__
 bool sockeye__accept_starved(struct sockeye__worker *w, int err)
 {
 	switch (-err) {
-	case EAGAIN: /* another worker accepted the client, or it has left */
+	case EAGAIN: /* another worker accepted the client, or the client has disconnected */
 	case EINTR:
 	case ECANCELED:
 		return false;
-	case EINVAL: /* another worker saw the stop first and shut the listener down */
+	case EINVAL: /* another worker handled the stop first and shut the listener down */
 		return true;
 	default: /* EMFILE, ENFILE, ENOMEM and unexpected errors: do not spin on them */
 		sockeye__count(&w->counters->accept_failures, 1);
@@ -107,7 +107,7 @@ bool sockeye__accept_starved(struct sockeye__worker *w, int err)
 	}
 }
 
-/* Takes a slot of the peer's source: 0, -EDQUOT or -ENOSPC. */
+/* Takes a slot for the peer's source. Returns 0, -EDQUOT or -ENOSPC. */
 static int source_take(struct sockeye__worker *w, const struct sockeye__peer *peer)
 {
 	struct sockeye__sources *sources = w->server->shared->sources;
@@ -141,7 +141,7 @@ bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site,
 			       1);
 		if (sockeye__rarely(w))
 			visit_report(w, out_visit, SOCKEYE_EVENT_REFUSE,
-				     err == -EDQUOT ? "too many from this source"
+				     err == -EDQUOT ? "too many connections from this source"
 						    : "too many sources");
 		close(fd);
 		return false;
@@ -154,13 +154,13 @@ bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site,
 	return true;
 }
 
-/* Reads the queued input. Unread input makes close(2) send a reset, which can overtake
- * the last reply (RFC 1122 4.2.2.13). */
+/* Discards the queued input. If input is unread, close(2) sends a reset, which can make
+ * the peer lose the last reply (RFC 1122, section 4.2.2.13). */
 static void drain(int fd)
 {
 	uint8_t sink[4096];
 
-	shutdown(fd, SHUT_RDWR); /* UNIX: input that arrives meanwhile would reset, too */
+	shutdown(fd, SHUT_RDWR); /* UNIX: no more input can arrive, which would cause a reset */
 	for (int i = 0; i < 64; i++)
 		if (recv(fd, sink, sizeof sink, MSG_DONTWAIT) <= 0)
 			break;
@@ -200,10 +200,10 @@ void sockeye__visit_release(struct sockeye__worker *w, const struct sockeye__pee
 			    enum sockeye__end end)
 {
 	source_give(w, peer);
-	/* Next to each other: if the worker is killed in between, the connection counts twice. */
+	/* If the worker is killed between these lines, the connection is counted twice. */
 	sockeye__count(end_counter(w->counters, end), 1);
 	sockeye__count(&w->counters->open, UINT64_MAX); /* minus one */
-	/* Ordered: the worker of the thread model sleeps until the last one has ended. */
+	/* Ordered, because the thread model waits for the last connection to end. */
 	__atomic_fetch_sub(&w->conns, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -214,8 +214,9 @@ int sockeye__record_cut(struct sockeye__worker *w)
 	return -EMSGSIZE;
 }
 
-/* recv(2) returns 0 for both. A peer that has not ended its side has sent a record. If
- * it has, an empty record just before the end looks like the end. */
+/* recv(2) returns 0 both for an empty record and at end of file. Unless the peer has shut
+ * down its side, it was a record. If the peer has, an empty record just before the end
+ * is mistaken for the end. */
 bool sockeye__record_empty(const struct sockeye__site *site, int fd)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};

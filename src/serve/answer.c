@@ -17,8 +17,8 @@
 #define RATE_DEFAULT 20    /* replies per second and source that are longer than their request */
 
 /* Ports of services that reply to any datagram. Two such services reply to each other
- * endlessly after one forged datagram (CERT CA-1996-01). Ports below 1024 are all
- * refused. */
+ * endlessly after one forged datagram (CERT CA-1996-01). In addition, all ports below
+ * 1024 are refused. */
 static const uint16_t small_ports[] = {1900, 3702, 5353, 11211};
 
 struct sockeye__answerer {
@@ -29,15 +29,15 @@ struct sockeye__answerer {
 	struct iovec in_iov[BATCH], out_iov[BATCH];
 	struct sockeye_sockaddr peers[BATCH];
 	_Alignas(struct cmsghdr) uint8_t control[BATCH][SOCKEYE__CONTROL_MAX];
-	/* Buffers are not a power of two apart: otherwise the starts of all would share few
-	 * cache sets. */
+	/* The distance of the buffers is not a power of two: otherwise their starts would
+	 * share a few cache sets. */
 	uint8_t data[BATCH][SOCKEYE__RECORD_BYTES + 4160];
 	uint8_t room[BATCH][REPLY_BYTES + 4160];
 };
 
 struct sockeye__answerer *sockeye__answerer_new(struct sockeye__worker *w)
 {
-	struct sockeye__answerer *a = calloc(1, sizeof *a); /* pages are touched only when used */
+	struct sockeye__answerer *a = calloc(1, sizeof *a); /* unused pages take no memory */
 
 	if (a == NULL)
 		return NULL;
@@ -92,8 +92,8 @@ static bool is_served(const struct sockeye__server *server, uint16_t port)
 	return false;
 }
 
-/* Whether the source may be another server that would answer our reply: a
- * privileged or small-service port, or a port that we serve ourselves. */
+/* Whether the source could be another server that would reply to our reply: its port is
+ * privileged, belongs to a small service, or is served by this server. */
 static bool could_loop(const struct sockeye__answerer *a, const struct sockeye_sockaddr *peer)
 {
 	uint16_t port = sockeye_sockaddr_port(peer);
@@ -108,8 +108,9 @@ static bool could_loop(const struct sockeye__answerer *a, const struct sockeye_s
 	return is_served(a->worker->server, port);
 }
 
-/* Makes the reply use the address to which the request was sent. False if that was a
- * group: a reply of every member to a forged request would be an attack. */
+/* Makes the address to which the request was sent the source of the reply. Returns false
+ * if that is a broadcast or multicast address: with a forged request, the replies of all
+ * members would be an attack on the source. */
 static bool reply_from_asked(struct msghdr *in, struct msghdr *out)
 {
 	struct sockeye_dgram asked = {0};
@@ -138,8 +139,8 @@ static void refuse(struct sockeye__answerer *a, const struct sockeye__site *site
 					       .text = why});
 }
 
-/* Whether a reply longer than its request may be sent: the source may be forged,
- * unless it is loopback. */
+/* Whether a reply longer than its request may be sent. Loopback addresses are exempt,
+ * because other hosts cannot forge them. */
 static bool within_rate(struct sockeye__answerer *a, const struct sockeye_sockaddr *peer)
 {
 	struct sockeye__source source;
@@ -151,7 +152,7 @@ static bool within_rate(struct sockeye__answerer *a, const struct sockeye_sockad
 				   sockeye_now().mono_ns);
 }
 
-/* Writes the reply to datagram `i` to out[n]. False if there is none. */
+/* Writes the reply to datagram `i` to out[n]. Returns false if there is no reply. */
 static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *site, unsigned i,
 		       unsigned n, struct sockeye_now now)
 {
@@ -178,9 +179,14 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 	site->service->datagram(site->config, &ans);
 	if (!ans.send)
 		return false;
-	if (could_loop(a, peer) || !reply_from_asked(in, out)) {
+	if (could_loop(a, peer)) {
 		refuse(a, site, &a->worker->counters->dropped_loop, peer,
 		       "the source could be a server");
+		return false;
+	}
+	if (!reply_from_asked(in, out)) {
+		refuse(a, site, &a->worker->counters->dropped_loop, peer,
+		       "sent to a broadcast or multicast address");
 		return false;
 	}
 	if (ans.out_len > ans.in_len && !within_rate(a, peer)) {
@@ -188,7 +194,7 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 		       "the source exceeded its rate");
 		return false;
 	}
-	if (peer->len <= sizeof(sa_family_t)) { /* without a name it cannot be sent a reply */
+	if (peer->len <= sizeof(sa_family_t)) { /* an unnamed socket cannot receive a reply */
 		sockeye__count(&a->worker->counters->dropped_send, 1);
 		return false;
 	}
@@ -198,8 +204,8 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 	return true;
 }
 
-/* Sends out[0..n). Counts and skips a reply that cannot be sent: the queue of its
- * receiver is full or closed, which must not delay the others. */
+/* Sends out[0..n). Counts and skips a reply that cannot be sent, for example because the
+ * receiver's queue is full, so that it does not delay the others. */
 static void transmit(struct sockeye__answerer *a, int fd, unsigned n)
 {
 	uint64_t bytes = 0, sent = 0;
@@ -210,8 +216,7 @@ static void transmit(struct sockeye__answerer *a, int fd, unsigned n)
 
 		if (k < 0 && errno == EINTR)
 			continue;
-		if (k < 0 && errno == EAGAIN &&
-		    !waited) { /* most likely our own send buffer is full */
+		if (k < 0 && errno == EAGAIN && !waited) { /* most likely the send buffer is full */
 			waited = true;
 			(void)poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, 10);
 			continue;

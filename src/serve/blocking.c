@@ -1,9 +1,9 @@
 /*
  * blocking.c: one session with blocking calls: receive, turn, send. The models
- * iterative, fork, prefork and thread run it.
+ * iterative, fork, prefork and thread use it.
  *
- * A message needs two system calls: the socket keeps the timeouts (SO_RCVTIMEO,
- * SO_SNDTIMEO), so no poll(2) is needed.
+ * A message takes two system calls: the socket has timeouts (SO_RCVTIMEO, SO_SNDTIMEO),
+ * so poll(2) is not needed.
  */
 #include "serve/internal.h"
 #include "net/net.h"
@@ -18,9 +18,10 @@
 struct session {
 	struct sockeye__worker *worker;
 	struct sockeye__visit *visit;
-	uint64_t idle_ns, end_ns; /* a duration; a deadline. 0: none */
-	uint64_t timeout_ns;      /* of the socket now */
-	uint64_t active_ns;       /* when the last byte was transferred, if a deadline needs it */
+	uint64_t idle_ns;    /* the idle limit, a duration; 0: none */
+	uint64_t end_ns;     /* the time limit, a deadline; 0: none */
+	uint64_t timeout_ns; /* the current timeout of the socket */
+	uint64_t active_ns;  /* when the last byte was transferred, if a deadline needs it */
 	enum sockeye__end end;
 	bool ended;
 	size_t start, len; /* in[start..start + len): received, not yet taken by the service */
@@ -43,7 +44,7 @@ static void active(struct session *s)
 }
 
 /* Sets the socket's timeouts to the idle time, or to the time left until end_ns if that
- * is less. False if no time is left. */
+ * is less. Returns false if no time is left. */
 static bool timeouts_set(struct session *s)
 {
 	uint64_t want = s->idle_ns;
@@ -99,7 +100,7 @@ static void transmit(struct session *s, const uint8_t *out, size_t len)
 	sockeye__count(&s->worker->counters->bytes_out, sent);
 }
 
-/* Receives after the input that is left over. Zero bytes are the end of the peer's side. */
+/* Appends received bytes to the input that waits for the service. */
 static void receive(struct session *s, int flags)
 {
 	size_t room = sizeof s->in - s->len;
@@ -110,7 +111,7 @@ static void receive(struct session *s, int flags)
 		s->start = 0;
 	}
 	if (s->len == sizeof s->in) {
-		finish(s, SOCKEYE__END_ERROR); /* the service takes no input any more */
+		finish(s, SOCKEYE__END_ERROR); /* the service no longer takes input */
 		return;
 	}
 	do
@@ -136,7 +137,7 @@ static void receive(struct session *s, int flags)
 	sockeye__count(&s->worker->counters->bytes_in, (uint64_t)n);
 }
 
-/* Runs one turn. Returns whether it took input or made output. */
+/* Runs one turn. Returns whether the service took input or wrote output. */
 static bool step(struct session *s, struct sockeye_turn *t)
 {
 	const struct sockeye__site *site = s->visit->site;
@@ -159,8 +160,8 @@ static bool step(struct session *s, struct sockeye_turn *t)
 	return t->in_taken > 0 || t->out_len > 0;
 }
 
-/* Waits for the session's deadline and, if there is room, for input; at most until a
- * limit of the connection. */
+/* Waits for the session's deadline and, if there is room, for input, but not beyond the
+ * limits of the connection. */
 static void await_deadline(struct session *s, uint64_t deadline_ns)
 {
 	uint64_t idle_at = s->idle_ns != 0 ? s->active_ns + s->idle_ns : UINT64_MAX;
@@ -232,8 +233,8 @@ static enum sockeye__end run(struct session *s)
 
 enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye__visit *v)
 {
-	/* On the heap, only those of its 272 KiB are touched that are used; on the stack
-	 * -fstack-clash-protection touches all. */
+	/* On the heap, because unused pages of its 272 KiB take no memory there. On the
+	 * stack, -fstack-clash-protection would touch all of them. */
 	struct session *s = aligned_alloc(64, sizeof *s);
 	enum sockeye__end end;
 

@@ -41,7 +41,7 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a == 0 || b < a ? b : a;
 }
 
-/* When the timer has to expire at the latest; 0: never. */
+/* The latest time at which the timer must expire; 0: never. */
 static uint64_t due_ns(const struct sockeye__clocks *k, const struct sockeye__conn *c,
 		       uint64_t deadline_ns)
 {
@@ -54,8 +54,8 @@ static uint64_t due_ns(const struct sockeye__clocks *k, const struct sockeye__co
 	return due;
 }
 
-/* Activity only postpones the idle limit. The timer therefore stays where it is
- * and is set again when it expires too early: messages cost no heap operation. */
+/* Activity only postpones the idle limit. So the timer is not moved for each message,
+ * which would cost a heap operation, but set again when it expires too early. */
 int sockeye__conn_timer_set(struct sockeye__clocks *k, struct sockeye__conn *c)
 {
 	uint64_t due = due_ns(k, c, c->deadline_ns);
@@ -75,7 +75,7 @@ enum sockeye__due sockeye__conn_due(struct sockeye__clocks *k, struct sockeye__c
 	if (k->idle_ns != 0 && now >= c->active_ns + k->idle_ns)
 		return SOCKEYE__DUE_IDLE;
 	if (c->deadline_ns != 0 && now >= c->deadline_ns) {
-		c->deadline_ns = 0; /* the session asks again if it wants another */
+		c->deadline_ns = 0; /* the session may set another in its turn */
 		return SOCKEYE__DUE_TURN;
 	}
 	return SOCKEYE__DUE_NOTHING;
@@ -104,7 +104,7 @@ bool sockeye__queue_grow(struct sockeye__queue **q, const void *data, size_t len
 	struct sockeye__queue *grown = *q;
 
 	if (grown == NULL || grown->cap - have < len) {
-		/* Exact at first, because most queues are never added to; then by half. */
+		/* Exact at first, because most queues never grow; then half as much again. */
 		size_t cap = have + len + have / 2;
 
 		grown = realloc(grown, sizeof *grown + cap);

@@ -3,7 +3,7 @@
  *
  * A table of rows defines a struct with one uint64_t for each row, in that order. Each
  * worker has such a struct in shared memory. The supervisor adds the structs up row by
- * row, without knowing their fields. A feature has its own table:
+ * row, without knowing their fields. A service with its own event loop has its own table:
  *
  *     #define COUNTERS(X) X(sent, COUNTER, "parcels sent") X(open, GAUGE, "parcels open")
  *

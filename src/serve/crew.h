@@ -1,10 +1,10 @@
 /*
- * crew.h: how a feature with its own loop (TFTP) runs in a server.
+ * crew.h: how a service with its own event loop (TFTP) runs in a server.
  *
  * A crew is a set of worker processes that run one function on one set of sites. The
- * supervisor starts them, replaces workers that die, and stops them. A server model
- * provides the crews of the built-in services; a feature provides its own with a
- * struct sockeye__crew_spec.
+ * supervisor starts the workers, replaces those that die, and stops them. A server model
+ * provides the function for the built-in services; a service with its own event loop
+ * provides it with a struct sockeye__crew_spec.
  */
 #ifndef SOCKEYE_SERVE_CREW_H
 #define SOCKEYE_SERVE_CREW_H
@@ -30,27 +30,29 @@ struct sockeye__worker {
 	void *context;      /* of the crew's spec */
 	unsigned index;     /* among all processes of the server, from 0 */
 	unsigned member;    /* among the processes of its crew, from 0 */
-	int stop_fd;        /* end of file: accept nothing more, finish, return */
-	uint32_t conns_max; /* this worker's part of connections_max; UINT32_MAX: no limit */
+	int stop_fd;        /* at end of file: stop accepting, finish the sessions, return */
+	uint32_t conns_max; /* this worker's share of connections_max; UINT32_MAX: no limit */
 	uint32_t conns;     /* open connections of this worker */
-	uint64_t warned_ns; /* time of its last report of a failure that peers can cause */
+	uint64_t warned_ns; /* time of the last report of a failure that peers can cause */
 	struct sockeye__counters *counters;
 	void *spec_counters; /* the struct of the spec's table; NULL: no table */
 };
 
-/* What a feature's crew does. Sites with the same spec share a crew. */
+/* What the crew of a service with its own event loop does. Sites with the same spec share
+ * a crew. */
 struct sockeye__crew_spec {
-	/* Called in each worker; returns after end of file on stop_fd, when it has finished.
-	 * SIGHUP is blocked in a crew with `reload`, and sent to each worker: read it from
-	 * a signalfd. */
+	/* Called in each worker. Returns when its sessions have ended after end of file on
+	 * stop_fd. In a crew with `reload`, SIGHUP is blocked and sent to each worker: read
+	 * it from a signalfd. */
 	void (*run)(struct sockeye__worker *w);
 	/* Called in the supervisor at SIGHUP: renews the data that future workers inherit.
-	 * It reports nothing; workers do. May be NULL. */
+	 * Reports nothing, because the workers do. May be NULL. */
 	void (*reload)(void *context);
 	/* Called in the supervisor after this member died, before it is replaced: releases
-	 * its slots and settles its counters. Its gauges become 0 afterwards. May be NULL. */
+	 * its slots and updates its counters. The supervisor then sets its gauges to 0. May
+	 * be NULL. */
 	void (*on_death)(void *context, unsigned member, void *spec_counters);
-	const struct sockeye__counter_table *counters; /* its own; NULL: none */
+	const struct sockeye__counter_table *counters; /* additional counters; NULL: none */
 	void *context;
 };
 
@@ -78,11 +80,12 @@ size_t sockeye__site_count(const struct sockeye__worker *w);
 int sockeye__site_fd(const struct sockeye__worker *w, size_t i);
 const struct sockeye_sockaddr *sockeye__site_name(const struct sockeye__worker *w, size_t i);
 
-/* The source of a peer, by the prefixes of the server. False if it has none (UNIX). */
+/* Writes the source of a peer, by the prefixes of the server. Returns false if the peer
+ * has no source (UNIX). */
 bool sockeye__worker_source(const struct sockeye__worker *w, const struct sockaddr *peer,
 			    struct sockeye__source *out);
 
-/* The time between a stop and the kill of workers that still run. */
+/* The time after a stop at which the supervisor kills the remaining workers. */
 uint64_t sockeye__grace_ns(const struct sockeye__server *server);
 
 /* Sets the time of the event and calls on_event. */
@@ -90,11 +93,11 @@ void sockeye__event(const struct sockeye_serve_opts *opts, struct sockeye_event 
 void sockeye__worker_event(const struct sockeye__worker *w, struct sockeye_event *ev);
 /* Reports a WARNING event. */
 void sockeye__warn(const struct sockeye__worker *w, const char *text, int err);
-/* The same, at most once a second: peers must not fill the log. */
+/* The same, at most once per second, so that peers cannot flood the log. */
 void sockeye__warn_rarely(struct sockeye__worker *w, const char *text, int err);
-/* True at most once a second. */
+/* Returns true at most once per second. */
 bool sockeye__rarely(struct sockeye__worker *w);
-/* Warns that the worker fails at its start. The supervisor starts another one later. */
+/* Warns that the worker cannot start. The supervisor will start another worker. */
 void sockeye__cannot_start(const struct sockeye__worker *w, int err);
 
 #endif

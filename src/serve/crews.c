@@ -1,4 +1,5 @@
-/* crews.c: makes crews of the requests, with their models, processes and users. */
+/* crews.c: groups the requests into crews (crew.h) and sets their models, processes and
+ * users. */
 #include "serve/models.h"
 #include "net/net.h"
 
@@ -40,7 +41,8 @@ struct sockeye__crew *sockeye__crew_of(const struct sockeye__server *server,
 	return NULL;
 }
 
-/* The number of processes requested, or else preferred (0: one per processor). */
+/* The number of processes that the request asks for, or `preferred` if it does not ask
+ * (0: one per CPU). */
 static unsigned workers_count(const struct sockeye__server *server,
 			      const struct sockeye__site_request *request, unsigned preferred)
 {
@@ -54,8 +56,8 @@ static unsigned workers_count(const struct sockeye__server *server,
 	return n < SOCKEYE__WORKERS_MAX ? n : SOCKEYE__WORKERS_MAX;
 }
 
-/* Probes the model as the crew's user: the kernel may allow io_uring for root only. 0 or
- * -errno. */
+/* Probes the model as the crew's user: the kernel may allow io_uring only for root.
+ * Returns 0 or -errno. */
 static int model_probe(const struct sockeye__crew *crew)
 {
 	int status = 0;
@@ -75,7 +77,7 @@ static int model_probe(const struct sockeye__crew *crew)
 	return -WEXITSTATUS(status);
 }
 
-/* Replaces the model by event if this machine or the crew's user cannot use it. */
+/* Replaces the model with event if this machine or the crew's user cannot use it. */
 static int model_check(struct sockeye__server *server, struct sockeye__crew *crew,
 		       struct sockeye_fail *fail)
 {
@@ -123,8 +125,8 @@ static int crew_add(struct sockeye__server *server, const struct sockeye__site_r
 	return 0;
 }
 
-/* A crew of a spec has one worker if one of its sockets cannot be opened twice (fd:): all
- * packets must reach the process that knows their peers. */
+/* A crew with a spec is limited to one worker if a socket cannot be opened twice (fd:),
+ * because all packets of a peer must reach the process that holds its state. */
 static void crew_join(struct sockeye__crew *crew, const struct sockeye__site_request *request)
 {
 	if (crew->spec != NULL && request->site.addr.scheme == SOCKEYE_FD)
@@ -171,7 +173,8 @@ static int answerer_split(struct sockeye__server *server, struct sockeye__crew *
 	return 0;
 }
 
-/* Moves all datagram sites of models with answerers to new crews. */
+/* Gives each datagram site a separate one-process crew if the model's workers can be busy
+ * with one session for a long time (fork, prefork, thread). */
 static int answerers_split(struct sockeye__server *server)
 {
 	const size_t formed = server->crew_count;
@@ -204,7 +207,8 @@ static bool accepts(const struct sockeye__crew *crew)
 	return false;
 }
 
-/* The crew with the most processes that accept connections, or NULL if none has two. */
+/* Of the crews that accept connections, the one with the most processes; NULL if none has
+ * more than one. */
 static struct sockeye__crew *largest(const struct sockeye__server *server)
 {
 	struct sockeye__crew *found = NULL;
@@ -233,8 +237,8 @@ static void crews_number(struct sockeye__server *server)
 	}
 }
 
-/* Reduces the processes that accept connections to connections_max, if there are more:
- * each has a share of at least one connection. */
+/* Reduces the number of accepting processes to connections_max, so that each can have at
+ * least one connection. */
 static void crews_limit(struct sockeye__server *server)
 {
 	const uint32_t max = server->opts->connections_max;
@@ -265,7 +269,7 @@ static int user_find(const char *name, struct sockeye__user *out, struct sockeye
 	return err < 0 ? sockeye__fail_set(fail, "become user", name, err) : 0;
 }
 
-/* Whether a request names a user: the supervisor then keeps its privileges. */
+/* Returns whether any request names a user. If so, the supervisor keeps its privileges. */
 static bool users_differ(const struct sockeye__server *server)
 {
 	for (size_t i = 0; i < server->crew_count; i++)

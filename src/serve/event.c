@@ -1,11 +1,10 @@
 /*
  * event.c: many connections in one process, with epoll(7).
  *
- * A message takes this path: epoll_wait, recv into the loop's only buffer, a
- * turn of the session, send from the same buffer. That is three system calls
- * with one client and close to two with many; epoll_ctl is called only when a
- * peer stops reading. A connection owns memory for bytes only until the peer
- * has taken them.
+ * A message takes this path: epoll_wait, recv into the loop's only buffer, a turn of
+ * the session, send from the same buffer. That is three system calls with one client
+ * and close to two with many; epoll_ctl is called only when a peer stops reading. A
+ * connection has memory for data only while the data waits for the peer or the session.
  */
 #include "serve/models.h"
 #include "base/invariant.h"
@@ -19,10 +18,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EVENTS_MAX     256   /* connections served before the listeners are looked at again */
-#define ACCEPTS_MAX    16    /* connections accepted at once: the open ones must not wait long */
+#define EVENTS_MAX     256   /* connections served before the listeners are checked again */
+#define ACCEPTS_MAX    16    /* accepted per event: open connections must not wait long */
 #define BACKLOG_MAX    65535 /* the largest --backlog */
-#define TURNS_MAX      16    /* turns at once of a session that always has more output */
+#define TURNS_MAX      16    /* consecutive turns of a session that always has more output */
 #define ANSWER_BATCHES 4
 #define BUFFER_BYTES   SOCKEYE__RECORD_BYTES /* one record must fit */
 
@@ -44,7 +43,7 @@ struct loop {
 	int epoll;
 	bool listeners_watched; /* they are in the epoll set */
 	bool stopping;
-	uint64_t resume_ns; /* accept nothing before; 0: no pause */
+	uint64_t resume_ns; /* accept nothing before this time; 0: no pause */
 	struct sockeye__clocks clocks;
 	struct sockeye__answerer *answerer;
 	struct sockeye_turn turn;
@@ -54,14 +53,13 @@ struct loop {
 
 /* --- one connection --- */
 
-/* Whether the session has left so much input that it must take some before more is
- * read. */
+/* Whether so much input waits that the session must take some before more is read. */
 static bool is_full(const struct conn *c)
 {
 	return sockeye__queue_left(c->base.in) >= SOCKEYE_INPUT_MAX;
 }
 
-/* What must hold between two steps of a connection. */
+/* Asserts the invariants of a connection between two steps. */
 static void conn_check(const struct loop *l, const struct conn *c)
 {
 	const struct sockeye__conn *base = &c->base;
@@ -90,15 +88,15 @@ static void conn_close(struct loop *l, struct conn *c, enum sockeye__end end)
 	free(c);
 }
 
-/* Whether the call can succeed later. epoll reports when: the socket is watched
- * level-triggered. */
+/* Whether the call can succeed later. epoll, which watches the socket level-triggered,
+ * then reports an event. */
 static bool would_block(int err)
 {
 	return err == EAGAIN || err == EWOULDBLOCK || err == EINTR;
 }
 
-/* Sends as much as the peer takes now. Returns the bytes sent, which may be 0,
- * or -errno. */
+/* Sends as much as the socket accepts without blocking. Returns the number of bytes sent,
+ * which may be 0, or -errno. */
 SOCKEYE__HOT ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *out, size_t len)
 {
 	ssize_t n = send(c->base.visit.fd, out, len, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -111,8 +109,8 @@ SOCKEYE__HOT ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *ou
 	return n;
 }
 
-/* Ends a step: watches for the event that continues the connection, or closes
- * it if there can be none. While output waits, no input is read. */
+/* Ends a step: watches for the event that continues the connection, or closes the
+ * connection if no event can. While output waits, no input is read. */
 SOCKEYE__HOT void conn_watch(struct loop *l, struct conn *c)
 {
 	bool full = c->base.in != NULL && is_full(c);
@@ -139,8 +137,8 @@ SOCKEYE__HOT void conn_watch(struct loop *l, struct conn *c)
 	sockeye__invariant(conn_check(l, c));
 }
 
-/* Sends the output of a turn and queues what the peer does not take. Returns
- * false if the connection is closed. */
+/* Sends the output of a turn and queues the part that the socket does not accept.
+ * Returns false if the connection has been closed. */
 SOCKEYE__HOT bool conn_output(struct loop *l, struct conn *c, const struct sockeye_turn *t)
 {
 	if (t->out_len > 0) {
@@ -164,8 +162,8 @@ SOCKEYE__HOT bool conn_output(struct loop *l, struct conn *c, const struct socke
 	return true;
 }
 
-/* Gives the session turns on in[0..len), which is in the loop's buffer, until
- * it has no more output or the peer takes no more. */
+/* Gives the session turns on in[0..len), which is in the loop's buffer, until it has no
+ * more output or the socket accepts no more. */
 static void conn_turns(struct loop *l, struct conn *c, uint8_t *in, size_t len)
 {
 	struct sockeye_turn *t = &l->turn;
@@ -184,7 +182,7 @@ static void conn_turns(struct loop *l, struct conn *c, uint8_t *in, size_t len)
 		again = c->base.out == NULL &&
 			(t->more || (len > 0 && (t->in_taken > 0 || t->out_len > 0)));
 	}
-	if (again) /* it has had its share of turns: serve the others first */
+	if (again) /* continue after the other connections */
 		c->base.after_output = SOCKEYE__AFTER_TURN;
 	if (sockeye__queue_add(&c->base.in, in, len))
 		conn_watch(l, c);
@@ -192,8 +190,8 @@ static void conn_turns(struct loop *l, struct conn *c, uint8_t *in, size_t len)
 		conn_close(l, c, SOCKEYE__END_ERROR);
 }
 
-/* Moves the input that the session left over to the start of the loop's buffer
- * and returns its length. */
+/* Moves the input that the session has not taken to the start of the loop's buffer, and
+ * returns its length. */
 static size_t conn_leftover(struct loop *l, struct conn *c)
 {
 	size_t len = sockeye__queue_left(c->base.in);
@@ -232,7 +230,8 @@ static void conn_read(struct loop *l, struct conn *c)
 	conn_turns(l, c, l->buffer, len);
 }
 
-/* The peer takes output again: sends what waits, then gives the session turns. */
+/* The socket accepts output again: sends the queued output, then gives the session
+ * turns. */
 static void conn_flush(struct loop *l, struct conn *c)
 {
 	struct sockeye__queue *out = c->base.out;
@@ -343,7 +342,7 @@ static void listeners_unwatch(struct loop *l)
 	l->listeners_watched = false;
 }
 
-/* Watches all listeners or, if memory is short, none for a while. Where workers
+/* Watches all listeners or, if memory is short, none until the end of a pause. If workers
  * share a listener, EPOLLEXCLUSIVE makes a client wake only one of them. */
 static void listeners_watch(struct loop *l)
 {
@@ -360,7 +359,7 @@ static void listeners_watch(struct loop *l)
 	}
 	l->listeners_watched = true;
 	if (!watched) {
-		sockeye__warn_rarely(l->worker, "cannot watch for clients; trying again", -errno);
+		sockeye__warn_rarely(l->worker, "cannot watch for clients; retrying", -errno);
 		listeners_unwatch(l);
 		l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
 	}
@@ -401,8 +400,7 @@ static void clients_accept(struct loop *l, size_t i, int max)
 	}
 }
 
-/* Serves the clients that connected before the stop; after that the listeners
- * refuse new ones. */
+/* Accepts the clients in the backlog, then shuts the listeners down. */
 static void stop(struct loop *l)
 {
 	l->stopping = true;

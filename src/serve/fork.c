@@ -1,6 +1,6 @@
 /*
- * fork.c: a process for each connection, like inetd. The worker accepts, its children
- * serve. A crash ends one connection.
+ * fork.c: a process for each connection, like inetd. The worker accepts connections and
+ * its children serve them. A crash ends only one connection.
  */
 #include "serve/models.h"
 
@@ -34,7 +34,7 @@ static _Noreturn void child_main(struct forker *f, struct sockeye__visit *v)
 	if (getppid() != f->pid)
 		_exit(1);
 	for (size_t i = 0; i < f->worker->crew->site_count; i++)
-		close(sockeye__site_fd(f->worker, i)); /* a restart must find its port free */
+		close(sockeye__site_fd(f->worker, i)); /* would keep the port in use */
 	close(f->worker->stop_fd);
 	close(f->child_fd);
 	sockeye__gate_close(&f->gate);
@@ -49,7 +49,7 @@ static void children_reap(struct forker *f)
 	int status;
 	pid_t pid;
 
-	/* Blocks until a child has ended. One signal may stand for several children. */
+	/* Blocks until a child has ended. One signal may report several children. */
 	(void)!read(f->child_fd, &si, sizeof si);
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		size_t i = 0;

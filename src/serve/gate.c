@@ -1,9 +1,9 @@
 /*
  * gate.c: where models with blocking sessions wait for the next client.
  *
- * An epoll set holds every listener of the worker (EPOLLEXCLUSIVE: a client wakes one
- * worker only) and the pipe for the stop. When the worker can take no client, it removes
- * the listeners from the set and keeps them open: clients wait in the backlog, and the
+ * An epoll set contains every listener of the worker (EPOLLEXCLUSIVE: a client wakes only
+ * one worker) and the stop pipe. When the worker cannot accept a client, it removes the
+ * listeners from the set and keeps them open: clients wait in the backlog, and the
  * worker does not spin.
  */
 #include "serve/internal.h"
@@ -32,7 +32,7 @@ static void listeners_unwatch(struct sockeye__gate *g)
 	g->listeners_watched = false;
 }
 
-/* Watches all listeners or, if memory is short, none for a while. */
+/* Watches all listeners or, if memory is short, none until the end of a pause. */
 static void listeners_watch(struct sockeye__gate *g)
 {
 	int err = 0;
@@ -43,7 +43,7 @@ static void listeners_watch(struct sockeye__gate *g)
 	g->listeners_watched = true;
 	if (err < 0) {
 		listeners_unwatch(g);
-		sockeye__warn_rarely(g->worker, "cannot watch for clients; trying again", err);
+		sockeye__warn_rarely(g->worker, "cannot watch for clients; retrying", err);
 		sockeye__gate_pause(g);
 	}
 }
@@ -82,8 +82,8 @@ static bool full(const struct sockeye__gate *g)
 	return __atomic_load_n(&g->worker->conns, __ATOMIC_RELAXED) >= g->worker->conns_max;
 }
 
-/* Watches the listeners if and only if the worker can take a client. Returns the
- * timeout in ms after which that may change without an event; -1: none. */
+/* Watches the listeners if and only if the worker can accept a client. Returns the
+ * time in ms until the worker may accept again after a pause, or -1. */
 static int listeners_update(struct sockeye__gate *g)
 {
 	uint64_t now = g->resume_ns != 0 ? sockeye_now().mono_ns : 0;
@@ -100,7 +100,7 @@ static int listeners_update(struct sockeye__gate *g)
 					    : sockeye__poll_ms(g->resume_ns, sockeye_now().mono_ns);
 }
 
-/* Accepts a client from listener i, if one is still there. */
+/* Accepts a client from listener i, if one is still waiting. */
 static bool take(struct sockeye__gate *g, size_t i, struct sockeye__visit *out_visit)
 {
 	struct sockeye_sockaddr peer;
@@ -113,8 +113,7 @@ static bool take(struct sockeye__gate *g, size_t i, struct sockeye__visit *out_v
 	return false;
 }
 
-/* After the stop: accepts clients that connected before it, then makes the listeners
- * refuse. */
+/* After a stop: accepts the clients in the backlog, then shuts the listeners down. */
 static enum sockeye__gate_kind last_call(struct sockeye__gate *g, struct sockeye__visit *out_visit)
 {
 	for (size_t i = 0; i < g->worker->crew->site_count; i++) {

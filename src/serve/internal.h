@@ -33,19 +33,19 @@
 #define SOCKEYE__ROOM_BYTES   16384 /* room for output that a service writes */
 #define SOCKEYE__PAUSE_NS     (100 * SOCKEYE_NS_PER_MS) /* pause in accepting, after EMFILE */
 
-/* One bound address. fds has one descriptor for each worker of the crew if each has
+/* One bound address. fds has one file descriptor for each worker of the crew if each has
  * its own SO_REUSEPORT socket, otherwise one for all workers. */
 struct sockeye__site {
 	const struct sockeye_service *service;
 	const void *config;
 	enum sockeye_scheme scheme;
-	struct sockeye_listener listener; /* the first descriptor, and the name */
+	struct sockeye_listener listener; /* the first socket, and the name */
 	bool stream;                      /* accepts connections (seqpacket too) */
 	bool keeps_records;               /* its connections keep record boundaries: seqpacket */
 	size_t request;                   /* index of the request it was opened for */
 	unsigned fd_count;
 	int *fds;
-	uint32_t *drops_seen; /* by descriptor: the last reading of the kernel's 32-bit count */
+	uint32_t *drops_seen; /* by index in fds: the last value of the kernel's 32-bit counter */
 	uint64_t drops;       /* datagrams that the kernel dropped */
 };
 
@@ -53,7 +53,7 @@ struct sockeye__site {
  * user in the requests, and another one for each datagram site of a model with
  * `answerers`. */
 struct sockeye__crew {
-	const struct sockeye__site_request *request; /* the first one that it serves */
+	const struct sockeye__site_request *request; /* the first request that it serves */
 	const struct sockeye__model *model;          /* NULL: the crew has a spec */
 	const struct sockeye__crew_spec *spec;       /* NULL: the crew has a model */
 	void (*run)(struct sockeye__worker *w);
@@ -91,8 +91,8 @@ struct sockeye__model {
 	struct sockeye_model facts;
 	bool answerers;     /* each datagram site gets a separate crew: a worker may be
 			     * busy with one session for a long time */
-	int (*probe)(void); /* can this machine? 0 or -errno; NULL: always */
-	void (*run)(struct sockeye__worker *w); /* in the worker, until it has drained */
+	int (*probe)(void); /* 0 if this machine supports the model, or -errno; NULL: always */
+	void (*run)(struct sockeye__worker *w); /* in a worker; returns after a stop */
 };
 
 static inline const struct sockeye__counter_table *
@@ -107,7 +107,7 @@ struct sockeye__server {
 	size_t crew_count;
 	size_t site_count;  /* of all crews */
 	unsigned processes; /* of all crews */
-	unsigned acceptors; /* of crews that accept connections */
+	unsigned acceptors; /* processes of crews that accept connections */
 	bool gave_up_root;  /* the supervisor has become opts.user */
 	struct sockeye__shared *shared;
 	size_t shared_bytes;
@@ -116,8 +116,8 @@ struct sockeye__server {
 
 /* --- crews.c: the crews of a server --- */
 
-/* Makes a crew for each combination in the requests, without sites. 0, or a negative code
- * with *fail. */
+/* Makes a crew for each combination in the requests, without sites. Returns 0, or a
+ * negative code with *fail. */
 int sockeye__crews_form(struct sockeye__server *server,
 			const struct sockeye__site_request *requests, size_t count,
 			struct sockeye_fail *fail);
@@ -125,7 +125,7 @@ int sockeye__crews_form(struct sockeye__server *server,
 struct sockeye__crew *sockeye__crew_of(const struct sockeye__server *server,
 				       const struct sockeye__site_request *request);
 /* Gives each datagram site of a model with `answerers` a separate crew, and numbers the
- * processes. 0 or -ENOMEM. */
+ * processes. Returns 0 or -ENOMEM. */
 int sockeye__crews_complete(struct sockeye__server *server);
 /* Finds the users of the crews or, if no request names one, switches this process to
  * opts.user. 0, or a negative code with *fail. */
@@ -133,29 +133,29 @@ int sockeye__users_set(struct sockeye__server *server, struct sockeye_fail *fail
 
 /* --- site.c: the sockets of a server --- */
 
-/* Binds the addresses of request `index` and adds them to the crew. 0, or a negative
- * code with *fail. */
+/* Binds the addresses of request `index` and adds them to the crew. Returns 0, or a
+ * negative code with *fail. */
 int sockeye__sites_open(struct sockeye__server *server, struct sockeye__crew *crew,
 			const struct sockeye_site *site, size_t index, struct sockeye_fail *fail);
 void sockeye__sites_close(struct sockeye__server *server);
-/* In a worker: closes the descriptors that only other workers use. */
+/* In a worker: closes the sockets that only other workers use. */
 void sockeye__sites_keep_own(const struct sockeye__worker *w);
 
 /* --- totals.c: the counters of all workers --- */
 
 struct sockeye__totals {
 	struct sockeye_counter *rows;
-	uint64_t *reported; /* the values of the last report, by row */
+	uint64_t *reported; /* the last reported values, by row */
 	size_t count;
 };
 
-/* 0 or -ENOMEM; fini is needed in either case. */
+/* Returns 0 or -ENOMEM. Call sockeye__totals_fini() in both cases. */
 int sockeye__totals_init(struct sockeye__totals *t, const struct sockeye__server *server);
 void sockeye__totals_fini(struct sockeye__totals *t);
-/* Adds up the counters and makes a COUNTERS event. */
+/* Adds up the counters and reports a COUNTERS event. */
 void sockeye__totals_report(struct sockeye__totals *t, struct sockeye__server *server);
 
-/* supervise.c: starts the workers and waits. 0 after a stop, or a negative code. */
+/* supervise.c: runs the workers. Returns 0 after a stop, or a negative code. */
 int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail);
 
 /* --- admission.c: admits and closes connections, in every model --- */
@@ -164,12 +164,12 @@ int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail
 struct sockeye__visit {
 	const struct sockeye__site *site;
 	int fd;
-	bool in_end; /* the peer has ended its side */
+	bool in_end; /* end of file was received */
 	uint64_t bytes_in, bytes_out;
 	struct sockeye__peer peer;
 };
 
-/* Why a connection ends. end_texts in admission.c has the texts. */
+/* Why a connection ended. end_texts in admission.c has the texts. */
 enum sockeye__end {
 	SOCKEYE__END_DONE,
 	SOCKEYE__END_RESET,
@@ -179,30 +179,30 @@ enum sockeye__end {
 	SOCKEYE__END_STOP,
 };
 
-/* The end that the error of a receive or send means. */
+/* Returns the reason for the end of a connection after a receive or send failed. */
 enum sockeye__end sockeye__end_of(int err);
 
-/* Counts and reports a connection that was just accepted. If its source has too many,
- * closes it and returns false. */
+/* Counts and reports a connection that was just accepted. If its source has too many
+ * connections, closes it and returns false. */
 bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site, int fd,
 		    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit);
 
 /* Closes, counts and reports a connection. */
 void sockeye__dismiss(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end);
 
-/* Flags for recv(2): it then returns the full length of a record. For TCP the flag would
- * discard bytes (tcp(7)). */
+/* Flags for recv(2), so that it returns the full length of a record. For TCP the flag
+ * would discard bytes (tcp(7)). */
 static inline int sockeye__record_flags(const struct sockeye__site *site)
 {
 	return site->keeps_records ? MSG_TRUNC : 0;
 }
 
-/* Reports that a record was longer than the buffer. Returns -EMSGSIZE: its connection
- * must end. */
+/* Reports that a record was longer than the buffer. Returns -EMSGSIZE: the caller closes
+ * the connection. */
 int sockeye__record_cut(struct sockeye__worker *w);
 
 /* After recv(2) returned 0: whether it received an empty record, which is skipped, and
- * not the end of the peer's side. */
+ * not end of file. */
 bool sockeye__record_empty(const struct sockeye__site *site, int fd);
 
 /* Closes a connection that was admitted, for lack of a process, thread or memory. Warns
@@ -218,19 +218,19 @@ void sockeye__visit_close(struct sockeye__worker *w, struct sockeye__visit *v,
 void sockeye__visit_release(struct sockeye__worker *w, const struct sockeye__peer *peer,
 			    enum sockeye__end end);
 
-/* Reports received bytes. The second does so only with opts.show_messages. */
+/* Report received bytes. sockeye__visit_show() does so only with opts.show_messages. */
 void sockeye__show(const struct sockeye__worker *w, const struct sockeye__site *site,
 		   const struct sockeye_sockaddr *peer, const void *data, size_t len);
 void sockeye__visit_show(const struct sockeye__worker *w, const struct sockeye__visit *v,
 			 const void *data, size_t len);
 
-/* Handles the error of an accept. True if the worker must not accept for
- * SOCKEYE__PAUSE_NS: a resource is lacking, which is counted and reported. */
+/* Handles an error of accept(2). Returns true if the worker must not accept for
+ * SOCKEYE__PAUSE_NS, for example after EMFILE, which is counted and reported. */
 bool sockeye__accept_starved(struct sockeye__worker *w, int err);
 
 /* --- blocking.c --- */
 
-/* Runs a session with blocking calls to its end. */
+/* Runs a session with blocking calls. Returns why it ended. */
 enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye__visit *v);
 
 /* --- gate.c: where models with blocking sessions wait for the next client --- */
@@ -240,19 +240,19 @@ struct sockeye__gate {
 	int epoll;
 	bool stopped;           /* serve only clients that are in the backlog */
 	bool listeners_watched; /* the listeners are in the epoll set */
-	uint64_t resume_ns;     /* accept no client before: a resource was lacking */
+	uint64_t resume_ns;     /* accept no client before this time; 0: no pause */
 };
 
 enum sockeye__gate_kind {
 	SOCKEYE__GATE_VISIT,    /* *out_visit was admitted */
 	SOCKEYE__GATE_DATAGRAM, /* site *out_site has datagrams */
 	SOCKEYE__GATE_WAKE,     /* wake_fd is readable */
-	SOCKEYE__GATE_STOP,     /* the server stops, and no client is left */
+	SOCKEYE__GATE_STOP,     /* the server stops, and the backlog is empty */
 };
 
-/* Watches all sites of the crew, and wake_fd unless it is -1. 0 or -errno. */
+/* Watches all sites of the crew, and wake_fd unless it is -1. Returns 0 or -errno. */
 int sockeye__gate_open(struct sockeye__gate *g, struct sockeye__worker *w, int wake_fd);
-/* Waits for the next of these. */
+/* Waits for the next event and returns its kind. */
 enum sockeye__gate_kind sockeye__gate_next(struct sockeye__gate *g,
 					   struct sockeye__visit *out_visit, size_t *out_site);
 /* Accepts no client for SOCKEYE__PAUSE_NS. */
@@ -263,12 +263,13 @@ void sockeye__gate_close(struct sockeye__gate *g);
 
 struct sockeye__answerer;
 
-/* NULL: out of memory. */
+/* Returns NULL if memory is short. */
 struct sockeye__answerer *sockeye__answerer_new(struct sockeye__worker *w);
 void sockeye__answerer_free(struct sockeye__answerer *a);
-/* Answers one batch of the datagrams queued at site i. False if none was queued. */
+/* Replies to one batch of the datagrams queued at site i. Returns false if none was
+ * queued. */
 bool sockeye__answer(struct sockeye__answerer *a, size_t i);
-/* Answers the datagrams of the crew's only site until the server stops. */
+/* Replies to the datagrams of the crew's only site until the server stops. */
 void sockeye__answer_until_stop(struct sockeye__worker *w);
 
 /* --- a turn --- */

@@ -1,5 +1,5 @@
 /*
- * models.h: the list of server models, one file each. models.c makes its tables of it.
+ * models.h: the list of server models, one file each. models.c makes its tables from it.
  */
 #ifndef SOCKEYE_SERVE_MODELS_H
 #define SOCKEYE_SERVE_MODELS_H
@@ -19,7 +19,7 @@
 SOCKEYE__MODELS(SOCKEYE__MODEL_DECLARE)
 #undef SOCKEYE__MODEL_DECLARE
 
-/* The model of that name, or NULL. */
+/* Returns the model of that name, or NULL. */
 const struct sockeye__model *sockeye__model_find(const char *name);
 
 #endif

@@ -1,6 +1,6 @@
 /*
  * prefork.c: a fixed set of processes, each of which serves one client after another.
- * They share the listeners, so a client waits only while all of them are busy.
+ * The processes share the listeners, so a client waits only while all of them are busy.
  */
 #include "serve/models.h"
 

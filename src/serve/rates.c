@@ -1,12 +1,12 @@
 /*
- * rates.c: limits how often each source is served, over all workers.
+ * rates.c: limits how often each source is served, across all workers.
  *
- * The table has for each source the time at which its burst is complete again (GCRA, a
- * leaky bucket in one number; ITU-T I.371). It is a cache of sets: a new source replaces
- * the source of its set whose burst is complete first, which loses least. A source that
- * floods therefore stays in the table, and its neighbours have their own cells.
+ * For each source the table has the time at which a full burst is available again (GCRA,
+ * a leaky bucket in one number; ITU-T I.371). The table is a set-associative cache: a new
+ * source replaces the source of its set that has a full burst first, because its entry
+ * matters least. A source that floods therefore stays in the table.
  *
- * Workers use the table without a lock. If two of them update a cell at the same moment,
+ * Workers use the table without a lock. If two workers update a cell at the same moment,
  * one update may be lost: the source is served once too often.
  */
 #include "serve/rates.h"
@@ -17,13 +17,13 @@
 
 #include <sockeye/time.h>
 
-#define SETS    (1u << 15) /* pages are touched only when used */
+#define SETS    (1u << 15) /* pages take memory only when used */
 #define WAYS    8
 #define BURST_S 2 /* a burst is the rate of these seconds */
 
 struct cell {
 	uint64_t tag;     /* hash of the source; 0: never used */
-	uint64_t full_ns; /* when its burst is complete */
+	uint64_t full_ns; /* when a full burst is available again */
 };
 
 struct sockeye__rates {

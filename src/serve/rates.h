@@ -1,5 +1,5 @@
 /*
- * rates.h: limits how often each source is served, over all workers.
+ * rates.h: limits how often each source is served, across all workers.
  */
 #ifndef SOCKEYE_SERVE_RATES_H
 #define SOCKEYE_SERVE_RATES_H
@@ -11,15 +11,16 @@
 
 struct sockeye__rates;
 
-/* In shared memory. NULL: out of memory, or no random key. */
+/* Allocates a table in shared memory. Returns NULL if memory or randomness is
+ * unavailable. */
 struct sockeye__rates *sockeye__rates_new(void);
 void sockeye__rates_free(struct sockeye__rates *r);
 
-/* Whether the source may be served once more: per_s times a second, with a burst of two
- * seconds. */
+/* Counts one request of the source, and returns whether the server may reply: on average
+ * per_s times a second, in bursts of up to two seconds' worth. */
 bool sockeye__rates_take(struct sockeye__rates *r, const struct sockeye__source *source,
 			 uint32_t per_s, uint64_t now_ns);
-/* Undoes one take: the source is not forged. */
+/* Undoes one sockeye__rates_take(), when the address of the source is confirmed. */
 void sockeye__rates_give(struct sockeye__rates *r, const struct sockeye__source *source,
 			 uint32_t per_s);
 

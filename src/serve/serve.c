@@ -1,4 +1,4 @@
-/* serve.c: sockeye_serve: makes crews of a list of sites, and runs them. */
+/* serve.c: sockeye_serve(): groups a list of sites into crews, and runs them. */
 #include "serve/models.h"
 #include "net/net.h"
 
@@ -13,7 +13,7 @@
 
 /* --- the process --- */
 
-/* Raises the limit of descriptors, one for each connection, to the hard limit, or to a
+/* Raises the limit of open files (one for each connection) to the hard limit, or to a
  * number over which loops are still fast. */
 static void descriptors_raise(void)
 {
@@ -27,8 +27,8 @@ static void descriptors_raise(void)
 	(void)setrlimit(RLIMIT_NOFILE, &rl);
 }
 
-/* Opens descriptors 0 to 2 if they are closed: a socket with one of these numbers would
- * receive stray writes. */
+/* Opens file descriptors 0 to 2 if they are closed: otherwise a socket could get one of
+ * these numbers and receive text meant for standard output. */
 static int standard_fds_fill(void)
 {
 	int fd;
@@ -42,8 +42,8 @@ static int standard_fds_fill(void)
 	return 0;
 }
 
-/* While SIGCHLD is ignored, as the caller of the program may have left it, the kernel
- * reaps children and waitpid(2) never reports that one died. */
+/* While SIGCHLD is ignored, which a process inherits, the kernel reaps children and
+ * waitpid(2) never reports that a child died. */
 static void child_signal_reset(struct sigaction *out_before)
 {
 	sigaction(SIGCHLD, NULL, out_before);
@@ -69,7 +69,7 @@ static int sites_open(struct sockeye__server *server, const struct sockeye__site
 	return 0;
 }
 
-/* Counters of one process, rounded up to whole cache lines. */
+/* The number of counters per process, rounded up to whole cache lines. */
 static size_t counters_stride(const struct sockeye__server *server)
 {
 	const size_t line = 64 / sizeof(uint64_t);

@@ -12,7 +12,7 @@
 
 /* Whether each worker gets its own SO_REUSEPORT socket. With a limit on connections
  * the workers share one queue: otherwise a client that the kernel assigns to a full worker
- * would wait while others have room. */
+ * would wait while other workers have free slots. */
 static bool wants_own_sockets(const struct sockeye__server *server,
 			      const struct sockeye__crew *crew, const struct sockeye_site *site)
 {
@@ -39,8 +39,8 @@ static int site_open_more(struct sockeye__site *s, const struct sockeye_addr *ad
 }
 
 /* TCP: services write complete messages, so Nagle's algorithm (RFC 896) would only delay
- * the second of two; accepted sockets inherit TCP_NODELAY. UDP: a socket bound to one
- * address need not ask for the destination address of datagrams. */
+ * the second of two messages; accepted sockets inherit TCP_NODELAY. UDP: for a socket that
+ * is bound to one address, the destination address of datagrams is known. */
 static void site_tune(struct sockeye__site *s)
 {
 	bool v6 = s->listener.name.u.sa.sa_family == AF_INET6;
@@ -56,7 +56,7 @@ static void site_tune(struct sockeye__site *s)
 	}
 }
 
-/* Whether the crew can serve this site. A spec serves UDP. */
+/* Whether the crew can serve this site. A crew with a spec serves only UDP. */
 static bool is_able(const struct sockeye__crew *crew, const struct sockeye__site *s)
 {
 	if (crew->spec != NULL)
@@ -64,7 +64,7 @@ static bool is_able(const struct sockeye__crew *crew, const struct sockeye__site
 	return s->stream ? s->service->turn != NULL : s->service->datagram != NULL;
 }
 
-/* Adds a zeroed site to the crew. NULL: out of memory. */
+/* Adds a zeroed site to the crew. Returns NULL if memory is short. */
 static struct sockeye__site *site_add(struct sockeye__server *server, struct sockeye__crew *crew)
 {
 	struct sockeye__site *grown =
@@ -122,7 +122,7 @@ static void site_close(const struct sockeye__server *server, struct sockeye__sit
 				   .err = -EACCES});
 }
 
-/* Takes over the listener, and closes it on failure. */
+/* Adds a site. Takes ownership of the listener, and closes it on failure. */
 static int site_open(struct sockeye__server *server, struct sockeye__crew *crew,
 		     const struct sockeye_site *site, size_t index,
 		     struct sockeye_listener *listener, const struct sockeye_listen_opts *lo)

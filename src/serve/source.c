@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define MAPPED_BITS 96 /* prefix of IPv4-mapped addresses (RFC 4291 2.5.5.2) */
+#define MAPPED_BITS 96 /* prefix of IPv4-mapped addresses (RFC 4291, section 2.5.5.2) */
 
 int sockeye__prefixes_check(const struct sockeye__prefixes *prefixes)
 {
@@ -41,7 +41,7 @@ static void source_of_ipv6(const struct sockeye__prefixes *prefixes,
 		return;
 	}
 	memcpy(out->address, address, sizeof out->address);
-	if (IN6_IS_ADDR_LINKLOCAL(address)) /* bits 10 to 63 are zero (RFC 4291 2.5.6) */
+	if (IN6_IS_ADDR_LINKLOCAL(address)) /* bits 10 to 63 are 0 (RFC 4291, section 2.5.6) */
 		memcpy(out->address + 4, &peer->sin6_scope_id, sizeof peer->sin6_scope_id);
 	else if (!IN6_IS_ADDR_LOOPBACK(address))
 		keep_prefix(out, prefixes->ipv6 != 0 ? prefixes->ipv6 : SOCKEYE__IPV6_PREFIX);

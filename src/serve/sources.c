@@ -1,11 +1,11 @@
 /*
- * sources.c: counts what each source has open, over all workers.
+ * sources.c: counts the open connections of each source, across all workers.
  *
- * An open-addressed table in shared memory has a cell for each pair of source and worker,
- * so that the slots of a worker that was killed can be released. The hash is keyed:
- * neighbouring addresses spread over the table, and no peer can choose addresses that
- * share cells. The mutex is robust: a worker that dies while it holds the mutex does not
- * stop the others.
+ * A hash table with open addressing in shared memory has a cell for each pair of source
+ * and worker, so that the slots of a worker that was killed can be released. The hash is
+ * keyed: neighboring addresses spread over the table, and no peer can choose addresses
+ * that share cells. The mutex is robust: a worker that dies while it holds the mutex does
+ * not block the others.
  */
 #include "serve/sources.h"
 #include "base/siphash.h"
@@ -16,13 +16,13 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 
-#define CELLS (1u << 20) /* pages are touched only when used */
+#define CELLS (1u << 20) /* pages take memory only when used */
 #define PROBES \
 	64u /* cells that may hold a source; all are in use only if the table is nearly full */
-#define PAGE_CELLS 256u /* cells of one page */
+#define PAGE_CELLS 256u /* cells per page */
 
 struct cell {
-	uint64_t tag; /* hash of the source; 64 bits make equal hashes improbable */
+	uint64_t tag; /* hash of the source; with 64 bits, a collision is improbable */
 	uint32_t worker;
 	uint32_t count; /* slots; 0: the cell is free */
 };
@@ -81,7 +81,7 @@ static struct cell *probe(struct sockeye__sources *s, uint64_t tag, uint32_t i)
 /* The cells of a source. */
 struct found {
 	struct cell *mine;   /* of this worker, or NULL */
-	struct cell *vacant; /* the first free one, or NULL */
+	struct cell *vacant; /* the first free cell, or NULL */
 	uint64_t sum;        /* slots of all workers */
 };
 

@@ -1,5 +1,6 @@
 /*
- * sources.h: counts what each source has open, over all workers.
+ * sources.h: counts the open connections or transfers of each source, across all
+ * workers.
  */
 #ifndef SOCKEYE_SERVE_SOURCES_H
 #define SOCKEYE_SERVE_SOURCES_H
@@ -10,12 +11,13 @@
 
 struct sockeye__sources;
 
-/* In shared memory. NULL: out of memory, or no random key. */
+/* Allocates a table in shared memory. Returns NULL if memory or randomness is
+ * unavailable. */
 struct sockeye__sources *sockeye__sources_new(uint32_t per_source_max);
 void sockeye__sources_free(struct sockeye__sources *s);
 
-/* Takes a slot of the source: 0, -EDQUOT if the source has per_source_max, or -ENOSPC if
- * the table is full. */
+/* Takes a slot for the source. Returns 0, -EDQUOT if the source has per_source_max slots
+ * already, or -ENOSPC if the table is full. */
 int sockeye__sources_take(struct sockeye__sources *s, const struct sockeye__source *source,
 			  unsigned worker);
 void sockeye__sources_give(struct sockeye__sources *s, const struct sockeye__source *source,

@@ -1,6 +1,6 @@
 /*
  * supervise.c: the supervisor. It starts the workers, replaces workers that die, adds up
- * their counters and stops them. It moves no bytes.
+ * their counters and stops them. It does not handle client data.
  *
  * Workers see the stop as end of file on a pipe, so that no signal handler runs in them
  * and no signal is lost.
@@ -24,12 +24,12 @@
 #define MALLOC_KEEP_BYTES (4 << 20)
 #define RESPAWN_MIN_NS    (100 * SOCKEYE_NS_PER_MS)
 #define RESPAWN_MAX_NS    (5 * SOCKEYE_NS_PER_S)
-#define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that dies later is replaced at once */
+#define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that dies later is replaced immediately */
 
 enum child_state {
 	CHILD_WAITS, /* starts at respawn_ns */
 	CHILD_RUNS,
-	CHILD_ENDED, /* the server stops: it does not start again */
+	CHILD_ENDED, /* not restarted, because the server is stopping */
 };
 
 struct child {
@@ -59,7 +59,7 @@ struct supervisor {
 	struct sockeye__totals totals;
 };
 
-/* What must hold after each step of the supervisor. */
+/* Asserts the invariants that hold after each step. */
 static void child_check(const struct supervisor *s, const struct child *c)
 {
 	unsigned index = (unsigned)(c - s->children);
@@ -85,6 +85,7 @@ static void supervisor_check(const struct supervisor *s)
 	assert((s->server->stop_wr < 0) == (s->phase == PHASE_DRAINS));
 }
 
+/* The part of `max` for one of `workers`, at least 1. */
 static uint32_t share(uint32_t max, unsigned workers, unsigned index)
 {
 	uint32_t n = max / workers + (index < max % workers);
@@ -92,8 +93,8 @@ static uint32_t share(uint32_t max, unsigned workers, unsigned index)
 	return n > 0 ? n : 1;
 }
 
-/* The part of connections_max that this worker may have open. UINT32_MAX: no limit, or no
- * worker accepts connections. */
+/* This worker's share of connections_max. UINT32_MAX: no limit, or no worker accepts
+ * connections. */
 static uint32_t conns_share(const struct sockeye__server *server, const struct child *c)
 {
 	if (server->opts->connections_max == 0 || server->acceptors == 0)
@@ -125,16 +126,16 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 		sockeye__cannot_start(&w, err);
 		_exit(1);
 	}
-	/* The kernel kills this process when the supervisor dies: no other process would
-	 * stop it. Switching the user clears the setting (prctl(2)), so this follows it. */
+	/* Die with the supervisor, since no other process would stop this one. Must follow
+	 * the user switch, which clears the setting (prctl(2)). */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != s->pid)
 		_exit(1);
 	close(server->stop_wr);
 	close(s->signal_fd);
 	sockeye__sites_keep_own(&w);
-	/* Workers allocate and free buffers of 100 KiB all the time. Returning their pages
-	 * to the kernel each time costs more than moving the bytes. */
+	/* Workers constantly allocate and free buffers of 100 KiB. Returning their pages to
+	 * the kernel each time would cost more than moving the bytes. */
 	mallopt(M_MMAP_THRESHOLD, MALLOC_KEEP_BYTES);
 	mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
 	c->crew->run(&w);
@@ -157,8 +158,7 @@ static int child_start(struct supervisor *s, unsigned index, uint64_t now)
 	return 0;
 }
 
-/* Settles the counters and slots of a dead worker, whose descriptors the kernel has
- * closed. */
+/* Releases the slots of a dead worker and counts its open connections as closed_stop. */
 static void child_account(struct supervisor *s, unsigned index)
 {
 	const struct child *child = &s->children[index];
@@ -192,9 +192,9 @@ static bool crew_runs(const struct supervisor *s, const struct sockeye__crew *cr
 	return false;
 }
 
-/* No worker will accept from the sockets of this one or, if it was the last of its crew,
- * from any of the crew's: makes them refuse clients, which would otherwise wait until
- * the other crews have ended. */
+/* Shuts down the listeners that no worker serves any more: the worker's own SO_REUSEPORT
+ * sockets, or the crew's shared sockets if this was its last worker. Otherwise clients
+ * would wait in the backlog until the other crews have ended. */
 static void listeners_refuse(const struct supervisor *s, const struct child *c)
 {
 	for (size_t i = 0; i < c->crew->site_count; i++) {
@@ -252,7 +252,7 @@ static void children_respawn(struct supervisor *s, uint64_t now)
 			continue;
 		err = child_start(s, i, now);
 		if (err < 0) {
-			warn(s, "cannot start a worker; trying again", err);
+			warn(s, "cannot start a worker; retrying in 1 s", err);
 			c->respawn_ns = now + SOCKEYE_NS_PER_S;
 		}
 	}
@@ -338,23 +338,23 @@ static int watch(struct supervisor *s)
 		return -errno;
 	now = sockeye_now().mono_ns;
 	signals_take(s, now);
-	if (p[1].revents != 0 && s->phase == PHASE_SERVES) /* a signal may have been first */
+	if (p[1].revents != 0 && s->phase == PHASE_SERVES) /* a signal may have stopped it */
 		stop(s, now);
 	children_reap(s, now);
 	if (s->phase == PHASE_SERVES) {
 		children_respawn(s, now);
 	} else if (now >= s->kill_ns) {
 		children_kill(s);
-		/* A worker in an uninterruptible call dies later: kill again in a second, do not
-		 * spin. */
+		/* A worker in an uninterruptible call may outlive the signal. Signal it again
+		 * in one second instead of spinning. */
 		s->kill_ns = now + SOCKEYE_NS_PER_S;
 	}
 	sockeye__invariant(supervisor_check(s));
 	return 0;
 }
 
-/* A shell without job control ignores SIGINT for background processes. A signalfd would
- * receive the signal nevertheless, because it is blocked. */
+/* A shell without job control starts background processes with SIGINT ignored. Blocking
+ * an ignored signal would make the signalfd receive it. */
 static bool is_ignored(int sig)
 {
 	struct sigaction action;
@@ -453,8 +453,9 @@ int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail
 		return sockeye__fail_set(fail, "serve", "", err);
 	}
 	err = signals_block(&s);
-	/* Clients can connect already. This precedes the start of workers: they would keep
-	 * the descriptor open that on_ready closes, and its reader would wait for the end. */
+	/* Call on_ready before forking the workers: they would inherit the --ready-fd
+	 * descriptor, and its reader would not see end of file until they exit. The sockets
+	 * already listen, so clients can connect. */
 	if (err == 0)
 		err = ready_report(server);
 	if (err == 0) {

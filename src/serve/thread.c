@@ -14,8 +14,8 @@
 struct threader {
 	struct sockeye__worker *worker;
 	struct sockeye__gate gate;
-	int ended_fd;      /* an eventfd: sessions write to it when they end ... */
-	bool wakes_worker; /* ... if the worker waits for that */
+	int ended_fd;      /* an eventfd to which sessions write when they end */
+	bool wakes_worker; /* sessions must write to ended_fd */
 	pthread_attr_t attr;
 };
 
@@ -55,7 +55,7 @@ static void serve_visit(struct threader *t, const struct sockeye__visit *v)
 
 static void run(struct sockeye__worker *w)
 {
-	static struct threader t; /* static: sessions that end read it after the worker returns */
+	static struct threader t; /* static: ending sessions may read it after run() returns */
 	struct sockeye__visit v;
 	enum sockeye__gate_kind kind;
 	eventfd_t ended;

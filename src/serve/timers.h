@@ -1,6 +1,6 @@
 /*
- * timers.h: deadlines in a binary heap. The timer is a member of the object
- * whose deadline it is; the heap points to it while it is set.
+ * timers.h: a binary heap of timers. A timer is a member of the object that has the
+ * deadline; the heap points to the timer while it is set.
  */
 #ifndef SOCKEYE_SERVE_TIMERS_H
 #define SOCKEYE_SERVE_TIMERS_H
@@ -18,7 +18,7 @@ struct sockeye__timers {
 	uint32_t count, cap;
 };
 
-/* Sets or moves a timer. 0 or -ENOMEM. */
+/* Sets a timer, or moves it if it is set. Returns 0 or -ENOMEM. */
 int sockeye__timers_set(struct sockeye__timers *ts, struct sockeye__timer *t, uint64_t at_ns);
 /* Clears a timer; does nothing if it is not set. */
 void sockeye__timers_clear(struct sockeye__timers *ts, struct sockeye__timer *t);

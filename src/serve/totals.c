@@ -1,7 +1,7 @@
 /*
  * totals.c: adds up the counters of all workers, and reports them.
  *
- * The rows are those of every server (counters.h), then the table of each spec once.
+ * The rows are those of every server (counters.h), then each table of a spec once.
  */
 #include "serve/internal.h"
 
@@ -9,7 +9,7 @@
 #include <linux/sock_diag.h>
 #include <stdlib.h>
 
-/* Adds the datagrams that the kernel has dropped since the last call, because a queue
+/* Adds the datagrams that the kernel has dropped since the last call because a queue
  * was full. */
 static void site_drops_update(struct sockeye__site *site)
 {
@@ -36,7 +36,7 @@ static uint64_t queue_drops(const struct sockeye__server *server)
 	return drops;
 }
 
-/* The table of crew c, if no crew before it has the same one; otherwise NULL. */
+/* The table of crew c, or NULL if an earlier crew has the same table. */
 static const struct sockeye__counter_table *table_of(const struct sockeye__server *server, size_t c)
 {
 	const struct sockeye__counter_table *table = sockeye__crew_counters(&server->crews[c]);
@@ -91,9 +91,9 @@ static void table_add(const struct sockeye__server *server,
 	}
 }
 
-/* Raises each counter to its last report. The uring model counts some sends when it
- * submits them and subtracts bytes that the kernel did not accept; a scraper would take
- * a counter that falls for a restart of the server. */
+/* Raises each counter to its last reported value. The uring model counts some sends when
+ * it submits them, and later subtracts bytes that the kernel did not accept; a scraper
+ * would mistake a falling counter for a restart of the server. */
 static void hold(struct sockeye__totals *t)
 {
 	for (size_t i = 0; i < t->count; i++) {

@@ -1,14 +1,13 @@
 /*
  * uring.c: many connections in one process, with io_uring(7).
  *
- * A message costs less than one system call: multishot requests accept clients
- * and receive input into buffers that the ring provides, output is sent from the
- * same buffers, and the call that waits for completions submits all requests of
- * a turn.
+ * A message costs less than one system call: multishot requests accept clients and
+ * receive input into buffers that the ring provides, output is sent from the same
+ * buffers, and the call that waits for completions also submits all requests of a turn.
  *
- * Well-known examples hang in two cases that are handled here: the loop does not
- * wait for its own sends, yet sees every one that is short (uring_conn.c), and a
- * slow peer cannot keep the buffers from the other connections (uring_input.c).
+ * Well-known example programs hang in two cases that are handled here: the loop does
+ * not wait for its own sends, but handles every short send (uring_conn.c), and a slow
+ * peer cannot use up the buffers of the other connections (uring_input.c).
  */
 #include "serve/models.h"
 #include "serve/uring_internal.h"
@@ -125,8 +124,8 @@ static void on_poll(struct sockeye__uring *l, size_t i)
 			;
 }
 
-/* Serves the clients that connected before the stop; after that the listeners
- * refuse new ones, which also ends the requests that accept. */
+/* Accepts the clients in the backlog, then shuts the listeners down, which also ends the
+ * accept requests. */
 static void stop(struct sockeye__uring *l)
 {
 	l->stopping = true;
@@ -174,9 +173,9 @@ static void dispatch(struct sockeye__uring *l, const struct io_uring_cqe *cqe)
 	}
 }
 
-/* Gives the ring the buffers of the last turn's quiet sends. These have been
- * submitted, so they are over, and the completions of those that failed have
- * been handled. */
+/* Gives the ring the buffers of the previous turn's quiet sends. The sends have been
+ * submitted, so they have completed, and the completions of failed sends have been
+ * handled. */
 static void quiet_buffers_give(struct sockeye__uring *l)
 {
 	struct sockeye__uring_quiet *quiet = l->quiet_before;
@@ -200,8 +199,8 @@ static void turn_begin(struct sockeye__uring *l)
 
 static void expire(struct sockeye__uring *l)
 {
-	/* Bounded, so that a session that always asks for a past deadline does not stop
-	 * the others. */
+	/* Bounded, so that a session that always sets a past deadline does not block the
+	 * others. */
 	for (int i = 0; i < EXPIRED_MAX; i++) {
 		struct sockeye__conn *c = sockeye__clocks_expired(&l->clocks);
 
@@ -219,8 +218,8 @@ static void keep_house(struct sockeye__uring *l)
 		sites_settle(l);
 }
 
-/* Not inlined: the compiler's stack protector checks every function with a timespec,
- * and would do so in every turn of the loop. */
+/* Not inlined: the stack protector checks every function with a timespec, and would
+ * otherwise do so in every turn of the loop. */
 static __attribute__((noinline)) void wait_timed(struct sockeye__uring *l)
 {
 	int ms = sockeye__clocks_wait_ms(&l->clocks, l->resume_ns);
@@ -243,8 +242,9 @@ static void submit_and_wait(struct sockeye__uring *l)
 	} else {
 		(void)io_uring_submit_and_wait(&l->ring, 1);
 	}
-	/* The next turn assumes that the quiet sends of this one are over, so all requests
-	 * must be submitted. The kernel takes only some if memory is short (EAGAIN). */
+	/* The next turn assumes that the quiet sends of this turn have completed, so all
+	 * requests must be submitted. If memory is short, the kernel accepts only some
+	 * (EAGAIN). */
 	while (l->ring.sq.sqe_tail != *l->ring.sq.khead)
 		(void)io_uring_submit(&l->ring);
 }
@@ -259,14 +259,14 @@ static void completions_take(struct sockeye__uring *l)
 	io_uring_smp_store_release(cq->khead, head);
 }
 
-/* Whether the kernel had more completions than the queue holds. They are in the
- * queue now. */
+/* Whether the kernel had more completions than the queue holds. If so, moves them to the
+ * queue. */
 static bool overflowed(struct sockeye__uring *l)
 {
 	return io_uring_cq_has_overflow(&l->ring) && io_uring_get_events(&l->ring) >= 0;
 }
 
-/* Returns how many buffers quiet sends own, which are all in the list. */
+/* Returns the number of buffers that quiet sends own. Asserts that all are listed. */
 static uint32_t quiet_count(const struct sockeye__uring *l)
 {
 	uint32_t owned = 0, listed = 0;
@@ -279,7 +279,7 @@ static uint32_t quiet_count(const struct sockeye__uring *l)
 	return owned;
 }
 
-/* What must hold at the end of a turn. */
+/* Asserts the invariants at the end of a turn. */
 static void loop_check(const struct sockeye__uring *l)
 {
 	assert(l->quiet_before->count == 0);
@@ -293,7 +293,7 @@ static void loop_check(const struct sockeye__uring *l)
 	(void)quiet_count(l);
 }
 
-/* What must hold when no connection is left: nothing is lost. */
+/* Asserts the invariants when no connection is left: no buffer is lost. */
 static void loop_end_check(const struct sockeye__uring *l)
 {
 	uint32_t free = quiet_count(l);

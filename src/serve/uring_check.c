@@ -1,7 +1,7 @@
 /* uring_check.c: the invariants of a connection under io_uring. */
 #include "serve/uring_internal.h"
 
-/* The chunk has one holder, in which it lies. */
+/* Asserts that the chunk lies in the one buffer that holds it. */
 static void chunk_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
 {
 	const struct sockeye__queue *memory = c->chunk_memory;
@@ -19,7 +19,7 @@ static void chunk_check(const struct sockeye__uring *l, const struct sockeye__ur
 	} else {
 		assert(c->chunk_len == 0);
 	}
-	/* An idle connection holds no buffer: something still uses this one. */
+	/* An idle connection holds no buffer: if it holds one, a send or a turn uses it. */
 	assert(c->chunk_len > 0 || (c->buffer < 0 && memory == NULL) ||
 	       (c->requests & SOCKEYE__URING_SENDING) || (c->lists & SOCKEYE__URING_POSTPONED));
 }
@@ -40,8 +40,8 @@ static void input_check(const struct sockeye__uring *l, const struct sockeye__ur
 	}
 	assert(count == c->queue_count);
 	assert(bytes == c->waiting_bytes);
-	/* Only a send in flight waits for the peer, and only buffers that the
-	 * connection has can be stalled by it. */
+	/* Buffers are stalled only while a send is in flight, and only those that the
+	 * connection has. */
 	assert(c->stalled == 0 || (c->requests & SOCKEYE__URING_SENDING));
 	assert(c->stalled <= count + (c->buffer >= 0));
 	assert(c->stalled <= l->stalled && l->stalled <= SOCKEYE__URING_STALLED_MAX);
@@ -70,7 +70,7 @@ static bool is_within(const uint8_t *data, size_t len, const uint8_t *start, siz
 	return data >= start && data + len <= start + size;
 }
 
-/* What is being sent stays in memory that the connection or its quiet send owns. */
+/* Asserts that data being sent is in memory owned by the connection or its quiet send. */
 static void send_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c)
 {
 	const struct sockeye__queue *out = c->base.out, *memory = c->chunk_memory;
@@ -92,7 +92,7 @@ static void send_check(const struct sockeye__uring *l, const struct sockeye__uri
 					      SOCKEYE__URING_BUFFER_BYTES)));
 }
 
-/* Checks that a request, a list or a deadline will continue the connection. */
+/* Asserts that a request, a list or a deadline will continue the connection. */
 static void progress_check(const struct sockeye__uring_conn *c)
 {
 	bool receiving = (c->requests & SOCKEYE__URING_RECEIVING) != 0;
@@ -115,7 +115,7 @@ void sockeye__uring_conn_check(const struct sockeye__uring *l, const struct sock
 	lists_check(l, c);
 	switch ((enum sockeye__uring_life)c->life) {
 	case SOCKEYE__URING_OPEN:
-		/* A deadline counts again once the session can have a turn. */
+		/* The deadline is checked only when the session can have a turn. */
 		sockeye__conn_check(&l->clocks, &c->base, !sending && !postponed);
 		input_check(l, c);
 		send_check(l, c);

@@ -1,14 +1,14 @@
 /*
  * uring_conn.c: one connection under io_uring: receive, turns, send.
  *
- * At most one send is in flight. It is first tried without waiting
- * (MSG_DONTWAIT), so it is over when the call that submits it returns.
+ * At most one send is in flight. It is first tried without waiting (MSG_DONTWAIT), so
+ * it has completed when the call that submits it returns.
  *
- * A send after which nothing is to be done is quiet: it posts no completion
- * unless it fails or is short (IOSQE_CQE_SKIP_SUCCESS, with MSG_WAITALL to make
- * a short send a failure), so the loop does not wake for its own sends. Every
- * other send is tracked: its completion decides how the connection continues.
- * What a slow peer has not taken is sent again by a tracked send that waits.
+ * A send that needs no follow-up is quiet: it posts no completion unless it fails or is
+ * short (IOSQE_CQE_SKIP_SUCCESS, with MSG_WAITALL to make a short send a failure), so
+ * the loop does not wake for its own sends. Every other send is tracked: its completion
+ * decides how the connection continues. If a slow peer accepts only part of the output,
+ * a tracked send without MSG_DONTWAIT sends the rest.
  */
 #include "serve/uring_internal.h"
 
@@ -16,7 +16,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#define QUEUE_MAX 8 /* ring buffers of input that wait for a slow peer; then receiving stops */
+#define QUEUE_MAX 8 /* ring buffers that may queue for a slow peer before receiving stops */
 
 SOCKEYE__HOT struct io_uring_sqe *send_prepare(struct sockeye__uring *l,
 					       struct sockeye__uring_conn *c, const uint8_t *data,
@@ -38,8 +38,8 @@ static void send_tracked(struct sockeye__uring *l, struct sockeye__uring_conn *c
 	sockeye__uring_request_begins(c, SOCKEYE__URING_SENDING);
 }
 
-/* The ring gets the buffer back at the end of the next turn, unless the send has
- * failed by then. */
+/* Sends the output from the chunk's buffer. The ring receives the buffer back at the end
+ * of the next turn, unless the send has failed by then. */
 static void send_quiet(struct sockeye__uring *l, struct sockeye__uring_conn *c, const uint8_t *data,
 		       uint32_t len)
 {
@@ -60,8 +60,8 @@ SOCKEYE__HOT void conn_await_input(struct sockeye__uring *l, struct sockeye__uri
 		sockeye__uring_receive(l, c);
 }
 
-/* The session waits for input or its deadline: makes sure that one can arrive,
- * or closes the connection. */
+/* The session waits for input or its deadline: makes sure that one of them can occur, or
+ * closes the connection. */
 static void conn_settle(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	bool full = c->chunk_len >= SOCKEYE_INPUT_MAX;
@@ -89,8 +89,8 @@ static void conn_output(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 {
 	const uint8_t *out = t->out;
 	bool in_room = out >= l->room && out < l->room + sizeof l->room;
-	/* Not 0 if the connection has something to do after the send. Usually it has
-	 * nothing to do; "|" then costs less than the branches of "||". */
+	/* Not 0 if the connection must continue after the send. Usually it need not; "|"
+	 * then costs less than the branches of "||". */
 	uint32_t follows = c->chunk_len | c->waiting_bytes | t->more | t->close |
 			   c->base.visit.in_end | in_room |
 			   (c->requests ^ (unsigned)SOCKEYE__URING_RECEIVING);
@@ -142,7 +142,7 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 			return;
 		}
 	} while (c->waiting_bytes > 0 || (t->in_taken > 0 && c->chunk_len > 0));
-	if (t->more) { /* but only in the next turn: serve the others first */
+	if (t->more) { /* continue in the next turn, after the other connections */
 		sockeye__uring_postpone(l, c);
 		return;
 	}
@@ -151,7 +151,7 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 	conn_settle(l, c);
 }
 
-/* All output has been sent: gives the session turns if there is a reason for one. */
+/* All output has been sent: gives the session turns if it has input or more output. */
 static void conn_sent_all(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	sockeye__queue_drop(&c->base.out);
@@ -167,9 +167,8 @@ static void conn_sent_all(struct sockeye__uring *l, struct sockeye__uring_conn *
 		conn_settle(l, c);
 }
 
-/* The peer has taken only n bytes: sends the rest with a request that waits. The
- * rest stays where it is unless too many ring buffers are stalled already; then
- * it is copied. */
+/* The peer has accepted only n bytes: sends the rest with a request that waits. If too
+ * many ring buffers are stalled already, copies the rest first. */
 static void conn_sent_part(struct sockeye__uring *l, struct sockeye__uring_conn *c, uint32_t n)
 {
 	bool in_ring = c->buffer >= 0 && c->base.out == NULL;
@@ -190,7 +189,7 @@ static void conn_sent_part(struct sockeye__uring *l, struct sockeye__uring_conn 
 		sockeye__uring_receive_cancel(l, c);
 }
 
-/* A quiet send has failed or was short: its buffer is still needed. */
+/* A quiet send has failed or was short: takes its buffer back. */
 static void quiet_take_back(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	c->buffer = l->quiet_before->ids[c->quiet_index];
@@ -209,8 +208,7 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 		sent_count(l, c, n);
 	} else {
 		quiet_take_back(l, c);
-		/* This may lower the counter; rows_hold() in supervise.c keeps that out of
-		 * reports. */
+		/* This may lower the counter; hold() in totals.c keeps reports from falling. */
 		sent_count(l, c, (uint64_t)n - c->sent_len);
 	}
 	c->base.active_ns = l->clocks.now.mono_ns;
@@ -224,7 +222,7 @@ void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn
 		conn_sent_part(l, c, n);
 }
 
-/* The connection has got n bytes of input, in ring buffer `id` or (-1) at data. */
+/* Handles n bytes of input: in ring buffer `id`, or at `data` if id is -1. */
 SOCKEYE__HOT void conn_input(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 			     const uint8_t *data, uint32_t n, int32_t id)
 {
@@ -283,7 +281,7 @@ static void on_receive_end(struct sockeye__uring *l, struct sockeye__uring_conn 
 	} else if (res < 0 && res != -ECANCELED && res != -EAGAIN && res != -EINTR) {
 		sockeye__uring_conn_close(l, c, sockeye__end_of(res));
 	} else if (!sockeye__uring_is_sending(
-		       c)) { /* otherwise it was cancelled until the send is over */
+		       c)) { /* if a send is in flight, conn_sent_all() resumes receiving */
 		sockeye__uring_receive(l, c);
 	}
 }
@@ -322,7 +320,7 @@ void sockeye__uring_on_cancel(struct sockeye__uring *l, struct sockeye__uring_co
 		sockeye__uring_release(l, c);
 }
 
-/* The session's deadline has passed. The timer is set again for the limits,
+/* The session's deadline has passed. Re-arms the timer for the idle and time limits,
  * because output may be in flight for any length of time. */
 static void conn_deadline(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
@@ -370,8 +368,8 @@ void sockeye__uring_conn_open(struct sockeye__uring *l, const struct sockeye__vi
 	c->quiet_turn = l->turn_count - 1;
 	c->base.opened_ns = c->base.active_ns = l->clocks.now.mono_ns;
 	sockeye__uring_receive(l, c);
-	/* Before its first turn, because the output may be in flight for any length of
-	 * time. */
+	/* Set the timer before the first turn, because the output may be in flight for any
+	 * length of time. */
 	if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 		sockeye__uring_conn_close(l, c, SOCKEYE__END_ERROR);
 	else if (v->site->service->speaks_first)
@@ -391,7 +389,7 @@ static void conn_free(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 
 static void conn_resume(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
-	if (sockeye__uring_is_quiet_pending(l, c)) { /* another one */
+	if (sockeye__uring_is_quiet_pending(l, c)) { /* another quiet send was made */
 		sockeye__uring_postpone(l, c);
 	} else if (!sockeye__uring_is_open(c)) {
 		if (c->requests != 0)
@@ -402,8 +400,8 @@ static void conn_resume(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 	}
 }
 
-/* Continues the connections that were postponed in the turn before. Their quiet
- * sends have been submitted, and those that failed have been completed. */
+/* Continues the connections that were postponed in the previous turn. Their quiet sends
+ * have been submitted, and the completions of failed sends have been handled. */
 static void postponed_resume(struct sockeye__uring *l)
 {
 	struct sockeye__uring_conn *c = l->postponed_before, *next;
@@ -428,7 +426,7 @@ static void starved_receive(struct sockeye__uring *l)
 	for (; c != NULL; c = next) {
 		next = c->next_starved;
 		if (sockeye__uring_is_quiet_pending(l, c) && sockeye__uring_is_open(c)) {
-			/* The failure of a quiet send must be seen before new input. */
+			/* The failure of a quiet send must be handled before new input. */
 			sockeye__uring_starve(l, c);
 			l->go_on = true;
 			continue;

@@ -2,10 +2,9 @@
  * uring_input.c: the input of a connection: the chunk that its session is
  * offered, and the input that waits for the session.
  *
- * Multishot receives continue while a session waits for its peer to read, so
- * input can accumulate. A bounded share of the ring's buffers may wait where it
- * is; beyond that, input is copied to memory and uring_conn.c cancels the
- * receive.
+ * Multishot receives continue while a session waits for its peer to read, so input can
+ * accumulate. It may stay in ring buffers, up to a limit on the buffers of slow peers;
+ * beyond that, input is copied to memory and uring_conn.c cancels the receive.
  */
 #include "serve/uring_internal.h"
 
@@ -33,8 +32,8 @@ static void queue_add(struct sockeye__uring *l, struct sockeye__uring_conn *c, i
 	c->queue_count++;
 }
 
-/* Moves all input that waits in ring buffers to memory. Of the connection's
- * buffers only the chunk's can then still be stalled. */
+/* Moves all input that waits in ring buffers to memory. Afterwards only the chunk's
+ * buffer can still be stalled. */
 static bool queue_copy(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	uint32_t stalled = c->buffer >= 0 && c->stalled > 0;
@@ -76,7 +75,7 @@ bool sockeye__uring_chunk_copy(struct sockeye__uring *l, struct sockeye__uring_c
 	return true;
 }
 
-/* Puts what is left of the chunk in front of all waiting input, in memory. */
+/* Copies the rest of the chunk, followed by all waiting input, to memory. */
 static bool chunk_join(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	struct sockeye__queue *all = NULL;
@@ -147,7 +146,7 @@ bool sockeye__uring_input_queue(struct sockeye__uring *l, struct sockeye__uring_
 	bool copied;
 
 	c->waiting_bytes += n;
-	/* A tracked send may wait for the peer, and all these buffers with it. */
+	/* A tracked send may wait for the peer to read, and these buffers with it. */
 	if (id >= 0 && c->base.in == NULL && (!sending || stall(l, c, 1))) {
 		queue_add(l, c, id, n);
 		return true;

@@ -14,14 +14,14 @@
 
 #define SOCKEYE__URING_BUFFERS      512         /* a power of two */
 #define SOCKEYE__URING_BUFFER_BYTES (64 * 1024) /* unused pages take no memory */
-/* The distance between buffers. Small messages touch only the starts of buffers,
- * which at a power of two would share a few cache sets. */
+/* The distance between buffers. Small messages use only the start of each buffer; at
+ * a distance that is a power of two, the starts would share a few cache sets. */
 #define SOCKEYE__URING_STRIDE      (SOCKEYE__URING_BUFFER_BYTES + 4160)
 #define SOCKEYE__URING_GROUP       0
 #define SOCKEYE__URING_STALLED_MAX (SOCKEYE__URING_BUFFERS / 2)
 
-/* What a completion is for: the low bits of its user_data. The bits above them
- * are a connection's address or a site's number. */
+/* The kind of a completion: the low bits of its user_data. The other bits are a
+ * connection's address or a site's index. */
 enum sockeye__uring_op {
 	SOCKEYE__URING_RECEIVE,
 	SOCKEYE__URING_SEND,
@@ -33,16 +33,16 @@ enum sockeye__uring_op {
 #define SOCKEYE__URING_OP_BITS 3
 #define SOCKEYE__URING_OP_MASK ((UINT64_C(1) << SOCKEYE__URING_OP_BITS) - 1)
 
-/* A connection's life. It is freed only when no request and no list refers to
+/* The state of a connection. It is freed only when no request and no list refers to
  * it any more, because the kernel and the loop hold its address. */
 enum sockeye__uring_life {
 	SOCKEYE__URING_OPEN,
-	SOCKEYE__URING_CLOSING, /* has no more turns; something still refers to it */
+	SOCKEYE__URING_CLOSING, /* has no more turns; a request or list still refers to it */
 	SOCKEYE__URING_CLOSED,  /* in the list of connections to be freed */
 };
 
-/* The requests of a connection that the kernel has and will complete. A quiet
- * send is not among them. */
+/* The requests of a connection that are in flight and will post a completion. Quiet
+ * sends are not included. */
 enum sockeye__uring_request {
 	SOCKEYE__URING_RECEIVING = 1,
 	SOCKEYE__URING_CANCELLING = 2, /* the receive */
@@ -58,10 +58,10 @@ enum sockeye__uring_list {
 /*
  * A connection. Its input, oldest first:
  *
- *	chunk    what the session is offered in its next turn. It is in a ring
+ *	chunk    the input that the session is offered in its next turn, in a ring
  *	         buffer (`buffer`) or in memory (`chunk_memory`). Output in flight
- *	         may point into either, even when nothing of the chunk is left.
- *	waiting  what arrived later: in ring buffers (`queue`) or in memory
+ *	         may point into either, even when the chunk has been consumed.
+ *	waiting  input that arrived later, in ring buffers (`queue`) or in memory
  *	         (base.in), never in both.
  */
 struct sockeye__uring_conn {
@@ -75,9 +75,9 @@ struct sockeye__uring_conn {
 	uint32_t waiting_bytes;
 	int32_t queue_first, queue_last; /* ids of ring buffers; -1: none */
 	uint32_t queue_count;
-	uint32_t stalled; /* its buffers that are counted in the loop's `stalled` */
+	uint32_t stalled; /* number of its buffers that are counted in the loop's `stalled` */
 
-	/* The last send, and where a quiet one has lent its buffer. */
+	/* The last send and, if it was quiet, the place of its buffer in `quiet`. */
 	const uint8_t *sent;
 	uint32_t sent_len;
 	uint32_t quiet_turn, quiet_index;
@@ -86,18 +86,18 @@ struct sockeye__uring_conn {
 	uint8_t requests;  /* bits of enum sockeye__uring_request */
 	uint8_t lists;     /* bits of enum sockeye__uring_list */
 	bool end_offered;  /* the session has had a turn with in_end */
-	uint8_t end_cause; /* enum sockeye__end, once it is not open any more */
+	uint8_t end_cause; /* enum sockeye__end, unless the connection is open */
 	struct sockeye__uring_conn *next_starved, *next_postponed, *next_closed;
 	_Alignas(8) uint8_t state[];
 };
 
-/* The ring buffers that the quiet sends of one turn send from. */
+/* The ring buffers that the quiet sends of one turn use. */
 struct sockeye__uring_quiet {
 	uint32_t count;
-	int32_t ids[SOCKEYE__URING_BUFFERS]; /* -1: the send failed and took it back */
+	int32_t ids[SOCKEYE__URING_BUFFERS]; /* -1: the connection took the buffer back */
 };
 
-/* Who may write to a ring buffer or give it away; for invariants only. */
+/* The owner of a ring buffer, who may write to it or pass it on; only for invariants. */
 enum sockeye__uring_owner {
 	SOCKEYE__URING_OF_LOOP, /* between two owners */
 	SOCKEYE__URING_OF_KERNEL,
@@ -121,15 +121,15 @@ struct sockeye__uring {
 	struct sockeye__uring_quiet *quiet, *quiet_before, quiet_lists[2];
 	uint32_t turn_count;
 	bool go_on;        /* do not wait for completions: submit and begin the next turn */
-	bool housekeeping; /* something is to be done at the end of the turn */
+	bool housekeeping; /* lists or sites need work at the end of the turn */
 	bool stopping;
 	bool *sites_armed;  /* by site: an accept or poll is armed */
-	bool sites_pending; /* for one of them it is not */
-	uint64_t resume_ns; /* accept nothing before; 0: no pause */
+	bool sites_pending; /* a site is not armed */
+	uint64_t resume_ns; /* accept nothing before this time; 0: no pause */
 	/* Connections that found no free buffer; they receive again later. */
 	struct sockeye__uring_conn *starved;
-	/* Connections that continue when the sends of this turn have been submitted,
-	 * and those of the turn before, whose sends have been. */
+	/* Connections that continue after the sends of this turn have been submitted, and
+	 * those of the previous turn, whose sends have been submitted. */
 	struct sockeye__uring_conn *postponed, *postponed_before;
 	struct sockeye__uring_conn *closed; /* freed at the end of the turn */
 	struct sockeye__clocks clocks;
@@ -149,7 +149,8 @@ static inline bool sockeye__uring_is_sending(const struct sockeye__uring_conn *c
 	return (c->requests & SOCKEYE__URING_SENDING) != 0;
 }
 
-/* Whether a quiet send has been made in this turn, and so is not submitted yet. */
+/* Whether the connection has made a quiet send in this turn, which has not been
+ * submitted yet. */
 static inline bool sockeye__uring_is_quiet_pending(const struct sockeye__uring *l,
 						   const struct sockeye__uring_conn *c)
 {
@@ -168,7 +169,7 @@ static inline void sockeye__uring_request_ends(struct sockeye__uring_conn *c,
 	c->requests &= (uint8_t) ~(unsigned)request;
 }
 
-/* Notes that a ring buffer changes hands, and asserts that it was the owner's. */
+/* Changes the owner of a ring buffer, and asserts that `from` was its owner. */
 static inline void sockeye__uring_buffer_pass(struct sockeye__uring *l, int32_t id,
 					      enum sockeye__uring_owner from,
 					      enum sockeye__uring_owner to)
@@ -179,13 +180,13 @@ static inline void sockeye__uring_buffer_pass(struct sockeye__uring *l, int32_t 
 }
 
 /* --- uring_ring.c --- */
-/* Returns 0 or -errno. In both cases *l must be closed. */
+/* Returns 0 or -errno. Call sockeye__uring_close() in both cases. */
 int sockeye__uring_open(struct sockeye__uring *l);
 void sockeye__uring_close(struct sockeye__uring *l);
-/* Returns 0 if this machine can do all that the model needs, or -errno. */
+/* Returns 0 if this machine supports all features that the model needs, or -errno. */
 int sockeye__uring_probe(void);
 
-/* Returns a free submission entry. If all are used, they are submitted first. */
+/* Returns a free submission entry. If all are in use, submits them first. */
 static inline struct io_uring_sqe *sockeye__uring_entry(struct sockeye__uring *l,
 							uint64_t user_data)
 {
@@ -225,7 +226,8 @@ static inline void sockeye__uring_buffer_give(struct sockeye__uring *l, int32_t 
 
 /* --- uring_input.c --- */
 
-/* Makes the n bytes in ring buffer `id` the chunk. There must be none. */
+/* Makes the n bytes in ring buffer `id` the chunk. The old chunk must have been
+ * dropped. */
 static inline void sockeye__uring_chunk_set(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 					    int32_t id, uint32_t n)
 {
@@ -236,12 +238,11 @@ static inline void sockeye__uring_chunk_set(struct sockeye__uring *l, struct soc
 
 /* Drops the chunk with its buffer or memory. */
 void sockeye__uring_chunk_drop(struct sockeye__uring *l, struct sockeye__uring_conn *c);
-/* Moves waiting input to the chunk. What the session has left of the old chunk
- * is joined to it. Returns false if memory is short. */
+/* Moves waiting input to the chunk, after the bytes that the session has left of the
+ * old chunk. Returns false if memory is short. */
 bool sockeye__uring_chunk_next(struct sockeye__uring *l, struct sockeye__uring_conn *c);
-/* Queues n bytes of input: in its ring buffer `id` if that is allowed, otherwise
- * as a copy (id -1: it is not in a ring buffer). Returns false if memory is
- * short. */
+/* Queues n bytes of input: in ring buffer `id` if that is allowed, otherwise as a copy
+ * (id -1: the input is not in a ring buffer). Returns false if memory is short. */
 bool sockeye__uring_input_queue(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 				const uint8_t *data, uint32_t n, int32_t id);
 /* Counts the connection's ring buffers as stalled by a slow peer. Returns false
@@ -278,12 +279,12 @@ void sockeye__uring_on_receive(struct sockeye__uring *l, struct sockeye__uring_c
 void sockeye__uring_on_send(struct sockeye__uring *l, struct sockeye__uring_conn *c, int res);
 void sockeye__uring_on_cancel(struct sockeye__uring *l, struct sockeye__uring_conn *c);
 void sockeye__uring_conn_expired(struct sockeye__uring *l, struct sockeye__uring_conn *c);
-/* Ends a turn: continues the connections that were postponed, lets those that
- * found no buffer receive again, and frees the closed ones. */
+/* Ends a turn: continues postponed connections, starts receives for connections that
+ * found no buffer, and frees closed connections. */
 void sockeye__uring_conns_settle(struct sockeye__uring *l);
 
 /* --- uring_check.c --- */
-/* Asserts what must hold of a connection between two steps. */
+/* Asserts the invariants of a connection between two steps. */
 void sockeye__uring_conn_check(const struct sockeye__uring *l, const struct sockeye__uring_conn *c);
 
 #endif

@@ -1,4 +1,4 @@
-/* uring_ring.c: the ring and its buffers, and the probe for what they need. */
+/* uring_ring.c: the ring, its buffers, and the probe for the kernel's support. */
 #include "serve/uring_internal.h"
 
 #include <errno.h>
@@ -62,9 +62,9 @@ int sockeye__uring_open(struct sockeye__uring *l)
 	return 0;
 }
 
-/* The kernel releases a ring only some time after the process has ended. Until
- * then a socket that the ring polls would keep its port, and a restarted server
- * would find the port in use. */
+/* Cancels all requests. The kernel releases a ring only some time after the process has
+ * ended; until then a socket that the ring polls would keep its port in use, and the
+ * server could not be restarted. */
 static void requests_end(struct sockeye__uring *l)
 {
 	struct io_uring_sync_cancel_reg all = {
@@ -86,9 +86,9 @@ void sockeye__uring_close(struct sockeye__uring *l)
 	free(l->memory);
 }
 
-/* Receives once as the loop does, over a pair of sockets. Containers and sysctls
- * forbid io_uring, old kernels lack parts of it, and some accept requests that
- * they then fail. Returns 0 or -errno. */
+/* Receives once, as the loop does, over a pair of sockets. Containers and sysctls may
+ * forbid io_uring, old kernels lack parts of it, and some kernels accept requests that
+ * then fail. Returns 0 or -errno. */
 static int try_receive(struct io_uring *ring, struct io_uring_buf_ring *buffers, int pair[2])
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(ring);

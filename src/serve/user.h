@@ -11,7 +11,8 @@ struct sockeye__user {
 	gid_t gid;
 };
 
-/* Looks up the name: 0, SOCKEYE_E_NONAME or -errno. `out` refers to `name`. */
+/* Looks up the name. Returns 0, SOCKEYE_E_NONAME or -errno. *out keeps the pointer
+ * `name`. */
 int sockeye__user_find(const char *name, struct sockeye__user *out);
 
 /* Switches this process permanently to the user and its groups, and verifies it.

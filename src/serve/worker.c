@@ -1,4 +1,4 @@
-/* worker.c: what every run function uses of its worker (crew.h). */
+/* worker.c: functions of a worker that every run function uses (crew.h). */
 #include "serve/internal.h"
 
 #define GRACE_MS 10000

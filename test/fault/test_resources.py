@@ -159,7 +159,7 @@ def test_no_process_for_the_workers(serve, model):
     server = limited(serve, 1, "--workers", "1", model=model)
     waiting = server.connect()
     waiting.sendall(b"patience")
-    server.wait_log("cannot start a worker; trying again: Resource temporarily unavailable")
+    server.wait_log("cannot start a worker; retrying in 1 s: Resource temporarily unavailable")
     assert cpu_s(server) < 0.5
     subprocess.run(["prlimit", "--pid", str(server.pid), "--nproc=100:"], check=True,
                    user=UNUSED_USER, cwd="/")

@@ -388,7 +388,7 @@ def test_max_per_source(serve, model):
             client.sendall(b"in")
             assert read_n(client, 2) == b"in"
         assert closed(server.connect(source=source))
-    server.wait_log(r"refuse echo tcp://127\.0\.0\.2:\d+: too many from this source")
+    server.wait_log(r"refuse echo tcp://127\.0\.0\.2:\d+: too many connections from this source")
     # once per second for each worker
     assert server.log().count("too many") <= 2 * len(server.children())
     counted = server.counters()
