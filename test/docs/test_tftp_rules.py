@@ -30,14 +30,18 @@ def serve(tmp_path, *options):
 
 
 @pytest.mark.parametrize("word, asked, upload, mapped", [
-    ("^boot/", r"Boot\x64\WDSnbp.com", False, "boot/x64/wdsnbp.com"),
-    ("^boot/", r"Other\File", False, "Other/File"),
+    ("li  ", r"Boot\x64\WDSnbp.com", False, "boot/x64/wdsnbp.com"),
+    ("li  ", r"\Boot\x64\WDSnbp.com", False, "boot/x64/wdsnbp.com"),
+    ("li  ", r"Other\File", False, "Other/File"),
     ("clients/", "pxelinux.cfg/default", False, "hosts/C000025B/default"),
     ("clients/", "kernel-6.1", False, "kernel-6.1"),
+    ("clients/", "/kernel-6.1", False, "kernel-6.1"),
+    ("clients/", "/config", False, "clients/192.0.2.91/config"),
     ("clients/", "pxelinux.0", False, "pxelinux.0"),
     ("clients/", "config", False, "clients/192.0.2.91/config"),
     ("clients/", "../clients/192.0.2.1/config", False, "denied: name leads outside its directory"),
     ("hidden", "a/.ssh/id", False, "denied: no hidden files"),
+    ("hidden", "/.ssh/id", False, "denied: no hidden files"),
     ("hidden", "a.b", False, "a.b"),
     ("hidden", "a.b", True, "denied: write to incoming/"),
     ("hidden", "incoming/core", True, "incoming/192.0.2.91-core"),
@@ -47,6 +51,7 @@ def serve(tmp_path, *options):
     ("firmware/", "001122AABBC.cfg", False, "001122AABBC.cfg"),
     ("r~", "a", False, "pub/a"),
     ("r~", "pub/a", False, "pub/a"),
+    ("r~", "/pub/a", False, "pub/a"),
     ("r~", "latest/a", False, "pub/2026.11/a"),
 ])
 def test_maps(tmp_path, word, asked, upload, mapped):
@@ -58,7 +63,7 @@ def test_maps(tmp_path, word, asked, upload, mapped):
 
 
 def test_what_map_test_prints(tmp_path):
-    (tmp_path / "rules").write_text(example("^boot/"))
+    (tmp_path / "rules").write_text(example("li  "))
     (shown,) = (block for block in blocks("EXAMPLES") if block[0] == "$")
     command, _, output = shown.partition("\n")
     done = subprocess.run(["sh", "-c", command.replace("$ sockeye", SOCKEYE)], text=True,

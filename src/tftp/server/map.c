@@ -336,6 +336,24 @@ int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
 	return apply(map, client, upload, NULL, out);
 }
 
+/* Puts a slash in front of the name. */
+static int slash_prepend(struct sockeye__tftp_mapped *out)
+{
+	size_t len = strlen(out->name);
+
+	if (len + 2 > sizeof out->name)
+		return fail(out, 0, -ENAMETOOLONG);
+	memmove(out->name + 1, out->name, len + 1);
+	out->name[0] = '/';
+	return 0;
+}
+
+static bool begins_with_slash(struct sockeye__span name,
+			      const struct sockeye__tftp_name_rules *rules)
+{
+	return name.len > 0 && (name.at[0] == '/' || (name.at[0] == '\\' && rules->backslash));
+}
+
 static int clean(struct sockeye__span name, const struct sockeye__tftp_name_rules *rules,
 		 struct sockeye__tftp_mapped *out)
 {
@@ -372,6 +390,10 @@ int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 	*out = (struct sockeye__tftp_mapped){0};
 	err = clean(name, rules, out);
 	if (err < 0 || map == NULL)
+		return err;
+	if (begins_with_slash(name, rules))
+		err = slash_prepend(out);
+	if (err < 0)
 		return err;
 	err = apply(map, client, upload, watch, out);
 	if (err < 0 || out->denied)

@@ -75,7 +75,8 @@ int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
 
 /* Turns the name in a request into the name to look up: cleans it, applies the
  * rules, and removes superfluous slashes from the result, but does not change
- * letter case and backslashes that a rule wrote. `map` and `watch` may be NULL.
+ * letter case and backslashes that a rule wrote. The rules see a leading slash if
+ * the client sent one. `map` and `watch` may be NULL.
  * Fails like apply, with -EINVAL if no name is left, and with -EACCES for a ".."
  * that leads above the root or that a rule wrote. */
 int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,

@@ -20,7 +20,6 @@ enum {
 	SOCKEYE__MAP_PUTS = 1 << 9,
 	SOCKEYE__MAP_IPV4 = 1 << 10,
 	SOCKEYE__MAP_IPV6 = 1 << 11,
-	SOCKEYE__MAP_SLASH = 1 << 12, /* without a letter: the pattern needs a slash at the start */
 };
 
 #define SOCKEYE__MAP_LETTERS "rgiesal~GP46" /* in the order of the flags */

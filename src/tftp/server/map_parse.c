@@ -147,36 +147,6 @@ static int replacement_check(const struct sockeye__rules_lines *lines,
 	return err;
 }
 
-/* Whether the pattern needs a slash at the start of a name: ^/ without an alternative. */
-static bool needs_slash(struct sockeye__slice word)
-{
-	if (word.len < 2 || memcmp(word.at, "^/", 2) != 0 || memchr(word.at, '|', word.len))
-		return false;
-	return word.len == 2 || strchr("?*{", word.at[2]) == NULL;
-}
-
-/* Rejects patterns that need a slash at the start of a name before a rule can have
- * written one. Maps of tftp-hpa have such patterns; without this check a rule that
- * denies would have no effect. */
-static int slashes_check(const struct sockeye__tftp_map *map, struct sockeye__rules_lines *lines)
-{
-	unsigned rewritten = 0; /* a name may have been rewritten before this rule */
-
-	for (size_t i = 0; i < map->count; i++)
-		rewritten |= map->rules[i].flags & SOCKEYE__MAP_RESTART;
-	for (size_t i = 0; i < map->count; i++) {
-		const struct sockeye__map_rule *rule = &map->rules[i];
-
-		if (rewritten == 0 && (rule->flags & SOCKEYE__MAP_SLASH)) {
-			lines->line = rule->line;
-			return sockeye__rules_fail(
-			    lines, "^/ never matches: names do not begin with a slash");
-		}
-		rewritten |= rule->flags & SOCKEYE__MAP_REWRITE;
-	}
-	return 0;
-}
-
 static int rule_parse(const struct sockeye__rules_lines *lines, const struct sockeye__slice *words,
 		      int count, struct sockeye__map_rule *rule)
 {
@@ -194,7 +164,6 @@ static int rule_parse(const struct sockeye__rules_lines *lines, const struct soc
 		return sockeye__rules_fail(lines, "missing pattern");
 	if (count > 2)
 		rule->replacement = words[2];
-	rule->flags |= needs_slash(words[1]) ? SOCKEYE__MAP_SLASH : 0;
 	err = pattern_compile(lines, words[1], rule);
 	return err < 0 ? err : replacement_check(lines, rule);
 }
@@ -210,7 +179,7 @@ static int rules_parse(struct sockeye__tftp_map *map, struct sockeye__rules_line
 		if (err < 0)
 			return err;
 	}
-	return count < 0 ? count : slashes_check(map, lines);
+	return count;
 }
 
 int sockeye__tftp_map_parse(const char *text, size_t len, struct sockeye__tftp_map **out,
