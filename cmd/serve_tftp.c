@@ -40,7 +40,8 @@ static const struct cli_option options[] = {
      .choices = unique_roots},
     {"backslash", 0, NULL, CLI_FLAG, OFFSET(backslash),
      "treat \\ in names as / (Windows boot loaders)"},
-    {"fold-case", 0, NULL, CLI_FLAG, OFFSET(fold_case), "look up names in lower case"},
+    {"fold-case", 0, NULL, CLI_FLAG, OFFSET(fold_case),
+     "look up a name in lower case if it does not exist as it is"},
     {"strip-high-bytes", 0, NULL, CLI_FLAG, OFFSET(strip_high),
      "remove bytes above 0x7f at the end of names (PXE ROMs)"},
     {NULL, .help = "TFTP options and timing:"},
@@ -139,7 +140,6 @@ struct sockeye__tftp_name_rules serve_tftp_names(const struct serve_tftp *t)
 {
 	return (struct sockeye__tftp_name_rules){
 	    .backslash = t->backslash,
-	    .fold_case = t->fold_case,
 	    .strip_high = t->strip_high,
 	};
 }
@@ -154,6 +154,7 @@ static int config_read(struct serve *s, struct sockeye__tftp_server_config *out)
 	    .map_path = t->map,
 	    .policy_path = t->policy,
 	    .single_port = t->single_port,
+	    .fold_case = t->fold_case,
 	    .unique_root = t->unique_root != SERVE_UNSET,
 	    .broadcast = t->broadcast,
 	    .transfers_max = t->transfers_max,

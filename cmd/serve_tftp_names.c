@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "cli/report.h"
 #include "serve.h"
+#include "tftp/server/lookup.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -65,23 +66,6 @@ static void show_step(void *arg, const struct sockeye__tftp_map_step *step)
 	else
 		printf("line %-4u %-36s  %s%s%s\n", step->line, rule.text, before, name.text,
 		       fates[step->effect].after);
-}
-
-/* Applies --unique-root, if there is a --root. Returns CLI_GO or the exit code. */
-static int apply_unique_root(const struct serve *s, const struct sockeye_sockaddr *client,
-			     struct sockeye__tftp_mapped *mapped)
-{
-	const struct sockeye__tftp_store_config config = {.root = s->tftp.root};
-	struct sockeye__tftp_store store;
-	struct sockeye_fail fail;
-
-	if (s->tftp.unique_root == SERVE_UNSET || config.root == NULL || mapped->denied)
-		return CLI_GO;
-	if (sockeye__tftp_store_open(&store, &config, &fail) < 0)
-		return report_fail(&s->common, &fail);
-	sockeye__tftp_store_client_folder(&store, client, mapped->name, sizeof mapped->name);
-	sockeye__tftp_store_close(&store);
-	return CLI_GO;
 }
 
 /* Writes the terms in the syntax of a policy. */
@@ -158,16 +142,30 @@ static int map_test(struct serve *s, const struct sockeye_sockaddr *client,
 		    struct sockeye__tftp_mapped *out)
 {
 	const struct serve_tftp *t = &s->tftp;
-	const struct sockeye__tftp_name_rules names = serve_tftp_names(t);
+	const struct sockeye__tftp_store_config config = {.root = t->root};
 	const struct sockeye__tftp_map_watch watch = {show_step, s};
 	const struct sockeye__span asked = {(const uint8_t *)t->map_test, strlen(t->map_test)};
+	struct sockeye__tftp_store store = {0};
 	struct sockeye__tftp_map *map;
 	struct sockeye_fail fail;
 
 	if (sockeye__tftp_map_open(t->map, &map, &fail) < 0)
 		return report_fail(&s->common, &fail);
-	if (sockeye__tftp_map_request(map, &names, client, t->map_put, asked, &watch, out) < 0)
+	if (t->root != NULL && sockeye__tftp_store_open(&store, &config, &fail) < 0) {
+		sockeye__tftp_map_free(map);
+		return report_fail(&s->common, &fail);
+	}
+	const struct sockeye__tftp_lookup lookup = {
+	    .map = map,
+	    .store = t->root != NULL ? &store : NULL,
+	    .names = serve_tftp_names(t),
+	    .fold_case = t->fold_case,
+	    .unique_root = t->unique_root != SERVE_UNSET,
+	};
+
+	if (sockeye__tftp_lookup(&lookup, client, t->map_put, asked, &watch, out) < 0)
 		out->denied = true; /* its text says why */
+	sockeye__tftp_store_close(&store);
 	sockeye__tftp_map_free(map);
 	return CLI_GO;
 }
@@ -180,8 +178,6 @@ int serve_tftp_map_test(struct serve *s)
 
 	if (code == CLI_GO)
 		code = map_test(s, &client, &mapped);
-	if (code == CLI_GO)
-		code = apply_unique_root(s, &client, &mapped);
 	if (code == CLI_GO)
 		code = policy_test(s, &client, &mapped);
 	if (code != CLI_GO)

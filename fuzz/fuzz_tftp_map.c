@@ -44,6 +44,12 @@ struct steps {
 	enum sockeye__tftp_map_effect effect;
 };
 
+static bool has_odd_length(void *arg, const char *name)
+{
+	(void)arg;
+	return strlen(name) % 2 == 1;
+}
+
 static void count(void *arg, const struct sockeye__tftp_map_step *step)
 {
 	struct steps *steps = arg;
@@ -58,11 +64,13 @@ static void count(void *arg, const struct sockeye__tftp_map_step *step)
 
 static void ask(const struct sockeye__tftp_map *map, unsigned flags, struct sockeye__span name)
 {
-	const struct sockeye__tftp_name_rules rules = {flags & 4, flags & 8, flags & 16};
+	const struct sockeye__tftp_name_rules rules = {flags & 4, flags & 16};
 	struct sockeye_sockaddr client = {.len = sizeof client.u.in};
 	struct sockeye__tftp_mapped out, again;
 	struct steps steps = {0};
 	const struct sockeye__tftp_map_watch watch = {count, &steps};
+	const struct sockeye__tftp_map_files some = {has_odd_length, NULL};
+	const struct sockeye__tftp_map_files *files = flags & 8 ? &some : NULL;
 	int err;
 
 	client.u.in.sin_family = AF_INET;
@@ -72,14 +80,14 @@ static void ask(const struct sockeye__tftp_map *map, unsigned flags, struct sock
 		client.u.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6};
 		client.u.in6.sin6_addr.s6_addr[0] = 0xfe;
 	}
-	err = sockeye__tftp_map_request(map, &rules, &client, flags & 1, name, &watch, &out);
+	err = sockeye__tftp_map_request(map, &rules, &client, flags & 1, name, files, &watch, &out);
 	require(memchr(out.name, '\0', sizeof out.name) && memchr(out.text, '\0', sizeof out.text),
 		"not terminated");
 	require(err <= 0 && (err == 0 || out.text[0] != '\0'), "no reason");
 	if (err == 0 && !out.denied)
 		check_name(out.name);
-	require(sockeye__tftp_map_request(map, &rules, &client, flags & 1, name, NULL, &again) ==
-		    err,
+	require(sockeye__tftp_map_request(map, &rules, &client, flags & 1, name, files, NULL,
+					  &again) == err,
 		"the second result differs");
 	require(strcmp(out.name, again.name) == 0 && strcmp(out.text, again.text) == 0 &&
 		    out.denied == again.denied && out.rule == again.rule,

@@ -5,15 +5,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/ascii.h"
-
-static char byte_clean(uint8_t c, const struct sockeye__tftp_name_rules *rules)
-{
-	if (c == '\\' && rules->backslash)
-		return '/';
-	return rules->fold_case ? sockeye__ascii_lower((char)c) : (char)c;
-}
-
 /* Returns the length of out[0..len) without a slash at its end and without its last
  * component if that is "." or empty. ".." also removes the component before it, or
  * fails with -EACCES if there is none. */
@@ -45,8 +36,10 @@ ssize_t sockeye__tftp_name_clean(struct sockeye__span name,
 	while (rules->strip_high && name.len > 0 && name.at[name.len - 1] >= 0x80)
 		name.len--;
 	for (size_t i = 0; i < name.len; i++) {
-		char c = byte_clean(name.at[i], rules);
+		char c = (char)name.at[i];
 
+		if (c == '\\' && rules->backslash)
+			c = '/';
 		if (c == '/')
 			len = component_end(out, (size_t)len);
 		if (len < 0)

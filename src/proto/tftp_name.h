@@ -13,7 +13,6 @@
 /* Workarounds for clients that send unusual names. Zeroed: none. */
 struct sockeye__tftp_name_rules {
 	bool backslash;  /* replaces \ by / (Windows boot loaders) */
-	bool fold_case;  /* replaces A to Z by a to z */
 	bool strip_high; /* removes bytes >= 0x80 at the end (PXE ROMs append 0xff) */
 };
 

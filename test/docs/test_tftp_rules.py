@@ -24,8 +24,9 @@ def example(word):
 
 
 def serve(tmp_path, *options):
-    return subprocess.run([SOCKEYE, "serve", "tftp", "udp://127.0.0.1:0", "--root", tmp_path,
-                           *options], text=True, capture_output=True, timeout=30, check=False,
+    if "--root" not in options:
+        options = ("--root", tmp_path, *options)
+    return subprocess.run([SOCKEYE, "serve", "tftp", "udp://127.0.0.1:0", *options], text=True, capture_output=True, timeout=30, check=False,
                           stdin=subprocess.DEVNULL)
 
 
@@ -60,6 +61,19 @@ def test_maps(tmp_path, word, asked, upload, mapped):
                    "192.0.2.91", *["--map-put"] * upload)
     assert result.returncode == mapped.startswith("denied: "), result.stderr
     assert result.stdout.splitlines()[-1] == mapped
+
+
+def test_missing_files(tmp_path):
+    (tmp_path / "map").write_text(example("config/default"))
+    for name in ("new/a", "b", "new/config/x", "config/y", "config/default"):
+        (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "root" / name).touch()
+    for asked, found in (("a", "new/a"), ("/a", "new/a"), ("b", "b"), ("c", "c"),
+                         ("config/x", "new/config/x"), ("/config/y", "config/y"),
+                         ("config/z", "config/default")):
+        done = serve(tmp_path, "--root", tmp_path / "root", "--map", tmp_path / "map",
+                     "--map-test", asked)
+        assert done.stdout.splitlines()[-1] == found
 
 
 def test_what_map_test_prints(tmp_path):

@@ -168,7 +168,7 @@ static void test_which_files(void **state)
 	assert_int_equal(store.files.count, 0);
 }
 
-static const char *own_name(const char *address, size_t cap)
+static const char *own_name(const char *address, bool upload, size_t cap)
 {
 	static char name[32];
 	struct sockeye_sockaddr client = {.len = sizeof client.u.in};
@@ -176,7 +176,8 @@ static const char *own_name(const char *address, size_t cap)
 	client.u.in.sin_family = AF_INET;
 	assert_int_equal(inet_pton(AF_INET, address, &client.u.in.sin_addr), 1);
 	snprintf(name, sizeof name, "f");
-	sockeye__tftp_store_client_folder(&store, &client, name, cap);
+	if (sockeye__tftp_store_client_folder(&store, &client, upload, name, cap) < 0)
+		return "too long";
 	return name;
 }
 
@@ -189,12 +190,16 @@ static void test_folders_of_clients(void **state)
 	file_write(tree.fd, "192.0.2.4", "a file");
 	for (int by_hand = 0; by_hand < 2; by_hand++) {
 		store.by_hand = by_hand;
-		assert_string_equal(own_name("192.0.2.1", 12), "192.0.2.1/f");
-		assert_string_equal(own_name("192.0.2.1", 11), "f");
-		assert_string_equal(own_name("192.0.2.2", 32), "192.0.2.2/f");
-		assert_string_equal(own_name("192.0.2.3", 32), "f");
-		assert_string_equal(own_name("192.0.2.4", 32), "f");
-		assert_string_equal(own_name("192.0.2.5", 32), "f");
+		assert_string_equal(own_name("192.0.2.1", false, 12), "192.0.2.1/f");
+		assert_string_equal(own_name("192.0.2.1", false, 11), "too long");
+		assert_string_equal(own_name("192.0.2.2", false, 32), "192.0.2.2/f");
+		assert_string_equal(own_name("192.0.2.3", false, 32), "f");
+		assert_string_equal(own_name("192.0.2.4", false, 32), "f");
+		assert_string_equal(own_name("192.0.2.5", false, 32), "f");
+		/* an upload never goes to the directory of all clients */
+		assert_string_equal(own_name("192.0.2.1", true, 32), "192.0.2.1/f");
+		assert_string_equal(own_name("192.0.2.5", true, 32), "192.0.2.5/f");
+		assert_string_equal(own_name("192.0.2.5", true, 11), "too long");
 	}
 }
 

@@ -189,6 +189,9 @@ def test_windows_names(serve):
     server.put_file("boot/bcd", b"bcd")
     for name in ("\\Boot\\BCD", "BOOT/bcd", "boot\\bcd"):
         assert server.get(name).content == b"bcd"
+    server.put_file("Boot/BCD", b"exact")
+    assert server.get("\\Boot\\BCD").content == b"exact"
+    assert server.get("BOOT/BCD").content == b"bcd"
     server = serve()
     peer = server.peer()
     peer.asks(rrq("Boot\\x64\\wdsnbp.com"))

@@ -250,6 +250,29 @@ def test_unique_root(serve, root):
     peer.gets_error(ACCESS, NOT_FOUND)
 
 
+@pytest.mark.parametrize("create", [False, True])
+def test_unique_root_of_an_upload(serve, root, create):
+    """An upload of a client without a directory never goes to the root."""
+    server = serve("--unique-root", "ip", "--create" if create else "--upload")
+    if create:
+        server.put("a/f", b"mine")
+        assert (root / "127.0.0.1" / "a" / "f").read_bytes() == b"mine"
+        assert server.get("a/f").content == b"mine"
+    else:
+        refused(server, "f", wrq, (NOT_FOUND,))
+    assert not (root / "f").exists() and not (root / "a").exists()
+
+
+def test_upload_with_folded_case(serve, root):
+    """A new file gets the name in lower case; an existing one keeps its own."""
+    server = serve("--fold-case", "--overwrite")
+    server.put_file("Exact", b"old")
+    for name in ("Exact", "NEW"):
+        server.put(name, b"n")
+        assert server.get(name).content == b"n"
+    assert sorted(os.listdir(root)) == ["Exact", "new"]
+
+
 def test_upload_while_it_is_read(serve, root):
     """The reader receives the old file completely."""
     server = serve("--overwrite")

@@ -21,7 +21,7 @@
 #include "serve/sources.h"
 #include "serve/timers.h"
 #include "files/atomic_file.h"
-#include "tftp/server/map.h"
+#include "tftp/server/lookup.h"
 #include "tftp/server/server.h"
 #include "tftp/sink.h"
 

@@ -21,12 +21,15 @@
  * before. */
 #define RESTARTS_MAX 256
 
+#define PROBES_MAX 64 /* files that a request may look for */
+
 /* The state of a request while rules are applied. */
 struct walk {
 	const struct sockeye__tftp_map *map;
 	unsigned skipped; /* flags of rules for other clients or the other direction */
 	struct sockeye__rules_client client;
-	unsigned steps, costly;
+	unsigned steps, costly, probes;
+	const struct sockeye__tftp_map_files *files;
 	const struct sockeye__tftp_map_watch *watch;
 	struct sockeye__tftp_mapped *out; /* has the current name */
 	size_t len;                       /* of the current name */
@@ -220,6 +223,21 @@ static void deny(struct walk *w, const struct sockeye__map_rule *rule)
 	w->out->denied = true;
 }
 
+/* Returns 1 if a file has the current name, 0 if none has, or a negative code. */
+static int has_file(struct walk *w)
+{
+	static const struct sockeye__tftp_name_rules slashes_only;
+	struct sockeye__span name = {(const uint8_t *)w->out->name, w->len};
+	char cleaned[sizeof w->out->name];
+
+	if (w->files == NULL ||
+	    sockeye__tftp_name_clean(name, &slashes_only, cleaned, sizeof cleaned) < 0)
+		return 0;
+	if (w->probes++ == PROBES_MAX)
+		return -ELOOP;
+	return w->files->has(w->files->arg, cleaned);
+}
+
 /* Returns one of enum sockeye__tftp_map_effect, or a negative code. */
 static int rule_apply(struct walk *w, const struct sockeye__map_rule *rule)
 {
@@ -232,7 +250,13 @@ static int rule_apply(struct walk *w, const struct sockeye__map_rule *rule)
 		return rc;
 	if ((rc == 0) != ((rule->flags & SOCKEYE__MAP_NOT) != 0))
 		return SOCKEYE__TFTP_MAP_NO_MATCH;
+	if (rule->flags & SOCKEYE__MAP_MISSING) {
+		rc = has_file(w);
+		if (rc != 0)
+			return rc < 0 ? rc : SOCKEYE__TFTP_MAP_NO_MATCH;
+	}
 	w->out->rule = rule->line;
+	rc = 0;
 	if (rule->flags & SOCKEYE__MAP_REWRITE)
 		rc = rewrite(w, rule);
 	if (rc < 0)
@@ -309,10 +333,11 @@ static int walk(struct walk *w)
 }
 
 static int apply(const struct sockeye__tftp_map *map, const struct sockeye_sockaddr *client,
-		 bool upload, const struct sockeye__tftp_map_watch *watch,
-		 struct sockeye__tftp_mapped *out)
+		 bool upload, const struct sockeye__tftp_map_files *files,
+		 const struct sockeye__tftp_map_watch *watch, struct sockeye__tftp_mapped *out)
 {
-	struct walk w = {.map = map, .watch = watch, .out = out, .len = strlen(out->name)};
+	struct walk w = {
+	    .map = map, .files = files, .watch = watch, .out = out, .len = strlen(out->name)};
 
 	w.client = sockeye__rules_client_of(client);
 	w.skipped = upload ? SOCKEYE__MAP_GETS : SOCKEYE__MAP_PUTS;
@@ -333,7 +358,7 @@ int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
 	if (len >= sizeof out->name)
 		return fail(out, 0, -ENAMETOOLONG);
 	memcpy(out->name, name, len);
-	return apply(map, client, upload, NULL, out);
+	return apply(map, client, upload, NULL, NULL, out);
 }
 
 /* Puts a slash in front of the name. */
@@ -381,6 +406,7 @@ int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 			      const struct sockeye__tftp_name_rules *rules,
 			      const struct sockeye_sockaddr *client, bool upload,
 			      struct sockeye__span name,
+			      const struct sockeye__tftp_map_files *files,
 			      const struct sockeye__tftp_map_watch *watch,
 			      struct sockeye__tftp_mapped *out)
 {
@@ -395,7 +421,7 @@ int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 		err = slash_prepend(out);
 	if (err < 0)
 		return err;
-	err = apply(map, client, upload, watch, out);
+	err = apply(map, client, upload, files, watch, out);
 	if (err < 0 || out->denied)
 		return err;
 	if (has_up(out->name))

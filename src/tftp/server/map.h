@@ -60,6 +60,12 @@ struct sockeye__tftp_map_step {
 	const char *name; /* after the rule */
 };
 
+/* Whether a file exists, for flag m. */
+struct sockeye__tftp_map_files {
+	bool (*has)(void *arg, const char *name);
+	void *arg;
+};
+
 /* A callback for each rule that is tried. */
 struct sockeye__tftp_map_watch {
 	void (*step)(void *arg, const struct sockeye__tftp_map_step *step);
@@ -76,13 +82,15 @@ int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
 /* Turns the name in a request into the name to look up: cleans it, applies the
  * rules, and removes superfluous slashes from the result, but does not change
  * letter case and backslashes that a rule wrote. The rules see a leading slash if
- * the client sent one. `map` and `watch` may be NULL.
+ * the client sent one. `map` and `watch` may be NULL;
+ * without `files` no file exists.
  * Fails like apply, with -EINVAL if no name is left, and with -EACCES for a ".."
  * that leads above the root or that a rule wrote. */
 int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 			      const struct sockeye__tftp_name_rules *rules,
 			      const struct sockeye_sockaddr *client, bool upload,
 			      struct sockeye__span name,
+			      const struct sockeye__tftp_map_files *files,
 			      const struct sockeye__tftp_map_watch *watch,
 			      struct sockeye__tftp_mapped *out);
 

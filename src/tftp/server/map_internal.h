@@ -20,9 +20,10 @@ enum {
 	SOCKEYE__MAP_PUTS = 1 << 9,
 	SOCKEYE__MAP_IPV4 = 1 << 10,
 	SOCKEYE__MAP_IPV6 = 1 << 11,
+	SOCKEYE__MAP_MISSING = 1 << 12,
 };
 
-#define SOCKEYE__MAP_LETTERS "rgiesal~GP46" /* in the order of the flags */
+#define SOCKEYE__MAP_LETTERS "rgiesal~GP46m" /* in the order of the flags */
 
 struct sockeye__map_rule {
 	unsigned line;

@@ -55,7 +55,7 @@ static int flags_parse(const struct sockeye__rules_lines *lines, struct sockeye_
 
 		if (letter == NULL)
 			return sockeye__rules_fail(
-			    lines, "unknown flag '%s'; the flags are r g i e s a l ~ G P 4 6",
+			    lines, "unknown flag '%s'; the flags are r g i e s a l ~ G P 4 6 m",
 			    sockeye__rules_show((struct sockeye__slice){word.at + i, 1}).text);
 		bit = 1u << (letter - SOCKEYE__MAP_LETTERS);
 		if (flags & bit)

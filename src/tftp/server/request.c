@@ -133,8 +133,15 @@ static bool name_find(struct request *r)
 {
 	struct sockeye__tftp_server *server = r->w->server;
 	struct sockeye__tftp_mapped mapped = {0};
-	int err = sockeye__tftp_map_request(server->map, &server->config.names, &r->from->peer,
-					    r->upload, r->packet.name, NULL, &mapped);
+	const struct sockeye__tftp_lookup lookup = {
+	    .map = server->map,
+	    .store = &server->store,
+	    .names = server->config.names,
+	    .fold_case = server->config.fold_case,
+	    .unique_root = server->config.unique_root,
+	};
+	int err =
+	    sockeye__tftp_lookup(&lookup, &r->from->peer, r->upload, r->packet.name, NULL, &mapped);
 
 	snprintf(r->name, sizeof r->name, "%s", mapped.name);
 	if (err == -ENAMETOOLONG || err == -EINVAL) {
@@ -157,9 +164,6 @@ static bool name_find(struct request *r)
 		       mapped.text[0] != '\0' ? mapped.text : "refused by a rule", 0);
 		return false;
 	}
-	if (server->config.unique_root)
-		sockeye__tftp_store_client_folder(&server->store, &r->from->peer, r->name,
-						  sizeof r->name);
 	return true;
 }
 

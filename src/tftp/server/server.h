@@ -64,13 +64,13 @@ struct sockeye__tftp_server_config {
 	struct sockeye__tftp_terms terms;   /* if no line of the policy applies */
 	struct sockeye__port_range ports;   /* of transfers */
 	bool single_port;                   /* transfers use the site's port */
-	bool unique_root;        /* names are relative to the client's directory, if any */
-	bool broadcast;          /* answer broadcasts (RFC 1123, section 4.2.3.5) */
-	uint32_t transfers_max;  /* at a time, across all workers; 0: 8192 */
-	uint32_t per_source_max; /* transfers of one source; 0: 2048 */
-	uint32_t requests_per_s; /* unconfirmed ones of one source; 0: 100, but no
-				  * limit for loopback */
-	uint64_t rto_first_ns;   /* 0: 1 s */
+	bool fold_case, unique_root;        /* lookup.h */
+	bool broadcast;                     /* answer broadcasts (RFC 1123, section 4.2.3.5) */
+	uint32_t transfers_max;             /* at a time, across all workers; 0: 8192 */
+	uint32_t per_source_max;            /* transfers of one source; 0: 2048 */
+	uint32_t requests_per_s;            /* unconfirmed ones of one source; 0: 100, but no
+					     * limit for loopback */
+	uint64_t rto_first_ns;              /* 0: 1 s */
 
 	/* Called in the worker for each transfer and refused request; may be NULL. */
 	void (*on_transfer)(void *arg, const struct sockeye__tftp_report *report);

@@ -80,18 +80,23 @@ static int open_below(struct sockeye__tftp_store *s, const char *name, int flags
 	return fd;
 }
 
-static bool has_folder(struct sockeye__tftp_store *s, const char *name)
+static bool can_open(struct sockeye__tftp_store *s, const char *name, int flags)
 {
-	int fd = open_below(s, name, FOLDER);
+	int fd = open_below(s, name, flags);
 
 	if (fd >= 0)
 		close(fd);
 	return fd >= 0;
 }
 
-void sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s,
-				       const struct sockeye_sockaddr *client, char *name,
-				       size_t cap)
+bool sockeye__tftp_store_has(struct sockeye__tftp_store *s, const char *name)
+{
+	return can_open(s, name, O_PATH);
+}
+
+int sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s,
+				      const struct sockeye_sockaddr *client, bool upload,
+				      char *name, size_t cap)
 {
 	struct sockeye_sockaddr plain = sockeye__sockaddr_unmapped(client);
 	bool v6 = plain.u.sa.sa_family == AF_INET6;
@@ -100,14 +105,15 @@ void sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s,
 	size_t len, name_len = strlen(name) + 1;
 
 	if (inet_ntop(plain.u.sa.sa_family, at, folder, sizeof folder) == NULL ||
-	    !has_folder(s, folder))
-		return;
+	    (!upload && !can_open(s, folder, FOLDER)))
+		return 0;
 	len = strlen(folder);
 	if (len + 1 + name_len > cap)
-		return;
+		return -ENAMETOOLONG;
 	memmove(name + len + 1, name, name_len);
 	memcpy(name, folder, len);
 	name[len] = '/';
+	return 0;
 }
 
 /* --- files to send --- */

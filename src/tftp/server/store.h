@@ -73,11 +73,15 @@ void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on);
 int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 			    struct sockeye__atomic_file *out);
 
-/* If the root has a directory named after the client's address, puts that directory in
- * front of the name, unless the result exceeds `cap` bytes. */
-void sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s,
-				       const struct sockeye_sockaddr *client, char *name,
-				       size_t cap);
+/* Puts the directory named after the client's address in front of the name: for an
+ * upload always, for a download if the root has this directory. Returns 0, or
+ * -ENAMETOOLONG if both exceed `cap` bytes. */
+int sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s,
+				      const struct sockeye_sockaddr *client, bool upload,
+				      char *name, size_t cap);
+
+/* Whether something below the root has this name. */
+bool sockeye__tftp_store_has(struct sockeye__tftp_store *s, const char *name);
 
 /* Returns TFTP's error code for a negative errno, and a short constant text for the
  * client that reveals nothing about files outside the root. */

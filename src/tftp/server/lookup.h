@@ -1,0 +1,25 @@
+/*
+ * lookup.h: from the name in a request to the name of a file below the root: the map,
+ * the directory of the client, and letter case, in this order.
+ */
+#ifndef SOCKEYE_TFTP_SERVER_LOOKUP_H
+#define SOCKEYE_TFTP_SERVER_LOOKUP_H
+
+#include "tftp/server/map.h"
+#include "tftp/server/store.h"
+
+struct sockeye__tftp_lookup {
+	const struct sockeye__tftp_map *map; /* may be NULL */
+	struct sockeye__tftp_store *store;   /* NULL: no file exists */
+	struct sockeye__tftp_name_rules names;
+	bool fold_case;   /* use the name in lower case if no file has the exact one */
+	bool unique_root; /* sockeye__tftp_store_client_folder() */
+};
+
+/* Finds the name. Fails like sockeye__tftp_map_request(). */
+int sockeye__tftp_lookup(const struct sockeye__tftp_lookup *lookup,
+			 const struct sockeye_sockaddr *client, bool upload,
+			 struct sockeye__span name, const struct sockeye__tftp_map_watch *watch,
+			 struct sockeye__tftp_mapped *out);
+
+#endif
