@@ -73,6 +73,8 @@ static const char *options_apply(const struct opts *o, struct sockeye_addr *addr
 		return "--dontroute is for IP addresses";
 	if (!o->retries && o->pause_ns != PAUSE_NOT_GIVEN)
 		return "--retry-pause needs --retry";
+	if (o->talk.send_only && o->talk.count)
+		return "--send-only discards what arrives; --count counts it";
 	if (!datagrams && o->unconnected)
 		return "--unconnected is for datagrams";
 	if (!datagrams && o->reconnects.count)

@@ -31,7 +31,11 @@ const struct cli_option talk_options[] = {
      "send TEXT first, with its last byte as urgent data"},
     {"no-shutdown", 0, NULL, CLI_FLAG, FIELD(no_shutdown),
      "do not half-close the connection when the input ends"},
+    {"send-only", 0, NULL, CLI_FLAG, FIELD(send_only),
+     "discard what arrives, and exit when the input is sent"},
     {.help = "Output:"},
+    {"recv-only", 0, NULL, CLI_FLAG, FIELD(recv_only),
+     "send nothing and do not read standard input; exit when the peer has ended its side"},
     {"hex", 'x', NULL, CLI_FLAG, FIELD(hex),
      "dump both directions with timestamps on standard error"},
     {"raw", 0, NULL, CLI_FLAG, FIELD(raw), "pass control sequences through to a terminal"},
@@ -45,6 +49,8 @@ const struct cli_option talk_options[] = {
     {"stats", 0, NULL, CLI_FLAG, FIELD(stats),
      "print bytes, time and rates on standard error at the end"},
     {.help = "Ending:"},
+    {"keep-open", 0, NULL, CLI_FLAG, FIELD(keep_open),
+     "with input from a terminal, go on sending after the peer has ended its side, until Ctrl-D"},
     {"timeout", 't', "TIME", CLI_TIME, FIELD(idle_ns),
      "give up if no data moves in either direction for TIME (default: never)", .min = 1000000},
     {"wait-after-eof", 'w', "TIME", CLI_TIME, FIELD(wait_ns),
@@ -117,6 +123,25 @@ static const char *family_apply(const struct talk_opts *o, struct sockeye_addr *
 	return NULL;
 }
 
+/* Rejects options that one direction alone makes senseless. Returns NULL, or the
+ * reason. */
+static const char *directions_check(const struct talk_opts *o)
+{
+	if (o->recv_only && o->send_only)
+		return "--recv-only and --send-only exclude each other";
+	if (o->recv_only && o->messages.count)
+		return "--recv-only sends nothing, and -m does";
+	if (o->recv_only && (o->per || o->crlf || o->urgent || o->no_shutdown || o->keep_open))
+		return "--recv-only sends nothing; --per, --crlf, --oob, --no-shutdown and "
+		       "--keep-open are for sending";
+	if (o->send_only && (o->raw || o->peek || o->buffer || o->keep_open))
+		return "--send-only discards what arrives; --raw, --peek, --buffer and --keep-open "
+		       "have no effect";
+	if (o->send_only && o->wait_ns != TALK_WAIT_NOT_GIVEN)
+		return "--send-only exits when the input is sent; --wait-after-eof waits longer";
+	return NULL;
+}
+
 /* Rejects options that would have no effect. Returns NULL, or the reason. */
 static const char *options_check(const struct talk_opts *o, const struct sockeye_addr *addr)
 {
@@ -138,7 +163,7 @@ static const char *options_check(const struct talk_opts *o, const struct sockeye
 		return "--linger0 is for IP connections; other sockets have no reset";
 	if (o->raw && o->common.json)
 		return "--raw is for terminal output; it has no effect on --json";
-	return NULL;
+	return directions_check(o);
 }
 
 int talk_check(const struct talk_opts *o, const struct cli_command *command,
@@ -248,7 +273,8 @@ static int end_report(const struct talk *talk, const struct totals *t)
 		report_verbose(common, "the reader of standard output closed it");
 		break;
 	case SOCKEYE__TALK_WAITED:
-		report_verbose(common, "the time of --wait-after-eof has passed");
+		if (!talk->o->send_only)
+			report_verbose(common, "the time of --wait-after-eof has passed");
 		break;
 	case SOCKEYE__TALK_COUNT:
 	case SOCKEYE__TALK_DONE:
@@ -278,17 +304,18 @@ static int run_stream(struct talk *talk, int fd, struct talk_show *show, struct 
 	char *first = messages_join(&o->messages, &first_len);
 	const struct sockeye__stream_opts pump = {
 	    .in_fd = o->messages.count ? -1 : talk->in_fd,
-	    .out_fd = STDOUT_FILENO,
+	    .out_fd = o->send_only ? -1 : STDOUT_FILENO,
 	    .first = (const uint8_t *)first,
 	    .first_len = first ? first_len : 0,
 	    .urgent = o->urgent,
-	    .no_shutdown = o->no_shutdown,
+	    .no_shutdown = o->no_shutdown || o->recv_only,
 	    .keep_in = talk->more_follow,
 	    .keep_out = talk->more_follow || o->common.json,
 	    .out_lines = o->common.json,
-	    .until_peer_ends = talk->more_follow,
-	    .wait_limited = o->wait_ns != TALK_WAIT_NOT_GIVEN,
-	    .wait_ns = o->wait_ns,
+	    .until_peer_ends = talk->more_follow && !o->keep_open,
+	    .until_peer_leaves = !o->keep_open,
+	    .wait_limited = o->send_only || o->wait_ns != TALK_WAIT_NOT_GIVEN,
+	    .wait_ns = o->send_only ? 0 : o->wait_ns,
 	    .idle_ns = o->idle_ns,
 	    .lines_max = talk->count_max,
 	    .peek_max = o->peek,
@@ -320,7 +347,7 @@ static int run_stream(struct talk *talk, int fd, struct talk_show *show, struct 
  * the code even if the peer replied to others. */
 static int datagrams_code(const struct talk *talk, const struct sockeye__messages_result *r)
 {
-	bool waited = talk->o->wait_ns > 0;
+	bool waited = talk->o->wait_ns > 0 && !talk->o->send_only;
 
 	if (r->end != SOCKEYE__TALK_DONE || talk->kind != TALK_DATAGRAMS)
 		return SOCKEYE_EXIT_DONE;
@@ -344,14 +371,17 @@ static int run_messages(struct talk *talk, const int *fds, size_t count, struct 
 	struct sockeye__filter_crlf crlf;
 	struct sockeye__messages_opts opts = {
 	    .in_fd = talk->in_fd,
-	    .out_fd = STDOUT_FILENO,
+	    .out_fd = o->send_only ? -1 : STDOUT_FILENO,
 	    .words = o->messages.v,
 	    .word_count = o->messages.count,
 	    .to_peer = crlf_filter(o, &crlf, &filter),
 	    .out_lines = o->common.json,
 	    .records = talk->kind == TALK_RECORDS,
-	    .no_shutdown = o->no_shutdown,
-	    .until_peer_ends = talk->more_follow,
+	    .no_shutdown = o->no_shutdown || o->recv_only,
+	    .until_peer_ends = talk->more_follow && !o->keep_open,
+	    .until_peer_leaves = !o->keep_open,
+	    .until_sent = o->send_only,
+	    .receive_only = o->recv_only,
 	    .unconnected = talk->unconnected,
 	    .listening = talk->listening,
 	    .switches = talk->switches,
@@ -404,6 +434,8 @@ int talk_run(struct talk *talk, const int *fds, size_t count)
 	struct talk_show show;
 	int code, err;
 
+	if (talk->o->recv_only)
+		talk->in_fd = -1;
 	talk_show_init(&show, talk->o, talk->address);
 	show.input_tty = talk->in_fd >= 0 && talk->o->messages.count == 0 && isatty(talk->in_fd);
 	if (talk->kind == TALK_STREAM)
@@ -413,7 +445,8 @@ int talk_run(struct talk *talk, const int *fds, size_t count)
 	if (err < 0)
 		return report_error(&talk->o->common, "begin", talk->address, err, NULL);
 	if (talk->kind != TALK_DATAGRAMS && !talk->o->linger0 &&
-	    (t.end == SOCKEYE__TALK_READER || t.end == SOCKEYE__TALK_COUNT))
+	    (t.end == SOCKEYE__TALK_READER || t.end == SOCKEYE__TALK_COUNT ||
+	     (talk->o->send_only && t.err == 0 && t.end != SOCKEYE__TALK_STOPPED)))
 		sockeye__talk_linger(fds[0]);
 	talk->reader_left = t.end == SOCKEYE__TALK_READER;
 	t.seconds = (double)(sockeye_now().mono_ns - start_ns) / 1e9;

@@ -18,7 +18,8 @@
 /* Must be the first member of both subcommands' structs. */
 struct talk_opts {
 	struct cli_common common;
-	bool crlf, hex, raw, stats, no_shutdown, linger0, ipv4, ipv6;
+	bool crlf, hex, raw, stats, no_shutdown, keep_open, recv_only, send_only, linger0, ipv4,
+	    ipv6;
 	struct cli_list messages;
 	const char *per, *urgent;
 	uint64_t wait_ns, idle_ns, buffer;

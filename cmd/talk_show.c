@@ -171,9 +171,14 @@ size_t talk_show_note(void *arg, const struct sockeye__talk_note *note, uint8_t 
 	else if (note->kind == SOCKEYE__TALK_NOTE_PEEK)
 		report_info(common, "peek at %zu bytes: %s%s", note->len, sample,
 			    len < note->len ? "..." : "");
-	else if (show->input_tty)
+	else if (show->input_tty && note->input_open && show->o->keep_open)
 		report_info(common, "%s closed its side; press Ctrl-D to end the input and exit",
 			    show->address);
+	else if (show->input_tty && note->input_open)
+		report_info(
+		    common,
+		    "%s closed its side; --keep-open would go on sending to it until Ctrl-D",
+		    show->address);
 	else
 		report_verbose(common, "%s closed its side", show->address);
 	return 0;

@@ -13,7 +13,8 @@
 
 /* A parsed command line of nc. Options that are not on it are NULL. */
 struct netcat {
-	bool listen, udp, sctp, unix_socket, keep, zero, no_input, crlf, broadcast;
+	bool listen, udp, sctp, unix_socket, keep, zero, crlf, broadcast;
+	bool recv_only, send_only;
 	bool ipv4, ipv6, cannot; /* cannot: sockeye has no such feature */
 	unsigned verbose;
 	const char *port, *source, *wait_s, *quit_s, *count, *program, *rcvbuf, *sndbuf, *ttl;
@@ -29,7 +30,7 @@ struct netcat {
 #define LETTERS "-:46bCDde:c:I:i:klM:NnO:P:p:q:rs:T:tUuvW:w:X:z"
 
 /* Values for the long options of ncat that have no letter of nc. */
-enum { CANNOT = 256, HOST, SCTP };
+enum { CANNOT = 256, HOST, SCTP, RECV_ONLY, SEND_ONLY };
 
 static const struct option longs[] = {
     {"listen", no_argument, NULL, 'l'},
@@ -51,8 +52,8 @@ static const struct option longs[] = {
     {"verbose", no_argument, NULL, 'v'},
     {"crlf", no_argument, NULL, 'C'},
     {"telnet", no_argument, NULL, 't'},
-    {"recv-only", no_argument, NULL, 'd'},
-    {"send-only", no_argument, NULL, 'N'},
+    {"recv-only", no_argument, NULL, RECV_ONLY},
+    {"send-only", no_argument, NULL, SEND_ONLY},
     {"ssl", no_argument, NULL, CANNOT},
     {"proxy", required_argument, NULL, CANNOT},
     {"broker", no_argument, NULL, CANNOT},
@@ -82,10 +83,12 @@ static const struct action {
     {'U', FLAG, offsetof(struct netcat, unix_socket)},
     {'k', FLAG, offsetof(struct netcat, keep)},
     {'z', FLAG, offsetof(struct netcat, zero)},
-    {'d', FLAG, offsetof(struct netcat, no_input)},
+    {'d', FLAG, offsetof(struct netcat, recv_only)},
     {'C', FLAG, offsetof(struct netcat, crlf)},
     {'b', FLAG, offsetof(struct netcat, broadcast)},
     {SCTP, FLAG, offsetof(struct netcat, sctp)},
+    {RECV_ONLY, FLAG, offsetof(struct netcat, recv_only)},
+    {SEND_ONLY, FLAG, offsetof(struct netcat, send_only)},
     {'4', FLAG, offsetof(struct netcat, ipv4)},
     {'6', FLAG, offsetof(struct netcat, ipv6)},
     {'P', FLAG, offsetof(struct netcat, cannot)},
@@ -274,6 +277,10 @@ static void add_options(struct suggestion *s, const struct netcat *nc)
 		suggest_word(s, nc->ipv4 ? "-4" : "-6");
 	if (nc->keep)
 		suggest_word(s, "-k");
+	if (nc->recv_only)
+		suggest_word(s, "--recv-only");
+	if (nc->send_only)
+		suggest_word(s, "--send-only");
 	if (nc->crlf)
 		suggest_word(s, "--crlf");
 	if (waits && !nc->listen)
@@ -329,7 +336,7 @@ const char *translate_netcat(struct suggestion *s)
 	suggest_word(s, nc.listen ? "listen" : "connect");
 	add_options(s, &nc);
 	add_address(s, &nc);
-	if (nc.zero || nc.no_input)
+	if (nc.zero)
 		suggest_shell(s, "</dev/null");
 	return suggest_text(s);
 }

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -67,6 +68,43 @@ ssize_t sockeye__standard_io_read(struct sockeye__standard_io *io, void *buf, si
 			n = read(io->fd, buf, len);
 	} while (n < 0 && errno == EINTR);
 	return n < 0 ? -errno : n;
+}
+
+bool sockeye__standard_io_may_read(const struct sockeye__standard_io *io)
+{
+	pid_t foreground;
+
+	if (!io->tty)
+		return true;
+	foreground = tcgetpgrp(io->fd);
+	return foreground < 0 || foreground == getpgrp(); /* < 0: not our controlling terminal */
+}
+
+/* The job can lose the foreground between the question and the read: then the blocked
+ * signal makes the read fail with EIO instead of stopping the process. */
+ssize_t sockeye__standard_io_read_job(struct sockeye__standard_io *io, void *buf, size_t len)
+{
+	sigset_t ttin, before;
+	ssize_t n;
+
+	if (!io->tty)
+		return sockeye__standard_io_read(io, buf, len);
+	if (!sockeye__standard_io_may_read(io))
+		return -EAGAIN;
+	sigemptyset(&ttin);
+	sigaddset(&ttin, SIGTTIN);
+	pthread_sigmask(SIG_BLOCK, &ttin, &before);
+	n = sockeye__standard_io_read(io, buf, len);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return n == -EIO && !sockeye__standard_io_may_read(io) ? -EAGAIN : n;
+}
+
+bool sockeye__standard_io_typed(const struct sockeye__standard_io *io)
+{
+	struct pollfd p = {.fd = io->fd, .events = POLLIN};
+
+	return io->tty && sockeye__standard_io_may_read(io) && poll(&p, 1, 0) > 0 &&
+	       p.revents & POLLIN;
 }
 
 ssize_t sockeye__standard_io_write(struct sockeye__standard_io *io, const void *buf, size_t len)

@@ -38,6 +38,17 @@ void sockeye__standard_io_open(struct sockeye__standard_io *io, int fd, bool for
 ssize_t sockeye__standard_io_read(struct sockeye__standard_io *io, void *buf, size_t len);
 ssize_t sockeye__standard_io_write(struct sockeye__standard_io *io, const void *buf, size_t len);
 
+/* Whether reading is allowed: always, except from the controlling terminal while another
+ * job is in the foreground, where a read would stop this process (SIGTTIN). No event
+ * reports the return to the foreground, so ask again now and then. */
+bool sockeye__standard_io_may_read(const struct sockeye__standard_io *io);
+
+/* Like sockeye__standard_io_read(), but returns -EAGAIN if reading is not allowed. */
+ssize_t sockeye__standard_io_read_job(struct sockeye__standard_io *io, void *buf, size_t len);
+
+/* Whether a terminal has input that may be read now. False for other descriptors. */
+bool sockeye__standard_io_typed(const struct sockeye__standard_io *io);
+
 /* If the last write stopped within a line, writes data up to the first LF to
  * complete it. data[0..len) is what would be written next. Blocks until the reader
  * has taken it. */

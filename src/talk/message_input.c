@@ -89,7 +89,7 @@ int sockeye__message_input_read(struct sockeye__message_input *in)
 	in->start = 0;
 	if (in->end == max)
 		return -EMSGSIZE;
-	n = sockeye__standard_io_read(&in->src, in->buf + in->end, max - in->end);
+	n = sockeye__standard_io_read_job(&in->src, in->buf + in->end, max - in->end);
 	if (n < 0)
 		return (int)n;
 	in->end += (size_t)n;

@@ -74,7 +74,11 @@ static void output_write(struct sockeye__messages *m)
 /* Whether the input has ended and the wait for replies is over. */
 static bool exchange_is_over(const struct sockeye__messages *m)
 {
-	if (m->o->listening || !sockeye__message_input_done(&m->input))
+	if (!sockeye__message_input_done(&m->input))
+		return false;
+	if (m->o->until_sent)
+		return true;
+	if (m->o->listening || (m->o->receive_only && !m->o->wait_all))
 		return false;
 	if (m->o->wait_all || m->o->records)
 		return m->o->wait_all && sockeye__messages_silent(m);
@@ -92,6 +96,22 @@ static bool is_over(const struct sockeye__messages *m)
 	return exchange_is_over(m);
 }
 
+/* Whether to poll the input. Not if another job has the terminal; `m` then asks again
+ * at *until_ns at the latest. */
+static bool wants_input(const struct sockeye__messages *m, uint64_t *until_ns)
+{
+	const uint8_t *data;
+	size_t len;
+
+	if (m->to_fd < 0 || m->input.ended || m->sending_done ||
+	    sockeye__message_input_next(&m->input, &data, &len))
+		return false;
+	if (sockeye__standard_io_may_read(&m->input.src))
+		return true;
+	*until_ns = sockeye__earlier(*until_ns, m->now_ns + SOCKEYE__TALK_JOB_NS);
+	return false;
+}
+
 static uint64_t deadline(const struct sockeye__messages *m)
 {
 	uint64_t at = m->o->idle_ns ? m->moved_ns + m->o->idle_ns : 0;
@@ -104,14 +124,10 @@ static uint64_t deadline(const struct sockeye__messages *m)
 	return at;
 }
 
-static void prepare(const struct sockeye__messages *m, struct pollfd *fds)
+static void prepare(const struct sockeye__messages *m, bool reading, struct pollfd *fds)
 {
-	const uint8_t *data;
-	size_t len;
 	bool receiving = !m->peer_ended && sockeye__messages_has_room(m);
 	bool showing = sockeye__filtered_queue_waiting(&m->recvq) > 0;
-	bool reading = m->to_fd >= 0 && !m->input.ended && !m->sending_done &&
-		       !sockeye__message_input_next(&m->input, &data, &len);
 
 	fds[SRC] = (struct pollfd){.fd = reading ? m->input.src.fd : -1, .events = POLLIN};
 	/* Only this lets a listener notice that the reader of the output closed it. */
@@ -149,6 +165,14 @@ static void turn(struct sockeye__messages *m, const struct pollfd *fds)
 	output_write(m);
 }
 
+/* Once the peer has ended and everything typed is read, the input is over. */
+static void check_peer_left(struct sockeye__messages *m)
+{
+	if (m->o->until_peer_leaves && m->input.src.tty && m->peer_ended && !m->input.ended &&
+	    !sockeye__standard_io_typed(&m->input.src))
+		m->input.ended = true;
+}
+
 static void run(struct sockeye__messages *m)
 {
 	struct pollfd fds[SOCKS + SOCKEYE__MESSAGES_SOCKETS_MAX];
@@ -156,18 +180,21 @@ static void run(struct sockeye__messages *m)
 	for (;;) {
 		bool more = sockeye__messages_send(m);
 		uint64_t until = more ? SOCKEYE__MESSAGES_AT_ONCE : deadline(m);
+		bool reading;
 		int n;
 
 		sockeye__invariant(messages_check(m));
 		if (is_over(m))
 			return;
-		prepare(m, fds);
+		reading = wants_input(m, &until);
+		prepare(m, reading, fds);
 		n = poll(fds, SOCKS + m->fd_count, sockeye__poll_ms(until, m->now_ns));
 		m->now_ns = sockeye_now().mono_ns;
 		if (n > 0)
 			turn(m, fds);
 		else if (m->o->idle_ns && m->now_ns >= m->moved_ns + m->o->idle_ns && !is_over(m))
 			sockeye__messages_finish(m, SOCKEYE__TALK_IDLE, -ETIME);
+		check_peer_left(m);
 		sockeye__invariant(messages_check(m));
 	}
 }

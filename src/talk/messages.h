@@ -32,12 +32,15 @@ struct sockeye__messages_opts {
 	enum sockeye__message_per per;
 	size_t per_size;
 	const struct sockeye__filter *to_peer; /* applied to each message; may be NULL */
-	bool out_lines;       /* the output is lines: complete the last one at the end */
-	bool records;         /* seqpacket: a connection, which ends like a stream */
-	bool no_shutdown;     /* records: do not half-close when the input ends */
-	bool until_peer_ends; /* records: end when the peer does, even if the input has not */
-	bool unconnected;     /* disconnect the socket first, to receive from any peer */
-	bool listening;       /* send to the latest sender; do not end with the input */
+	bool out_lines;         /* the output is lines: complete the last one at the end */
+	bool records;           /* seqpacket: a connection, which ends like a stream */
+	bool no_shutdown;       /* records: do not half-close when the input ends */
+	bool until_peer_ends;   /* records: end when the peer does, even if the input has not */
+	bool until_peer_leaves; /* the same if in_fd is a terminal, once its input is sent */
+	bool until_sent;        /* end when the input is sent; receive only meanwhile */
+	bool receive_only;      /* do not end because there is no input */
+	bool unconnected;       /* disconnect the socket first, to receive from any peer */
+	bool listening;         /* send to the latest sender; do not end with the input */
 	const struct sockeye__peer_switch *switches;
 	size_t switch_count;
 	uint64_t wait_ns;   /* after the last message, end when no reply arrives for this time */

@@ -45,7 +45,7 @@ size_t sockeye__messages_errors_take(struct sockeye__messages *m, int fd)
 
 static void note(struct sockeye__messages *m, enum sockeye__talk_note_kind kind, size_t len)
 {
-	struct sockeye__talk_note n = {kind, m->r.received_bytes, m->buf, len};
+	struct sockeye__talk_note n = {kind, m->r.received_bytes, m->buf, len, !m->input.ended};
 
 	if (m->o->on_note)
 		sockeye__filtered_queue_note_add(

@@ -72,16 +72,23 @@ static struct pollfd watch(int fd, bool wanted, short events)
 	return (struct pollfd){.fd = wanted ? fd : -1, .events = events};
 }
 
-/* Leaves out descriptors that are not needed: poll(2) reports POLLHUP and POLLERR even
+/* Whether the input may give more and its queue has room. */
+static bool wants_input(struct sockeye__stream *s)
+{
+	uint8_t *where;
+
+	return s->sending == SOCKEYE__STREAM_OPEN &&
+	       sockeye__filtered_queue_room(&s->sendq, &where) > 0;
+}
+
+/* Leaves out descriptors that are not needed: poll(2) reports POLLHUP and POLLERR
  * even if they were not requested, so every call would return immediately. Two are
  * watched for only these events: a socket whose peer closed its side while we may still
  * send (it may reset), and an output whose reader may close it after the input has
  * ended. */
-static void prepare(struct sockeye__stream *s, struct pollfd *fds)
+static void prepare(struct sockeye__stream *s, bool reading, struct pollfd *fds)
 {
 	uint8_t *where;
-	bool reading = s->sending == SOCKEYE__STREAM_OPEN &&
-		       sockeye__filtered_queue_room(&s->sendq, &where) > 0;
 	bool receiving = s->receiving == SOCKEYE__STREAM_OPEN &&
 			 sockeye__filtered_queue_room(&s->recvq, &where) > 0;
 	bool writing = sockeye__stream_to_write(s) > 0;
@@ -167,6 +174,16 @@ static bool input_is_ready(const struct sockeye__stream *s)
 	       (s->sending == SOCKEYE__STREAM_OPEN && s->src.kind == SOCKEYE__STANDARD_IO_NONE);
 }
 
+/* A person need not end the input: once the peer has ended and everything typed is
+ * sent, nothing is expected any more. */
+static void check_peer_left(struct sockeye__stream *s)
+{
+	if (s->o->until_peer_leaves && s->src.tty && s->phase == SOCKEYE__STREAM_RUNNING &&
+	    s->receiving == SOCKEYE__STREAM_DONE && s->sending == SOCKEYE__STREAM_OPEN &&
+	    sockeye__stream_to_send(s) == 0 && !sockeye__standard_io_typed(&s->src))
+		sockeye__stream_source_close(s, false);
+}
+
 /* Sends input that poll(2) does not report, until none is left or the socket accepts no
  * more. */
 static void send_ready_input(struct sockeye__stream *s)
@@ -186,6 +203,7 @@ static void run(struct sockeye__stream *s)
 
 	while (!is_over(s)) {
 		uint64_t until_ns;
+		bool reading;
 		int n;
 
 		send_ready_input(s); /* may end the session, or set wait_until_ns */
@@ -194,13 +212,19 @@ static void run(struct sockeye__stream *s)
 			return;
 		until_ns = s->phase == SOCKEYE__STREAM_LEAVING ? 0 : s->wait_until_ns;
 		until_ns = sockeye__earlier(until_ns, idle_deadline(s));
-		prepare(s, fds);
+		reading = wants_input(s);
+		if (reading && !sockeye__standard_io_may_read(&s->src)) {
+			until_ns = sockeye__earlier(until_ns, s->now_ns + SOCKEYE__TALK_JOB_NS);
+			reading = false;
+		}
+		prepare(s, reading, fds);
 		sockeye__invariant(wakeup_check(s, fds, until_ns));
 		n = poll(fds, POLLED, sockeye__poll_ms(until_ns, s->now_ns));
 		s->now_ns = sockeye_now().mono_ns;
 		if (n > 0)
 			turn(s, fds);
 		sockeye__invariant(stream_check(s));
+		check_peer_left(s);
 		check_time(s);
 		sockeye__invariant(stream_check(s));
 	}

@@ -3,7 +3,7 @@
  *
  * Each direction has its own queue, so a slow reader of one never stops the other.
  * The end of the input half-closes the connection; the end of the peer's data closes
- * the output.
+ * the output. A terminal is not read while another job is in the foreground.
  */
 #ifndef SOCKEYE_TALK_STREAM_H
 #define SOCKEYE_TALK_STREAM_H
@@ -24,6 +24,7 @@ struct sockeye__stream_opts {
 	bool keep_in, keep_out; /* do not close in_fd or out_fd when its direction ends */
 	bool out_lines;         /* the output is lines: complete the last one at the end */
 	bool until_peer_ends;   /* end when the peer does, even if the input has not ended */
+	bool until_peer_leaves; /* the same if in_fd is a terminal, once its input is sent */
 	bool wait_limited;      /* end wait_ns after the input was sent */
 	uint64_t wait_ns;
 	uint64_t idle_ns;   /* end after this time without data; 0: no limit */

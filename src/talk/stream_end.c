@@ -22,7 +22,8 @@ void sockeye__stream_source_close(struct sockeye__stream *s, bool ended)
 void sockeye__stream_note(struct sockeye__stream *s, enum sockeye__talk_note_kind kind,
 			  const uint8_t *data, size_t len)
 {
-	struct sockeye__talk_note note = {kind, s->r.received, data, len};
+	struct sockeye__talk_note note = {kind, s->r.received, data, len,
+					  s->sending == SOCKEYE__STREAM_OPEN};
 	uint8_t *room;
 
 	if (!s->o->on_note || s->phase == SOCKEYE__STREAM_DISCARDING)

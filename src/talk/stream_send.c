@@ -21,7 +21,7 @@ void sockeye__stream_input_read(struct sockeye__stream *s)
 	} else if (s->src.kind == SOCKEYE__STANDARD_IO_NONE) {
 		n = 0;
 	} else {
-		n = sockeye__standard_io_read(&s->src, where, room);
+		n = sockeye__standard_io_read_job(&s->src, where, room);
 	}
 	if (n > 0)
 		sockeye__filtered_queue_add(&s->sendq, (size_t)n);

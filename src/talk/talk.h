@@ -5,10 +5,16 @@
 #ifndef SOCKEYE_TALK_TALK_H
 #define SOCKEYE_TALK_TALK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sockeye/time.h>
+
 #define SOCKEYE__TALK_PEEK_MAX 4096
+
+/* A background job asks this often whether it may read its terminal again. */
+#define SOCKEYE__TALK_JOB_NS (200 * SOCKEYE_NS_PER_MS)
 
 enum sockeye__talk_direction { SOCKEYE__TALK_SENT, SOCKEYE__TALK_RECEIVED };
 
@@ -37,6 +43,7 @@ struct sockeye__talk_note {
 	uint64_t position; /* bytes received before it */
 	const uint8_t *data;
 	size_t len;
+	bool input_open; /* the input has not ended */
 };
 
 /* Prepares a connection for close(2): half-closes it and discards bytes that still

@@ -70,15 +70,6 @@ def test_typed_line_is_sent_at_once_and_ctrl_d_ends(program, listening):
         assert tty.modes() == before
 
 
-def test_hint_when_the_peer_ends_and_input_is_a_terminal(program, listening):
-    with Terminal() as tty:
-        with connected(program, listening(), stdin=tty.theirs) as (started, conn):
-            conn.shutdown(socket.SHUT_WR)
-            assert b"Ctrl-D" in os.read(started.stderr.fileno(), 1000)
-            os.write(tty.ours, b"\x04")
-            started.end()
-
-
 @pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_interrupted(program, listening, sig):
     with Terminal() as tty:
