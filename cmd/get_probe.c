@@ -156,10 +156,11 @@ static void print_table(const struct probe *p, const struct sockeye__tftp_job *j
 static int print_result(const struct transfers *t, const struct probe *p,
 			const struct sockeye__tftp_job *job)
 {
+	struct sockeye_fail fail = transfers_fail(&p->end);
 	char peer[128];
 
-	if (p->end.fail.err < 0)
-		return report_fail(&t->o->common, &p->end.fail);
+	if (fail.err < 0)
+		return report_fail(&t->o->common, &fail);
 	sockeye_sockaddr_print(&p->end.peer, peer, sizeof peer);
 	if (t->o->common.json)
 		print_json(p, job, peer);
@@ -179,7 +180,7 @@ int probe_run(struct transfers *t)
 		int err, code;
 
 		p.client.on_end = on_end;
-		p.client.on_note = t->o->common.verbose ? on_note : NULL;
+		p.client.on_note = on_note;
 		p.client.arg = &p;
 		err = ask_all(&p, &t->jobs[i]);
 		if (err == -EINTR)

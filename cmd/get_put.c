@@ -38,6 +38,9 @@ const struct cli_option transfer_options[] = {
      .min = 10 * SOCKEYE_NS_PER_MS, .max = 255 * SOCKEYE_NS_PER_S},
     {"retries", 0, "N", CLI_UINT, FIELD(retries),
      "give up after the time of N retransmissions (default: after 30 s)", .max = 1000},
+    {"wait", 0, "TIME", CLI_TIME, FIELD(wait_ns),
+     "ask again for TIME while the server refuses or cannot be reached (default 5s)"},
+    {"no-wait", 0, NULL, CLI_FLAG, FIELD(no_wait), "give up at the first of these errors"},
     {.help = "Addresses:"},
     {"bind", 'b', "HOST[:PORT]", CLI_TEXT, FIELD(bind), "send from this local address"},
     {"port-range", 0, "A-B", CLI_TEXT, FIELD(ports), "send from a port between A and B"},
@@ -69,6 +72,8 @@ static const char *client_read(struct transfers *t)
 	    .timeout_ns = o->timeout_ns,
 	    .has_retries = o->retries != TRANSFER_RETRIES_UNSET,
 	    .retries = o->retries,
+	    .no_wait = o->no_wait || o->wait_ns == 0,
+	    .wait_ns = o->wait_ns == TRANSFER_WAIT_UNSET ? 0 : o->wait_ns,
 	};
 	if (o->blksize && sockeye__tftp_blksize_parse(o->blksize, strlen(o->blksize), &c->blksize,
 						      &c->blksize_mtu) < 0)
@@ -79,6 +84,8 @@ static const char *client_read(struct transfers *t)
 		return "-4 and -6 cannot be combined";
 	if (o->no_options && (o->blksize || o->window))
 		return "--no-options cannot be combined with --blksize or --window";
+	if (o->no_wait && o->wait_ns != TRANSFER_WAIT_UNSET)
+		return "--wait and --no-wait cannot be combined";
 	if (o->bind && strlen(o->bind) >= sizeof(((struct sockeye_addr *)0)->opts.bind))
 		return "--bind is too long";
 	return NULL;
@@ -233,6 +240,26 @@ static void print_answer(const struct cli_common *common, const char *name, cons
 			       options[0] ? options : " no options");
 }
 
+/* Prints the wait for a server once, not for each of its files. */
+static void print_wait(struct transfers *t, const struct transfer *file,
+		       const struct sockeye__tftp_note *note)
+{
+	struct sockeye_fail fail = {.op = t->command->name, .err = note->code};
+	uint64_t ms = note->wait_ns / SOCKEYE_NS_PER_MS;
+	char text[768];
+
+	if (t->waited && strcmp(t->waited->addr.host, file->addr.host) == 0)
+		return;
+	t->waited = file;
+	snprintf(fail.address, sizeof fail.address, "%.*s", (int)sizeof fail.address - 1,
+		 file->address);
+	snprintf(fail.detail, sizeof fail.detail,
+		 "trying for %" PRIu64 "%s; --no-wait gives up at once",
+		 ms < 1000 ? ms : (ms + 500) / 1000, ms < 1000 ? " ms" : " s");
+	sockeye_fail_text(&fail, text, sizeof text);
+	report_info(&t->o->common, "%s", text);
+}
+
 void transfers_note(struct transfers *t, const struct transfer *file,
 		    const struct sockeye__tftp_note *note)
 {
@@ -240,6 +267,8 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 	bool put = t->way == SOCKEYE__TFTP_PUT;
 	char name[NAME_SHOWN], there[NAME_SHOWN], peer[128], options[TFTP_OPTIONS_TEXT_MAX];
 
+	if (!common->verbose && note->kind != SOCKEYE__TFTP_NOTE_WAIT)
+		return;
 	progress_clear(&t->progress);
 	name_text(file, name);
 	sockeye_sockaddr_print(note->peer, peer, sizeof peer);
@@ -252,6 +281,9 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 		return;
 	case SOCKEYE__TFTP_NOTE_NEXT:
 		report_verbose(common, "%s: %s: %s", name, peer, sockeye_error_text(note->code));
+		return;
+	case SOCKEYE__TFTP_NOTE_WAIT:
+		print_wait(t, file, note);
 		return;
 	case SOCKEYE__TFTP_NOTE_ANSWER:
 		print_answer(common, name, peer, note);
@@ -270,8 +302,7 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 	}
 }
 
-/* The error with the option that avoids it. */
-static struct sockeye_fail fail_of(const struct sockeye__tftp_end *end)
+struct sockeye_fail transfers_fail(const struct sockeye__tftp_end *end)
 {
 	struct sockeye_fail fail = end->fail;
 	size_t len = strlen(fail.detail);
@@ -279,6 +310,9 @@ static struct sockeye_fail fail_of(const struct sockeye__tftp_end *end)
 	if (end->other_source)
 		snprintf(fail.detail + len, sizeof fail.detail - len,
 			 "; --any-source accepts its reply");
+	else if (end->waited && !end->answered)
+		snprintf(fail.detail + len, sizeof fail.detail - len, "%s--wait TIME tries longer",
+			 len > 0 ? "; " : "");
 	return fail;
 }
 
@@ -295,7 +329,7 @@ static void error_json(json_t *event, const struct sockeye_fail *fail)
 static void print_json(const struct transfers *t, const struct transfer *file,
 		       const struct sockeye__tftp_end *end)
 {
-	struct sockeye_fail fail = fail_of(end);
+	struct sockeye_fail fail = transfers_fail(end);
 	bool failed = fail.err < 0;
 	struct tftp_facts facts = {
 	    .netascii = file->addr.netascii,
@@ -330,7 +364,7 @@ static void on_end(void *arg, const struct sockeye__tftp_end *end)
 {
 	struct transfers *t = arg;
 	const struct transfer *file = &t->list[t->job_of[end->job]];
-	struct sockeye_fail fail = fail_of(end);
+	struct sockeye_fail fail = transfers_fail(end);
 
 	progress_clear(&t->progress);
 	code_set(t, sockeye_error_exit(end->fail.err));
@@ -401,7 +435,7 @@ int transfers_run(struct transfers *t)
 	progress_open(&t->progress, &t->o->common, sockeye_now().mono_ns);
 	t->client.on_end = on_end;
 	t->client.on_status = t->progress.shown ? on_status : NULL;
-	t->client.on_note = t->o->common.verbose ? on_note : NULL;
+	t->client.on_note = on_note;
 	t->client.arg = t;
 	err = sockeye__tftp_client_run(&t->client, t->jobs, t->job_count);
 	progress_clear(&t->progress);

@@ -11,15 +11,16 @@
 struct transfer_opts {
 	struct cli_common common;
 	uint32_t parallel, window, retries;
-	uint64_t timeout_ns;
+	uint64_t timeout_ns, wait_ns;
 	const char *blksize, *bind, *ports;
-	bool netascii, no_options, any_source, ipv4, ipv6;
+	bool netascii, no_options, no_wait, any_source, ipv4, ipv6;
 };
 
 #define TRANSFER_RETRIES_UNSET UINT32_MAX
+#define TRANSFER_WAIT_UNSET    UINT64_MAX
 #define TRANSFER_DEFAULTS \
 	{ \
-		.parallel = 1, .retries = TRANSFER_RETRIES_UNSET \
+		.parallel = 1, .retries = TRANSFER_RETRIES_UNSET, .wait_ns = TRANSFER_WAIT_UNSET \
 	}
 
 /* The .operand of both. */
@@ -47,7 +48,8 @@ struct transfers {
 	size_t *job_of; /* jobs[i] transfers list[job_of[i]] */
 	struct sockeye__tftp_client client;
 	struct progress progress;
-	int code; /* exit code of the first failure */
+	const struct transfer *waited; /* the last one whose wait was reported */
+	int code;                      /* exit code of the first failure */
 };
 
 /* Checks the options and allocates `count` files. Returns CLI_GO or the exit code. */
@@ -57,10 +59,13 @@ int transfers_open(struct transfers *t, const struct transfer_opts *o,
 /* Parses the address of a file and adds it. Returns CLI_GO or the exit code. */
 int transfers_add(struct transfers *t, const char *url, struct transfer **out);
 
+/* Returns the error of a transfer, with the option that avoids it. */
+struct sockeye_fail transfers_fail(const struct sockeye__tftp_end *end);
+
 /* Resolves all hosts and reports failures. Afterwards t->client handles signals. */
 void transfers_resolve(struct transfers *t);
 
-/* Prints an event of the transfer, for -v. */
+/* Prints an event of the transfer: a wait, or any event with -v. */
 void transfers_note(struct transfers *t, const struct transfer *file,
 		    const struct sockeye__tftp_note *note);
 

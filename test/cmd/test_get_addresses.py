@@ -58,7 +58,7 @@ def test_no_server_listens(run, tmp_path):
     with Server() as gone:
         url = gone.url()
     begun = time.monotonic()
-    done = run("get", url, cwd=tmp_path)
+    done = run("get", "--no-wait", url, cwd=tmp_path)
     assert done.returncode == 4 and b"Connection refused" in done.stderr
     assert time.monotonic() - begun < 5 and names(tmp_path) == []
 
@@ -142,9 +142,9 @@ def test_bind_of_the_other_family(run, server):
     (["--port-range", "PORT-PORT", "-b", "127.0.0.1"], 9, "Address already in use (ports PORT-PORT)")])
 def test_addresses_that_cannot_be_bound(run, server, args, code, why):
     port = str(server.getsockname()[1])  # in use
-    done = run("get", *(arg.replace("PORT", port) for arg in args), server.url())
+    done = run("get", "--no-wait", *(arg.replace("PORT", port) for arg in args), server.url())
     assert done.returncode == code and why.replace("PORT", port) in done.stderr.decode()
-    [event] = events(run("get", "--json", *(arg.replace("PORT", port) for arg in args),
+    [event] = events(run("get", "--no-wait", "--json", *(arg.replace("PORT", port) for arg in args),
                          server.url()).stdout)
     assert (event["exit"], event["step"]) == (code, "bind") and "bytes" not in event
 

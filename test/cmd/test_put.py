@@ -248,7 +248,7 @@ def test_no_server_listens(put):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as gone:
         gone.bind(("127.0.0.1", 0))
         port = gone.getsockname()[1]
-    assert b"Connection refused" in put("f", f"tftp://127.0.0.1:{port}/x").end(4)
+    assert b"Connection refused" in put("--no-wait", "f", f"tftp://127.0.0.1:{port}/x").end(4)
 
 
 def test_the_end_is_not_acknowledged(server, put):

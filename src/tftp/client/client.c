@@ -17,9 +17,10 @@ struct loop {
 	const struct sockeye__tftp_client *client;
 	const struct sockeye__tftp_job *jobs;
 	size_t count;
-	size_t next;    /* the next job to begin */
-	size_t ended;   /* jobs whose outcome was reported */
-	uint64_t bytes; /* of those jobs */
+	size_t next;                            /* the next job to begin */
+	size_t ended;                           /* jobs whose outcome was reported */
+	uint64_t bytes;                         /* of those jobs */
+	const struct sockeye__tftp_job *absent; /* the server did not reply while its run waited */
 	struct sockeye__tftp_run *runs[LIVE_MAX];
 	size_t live;
 	struct pollfd fds[1 + SOCKEYE__RUN_FDS * LIVE_MAX];
@@ -35,6 +36,8 @@ static void end_report(struct loop *l, struct sockeye__tftp_run *r, bool was_end
 		return;
 	l->ended++;
 	l->bytes += r->end.bytes;
+	if (r->end.waited && !r->end.answered)
+		l->absent = r->job;
 	if (l->client->on_end)
 		l->client->on_end(l->client->arg, &r->end);
 }
@@ -50,6 +53,8 @@ static int begin(struct loop *l, uint64_t now_ns)
 	r->buf = l->buf;
 	r->scratch = l->scratch;
 	r->end.job = l->next++;
+	r->no_wait =
+	    l->absent != NULL && sockeye_sockaddr_equal(&l->absent->names[0], &r->job->names[0]);
 	l->runs[l->live++] = r;
 	sockeye__tftp_run_begin(r, now_ns);
 	end_report(l, r, false);

@@ -47,6 +47,7 @@ struct sockeye__tftp_end {
 	bool answered;            /* `peer` replied */
 	struct sockeye_sockaddr peer;
 	bool other_source; /* timed out, but an address other than the server's replied */
+	bool waited;       /* the server could not be reached, and was asked again */
 	int code;          /* of the ERROR that was sent or received; -1: none */
 	bool peer_error;   /* the server sent it, with `text` */
 	size_t text_len;
@@ -74,6 +75,8 @@ struct sockeye__tftp_note {
 		SOCKEYE__TFTP_NOTE_ASK,      /* a request with `options` is sent to `peer` */
 		SOCKEYE__TFTP_NOTE_NEXT,     /* `peer` failed with -errno in `code`: the next
 					      * address is tried */
+		SOCKEYE__TFTP_NOTE_WAIT,     /* no address can be reached, for `code`: they are
+					      * asked again for `wait_ns` */
 		SOCKEYE__TFTP_NOTE_ANSWER,   /* `peer` granted `options` or sent ERROR `code` */
 		SOCKEYE__TFTP_NOTE_TIMEOUT,  /* a packet without an answer is sent again */
 		SOCKEYE__TFTP_NOTE_GAP,      /* one end asks for a lost block */
@@ -85,6 +88,7 @@ struct sockeye__tftp_note {
 	int code; /* of an ERROR with `text`; -1: none */
 	struct sockeye__span text;
 	uint64_t bytes; /* of the file so far */
+	uint64_t wait_ns;
 };
 
 /* Zero selects the default of every member except stop_fd. */
@@ -99,6 +103,11 @@ struct sockeye__tftp_client {
 			      * server; default 1 s, without requesting it */
 	uint32_t retries;    /* with has_retries: give up after n retries; default: after 30 s */
 	bool has_retries;
+	/* How long errors of the network are not final before the server's first answer:
+	 * it may be starting. Default SOCKEYE__TFTP_CLIENT_WAIT_NS. If given, a server
+	 * without an answer is asked for as long, too. */
+	uint64_t wait_ns;
+	bool no_wait;                     /* the first error is final */
 	struct sockeye__port_range ports; /* local ports */
 	int stop_fd;                      /* ends all jobs when readable; -1: none */
 
@@ -111,7 +120,8 @@ struct sockeye__tftp_client {
 	void *arg;
 };
 
-#define SOCKEYE__TFTP_CLIENT_WINDOW 32
+#define SOCKEYE__TFTP_CLIENT_WINDOW  32
+#define SOCKEYE__TFTP_CLIENT_WAIT_NS UINT64_C(5000000000)
 
 /* Looks up the addresses of the job's server and the local addresses to send from.
  * Copies the result of `before`, if that job has the same server. Returns 0, or a

@@ -58,6 +58,17 @@ void sockeye__tftp_run_note_next(const struct sockeye__tftp_run *r, int err)
 		  });
 }
 
+void sockeye__tftp_run_note_wait(const struct sockeye__tftp_run *r, uint64_t wait_ns)
+{
+	notify(r, &(struct sockeye__tftp_note){
+		      .kind = SOCKEYE__TFTP_NOTE_WAIT,
+		      .job = r->end.job,
+		      .peer = &r->job->names[r->name],
+		      .code = r->first.err,
+		      .wait_ns = wait_ns,
+		  });
+}
+
 void sockeye__tftp_run_note_news(const struct sockeye__tftp_run *r,
 				 const struct sockeye__tftp_counters *before)
 {

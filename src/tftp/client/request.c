@@ -261,6 +261,14 @@ static void memory_make(struct sockeye__tftp_run *r, struct sockeye__tftp_config
 	config->memory_len = r->memory ? len : 0;
 }
 
+void sockeye__tftp_run_hang_up(struct sockeye__tftp_run *r)
+{
+	if (r->wire.fd >= 0)
+		close(r->wire.fd);
+	r->wire.fd = -1;
+	r->port_closed = false;
+}
+
 int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns, struct sockeye_fail *fail)
 {
 	struct sockeye__tftp_config config;

@@ -23,6 +23,12 @@ static bool is_over(const struct sockeye__tftp_run *r)
 	return r->phase == SOCKEYE__RUN_OVER;
 }
 
+/* Whether a request was sent, and the run is not over. */
+static bool is_live(const struct sockeye__tftp_run *r)
+{
+	return r->phase >= SOCKEYE__RUN_ASKING && !is_over(r);
+}
+
 /* --- sending --- */
 
 static void ask(struct sockeye__tftp_run *r, uint64_t now_ns);
@@ -32,7 +38,7 @@ static void give_up(struct sockeye__tftp_run *r, uint16_t code, const char *text
 {
 	bool of_source;
 
-	if (r->phase == SOCKEYE__RUN_IDLE)
+	if (!is_live(r))
 		return;
 	sockeye__tftp_abort(&r->machine, code, text);
 	(void)sockeye__tftp_wire_flush(&r->wire, &r->machine, &r->source, now_ns, r->scratch,
@@ -62,8 +68,7 @@ static void local_failed(struct sockeye__tftp_run *r, const char *op, int err, u
 /* Selects the server's next address. Returns false if there is none. */
 static bool next_name(struct sockeye__tftp_run *r, const struct sockeye_fail *fail)
 {
-	if (r->first.err == 0)
-		r->first = *fail;
+	sockeye__tftp_run_address_failed(r, fail);
 	if (r->name + 1 >= r->job->name_count)
 		return false;
 	sockeye__tftp_run_note_next(r, fail->err);
@@ -71,19 +76,13 @@ static bool next_name(struct sockeye__tftp_run *r, const struct sockeye_fail *fa
 	return true;
 }
 
-static void first_failed(struct sockeye__tftp_run *r, uint64_t now_ns)
+static void all_failed(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	const struct sockeye_fail *first = &r->first;
 
-	sockeye__tftp_run_fail(r, first->op, first->address, first->err, first->detail, now_ns);
-}
-
-static void wire_close(struct sockeye__tftp_run *r)
-{
-	if (r->wire.fd >= 0)
-		close(r->wire.fd);
-	r->wire.fd = -1;
-	r->port_closed = false;
+	if (!sockeye__tftp_run_wait(r, now_ns))
+		sockeye__tftp_run_fail(r, first->op, first->address, first->err, first->detail,
+				       now_ns);
 }
 
 /* Handles an error of the network. Once the server has answered, only a closed port
@@ -105,7 +104,7 @@ static void net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns)
 	if (next_name(r, &fail))
 		ask(r, now_ns);
 	else
-		first_failed(r, now_ns);
+		all_failed(r, now_ns);
 }
 
 /* Ends the run after the last packet of a server that closed its port. atftpd closes
@@ -159,27 +158,30 @@ static void ask(struct sockeye__tftp_run *r, uint64_t now_ns)
 	int err;
 
 	r->requests++;
+	sockeye__tftp_run_wait_begin(r, now_ns);
 	do {
-		wire_close(r);
+		sockeye__tftp_run_hang_up(r);
 		r->phase = SOCKEYE__RUN_IDLE;
 		err = sockeye__tftp_run_ask(r, now_ns, &fail);
 	} while (err < 0 && next_name(r, &fail));
 	if (err < 0) {
-		first_failed(r, now_ns);
+		all_failed(r, now_ns);
 		return;
 	}
 	sockeye__tftp_run_note(r, SOCKEYE__TFTP_NOTE_ASK, &r->wire.to.peer, NULL);
 	send_due(r, now_ns);
 }
 
-/* Tries the next address if the current one does not reply. Returns false if there is
- * no other address or it is too early. */
+/* Tries the next address if the current one does not reply, or waits after the last one.
+ * Returns false if it is too early for either, or too late. */
 static bool try_next(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
-	bool silent = r->machine.result == SOCKEYE__TFTP_TIMED_OUT || now_ns >= r->next_ns;
+	bool timed_out = r->machine.result == SOCKEYE__TFTP_TIMED_OUT;
 
-	if (port_known(r) || !silent || !next_name(r, &(struct sockeye_fail){.err = -ETIMEDOUT}))
+	if (port_known(r) || (!timed_out && now_ns < r->next_ns))
 		return false;
+	if (!next_name(r, &(struct sockeye_fail){.err = -ETIMEDOUT}))
+		return timed_out && sockeye__tftp_run_wait(r, now_ns);
 	ask(r, now_ns);
 	return true;
 }
@@ -336,7 +338,7 @@ static void bytes_write(struct sockeye__tftp_run *r, uint64_t now_ns)
 
 static void receive(struct sockeye__tftp_run *r)
 {
-	for (int i = 0; i < RECEIVES_MAX && !is_over(r) && !r->blocked; i++) {
+	for (int i = 0; i < RECEIVES_MAX && is_live(r) && !r->blocked; i++) {
 		struct sockeye_dgram d;
 		size_t segment;
 		ssize_t n = sockeye__tftp_wire_recv(r->wire.fd, r->buf, &d, &segment);
@@ -354,10 +356,10 @@ static void receive(struct sockeye__tftp_run *r)
 			continue;
 		}
 		datagrams(r, &d, (size_t)n, segment, now_ns);
-		if (!is_over(r) && !r->blocked)
+		if (is_live(r) && !r->blocked)
 			send_due(r, now_ns);
 		bytes_write(r, now_ns);
-		if (!is_over(r) && !r->blocked)
+		if (is_live(r) && !r->blocked)
 			sockeye__tftp_run_finish(r, now_ns);
 	}
 }
@@ -403,6 +405,8 @@ uint64_t sockeye__tftp_run_deadline(const struct sockeye__tftp_run *r)
 {
 	if (r->blocked || r->phase == SOCKEYE__RUN_IDLE)
 		return 0;
+	if (r->phase == SOCKEYE__RUN_WAITING)
+		return r->next_ns;
 	return port_known(r) || r->machine.deadline_ns < r->next_ns ? r->machine.deadline_ns
 								    : r->next_ns;
 }
@@ -421,6 +425,11 @@ static void timer(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	const struct sockeye__tftp_counters before = r->machine.count;
 
+	if (r->phase == SOCKEYE__RUN_WAITING) {
+		sockeye__tftp_run_ask_again(r, now_ns);
+		ask(r, now_ns);
+		return;
+	}
 	sockeye__tftp_timer(&r->machine, now_ns);
 	if (try_next(r, now_ns))
 		return;
@@ -443,15 +452,15 @@ void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fd
 	} else if (fds[SOCKEYE__RUN_LOCAL].revents) {
 		output_turn(r, now_ns);
 	}
-	if (!is_over(r) && !r->blocked && (fds[SOCKEYE__RUN_NET].revents || was_blocked))
+	if (is_live(r) && !r->blocked && (fds[SOCKEYE__RUN_NET].revents || was_blocked))
 		receive(r);
 	if (is_over(r) || r->blocked || r->phase == SOCKEYE__RUN_IDLE)
 		return;
 	if (sockeye__tftp_run_deadline(r) != 0 && now_ns >= sockeye__tftp_run_deadline(r))
 		timer(r, now_ns);
-	if (r->port_closed && !is_over(r))
+	if (r->port_closed && is_live(r))
 		receive(r);
-	if (!is_over(r))
+	if (is_live(r))
 		sockeye__tftp_run_finish(r, now_ns);
 }
 
@@ -467,7 +476,7 @@ void sockeye__tftp_run_stop(struct sockeye__tftp_run *r, uint64_t now_ns)
 
 void sockeye__tftp_run_close(struct sockeye__tftp_run *r)
 {
-	wire_close(r);
+	sockeye__tftp_run_hang_up(r);
 	sockeye__tftp_source_close(&r->source);
 	sockeye__tftp_local_file_close(&r->file);
 	free(r->memory);
