@@ -56,7 +56,7 @@ def answers(port, kind, seconds=10):
 
 
 class Contender:
-    """A server pinned to one processor. `yardstick` names the program in
+    """A server pinned to one CPU. `yardstick` names the program in
     bench/limit that it is compared with."""
 
     def __init__(self, name, command, yardstick, kind=socket.SOCK_STREAM, ready="probe"):

@@ -1,4 +1,4 @@
-"""Reads a server's processor time, system calls and memory from the kernel."""
+"""Reads a server's CPU time, system calls and memory from the kernel."""
 import os
 import re
 import shutil
@@ -33,7 +33,7 @@ def tree(pid):
 
 
 def schedstat(pid):
-    """Returns the nanoseconds that all live tasks ran, and that they waited for a processor."""
+    """Returns the nanoseconds that all live tasks ran, and that they waited for a CPU."""
     on = waiting = 0
     for member in tree(pid):
         try:
@@ -49,7 +49,7 @@ def schedstat(pid):
 
 
 def cpu_with_dead(pid):
-    """Returns the nanoseconds of processor time in steps of a clock tick,
+    """Returns the nanoseconds of CPU time in steps of a clock tick,
     including threads and children that have ended."""
     ticks = 0
     for member in tree(pid):
@@ -59,7 +59,7 @@ def cpu_with_dead(pid):
 
 
 class Group:
-    """A control group for one server. It counts the processor time of all its
+    """A control group for one server. It counts the CPU time of all its
     tasks, including descendants and tasks that have ended. If the group cannot
     be made, the time comes from /proc in clock ticks."""
 
@@ -83,11 +83,11 @@ class Group:
         try:
             with open(f"{self.path}/cgroup.procs", "w", encoding="ascii") as procs:
                 procs.write(str(pid))
-        except OSError:  # it has ended, or the kernel refuses to move it
+        except OSError:  # the process has ended, or the kernel refuses to move it
             pass
 
     def cpu(self):
-        """Returns the nanoseconds of processor time used so far."""
+        """Returns the nanoseconds of CPU time used so far."""
         if self.path is None:
             return cpu_with_dead(self.pid)
         return 1000 * int(re.search(r"usage_usec (\d+)", read(f"{self.path}/cpu.stat"))[1])
@@ -113,7 +113,7 @@ def kill(pid):
 
 
 def busy():
-    """Returns the seconds that all processors were busy since boot."""
+    """Returns the seconds that all CPUs were busy since boot."""
     fields = list(map(int, read("/proc/stat").split("\n", 1)[0].split()[1:9]))
     return (sum(fields) - fields[3] - fields[4]) * TICK_NS / 1e9
 
@@ -126,7 +126,7 @@ def steal():
 
 def machine():
     """Returns the figures that rounds.disturbed() compares: seconds that all
-    processors were busy, ticks stolen by the host, all ticks."""
+    CPUs were busy, ticks stolen by the host, all ticks."""
     return (busy(), *steal())
 
 

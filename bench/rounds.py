@@ -31,8 +31,8 @@ CLEAN_MIN = 3  # a contender with fewer undisturbed rounds gets no row
 
 def disturbed(before, after, server_ns, load_ns, seconds):
     """Returns whether other work used the machine during a round: the host took
-    more than 1 % of the machine's time, or other processes more than 10 % of a
-    processor. `before` and `after` are results of measure.machine()."""
+    more than 1% of the machine's time, or other processes more than 10% of a
+    CPU. `before` and `after` are results of measure.machine()."""
     busy, stolen, ticks = (b - a for a, b in zip(before, after))
     others = busy - (server_ns + load_ns) / 1e9
     return stolen > STEAL_MAX * max(ticks, 1) or others > OTHERS_MAX * seconds

@@ -9,7 +9,7 @@ ECHO = {"tcp-1": "TCP echo, 1 connection", "tcp-50": "TCP echo, 50 connections",
         "udp-64": "UDP echo, 64 datagrams in flight",
         "churn-fin": "one connection per message (FIN)",
         "churn-rst": "one connection per message (RST)"}
-TFTP = {"lock-512-one": "TFTP, blksize 512, one download on one processor",
+TFTP = {"lock-512-one": "TFTP, blksize 512, one download on one CPU",
         "lock-512-16": "TFTP, blksize 512, 16 downloads",
         "win-64": "TFTP, blksize 1428, windowsize 64",
         "small": "TFTP, 4 KiB files to 100 clients"}

@@ -22,7 +22,7 @@ def figure(results, key, *path):
 def bars(results):
     """Yields (requirement, figures, format, predicate that a good figure satisfies)."""
     lockstep = ("lock-512", "lock-1428")
-    for suffix, what in (("", "1 download"), ("-one", "1 download, one processor"),
+    for suffix, what in (("", "1 download"), ("-one", "1 download, one CPU"),
                          ("-16", "16 downloads")):
         yield (f"lockstep, 512 and 1428, {what}: blocks/s ≥ 1.1 × the best peer",
                [over(results, row + suffix, "rate", min) for row in lockstep], ".2f",
@@ -39,9 +39,9 @@ def bars(results):
     yield ("32 MiB, blksize 65464, windows 8 and 32: seconds ≤ 1 (no stall)",
            [figure(results, f"stall-{w}", "pairs", "sockeye", "s") for w in (8, 32)], ".2f",
            lambda v: v <= 1)
-    yield ("1 % loss, window 16, 32 MiB, sockeye's client: time ≤ 2 × that without loss",
+    yield ("1% loss, window 16, 32 MiB, sockeye's client: time ≤ 2 × that without loss",
            [figure(results, "loss", "sockeye", "sockeye", "times")], ".2f", lambda v: v <= 2)
-    yield ("1 % loss: longest silence in round trips (4 ms) ≤ 4",
+    yield ("1% loss: longest silence in round trips (4 ms) ≤ 4",
            [ms / 4 if (ms := figure(results, "loss", "sockeye", "silence")) else None], ".1f",
            lambda v: v <= 4)
     yield ("4 KiB files, 100 clients, with and without options: gets/s ≥ 2 × the best peer",
@@ -76,7 +76,7 @@ def pairs(result):
 
 def loss(result):
     clients = {"sockeye": "sockeye get", "atftp": "atftp", "tftp_get": "tftp_get"}
-    return table(["client, server", "s without loss", "s with 1 % loss", "ratio",
+    return table(["client, server", "s without loss", "s with 1% loss", "ratio",
                   "longest silence, ms"],
                  [[f"{clients[who]}, {name}", *(f"{s:.3f}" for s in row[who]["s"]),
                    f"{row[who]['times']:.2f}",
@@ -101,7 +101,7 @@ def page(results):
         elif key.startswith("tftp-") and result.get("pairs"):
             parts += [f"### {result['title']}\n", pairs(result)]
     if results.get("tftp-loss"):
-        parts += ["### 32 MiB, window 16, through a relay that drops 1 %\n",
+        parts += ["### 32 MiB, window 16, through a relay that drops 1% of packets\n",
                   loss(results["tftp-loss"])]
     if results.get("tftp-memory"):
         parts += ["### Process memory per transfer, window 16\n",

@@ -22,15 +22,15 @@ def build(out):
 
 
 def pinned(cpu):
-    """Returns the command prefix that runs a program on processor `cpu`, with
+    """Returns the command prefix that runs a program on CPU `cpu`, with
     --nice's niceness. A low niceness keeps other processes from disturbing it."""
     nice = NICE[0]
     return ["taskset", "-c", str(cpu), *(["nice", "-n", str(nice)] if nice else [])]
 
 
 class Server:
-    """A server pinned to one processor, in a control group that counts the
-    processor time of the server and all its children."""
+    """A server pinned to one CPU, in a control group that counts the
+    CPU time of the server and all its children."""
 
     def __init__(self, name, command, port=None):
         self.name, self.command, self.fixed = name, [str(word) for word in command], port

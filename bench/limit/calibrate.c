@@ -7,8 +7,8 @@
  *   null         a system call that does nothing
  *   tcp, udp     a round trip of 64 bytes: send, recv, send, recv
  *   connection   socket, connect, accept, close, close
- *   wake-same    waking another thread on the same processor
- *   wake-cross   waking a thread on another processor
+ *   wake-same    waking another thread on the same CPU
+ *   wake-cross   waking a thread on another CPU
  */
 #include <pthread.h>
 #include <sched.h>
@@ -42,7 +42,7 @@ static void pin(size_t cpu)
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set) < 0)
-		warn("processor %zu", cpu);
+		warn("CPU %zu", cpu);
 }
 
 /* Returns a socket bound to a free port of 127.0.0.1. */

@@ -1,6 +1,6 @@
 /*
  * epoll_echo.c: the plainest epoll echo server. It is level-triggered, has one
- * shared receive buffer, writes each reply at once, and calls epoll_ctl only if
+ * shared receive buffer, writes each reply immediately, and calls epoll_ctl only if
  * the socket's send buffer is full. It makes three system calls per message with
  * one connection, and two with many.
  */

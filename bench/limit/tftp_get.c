@@ -18,7 +18,7 @@
  * file, and makes one system call to receive a window (or a block in lockstep) and
  * one to acknowledge it. It checks the first word of every block. It prints JSON lines
  * "measuring" and "measured", like `sockeye bench`, so that the caller can read the
- * server's processor time at both.
+ * server's CPU time at both.
  */
 #include "tftp_get.h"
 

@@ -23,7 +23,7 @@ def tftp(bench):
             panel("The same: server CPU per MiB", "ms", "less",
                   values("tftp-win-64", "cpu_ns", 1e-6)),
         ],
-        "notes": [f"Loopback, two processors, the same client for every server; medians of "
+        "notes": [f"Loopback, two CPUs, the same client for every server; medians of "
                   f"{how['rounds']} rounds of {how['seconds']} s.",
                   "tftpd-hpa and dnsmasq do not support windowsize (RFC 7440): they send one "
                   "block per round trip."],
@@ -44,7 +44,7 @@ def echo(bench):
         "panels": [panel("CPU per message", "µs", "less",
                          [(shown, rows[name]["cpu_ns"] / 1000) for name, shown in ECHO.items()
                           if name in rows])],
-        "notes": [f"Loopback, server and load on a processor each; medians of {how['rounds']} "
+        "notes": [f"Loopback, server and load on one CPU each; medians of {how['rounds']} "
                   f"rounds of {how['seconds']} s.",
                   "The bare epoll loop has no limits, counters or timeouts: it is the yardstick "
                   "(bench/limit)."],
