@@ -125,8 +125,8 @@ void sockeye__fault_stream_init(struct sockeye__fault_stream *stream, uint64_t s
 
 /* --- judging --- */
 
-/* Whether the rules drop the block and it was not dropped before. Records the drop. */
-static bool drops_block(const struct sockeye__fault_ranges *ranges, uint8_t *seen, uint16_t block)
+/* Drops a block that is in the list, but only once. Returns whether it is dropped now. */
+static bool drop_once(const struct sockeye__fault_ranges *ranges, uint8_t *seen, uint16_t block)
 {
 	uint8_t mask = (uint8_t)(1u << block % 8);
 
@@ -148,9 +148,9 @@ static enum sockeye__fault_fate fate_of_tftp(const struct sockeye__fault_rules *
 		return SOCKEYE__FAULT_PASSED;
 	opcode = sockeye__tftp_get16(data);
 	block = sockeye__tftp_get16(data + 2);
-	if (opcode == SOCKEYE__TFTP_DATA && drops_block(&rules->drop_data, dropped->data, block))
+	if (opcode == SOCKEYE__TFTP_DATA && drop_once(&rules->drop_data, dropped->data, block))
 		return SOCKEYE__FAULT_DROPPED_DATA;
-	if (opcode == SOCKEYE__TFTP_ACK && drops_block(&rules->drop_ack, dropped->ack, block))
+	if (opcode == SOCKEYE__TFTP_ACK && drop_once(&rules->drop_ack, dropped->ack, block))
 		return SOCKEYE__FAULT_DROPPED_ACK;
 	return SOCKEYE__FAULT_PASSED;
 }

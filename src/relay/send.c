@@ -50,10 +50,10 @@ static void count_out(struct sockeye__relay_run *run, enum sockeye__fault_way wa
 	run->counts->way[way].out_bytes += bytes;
 }
 
-/* Whether to retry a failed send: waits until the socket is writable, and retries if the
- * error was an ICMP error for an earlier packet, which it takes from the socket. */
-static bool can_retry(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow, int err,
-		      unsigned *tries)
+/* Prepares to retry a failed send: waits until the socket is writable, or takes the ICMP
+ * error for an earlier packet from the socket. Returns false if a retry is useless. */
+static bool retry_prepare(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow, int err,
+			  unsigned *tries)
 {
 	const struct sockeye__relay_outbox *o = &run->outbox;
 
@@ -88,7 +88,7 @@ static void send_singly(struct sockeye__relay_run *run, struct sockeye__relay_fl
 			msg.msg_iovlen = 1;
 			do
 				n = sendmsg(o->fd, &msg, MSG_NOSIGNAL);
-			while (n < 0 && can_retry(run, flow, errno, &tries));
+			while (n < 0 && retry_prepare(run, flow, errno, &tries));
 			if (n >= 0)
 				count_out(run, o->way, 1, one.iov_len);
 			else
@@ -132,7 +132,7 @@ void sockeye__relay_flush(struct sockeye__relay_run *run)
 		int n = sendmmsg(o->fd, o->msgs + done, o->count - done, MSG_NOSIGNAL);
 		int err = errno;
 
-		if (n <= 0 && can_retry(run, o->groups[done].flow, err, &tries))
+		if (n <= 0 && retry_prepare(run, o->groups[done].flow, err, &tries))
 			continue;
 		if (n <= 0)
 			send_failed(run, done++, err);
