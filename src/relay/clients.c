@@ -9,6 +9,8 @@
 
 #include "relay/internal.h"
 
+#define FNV_PRIME UINT64_C(0x100000001b3)
+
 int sockeye__relay_flows_init(struct sockeye__relay_run *run)
 {
 	uint32_t max = run->opts.flows_max;
@@ -64,12 +66,13 @@ void sockeye__relay_flow_touch(struct sockeye__relay_run *run, struct sockeye__r
 
 /* --- the hash table of flows by client --- */
 
+/* FNV-1a. */
 static uint64_t bytes_hash(uint64_t hash, const void *data, size_t len)
 {
 	const uint8_t *p = data;
 
 	for (size_t i = 0; i < len; i++)
-		hash = (hash ^ p[i]) * UINT64_C(0x100000001b3);
+		hash = (hash ^ p[i]) * FNV_PRIME;
 	return hash;
 }
 
@@ -187,7 +190,10 @@ static struct sockeye__relay_flow *flow_open(struct sockeye__relay_run *run,
 	flow->used_ns = run->now_ns;
 	flow->refusal_reported = false;
 	memset(flow->queued, 0, sizeof flow->queued);
-	flow->mappings[0] = (struct sockeye__relay_mapping){*listener, run->asked_port, 0};
+	flow->mappings[0] = (struct sockeye__relay_mapping){
+	    .port = *listener,
+	    .target_port = run->asked_port,
+	};
 	for (unsigned way = 0; way < SOCKEYE__FAULT_WAYS; way++)
 		sockeye__fault_stream_init(&flow->streams[way], run->opts.seed, flow->number,
 					   (enum sockeye__fault_way)way, flow->dropped);

@@ -84,7 +84,7 @@ static struct sockeye__relay_flow *route(struct sockeye__relay_run *run,
 				(run->opts.no_follow && number != run->asked_port);
 		*out_mapping = *out_stranger ? NULL : sockeye__relay_mapping_of(run, flow, number);
 		break;
-	default:
+	default: /* the port is the first member of its mapping */
 		*out_mapping = (struct sockeye__relay_mapping *)port;
 	}
 	return *out_mapping != NULL ? flow : NULL;
@@ -280,7 +280,7 @@ static bool is_here(const struct sockeye_sockaddr *name)
 		fd = sockeye__socket_open(&kind, 0);
 	if (fd < 0)
 		return false;
-	any_port.u.in.sin_port = 0;
+	any_port.u.in.sin_port = 0; /* sin6_port is at the same offset */
 	here = bind(fd, &any_port.u.sa, any_port.len) == 0;
 	close(fd);
 	return here;

@@ -185,7 +185,11 @@ static struct msghdr *group_new(struct sockeye__relay_run *run, const struct out
 	struct msghdr *msg = &o->msgs[o->count].msg_hdr;
 
 	*msg = (struct msghdr){.msg_iov = &o->slices[o->slice_count]};
-	o->groups[o->count] = (struct sockeye__relay_group){p->flow, p->mapping, p->len, 0, 0};
+	o->groups[o->count] = (struct sockeye__relay_group){
+	    .flow = p->flow,
+	    .mapping = p->mapping,
+	    .size = p->len,
+	};
 	if (up || p->mapping->port.kind == SOCKEYE__RELAY_LISTENER) {
 		const struct sockeye_sockaddr *to = up ? &run->target_name : &p->flow->client.peer;
 		struct sockeye_sockaddr *name = &o->names[o->count];
