@@ -172,7 +172,7 @@ def test_oack_again(server, get, tmp_path):
 
 
 def test_last_block_again(server, get):
-    """The client dallies (RFC 1350 section 6): its last ACK may be lost."""
+    """The client dallies (RFC 1350, section 6): its last ACK may be lost."""
     client = get(server.url())
     with server.answer(server.request(), data(1, b"abc")) as peer:
         peer.expect(ack(1))

@@ -9,7 +9,7 @@ from tftp import Peer, Server, ack, code_of, data, error, send
 
 
 def test_strangers(server, get, tmp_path):
-    """A stranger gets an ERROR and does not disturb the transfer (RFC 1350 section 4)."""
+    """A stranger gets an ERROR and does not disturb the transfer (RFC 1350, section 4)."""
     client = get(server.url())
     request = server.request()
     with server.answer(request) as peer, Peer(request.client) as stranger:

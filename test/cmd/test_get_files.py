@@ -23,7 +23,7 @@ def test_names(server, get, tmp_path):
 
 
 def test_names_on_the_wire(server, get):
-    """The slash after the host is not part of the name (RFC 3617 section 2)."""
+    """The slash after the host is not part of the name (RFC 3617, section 2)."""
     for url, name, mode in (("x", "x", "octet"), ("/x", "/x", "octet"),
                             ("a%20b%2Fc", "a b/c", "octet"), ("x;mode=netascii", "x", "netascii"),
                             ("x;mode=octet", "x", "octet")):

@@ -76,8 +76,8 @@ def test_a_reply_is_sent_from_the_address_of_the_request(relay, target):
             assert client.recvfrom(10) == (b"y", (host, port))
             with udp() as other:  # another port of the target
                 other.sendto(b"z", peer)
-                came, door = client.recvfrom(10)
-                assert (came, door[0]) == (b"z", host) and door[1] != port
+                came, mapping = client.recvfrom(10)
+                assert (came, mapping[0]) == (b"z", host) and mapping[1] != port
     assert counters(started)["flows"] == 2  # one flow for each of our addresses
 
 # --- several packets in one system call ---
@@ -168,22 +168,22 @@ def test_another_port_of_the_target_is_another_port_here(relay, target):
     with udp() as client, udp() as second, udp() as third:
         client.sendto(b"request", listening)
         _, peer = sock.recvfrom(100)
-        doors = {}
+        mappings = {}
         for tid in (second, third):
             tid.sendto(b"answer", peer)
-            came, doors[tid] = client.recvfrom(100)
+            came, mappings[tid] = client.recvfrom(100)
             assert came == b"answer"
-        assert len({listening, *doors.values()}) == 3
-        ports = [(tid.getsockname()[1], door[1]) for tid, door in doors.items()]
+        assert len({listening, *mappings.values()}) == 3
+        ports = [(tid.getsockname()[1], mapping[1]) for tid, mapping in mappings.items()]
         for tid in (second, third, second):  # and back
-            client.sendto(b"ack", doors[tid])
+            client.sendto(b"ack", mappings[tid])
             assert tid.recvfrom(100) == (b"ack", peer)
             tid.sendto(b"more", peer)
-            assert client.recvfrom(100) == (b"more", doors[tid])
+            assert client.recvfrom(100) == (b"more", mappings[tid])
         client.sendto(b"request again", listening)
         assert sock.recvfrom(100) == (b"request again", peer)
-        with udp() as stranger:  # a door accepts packets from its client only
-            stranger.connect(doors[second])
+        with udp() as stranger:  # a mapping accepts packets from its client only
+            stranger.connect(mappings[second])
             stranger.send(b"x")
             with pytest.raises(ConnectionRefusedError):
                 stranger.recv(1)
@@ -206,18 +206,18 @@ def test_many_ports_of_the_target_take_turns(relay, target):
             _, peer = sock.recvfrom(100)
             with udp() as tid:
                 tid.sendto(b"answer", peer)
-                _, door = client.recvfrom(100)
-                client.sendto(str(i).encode(), door)
+                _, mapping = client.recvfrom(100)
+                client.sendto(str(i).encode(), mapping)
                 assert tid.recv(100) == str(i).encode()
-                seen.add(door)
+                seen.add(mapping)
         assert to not in seen
         fds = os.listdir(f"/proc/{started.pid}/fd")
         assert len(fds) < 30
     counters(started)
 
 
-def test_a_port_of_a_door_at_another_address(relay, target):
-    """The door's port belongs to the relay at another address than the target's, so the
+def test_a_port_of_a_mapping_at_another_address(relay, target):
+    """The mapping's port belongs to the relay at another address than the target's, so the
     target's port is a different one."""
     sock, url = target("127.0.0.2")
     started, own = relay(url)
@@ -227,11 +227,11 @@ def test_a_port_of_a_door_at_another_address(relay, target):
         client.sendto(b"x", asks.getpeername())
         _, peer = sock.recvfrom(10)
         first.sendto(b"y", peer)
-        _, door = client.recvfrom(10)
-        with udp("127.0.0.2", door[1]) as second:
+        _, mapping = client.recvfrom(10)
+        with udp("127.0.0.2", mapping[1]) as second:
             second.sendto(b"z", peer)
             came, other = client.recvfrom(10)
-            assert came == b"z" and other != door
+            assert came == b"z" and other != mapping
     assert counters(started)["strangers"] == 0
 
 
@@ -281,7 +281,7 @@ def test_a_former_port_of_a_client_is_not_the_target(netns, relay, target):
             stays.sendto(b"x", ("127.0.0.1", 7000))
             _, peer = sock.recvfrom(10)
             assert peer == ("127.0.0.1", port)
-    with stays:  # now there are free ports for doors
+    with stays:  # now there are free ports for mappings
         sock.sendto(b"late", peer_of_left)
         sock.sendto(b"y", peer)
         assert stays.recv(10) == b"y"

@@ -57,8 +57,8 @@ def test_more_clients_than_descriptors(relay, target):
     assert counts["flows"] == 100 and counts["reused"] >= 60
 
 
-def test_more_doors_than_descriptors(relay, target):
-    """Unused flows are closed to make room for doors."""
+def test_more_mappings_than_descriptors(relay, target):
+    """Unused flows are closed to make room for mappings."""
     sock, url = target()
     started, own = relay(url)
     subprocess.run(["prlimit", "--nofile=40:40", "--pid", str(started.pid)], check=True)
@@ -71,8 +71,8 @@ def test_more_doors_than_descriptors(relay, target):
             last.sendto(b"x", clients[0].getpeername())
             peer = sock.recvfrom(10)[1]
             tid.sendto(b"y", peer)
-            came, door = last.recvfrom(10)
-            last.sendto(b"z", door)
+            came, mapping = last.recvfrom(10)
+            last.sendto(b"z", mapping)
             assert (came, tid.recvfrom(10)) == (b"y", (b"z", peer))
     counts = counters(started)
     assert counts["reused"] > 0 and counts["strangers"] == counts["down"]["lost"] == 0

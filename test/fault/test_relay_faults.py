@@ -72,9 +72,9 @@ def asked_and_answered(number, client, relay, target, tid):
         peer = got(target, request)
         tid.sendto(answer, peer)
         tid.sendto(answer, peer)
-        door = got(client, answer)
-        assert got(client, answer) == door != relay
-        client.sendto(ack, door)
+        mapping = got(client, answer)
+        assert got(client, answer) == mapping != relay
+        client.sendto(ack, mapping)
         assert got(tid, ack) == peer
         return True
     return False

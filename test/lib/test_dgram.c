@@ -257,7 +257,7 @@ static void test_refused_when_unconnected(void **state)
 		uint8_t type, code;
 	} rows[] = {
 	    {"127.0.0.1", "127.0.0.1", 3, 3}, /* destination, port unreachable (RFC 792) */
-	    {"::1", "::1", 1, 4},             /* the same (RFC 4443 3.1) */
+	    {"::1", "::1", 1, 4},             /* the same (RFC 4443, section 3.1) */
 	    {"::", "::ffff:127.0.0.1", 3, 3},
 	};
 

@@ -19,7 +19,7 @@ static int race(const struct sockeye_sockaddr *names, size_t count, uint32_t del
 	return sockeye__connect_list(&tcp, names, count, NULL, 0, &opts, why);
 }
 
-/* RFC 8305 5: after the delay the next address is tried while the first attempt
+/* RFC 8305, section 5: after the delay the next address is tried while the first attempt
  * continues. */
 static void test_black_hole_first(void **state)
 {
@@ -152,8 +152,8 @@ static void both_families(const struct sockeye_connect_opts *opts, struct attemp
 		_exit(2);
 }
 
-/* Without routes every address is tried at once, with alternating families (RFC 8305 4).
- * The error of an address that can be reached is reported. */
+/* Without routes every address is tried immediately, with alternating families (RFC 8305, section
+ * 4). The error of an address that can be reached is reported. */
 static void no_route(const struct sockeye_connect_opts *opts, struct attempts *a)
 {
 	struct sockeye_addr addr = addr_of("tcp://far:9");

@@ -147,7 +147,7 @@ static void check_amount(struct sim *s)
 		check_perfect(s);
 		return;
 	}
-	/* Duplicated packets alone must not cause a repeat (RFC 1123 4.2.3.1). */
+	/* Duplicated packets alone must not cause a repeat (RFC 1123, section 4.2.3.1). */
 	if (steady && faults == 0 && sender->blocks != blocks)
 		sim_wrong(s, "%" PRIu64 " DATA sent for %" PRIu64 " blocks, but no packet was lost",
 			  sender->blocks, blocks);

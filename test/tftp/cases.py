@@ -68,7 +68,7 @@ CASES = {
     59: "a repeated write request: the OACK again, not ACK 0",
     60: "multicast is left out",
     # lockstep
-    61: "each ACK twice: each DATA once (RFC 1123 section 4.2.3.1)",
+    61: "each ACK twice: each DATA once (RFC 1123, section 4.2.3.1)",
     62: "an ACK of the block before requests a lost DATA again",
     63: "an ACK of a block that was never sent",
     65: "no ACK at all: repeats with growing gaps, then gives up",

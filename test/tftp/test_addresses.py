@@ -1,5 +1,5 @@
-"""Addresses and ports: whose packets count, and from which address replies are sent (RFC 1350
-section 4, RFC 1123 section 4.2.3.5)."""
+"""Addresses and ports: whose packets count, and from which address replies are sent (RFC 1350,
+section 4; RFC 1123, section 4.2.3.5)."""
 import contextlib
 import errno
 import os
@@ -177,7 +177,7 @@ def test_a_port_is_kept_for_its_host(file):
 
 
 def test_never_the_same_pair_of_ports_twice(file):
-    """The server must not take late packets of the previous transfer for the next one (RFC 1350
+    """The server must not take late packets of the previous transfer for the next one (RFC 1350,
     section 4)."""
     server = file("--workers", "1")
     server.put_file("g", b"x")

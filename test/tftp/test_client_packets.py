@@ -45,7 +45,7 @@ def test_last_data_again(port, get):
 @pytest.mark.parametrize("way", ["get", "put"])
 def test_two_servers_answer(port, get, put, way):
     """The request was duplicated in the network: the first reply counts, the other server gets
-    ERROR 5 (RFC 1350 section 4)."""
+    ERROR 5 (RFC 1350, section 4)."""
     client = (get(port.url(), "--no-options") if way == "get"
               else put(port.url(), TEXT[:600], "--no-options"))
     _, first = port.gets(RRQ if way == "get" else WRQ)

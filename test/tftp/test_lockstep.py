@@ -1,5 +1,5 @@
 """Block by block: duplicate, lost and strange packets, silence, and block numbers that
-wrap around (RFC 1350, RFC 1123 section 4.2.3).
+wrap around (RFC 1350; RFC 1123, section 4.2.3).
 """
 import time
 

@@ -1,4 +1,4 @@
-"""netascii (RFC 1350 section 1, RFC 764): on the wire, a line ends in CR LF, and a CR that ends
+"""netascii (RFC 1350, section 1; RFC 764): on the wire, a line ends in CR LF, and a CR that ends
 no line is CR NUL; a file comes back as it was."""
 import pytest
 

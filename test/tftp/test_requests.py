@@ -47,7 +47,7 @@ def test_modes(serve, mode):
 @pytest.mark.parametrize("mode", ["mail", "MAIL", "binary", "", "octets", "octe"])
 @pytest.mark.parametrize("ask", [rrq, wrq])
 def test_unknown_modes(serve, ask, mode):
-    """Servers need not know mode mail (RFC 1123 section 4.2.2.1)."""
+    """Servers need not know mode mail (RFC 1123, section 4.2.2.1)."""
     server = serve("--upload")
     server.put_file("f", b"contents")
     peer = server.peer()

@@ -243,7 +243,7 @@ def test_ack_behind_the_window(down):
 
 
 def test_ack_in_the_window(down):
-    """An ACK of a part of the window: the server continues after it (RFC 7440 section 4) and
+    """An ACK of a part of the window: the server continues after it (RFC 7440, section 4) and
     repeats no acknowledged block."""
     server, peer = down(20 * 512, "windowsize=8")
     peer.says(ack(0))

@@ -66,7 +66,7 @@ static void test_windows(void **state)
 	assert_int_equal(s->x.count.resent, 0);
 }
 
-/* RFC 1123 4.2.3.1: a duplicate ACK does not send DATA again. */
+/* RFC 1123, section 4.2.3.1: a duplicate ACK does not send DATA again. */
 static void test_doubled_acks(void **state)
 {
 	struct script *s = sending("blksize=8", 800);
