@@ -21,7 +21,7 @@
 
 /* --- opening --- */
 
-/* A connection could not be opened: tries the next address if none has worked so
+/* Handles a failure to open a connection: tries the next address if none has worked so
  * far, otherwise ends the run. */
 static void open_failed(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn, int err)
 {

@@ -50,8 +50,8 @@ ssize_t sockeye__standard_io_read_job(struct sockeye__standard_io *io, void *buf
 bool sockeye__standard_io_typed(const struct sockeye__standard_io *io);
 
 /* If the last write stopped within a line, writes data up to the first LF to
- * complete it. data[0..len) is what would be written next. Blocks until the reader
- * has taken it. */
+ * complete it. data[0..len) are the next bytes to write. Blocks until the line is
+ * written. */
 void sockeye__standard_io_end_line(struct sockeye__standard_io *io, const void *data, size_t len);
 
 /* Releases io. With close_caller_fd the caller's descriptor is closed as well, so

@@ -178,7 +178,7 @@ static int take_over(const struct sockeye__atomic_file *f)
 	if (fstat(f->target, &old) < 0)
 		return -errno;
 	if (fchown(f->fd, old.st_uid, old.st_gid) < 0 && fchown(f->fd, (uid_t)-1, old.st_gid) < 0) {
-		/* the new file's group must not get the rights of the old one's */
+		/* the new file's group must not get the rights of the old file's group */
 		old.st_mode &= ~(mode_t)S_IRWXG | (old.st_mode & S_IRWXO) << 3;
 	}
 	return fchmod(f->fd, old.st_mode & ACCESSPERMS) < 0 ? -errno : 0;

@@ -24,7 +24,7 @@ uint32_t sockeye__tftp_ahead(const struct sockeye__tftp *x, uint64_t from, uint1
  * forged. */
 bool sockeye__tftp_is_unconfirmed(const struct sockeye__tftp *x);
 
-/* The time without progress after which the transfer gives up. */
+/* Returns the time without progress after which the transfer gives up. */
 uint64_t sockeye__tftp_silence(const struct sockeye__tftp *x);
 
 /* Starts the retransmission timer. */

@@ -32,8 +32,8 @@ struct sockeye__tftp_local_file {
 };
 
 /* Opens a path for writing and fills in *out_sink. A device or FIFO is written to;
- * for any other path a new file is made, which replaces a regular file. A symbolic
- * link to a file stands for that file. Returns 0 or -errno. */
+ * for any other path a new file is made, which replaces a regular file. Follows a
+ * symbolic link to a file. Returns 0 or -errno. */
 int sockeye__tftp_local_file_create(struct sockeye__tftp_local_file *f, const char *path,
 				    struct sockeye__tftp_sink *out_sink);
 

@@ -13,7 +13,7 @@
 #include "net/net.h"
 
 #define BLKSIZE_UNKNOWN 1428                   /* if the path's MTU is unknown */
-#define BLKSIZE_MOST    16384                  /* by default; loopback would take 65464 */
+#define BLKSIZE_MOST    16384                  /* by default; on loopback 65464 would fit */
 #define PEER_ROOM       212992                 /* net.core.rmem_default of Linux */
 #define MEMORY_MAX      (8 << 20)              /* for blocks ahead of a gap */
 #define NEXT_NS         (5 * SOCKEYE_NS_PER_S) /* before the next address is tried */

@@ -188,8 +188,8 @@ static bool try_next(struct sockeye__tftp_run *r, uint64_t now_ns)
 
 /* --- receiving --- */
 
-/* Takes received data. The file gets its name before the last ACK is sent. The server
- * need not wait for bytes that an output stream has not taken yet. */
+/* Writes received data. A complete file gets its name before the last ACK is sent. Bytes
+ * that an output stream has not accepted yet do not delay the ACK. */
 static void data_take(struct sockeye__tftp_run *r, const struct sockeye__tftp_got *got,
 		      uint64_t now_ns)
 {

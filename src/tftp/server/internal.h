@@ -102,8 +102,8 @@ struct sockeye__tftp_row {
 
 /* The life of a transfer, in this order; the second and third may be left out. */
 enum sockeye__tftp_phase {
-	/* The client's address may be forged. The transfer is in the row of the
-	 * unconfirmed ones and holds a slot of its source's request rate. */
+	/* The client's address may be forged. The transfer is in the row `unconfirmed`
+	 * and counts towards its source's request rate. */
 	SOCKEYE__TFTP_UNCONFIRMED,
 	SOCKEYE__TFTP_CONFIRMED,
 	/* An upload that is done and reported. It only repeats its last ACK
@@ -276,7 +276,7 @@ void sockeye__tftp_rate_give(struct sockeye__tftp_worker *w, const struct sockey
 bool sockeye__tftp_same_source(const struct sockeye__tftp_worker *w,
 			       const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b);
 
-/* Asserts that the slots of this worker are those of its transfers. */
+/* Asserts that this worker holds one slot for each of its transfers. */
 void sockeye__tftp_slots_check(const struct sockeye__tftp_worker *w);
 
 /* --- admit.c --- */
