@@ -151,13 +151,15 @@ struct sockeye_serve_opts {
  *
  * SIGTERM or SIGINT stops the server (unless no_signals): it accepts no more
  * connections, and sessions can continue for grace_ms. A second signal ends it
- * immediately. SIGUSR1 causes a COUNTERS event. If SIGCHLD is ignored, it is set to
- * SIG_DFL during the call. The function forks: call it from one thread at a time, and
- * before starting other threads.
+ * immediately. SIGUSR1 causes a COUNTERS event. SIGCHLD may have any setting, and its handler
+ * may reap any child; if it is ignored, its default applies during the call. Workers
+ * start with the default action of every signal but ignore SIGPIPE and SIGXFSZ;
+ * handlers for crashes (SIGSEGV ...) stay. The function forks: call it from one thread
+ * at a time, and before starting other threads.
  *
  * Returns 0 after a stop. On failure returns a negative code, leaves no socket open
- * and fills in *fail, which may be NULL. On return the signal mask and all other
- * state of the process are as before. */
+ * and fills in *fail, which may be NULL. On return the signal mask, the limit of
+ * descriptors and all other state of the process are as before. */
 SOCKEYE_API int sockeye_serve(const struct sockeye_site *sites, size_t count,
 			      const struct sockeye_serve_opts *opts, struct sockeye_fail *fail);
 

@@ -2,14 +2,13 @@
  * users. */
 #include "serve/models.h"
 #include "net/net.h"
+#include "serve/process.h"
 
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static const char *model_name(const struct sockeye__server *server,
 			      const struct sockeye__site_request *request)
@@ -56,25 +55,22 @@ static unsigned workers_count(const struct sockeye__server *server,
 	return n < SOCKEYE__WORKERS_MAX ? n : SOCKEYE__WORKERS_MAX;
 }
 
-/* Probes the model as the crew's user: the kernel may allow io_uring only for root.
- * Returns 0 or -errno. */
+static int model_probe_as_user(const void *arg)
+{
+	const struct sockeye__crew *crew = arg;
+	int err = sockeye__user_become(&crew->user);
+
+	return err < 0 ? err : crew->model->probe();
+}
+
+/* Probes the model as the crew's user: the kernel may allow io_uring for root only. 0 or
+ * -errno. */
 static int model_probe(const struct sockeye__crew *crew)
 {
-	int status = 0;
-	pid_t pid;
-
 	if (crew->model->probe == NULL)
 		return 0;
-	if (!crew->switches_user)
-		return crew->model->probe();
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (pid == 0)
-		_exit(sockeye__user_become(&crew->user) < 0 ? EPERM : -crew->model->probe());
-	if (waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
-		return -EIO;
-	return -WEXITSTATUS(status);
+	return crew->switches_user ? sockeye__process_call(model_probe_as_user, crew)
+				   : crew->model->probe();
 }
 
 /* Replaces the model with event if this machine or the crew's user cannot use it. */

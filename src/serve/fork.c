@@ -105,7 +105,7 @@ static int children_watch(void)
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD); /* the supervisor has blocked it */
+	sigaddset(&set, SIGCHLD); /* blocked in every worker (process.h) */
 	return signalfd(-1, &set, SFD_CLOEXEC);
 }
 

@@ -114,6 +114,9 @@ struct sockeye__server {
 	int stop_rd, stop_wr; /* a pipe: end of file on stop_rd means stop */
 };
 
+/* serve.c: calls on_ready with the sites in the order of the caller. 0 or its code. */
+int sockeye__ready_report(const struct sockeye__server *server);
+
 /* --- crews.c: the crews of a server --- */
 
 /* Makes a crew for each combination in the requests, without sites. Returns 0, or a

@@ -13,42 +13,88 @@
 
 /* --- the process --- */
 
+/* What the server changes in the caller's process, and restores when it returns. */
+struct process_state {
+	struct sigaction child_signal;
+	sigset_t mask;
+	struct rlimit files;
+	bool files_raised;
+	bool filled[3]; /* descriptors 0 to 2 */
+};
+
 /* Raises the limit of open files (one for each connection) to the hard limit, or to a
  * number over which loops are still fast. */
-static void descriptors_raise(void)
+static void descriptors_raise(struct process_state *before)
 {
-	struct rlimit rl;
 	const rlim_t enough = 1 << 20;
+	struct rlimit rl;
 
 	if (getrlimit(RLIMIT_NOFILE, &rl) < 0 || rl.rlim_cur >= rl.rlim_max ||
 	    rl.rlim_cur >= enough)
 		return;
+	before->files = rl;
 	rl.rlim_cur = rl.rlim_max < enough ? rl.rlim_max : enough;
-	(void)setrlimit(RLIMIT_NOFILE, &rl);
+	before->files_raised = setrlimit(RLIMIT_NOFILE, &rl) == 0;
 }
 
 /* Opens file descriptors 0 to 2 if they are closed: otherwise a socket could get one of
  * these numbers and receive text meant for standard output. */
-static int standard_fds_fill(void)
+static int standard_fds_fill(struct process_state *before)
 {
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-		if (fd < 0)
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		if (open("/dev/null", O_RDWR | O_CLOEXEC) != fd) /* the lowest closed one */
 			return -errno;
-	} while (fd <= 2);
-	close(fd);
+		before->filled[fd] = true;
+	}
 	return 0;
 }
 
-/* While SIGCHLD is ignored, which a process inherits, the kernel reaps children and
- * waitpid(2) never reports that a child died. */
-static void child_signal_reset(struct sigaction *out_before)
+/* While SIGCHLD is ignored, as the caller of the program may have left it, the kernel
+ * reaps children, and waitid(2) cannot report how one died. SIGUSR1 is blocked from the
+ * beginning, until the supervisor reads it: its default action ends the process. */
+static void signals_keep(const struct sockeye_serve_opts *opts, struct process_state *before)
 {
-	sigaction(SIGCHLD, NULL, out_before);
-	if (out_before->sa_handler == SIG_IGN || (out_before->sa_flags & SA_NOCLDWAIT))
+	struct sigaction *child = &before->child_signal;
+	sigset_t early;
+
+	sigemptyset(&early);
+	if (!opts->no_signals)
+		sigaddset(&early, SIGUSR1);
+	sigprocmask(SIG_BLOCK, &early, &before->mask);
+	sigaction(SIGCHLD, NULL, child);
+	if (child->sa_handler == SIG_IGN || (child->sa_flags & SA_NOCLDWAIT))
 		signal(SIGCHLD, SIG_DFL);
+}
+
+/* Takes the signals that arrived too late for the supervisor: the server has stopped, and
+ * they would end its caller. */
+static void mask_restore(const sigset_t *before)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};
+	const struct timespec no_time = {0};
+	sigset_t now, late;
+
+	sigprocmask(SIG_SETMASK, NULL, &now);
+	sigemptyset(&late);
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+		if (sigismember(&now, signals[i]) == 1 && sigismember(before, signals[i]) == 0)
+			sigaddset(&late, signals[i]);
+	while (sigtimedwait(&late, NULL, &no_time) > 0)
+		;
+	sigprocmask(SIG_SETMASK, before, NULL);
+}
+
+static void process_restore(const struct process_state *before)
+{
+	mask_restore(&before->mask);
+	sigaction(SIGCHLD, &before->child_signal, NULL);
+	if (before->files_raised)
+		(void)setrlimit(RLIMIT_NOFILE, &before->files);
+	for (int fd = 0; fd <= 2; fd++)
+		if (before->filled[fd])
+			close(fd);
 }
 
 /* --- the server --- */
@@ -132,10 +178,6 @@ static int server_open(struct sockeye__server *server, const struct sockeye__sit
 	    server->opts->source_ipv4_prefix, server->opts->source_ipv6_prefix});
 	if (err < 0)
 		return sockeye__fail_set(fail, "serve", "source prefix", err);
-	err = standard_fds_fill();
-	if (err < 0)
-		return sockeye__fail_set(fail, "open", "/dev/null", err);
-	descriptors_raise();
 	err = sockeye__crews_form(server, requests, count, fail);
 	if (err == 0)
 		err = sites_open(server, requests, count, fail);
@@ -157,21 +199,54 @@ static int server_open(struct sockeye__server *server, const struct sockeye__sit
 	return 0;
 }
 
+static void ready_add(struct sockeye_ready_site *sites, size_t *count,
+		      const struct sockeye__crew *crew, size_t request)
+{
+	for (size_t i = 0; i < crew->site_count; i++)
+		if (crew->sites[i].request == request)
+			sites[(*count)++] = (struct sockeye_ready_site){
+			    .service = crew->sites[i].service->name,
+			    .scheme = crew->sites[i].scheme,
+			    .name = crew->sites[i].listener.name,
+			    .model = crew->model != NULL ? crew->model->facts.name : NULL,
+			};
+}
+
+int sockeye__ready_report(const struct sockeye__server *server)
+{
+	struct sockeye_ready_site sites[SOCKEYE__SITES_MAX];
+	struct sockeye_ready ready = {.pid = (int)getpid(), .sites = sites};
+	int err;
+
+	if (server->opts->on_ready == NULL)
+		return 0;
+	for (size_t request = 0; ready.count < server->site_count; request++)
+		for (size_t c = 0; c < server->crew_count; c++)
+			ready_add(sites, &ready.count, &server->crews[c], request);
+	err = server->opts->on_ready(server->opts->arg, &ready);
+	return err < 0 ? err : 0;
+}
+
 int sockeye__serve_crews(const struct sockeye__site_request *requests, size_t count,
 			 const struct sockeye_serve_opts *opts, struct sockeye_fail *fail)
 {
 	static const struct sockeye_serve_opts defaults;
 	struct sockeye__server server = {
 	    .opts = opts != NULL ? opts : &defaults, .stop_rd = -1, .stop_wr = -1};
-	struct sigaction before;
+	struct process_state before = {.files_raised = false};
 	int err;
 
-	child_signal_reset(&before);
-	err = server_open(&server, requests, count, fail);
+	signals_keep(server.opts, &before);
+	err = standard_fds_fill(&before);
+	if (err < 0)
+		sockeye__fail_set(fail, "open", "/dev/null", err);
+	descriptors_raise(&before);
+	if (err == 0)
+		err = server_open(&server, requests, count, fail);
 	if (err == 0)
 		err = sockeye__supervise(&server, fail);
 	server_close(&server);
-	sigaction(SIGCHLD, &before, NULL);
+	process_restore(&before);
 	return err;
 }
 

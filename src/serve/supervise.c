@@ -9,6 +9,7 @@
 #include "base/deadline.h"
 #include "base/invariant.h"
 #include "net/net.h"
+#include "serve/process.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -18,7 +19,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define MALLOC_KEEP_BYTES (4 << 20)
@@ -36,7 +36,7 @@ struct child {
 	const struct sockeye__crew *crew;
 	unsigned member;
 	enum child_state state;
-	pid_t pid; /* CHILD_RUNS; otherwise 0 */
+	int fd; /* CHILD_RUNS: the process (process.h); otherwise -1 */
 	uint64_t started_ns;
 	uint64_t respawn_ns; /* 0: now */
 	uint64_t backoff_ns;
@@ -51,9 +51,9 @@ struct supervisor {
 	struct sockeye__server *server;
 	pid_t pid;
 	struct child *children;
+	struct pollfd *polled; /* the children, then signal_fd and stop_fd */
 	unsigned running;
 	int signal_fd;
-	sigset_t old_mask;
 	enum phase phase;
 	uint64_t kill_ns; /* the end of the grace period */
 	struct sockeye__totals totals;
@@ -66,7 +66,7 @@ static void child_check(const struct supervisor *s, const struct child *c)
 
 	assert(c->crew->first + c->member == index);
 	assert(c->member < c->crew->processes);
-	assert((c->state == CHILD_RUNS) == (c->pid > 0));
+	assert((c->state == CHILD_RUNS) == (c->fd >= 0));
 	assert(c->state != CHILD_WAITS || s->phase == PHASE_SERVES);
 	assert(c->state != CHILD_ENDED || s->phase == PHASE_DRAINS);
 	assert(c->backoff_ns <= RESPAWN_MAX_NS);
@@ -120,8 +120,14 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 				 ? sockeye__spec_counters_of(server->shared, index)
 				 : NULL,
 	};
-	int err = c->crew->switches_user ? sockeye__user_become(&c->crew->user) : 0;
+	int err;
 
+	close(server->stop_wr); /* the pipe ends with the supervisor's descriptor */
+	close(s->signal_fd);
+	for (unsigned i = 0; i < server->processes; i++)
+		if (s->children[i].fd >= 0)
+			close(s->children[i].fd);
+	err = c->crew->switches_user ? sockeye__user_become(&c->crew->user) : 0;
 	if (err < 0) {
 		sockeye__cannot_start(&w, err);
 		_exit(1);
@@ -131,8 +137,6 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != s->pid)
 		_exit(1);
-	close(server->stop_wr);
-	close(s->signal_fd);
 	sockeye__sites_keep_own(&w);
 	/* Workers constantly allocate and free buffers of 100 KiB. Returning their pages to
 	 * the kernel each time would cost more than moving the bytes. */
@@ -145,13 +149,12 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 static int child_start(struct supervisor *s, unsigned index, uint64_t now)
 {
 	struct child *c = &s->children[index];
-	pid_t pid = fork();
+	int err = sockeye__process_fork(&c->fd);
 
-	if (pid < 0)
-		return -errno;
-	if (pid == 0)
+	if (err == 1)
 		worker_main(s, index);
-	c->pid = pid;
+	if (err < 0)
+		return err;
 	c->state = CHILD_RUNS;
 	c->started_ns = now;
 	s->running++;
@@ -207,12 +210,13 @@ static void listeners_refuse(const struct supervisor *s, const struct child *c)
 	}
 }
 
-static void child_died(struct supervisor *s, unsigned index, int status, uint64_t now)
+static void child_died(struct supervisor *s, unsigned index, bool killed, uint64_t now)
 {
 	struct child *c = &s->children[index];
 	bool steady = now - c->started_ns >= STEADY_NS;
 
-	c->pid = 0;
+	close(c->fd);
+	c->fd = -1;
 	s->running--;
 	child_account(s, index);
 	if (s->phase == PHASE_DRAINS) {
@@ -227,19 +231,20 @@ static void child_died(struct supervisor *s, unsigned index, int status, uint64_
 		c->backoff_ns = RESPAWN_MAX_NS;
 	c->respawn_ns = now + c->backoff_ns;
 	warn(s,
-	     WIFSIGNALED(status) ? "a worker was killed by a signal and is being replaced"
-				 : "a worker ended and is being replaced",
+	     killed ? "a worker was killed by a signal and is being replaced"
+		    : "a worker ended and is being replaced",
 	     0);
 }
 
+/* Reaps the workers whose descriptors poll(2) reported. */
 static void children_reap(struct supervisor *s, uint64_t now)
 {
-	int status;
+	bool killed;
 
 	for (unsigned i = 0; i < s->server->processes; i++)
-		if (s->children[i].state == CHILD_RUNS &&
-		    waitpid(s->children[i].pid, &status, WNOHANG) == s->children[i].pid)
-			child_died(s, i, status, now);
+		if (s->children[i].state == CHILD_RUNS && s->polled[i].revents != 0 &&
+		    sockeye__process_ended(s->children[i].fd, &killed))
+			child_died(s, i, killed, now);
 }
 
 static void children_respawn(struct supervisor *s, uint64_t now)
@@ -262,7 +267,7 @@ static void children_kill(struct supervisor *s)
 {
 	for (unsigned i = 0; i < s->server->processes; i++)
 		if (s->children[i].state == CHILD_RUNS)
-			kill(s->children[i].pid, SIGKILL);
+			sockeye__process_signal(s->children[i].fd, SIGKILL);
 }
 
 /* --- signals --- */
@@ -298,7 +303,7 @@ static void crews_reload(const struct supervisor *s)
 			server->crews[i].spec->reload(server->crews[i].spec->context);
 	for (unsigned i = 0; i < server->processes; i++)
 		if (reloads(s->children[i].crew) && s->children[i].state == CHILD_RUNS)
-			kill(s->children[i].pid, SIGHUP);
+			sockeye__process_signal(s->children[i].fd, SIGHUP);
 }
 
 static void signals_take(struct supervisor *s, uint64_t now)
@@ -326,19 +331,37 @@ static uint64_t next_deadline(const struct supervisor *s)
 	return next;
 }
 
+/* Waits for a worker that ends, a signal, the end of stop_fd or the next deadline. Returns
+ * the events of stop_fd, or -errno. */
+static int wait_events(struct supervisor *s)
+{
+	const unsigned children = s->server->processes;
+	const bool watch_stop_fd = s->server->opts->stop_fd > 0 && s->phase == PHASE_SERVES;
+	const uint64_t now = sockeye_now().mono_ns;
+
+	for (unsigned i = 0; i < children; i++) /* -1 is skipped */
+		s->polled[i] = (struct pollfd){.fd = s->children[i].fd, .events = POLLIN};
+	s->polled[children] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
+	s->polled[children + 1] =
+	    (struct pollfd){.fd = watch_stop_fd ? s->server->opts->stop_fd : -1, .events = POLLIN};
+	if (poll(s->polled, children + 2, sockeye__poll_ms(next_deadline(s), now)) < 0) {
+		if (errno != EINTR)
+			return -errno;
+		for (unsigned i = 0; i < children + 2; i++)
+			s->polled[i].revents = 0;
+	}
+	return s->polled[children + 1].revents;
+}
+
 static int watch(struct supervisor *s)
 {
-	bool watch_stop_fd = s->server->opts->stop_fd > 0 && s->phase == PHASE_SERVES;
-	struct pollfd p[2] = {
-	    {.fd = s->signal_fd, .events = POLLIN},
-	    {.fd = watch_stop_fd ? s->server->opts->stop_fd : -1, .events = POLLIN}};
+	int stop_events = wait_events(s);
 	uint64_t now = sockeye_now().mono_ns;
 
-	if (poll(p, 2, sockeye__poll_ms(next_deadline(s), now)) < 0 && errno != EINTR)
-		return -errno;
-	now = sockeye_now().mono_ns;
+	if (stop_events < 0)
+		return stop_events;
 	signals_take(s, now);
-	if (p[1].revents != 0 && s->phase == PHASE_SERVES) /* a signal may have stopped it */
+	if (stop_events != 0 && s->phase == PHASE_SERVES) /* a signal may have been first */
 		stop(s, now);
 	children_reap(s, now);
 	if (s->phase == PHASE_SERVES) {
@@ -362,12 +385,12 @@ static bool is_ignored(int sig)
 	return sigaction(sig, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
 }
 
+/* The caller of sockeye__supervise() restores the mask. */
 static int signals_block(struct supervisor *s)
 {
 	sigset_t set;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGCHLD);
 	if (!s->server->opts->no_signals) {
 		sigaddset(&set, SIGTERM);
 		if (!is_ignored(SIGINT))
@@ -377,39 +400,10 @@ static int signals_block(struct supervisor *s)
 	for (size_t i = 0; i < s->server->crew_count; i++)
 		if (reloads(&s->server->crews[i]))
 			sigaddset(&set, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &set, &s->old_mask) < 0)
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return s->signal_fd < 0 ? -errno : 0;
-}
-
-static void ready_add(struct sockeye_ready_site *sites, size_t *count,
-		      const struct sockeye__crew *crew, size_t request)
-{
-	for (size_t i = 0; i < crew->site_count; i++)
-		if (crew->sites[i].request == request)
-			sites[(*count)++] = (struct sockeye_ready_site){
-			    .service = crew->sites[i].service->name,
-			    .scheme = crew->sites[i].scheme,
-			    .name = crew->sites[i].listener.name,
-			    .model = crew->model != NULL ? crew->model->facts.name : NULL,
-			};
-}
-
-/* Calls on_ready with the sites in the order of the caller. */
-static int ready_report(const struct sockeye__server *server)
-{
-	struct sockeye_ready_site sites[SOCKEYE__SITES_MAX];
-	struct sockeye_ready ready = {.pid = (int)getpid(), .sites = sites};
-	int err;
-
-	if (server->opts->on_ready == NULL)
-		return 0;
-	for (size_t request = 0; ready.count < server->site_count; request++)
-		for (size_t c = 0; c < server->crew_count; c++)
-			ready_add(sites, &ready.count, &server->crews[c], request);
-	err = server->opts->on_ready(server->opts->arg, &ready);
-	return err < 0 ? err : 0;
 }
 
 static int supervisor_init(struct supervisor *s)
@@ -417,13 +411,15 @@ static int supervisor_init(struct supervisor *s)
 	int err = sockeye__totals_init(&s->totals, s->server);
 
 	s->children = calloc(s->server->processes, sizeof *s->children);
-	if (err < 0 || s->children == NULL)
+	s->polled = calloc(s->server->processes + 2, sizeof *s->polled);
+	if (err < 0 || s->children == NULL || s->polled == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < s->server->crew_count; i++) {
 		const struct sockeye__crew *crew = &s->server->crews[i];
 
 		for (unsigned k = 0; k < crew->processes; k++)
-			s->children[crew->first + k] = (struct child){.crew = crew, .member = k};
+			s->children[crew->first + k] =
+			    (struct child){.crew = crew, .member = k, .fd = -1};
 	}
 	return 0;
 }
@@ -431,6 +427,7 @@ static int supervisor_init(struct supervisor *s)
 static void supervisor_fini(struct supervisor *s)
 {
 	free(s->children);
+	free(s->polled);
 	sockeye__totals_fini(&s->totals);
 }
 
@@ -439,7 +436,7 @@ static void children_end(struct supervisor *s)
 	children_kill(s);
 	for (unsigned i = 0; i < s->server->processes; i++)
 		if (s->children[i].state == CHILD_RUNS)
-			waitpid(s->children[i].pid, NULL, 0);
+			sockeye__process_kill(s->children[i].fd);
 }
 
 int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail)
@@ -457,7 +454,7 @@ int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail
 	 * descriptor, and its reader would not see end of file until they exit. The sockets
 	 * already listen, so clients can connect. */
 	if (err == 0)
-		err = ready_report(server);
+		err = sockeye__ready_report(server);
 	if (err == 0) {
 		step = "serve";
 		children_respawn(&s, sockeye_now().mono_ns);
@@ -470,10 +467,8 @@ int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail
 	} else if (server->opts->verbose) {
 		sockeye__totals_report(&s.totals, server);
 	}
-	if (s.signal_fd >= 0) {
+	if (s.signal_fd >= 0)
 		close(s.signal_fd);
-		sigprocmask(SIG_SETMASK, &s.old_mask, NULL);
-	}
 	supervisor_fini(&s);
 	return err;
 }

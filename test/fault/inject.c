@@ -24,6 +24,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -39,8 +40,8 @@
 	X(eventfd) X(fork) X(getsockname) X(io_uring_queue_init_params) \
 	X(io_uring_register_buf_ring) X(io_uring_submit_and_get_events) \
 	X(io_uring_submit_and_wait) X(io_uring_submit_and_wait_timeout) X(listen) X(malloc) \
-	X(mmap64) X(open64) X(pipe2) X(poll) X(posix_memalign) X(pthread_create) X(read) X(realloc) \
-	X(recv) X(recvmmsg) X(send) X(sendmmsg) X(setsockopt) X(signalfd) X(socket) X(waitpid) \
+	X(mmap64) X(open64) X(pidfd_open) X(pipe2) X(poll) X(posix_memalign) X(pthread_create) X(read) X(realloc) \
+	X(recv) X(recvmmsg) X(send) X(sendmmsg) X(setsockopt) X(signalfd) X(socket) X(waitid) \
 	X(write)
 /* clang-format on */
 
@@ -122,9 +123,10 @@ WRAP(int, recvmmsg, (int fd, struct mmsghdr *m, unsigned n, int flags, struct ti
 WRAP(int, sendmmsg, (int fd, struct mmsghdr *m, unsigned n, int flags), (fd, m, n, flags))
 WRAP(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t n),
      (fd, level, name, value, n))
+WRAP(int, pidfd_open, (pid_t pid, unsigned flags), (pid, flags))
 WRAP(int, signalfd, (int fd, const sigset_t *set, int flags), (fd, set, flags))
 WRAP(int, socket, (int domain, int type, int protocol), (domain, type, protocol))
-WRAP(pid_t, waitpid, (pid_t pid, int *status, int flags), (pid, status, flags))
+WRAP(int, waitid, (idtype_t type, id_t id, siginfo_t *info, int flags), (type, id, info, flags))
 WRAP(ssize_t, write, (int fd, const void *buf, size_t n), (fd, buf, n))
 
 /* -D_FORTIFY_SOURCE replaces three of them with these. */

@@ -29,7 +29,7 @@ UNSEEN = {
     "recvmmsg": "EINTR EAGAIN ENOMEM",
     "send": f"EINTR {SHORT}",
     "sendmmsg": "EINTR EAGAIN",
-    "waitpid": "EINTR",
+    "waitid": "EINTR",
 }
 # One client may be lost, or the server reports what failed and exits.
 SEEN = {
@@ -47,6 +47,7 @@ SEEN = {
     "malloc": "ENOMEM",
     "mmap64": "ENOMEM",
     "open64": "EMFILE EACCES",
+    "pidfd_open": "EMFILE ENOMEM EPERM",
     "pipe2": "EMFILE ENFILE",
     "poll": "ENOMEM",
     "posix_memalign": "ENOMEM",
