@@ -7,9 +7,12 @@
 #include "cli/words.h"
 #include "serve.h"
 
+#include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sockeye/addr.h>
 #include <sockeye/error.h>
@@ -186,15 +189,52 @@ static int dispatch(int argc, char **argv)
 	return unknown(word);
 }
 
+/* A process inherits ignored and blocked signals. Keeps those ignored that a user ignores
+ * on purpose: nohup(1), a background job of a shell, job control. */
+static void signals_set(void)
+{
+	static const int defaults[] = {SIGTERM, SIGUSR1, SIGCHLD, SIGALRM};
+	sigset_t none;
+
+	for (size_t i = 0; i < sizeof defaults / sizeof defaults[0]; i++)
+		signal(defaults[i], SIG_DFL);
+	signal(SIGPIPE, SIG_IGN); /* writing to a closed pipe fails with EPIPE instead, */
+	signal(SIGXFSZ, SIG_IGN); /* and beyond RLIMIT_FSIZE with EFBIG */
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* The reader of a pipe may leave when it likes. */
+static bool reader_left(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0;
+}
+
+/* Reports output that was lost, to a full disk or a limit of the file's size. */
+static bool output_failed(void)
+{
+	bool before = ferror(stdout) != 0;
+	int err = fflush(stdout) != 0 ? errno : 0;
+
+	if (err == 0 && !before)
+		return false;
+	if (!reader_left())
+		fprintf(stderr, "sockeye: write standard output: %s\n",
+			err != 0 ? strerror(err) : "some of it is lost");
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	int code;
 
 	standard_fds_fill();
-	signal(SIGPIPE, SIG_IGN); /* writing to a closed pipe fails with EPIPE instead */
+	signals_set();
 	suggest_keep(argc, argv);
 	code = dispatch(argc, argv);
-	if (fflush(stdout) != 0 && code == SOCKEYE_EXIT_DONE)
+	if (code == SOCKEYE_EXIT_DONE && output_failed())
 		code = SOCKEYE_EXIT_LOCAL;
 	return code;
 }

@@ -107,7 +107,7 @@ def test_a_fifo_without_a_reader(server, get, tmp_path):
 def test_full_disk(server, get, tmp_path):
     """The file size limit stands for a full disk: EFBIG."""
     def limit():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
 
     client = get(server.url(), preexec_fn=limit)
