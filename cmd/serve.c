@@ -3,6 +3,7 @@
 #include "cli/address.h"
 #include "cli/report.h"
 #include "serve.h"
+#include "serve_log_output.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -176,6 +177,7 @@ static int cmd_serve(int argc, char **argv)
 	code = cli_ready_fd(&s.common, &serve_command, s.ready_number, &s.ready_fd);
 	if (code != CLI_GO)
 		return code;
+	log_output_open();
 	s.log = (struct log){.json = s.log_form == 1 || s.common.json,
 			     .quiet = s.common.quiet,
 			     .verbose = s.common.verbose > 0};

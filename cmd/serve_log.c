@@ -2,14 +2,13 @@
 #include "serve_log.h"
 
 #include "cli/report.h"
+#include "serve_log_output.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include <sockeye/text.h>
 
@@ -62,49 +61,27 @@ bool log_line_open(struct log_line *line, const struct log *log, int64_t real_ns
 	return true;
 }
 
-/* Whether stderr accepts a line without blocking. A full pipe must not stop the server; a
- * pipe that is writable accepts PIPE_BUF bytes (pipe(7)). */
-static bool has_room(void)
+/* Ends a line. Writes it unless it is longer than `max`: then returns false. */
+static bool line_close(struct log_line *line, size_t max)
 {
-	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+	bool fits = true;
 
-	return poll(&p, 1, 0) != 0;
-}
-
-/* Drops the line if stderr would block. The next line that is written reports the number
- * of lost ones. */
-static void line_write(const struct log_line *line)
-{
-	static _Atomic unsigned lost;
-	unsigned missing;
-	char note[96];
-	int len;
-
-	if (!has_room()) {
-		lost++;
-		return;
+	if (line->object != NULL)
+		json_dumpf(line->object, line->out, REPORT_JSON_FORM);
+	fputc('\n', line->out);
+	if (fclose(line->out) == 0) {
+		fits = line->len <= max;
+		if (fits)
+			log_output_write(line->text, line->len, line->object != NULL);
 	}
-	missing = lost;
-	if (missing > 0) {
-		len = snprintf(note, sizeof note,
-			       line->object != NULL ? "{\"event\":\"warning\",\"lines_lost\":%u}\n"
-						    : "warning: %u log lines were lost\n",
-			       missing);
-		(void)!write(STDERR_FILENO, note, (size_t)len);
-		lost -= missing;
-	}
-	(void)!write(STDERR_FILENO, line->text, line->len);
+	json_decref(line->object);
+	free(line->text);
+	return fits;
 }
 
 void log_line_close(struct log_line *line)
 {
-	if (line->object != NULL)
-		json_dumpf(line->object, line->out, REPORT_JSON_FORM);
-	fputc('\n', line->out);
-	if (fclose(line->out) == 0)
-		line_write(line);
-	json_decref(line->object);
-	free(line->text);
+	(void)line_close(line, SIZE_MAX);
 }
 
 static void text_message(FILE *out, const struct sockeye_event *e)
@@ -162,21 +139,62 @@ static void json_event(json_t *object, const struct sockeye_event *e)
 		json_object_set_new(object, "error", json_string(sockeye_error_name(e->err)));
 }
 
+/* Writes an event unless its line is longer than `max`: then returns false. */
+static bool event_write(const struct log *log, const struct sockeye_event *e, size_t max)
+{
+	struct log_line line;
+
+	if (!log_line_open(&line, log, e->real_ns, kinds[e->kind], e->service, e->peer, e->scheme))
+		return true;
+	if (line.object != NULL)
+		json_event(line.object, e);
+	else
+		text_event(line.out, e);
+	return line_close(&line, max);
+}
+
+/* The first part of data that is cut in the middle, but not within a character of UTF-8. */
+static size_t half(const uint8_t *data, size_t len)
+{
+	size_t n = len / 2;
+
+	for (int i = 0; i < 3 && n > 1 && (data[n] & 0xc0) == 0x80; i++)
+		n--;
+	return n;
+}
+
+/* Writes bytes [at, end) of a message, in several lines if one would be too long for a pipe
+ * that is almost full. */
+static void message_write(const struct log *log, const struct sockeye_event *e, size_t at,
+			  size_t end)
+{
+	struct sockeye_event part = *e;
+	char place[80];
+	size_t n;
+
+	part.data = e->data + at;
+	part.data_len = end - at;
+	if (part.data_len < e->data_len) {
+		snprintf(place, sizeof place, "bytes %zu to %zu of %zu", at + 1, end, e->data_len);
+		part.text = place;
+	}
+	if (event_write(log, &part, part.data_len > 1 ? LOG_OUTPUT_LINE_MAX : SIZE_MAX))
+		return;
+	n = half(part.data, part.data_len);
+	message_write(log, e, at, at + n);
+	message_write(log, e, at + n, end);
+}
+
 void log_event(void *arg, const struct sockeye_event *event)
 {
 	const struct log *log = arg;
-	struct log_line line;
 
 	if (log->quiet &&
 	    (event->kind == SOCKEYE_EVENT_WARNING || event->kind == SOCKEYE_EVENT_REFUSE ||
 	     event->kind == SOCKEYE_EVENT_NOTICE))
 		return;
-	if (!log_line_open(&line, log, event->real_ns, kinds[event->kind], event->service,
-			   event->peer, event->scheme))
-		return;
-	if (line.object != NULL)
-		json_event(line.object, event);
+	if (event->kind == SOCKEYE_EVENT_MESSAGE)
+		message_write(log, event, 0, event->data_len);
 	else
-		text_event(line.out, event);
-	log_line_close(&line);
+		(void)event_write(log, event, SIZE_MAX);
 }
