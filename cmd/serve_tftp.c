@@ -25,6 +25,8 @@ static const struct cli_option options[] = {
      "accept uploads of new files and create missing directories"},
     {"max-upload", 0, "SIZE", CLI_SIZE, OFFSET(max_upload),
      "accept uploads of up to SIZE bytes (default no limit)", .min = 1},
+    {"reserve", 0, "SIZE", CLI_SIZE, OFFSET(reserve),
+     "refuse uploads that would leave less than SIZE free on the file system", .min = 1},
     {"umask", 0, "MODE", CLI_TEXT, OFFSET(umask),
      "create files and directories with this umask, octal (default: inherited)"},
     {NULL, .help = "TFTP names:"},
@@ -110,6 +112,7 @@ static int store_config(const struct serve *s, struct sockeye__tftp_store_config
 	    .overwrite = t->overwrite,
 	    .create = t->create,
 	    .upload_max = t->max_upload,
+	    .reserve = t->reserve,
 	    .has_umask = t->umask != NULL,
 	};
 	return t->umask != NULL ? umask_read(s, t->umask, &out->umask) : CLI_GO;
@@ -246,6 +249,7 @@ enum {
 
 static const struct serve_effect effects[] = {
     {"max-upload", UPLOAD, "it needs --upload, --overwrite or --create"},
+    {"reserve", UPLOAD, "it needs --upload, --overwrite or --create"},
     {"umask", UPLOAD, "it needs --upload, --overwrite or --create"},
     {"port-range", PORTS, "with --single-port, transfers do not have their own ports"},
     {"map-client", 0, "it needs --map-test"},

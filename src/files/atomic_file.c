@@ -197,6 +197,19 @@ static int name_check(const char *name)
 	return 0;
 }
 
+/* Whether the existing file is open for writing: a running program is not. */
+static bool can_write_in_place(const struct sockeye__atomic_file *f)
+{
+	return f->replaces && (fcntl(f->target, F_GETFL) & O_ACCMODE) == O_WRONLY;
+}
+
+static int in_place_open(struct sockeye__atomic_file *f)
+{
+	f->fd = sockeye__fd_above_stdio(fcntl(f->target, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+	f->in_place = f->fd >= 0;
+	return f->fd < 0 ? f->fd : 0;
+}
+
 static int file_open(struct sockeye__atomic_file *f, mode_t mode, int how)
 {
 	int err = target_find(f, how & SOCKEYE__ATOMIC_FILE_HOW);
@@ -206,6 +219,8 @@ static int file_open(struct sockeye__atomic_file *f, mode_t mode, int how)
 	err = how & SOCKEYE__ATOMIC_FILE_NAMED ? -EOPNOTSUPP : unnamed_open(f, mode);
 	if (cannot_be_unnamed(err))
 		err = named_open(f, mode);
+	if (err == -EACCES && (how & SOCKEYE__ATOMIC_FILE_IN_PLACE) && can_write_in_place(f))
+		return in_place_open(f);
 	if (err == 0 && f->replaces)
 		err = take_over(f);
 	return err;
@@ -239,20 +254,6 @@ static int late_error(const struct sockeye__atomic_file *f)
 	return fd < 0 || close(fd) < 0 ? -errno : 0;
 }
 
-/* Gives the file its name, which must not exist. */
-static int put_new(struct sockeye__atomic_file *f)
-{
-	if (f->temp[0] == '\0')
-		return link_as(f, f->name);
-	if (renameat2(f->dir, f->temp, f->dir, f->name, RENAME_NOREPLACE) == 0) {
-		f->temp[0] = '\0';
-		return 0;
-	}
-	if (errno != EINVAL && errno != ENOSYS) /* NFS and old kernels */
-		return -errno;
-	return linkat(f->dir, f->temp, f->dir, f->name, 0) < 0 ? -errno : 0;
-}
-
 /* Gives the file a temporary name: link(2) cannot replace a file, rename(2) can. */
 static int need_temp(struct sockeye__atomic_file *f)
 {
@@ -266,6 +267,23 @@ static int need_temp(struct sockeye__atomic_file *f)
 	if (err < 0)
 		f->temp[0] = '\0';
 	return err;
+}
+
+/* Gives the file its name, which must not exist. A rename, because programs that watch
+ * a directory for complete files (inotify(7), IN_MOVED_TO) do not notice a link. */
+static int put_new(struct sockeye__atomic_file *f)
+{
+	int err = need_temp(f);
+
+	if (err < 0)
+		return err;
+	if (renameat2(f->dir, f->temp, f->dir, f->name, RENAME_NOREPLACE) == 0) {
+		f->temp[0] = '\0';
+		return 0;
+	}
+	if (errno != EINVAL && errno != ENOSYS) /* NFS and old kernels */
+		return -errno;
+	return linkat(f->dir, f->temp, f->dir, f->name, 0) < 0 ? -errno : 0;
 }
 
 static int put_over(struct sockeye__atomic_file *f)
@@ -291,8 +309,8 @@ int sockeye__atomic_file_commit(struct sockeye__atomic_file *f)
 	int err;
 
 	assert(f->is_open);
-	err = late_error(f);
-	if (err == 0)
+	err = f->in_place && ftruncate(f->fd, f->len) < 0 ? -errno : late_error(f);
+	if (err == 0 && !f->in_place)
 		err = f->replaces ? put_over(f) : put_new(f);
 	if (err == 0)
 		sockeye__made_folders_keep(&f->made);

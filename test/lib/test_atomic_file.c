@@ -2,6 +2,7 @@
 #include "tree.h"
 
 #include <signal.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -346,6 +347,73 @@ static void test_removed_folder(void **state)
 	}
 }
 
+/* A writable file in a directory that is not writable. */
+static void test_in_place(void **state)
+{
+	const int how = SOCKEYE__ATOMIC_FILE_REPLACE;
+	struct sockeye__atomic_file f;
+	struct stat before, after;
+	bool root = geteuid() == 0;
+
+	(void)state;
+	file_write(tree.fd, "f", "the old content");
+	file_write(tree.fd, "read-only", "old");
+	assert_return_code(fchmodat(tree.fd, "f", 0666, 0), errno);
+	assert_return_code(fchmodat(tree.fd, "read-only", 0444, 0), errno);
+	assert_return_code(fstatat(tree.fd, "f", &before, 0), errno);
+	assert_return_code(chmod(tree.path, 0555), errno);
+	if (root)
+		assert_return_code(seteuid(65534), errno);
+	assert_int_equal(new_open(&f, "f", how), -EACCES); /* only on request */
+	assert_int_equal(new_open(&f, "read-only", how | SOCKEYE__ATOMIC_FILE_IN_PLACE), -EACCES);
+	assert_int_equal(new_open(&f, "new", how | SOCKEYE__ATOMIC_FILE_IN_PLACE), -EACCES);
+	assert_int_equal(new_open(&f, "f", how | SOCKEYE__ATOMIC_FILE_IN_PLACE), 0);
+	assert_true(f.in_place && f.fd > 2 && is_cloexec(f.fd));
+	put(f.fd, "new");
+	f.len = 3;
+	assert_int_equal(sockeye__atomic_file_commit(&f), 0);
+	if (root)
+		assert_return_code(seteuid(0), errno);
+	assert_return_code(chmod(tree.path, 0777), errno);
+	assert_string_equal(file_text(tree.fd, "f"), "new");
+	assert_string_equal(file_text(tree.fd, "read-only"), "old");
+	assert_return_code(fstatat(tree.fd, "f", &after, 0), errno);
+	assert_int_equal(before.st_ino, after.st_ino);
+	/* in a directory that is writable the file is replaced */
+	assert_int_equal(new_open(&f, "f", how | SOCKEYE__ATOMIC_FILE_IN_PLACE), 0);
+	assert_false(f.in_place);
+	sockeye__atomic_file_discard(&f);
+	tree_clear(&tree);
+}
+
+/* Programs that watch the directory see a new file once, complete, under its name. */
+static void test_watchers(void **state)
+{
+	(void)state;
+	FOR_ROWS(i, ways, "flags %#x", (unsigned)ways[i]) {
+		char events[4096] __attribute__((aligned(8)));
+		struct sockeye__atomic_file f;
+		int watch = inotify_init1(IN_NONBLOCK), moved = 0;
+		ssize_t len;
+
+		assert_true(inotify_add_watch(watch, tree.path, IN_MOVED_TO) >= 0);
+		assert_int_equal(new_open(&f, "new", ways[i]), 0);
+		put(f.fd, "all");
+		assert_int_equal(sockeye__atomic_file_commit(&f), 0);
+		len = read(watch, events, sizeof events);
+		for (ssize_t at = 0; at < len;) {
+			const struct inotify_event *event = (const void *)(events + at);
+
+			assert_string_equal(event->name, "new");
+			moved++;
+			at += (ssize_t)(sizeof *event + event->len);
+		}
+		assert_int_equal(moved, 1);
+		close(watch);
+		tree_clear(&tree);
+	}
+}
+
 /* Several processes write the same name at once. The file is always complete. */
 #define WRITERS 4
 #define ROUNDS  200
@@ -420,6 +488,8 @@ int main(void)
 	    cmocka_unit_test(test_never_a_standard_descriptor),
 	    cmocka_unit_test(test_removed_folder),
 	    cmocka_unit_test(test_many_writers),
+	    cmocka_unit_test(test_in_place),
+	    cmocka_unit_test(test_watchers),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -121,6 +121,44 @@ def test_full_disk(serve, root, how):
     peer.gets_error(DISK_FULL)
 
 
+@needs_root
+def test_reserve(serve, root):
+    """Uploads leave the reserve free, whether or not they announce their size."""
+    server = serve("--upload", "--reserve", "3Mi", preexec_fn=small_disk(root, 8192))
+    peer = server.peer()
+    peer.asks(wrq("f", f"blksize=8192 tsize={6 << 20}"))
+    peer.gets_error(DISK_FULL)
+    server.put("g", b"x" * (1 << 20), f"blksize=8192 tsize={1 << 20}")
+    peer.asks(wrq("h", "blksize=8192"))
+    peer.gets(oack("blksize=8192"))
+    sent = 0
+    while True:
+        sent += 1
+        peer.says(data(sent, b"x" * 8192))
+        packet = peer.hears()
+        if packet != ack(sent):
+            break
+    assert packet[:4] == b"\0\5\0\3" and 2 << 20 < (sent - 1) * 8192 <= 4 << 20
+    inside = f"/proc/{server.process.pid}/root{root}"
+    until(lambda: os.listdir(inside) == ["g"], "nothing left behind")
+
+
+@needs_root
+def test_file_in_a_directory_that_is_not_writable(serve, root):
+    """It is overwritten in place, and the log reports this."""
+    server = serve("--overwrite", "--user", "nobody")
+    server.put_file("f", b"a long old content")
+    server.put_file("mine", b"old")
+    (root / "f").chmod(0o666)
+    (root / "mine").chmod(0o644)
+    root.chmod(0o755)
+    server.put("f", b"new")
+    assert (root / "f").read_bytes() == b"new"
+    assert "not atomically" in server.transfer()["text"]
+    refused(server, "mine", wrq, (ACCESS,))
+    refused(server, "new", wrq, (ACCESS,))
+
+
 @case(127)
 @pytest.mark.parametrize("how", ["new", "old"])
 @pytest.mark.parametrize("end", ["ERROR", "port closed", "server killed", "server stopped"])

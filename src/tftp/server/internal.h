@@ -92,7 +92,9 @@ struct sockeye__tftp_upload {
 	struct sockeye__tftp_sink sink;
 	uint8_t *memory;
 	size_t memory_len;
+	uint64_t room_at; /* the length of the file at which the free space is checked again */
 	bool committed;
+	bool in_place; /* the file is not atomic: its directory is not writable */
 };
 
 /* Transfers that may be dropped at a limit, the oldest first. */

@@ -276,6 +276,7 @@ static int upload_open(struct request *r, struct sockeye__tftp_transfer *t)
 		t->upload = NULL;
 		return err;
 	}
+	t->upload->in_place = t->upload->file.in_place;
 	t->upload->sink = (struct sockeye__tftp_sink){
 	    .fd = t->upload->file.fd,
 	    .netascii = t->netascii,

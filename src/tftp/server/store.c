@@ -245,18 +245,21 @@ static int folder_open(int dir, const char *name)
 	return err;
 }
 
-/* Returns -ENOSPC if the file system of `dir` has too little room for the announced
- * size, otherwise 0. */
-static int room_check(int dir, const uint64_t *size)
+int sockeye__tftp_store_room(const struct sockeye__tftp_store *s, int fd, uint64_t more)
 {
 	struct statvfs fs;
-	uint64_t blocks;
+	uint64_t free_bytes;
 
-	/* a file system that does not count blocks reports 0 */
-	if (size == NULL || fstatvfs(dir, &fs) < 0 || fs.f_blocks == 0)
+	/* A file system that does not count blocks reports 0. */
+	if (fstatvfs(fd, &fs) < 0 || fs.f_blocks == 0)
 		return 0;
-	blocks = *size / fs.f_frsize + (*size % fs.f_frsize != 0);
-	return blocks > fs.f_bavail ? -ENOSPC : 0;
+	free_bytes = (uint64_t)fs.f_bavail * fs.f_frsize;
+	return free_bytes < more || free_bytes - more < s->config.reserve ? -ENOSPC : 0;
+}
+
+static int room_check(const struct sockeye__tftp_store *s, int dir, const uint64_t *size)
+{
+	return sockeye__tftp_store_room(s, dir, size != NULL ? *size : 0);
 }
 
 /* Opens the directory `name` in `dir`, after making it if necessary, and closes `dir`. */
@@ -266,7 +269,7 @@ static int folder_enter(const struct sockeye__tftp_store *s, int dir, const char
 	int fd = strcmp(name, "..") == 0 ? -EXDEV : folder_open(dir, name), err;
 
 	if (fd == -ENOENT && s->config.create) {
-		err = room_check(dir, size);
+		err = room_check(s, dir, size);
 		if (err == 0)
 			err = folder_make(s, dir, name, made);
 		fd = err < 0 ? err : folder_open(dir, name);
@@ -326,7 +329,8 @@ static int file_new(const struct sockeye__tftp_store *s, int dir, const char *na
 {
 	const mode_t mode = DEFFILEMODE & ~s->config.umask;
 	int err = sockeye__atomic_file_open(f, dir, name, mode,
-					    s->config.overwrite ? SOCKEYE__ATOMIC_FILE_REPLACE
+					    s->config.overwrite ? SOCKEYE__ATOMIC_FILE_REPLACE |
+								      SOCKEYE__ATOMIC_FILE_IN_PLACE
 								: SOCKEYE__ATOMIC_FILE_NEW);
 
 	if (err == 0 && s->config.has_umask && !f->replaces && fchmod(f->fd, mode) < 0) {
@@ -352,7 +356,7 @@ int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, con
 	dir = parent_hold(s, name, size, last, &made);
 	if (dir < 0)
 		return dir;
-	err = room_check(dir, size);
+	err = room_check(s, dir, size);
 	if (err == 0)
 		err = file_new(s, dir, last, &f);
 	close(dir);

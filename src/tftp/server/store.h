@@ -21,6 +21,7 @@ struct sockeye__tftp_store_config {
 	bool overwrite;      /* with upload: replace existing files */
 	bool create;         /* with upload: make missing directories */
 	uint64_t upload_max; /* bytes of a file; 0: no limit */
+	uint64_t reserve;    /* bytes of the file system that uploads leave free */
 	mode_t umask;
 	bool has_umask; /* use `umask`; otherwise the process's own applies */
 };
@@ -72,6 +73,10 @@ void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on);
  * sockeye__atomic_file_open(). */
 int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 			    struct sockeye__atomic_file *out);
+
+/* Returns 0 if the file system of `fd` has room for `more` bytes besides the reserve, or
+ * -ENOSPC. */
+int sockeye__tftp_store_room(const struct sockeye__tftp_store *s, int fd, uint64_t more);
 
 /* Puts the directory named after the client's address in front of the name: for an
  * upload always, for a download if the root has this directory. Returns 0, or

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#define LONG_BLOCKS   32 /* a transfer with this many blocks is likely to be long */
-#define RECEIVES_MAX  16 /* receive calls of one transfer before the others have a turn */
+#define LONG_BLOCKS   32         /* a transfer with this many blocks is likely to be long */
+#define ROOM_STEP     (1u << 20) /* bytes of an upload between two checks of the free space */
+#define RECEIVES_MAX  16         /* receive calls of one transfer before the others have a turn */
 #define STOP_DALLY_NS SOCKEYE_NS_PER_S /* dallying time while the server stops */
 
 static bool uploads(const struct sockeye__tftp_transfer *t)
@@ -87,7 +88,9 @@ static void report(const struct sockeye__tftp_worker *w, const struct sockeye__t
 	    .probe = probe,
 	    .text = t->text != NULL ? t->text
 		    : probe         ? "size probe"
-				    : ends[t->machine.result],
+		    : uploads(t) && t->upload->in_place && is_done(t)
+			? "done, but not atomically: the directory is not writable"
+			: ends[t->machine.result],
 	    .code = error                           ? got->code
 		    : t->machine.error_text != NULL ? t->machine.error_code
 						    : -1,
@@ -283,12 +286,22 @@ static void commit(struct sockeye__tftp_transfer *t)
 	struct sockeye__tftp_upload *u = t->upload;
 	int err = sockeye__tftp_sink_end(&u->sink);
 
+	u->file.len = (off_t)u->sink.bytes;
 	if (err == 0)
 		err = sockeye__atomic_file_commit(&u->file);
 	if (err < 0)
 		abort_for(t, err);
 	else
 		u->committed = true;
+}
+
+/* Checks from time to time that an upload leaves the reserve of the file system free. */
+static int room_check(const struct sockeye__tftp_worker *w, struct sockeye__tftp_upload *u)
+{
+	if (w->server->config.store.reserve == 0 || u->sink.bytes < u->room_at)
+		return 0;
+	u->room_at = u->sink.bytes + ROOM_STEP;
+	return sockeye__tftp_store_room(&w->server->store, u->file.fd, ROOM_STEP);
 }
 
 static void take(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
@@ -301,6 +314,8 @@ static void take(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 	if (!uploads(t) || t->upload->committed || t->text != NULL)
 		return;
 	err = sockeye__tftp_sink_put(&t->upload->sink, got);
+	if (err == 0)
+		err = room_check(w, t->upload);
 	if (err < 0)
 		abort_for(t, err);
 	else if (got->end)
