@@ -80,8 +80,8 @@ bool sockeye__standard_io_may_read(const struct sockeye__standard_io *io)
 	return foreground < 0 || foreground == getpgrp(); /* < 0: not our controlling terminal */
 }
 
-/* The job can lose the foreground between the question and the read: then the blocked
- * signal makes the read fail with EIO instead of stopping the process. */
+/* The job can lose the foreground between the check and the read. The blocked signal
+ * then makes the read fail with EIO instead of stopping the process. */
 ssize_t sockeye__standard_io_read_job(struct sockeye__standard_io *io, void *buf, size_t len)
 {
 	sigset_t ttin, before;

@@ -39,8 +39,8 @@ ssize_t sockeye__standard_io_read(struct sockeye__standard_io *io, void *buf, si
 ssize_t sockeye__standard_io_write(struct sockeye__standard_io *io, const void *buf, size_t len);
 
 /* Whether reading is allowed: always, except from the controlling terminal while another
- * job is in the foreground, where a read would stop this process (SIGTTIN). No event
- * reports the return to the foreground, so ask again now and then. */
+ * job is in the foreground, when a read would stop this process (SIGTTIN). No event
+ * reports the return to the foreground, so callers must check again periodically. */
 bool sockeye__standard_io_may_read(const struct sockeye__standard_io *io);
 
 /* Like sockeye__standard_io_read(), but returns -EAGAIN if reading is not allowed. */

@@ -96,8 +96,8 @@ static bool is_over(const struct sockeye__messages *m)
 	return exchange_is_over(m);
 }
 
-/* Whether to poll the input. Not if another job has the terminal; `m` then asks again
- * at *until_ns at the latest. */
+/* Whether to poll the input. Returns false while another job has the terminal, and sets
+ * *until_ns so that the loop checks again soon. */
 static bool wants_input(const struct sockeye__messages *m, uint64_t *until_ns)
 {
 	const uint8_t *data;
@@ -165,7 +165,7 @@ static void turn(struct sockeye__messages *m, const struct pollfd *fds)
 	output_write(m);
 }
 
-/* Once the peer has ended and everything typed is read, the input is over. */
+/* Ends the input of a terminal after the peer has ended and everything typed is read. */
 static void check_peer_left(struct sockeye__messages *m)
 {
 	if (m->o->until_peer_leaves && m->input.src.tty && m->peer_ended && !m->input.ended &&

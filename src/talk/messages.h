@@ -36,8 +36,8 @@ struct sockeye__messages_opts {
 	bool records;           /* seqpacket: a connection, which ends like a stream */
 	bool no_shutdown;       /* records: do not half-close when the input ends */
 	bool until_peer_ends;   /* records: end when the peer does, even if the input has not */
-	bool until_peer_leaves; /* the same if in_fd is a terminal, once its input is sent */
-	bool until_sent;        /* end when the input is sent; receive only meanwhile */
+	bool until_peer_leaves; /* the same if in_fd is a terminal without unread input */
+	bool until_sent;        /* end when the input is sent */
 	bool receive_only;      /* do not end because there is no input */
 	bool unconnected;       /* disconnect the socket first, to receive from any peer */
 	bool listening;         /* send to the latest sender; do not end with the input */

@@ -72,7 +72,7 @@ static struct pollfd watch(int fd, bool wanted, short events)
 	return (struct pollfd){.fd = wanted ? fd : -1, .events = events};
 }
 
-/* Whether the input may give more and its queue has room. */
+/* Whether the input has not ended and its queue has room. */
 static bool wants_input(struct sockeye__stream *s)
 {
 	uint8_t *where;
@@ -174,8 +174,8 @@ static bool input_is_ready(const struct sockeye__stream *s)
 	       (s->sending == SOCKEYE__STREAM_OPEN && s->src.kind == SOCKEYE__STANDARD_IO_NONE);
 }
 
-/* A person need not end the input: once the peer has ended and everything typed is
- * sent, nothing is expected any more. */
+/* Ends the input of a terminal after the peer has ended and everything typed is sent, so
+ * that the user need not type Ctrl-D. */
 static void check_peer_left(struct sockeye__stream *s)
 {
 	if (s->o->until_peer_leaves && s->src.tty && s->phase == SOCKEYE__STREAM_RUNNING &&

@@ -24,7 +24,7 @@ struct sockeye__stream_opts {
 	bool keep_in, keep_out; /* do not close in_fd or out_fd when its direction ends */
 	bool out_lines;         /* the output is lines: complete the last one at the end */
 	bool until_peer_ends;   /* end when the peer does, even if the input has not ended */
-	bool until_peer_leaves; /* the same if in_fd is a terminal, once its input is sent */
+	bool until_peer_leaves; /* the same if in_fd is a terminal without unread input */
 	bool wait_limited;      /* end wait_ns after the input was sent */
 	uint64_t wait_ns;
 	uint64_t idle_ns;   /* end after this time without data; 0: no limit */

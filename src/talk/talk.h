@@ -13,7 +13,7 @@
 
 #define SOCKEYE__TALK_PEEK_MAX 4096
 
-/* A background job asks this often whether it may read its terminal again. */
+/* How often a background job checks whether it may read its terminal again. */
 #define SOCKEYE__TALK_JOB_NS (200 * SOCKEYE_NS_PER_MS)
 
 enum sockeye__talk_direction { SOCKEYE__TALK_SENT, SOCKEYE__TALK_RECEIVED };

@@ -20,7 +20,7 @@ struct loop {
 	size_t next;                            /* the next job to begin */
 	size_t ended;                           /* jobs whose outcome was reported */
 	uint64_t bytes;                         /* of those jobs */
-	const struct sockeye__tftp_job *absent; /* the server did not reply while its run waited */
+	const struct sockeye__tftp_job *absent; /* its server did not reply while its run waited */
 	struct sockeye__tftp_run *runs[LIVE_MAX];
 	size_t live;
 	struct pollfd fds[1 + SOCKEYE__RUN_FDS * LIVE_MAX];

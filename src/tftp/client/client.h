@@ -47,7 +47,7 @@ struct sockeye__tftp_end {
 	bool answered;            /* `peer` replied */
 	struct sockeye_sockaddr peer;
 	bool other_source; /* timed out, but an address other than the server's replied */
-	bool waited;       /* the server could not be reached, and was asked again */
+	bool waited;       /* the server could not be reached, and the request was repeated */
 	int code;          /* of the ERROR that was sent or received; -1: none */
 	bool peer_error;   /* the server sent it, with `text` */
 	size_t text_len;
@@ -75,8 +75,8 @@ struct sockeye__tftp_note {
 		SOCKEYE__TFTP_NOTE_ASK,      /* a request with `options` is sent to `peer` */
 		SOCKEYE__TFTP_NOTE_NEXT,     /* `peer` failed with -errno in `code`: the next
 					      * address is tried */
-		SOCKEYE__TFTP_NOTE_WAIT,     /* no address can be reached, for `code`: they are
-					      * asked again for `wait_ns` */
+		SOCKEYE__TFTP_NOTE_WAIT,     /* all addresses failed, with -errno in `code`:
+					      * they are tried again for `wait_ns` */
 		SOCKEYE__TFTP_NOTE_ANSWER,   /* `peer` granted `options` or sent ERROR `code` */
 		SOCKEYE__TFTP_NOTE_TIMEOUT,  /* a packet without an answer is sent again */
 		SOCKEYE__TFTP_NOTE_GAP,      /* one end asks for a lost block */
@@ -103,9 +103,9 @@ struct sockeye__tftp_client {
 			      * server; default 1 s, without requesting it */
 	uint32_t retries;    /* with has_retries: give up after n retries; default: after 30 s */
 	bool has_retries;
-	/* How long errors of the network are not final before the server's first answer:
-	 * it may be starting. Default SOCKEYE__TFTP_CLIENT_WAIT_NS. If given, a server
-	 * without an answer is asked for as long, too. */
+	/* How long network errors before the server's first reply are not final, because
+	 * it may be starting. Default SOCKEYE__TFTP_CLIENT_WAIT_NS. If given, requests to a
+	 * server that does not reply are also repeated for this time. */
 	uint64_t wait_ns;
 	bool no_wait;                     /* the first error is final */
 	struct sockeye__port_range ports; /* local ports */

@@ -4,7 +4,7 @@
  * client.c     the loop that runs all jobs
  * transfer.c   one run: its packets and bytes
  * request.c    its request: address, options, socket
- * wait.c       asks a server again that cannot be reached yet
+ * wait.c       repeats requests to a server that cannot be reached yet
  * notes.c      reports its events
  * outcome.c    reports how it ended
  */
@@ -24,7 +24,7 @@ enum { SOCKEYE__RUN_NET, SOCKEYE__RUN_LOCAL, SOCKEYE__RUN_FDS };
  * without options, goes back to SOCKEYE__RUN_ASKING. */
 enum sockeye__tftp_run_phase {
 	SOCKEYE__RUN_IDLE,         /* no request has been sent */
-	SOCKEYE__RUN_WAITING,      /* no address can be reached; asks again at `next_ns` */
+	SOCKEYE__RUN_WAITING,      /* no address can be reached; the next try is at `next_ns` */
 	SOCKEYE__RUN_ASKING,       /* the server's port is not known yet */
 	SOCKEYE__RUN_TRANSFERRING, /* its first reply has shown the port (RFC 1350, section 4) */
 	SOCKEYE__RUN_DALLYING,     /* `end` is filled in; only the last ACK is repeated */
@@ -39,15 +39,15 @@ struct sockeye__tftp_run {
 	uint8_t *buf, *scratch; /* SOCKEYE__TFTP_WIRE_BYTES each, shared by all runs */
 
 	size_t name;               /* index of the server's address in job->names */
-	struct sockeye_fail first; /* why the first address failed that this machine can reach */
-	bool may_start;            /* an address failed as that of a server that is starting */
+	struct sockeye_fail first; /* why the first address that can be reached failed */
+	bool may_start;            /* an address failed like that of a starting server */
 	bool no_wait;              /* the same server did not reply while an earlier job waited */
-	uint64_t wait_until_ns;    /* errors of the network are final from then on; 0 before
-				    * the first request */
+	uint64_t wait_until_ns;    /* from then on, network errors are final; 0 before the
+				    * first request */
 	unsigned requests;         /* sent */
 	bool without_options;      /* after the server refused a request with options */
-	uint64_t next_ns;          /* when to try the next address, if this one is silent, or
-				    * to ask again */
+	uint64_t next_ns;          /* when to try the next address if this one is silent, or
+				    * all of them again */
 	struct sockeye__tftp_wire wire;
 	struct sockeye__tftp_options asked;
 	uint8_t request[SOCKEYE__TFTP_REQUEST_MAX];
@@ -103,14 +103,14 @@ void sockeye__tftp_run_hang_up(struct sockeye__tftp_run *r);
 
 /* --- wait.c --- */
 
-/* Notes when the first request is sent. */
+/* Records when the first request is sent. */
 void sockeye__tftp_run_wait_begin(struct sockeye__tftp_run *r, uint64_t now_ns);
-/* Notes why the current address failed. */
+/* Records why the current address failed. */
 void sockeye__tftp_run_address_failed(struct sockeye__tftp_run *r, const struct sockeye_fail *fail);
-/* After all addresses have failed: begins to wait if the server may be starting.
+/* Called after all addresses have failed. Begins to wait if the server may be starting.
  * Returns false if the failure is final. */
 bool sockeye__tftp_run_wait(struct sockeye__tftp_run *r, uint64_t now_ns);
-/* Returns to the first address, to ask all of them again. */
+/* Returns to the first address, to try all of them again. */
 void sockeye__tftp_run_ask_again(struct sockeye__tftp_run *r, uint64_t now_ns);
 
 /* --- notes.c --- */
@@ -130,7 +130,7 @@ void sockeye__tftp_run_note_news(const struct sockeye__tftp_run *r,
 				 const struct sockeye__tftp_counters *before);
 /* Reports that the current address failed with `err`. */
 void sockeye__tftp_run_note_next(const struct sockeye__tftp_run *r, int err);
-/* Reports the failure for which the run waits, and for how long. */
+/* Reports the failure because of which the run waits, and for how long it waits. */
 void sockeye__tftp_run_note_wait(const struct sockeye__tftp_run *r, uint64_t wait_ns);
 
 /* --- outcome.c --- */

@@ -1,5 +1,5 @@
-/* wait.c: ask a server again that cannot be reached yet (internal.h). A device that
- * starts refuses requests for some seconds, or has no link. */
+/* wait.c: repeats requests to a server that cannot be reached yet (internal.h). A device
+ * that is starting refuses requests for some seconds, or has no link. */
 #include "tftp/client/internal.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 #define PAUSE_NS (250 * SOCKEYE_NS_PER_MS)
 
-/* Whether a server that is starting can be the cause, or a link that is not up yet. */
+/* Whether the cause can be a server that is starting, or a link that is not up yet. */
 static bool may_start(const struct sockeye__tftp_run *r, int err)
 {
 	switch (err) {
@@ -46,7 +46,7 @@ void sockeye__tftp_run_wait_begin(struct sockeye__tftp_run *r, uint64_t now_ns)
 		r->wait_until_ns = now_ns + wait_ns(r);
 }
 
-/* Reports the wait, in full if it has just begun. */
+/* Reports the rest of the wait, or all of it if it has just begun. */
 static void wait_note(const struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	uint64_t left_ns = r->wait_until_ns - now_ns;

@@ -1,6 +1,6 @@
 /*
- * lookup.h: from the name in a request to the name of a file below the root: the map,
- * the directory of the client, and letter case, in this order.
+ * lookup.h: turns the name in a request into the name of a file below the root. Applies
+ * the map, the directory of the client, and letter case, in this order.
  */
 #ifndef SOCKEYE_TFTP_SERVER_LOOKUP_H
 #define SOCKEYE_TFTP_SERVER_LOOKUP_H
@@ -10,7 +10,7 @@
 
 struct sockeye__tftp_lookup {
 	const struct sockeye__tftp_map *map; /* may be NULL */
-	struct sockeye__tftp_store *store;   /* NULL: no file exists */
+	struct sockeye__tftp_store *store;   /* NULL: as if no file existed */
 	struct sockeye__tftp_name_rules names;
 	bool fold_case;   /* use the name in lower case if no file has the exact one */
 	bool unique_root; /* sockeye__tftp_store_client_folder() */
