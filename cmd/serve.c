@@ -43,6 +43,10 @@ const struct cli_option serve_options[] = {
      "send at most N datagram replies per second that are longer than the request, per "
      "source (default 20)",
      .min = 1, .max = 1000000},
+    {"repeat-rate", 0, "N", CLI_UINT, offsetof(struct serve, repeats_per_s),
+     "send at most N datagrams per second to a peer that may be a server, 0: no limit "
+     "(default 200)",
+     .max = 1000000},
     {"user", 'u', "NAME", CLI_TEXT, offsetof(struct serve, user),
      "switch permanently to user NAME and its groups after binding"},
     {"foreground", 'f', NULL, CLI_FLAG, offsetof(struct serve, foreground),
@@ -131,6 +135,13 @@ static void on_event(void *arg, const struct sockeye_event *event)
 	log_event(&s->log, event);
 }
 
+static uint32_t repeats_per_s(const struct serve *s)
+{
+	if (s->repeats_per_s == SERVE_UNSET)
+		return 0; /* the default */
+	return s->repeats_per_s != 0 ? s->repeats_per_s : UINT32_MAX;
+}
+
 static int serve(struct serve *s)
 {
 	const struct sockeye_serve_opts opts = {
@@ -145,6 +156,7 @@ static int serve(struct serve *s)
 	    .grace_ms = s->grace_ns / SOCKEYE_NS_PER_MS,
 	    .backlog = s->backlog,
 	    .answers_per_s = s->answers_per_s,
+	    .repeats_per_s = repeats_per_s(s),
 	    .user = s->user,
 	    .show_messages = s->show_messages,
 	    .verbose = s->common.verbose > 0,
@@ -164,7 +176,7 @@ static int cmd_serve(int argc, char **argv)
 	struct cli_operands operands;
 	int code;
 
-	s.model = s.tftp.unique_root = SERVE_UNSET;
+	s.model = s.repeats_per_s = s.tftp.unique_root = SERVE_UNSET;
 	code = cli_parse(&serve_command, argc, argv, &s, &operands);
 	if (code != CLI_GO)
 		return code;

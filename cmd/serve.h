@@ -25,13 +25,13 @@ struct serve_tftp {
 	struct cli_list refuse;
 };
 
-#define SERVE_UNSET UINT32_MAX /* a choice that is not on the command line */
+#define SERVE_UNSET UINT32_MAX /* a choice or number that is not on the command line */
 
 struct serve {
 	struct cli_common common;
 	unsigned model; /* index of the choice, or SERVE_UNSET */
 	uint32_t workers, connections_max, per_source_max, source_ipv4_prefix, source_ipv6_prefix,
-	    backlog, answers_per_s, ready_number;
+	    backlog, answers_per_s, repeats_per_s, ready_number;
 	int ready_fd; /* -1: none */
 	uint64_t idle_ns, time_ns, grace_ns;
 	const char *user;

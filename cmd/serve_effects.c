@@ -23,6 +23,7 @@ static const struct serve_effect effects[] = {
     {"max-time", STREAM, "no service here accepts connections"},
     {"backlog", STREAM, "no service here accepts connections"},
     {"rate", DATAGRAM, "no service here answers datagrams"},
+    {"repeat-rate", DATAGRAM, "no service here answers datagrams"},
     {"show-messages", BUILTIN, "no built-in service is served"},
     {NULL},
 };

@@ -55,6 +55,7 @@ enum sockeye_counter_kind {
 	X(datagrams_in, COUNTER, "datagrams received") \
 	X(datagrams_out, COUNTER, "datagrams sent") \
 	X(dropped_loop, COUNTER, "datagrams not answered: from a server, or to a group") \
+	X(dropped_repeat, COUNTER, "datagrams not answered: a loop between servers") \
 	X(dropped_rate, COUNTER, "datagrams not answered: the source exceeded its rate") \
 	X(dropped_send, COUNTER, "datagrams not answered: too long, or sending failed") \
 	X(dropped_queue, COUNTER, "datagrams lost: the queue of a socket was full") \
@@ -129,11 +130,16 @@ struct sockeye_serve_opts {
 	uint32_t backlog;  /* of listen(2); 0: 4096 */
 	uint32_t answers_per_s; /* replies longer than their request, per second and source;
 				 * 0: 20 */
-	const char *user;       /* after binding, switch permanently to this user */
-	bool show_messages;     /* MESSAGE events */
-	bool verbose;           /* OPEN, CLOSE and final COUNTERS events */
-	int stop_fd;            /* > 0: stop, as for SIGTERM, when it becomes readable */
-	bool no_signals;        /* leave SIGTERM, SIGINT and SIGUSR1 alone */
+	/* Datagram replies to a peer that may be a server: its port is not in
+	 * ip_local_port_range, or its UNIX socket has a name. One too many in a second stops
+	 * them for 10 s, so that two servers do not reply to each other endlessly. 0: 200;
+	 * UINT32_MAX: no limit */
+	uint32_t repeats_per_s;
+	const char *user;   /* after binding, switch permanently to this user */
+	bool show_messages; /* MESSAGE events */
+	bool verbose;       /* OPEN, CLOSE and final COUNTERS events */
+	int stop_fd;        /* > 0: stop, as for SIGTERM, when it becomes readable */
+	bool no_signals;    /* leave SIGTERM, SIGINT and SIGUSR1 alone */
 
 	/* Called in the calling process once all sockets are listening; may be NULL. If it
 	 * returns a negative code, sockeye_serve stops and returns that code. */

@@ -152,6 +152,15 @@ static bool within_rate(struct sockeye__answerer *a, const struct sockeye_sockad
 				   sockeye_now().mono_ns);
 }
 
+/* Whether the peer may be sent a reply, though it may be a server that replies to it. */
+static bool within_repeats(struct sockeye__answerer *a, const struct sockeye_sockaddr *peer)
+{
+	struct sockeye__repeats *repeats = a->worker->server->shared->repeats;
+
+	return repeats == NULL || !sockeye__repeats_concern(repeats, peer) ||
+	       sockeye__repeats_take(repeats, peer, sockeye_now().mono_ns);
+}
+
 /* Writes the reply to datagram `i` to out[n]. Returns false if there is no reply. */
 static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *site, unsigned i,
 		       unsigned n, struct sockeye_now now)
@@ -187,6 +196,12 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 	if (!reply_from_asked(in, out)) {
 		refuse(a, site, &a->worker->counters->dropped_loop, peer,
 		       "sent to a broadcast or multicast address");
+		return false;
+	}
+	if (!within_repeats(a, peer)) {
+		refuse(a, site, &a->worker->counters->dropped_repeat, peer,
+		       "too many replies in a second, none for 10 s: it may be a server "
+		       "(--repeat-rate)");
 		return false;
 	}
 	if (ans.out_len > ans.in_len && !within_rate(a, peer)) {

@@ -22,6 +22,7 @@
 
 #include "serve/crew.h"
 #include "serve/rates.h"
+#include "serve/repeats.h"
 #include "serve/sources.h"
 #include "serve/user.h"
 
@@ -69,6 +70,7 @@ struct sockeye__crew {
 struct sockeye__shared {
 	struct sockeye__sources *sources; /* NULL without per_source_max */
 	struct sockeye__rates *rates;     /* of datagram replies */
+	struct sockeye__repeats *repeats; /* NULL: replies to possible servers have no limit */
 	/* For each process struct sockeye__counters and, in the crews of a spec, a struct
 	 * of its table; stride values apart, so that no cache line has two writers. */
 	size_t stride;

@@ -146,6 +146,13 @@ static int shared_open(struct sockeye__server *server)
 	shared->rates = sockeye__rates_new();
 	if (shared->rates == NULL)
 		return -ENOMEM;
+	if (server->opts->repeats_per_s != UINT32_MAX) {
+		shared->repeats = sockeye__repeats_new(server->opts->repeats_per_s != 0
+							   ? server->opts->repeats_per_s
+							   : SOCKEYE__REPEATS_PER_S);
+		if (shared->repeats == NULL)
+			return -ENOMEM;
+	}
 	if (server->opts->per_source_max > 0) {
 		shared->sources = sockeye__sources_new(server->opts->per_source_max);
 		if (shared->sources == NULL)
@@ -160,6 +167,7 @@ static void server_close(struct sockeye__server *server)
 	free(server->crews);
 	if (server->shared != NULL) {
 		sockeye__sources_free(server->shared->sources);
+		sockeye__repeats_free(server->shared->repeats);
 		sockeye__rates_free(server->shared->rates);
 		munmap(server->shared, server->shared_bytes);
 	}

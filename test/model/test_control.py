@@ -179,8 +179,8 @@ def scenario(server):
 EXPECTED = {"accepted": 3, "open": 1, "closed_end": 1, "closed_reset": 1, "closed_idle": 0,
             "closed_time": 0, "closed_error": 0, "closed_stop": 0, "refused_source": 0,
             "refused_resource": 0, "bytes_in": 1040, "bytes_out": 1040, "datagrams_in": 2,
-            "datagrams_out": 2, "dropped_loop": 0, "dropped_rate": 0, "dropped_send": 0,
-            "dropped_queue": 0, "accept_failures": 0, "workers_died": 0}
+            "datagrams_out": 2, "dropped_loop": 0, "dropped_repeat": 0, "dropped_rate": 0,
+            "dropped_send": 0, "dropped_queue": 0, "accept_failures": 0, "workers_died": 0}
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
