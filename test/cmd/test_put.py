@@ -102,7 +102,7 @@ def test_error_in_the_middle(server, put, code, text):
         peer.expect(data(1, CONTENT[:512]))
         peer.say(error(code, text))
         assert f'(error {code}: "{text}")' in client.end(8).decode()
-        peer.expect_silence()
+        peer.expect_silence(data(1, CONTENT[:512]))
 
 
 def test_a_pipe_is_split_into_full_blocks(server, put):
@@ -118,7 +118,7 @@ def test_a_pipe_is_split_into_full_blocks(server, put):
             client.stdin.write(CONTENT[at:at + 100])
         peer.expect(data(1, CONTENT[:512]))
         peer.say(ack(1))
-        peer.expect_silence()
+        peer.expect_silence(data(1, CONTENT[:512]))
         client.close_input()
         peer.expect(data(2, CONTENT[512:700]))
         peer.say(ack(2))

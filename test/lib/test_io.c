@@ -107,7 +107,7 @@ static void test_writen_deadline(void **state)
 		for (int nonblocking = 0; nonblocking < 2; nonblocking++) {
 			uint64_t began = now_ms();
 			size_t done = 0;
-			int fds[2];
+			int fds[2], err;
 
 			ends_open(kind, fds);
 			fcntl(fds[1], F_SETFL, nonblocking ? O_NONBLOCK : 0);
@@ -115,7 +115,11 @@ static void test_writen_deadline(void **state)
 					 -ETIMEDOUT);
 			assert_in_range(done, 4096, sizeof big - 1);
 			assert_in_range(now_ms() - began, 30, LONG_MS);
-			assert_int_equal(sockeye_writen(fds[1], big, 1, 1, &done), -ETIMEDOUT);
+			/* A busy kernel moves bytes of TCP on after the deadline. */
+			do
+				err = sockeye_writen(fds[1], big, 1, 1, &done);
+			while (err == 0);
+			assert_int_equal(err, -ETIMEDOUT);
 			assert_int_equal(done, 0);
 			ends_close(fds);
 		}

@@ -175,27 +175,34 @@ def root(tmp_path):
 
 
 @pytest.fixture
-def serve(program, root, tmp_path):
-    """Starts servers of `root`, which log in JSON by default."""
-    with contextlib.ExitStack() as peers:
-        count = iter(range(100))
+def peers():
+    """Closes the sockets of a test after its programs have ended: until then these send to
+    them, and another test could get the same ports."""
+    with contextlib.ExitStack() as stack:
+        yield stack
 
-        def start(*options, url="udp://127.0.0.1:0", log="json", pass_fds=(), **kw):
-            path = tmp_path / f"log{next(count)}"
-            urls = [url] if isinstance(url, str) else url
-            reading, writing = os.pipe()
-            with open(path, "wb") as file:
-                process = program("serve", "--ready-fd", writing, "tftp", *urls, "--root", root,
-                                  "--log", log, *options, stderr=file,
-                                  pass_fds=[writing, *pass_fds], **kw)
-            os.close(writing)
-            with open(reading, "rb", buffering=0) as pipe:
-                names = read_all(pipe).decode().split()
-            assert names, path.read_text()
-            workers = (int(options[options.index("--workers") + 1]) if "--workers" in options
-                       else len(os.sched_getaffinity(0)))
-            return Server(process, names, root, path, peers, workers)
-        yield start
+
+@pytest.fixture
+def serve(peers, program, root, tmp_path):
+    """Starts servers of `root`, which log in JSON by default."""
+    count = iter(range(100))
+
+    def start(*options, url="udp://127.0.0.1:0", log="json", pass_fds=(), **kw):
+        path = tmp_path / f"log{next(count)}"
+        urls = [url] if isinstance(url, str) else url
+        reading, writing = os.pipe()
+        with open(path, "wb") as file:
+            process = program("serve", "--ready-fd", writing, "tftp", *urls, "--root", root,
+                              "--log", log, *options, stderr=file,
+                              pass_fds=[writing, *pass_fds], **kw)
+        os.close(writing)
+        with open(reading, "rb", buffering=0) as pipe:
+            names = read_all(pipe).decode().split()
+        assert names, path.read_text()
+        workers = (int(options[options.index("--workers") + 1]) if "--workers" in options
+                   else len(os.sched_getaffinity(0)))
+        return Server(process, names, root, path, peers, workers)
+    return start
 
 
 @pytest.fixture

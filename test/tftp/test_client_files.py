@@ -106,7 +106,7 @@ def test_error_in_the_middle_leaves_nothing(port, get, tmp_path):
     peer.gets(ack(1))
     peer.says(error(0, "that was it"))
     assert b"that was it" in client.end(PROTOCOL)
-    peer.silent()
+    peer.over()
     assert left(tmp_path) == []
 
 

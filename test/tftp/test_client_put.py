@@ -95,7 +95,7 @@ def test_put_from_a_pipe(program, port):
     peer.says(ack(1))
     peer.gets(data(2, content[512:1024]))
     peer.says(ack(2))
-    peer.silent()
+    peer.quiet()
     client.close_input()
     peer.gets(data(3, content[1024:]))
     peer.says(ack(3))

@@ -262,7 +262,7 @@ def test_error_in_the_middle(file, upload, packet, code, text):
     assert event["result"] == "failed" and event["code"] == code
     written = server.log.read_bytes()
     assert text in written and b"\x1b" not in written and written.count(b"\n") == 1
-    peer.silent(0.3)
+    peer.over(0.3)
     assert not (server.root / "new").exists()
 
 

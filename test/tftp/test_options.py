@@ -270,7 +270,7 @@ def test_probe(file):
     peer.gets(oack("tsize=2048"))
     peer.says(error(REFUSED, "User aborted the transfer"))
     assert server.transfer(file="f")["result"] == "probe"
-    peer.silent(0.3)
+    peer.over(0.3)
     assert server.descriptors() <= before
     for _ in range(20):  # from the same port, and at once
         peer.asks(rrq("f", "tsize=0"))

@@ -219,6 +219,14 @@ class Peer:
         packet = self.hears(wait)
         assert packet is None, packet[:100]
 
+    def over(self, wait=QUIET_S):
+        """Checks that the other side, which has ended the transfer, sends nothing more. Repeats
+        that it sent before its end are skipped."""
+        while (packet := self.next(0)) is not None:
+            assert packet in self.had, packet[:100]
+            self.again += 1
+        self.silent(wait)
+
     def silent(self, wait=QUIET_S):
         """Checks that no packet arrives."""
         packet = self.next(wait)
