@@ -14,6 +14,8 @@
 #define OFFSET(field) offsetof(struct serve, tftp.field)
 
 static const char *const unique_roots[] = {"ip", NULL};
+/* In the order of enum sockeye__links. */
+static const char *const links[] = {"inside", "none", "any", NULL};
 
 static const struct cli_option options[] = {
     {NULL, .help = "TFTP files:"},
@@ -37,6 +39,8 @@ static const struct cli_option options[] = {
     {"map-client", 0, "ADDRESS", CLI_TEXT, OFFSET(map_client),
      "the client for --map-test (default 192.0.2.1)"},
     {"map-put", 0, NULL, CLI_FLAG, OFFSET(map_put), "test an upload with --map-test"},
+    {"links", 0, "WHICH", CLI_CHOICE, OFFSET(links),
+     "follow symbolic links inside the root (default), none, or any", .choices = links},
     {"unique-root", 0, "KIND", CLI_CHOICE, OFFSET(unique_root),
      "ip: a client sees the directory named after its address, if there is one",
      .choices = unique_roots},
@@ -108,6 +112,7 @@ static int store_config(const struct serve *s, struct sockeye__tftp_store_config
 
 	*out = (struct sockeye__tftp_store_config){
 	    .root = t->root,
+	    .links = (enum sockeye__links)t->links,
 	    .upload = t->upload || t->overwrite || t->create,
 	    .overwrite = t->overwrite,
 	    .create = t->create,
@@ -168,6 +173,8 @@ static int config_read(struct serve *s, struct sockeye__tftp_server_config *out)
 	    .arg = &s->log,
 	};
 	code = store_config(s, &out->store);
+	if (out->store.links == SOCKEYE__LINKS_ANY)
+		report_info(&s->common, "warning: --links any also serves files outside the root");
 	if (code == CLI_GO)
 		code = serve_tftp_terms(s, &out->terms);
 	if (code != CLI_GO)

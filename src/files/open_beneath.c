@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -17,11 +18,11 @@
 
 /* --- by the kernel --- */
 
-static int kernel_open(int root, const char *path, int flags)
+static int kernel_open(int root, const char *path, int flags, bool links)
 {
 	struct open_how how = {
 	    .flags = (unsigned)flags,
-	    .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	    .resolve = RESOLVE_BENEATH | (links ? RESOLVE_NO_MAGICLINKS : RESOLVE_NO_SYMLINKS),
 	};
 	long fd;
 	int tries = 0;
@@ -44,7 +45,7 @@ static bool kernel_cannot(int root, int err)
 		return true;
 	if (err != -EPERM)
 		return false;
-	fd = kernel_open(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	fd = kernel_open(root, ".", O_PATH | O_DIRECTORY | O_CLOEXEC, true);
 	if (fd >= 0)
 		close(fd);
 	return fd == -EPERM;
@@ -58,7 +59,7 @@ static bool kernel_cannot(int root, int err)
 struct walk {
 	int dirs[DEPTH_MAX + 1]; /* [0] is root, which the caller closes */
 	int depth;
-	int links;
+	int links, links_max;
 	char rest[PATH_MAX]; /* of the path */
 };
 
@@ -133,7 +134,7 @@ static int walk_link(struct walk *w, const char *target, size_t len)
 	size_t rest = strlen(w->rest);
 	int err = 0;
 
-	if (++w->links > LINKS_MAX)
+	if (++w->links > w->links_max)
 		return -ELOOP;
 	if (target[0] == '/')
 		err = walk_again(w, &target, &len);
@@ -210,7 +211,7 @@ static int walk_step(struct walk *w, const char *name, bool last, int flags)
 	return err < 0 ? err : -EINPROGRESS;
 }
 
-static int hand_open(int root, const char *path, int flags)
+static int hand_open(int root, const char *path, int flags, bool links)
 {
 	struct walk w;
 	char name[NAME_MAX + 2];
@@ -223,6 +224,7 @@ static int hand_open(int root, const char *path, int flags)
 		return -ENAMETOOLONG;
 	w.dirs[0] = root;
 	w.depth = w.links = 0;
+	w.links_max = links ? LINKS_MAX : 0;
 	memcpy(w.rest, path, strlen(path) + 1);
 	while (fd == -EINPROGRESS && walk_name(&w, name, &last))
 		fd = walk_step(&w, name, last, flags);
@@ -235,21 +237,74 @@ static int hand_open(int root, const char *path, int flags)
 	return fd;
 }
 
-int sockeye__open_beneath(int root, const char *path, int flags, bool *by_hand)
+/* --- by the end of links --- */
+
+static bool has_up(const char *path)
 {
+	for (const char *p = path; (p = strstr(p, "..")) != NULL; p += 2)
+		if ((p == path || p[-1] == '/') && (p[2] == '\0' || p[2] == '/'))
+			return true;
+	return false;
+}
+
+/* Opens a file by the path that the kernel reports for it, if that is below root: links
+ * may lead outside and back. Every failure is -EXDEV until the file is known to be below
+ * root. */
+static int end_open(int root, const char *path, int flags, bool by_hand)
+{
+	char link[32], end[PATH_MAX];
+	const char *inside = NULL;
+	ssize_t len = -1;
+	int fd = path[0] == '/' || has_up(path) ? -1 : openat(root, path, O_PATH | O_CLOEXEC);
+
+	if (fd >= 0) {
+		snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+		len = readlinkat(AT_FDCWD, link, end, sizeof end - 1);
+		close(fd);
+	}
+	if (len > 0 && end[0] == '/') {
+		end[len] = '\0';
+		inside = target_inside(root, end);
+	}
+	if (inside == NULL)
+		return -EXDEV;
+	if (*inside == '\0')
+		inside = ".";
+	return by_hand ? hand_open(root, inside, flags, false)
+		       : kernel_open(root, inside, flags, false);
+}
+
+/* --- */
+
+/* Returns the result by hand, also for links that leave root and come back. */
+static int hand_or_end_open(int root, const char *path, int flags, bool links, bool by_hand)
+{
+	int fd = hand_open(root, path, flags, links);
+
+	return fd == -EXDEV && links ? end_open(root, path, flags, by_hand) : fd;
+}
+
+int sockeye__open_beneath(int root, const char *path, int flags, enum sockeye__links links,
+			  bool *by_hand)
+{
+	bool follow = links != SOCKEYE__LINKS_NONE;
 	int fd;
 
 	assert(!(flags & O_CREAT) && (flags & O_TMPFILE) != O_TMPFILE);
 	flags |= O_CLOEXEC;
+	if (links == SOCKEYE__LINKS_ANY) {
+		fd = path[0] == '/' || has_up(path) ? -EXDEV : openat(root, path, flags);
+		return fd == -1 ? -errno : fd;
+	}
 	if (*by_hand)
-		return hand_open(root, path, flags);
-	fd = kernel_open(root, path, flags);
-	/* The kernel refuses every absolute link, even one that leads inside, and gives up
+		return hand_or_end_open(root, path, flags, follow, true);
+	fd = kernel_open(root, path, flags, follow);
+	/* The kernel refuses links that leave root, even those that lead back, and gives up
 	 * if other processes keep renaming directories. */
 	if (fd == -EXDEV || fd == -EAGAIN)
-		return hand_open(root, path, flags);
+		return hand_or_end_open(root, path, flags, follow, false);
 	if (!kernel_cannot(root, fd))
 		return fd;
 	*by_hand = true;
-	return hand_open(root, path, flags);
+	return hand_or_end_open(root, path, flags, follow, true);
 }

@@ -7,14 +7,22 @@
 
 #include <stdbool.h>
 
+/* Which symbolic links are followed. */
+enum sockeye__links {
+	SOCKEYE__LINKS_INSIDE, /* those whose end is below root, also by a way outside */
+	SOCKEYE__LINKS_NONE,
+	SOCKEYE__LINKS_ANY, /* also to files outside root */
+};
+
 /* Opens `path` below the directory `root`, which may be O_PATH, with flags of open(2)
- * other than O_CREAT and O_TMPFILE; O_CLOEXEC is added. Follows symbolic links,
- * even absolute ones, if they lead to a place below root. Returns the descriptor
- * or -errno; -EXDEV for an absolute path and for links and ".." that lead outside,
- * whether or not a file exists there.
+ * other than O_CREAT and O_TMPFILE; O_CLOEXEC is added. Returns the file descriptor or
+ * -errno: -EXDEV for an absolute path, for ".." that leads outside, and for links that
+ * lead outside, whether or not a file exists there; -ELOOP for a link that is not
+ * followed.
  *
  * Uses openat2(2). If the kernel lacks it, sets *by_hand and resolves the path
  * itself, as it does whenever *by_hand is set. */
-int sockeye__open_beneath(int root, const char *path, int flags, bool *by_hand);
+int sockeye__open_beneath(int root, const char *path, int flags, enum sockeye__links links,
+			  bool *by_hand);
 
 #endif

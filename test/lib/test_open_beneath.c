@@ -30,6 +30,8 @@ static void links_make(void)
 	    {"out_missing", "../nothing"},
 	    {"out_and_in", "../root/file"},
 	    {"out_dir", ".."},
+	    {"dir/far", "../../root-secret/../alias/in_dir/sub/file"},
+	    {"alias_link", "../alias"},
 	    {"dir/out", "../../secret"},
 	    {"sibling", "../root-secret/x"},
 	    {"abs", "/etc/passwd"},
@@ -99,7 +101,7 @@ static int teardown(void **state)
 
 static int open_by(bool by_hand, const char *path, int flags)
 {
-	return sockeye__open_beneath(root, path, flags, &by_hand);
+	return sockeye__open_beneath(root, path, flags, SOCKEYE__LINKS_INSIDE, &by_hand);
 }
 
 static const struct {
@@ -162,7 +164,10 @@ static const struct {
     {"//file", -EXDEV, NULL},
     {"out", -EXDEV, NULL},
     {"out_missing", -EXDEV, NULL},
-    {"out_and_in", -EXDEV, NULL},
+    {"out_and_in", 0, "top"}, /* what counts is the end */
+    {"dir/far", 0, "deep"},
+    {"alias_link/dir/file", 0, "below"},
+    {"alias_link/../secret", -EXDEV, NULL},
     {"out_dir", -EXDEV, NULL},
     {"out_dir/secret", -EXDEV, NULL},
     {"dir/out", -EXDEV, NULL},
@@ -194,6 +199,49 @@ static void test_cases(void **state)
 	assert_int_equal(fds_open(), before);
 }
 
+/* No link is followed, or all are. */
+static void test_links(void **state)
+{
+	static const struct {
+		const char *path;
+		int none, any; /* the results */
+	} rows[] = {
+	    {"file", 0, 0},
+	    {"dir/sub/file", 0, 0},
+	    {"in", -ELOOP, 0},
+	    {"in_dir/file", -ELOOP, 0},
+	    {"abs_in", -ELOOP, 0},
+	    {"out", -ELOOP, 0},
+	    {"abs", -ELOOP, 0},
+	    {"out_dir/secret", -ELOOP, 0},
+	    {"out_missing", -ELOOP, -ENOENT},
+	    {"loop", -ELOOP, -ELOOP},
+	    {"missing", -ENOENT, -ENOENT},
+	    {"/etc/passwd", -EXDEV, -EXDEV},
+	    {"../secret", -EXDEV, -EXDEV},
+	    {"dir/../../secret", -EXDEV, -EXDEV},
+	};
+	size_t before = fds_open();
+
+	(void)state;
+	FOR_ROWS(i, rows, "%s", rows[i].path)
+		for (int way = 0; way < 2; way++) {
+			bool by_hand = way;
+			int none = sockeye__open_beneath(root, rows[i].path, O_RDONLY,
+							 SOCKEYE__LINKS_NONE, &by_hand);
+			int any = sockeye__open_beneath(root, rows[i].path, O_RDONLY,
+							SOCKEYE__LINKS_ANY, &by_hand);
+
+			assert_int_equal(none < 0 ? none : 0, rows[i].none);
+			assert_int_equal(any < 0 ? any : 0, rows[i].any);
+			if (none >= 0)
+				close(none);
+			if (any >= 0)
+				close(any);
+		}
+	assert_int_equal(fds_open(), before);
+}
+
 static void test_folders(void **state)
 {
 	static const char *const folders[] = {".",     "dir",           "dir/",  "in_dir",
@@ -220,9 +268,12 @@ static void test_magic_links(void **state)
 	for (int i = 0; i < 2; i++) {
 		bool by_hand = i;
 
-		assert_true(sockeye__open_beneath(self, "exe", O_RDONLY, &by_hand) < 0);
-		assert_true(sockeye__open_beneath(self, "root/etc/passwd", O_RDONLY, &by_hand) < 0);
-		assert_true(sockeye__open_beneath(self, "cwd/x", O_RDONLY, &by_hand) < 0);
+		assert_true(sockeye__open_beneath(self, "exe", O_RDONLY, SOCKEYE__LINKS_INSIDE,
+						  &by_hand) < 0);
+		assert_true(sockeye__open_beneath(self, "root/etc/passwd", O_RDONLY,
+						  SOCKEYE__LINKS_INSIDE, &by_hand) < 0);
+		assert_true(sockeye__open_beneath(self, "cwd/x", O_RDONLY, SOCKEYE__LINKS_INSIDE,
+						  &by_hand) < 0);
 	}
 	close(self);
 }
@@ -409,10 +460,11 @@ static void denied(int err, bool permanent)
 	int fd;
 
 	deny(SYS_openat2, err, 0, 0);
-	fd = sockeye__open_beneath(root, "dir/../in", O_RDONLY, &by_hand);
+	fd = sockeye__open_beneath(root, "dir/../in", O_RDONLY, SOCKEYE__LINKS_INSIDE, &by_hand);
 	assert_true(fd >= 0);
 	assert_int_equal(by_hand, permanent);
-	assert_int_equal(sockeye__open_beneath(root, "out", O_RDONLY, &by_hand), -EXDEV);
+	assert_int_equal(
+	    sockeye__open_beneath(root, "out", O_RDONLY, SOCKEYE__LINKS_INSIDE, &by_hand), -EXDEV);
 }
 
 static void without_call(void)
@@ -444,6 +496,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_cases),
 	    cmocka_unit_test(test_folders),
+	    cmocka_unit_test(test_links),
 	    cmocka_unit_test(test_magic_links),
 	    cmocka_unit_test(test_long),
 	    cmocka_unit_test(test_deep),

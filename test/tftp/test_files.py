@@ -75,6 +75,28 @@ def test_links(serve, secrets, root):
     refused(server, "dangling")
 
 
+@pytest.mark.parametrize("links", ["inside", "none", "any"])
+@pytest.mark.parametrize("user", [[], ["--user", "nobody"]], ids=["root", "nobody"])
+def test_option_links(serve, secrets, root, links, user):
+    """none: no link is followed. any: also to files outside, through the sandbox too."""
+    if user and os.getuid() != 0:
+        pytest.skip("needs root to become another user")
+    for folder in (secrets, *list(secrets.parents)[:-2]):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    server = serve("--links", links, *user)
+    server.put_file("a/f", b"inside")
+    followed = {"in": ("a/f", b"inside", ("inside", "any")),
+                "back": (f"../{root.name}/a/f", b"inside", ("inside", "any")),
+                "out": ("../secret", b"secret", ("any",))}
+    for name, (target, content, when) in followed.items():
+        (root / name).symlink_to(target)
+        if links in when:
+            assert server.get(name).content == content
+        else:
+            refused(server, name)
+    refused(server, "../secret")
+
+
 @case(121)
 def test_link_that_changes(serve, secrets, root):
     """The check and the open are one system call, so no change fits in between."""

@@ -59,6 +59,18 @@ static int allow_folder_of(int rules, const char *path)
 	return err;
 }
 
+/* Allows reading every file: symbolic links may lead anywhere. */
+static int allow_all_reading(int rules)
+{
+	int top = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (top < 0)
+		return -errno;
+	err = allow(rules, top, ACCESS_READ);
+	close(top);
+	return err;
+}
+
 int sockeye__tftp_sandbox(const struct sockeye__tftp_server *server)
 {
 	const struct sockeye__tftp_server_config *c = &server->config;
@@ -75,6 +87,8 @@ int sockeye__tftp_sandbox(const struct sockeye__tftp_server *server)
 	if (rules < 0)
 		return -errno;
 	err = allow(rules, server->store.root, access);
+	if (err == 0 && c->store.links == SOCKEYE__LINKS_ANY)
+		err = allow_all_reading(rules);
 	if (err == 0)
 		err = allow_folder_of(rules, c->map_path);
 	if (err == 0)

@@ -73,10 +73,10 @@ void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s)
 
 static int open_below(struct sockeye__tftp_store *s, const char *name, int flags)
 {
-	int fd = sockeye__open_beneath(s->root, name, flags, &s->by_hand);
+	int fd = sockeye__open_beneath(s->root, name, flags, s->config.links, &s->by_hand);
 
 	if (fd == -ENOENT && root_reopen(s))
-		fd = sockeye__open_beneath(s->root, name, flags, &s->by_hand);
+		fd = sockeye__open_beneath(s->root, name, flags, s->config.links, &s->by_hand);
 	return fd;
 }
 

@@ -13,15 +13,17 @@
 #include <sockeye/sockaddr.h>
 
 #include "files/atomic_file.h"
+#include "files/open_beneath.h"
 #include "tftp/server/open_files.h"
 
 struct sockeye__tftp_store_config {
-	const char *root;    /* must stay valid while the store is open */
-	bool upload;         /* accept new files */
-	bool overwrite;      /* with upload: replace existing files */
-	bool create;         /* with upload: make missing directories */
-	uint64_t upload_max; /* bytes of a file; 0: no limit */
-	uint64_t reserve;    /* bytes of the file system that uploads leave free */
+	const char *root;          /* must stay valid while the store is open */
+	enum sockeye__links links; /* to follow for files to send */
+	bool upload;               /* accept new files */
+	bool overwrite;            /* with upload: replace existing files */
+	bool create;               /* with upload: make missing directories */
+	uint64_t upload_max;       /* bytes of a file; 0: no limit */
+	uint64_t reserve;          /* bytes of the file system that uploads leave free */
 	mode_t umask;
 	bool has_umask; /* use `umask`; otherwise the process's own applies */
 };
