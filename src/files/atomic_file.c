@@ -197,7 +197,8 @@ static int name_check(const char *name)
 	return 0;
 }
 
-/* Whether the existing file is open for writing: a running program is not. */
+/* Whether the existing file is open for writing. A running program is open for reading
+ * only. */
 static bool can_write_in_place(const struct sockeye__atomic_file *f)
 {
 	return f->replaces && (fcntl(f->target, F_GETFL) & O_ACCMODE) == O_WRONLY;
@@ -269,8 +270,8 @@ static int need_temp(struct sockeye__atomic_file *f)
 	return err;
 }
 
-/* Gives the file its name, which must not exist. A rename, because programs that watch
- * a directory for complete files (inotify(7), IN_MOVED_TO) do not notice a link. */
+/* Gives the file its name, which must not exist. Uses rename(2), because programs that
+ * watch a directory for complete files (inotify(7), IN_MOVED_TO) do not notice a link. */
 static int put_new(struct sockeye__atomic_file *f)
 {
 	int err = need_temp(f);

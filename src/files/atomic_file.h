@@ -20,14 +20,15 @@ enum sockeye__atomic_file_how {
 	SOCKEYE__ATOMIC_FILE_REPLACE, /* the name may be a regular file with write permission */
 	SOCKEYE__ATOMIC_FILE_HOW = 0xff,
 	SOCKEYE__ATOMIC_FILE_NAMED = 0x100, /* a flag: do not use O_TMPFILE */
-	/* A flag: if a new file cannot be made because its directory is not writable,
-	 * but the existing one is, overwrite that. Readers then see a partial file. */
+	/* A flag: if a new file cannot be made because its directory is not writable, but
+	 * the existing file is, overwrite the existing file. Readers may then see a partial
+	 * file. */
 	SOCKEYE__ATOMIC_FILE_IN_PLACE = 0x200,
 };
 
 struct sockeye__atomic_file {
 	int fd;        /* to write to, never 0, 1 or 2 */
-	bool in_place; /* it is the existing file: set `len` before the commit */
+	bool in_place; /* fd is the existing file: set `len` before the commit */
 	off_t len;
 	bool is_open;  /* the members below are private */
 	bool by_proc;  /* linked through /proc/self/fd, not with AT_EMPTY_PATH */
