@@ -105,9 +105,9 @@ static int bad_value(const struct opts *o, const char *name, int form, const cha
 
 /* Parses a chance. An option for one direction overrides the one for both, in any order. */
 static int chance_read(const struct opts *o, const char *name, const char *const texts[FORMS],
-		       int way, uint32_t *out_chance)
+		       int direction, uint32_t *out_chance)
 {
-	int form = texts[way] != NULL ? way : BOTH;
+	int form = texts[direction] != NULL ? direction : BOTH;
 
 	if (texts[form] != NULL && sockeye__chance_parse(texts[form], out_chance) < 0)
 		return bad_value(o, name, form, "a chance such as 1% or 0.01", texts[form]);
@@ -134,14 +134,14 @@ static int ranges_read(const struct opts *o, const char *name, int form,
 }
 
 /* Returns the value for one direction: its own, or the one for both, or 0. */
-static uint64_t either(const uint64_t values[FORMS], int way)
+static uint64_t either(const uint64_t values[FORMS], int direction)
 {
-	uint64_t v = values[way] != UNSET ? values[way] : values[BOTH];
+	uint64_t v = values[direction] != UNSET ? values[direction] : values[BOTH];
 
 	return v != UNSET ? v : 0;
 }
 
-static int rules_read(const struct opts *o, int way, struct sockeye__fault_rules *rules)
+static int rules_read(const struct opts *o, int direction, struct sockeye__fault_rules *rules)
 {
 	const struct {
 		const char *name;
@@ -156,15 +156,16 @@ static int rules_read(const struct opts *o, int way, struct sockeye__fault_rules
 	int code = CLI_GO;
 
 	for (size_t i = 0; i < sizeof chances / sizeof chances[0] && code == CLI_GO; i++)
-		code = chance_read(o, chances[i].name, chances[i].texts, way, chances[i].chance);
-	rules->delay_ns = either(o->delay_ns, way);
-	rules->jitter_ns = either(o->jitter_ns, way);
-	rules->rate = either(o->rate, way);
+		code =
+		    chance_read(o, chances[i].name, chances[i].texts, direction, chances[i].chance);
+	rules->delay_ns = either(o->delay_ns, direction);
+	rules->jitter_ns = either(o->jitter_ns, direction);
+	rules->rate = either(o->rate, direction);
 	if (code == CLI_GO)
 		code = ranges_read(o, "drop-nth", BOTH, &o->drop_nth[BOTH], 1, UINT64_MAX,
 				   &rules->drop_nth);
 	if (code == CLI_GO)
-		code = ranges_read(o, "drop-nth", way, &o->drop_nth[way], 1, UINT64_MAX,
+		code = ranges_read(o, "drop-nth", direction, &o->drop_nth[direction], 1, UINT64_MAX,
 				   &rules->drop_nth);
 	if (code == CLI_GO)
 		code = ranges_read(o, "drop-block", BOTH, &o->drop_block, 0, UINT16_MAX,
@@ -383,8 +384,9 @@ static int cmd_relay(int argc, char **argv)
 
 	if (code == CLI_GO)
 		code = cli_ready_fd(&o.common, &relay_command, o.ready_fd, &c.ready_fd);
-	for (int way = 0; way < SOCKEYE__FAULT_WAYS && code == CLI_GO; way++)
-		code = rules_read(&o, way, &opts.rules[way]);
+	for (int direction = 0; direction < SOCKEYE__FAULT_DIRECTIONS && code == CLI_GO;
+	     direction++)
+		code = rules_read(&o, direction, &opts.rules[direction]);
 	if (code == CLI_GO)
 		code = seed_read(&o, &c.log.seed);
 	if (code == CLI_GO)

@@ -9,19 +9,19 @@
 
 #include "cli/report.h"
 
-static const char *const way_words[] = {
+static const char *const direction_words[] = {
     [SOCKEYE__FAULT_UP] = "up",
     [SOCKEYE__FAULT_DOWN] = "down",
 };
 
-static json_t *way_json(const struct sockeye__relay_counts *counts, int way)
+static json_t *direction_json(const struct sockeye__relay_counts *counts, int direction)
 {
 	return json_pack("{"
 #define FORMAT(name) "sI"
 			 SOCKEYE__RELAY_COUNTERS(FORMAT)
 #undef FORMAT
 			     "}"
-#define PAIR(name) , #name, (json_int_t)counts->way[way].name
+#define PAIR(name) , #name, (json_int_t)counts->direction[direction].name
 			 SOCKEYE__RELAY_COUNTERS(PAIR)
 #undef PAIR
 	);
@@ -34,21 +34,23 @@ void log_relay_counts(void *arg, const struct sockeye__relay_counts *counts)
 	if (log->common->json)
 		report_json(json_pack(
 		    "{ss so so sI sI sI sI sI sI sI}", "event", "counters", "up",
-		    way_json(counts, SOCKEYE__FAULT_UP), "down",
-		    way_json(counts, SOCKEYE__FAULT_DOWN), "flows", (json_int_t)counts->flows,
+		    direction_json(counts, SOCKEYE__FAULT_UP), "down",
+		    direction_json(counts, SOCKEYE__FAULT_DOWN), "flows", (json_int_t)counts->flows,
 		    "flows_now", (json_int_t)counts->flows_now, "reused",
 		    (json_int_t)counts->reused, "strangers", (json_int_t)counts->strangers,
 		    "refused", (json_int_t)counts->refused, "waiting",
 		    (json_int_t)counts->queued_now, "seed", (json_int_t)log->seed));
-	for (int way = 0; way < SOCKEYE__FAULT_WAYS; way++)
-		report_info(log->common,
-			    "%s: %" PRIu64 " in, %" PRIu64 " out, %" PRIu64 " bytes, %" PRIu64
-			    " dropped, %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64
-			    " corrupted, %" PRIu64 " lost",
-			    way_words[way], counts->way[way].in, counts->way[way].out,
-			    counts->way[way].out_bytes, counts->way[way].dropped,
-			    counts->way[way].duplicated, counts->way[way].reordered,
-			    counts->way[way].corrupted, counts->way[way].lost);
+	for (int direction = 0; direction < SOCKEYE__FAULT_DIRECTIONS; direction++)
+		report_info(
+		    log->common,
+		    "%s: %" PRIu64 " in, %" PRIu64 " out, %" PRIu64 " bytes, %" PRIu64
+		    " dropped, %" PRIu64 " duplicated, %" PRIu64 " reordered, %" PRIu64
+		    " corrupted, %" PRIu64 " lost",
+		    direction_words[direction], counts->direction[direction].in,
+		    counts->direction[direction].out, counts->direction[direction].out_bytes,
+		    counts->direction[direction].dropped, counts->direction[direction].duplicated,
+		    counts->direction[direction].reordered, counts->direction[direction].corrupted,
+		    counts->direction[direction].lost);
 	report_info(log->common,
 		    "flows: %" PRIu64 ", %" PRIu32 " now, %" PRIu64 " reused; %" PRIu32
 		    " packets queued, %" PRIu64 " from other hosts, %" PRIu64 " refused",
@@ -76,9 +78,9 @@ static void log_packet(const struct log_relay *log, const struct sockeye__relay_
 	sockeye__fault_packet_text(e->data, e->len, what, sizeof what);
 	if (log->common->json) {
 		report_json(json_pack("{ss sI ss sI sI so ss sb si sb}", "event", "packet", "flow",
-				      (json_int_t)e->flow, "way", way_words[e->way], "number",
-				      (json_int_t)e->number, "bytes", (json_int_t)e->len, "what",
-				      report_string(what), "fate", fate_words[v->fate],
+				      (json_int_t)e->flow, "way", direction_words[e->direction],
+				      "number", (json_int_t)e->number, "bytes", (json_int_t)e->len,
+				      "what", report_string(what), "fate", fate_words[v->fate],
 				      "duplicated", (int)v->duplicate, "held", (int)v->hold,
 				      "corrupted", (int)(v->corrupt_mask != 0)));
 		return;
@@ -88,7 +90,7 @@ static void log_packet(const struct log_relay *log, const struct sockeye__relay_
 	if (v->hold)
 		snprintf(held, sizeof held, ", held for %u more", v->hold);
 	report_verbose(log->common, "flow %" PRIu64 " %s %" PRIu64 ": %s%s%s%s%s%s, %zu bytes",
-		       e->flow, way_words[e->way], e->number, fate_words[v->fate],
+		       e->flow, direction_words[e->direction], e->number, fate_words[v->fate],
 		       v->duplicate ? " twice" : "", held, damage, what[0] ? ", " : "", what,
 		       e->len);
 }

@@ -115,10 +115,12 @@ static bool happens(const struct sockeye__fault_stream *s, enum choice choice, u
 }
 
 void sockeye__fault_stream_init(struct sockeye__fault_stream *stream, uint64_t seed, uint64_t flow,
-				enum sockeye__fault_way way, struct sockeye__fault_dropped *dropped)
+				enum sockeye__fault_direction direction,
+				struct sockeye__fault_dropped *dropped)
 {
 	*stream = (struct sockeye__fault_stream){
-	    .key = mix(mix(seed + GOLDEN) + (flow * SOCKEYE__FAULT_WAYS + way) * GOLDEN),
+	    .key =
+		mix(mix(seed + GOLDEN) + (flow * SOCKEYE__FAULT_DIRECTIONS + direction) * GOLDEN),
 	    .dropped = dropped,
 	};
 }

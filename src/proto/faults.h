@@ -17,10 +17,10 @@
 #define SOCKEYE__FAULT_RANGES_MAX 64
 #define SOCKEYE__FAULT_HOLD_MAX   4 /* packets that overtake a reordered one, at most */
 
-enum sockeye__fault_way {
+enum sockeye__fault_direction {
 	SOCKEYE__FAULT_UP,   /* to the target */
 	SOCKEYE__FAULT_DOWN, /* to a client */
-	SOCKEYE__FAULT_WAYS,
+	SOCKEYE__FAULT_DIRECTIONS,
 };
 
 /* A list of numbers such as "3,7-9". Zeroed: empty. */
@@ -62,7 +62,7 @@ struct sockeye__fault_stream {
 };
 
 void sockeye__fault_stream_init(struct sockeye__fault_stream *stream, uint64_t seed, uint64_t flow,
-				enum sockeye__fault_way way,
+				enum sockeye__fault_direction direction,
 				struct sockeye__fault_dropped *dropped);
 
 enum sockeye__fault_fate {

@@ -138,8 +138,8 @@ static int dropped_clear(struct sockeye__relay_run *run, struct sockeye__relay_f
 	const struct sockeye__fault_rules *rules = run->opts.rules;
 	size_t lists = 0;
 
-	for (int way = 0; way < SOCKEYE__FAULT_WAYS; way++)
-		lists += rules[way].drop_data.count + rules[way].drop_ack.count;
+	for (int direction = 0; direction < SOCKEYE__FAULT_DIRECTIONS; direction++)
+		lists += rules[direction].drop_data.count + rules[direction].drop_ack.count;
 	if (lists == 0)
 		return 0;
 	if (flow->dropped == NULL)
@@ -194,9 +194,9 @@ static struct sockeye__relay_flow *flow_open(struct sockeye__relay_run *run,
 	    .port = *listener,
 	    .target_port = run->asked_port,
 	};
-	for (unsigned way = 0; way < SOCKEYE__FAULT_WAYS; way++)
-		sockeye__fault_stream_init(&flow->streams[way], run->opts.seed, flow->number,
-					   (enum sockeye__fault_way)way, flow->dropped);
+	for (unsigned direction = 0; direction < SOCKEYE__FAULT_DIRECTIONS; direction++)
+		sockeye__fault_stream_init(&flow->streams[direction], run->opts.seed, flow->number,
+					   (enum sockeye__fault_direction)direction, flow->dropped);
 	used_link(run, flow);
 	run->counts->flows_now++;
 	report(run, &(struct sockeye__relay_event){.kind = SOCKEYE__RELAY_FLOW_OPENED,

@@ -50,7 +50,7 @@ struct sockeye__relay_packet {
 	uint64_t flow_number; /* not flow->number if the struct was reused meanwhile */
 	struct sockeye__relay_mapping *mapping;
 	uint16_t target_port; /* not mapping->target_port if that was reused meanwhile */
-	enum sockeye__fault_way way;
+	enum sockeye__fault_direction direction;
 	uint64_t due_ns;
 	uint64_t order; /* among packets that are due at the same time */
 	uint64_t jitter_ns;
@@ -68,10 +68,10 @@ struct sockeye__relay_flow {
 	uint64_t used_ns;
 	struct sockeye__relay_port target;
 	struct sockeye__relay_mapping mappings[SOCKEYE__RELAY_MAPPINGS_MAX];
-	struct sockeye__fault_stream streams[SOCKEYE__FAULT_WAYS];
-	struct sockeye__relay_packet *held[SOCKEYE__FAULT_WAYS][SOCKEYE__FAULT_HOLD_MAX];
-	unsigned held_count[SOCKEYE__FAULT_WAYS];
-	unsigned queued[SOCKEYE__FAULT_WAYS]; /* packets in the heap, not to be overtaken */
+	struct sockeye__fault_stream streams[SOCKEYE__FAULT_DIRECTIONS];
+	struct sockeye__relay_packet *held[SOCKEYE__FAULT_DIRECTIONS][SOCKEYE__FAULT_HOLD_MAX];
+	unsigned held_count[SOCKEYE__FAULT_DIRECTIONS];
+	unsigned queued[SOCKEYE__FAULT_DIRECTIONS]; /* packets in the heap, not to be overtaken */
 	struct sockeye__fault_dropped *dropped;
 	bool refusal_reported;
 };
@@ -88,8 +88,8 @@ struct sockeye__relay_group {
 /* Packets that one socket sends in one call: a group per message. */
 struct sockeye__relay_outbox {
 	int fd;
-	enum sockeye__fault_way way;
-	bool no_segments[SOCKEYE__FAULT_WAYS]; /* UDP_SEGMENT fails in this direction */
+	enum sockeye__fault_direction direction;
+	bool no_segments[SOCKEYE__FAULT_DIRECTIONS]; /* UDP_SEGMENT fails in this direction */
 	unsigned count, slice_count;
 	struct mmsghdr msgs[SOCKEYE__RELAY_BATCH];
 	struct sockeye__relay_group groups[SOCKEYE__RELAY_BATCH];
@@ -135,7 +135,7 @@ struct sockeye__relay_run {
 
 	struct sockeye__relay_packet *held_first, *held_last; /* by the latest time to send them */
 	uint64_t order, queued_bytes;
-	uint64_t link_ns[SOCKEYE__FAULT_WAYS];
+	uint64_t link_ns[SOCKEYE__FAULT_DIRECTIONS];
 	struct sockeye__relay_heap heap;
 	struct sockeye__relay_outbox outbox;
 	struct sockeye__relay_inbox inbox;
@@ -196,7 +196,8 @@ struct sockeye__relay_mapping *sockeye__relay_mapping_of(struct sockeye__relay_r
 
 /* Sends, delays or holds a packet according to the verdict. `data` is in the inbox. */
 void sockeye__relay_pass(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-			 struct sockeye__relay_mapping *mapping, enum sockeye__fault_way way,
+			 struct sockeye__relay_mapping *mapping,
+			 enum sockeye__fault_direction direction,
 			 const struct sockeye__fault_verdict *verdict, const uint8_t *data,
 			 size_t len);
 

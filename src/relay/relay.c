@@ -24,37 +24,38 @@
 /* --- a packet --- */
 
 static void report(const struct sockeye__relay_run *run, const struct sockeye__relay_flow *flow,
-		   enum sockeye__fault_way way, const struct sockeye__fault_verdict *verdict,
-		   const uint8_t *data, size_t len)
+		   enum sockeye__fault_direction direction,
+		   const struct sockeye__fault_verdict *verdict, const uint8_t *data, size_t len)
 {
 	if (run->opts.on_event != NULL)
 		run->opts.on_event(run->opts.arg, &(struct sockeye__relay_event){
 						      .kind = SOCKEYE__RELAY_JUDGED,
 						      .flow = flow->number,
-						      .way = way,
-						      .number = flow->streams[way].count,
+						      .direction = direction,
+						      .number = flow->streams[direction].count,
 						      .verdict = verdict,
 						      .data = data,
 						      .len = len});
 }
 
 static void judge(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-		  struct sockeye__relay_mapping *mapping, enum sockeye__fault_way way,
+		  struct sockeye__relay_mapping *mapping, enum sockeye__fault_direction direction,
 		  uint8_t *data, size_t len)
 {
 	struct sockeye__fault_verdict verdict;
 
-	sockeye__fault_judge(&run->opts.rules[way], &flow->streams[way], data, len, &verdict);
-	report(run, flow, way, &verdict, data, len);
+	sockeye__fault_judge(&run->opts.rules[direction], &flow->streams[direction], data, len,
+			     &verdict);
+	report(run, flow, direction, &verdict, data, len);
 	if (verdict.fate != SOCKEYE__FAULT_PASSED) {
-		run->counts->way[way].dropped++;
+		run->counts->direction[direction].dropped++;
 		return;
 	}
 	if (verdict.corrupt_mask != 0) {
-		run->counts->way[way].corrupted++;
+		run->counts->direction[direction].corrupted++;
 		data[verdict.corrupt_byte] ^= verdict.corrupt_mask;
 	}
-	sockeye__relay_pass(run, flow, mapping, way, &verdict, data, len);
+	sockeye__relay_pass(run, flow, mapping, direction, &verdict, data, len);
 }
 
 /* Returns the flow and the mapping of a packet. Returns NULL if they cannot be opened,
@@ -101,7 +102,7 @@ static void inbox_reset(struct sockeye__relay_inbox *in)
 
 static void take(struct sockeye__relay_run *run, struct sockeye__relay_port *port, unsigned i)
 {
-	enum sockeye__fault_way way =
+	enum sockeye__fault_direction direction =
 	    port->kind == SOCKEYE__RELAY_TARGET ? SOCKEYE__FAULT_DOWN : SOCKEYE__FAULT_UP;
 	struct msghdr *msg = &run->inbox.msgs[i].msg_hdr;
 	size_t len = run->inbox.msgs[i].msg_len, segment = sockeye__dgram_segment(msg, len), at = 0;
@@ -115,12 +116,12 @@ static void take(struct sockeye__relay_run *run, struct sockeye__relay_port *por
 		size_t n = len - at < segment ? len - at : segment;
 
 		run->counts->strangers += stranger;
-		run->counts->way[way].in += !stranger;
-		run->counts->way[way].in_bytes += stranger ? 0 : n;
+		run->counts->direction[direction].in += !stranger;
+		run->counts->direction[direction].in_bytes += stranger ? 0 : n;
 		if (flow != NULL)
-			judge(run, flow, mapping, way, run->inbox.data[i] + at, n);
+			judge(run, flow, mapping, direction, run->inbox.data[i] + at, n);
 		else
-			run->counts->way[way].lost += !stranger;
+			run->counts->direction[direction].lost += !stranger;
 		at += n;
 	} while (at < len);
 }
@@ -177,8 +178,8 @@ static void idle_close(struct sockeye__relay_run *run)
 	while ((flow = run->oldest) != NULL && run->now_ns - flow->used_ns >= run->opts.idle_ns) {
 		unsigned waiting = 0;
 
-		for (unsigned way = 0; way < SOCKEYE__FAULT_WAYS; way++)
-			waiting += flow->queued[way] + flow->held_count[way];
+		for (unsigned direction = 0; direction < SOCKEYE__FAULT_DIRECTIONS; direction++)
+			waiting += flow->queued[direction] + flow->held_count[direction];
 		if (waiting > 0)
 			sockeye__relay_flow_touch(run, flow); /* packets are still queued */
 		else

@@ -39,7 +39,7 @@ struct sockeye__relay_counts {
 #define SOCKEYE__RELAY_COUNTER(name) uint64_t name;
 	struct {
 		SOCKEYE__RELAY_COUNTERS(SOCKEYE__RELAY_COUNTER)
-	} way[SOCKEYE__FAULT_WAYS];
+	} direction[SOCKEYE__FAULT_DIRECTIONS];
 #undef SOCKEYE__RELAY_COUNTER
 	uint64_t flows;     /* opened so far */
 	uint64_t reused;    /* flows closed to make room for a new one before they were idle */
@@ -61,7 +61,7 @@ struct sockeye__relay_event {
 	const struct sockeye_sockaddr *client; /* FLOW_OPENED */
 	uint16_t target_port, relay_port;      /* MAPPING_OPENED */
 	/* JUDGED: a packet and its verdict */
-	enum sockeye__fault_way way;
+	enum sockeye__fault_direction direction;
 	uint64_t number; /* in its flow and direction, from 1 */
 	const struct sockeye__fault_verdict *verdict;
 	const uint8_t *data;
@@ -69,7 +69,7 @@ struct sockeye__relay_event {
 };
 
 struct sockeye__relay_opts {
-	struct sockeye__fault_rules rules[SOCKEYE__FAULT_WAYS];
+	struct sockeye__fault_rules rules[SOCKEYE__FAULT_DIRECTIONS];
 	uint64_t seed;
 	uint32_t flows_max; /* 0: 1024 */
 	uint64_t idle_ns;   /* close flows without packets for this long; 0: 60 s */

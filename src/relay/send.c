@@ -21,7 +21,7 @@
 struct outgoing {
 	struct sockeye__relay_flow *flow;
 	struct sockeye__relay_mapping *mapping;
-	enum sockeye__fault_way way;
+	enum sockeye__fault_direction direction;
 	uint64_t jitter_ns;
 	bool duplicate;
 	const uint8_t *data;
@@ -43,11 +43,11 @@ static void copy_free(struct sockeye__relay_run *run, struct sockeye__relay_pack
 
 /* --- the outbox --- */
 
-static void count_out(struct sockeye__relay_run *run, enum sockeye__fault_way way, size_t packets,
-		      size_t bytes)
+static void count_out(struct sockeye__relay_run *run, enum sockeye__fault_direction direction,
+		      size_t packets, size_t bytes)
 {
-	run->counts->way[way].out += packets;
-	run->counts->way[way].out_bytes += bytes;
+	run->counts->direction[direction].out += packets;
+	run->counts->direction[direction].out_bytes += bytes;
 }
 
 /* Prepares to retry a failed send: waits until the socket is writable, or takes the ICMP
@@ -63,7 +63,7 @@ static bool retry_prepare(struct sockeye__relay_run *run, struct sockeye__relay_
 		return false;
 	if (err == EAGAIN)
 		return poll(&(struct pollfd){.fd = o->fd, .events = POLLOUT}, 1, SEND_WAIT_MS) > 0;
-	if (o->way == SOCKEYE__FAULT_UP)
+	if (o->direction == SOCKEYE__FAULT_UP)
 		return sockeye__relay_errors_take(run, flow);
 	return err == ECONNREFUSED;
 }
@@ -90,9 +90,9 @@ static void send_singly(struct sockeye__relay_run *run, struct sockeye__relay_fl
 				n = sendmsg(o->fd, &msg, MSG_NOSIGNAL);
 			while (n < 0 && retry_prepare(run, flow, errno, &tries));
 			if (n >= 0)
-				count_out(run, o->way, 1, one.iov_len);
+				count_out(run, o->direction, 1, one.iov_len);
 			else
-				run->counts->way[o->way].lost++;
+				run->counts->direction[o->direction].lost++;
 			rest.iov_base = (uint8_t *)rest.iov_base + one.iov_len;
 			rest.iov_len -= one.iov_len;
 		}
@@ -108,10 +108,10 @@ static void send_failed(struct sockeye__relay_run *run, unsigned i, int err)
 	struct msghdr msg = o->msgs[i].msg_hdr;
 
 	if (p->count == 1 || !sockeye__dgram_cut_refused(-err)) {
-		run->counts->way[o->way].lost += p->count;
+		run->counts->direction[o->direction].lost += p->count;
 		return;
 	}
-	o->no_segments[o->way] = true;
+	o->no_segments[o->direction] = true;
 	if (msg.msg_name != NULL && p->mapping->port.wildcard)
 		sockeye__dgram_source(&msg, o->control[i], &p->flow->client);
 	else
@@ -137,7 +137,7 @@ void sockeye__relay_flush(struct sockeye__relay_run *run)
 		if (n <= 0)
 			send_failed(run, done++, err);
 		for (; n > 0; n--, done++)
-			count_out(run, o->way, o->groups[done].count, o->groups[done].total);
+			count_out(run, o->direction, o->groups[done].count, o->groups[done].total);
 		tries = 0;
 	}
 	o->count = o->slice_count = 0;
@@ -157,10 +157,10 @@ static bool joins(const struct sockeye__relay_outbox *o, const struct outgoing *
 	if (o->count == 0)
 		return false;
 	last = &o->groups[o->count - 1];
-	return o->way == p->way && !o->no_segments[p->way] && last->flow == p->flow &&
-	       last->mapping == p->mapping && p->len > 0 && p->len <= last->size &&
-	       last->total == last->count * last->size && last->count < SEGMENTS_MAX &&
-	       last->total + p->len <= SOCKEYE_UDP_PAYLOAD_MAX;
+	return o->direction == p->direction && !o->no_segments[p->direction] &&
+	       last->flow == p->flow && last->mapping == p->mapping && p->len > 0 &&
+	       p->len <= last->size && last->total == last->count * last->size &&
+	       last->count < SEGMENTS_MAX && last->total + p->len <= SOCKEYE_UDP_PAYLOAD_MAX;
 }
 
 static void slice_add(struct sockeye__relay_outbox *o, struct msghdr *msg, const struct outgoing *p)
@@ -181,7 +181,7 @@ static void slice_add(struct sockeye__relay_outbox *o, struct msghdr *msg, const
 static struct msghdr *group_new(struct sockeye__relay_run *run, const struct outgoing *p)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
-	bool up = p->way == SOCKEYE__FAULT_UP;
+	bool up = p->direction == SOCKEYE__FAULT_UP;
 	struct msghdr *msg = &o->msgs[o->count].msg_hdr;
 
 	*msg = (struct msghdr){.msg_iov = &o->slices[o->slice_count]};
@@ -209,16 +209,16 @@ static struct msghdr *group_new(struct sockeye__relay_run *run, const struct out
 static void outbox_add(struct sockeye__relay_run *run, const struct outgoing *p)
 {
 	struct sockeye__relay_outbox *o = &run->outbox;
-	int fd = p->way == SOCKEYE__FAULT_UP ? p->flow->target.fd : p->mapping->port.fd;
+	int fd = p->direction == SOCKEYE__FAULT_UP ? p->flow->target.fd : p->mapping->port.fd;
 	struct msghdr *msg;
 
 	if (o->slice_count == SOCKEYE__RELAY_SLICES ||
 	    (o->count == SOCKEYE__RELAY_BATCH && !joins(o, p)) ||
-	    (o->count > 0 && (o->fd != fd || o->way != p->way)))
+	    (o->count > 0 && (o->fd != fd || o->direction != p->direction)))
 		sockeye__relay_flush(run);
 	o->fd = fd;
 	msg = joins(o, p) ? &o->msgs[o->count - 1].msg_hdr : group_new(run, p);
-	o->way = p->way;
+	o->direction = p->direction;
 	slice_add(o, msg, p);
 	o->groups[o->count - 1].total += p->len;
 	o->groups[o->count - 1].count++;
@@ -250,7 +250,7 @@ static struct sockeye__relay_packet *copy_make(struct sockeye__relay_run *run,
 	    run->queued_bytes + copy_bytes(p->len) <= run->opts.queue_max)
 		copy = malloc(copy_bytes(p->len));
 	if (copy == NULL) {
-		run->counts->way[p->way].lost += 1u + p->duplicate;
+		run->counts->direction[p->direction].lost += 1u + p->duplicate;
 		return NULL;
 	}
 	*copy = (struct sockeye__relay_packet){
@@ -258,7 +258,7 @@ static struct sockeye__relay_packet *copy_make(struct sockeye__relay_run *run,
 	    .flow_number = p->flow->number,
 	    .mapping = p->mapping,
 	    .target_port = p->mapping->target_port,
-	    .way = p->way,
+	    .direction = p->direction,
 	    .jitter_ns = p->jitter_ns,
 	    .duplicate = p->duplicate,
 	    .len = p->len,
@@ -271,7 +271,7 @@ static struct sockeye__relay_packet *copy_make(struct sockeye__relay_run *run,
 
 static void copy_lose(struct sockeye__relay_run *run, struct sockeye__relay_packet *copy)
 {
-	run->counts->way[copy->way].lost += 1u + copy->duplicate;
+	run->counts->direction[copy->direction].lost += 1u + copy->duplicate;
 	copy_free(run, copy);
 }
 
@@ -287,7 +287,7 @@ static struct outgoing outgoing_of(struct sockeye__relay_packet *copy)
 	return (struct outgoing){
 	    .flow = copy->flow,
 	    .mapping = copy->mapping,
-	    .way = copy->way,
+	    .direction = copy->direction,
 	    .jitter_ns = copy->jitter_ns,
 	    .duplicate = copy->duplicate,
 	    .data = copy->data,
@@ -332,10 +332,10 @@ static struct sockeye__relay_packet *heap_pop(struct sockeye__relay_heap *heap)
 
 static void forward(struct sockeye__relay_run *run, struct outgoing *p)
 {
-	const struct sockeye__fault_rules *rules = &run->opts.rules[p->way];
+	const struct sockeye__fault_rules *rules = &run->opts.rules[p->direction];
 	struct sockeye__relay_packet *copy;
-	struct sockeye__fault_stream *stream = &p->flow->streams[p->way];
-	uint64_t *link_ns = &run->link_ns[p->way], link_before_ns = *link_ns;
+	struct sockeye__fault_stream *stream = &p->flow->streams[p->direction];
+	uint64_t *link_ns = &run->link_ns[p->direction], link_before_ns = *link_ns;
 	uint64_t due_before_ns = stream->last_due_ns, due_ns;
 
 	if (!sockeye__fault_delays(rules)) {
@@ -344,7 +344,7 @@ static void forward(struct sockeye__relay_run *run, struct outgoing *p)
 	}
 	due_ns = sockeye__fault_due(rules, stream, link_ns, run->now_ns, p->jitter_ns,
 				    p->len * (1u + p->duplicate));
-	if (due_ns <= run->now_ns && p->flow->queued[p->way] == 0) {
+	if (due_ns <= run->now_ns && p->flow->queued[p->direction] == 0) {
 		send_now(run, p);
 		return;
 	}
@@ -356,7 +356,7 @@ static void forward(struct sockeye__relay_run *run, struct outgoing *p)
 	}
 	copy->due_ns = due_ns;
 	copy->order = ++run->order;
-	p->flow->queued[p->way]++;
+	p->flow->queued[p->direction]++;
 	heap_push(&run->heap, copy);
 }
 
@@ -364,8 +364,8 @@ static void forward(struct sockeye__relay_run *run, struct outgoing *p)
 
 static void held_unlink(struct sockeye__relay_run *run, struct sockeye__relay_packet *p)
 {
-	struct sockeye__relay_packet **held = p->flow->held[p->way];
-	unsigned *count = &p->flow->held_count[p->way], i = 0;
+	struct sockeye__relay_packet **held = p->flow->held[p->direction];
+	unsigned *count = &p->flow->held_count[p->direction], i = 0;
 
 	while (held[i] != p)
 		i++;
@@ -389,12 +389,12 @@ static void held_forward(struct sockeye__relay_run *run, struct sockeye__relay_p
 /* Called after a packet of the stream has passed. Forwards the held packets that have
  * now been overtaken often enough. */
 static void held_overtaken(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-			   enum sockeye__fault_way way)
+			   enum sockeye__fault_direction direction)
 {
 	unsigned i = 0;
 
-	while (i < flow->held_count[way]) {
-		struct sockeye__relay_packet *p = flow->held[way][i];
+	while (i < flow->held_count[direction]) {
+		struct sockeye__relay_packet *p = flow->held[direction][i];
 
 		if (--p->overtakers == 0)
 			held_forward(run, p);
@@ -410,8 +410,8 @@ static void hold(struct sockeye__relay_run *run, struct outgoing *p, unsigned ov
 
 	if (copy == NULL)
 		return;
-	assert(flow->held_count[p->way] < SOCKEYE__FAULT_HOLD_MAX);
-	flow->held[p->way][flow->held_count[p->way]++] = copy;
+	assert(flow->held_count[p->direction] < SOCKEYE__FAULT_HOLD_MAX);
+	flow->held[p->direction][flow->held_count[p->direction]++] = copy;
 	copy->overtakers = overtakers;
 	copy->due_ns = run->now_ns + HOLD_NS;
 	copy->next = NULL;
@@ -422,10 +422,10 @@ static void hold(struct sockeye__relay_run *run, struct outgoing *p, unsigned ov
 
 void sockeye__relay_held_drop(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
 {
-	for (unsigned way = 0; way < SOCKEYE__FAULT_WAYS; way++)
-		while (flow->held_count[way] > 0) {
+	for (unsigned direction = 0; direction < SOCKEYE__FAULT_DIRECTIONS; direction++)
+		while (flow->held_count[direction] > 0) {
 			struct sockeye__relay_packet *p =
-			    flow->held[way][flow->held_count[way] - 1];
+			    flow->held[direction][flow->held_count[direction] - 1];
 
 			held_unlink(run, p);
 			copy_lose(run, p);
@@ -435,25 +435,26 @@ void sockeye__relay_held_drop(struct sockeye__relay_run *run, struct sockeye__re
 /* --- the interface --- */
 
 void sockeye__relay_pass(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
-			 struct sockeye__relay_mapping *mapping, enum sockeye__fault_way way,
+			 struct sockeye__relay_mapping *mapping,
+			 enum sockeye__fault_direction direction,
 			 const struct sockeye__fault_verdict *verdict, const uint8_t *data,
 			 size_t len)
 {
 	struct outgoing p = {
 	    .flow = flow,
 	    .mapping = mapping,
-	    .way = way,
+	    .direction = direction,
 	    .jitter_ns = verdict->jitter_ns,
 	    .duplicate = verdict->duplicate,
 	    .data = data,
 	    .len = len,
 	};
 
-	run->counts->way[way].duplicated += verdict->duplicate;
-	run->counts->way[way].reordered += verdict->hold > 0;
+	run->counts->direction[direction].duplicated += verdict->duplicate;
+	run->counts->direction[direction].reordered += verdict->hold > 0;
 	if (verdict->hold == 0)
 		forward(run, &p);
-	held_overtaken(run, flow, way);
+	held_overtaken(run, flow, direction);
 	if (verdict->hold > 0)
 		hold(run, &p, verdict->hold);
 }
@@ -469,7 +470,7 @@ void sockeye__relay_release(struct sockeye__relay_run *run)
 		struct outgoing p = outgoing_of(copy);
 
 		if (p.flow->number == copy->flow_number)
-			p.flow->queued[p.way]--;
+			p.flow->queued[p.direction]--;
 		if (is_current(copy))
 			send_now(run, &p);
 		else

@@ -19,11 +19,11 @@
 #define MS   SOCKEYE_NS_PER_MS
 
 static struct sockeye__fault_stream stream_of(uint64_t seed, uint64_t flow,
-					      enum sockeye__fault_way way)
+					      enum sockeye__fault_direction direction)
 {
 	struct sockeye__fault_stream s;
 
-	sockeye__fault_stream_init(&s, seed, flow, way, NULL);
+	sockeye__fault_stream_init(&s, seed, flow, direction, NULL);
 	return s;
 }
 
@@ -204,9 +204,9 @@ static void one_percent_is_about_that(void **state)
 
 /* Which of 64 packets are lost. */
 static uint64_t pattern(const struct sockeye__fault_rules *rules, uint64_t seed, uint64_t flow,
-			enum sockeye__fault_way way)
+			enum sockeye__fault_direction direction)
 {
-	struct sockeye__fault_stream s = stream_of(seed, flow, way);
+	struct sockeye__fault_stream s = stream_of(seed, flow, direction);
 	uint64_t lost = 0;
 
 	for (int i = 0; i < 64; i++)
