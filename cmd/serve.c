@@ -180,6 +180,7 @@ static int cmd_serve(int argc, char **argv)
 	code = cli_parse(&serve_command, argc, argv, &s, &operands);
 	if (code != CLI_GO)
 		return code;
+	serve_service_times(&s);
 	if (s.list)
 		return list(&s);
 	for (size_t i = 0; serve_features[i] != NULL && code == CLI_GO; i++)

@@ -92,6 +92,9 @@ void serve_services_each(const struct serve *s,
 /* The .table of serve_command: the options of the built-in services, then those of each
  * feature. */
 const struct cli_option *serve_service_table(size_t i);
+/* Stores UINT64_MAX for each SOCKEYE_OPTION_TIME of 0, after cli_parse(). */
+void serve_service_times(struct serve *s);
+
 /* Returns the built-in service that a row of table 0 belongs to and stores its option.
  * NULL for rows of other tables. */
 const struct sockeye_service *serve_option_service(const struct cli_option *row,

@@ -58,10 +58,9 @@ static struct {
 static struct cli_option row_of(const struct sockeye_option *o)
 {
 	static const enum cli_kind kinds[] = {
-	    [SOCKEYE_OPTION_FLAG] = CLI_FLAG,
-	    [SOCKEYE_OPTION_NUMBER] = CLI_UINT,
-	    [SOCKEYE_OPTION_TEXT] = CLI_TEXT,
-	    [SOCKEYE_OPTION_CHOICE] = CLI_CHOICE,
+	    [SOCKEYE_OPTION_FLAG] = CLI_FLAG, [SOCKEYE_OPTION_NUMBER] = CLI_UINT,
+	    [SOCKEYE_OPTION_TEXT] = CLI_TEXT, [SOCKEYE_OPTION_CHOICE] = CLI_CHOICE,
+	    [SOCKEYE_OPTION_TIME] = CLI_TIME,
 	};
 
 	return (struct cli_option){
@@ -109,6 +108,17 @@ const struct cli_option *serve_service_table(size_t i)
 		for (size_t k = 0; sockeye_builtins[k] != NULL; k++)
 			add_service(sockeye_builtins[k]);
 	return built.rows;
+}
+
+void serve_service_times(struct serve *s)
+{
+	for (size_t i = 0; i < built.count; i++) {
+		uint64_t *ns = (uint64_t *)((char *)s + built.rows[i].offset);
+
+		if (built.rows[i].name != NULL && built.rows[i].kind == CLI_TIME && *ns == 0 &&
+		    cli_is_present(&s->common, &built.rows[i]))
+			*ns = UINT64_MAX;
+	}
 }
 
 const struct sockeye_service *serve_option_service(const struct cli_option *row,

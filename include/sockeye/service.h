@@ -85,6 +85,7 @@ enum sockeye_option_kind {
 	SOCKEYE_OPTION_NUMBER, /* min to max; uint32_t */
 	SOCKEYE_OPTION_TEXT,   /* at most max bytes, NUL-terminated; const char * */
 	SOCKEYE_OPTION_CHOICE, /* one of choices; unsigned, its index */
+	SOCKEYE_OPTION_TIME,   /* uint64_t nanoseconds; a TIME of 0 sets UINT64_MAX */
 };
 
 /* An option of a service. sockeye serve makes its command line, help and completion from
@@ -134,6 +135,8 @@ struct sockeye_builtin_config {
 	const char *text;      /* reply: the reply; NULL: "Server got message" */
 	size_t text_len;       /* bytes of text, <= SOCKEYE_ROOM_MIN - 2; 0: up to its NUL */
 	bool once;             /* reply: close a stream after the first reply */
+	uint64_t pause_ns;     /* reply: after this time without input, reply to a line that has
+				* no LF yet; 0: 100 ms; UINT64_MAX: reply to lines only */
 	unsigned daytime;      /* daytime: an enum sockeye_daytime_format */
 	uint32_t datagram_len; /* chargen: bytes of each datagram, 1 to 512; 0: a length that
 				* varies from 0 to 512 (RFC 864) */

@@ -1,14 +1,22 @@
 /*
  * reply.c: replies to every message with the same text. A message is a datagram, a
  * seqpacket record or a line of a stream; the reply to a line is a line.
+ *
+ * Many clients send text without LF and wait for the reply, so a line also counts as
+ * complete when it pauses. What follows is answered when it pauses in turn; the LF that
+ * ends such a line is not.
  */
 #include <assert.h>
 #include <string.h>
 
 #include "service/service.h"
 
+#define PAUSE_NS (100 * SOCKEYE_NS_PER_MS)
+
 struct reply_state {
-	bool in_line; /* part of a line has arrived, without its LF */
+	uint64_t pause_end_ns; /* when the unfinished part gets its reply */
+	bool unfinished;       /* bytes have arrived since the last LF or reply */
+	bool answered;         /* the line has had a reply: its LF gets none */
 };
 
 struct text {
@@ -32,37 +40,63 @@ static struct text text_of(const void *config)
 	return text;
 }
 
-/* Takes at most `max` lines of the input. Returns their number. At the end of input,
- * remaining bytes without a LF count as a line. */
+static uint64_t pause_of(const void *config)
+{
+	const struct sockeye_builtin_config *c = config;
+
+	return c && c->pause_ns > 0 ? c->pause_ns : PAUSE_NS;
+}
+
+/* Takes input up to the line with the reply number `max`. Returns the number of replies
+ * to complete lines. */
 static size_t take_lines(struct reply_state *s, struct sockeye_turn *t, size_t max)
 {
-	size_t lines = 0;
+	size_t replies = 0;
 
-	while (lines < max && t->in_taken < t->in_len) {
+	while (replies < max && t->in_taken < t->in_len) {
 		const uint8_t *rest = t->in + t->in_taken;
 		const uint8_t *lf = memchr(rest, '\n', t->in_len - t->in_taken);
 
 		t->in_taken = lf ? (size_t)(lf + 1 - t->in) : t->in_len;
-		lines += lf != NULL;
-		s->in_line = lf == NULL;
+		s->unfinished = lf == NULL;
+		if (lf) {
+			replies += !s->answered;
+			s->answered = false;
+		}
 	}
-	if (t->in_end && s->in_line) { /* all input is taken, and lines < max */
-		s->in_line = false;
-		lines++;
+	return replies;
+}
+
+/* Whether the unfinished line gets its reply in this turn. Sets the deadline of the next
+ * one if it does not. */
+static bool take_unfinished(struct reply_state *s, struct sockeye_turn *t, uint64_t pause_ns)
+{
+	if (!s->unfinished)
+		return false;
+	if (t->in_len > 0)
+		s->pause_end_ns =
+		    pause_ns < UINT64_MAX - t->now.mono_ns ? t->now.mono_ns + pause_ns : UINT64_MAX;
+	if (!t->in_end && (t->in_len > 0 || t->now.mono_ns < s->pause_end_ns)) {
+		t->deadline_ns = s->pause_end_ns < UINT64_MAX ? s->pause_end_ns : 0;
+		return false;
 	}
-	return lines;
+	s->unfinished = false;
+	s->answered = true;
+	return true;
 }
 
 /* Replies to as many lines as there is room for; the rest of the input stays for the
- * next turn. Returns the number of lines. */
-static size_t reply_lines(struct reply_state *s, const struct text *text, bool once,
+ * next turn. Returns the number of replies. */
+static size_t reply_lines(struct reply_state *s, const struct text *text, const void *config,
 			  struct sockeye_turn *t)
 {
-	size_t max = once ? 1 : t->room_len / (text->len + text->add_lf);
-	size_t lines = take_lines(s, t, max);
+	const struct sockeye_builtin_config *c = config;
+	size_t max = c && c->once ? 1 : t->room_len / (text->len + text->add_lf);
+	size_t replies = take_lines(s, t, max);
 	uint8_t *p = t->room;
 
-	for (size_t i = 0; i < lines; i++) {
+	replies += take_unfinished(s, t, pause_of(config)); /* all input is taken, and < max */
+	for (size_t i = 0; i < replies; i++) {
 		memcpy(p, text->ptr, text->len);
 		p += text->len;
 		if (text->add_lf)
@@ -70,7 +104,7 @@ static size_t reply_lines(struct reply_state *s, const struct text *text, bool o
 	}
 	t->out = t->room;
 	t->out_len = (size_t)(p - t->room);
-	return lines;
+	return replies;
 }
 
 static size_t reply_record(const struct text *text, struct sockeye_turn *t)
@@ -90,7 +124,7 @@ static void reply_turn(void *state, const void *config, struct sockeye_turn *t)
 	bool once = c && c->once;
 	struct text text = text_of(config);
 	size_t answered =
-	    t->in_is_record ? reply_record(&text, t) : reply_lines(state, &text, once, t);
+	    t->in_is_record ? reply_record(&text, t) : reply_lines(state, &text, config, t);
 	bool rest = t->in_taken < t->in_len;
 
 	t->close = (once && answered > 0) || (t->in_end && !rest);
@@ -110,6 +144,9 @@ static void reply_datagram(const void *config, struct sockeye_answer *a)
 static const struct sockeye_option options[] = {
     {"text", 't', "TEXT", "reply with TEXT (default: Server got message)", SOCKEYE_OPTION_TEXT,
      offsetof(struct sockeye_builtin_config, text), .max = SOCKEYE_ROOM_MIN - 2},
+    {"pause", 0, "TIME",
+     "reply to a line without a newline when it pauses for TIME (default 100ms; 0: never)",
+     SOCKEYE_OPTION_TIME, offsetof(struct sockeye_builtin_config, pause_ns), .streams_only = true},
     {"once", 0, NULL, "close a connection after one reply", SOCKEYE_OPTION_FLAG,
      offsetof(struct sockeye_builtin_config, once), .streams_only = true},
     {NULL},
@@ -120,6 +157,7 @@ const struct sockeye_service sockeye__reply = {
     .summary = "replies to each line or datagram with a fixed text",
     .port = 2,
     .state_size = sizeof(struct reply_state),
+    .uses_time = true,
     .amplifies = true,
     .turn = reply_turn,
     .datagram = reply_datagram,

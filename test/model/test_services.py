@@ -243,7 +243,7 @@ def test_a_client_that_sends_still_gets_its_reply(start, scheme, service, model)
 
 @pytest.mark.parametrize("scheme", ["tcp", "unix"])
 def test_reply_to_each_line(start, scheme, model):
-    server = start(scheme, "reply", model=model)
+    server = start(scheme, "reply", "--pause", "0", model=model)
     with server.connect() as client:
         for piece, answers in ((b"one\n", 1), (b"two\nthree\n", 2), (b"\n\n\n", 3)):
             client.sendall(piece)
@@ -252,6 +252,38 @@ def test_reply_to_each_line(start, scheme, model):
         client.sendall(b" end without a newline")
         client.shutdown(socket.SHUT_WR)
         assert read_all(client) == b"Server got message\n"
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "unix"])
+def test_reply_to_text_without_a_newline(start, scheme, model):
+    """The clients of textbooks send text, and wait."""
+    answer = b"Server got message\n"
+    server = start(scheme, "reply", model=model)
+    with server.connect() as client:
+        for text in (b"hello server", b"hello again"):
+            client.sendall(text)
+            assert read_n(client, len(answer)) == answer
+        client.sendall(b"\nnext\n")  # the first newline ends a line that has its reply
+        assert read_n(client, len(answer)) == answer
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b""
+
+
+@pytest.mark.parametrize("pause, answers", [("0", 0), ("20ms", 1), ("1.5", 0)])
+def test_reply_after_the_pause(start, pause, answers, model):
+    server = start("tcp", "reply", "--text", "ok", "--pause", pause, model=model)
+    with server.connect() as client:
+        client.sendall(b"unfinished")
+        if answers:
+            assert read_n(client, 3) == b"ok\n"
+        else:
+            client.settimeout(0.4)
+            with pytest.raises(TimeoutError):
+                client.recv(1)
+            client.settimeout(20)
+        client.sendall(b"\n")
+        client.shutdown(socket.SHUT_WR)
+        assert read_all(client) == b"ok\n" * (1 - answers)
 
 
 def test_reply_to_very_many_lines(start, model):

@@ -18,7 +18,7 @@ static const struct {
     {"echo", 7, false, false, false},  {"discard", 9, false, false, false},
     {"chargen", 19, true, true, true}, {"daytime", 13, true, true, true},
     {"time", 37, true, true, true},    {"upper", 1, false, false, false},
-    {"reply", 2, false, false, true},
+    {"reply", 2, true, false, true},
 };
 
 static void test_known_services(void **state)
