@@ -104,6 +104,10 @@ static void text_counters(FILE *out, const struct sockeye_event *e)
 
 static void text_event(FILE *out, const struct sockeye_event *e)
 {
+	if (e->pid != 0)
+		fprintf(out, " pid=%d", e->pid);
+	if (e->thread != e->pid)
+		fprintf(out, " thread=%d", e->thread);
 	if (e->kind == SOCKEYE_EVENT_MESSAGE)
 		text_message(out, e);
 	if (e->kind == SOCKEYE_EVENT_CLOSE)
@@ -125,6 +129,10 @@ static void json_counters(json_t *object, const struct sockeye_event *e)
 
 static void json_event(json_t *object, const struct sockeye_event *e)
 {
+	if (e->pid != 0)
+		json_object_set_new(object, "pid", json_integer(e->pid));
+	if (e->thread != e->pid)
+		json_object_set_new(object, "thread", json_integer(e->thread));
 	if (e->kind == SOCKEYE_EVENT_MESSAGE)
 		report_set_bytes(object, e->data, e->data_len);
 	if (e->kind == SOCKEYE_EVENT_CLOSE) {

@@ -86,7 +86,9 @@ struct sockeye_event {
 	const char *service; /* name of the service; NULL if the event concerns none */
 	enum sockeye_scheme scheme;
 	const struct sockeye_sockaddr *peer; /* NULL if there is none */
-	const uint8_t *data;                 /* MESSAGE: the data received, not escaped */
+	int pid, thread;     /* OPEN, CLOSE: the process and the thread that serve the connection.
+			      * They are equal unless the process has several threads */
+	const uint8_t *data; /* MESSAGE: the data received, not escaped */
 	size_t data_len;
 	uint64_t bytes_in, bytes_out; /* CLOSE */
 	const char *text;             /* CLOSE, REFUSE, WARNING, NOTICE: description; may be NULL */

@@ -65,30 +65,37 @@ void sockeye__show(const struct sockeye__worker *w, const struct sockeye__site *
 								.data_len = len});
 }
 
+/* Reports an event of a connection from the process and thread that serve it. */
+static void visit_event(const struct sockeye__worker *w, const struct sockeye__visit *v,
+			struct sockeye_event *ev)
+{
+	struct sockeye_sockaddr name;
+
+	peer_unpack(&name, &v->peer);
+	ev->service = v->site->service->name;
+	ev->scheme = v->site->scheme;
+	ev->peer = &name;
+	if (ev->kind == SOCKEYE_EVENT_OPEN || ev->kind == SOCKEYE_EVENT_CLOSE) {
+		ev->pid = getpid();
+		ev->thread = gettid();
+	}
+	sockeye__event(w->server->opts, ev);
+}
+
 void sockeye__visit_show(const struct sockeye__worker *w, const struct sockeye__visit *v,
 			 const void *data, size_t len)
 {
-	struct sockeye_sockaddr name;
-
-	if (!w->server->opts->show_messages)
-		return;
-	peer_unpack(&name, &v->peer);
-	sockeye__show(w, v->site, &name, data, len);
+	if (w->server->opts->show_messages)
+		visit_event(w, v,
+			    &(struct sockeye_event){
+				.kind = SOCKEYE_EVENT_MESSAGE, .data = data, .data_len = len});
 }
 
-static void visit_report(const struct sockeye__worker *w, const struct sockeye__visit *v,
-			 enum sockeye_event_kind kind, const char *text)
+void sockeye__visit_open(const struct sockeye__worker *w, struct sockeye__visit *v)
 {
-	struct sockeye_sockaddr name;
-
-	peer_unpack(&name, &v->peer);
-	sockeye__event(w->server->opts, &(struct sockeye_event){.kind = kind,
-								.service = v->site->service->name,
-								.scheme = v->site->scheme,
-								.peer = &name,
-								.bytes_in = v->bytes_in,
-								.bytes_out = v->bytes_out,
-								.text = text});
+	if (w->server->opts->verbose && !v->opened)
+		visit_event(w, v, &(struct sockeye_event){.kind = SOCKEYE_EVENT_OPEN});
+	v->opened = true;
 }
 
 bool sockeye__accept_starved(struct sockeye__worker *w, int err)
@@ -140,17 +147,18 @@ bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site,
 					      : &w->counters->refused_resource,
 			       1);
 		if (sockeye__rarely(w))
-			visit_report(w, out_visit, SOCKEYE_EVENT_REFUSE,
-				     err == -EDQUOT ? "too many connections from this source"
-						    : "too many sources");
+			visit_event(w, out_visit,
+				    &(struct sockeye_event){
+					.kind = SOCKEYE_EVENT_REFUSE,
+					.text = err == -EDQUOT
+						    ? "too many connections from this source"
+						    : "too many sources"});
 		close(fd);
 		return false;
 	}
 	__atomic_fetch_add(&w->conns, 1, __ATOMIC_RELAXED);
 	sockeye__count(&w->counters->accepted, 1);
 	sockeye__count(&w->counters->open, 1);
-	if (w->server->opts->verbose)
-		visit_report(w, out_visit, SOCKEYE_EVENT_OPEN, NULL);
 	return true;
 }
 
@@ -193,7 +201,11 @@ void sockeye__visit_close(struct sockeye__worker *w, struct sockeye__visit *v,
 	close(v->fd);
 	v->fd = -1;
 	if (w->server->opts->verbose)
-		visit_report(w, v, SOCKEYE_EVENT_CLOSE, end_texts[end]);
+		visit_event(w, v,
+			    &(struct sockeye_event){.kind = SOCKEYE_EVENT_CLOSE,
+						    .bytes_in = v->bytes_in,
+						    .bytes_out = v->bytes_out,
+						    .text = end_texts[end]});
 }
 
 void sockeye__visit_release(struct sockeye__worker *w, const struct sockeye__peer *peer,
@@ -232,6 +244,7 @@ void sockeye__turn_away(struct sockeye__worker *w, const struct sockeye__visit *
 {
 	struct sockeye__visit turned_away = *v;
 
+	sockeye__visit_open(w, &turned_away);
 	sockeye__warn_rarely(w, text, err);
 	sockeye__count(&w->counters->refused_resource, 1);
 	sockeye__dismiss(w, &turned_away, SOCKEYE__END_ERROR);

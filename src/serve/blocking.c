@@ -238,6 +238,7 @@ enum sockeye__end sockeye__session_run(struct sockeye__worker *w, struct sockeye
 	struct session *s = aligned_alloc(64, sizeof *s);
 	enum sockeye__end end;
 
+	sockeye__visit_open(w, v);
 	if (s == NULL)
 		return SOCKEYE__END_ERROR;
 	session_start(s, w, v);

@@ -390,8 +390,10 @@ static void clients_accept(struct loop *l, size_t i, int max)
 		int fd = sockeye_accept(sockeye__site_fd(l->worker, i), true, 0, &peer);
 
 		if (fd >= 0) {
-			if (sockeye__admit(l->worker, &l->worker->crew->sites[i], fd, &peer, &v))
+			if (sockeye__admit(l->worker, &l->worker->crew->sites[i], fd, &peer, &v)) {
+				sockeye__visit_open(l->worker, &v);
 				conn_open(l, &v);
+			}
 			continue;
 		}
 		if (!l->stopping && sockeye__accept_starved(l->worker, fd))

@@ -170,6 +170,7 @@ struct sockeye__visit {
 	const struct sockeye__site *site;
 	int fd;
 	bool in_end; /* end of file was received */
+	bool opened; /* sockeye__visit_open() was called */
 	uint64_t bytes_in, bytes_out;
 	struct sockeye__peer peer;
 };
@@ -187,10 +188,13 @@ enum sockeye__end {
 /* Returns the reason for the end of a connection after a receive or send failed. */
 enum sockeye__end sockeye__end_of(int err);
 
-/* Counts and reports a connection that was just accepted. If its source has too many
- * connections, closes it and returns false. */
+/* Counts a connection that was just accepted. If its source has too many connections,
+ * closes it and returns false. */
 bool sockeye__admit(struct sockeye__worker *w, const struct sockeye__site *site, int fd,
 		    const struct sockeye_sockaddr *peer, struct sockeye__visit *out_visit);
+
+/* Reports a connection that was admitted, from the process and thread that serve it. */
+void sockeye__visit_open(const struct sockeye__worker *w, struct sockeye__visit *v);
 
 /* Closes, counts and reports a connection. */
 void sockeye__dismiss(struct sockeye__worker *w, struct sockeye__visit *v, enum sockeye__end end);

@@ -77,8 +77,10 @@ static void client_admit(struct sockeye__uring *l, size_t i, int fd,
 {
 	struct sockeye__visit v;
 
-	if (sockeye__admit(l->worker, &l->worker->crew->sites[i], fd, peer, &v))
+	if (sockeye__admit(l->worker, &l->worker->crew->sites[i], fd, peer, &v)) {
+		sockeye__visit_open(l->worker, &v);
 		sockeye__uring_conn_open(l, &v);
+	}
 }
 
 static void clients_accept(struct sockeye__uring *l, size_t i)

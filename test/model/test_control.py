@@ -1,6 +1,7 @@
 """How a server starts, reports, stops and logs."""
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -18,6 +19,11 @@ ECHO = ("echo", "tcp://127.0.0.1:0")
 def greet(client):
     client.sendall(b"hello")
     assert read_n(client, 5) == b"hello"
+
+
+def parent_of(pid):
+    stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    return int(stat.rpartition(")")[2].split()[1])
 
 
 def gone(address):
@@ -214,8 +220,27 @@ def test_open_and_close_are_told(serve, tmp_path, scheme, model):
         client.recv(5)
         client.shutdown(socket.SHUT_WR)
         assert read_all(client) == b""
-    server.wait_log(rf"^{STAMP} open echo {peer}$")
-    server.wait_log(rf"^{STAMP} close echo {peer} in=5 out=5: done$")
+    by = server.wait_log(rf"^{STAMP} open echo {peer} (pid=\d+(?: thread=\d+)?)$")[0][1]
+    server.wait_log(rf"^{STAMP} close echo {peer} {by} in=5 out=5: done$")
+
+
+def test_the_log_names_who_serves_a_connection(serve, model):
+    server = serve(*ECHO, "-v", model=model)
+    with server.connect() as first, server.connect() as second:
+        both = [first] if model in ("iterative", "prefork") else [first, second]
+        for client in both:
+            client.send(b"x")
+            assert client.recv(1) == b"x"
+        found = [line.groups() for line in
+                 server.wait_log(r" open echo \S+ pid=(\d+)(?: thread=(\d+))?$", len(both))]
+        for pid, thread in found:
+            assert os.path.exists(f"/proc/{pid}/task/{thread or pid}")
+            assert (thread is not None) == (model == "thread")
+        if model in ("fork", "thread"):
+            assert len({thread or pid for pid, thread in found}) == 2
+        if model == "fork":  # a child of the worker, which is a child of the server
+            parents = {parent_of(int(pid)) for pid, _ in found}
+            assert [parent_of(pid) for pid in parents] == [server.popen.pid]
 
 
 def test_json_log(serve, model):

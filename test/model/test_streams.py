@@ -464,5 +464,5 @@ def test_everything_is_counted_once(serve, model):
     """The client's counts match the server's."""
     server = serve(*ECHO, "-v", model=model)
     until(lambda: server.ask(b"12345") == b"12345", "an answer")
-    line = server.wait_log(r"^\S+ close echo tcp://127\.0\.0\.1:\d+ in=(\d+) out=(\d+): (.*)$")[0]
+    line = server.wait_log(r"^\S+ close echo tcp://127\.0\.0\.1:\d+ pid=\d+(?: thread=\d+)? in=(\d+) out=(\d+): (.*)$")[0]
     assert line.groups() == ("5", "5", "done")
