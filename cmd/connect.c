@@ -26,7 +26,8 @@
 struct opts {
 	struct talk_opts talk;
 	struct cli_list reconnects;
-	struct target *targets; /* the parsed values of reconnects */
+	struct target *targets; /* the parsed values of reconnects, or the other addresses */
+	size_t also_count;      /* of --unconnected: addresses after the first */
 	const char *bind;
 	bool dontroute, unconnected;
 	uint32_t retries;
@@ -229,39 +230,56 @@ static int family_of(const struct sockeye_addr *addr)
 									       : AF_UNSPEC;
 }
 
-/* Resolves the target to an address of the socket's family. Returns CLI_GO, or
- * the exit code after reporting what is wrong. */
-static int target_resolve(const struct cli_common *common, struct target *t, int fd,
-			  struct sockeye__peer_switch *out)
+/* Resolves the target to an address of the socket's family. `option` names it in
+ * messages. Returns CLI_GO, or the exit code after reporting what is wrong. */
+static int target_resolve(const struct cli_common *common, const char *option, struct target *t,
+			  int fd, struct sockeye_sockaddr *out)
 {
 	int family = family_of(&t->addr), socket_family;
 	char name[SOCKEYE_ADDR_TEXT_MAX];
 	struct sockeye_sockaddr local;
 	struct sockeye_fail fail;
 
-	*out = (struct sockeye__peer_switch){.after = t->after, .none = t->none};
-	if (t->none)
-		return CLI_GO;
 	socket_family = sockeye_local_name(fd, &local) == 0 ? local.u.sa.sa_family : family;
 	sockeye_addr_print(&t->addr, name, sizeof name);
 	if (family == AF_UNSPEC && socket_family != AF_UNIX)
 		t->addr.family = socket_family == AF_INET6 ? 6 : 4;
 	else if (family != socket_family)
-		return cli_usage(common, &connect_command,
-				 "--reconnect %s: the socket uses %s addresses", name,
+		return cli_usage(common, &connect_command, "%s%s: the socket uses %s addresses",
+				 option, name,
 				 socket_family == AF_UNIX    ? "UNIX"
 				 : socket_family == AF_INET6 ? "IPv6"
 							     : "IPv4");
-	return sockeye_resolve(&t->addr, false, &out->peer, 1, &fail) < 0
-		   ? report_fail(common, &fail)
-		   : CLI_GO;
+	return sockeye_resolve(&t->addr, false, out, 1, &fail) < 0 ? report_fail(common, &fail)
+								   : CLI_GO;
+}
+
+/* Resolves --reconnect's addresses, or those after the first. */
+static int targets_resolve(struct opts *o, int fd, struct sockeye__peer_switch *switches,
+			   struct sockeye_sockaddr *also)
+{
+	const struct cli_common *common = &o->talk.common;
+	int code = CLI_GO;
+
+	for (size_t i = 0; i < o->also_count && code == CLI_GO; i++)
+		code = target_resolve(common, "", &o->targets[i], fd, &also[i]);
+	for (size_t i = 0; i < o->reconnects.count && code == CLI_GO; i++) {
+		struct target *t = &o->targets[i];
+
+		switches[i] = (struct sockeye__peer_switch){.after = t->after, .none = t->none};
+		if (!t->none)
+			code = target_resolve(common, "--reconnect ", t, fd, &switches[i].peer);
+	}
+	return code;
 }
 
 /* Runs the session over the connected socket. Returns the exit code. */
 static int session_run(struct opts *o, const struct sockeye_addr *addr, const char *address, int fd)
 {
 	struct sockeye__peer_switch switches[CLI_LIST_MAX];
-	int code = CLI_GO;
+	struct sockeye_sockaddr also[CLI_LIST_MAX];
+	char several[SOCKEYE_ADDR_TEXT_MAX + 32];
+	int code;
 	struct talk talk = {
 	    .o = &o->talk,
 	    .address = address,
@@ -270,16 +288,47 @@ static int session_run(struct opts *o, const struct sockeye_addr *addr, const ch
 	    .stop_fd = stop_open(),
 	    .count_max = o->talk.count,
 	    .unconnected = o->unconnected,
+	    .also = also,
+	    .also_count = o->also_count,
 	    .switches = switches,
 	    .switch_count = o->reconnects.count,
 	};
 
-	for (size_t i = 0; i < o->reconnects.count && code == CLI_GO; i++)
-		code = target_resolve(&o->talk.common, &o->targets[i], fd, &switches[i]);
+	if (o->also_count > 0) {
+		snprintf(several, sizeof several, "%s and %zu more", address, o->also_count);
+		talk.address = several;
+	}
+	code = targets_resolve(o, fd, switches, also);
 	if (code != CLI_GO)
 		return code;
 	talk_report_names(&o->talk, "connected", fd);
 	return talk_run(&talk, &fd, 1);
+}
+
+/* Parses the operands after the first if there are several addresses. Returns CLI_GO, or
+ * the exit code. */
+static int also_parse(struct opts *o, struct cli_operands *operands)
+{
+	const struct cli_common *common = &o->talk.common;
+	int code = CLI_GO;
+
+	for (int i = 0; i < operands->count; i++)
+		if (!cli_has_scheme(operands->v[i]))
+			return CLI_GO; /* HOST PORT, or an error */
+	if (operands->count > CLI_LIST_MAX)
+		return cli_usage(common, &connect_command, "at most %d addresses", CLI_LIST_MAX);
+	for (; operands->count > 1 && code == CLI_GO; operands->count--) {
+		struct target *t = &o->targets[o->also_count];
+		const char *word = operands->v[o->also_count + 1];
+
+		*t = (struct target){0};
+		code = cli_address(common, &connect_command, word, CLI_CONNECTS, &t->addr);
+		if (code == CLI_GO && talk_kind_of(&t->addr) != TALK_DATAGRAMS)
+			code = cli_usage(common, &connect_command, "%s is not a datagram address",
+					 word);
+		o->also_count++;
+	}
+	return code;
 }
 
 /* Parses the command line and checks the options against each other. Returns
@@ -290,6 +339,8 @@ static int opts_parse(struct opts *o, int argc, char **argv, struct sockeye_addr
 	const char *wrong;
 	int code = cli_parse(&connect_command, argc, argv, o, &operands);
 
+	if (code == CLI_GO && o->unconnected)
+		code = also_parse(o, &operands);
 	if (code != CLI_GO)
 		return code;
 	code = cli_address_only(&o->talk.common, &connect_command, &operands, CLI_CONNECTS,

@@ -384,6 +384,8 @@ static int run_messages(struct talk *talk, const int *fds, size_t count, struct 
 	    .receive_only = o->recv_only,
 	    .unconnected = talk->unconnected,
 	    .listening = talk->listening,
+	    .also = talk->also,
+	    .also_count = talk->also_count,
 	    .switches = talk->switches,
 	    .switch_count = talk->switch_count,
 	    .wait_ns = wait_given ? o->wait_ns : WAIT_DEFAULT_NS,

@@ -53,7 +53,9 @@ struct talk {
 	int stop_fd;        /* from stop_open() */
 	bool more_follow;   /* another session follows: keep standard input and output open */
 	uint32_t count_max; /* end after this many messages, or lines of a stream; 0: no limit */
-	bool unconnected, listening; /* for datagrams: see struct sockeye__messages_opts */
+	bool unconnected, listening;         /* for datagrams: see struct sockeye__messages_opts */
+	const struct sockeye_sockaddr *also; /* unconnected: further peers to send to */
+	size_t also_count;
 	const struct sockeye__peer_switch *switches;
 	size_t switch_count;
 	bool reader_left; /* result: the reader of standard output closed it */

@@ -215,6 +215,7 @@ static int prepare_sockets(struct sockeye__messages *m)
 		return 0;
 	if (sockeye_peer_name(m->to_fd, &m->to.peer) < 0)
 		return -ENOTCONN;
+	m->first = m->to.peer;
 	return sockeye_dgram_reconnect(m->to_fd, NULL);
 }
 

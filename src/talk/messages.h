@@ -41,6 +41,8 @@ struct sockeye__messages_opts {
 	bool receive_only;      /* do not end because there is no input */
 	bool unconnected;       /* disconnect the socket first, to receive from any peer */
 	bool listening;         /* send to the latest sender; do not end with the input */
+	const struct sockeye_sockaddr *also; /* unconnected: send every message to these, too */
+	size_t also_count;
 	const struct sockeye__peer_switch *switches;
 	size_t switch_count;
 	uint64_t wait_ns;   /* after the last message, end when no reply arrives for this time */

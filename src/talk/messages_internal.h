@@ -28,10 +28,12 @@ struct sockeye__messages {
 	struct sockeye__message_input input;
 	struct sockeye__standard_io dst;
 	struct sockeye__filtered_queue recvq;
-	uint8_t *buf;            /* one received message, or the filter's output */
-	size_t message_room;     /* output room for one message and a note */
-	int to_fd;               /* the socket to send from; -1: not known yet */
-	struct sockeye_dgram to; /* the peer to send to; without a peer: the connected one */
+	uint8_t *buf;                  /* one received message, or the filter's output */
+	size_t message_room;           /* output room for one message and a note */
+	int to_fd;                     /* the socket to send from; -1: not known yet */
+	struct sockeye_dgram to;       /* the peer to send to; without a peer: the connected one */
+	struct sockeye_sockaddr first; /* with opts->also: the peer that the socket had */
+	size_t to_index;               /* 0: first; otherwise of opts->also, plus 1 */
 	const struct sockeye__peer_switch *next_switch;
 	size_t switches_left;
 	enum sockeye__messages_phase phase;

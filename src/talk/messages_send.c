@@ -42,7 +42,7 @@ static bool switch_due(const struct sockeye__messages *m)
  * drops replies from the old one. */
 static bool must_wait(const struct sockeye__messages *m)
 {
-	bool dialogue = m->o->word_count > 0 && !m->o->records;
+	bool dialogue = m->o->word_count > 0 && !m->o->records && m->to_index == 0;
 
 	return (dialogue || switch_due(m)) && !sockeye__messages_answered(m) &&
 	       !sockeye__messages_silent(m);
@@ -161,6 +161,16 @@ static const uint8_t *filtered(struct sockeye__messages *m, const uint8_t *data,
 	return m->buf;
 }
 
+/* Takes the next of several peers. Returns true when each has had the message. */
+static bool next_peer(struct sockeye__messages *m)
+{
+	if (m->o->also_count == 0)
+		return true;
+	m->to_index = (m->to_index + 1) % (m->o->also_count + 1);
+	m->to.peer = m->to_index == 0 ? m->first : m->o->also[m->to_index - 1];
+	return m->to_index == 0;
+}
+
 /* Sends one message if there is one and it may be sent now. Returns whether to try the
  * next. */
 static bool send_next(struct sockeye__messages *m)
@@ -184,11 +194,12 @@ static bool send_next(struct sockeye__messages *m)
 		m->pause_until_ns = m->now_ns + PAUSE_NS;
 		return false;
 	}
-	sockeye__message_input_consume(&m->input, len);
 	if (err == 0)
 		message_sent(m, out, out_len);
 	else
 		send_failed(m, err);
+	if (next_peer(m))
+		sockeye__message_input_consume(&m->input, len);
 	return true;
 }
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import WAIT_S, events, read_exactly
+from conftest import QUIET_S, WAIT_S, events, read_all, read_exactly, readable
 from datagram_fixtures import Answering, udp
 
 
@@ -277,3 +277,65 @@ def test_a_peer_that_never_replies_gets_every_message(run, udp):
     given = b"".join(b"%d\n" % i for i in range(300))
     assert run("connect", "-w", "0", udp.url, input=given).returncode == 0
     assert b"".join(udp.recv(100) for _ in range(300)) == given
+
+
+# --- one socket, several servers ---
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_one_socket_speaks_to_several_servers(program, listening, count):
+    servers = [listening(socket.SOCK_DGRAM) for _ in range(count)]
+    started = program("connect", "-u", "--json", *[server.url for server in servers])
+    started.stdin.write(b"one\ntwo\n")
+    started.close_input()
+    peers = set()
+    for line in (b"one\n", b"two\n"):
+        for i, server in enumerate(servers):
+            data, peer = server.recvfrom(100)
+            assert data == line
+            server.sendto(b"%d %s" % (i, line), peer)
+            peers.add(peer)
+    assert len(peers) == 1  # one socket
+    found = events(read_all(started.stdout))
+    got = sorted(e["data"] for e in found if e["event"] == "datagram")
+    assert got == sorted(f"{i} {line}\n" for i in range(count) for line in ("one", "two"))
+    assert {e["peer"] for e in found if e["event"] == "datagram"} == \
+        {server.url.removeprefix("udp://") for server in servers}
+    assert (found[-1]["sent"], found[-1]["exit"]) == (2 * count, 0)
+    started.end()
+
+
+def test_words_wait_for_the_replies_of_all_servers(program, listening):
+    servers = [listening(socket.SOCK_DGRAM) for _ in range(2)]
+    started = program("connect", "-u", "-w", "10s", "-n", 4, "-m", "one", "-m", "two",
+                      *[server.url for server in servers])
+    peers = [server.recvfrom(100) for server in servers]
+    servers[0].sendto(b"first", peers[0][1])
+    assert read_exactly(started.stdout, 5) == b"first"
+    assert not readable(servers[0], QUIET_S)  # the other server has not replied
+    servers[1].sendto(b"second", peers[1][1])
+    for server in servers:
+        data, peer = server.recvfrom(100)
+        assert data == b"two"
+        server.sendto(b"end", peer)
+    assert read_exactly(started.stdout, 12) == b"secondendend"
+    started.end()
+
+
+@pytest.mark.parametrize("others, said", [
+    (["tcp://127.0.0.1:1"], "tcp://127.0.0.1:1 is not a datagram address"),
+    (["udp://[::1]:1"], "udp://[::1]:1: the socket uses IPv4 addresses"),
+    (["127.0.0.1:1"], "one operand too many"),
+    (["udp://127.0.0.1:1"] * 65, "at most 64 addresses"),
+])
+def test_addresses_that_one_socket_cannot_have(run, listening, others, said):
+    result = run("connect", "-u", listening(socket.SOCK_DGRAM).url, *others)
+    assert result.returncode == 2 and said in result.stderr.decode()
+
+
+def test_one_of_several_servers_refuses(run, listening):
+    server, closed = listening(socket.SOCK_DGRAM), listening(socket.SOCK_DGRAM)
+    nobody = closed.url
+    closed.close()
+    result = run("connect", "-u", "-m", "x", server.url, nobody)
+    assert result.returncode == 4 and b"Connection refused" in result.stderr
+    assert server.recv(10) == b"x"
