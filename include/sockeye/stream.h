@@ -131,6 +131,13 @@ SOCKEYE_API void sockeye_lines_init(struct sockeye_lines *lines, int fd, char *b
 SOCKEYE_API int sockeye_readline(struct sockeye_lines *lines, uint64_t deadline_ns,
 				 const char **out_line, size_t *out_len);
 
+/* Reads at most `len` bytes that follow the last line: those that were read ahead, or else
+ * from the descriptor, like sockeye_read_some(). So a text header can precede binary
+ * data. After SOCKEYE_E_LINE_TOO_LONG, continues within that line, where the buffer
+ * ended. */
+SOCKEYE_API ssize_t sockeye_reader_read(struct sockeye_lines *lines, void *buf, size_t len,
+					uint64_t deadline_ns);
+
 /* Half-closes a connection: the peer reads end of file and can still send. Returns 0 or
  * -errno. */
 SOCKEYE_API int sockeye_half_close(int fd);

@@ -1,5 +1,5 @@
 /*
- * lines.c: reads a stream line by line.
+ * lines.c: reads a stream line by line, and the bytes after a line.
  */
 #include <assert.h>
 #include <string.h>
@@ -79,4 +79,19 @@ int sockeye_readline(struct sockeye_lines *lines, uint64_t deadline_ns, const ch
 		if (n <= 0)
 			return (int)n;
 	}
+}
+
+ssize_t sockeye_reader_read(struct sockeye_lines *lines, void *buf, size_t len,
+			    uint64_t deadline_ns)
+{
+	size_t ahead = lines->end - lines->start;
+
+	lines->skipping = false;
+	if (ahead == 0)
+		return sockeye_read_some(lines->fd, buf, len, deadline_ns);
+	if (len > ahead)
+		len = ahead;
+	memcpy(buf, lines->buf + lines->start, len);
+	lines->start += len;
+	return (ssize_t)len;
 }

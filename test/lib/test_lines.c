@@ -147,12 +147,76 @@ static void test_deadline_keeps(void **state)
 	assert_int_equal(sockeye_readline(&lines, 0, &line, &len), -EBADF);
 }
 
+/* A header of lines, and then bytes that are none, in any number of reads. */
+static void test_bytes_after_a_line(void **state)
+{
+	static const char in[] = "GET\nlength 9\n\n\n\0binary\n";
+	const size_t header = 14;
+
+	(void)state;
+	for (size_t ahead = 1; ahead < sizeof in; ahead++)
+		for (size_t piece = 1; piece < 12; piece++) {
+			char buf[32], got[32];
+			struct sockeye_lines lines;
+			const char *line;
+			size_t len, n = 0;
+			ssize_t more;
+			int fds[2];
+
+			pair_open(SOCK_STREAM, fds);
+			sockeye_lines_init(&lines, fds[0], buf, sizeof buf);
+			assert_int_equal(write(fds[1], in, ahead), ahead);
+			if (ahead < sizeof in - 1)
+				assert_int_equal(write(fds[1], in + ahead, sizeof in - 1 - ahead),
+						 sizeof in - 1 - ahead);
+			shutdown(fds[1], SHUT_WR);
+			for (int i = 0; i < 3; i++)
+				assert_int_equal(sockeye_readline(&lines, 0, &line, &len), 1);
+			assert_int_equal(len, 0);
+			while ((more = sockeye_reader_read(&lines, got + n, piece, 0)) > 0)
+				n += (size_t)more;
+			assert_int_equal(more, 0);
+			assert_int_equal(n, sizeof in - 1 - header);
+			assert_memory_equal(got, in + header, n);
+			close(fds[0]);
+			close(fds[1]);
+		}
+}
+
+static void test_bytes_and_lines_in_turn(void **state)
+{
+	char buf[8], got[8];
+	struct sockeye_lines lines;
+	const char *line;
+	size_t len;
+	int fds[2];
+
+	(void)state;
+	pair_open(SOCK_STREAM, fds);
+	sockeye_lines_init(&lines, fds[0], buf, sizeof buf);
+	assert_int_equal(write(fds[1], "a\nxyzb\n123456789\n", 17), 17);
+	assert_int_equal(sockeye_readline(&lines, 0, &line, &len), 1);
+	assert_int_equal(sockeye_reader_read(&lines, got, 3, 0), 3);
+	assert_memory_equal(got, "xyz", 3);
+	assert_int_equal(sockeye_readline(&lines, 0, &line, &len), 1);
+	assert_memory_equal(line, "b", 1);
+	assert_int_equal(sockeye_readline(&lines, 0, &line, &len), SOCKEYE_E_LINE_TOO_LONG);
+	assert_int_equal(sockeye_reader_read(&lines, got, sizeof got, 0), 2);
+	assert_memory_equal(got, "9\n", 2);
+	assert_int_equal(sockeye_reader_read(&lines, got, 1, MS(10)), -ETIMEDOUT);
+	close(fds[0]);
+	close(fds[1]);
+	assert_int_equal(sockeye_reader_read(&lines, got, 1, 0), -EBADF);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_rows),
 	    cmocka_unit_test(test_two_readers),
 	    cmocka_unit_test(test_deadline_keeps),
+	    cmocka_unit_test(test_bytes_after_a_line),
+	    cmocka_unit_test(test_bytes_and_lines_in_turn),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
