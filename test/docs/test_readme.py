@@ -143,9 +143,45 @@ def test_first_screen_has_it_all():
         assert word in first
 
 
-@pytest.mark.parametrize("source", blocks("c"), ids=lambda source: "shout")
-def test_c_block_builds(source, tmp_path):
-    (tmp_path / "program.c").write_text(source)
+@pytest.fixture(name="shout", scope="module")
+def library_program(tmp_path_factory):
+    """The program of README, built. Returns its command line."""
+    folder, [source] = tmp_path_factory.mktemp("shout"), blocks("c")
+    (folder / "shout.c").write_text(source)
     subprocess.run(["gcc", "-std=c17", "-Wall", "-Wextra", "-Werror", f"-I{mdoc.ROOT}/include",
-                    tmp_path / "program.c", "-o", tmp_path / "program", f"-L{BUILD}/src",
-                    "-lsockeye"], check=True)
+                    folder / "shout.c", "-o", folder / "shout", f"-L{BUILD}/src",
+                    f"-Wl,-rpath,{BUILD}/src", "-lsockeye"], check=True)
+    return [*NAMESPACE, "sh", "-c", 'ip link set lo up && exec "$@"', "sh", str(folder / "shout")]
+
+
+@needs_namespace
+def test_library_program(shout):
+    with subprocess.Popen([*shout, "thread"]) as server:
+        ask = ["nsenter", f"--target={server.pid}", "--net",
+               *([] if os.geteuid() == 0 else ["--user", "--preserve-credentials"]),
+               SOCKEYE, "connect", "-q", "--retry", "50", "--retry-pause", "100ms", "-m", "hi.",
+               "tcp://127.0.0.1:7000"]
+        try:
+            # Before unshare(1) has its namespace, nothing listens on port 7000 either.
+            while not os.readlink(f"/proc/{server.pid}/exe").endswith("/shout"):
+                assert server.poll() is None
+            assert subprocess.run(ask, check=True, capture_output=True).stdout == b"hi!\n"
+        finally:
+            server.terminate()
+        assert server.wait(WAIT_S) == 0
+
+
+@needs_namespace
+@pytest.mark.parametrize("model, code, said", [
+    ("nosuchmodel", 2, "nosuchmodel"), ("event", 9, "Address already in use")])
+def test_library_program_prints_its_error(shout, model, code, said):
+    if code == 9:  # another server in the same namespace has the port
+        line = (f"ip link set lo up; mkfifo {shout[-1]}.ready; {SOCKEYE} serve echo "
+                f"tcp://127.0.0.1:7000 --ready-fd 3 3>{shout[-1]}.ready >/dev/null & "
+                f"read ready <{shout[-1]}.ready; {shout[-1]} {model}; code=$?; kill $!; exit $code")
+        command = [*NAMESPACE, "sh", "-c", line]
+    else:
+        command = [*shout, model]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=WAIT_S)
+    assert done.returncode == code
+    assert done.stderr.startswith("shout: ") and said in done.stderr and done.stderr.count("\n") == 1
