@@ -50,6 +50,9 @@ struct sockeye_addr_opts {
 	uint32_t backlog; /* 1 to 65535: of listen(2) */
 	uint32_t rcvbuf;  /* bytes: SO_RCVBUF */
 	uint32_t sndbuf;  /* bytes: SO_SNDBUF */
+	char
+	    interface[16]; /* multicast: name or number of the interface; "": the kernel's choice */
+	char source[46];   /* multicast: receive from this IP address only; "": from all */
 	/* A client's local address: bind=HOST[:PORT] as it was written, or the
 	 * percent-decoded path or @name of a UNIX socket. */
 	char bind[SOCKEYE_UNIX_PATH_MAX + 2];

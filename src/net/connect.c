@@ -156,6 +156,9 @@ int sockeye_connect(const struct sockeye_addr *addr, const struct sockeye_connec
 	count = sockeye_resolve(addr, false, names, SOCKEYE__NAMES_MAX, fail);
 	if (count < 0)
 		return count;
+	err = sockeye__multicast_check(addr, names, (size_t)count, false, fail);
+	if (err < 0)
+		return err;
 	local_count = sockeye__locals_find(addr, locals, SOCKEYE__NAMES_MAX, fail);
 	if (local_count < 0)
 		return local_count;

@@ -34,7 +34,8 @@ static int socket_bind(const struct sockeye_addr *addr, const struct sockeye_soc
 
 	if (!is_inet(name))
 		return sockeye__unix_bind(l->fd, addr, name, l);
-	if (sockeye_scheme_is_stream(l->scheme))
+	/* Several programs may receive the same group. */
+	if (sockeye_scheme_is_stream(l->scheme) || sockeye__sockaddr_is_multicast(name))
 		err = sockeye__option_set(l->fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (err == 0 && (join || addr->opts.reuseport))
 		err = sockeye__option_set(l->fd, SOL_SOCKET, SO_REUSEPORT, 1);
@@ -65,6 +66,10 @@ static int listener_open(const struct sockeye_addr *addr, const struct sockeye_l
 	if (err == 0) {
 		*out_op = "bind";
 		err = socket_bind(addr, name, opts->reuseport, join, l);
+	}
+	if (err == 0 && l->scheme == SOCKEYE_UDP) {
+		*out_op = "join";
+		err = sockeye__multicast_join(l->fd, addr, name);
 	}
 	if (err == 0 && sockeye_scheme_is_stream(l->scheme)) {
 		*out_op = "listen";
@@ -131,6 +136,10 @@ static int names_open(const struct sockeye_addr *addr, const struct sockeye_list
 		}
 		if (first_err == 0 || !absent(err))
 			first_err = sockeye__fail_name(fail, op, addr->scheme, &name, err);
+		if (err == -ENODEV && strcmp(op, "join") == 0)
+			sockeye__fail_detail(fail,
+					     "no route leads to the group; name an interface, "
+					     "as in ?interface=eth0");
 		if (!absent(err)) {
 			listeners_close(listeners, opened);
 			return err;
@@ -223,7 +232,7 @@ int sockeye_listen(const struct sockeye_addr *addr, const struct sockeye_listen_
 	struct sockeye_fail first;
 	struct sockeye__kind kind;
 	struct names names;
-	int count, tries = 0;
+	int count, err, tries = 0;
 
 	if (opts == NULL)
 		opts = &none;
@@ -237,6 +246,9 @@ int sockeye_listen(const struct sockeye_addr *addr, const struct sockeye_listen_
 	count = sockeye_resolve(addr, true, names.list, SOCKEYE__NAMES_MAX, fail);
 	if (count < 0)
 		return count;
+	err = sockeye__multicast_check(addr, names.list, (size_t)count, true, fail);
+	if (err < 0)
+		return err;
 	names.count = (size_t)count;
 	/* The first wildcard address is [::], which also accepts IPv4. */
 	names.max = any_host(addr) ? 1 : max;

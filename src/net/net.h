@@ -97,6 +97,32 @@ struct sockeye_sockaddr sockeye__sockaddr_unmapped(const struct sockeye_sockaddr
 /* Whether an Internet address is the wildcard: 0.0.0.0 or [::]. */
 bool sockeye__sockaddr_is_any(const struct sockeye_sockaddr *name);
 
+/* Whether the address is a multicast group. */
+bool sockeye__sockaddr_is_multicast(const struct sockeye_sockaddr *name);
+
+/* --- resolve.c --- */
+
+/* Returns the index of an interface by its name or number, or 0. */
+uint32_t sockeye__interface_index(const char *zone);
+
+/* --- multicast.c --- */
+
+/* Checks the options interface= and source= of an address with the addresses of its host,
+ * and gives IPv6 groups the interface as their zone. `joins`: to listen. Returns 0 or a
+ * negative code with *fail. */
+int sockeye__multicast_check(const struct sockeye_addr *addr, struct sockeye_sockaddr *names,
+			     size_t count, bool joins, struct sockeye_fail *fail);
+
+/* Chooses the interface and the time to live of what is sent to groups. Returns 0 or
+ * -errno. */
+int sockeye__multicast_send(int fd, const struct sockeye_addr *addr,
+			    const struct sockeye_sockaddr *name);
+
+/* Joins the group `name`, which a bound socket leaves when it is closed. Does nothing for
+ * another address. Returns 0 or a negative code. */
+int sockeye__multicast_join(int fd, const struct sockeye_addr *addr,
+			    const struct sockeye_sockaddr *name);
+
 /* --- connect.c --- */
 
 /* Resolves the address option bind=. Returns the number of local addresses, 0 without

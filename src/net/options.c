@@ -124,5 +124,11 @@ int sockeye__options_apply(int fd, const struct sockeye_addr *addr,
 		if (err < 0)
 			return err;
 	}
+	if (sockeye__sockaddr_is_multicast(name)) {
+		int err = sockeye__multicast_send(fd, addr, name);
+
+		if (err < 0)
+			return err;
+	}
 	return name->u.sa.sa_family == AF_INET6 ? ipv6_apply(fd, addr, name) : 0;
 }

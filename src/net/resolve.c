@@ -152,8 +152,7 @@ static void names_of_any(struct query *q)
 	name_add(q, (const struct sockaddr *)&in);
 }
 
-/* Returns the index of the interface with this name or number, or 0. */
-static uint32_t zone_index(const char *zone)
+uint32_t sockeye__interface_index(const char *zone)
 {
 	uint32_t index = if_nametoindex(zone);
 	unsigned long number;
@@ -174,7 +173,7 @@ static int host_number(struct query *q)
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6};
 
 	if (inet_pton(AF_INET6, addr->host, &in6.sin6_addr) == 1) {
-		in6.sin6_scope_id = addr->zone[0] ? zone_index(addr->zone) : 0;
+		in6.sin6_scope_id = addr->zone[0] ? sockeye__interface_index(addr->zone) : 0;
 		if (addr->zone[0] && in6.sin6_scope_id == 0) {
 			FAILED(q, SOCKEYE_E_NONAME);
 			sockeye__fail_detail(q->fail, "there is no interface \"%s\"", addr->zone);

@@ -12,6 +12,7 @@
 #include <sockeye/addr.h>
 #include <sockeye/text.h>
 
+#include "base/ascii.h"
 #include "base/number.h"
 #include "proto/addr_internal.h"
 #include "proto/percent.h"
@@ -23,6 +24,7 @@ enum option_kind {
 	SIZE,   /* uint32_t bytes, not 0 */
 	MODE,   /* has_mode and mode */
 	LOCAL,  /* bind */
+	WORD,   /* char[]: at most `max` letters, digits and signs of a name or address */
 };
 
 #define FLAG_TAKES "yes or no, 1 or 0"
@@ -59,6 +61,8 @@ static const struct option {
     {"backlog", NUMBER, FIELD(backlog), STREAMS, UINT16_MAX, "1 to 65535"},
     {"rcvbuf", SIZE, FIELD(rcvbuf), INETS | UNIXES, INT_MAX, SIZE_TAKES},
     {"sndbuf", SIZE, FIELD(sndbuf), INETS | UNIXES, INT_MAX, SIZE_TAKES},
+    {"interface", WORD, FIELD(interface), ON(UDP), 15, "the name or number of an interface"},
+    {"source", WORD, FIELD(source), ON(UDP), 45, "an IP address without brackets"},
     {"bind", LOCAL, FIELD(bind), INETS | UNIXES, 0,
      "HOST[:PORT], with IPv6 in brackets, or a UNIX path or @NAME"},
 };
@@ -129,6 +133,21 @@ static bool local_read(struct sockeye__reader *r, struct sockeye__slice text)
 	return true;
 }
 
+static bool word_read(const struct option *o, struct sockeye__slice text,
+		      struct sockeye_addr_opts *opts)
+{
+	static const char signs[] = ".:_-@+";
+
+	if (text.len == 0 || text.len > o->max)
+		return false;
+	for (size_t i = 0; i < text.len; i++)
+		if (!sockeye__ascii_is_letter(text.at[i]) && !sockeye__ascii_is_digit(text.at[i]) &&
+		    strchr(signs, text.at[i]) == NULL)
+			return false;
+	memcpy((char *)opts + o->field, text.at, text.len); /* zeroed before */
+	return true;
+}
+
 static bool number_parse(const struct option *o, struct sockeye__slice text, const char *copy,
 			 uint64_t *out_value)
 {
@@ -172,6 +191,8 @@ static bool value_read(struct sockeye__reader *r, const struct option *o,
 
 	if (o->kind == LOCAL)
 		return local_read(r, text);
+	if (o->kind == WORD)
+		return word_read(o, text, &r->addr.opts);
 	if (text.len >= sizeof copy)
 		return false;
 	memcpy(copy, text.at, text.len);
@@ -244,6 +265,8 @@ static bool is_given(const struct option *o, const struct sockeye_addr_opts *opt
 {
 	if (o->kind == LOCAL)
 		return opts->bind[0] != '\0';
+	if (o->kind == WORD)
+		return *((const char *)opts + o->field) != '\0';
 	return o->kind == MODE ? opts->has_mode : number_get(o, opts) != 0;
 }
 
@@ -260,6 +283,8 @@ static void value_print(const struct option *o, const struct sockeye_addr *addr,
 		sockeye__percent_encode(bind, strlen(bind), "%&", out);
 	} else if (o->kind == LOCAL) {
 		sockeye__out_text(out, bind);
+	} else if (o->kind == WORD) {
+		sockeye__out_text(out, (const char *)&addr->opts + o->field);
 	} else {
 		snprintf(number, sizeof number, o->kind == MODE ? "%04" PRIo32 : "%" PRIu32,
 			 number_get(o, &addr->opts));

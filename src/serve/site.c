@@ -40,11 +40,13 @@ static int site_open_more(struct sockeye__site *s, const struct sockeye_addr *ad
 
 /* TCP: services write complete messages, so Nagle's algorithm (RFC 896) would only delay
  * the second of two messages; accepted sockets inherit TCP_NODELAY. UDP: for a socket that
- * is bound to one address, the destination address of datagrams is known. */
+ * is bound to one address, the destination address of datagrams is known, unless it is
+ * that of a group. */
 static void site_tune(struct sockeye__site *s)
 {
 	bool v6 = s->listener.name.u.sa.sa_family == AF_INET6;
-	bool any = sockeye__sockaddr_is_any(&s->listener.name);
+	bool any = sockeye__sockaddr_is_any(&s->listener.name) ||
+		   sockeye__sockaddr_is_multicast(&s->listener.name);
 
 	for (unsigned i = 0; i < s->fd_count; i++) {
 		if (s->scheme == SOCKEYE_TCP)
@@ -81,7 +83,9 @@ static struct sockeye__site *site_add(struct sockeye__server *server, struct soc
 static int site_fill(struct sockeye__site *s, const struct sockeye__crew *crew,
 		     const struct sockeye_site *site, const struct sockeye_listen_opts *lo)
 {
-	const unsigned fds = lo->reuseport ? crew->processes : 1;
+	/* The kernel would give each socket of a group all datagrams. */
+	const bool group = sockeye__sockaddr_is_multicast(&s->listener.name);
+	const unsigned fds = lo->reuseport && !group ? crew->processes : 1;
 	int err;
 
 	if (!is_able(crew, s))
