@@ -46,6 +46,15 @@ struct serve {
 	bool has_operands; /* otherwise all built-in services are served */
 };
 
+/* Sockets that systemd has passed: fd:3 and the following ones. */
+struct serve_inherited {
+	size_t count, named;
+	const char *names[SERVE_SITES_MAX]; /* from the service manager; within text */
+	char text[4096];
+	const struct sockeye_service *waiting[SERVE_SITES_MAX]; /* services without addresses */
+	size_t waiting_count;
+};
+
 /* An option that has an effect only if something on the command line provides one of the
  * bits in `needs`. The owner of the table defines the bits. Without effect, the option
  * causes a warning; if `needs` is 0, an error. */
@@ -105,6 +114,19 @@ const struct sockeye_service *serve_option_service(const struct cli_option *row,
 /* Parses the operands into s->sites. Returns CLI_GO, or the exit code after reporting what
  * is wrong. */
 int serve_sites_read(struct serve *s, const struct cli_operands *operands);
+
+/* Adds an address to serve. Returns CLI_GO or the exit code. */
+int serve_site_add(struct serve *s, const struct sockeye_service *service, const char *address);
+
+/* --- serve_inherited.c --- */
+
+/* Takes LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES out of the environment. *out has no
+ * sockets if they are not for this process. */
+void serve_inherited_take(struct serve_inherited *out);
+
+/* Gives each socket to the service of its name or, without one, to the services without
+ * addresses in their order. Returns CLI_GO or the exit code. */
+int serve_inherited_share(struct serve *s, const struct serve_inherited *in);
 
 /* The .operand of serve_command: services, then schemes. */
 const char *serve_operand(size_t i);

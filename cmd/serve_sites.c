@@ -23,6 +23,14 @@ static int site_add(struct serve *s, const struct sockeye_service *service,
 	return CLI_GO;
 }
 
+int serve_site_add(struct serve *s, const struct sockeye_service *service, const char *address)
+{
+	struct sockeye_addr addr;
+	int code = cli_address(&s->common, &serve_command, address, CLI_LISTENS, &addr);
+
+	return code == CLI_GO ? site_add(s, service, &addr, false) : code;
+}
+
 /* Adds TCP and UDP on both loopback addresses, at 7000 + the well-known port. Features use
  * only UDP. Returns CLI_GO or the exit code. */
 static int site_add_defaults(struct serve *s, const struct sockeye_service *service)
@@ -254,19 +262,30 @@ static int address_read(struct serve *s, const struct sockeye_service *service,
 		code = feature->address_check(s, operands->v[i]);
 	if (code == CLI_GO && sockeye_addr_parse(operands->v[i], &addr, NULL) < 0)
 		return bad_address(s, service, operands, i);
-	if (code == CLI_GO)
-		code = cli_address(&s->common, &serve_command, operands->v[i], CLI_LISTENS, &addr);
-	return code == CLI_GO ? site_add(s, service, &addr, false) : code;
+	return code == CLI_GO ? serve_site_add(s, service, operands->v[i]) : code;
 }
 
-/* An address belongs to the service before it; a service without addresses gets the
- * loopback addresses. */
+/* Gives a service without addresses its share of the inherited sockets later or, if there
+ * are none, the loopback addresses now. Returns CLI_GO or the exit code. */
+static int addresses_default(struct serve *s, struct serve_inherited *in,
+			     const struct sockeye_service *service)
+{
+	if (in->count == 0)
+		return site_add_defaults(s, service);
+	if (in->waiting_count < SERVE_SITES_MAX)
+		in->waiting[in->waiting_count++] = service;
+	return CLI_GO;
+}
+
+/* An address belongs to the service before it. */
 int serve_sites_read(struct serve *s, const struct cli_operands *operands)
 {
+	static struct serve_inherited in; /* too large for the stack */
 	const struct sockeye_service *service = NULL;
 	bool has_address = true;
 	int code = CLI_GO;
 
+	serve_inherited_take(&in);
 	s->has_operands = operands->count > 0;
 	for (int i = 0; i < operands->count && code == CLI_GO; i++) {
 		const struct sockeye_service *named = serve_service_find(operands->v[i]);
@@ -279,12 +298,14 @@ int serve_sites_read(struct serve *s, const struct cli_operands *operands)
 			continue;
 		}
 		if (!has_address)
-			code = site_add_defaults(s, service);
+			code = addresses_default(s, &in, service);
 		service = named;
 		has_address = false;
 	}
 	if (code == CLI_GO && !has_address)
-		code = site_add_defaults(s, service);
+		code = addresses_default(s, &in, service);
+	if (code == CLI_GO && in.count > 0 && (in.waiting_count > 0 || !s->has_operands))
+		return serve_inherited_share(s, &in);
 	for (size_t i = 0; !s->has_operands && sockeye_builtins[i] != NULL && code == CLI_GO; i++)
 		code = site_add_defaults(s, sockeye_builtins[i]);
 	return code;
