@@ -237,7 +237,7 @@ static int hand_open(int root, const char *path, int flags, bool links)
 	return fd;
 }
 
-/* --- by the end of links --- */
+/* --- by the file at the end of links --- */
 
 static bool has_up(const char *path)
 {
@@ -247,9 +247,9 @@ static bool has_up(const char *path)
 	return false;
 }
 
-/* Opens a file by the path that the kernel reports for it, if that is below root: links
- * may lead outside and back. Every failure is -EXDEV until the file is known to be below
- * root. */
+/* Opens a file by the path that the kernel reports for it, if that path is below root,
+ * because links may lead outside and back. Every failure is -EXDEV until the file is
+ * known to be below root. */
 static int end_open(int root, const char *path, int flags, bool by_hand)
 {
 	char link[32], end[PATH_MAX];
@@ -276,7 +276,7 @@ static int end_open(int root, const char *path, int flags, bool by_hand)
 
 /* --- */
 
-/* Returns the result by hand, also for links that leave root and come back. */
+/* Opens a file by hand, including by links that leave root and lead back. */
 static int hand_or_end_open(int root, const char *path, int flags, bool links, bool by_hand)
 {
 	int fd = hand_open(root, path, flags, links);

@@ -9,7 +9,7 @@
 
 /* Which symbolic links are followed. */
 enum sockeye__links {
-	SOCKEYE__LINKS_INSIDE, /* those whose end is below root, also by a way outside */
+	SOCKEYE__LINKS_INSIDE, /* those that end below root, even if they lead outside first */
 	SOCKEYE__LINKS_NONE,
 	SOCKEYE__LINKS_ANY, /* also to files outside root */
 };

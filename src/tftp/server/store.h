@@ -18,7 +18,7 @@
 
 struct sockeye__tftp_store_config {
 	const char *root;          /* must stay valid while the store is open */
-	enum sockeye__links links; /* to follow for files to send */
+	enum sockeye__links links; /* followed when a file is sent */
 	bool upload;               /* accept new files */
 	bool overwrite;            /* with upload: replace existing files */
 	bool create;               /* with upload: make missing directories */
