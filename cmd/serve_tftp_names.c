@@ -91,6 +91,8 @@ static void terms_print(const struct sockeye__tftp_terms *terms, char *out, size
 					sockeye__tftp_option_name(i));
 		comma = ",";
 	}
+	if (terms->trusted)
+		snprintf(out + len, cap - len, " trusted");
 }
 
 /* Prints the terms for the name. Returns CLI_GO or the exit code. */

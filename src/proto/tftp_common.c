@@ -74,6 +74,9 @@ void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns)
 	for (unsigned i = SOCKEYE__TFTP_TIMEOUTS_MIN;
 	     i < x->rtt.backoff && ns < x->config.rto_max_ns / 2; i++)
 		ns *= 2;
+	/* The last of a few tries comes late enough to survive a short outage. */
+	if (x->restraint.tries + 1 == SOCKEYE__TFTP_TRIES_MAX && ns < x->config.rto_max_ns / 3)
+		ns = x->config.rto_max_ns / 3;
 	x->deadline_ns = now_ns + ns;
 	if (sockeye__tftp_is_unconfirmed(x))
 		x->deadline_ns =
@@ -85,4 +88,5 @@ void sockeye__tftp_progress(struct sockeye__tftp *x, uint64_t now_ns)
 	x->progress_ns = now_ns;
 	x->confirmed = true;
 	x->unconfirmed_packets = 0;
+	x->restraint = (struct sockeye__tftp_restraint){0};
 }

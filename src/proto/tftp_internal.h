@@ -15,6 +15,7 @@
 
 #define SOCKEYE__TFTP_SILENCE_NS   (30 * SOCKEYE_NS_PER_S)
 #define SOCKEYE__TFTP_TIMEOUTS_MIN 5 /* negotiated timeouts before giving up */
+#define SOCKEYE__TFTP_TRIES_MAX    3 /* blocks sent again to a peer that may be forged */
 
 /* Returns how many blocks after `from` the next block with this number is, or
  * UINT32_MAX if no block has the number. */
@@ -51,6 +52,15 @@ bool sockeye__tftp_sender_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_
 			       struct sockeye__tftp_send *out);
 bool sockeye__tftp_sender_all_sent(const struct sockeye__tftp *x);
 void sockeye__tftp_sender_check(const struct sockeye__tftp *x);
+
+/* How much of it is sent. */
+void sockeye__tftp_restraint_timer(struct sockeye__tftp *x);
+/* Waits for the peer after the last try. Returns false before. */
+bool sockeye__tftp_restraint_wait(struct sockeye__tftp *x);
+void sockeye__tftp_restraint_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number);
+bool sockeye__tftp_restraint_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,
+				  struct sockeye__tftp_send *out);
+void sockeye__tftp_restraint_check(const struct sockeye__tftp *x);
 
 /* Receiver. */
 void sockeye__tftp_receiver_init(struct sockeye__tftp *x);

@@ -184,7 +184,7 @@ static void on_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number)
 	if (offering)
 		offer_end(x, now_ns, &none);
 	else
-		sockeye__tftp_sender_ack(x, now_ns, number);
+		sockeye__tftp_restraint_ack(x, now_ns, number);
 }
 
 /* The first DATA answers a server's OACK, or the request of a client whose server
@@ -321,7 +321,7 @@ static void timeout(struct sockeye__tftp *x)
 	if (x->stage == SOCKEYE__TFTP_STAGE_OFFERING)
 		x->control = SOCKEYE__TFTP_CONTROL_OFFER;
 	else if (x->config.sends)
-		sockeye__tftp_sender_timer(x);
+		sockeye__tftp_restraint_timer(x);
 	else
 		x->control = SOCKEYE__TFTP_CONTROL_ACK;
 }
@@ -341,7 +341,8 @@ void sockeye__tftp_timer(struct sockeye__tftp *x, uint64_t now_ns)
 	x->deadline_ns = 0;
 	if (x->stage == SOCKEYE__TFTP_STAGE_DALLYING)
 		x->stage = SOCKEYE__TFTP_STAGE_OVER;
-	else if (!early_deadline(x, now_ns) && !give_up(x, now_ns))
+	else if (!early_deadline(x, now_ns) && !give_up(x, now_ns) &&
+		 !sockeye__tftp_restraint_wait(x))
 		timeout(x);
 	sockeye__invariant(sockeye__tftp_check(x));
 }
@@ -402,7 +403,7 @@ bool sockeye__tftp_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_b
 	if (found)
 		control_next(x, now_ns, out);
 	else if (x->stage == SOCKEYE__TFTP_STAGE_MOVING && x->config.sends)
-		found = sockeye__tftp_sender_next(x, now_ns, max_blocks, out);
+		found = sockeye__tftp_restraint_next(x, now_ns, max_blocks, out);
 	sockeye__invariant(sockeye__tftp_check(x));
 	return found;
 }
@@ -448,6 +449,7 @@ void sockeye__tftp_check(const struct sockeye__tftp *x)
 	assert(!x->confirmed || x->unconfirmed_packets == 0);
 	assert(x->rtt.floor_ns <= x->rtt.rto_ns && x->rtt.rto_ns <= x->rtt.ceiling_ns);
 	deadline_check(x);
+	sockeye__tftp_restraint_check(x);
 	if (x->config.sends)
 		sockeye__tftp_sender_check(x);
 	else

@@ -65,6 +65,8 @@ struct sockeye__tftp_config {
 				* and at least five negotiated timeouts */
 	uint64_t dally_ns;     /* repeats the last ACK for this time: default 2 * rto_max_ns */
 	unsigned unconfirmed_packets_max; /* to a peer that never answered: default 5 */
+	bool forgeable; /* an answer does not prove the peer's address: an attacker who forges
+			 * requests can forge ACKs too, because the server's port is known */
 	uint64_t random;                  /* seed of the jitter */
 
 	/* Receivers. */
@@ -192,6 +194,19 @@ struct sockeye__tftp_receiver {
 	bool ack_timed;       /* the next block gives a round-trip time */
 };
 
+/*
+ * How a sender holds back while the peer may be forged (config.forgeable). After a
+ * timeout it sends one block instead of a window, at most three times until the peer
+ * acknowledges something new. Then it only waits: each further ACK that acknowledges
+ * nothing new gets one block. So a forged request and a forged ACK cause at most a window
+ * and three blocks.
+ */
+struct sockeye__tftp_restraint {
+	unsigned tries;     /* blocks sent after a timeout since the last new ACK */
+	bool restrained;    /* only `allowance` blocks may be sent until the next new ACK */
+	uint32_t allowance; /* 0 or 1 */
+};
+
 /* The control packet to send next. A newer one replaces it. */
 enum sockeye__tftp_control {
 	SOCKEYE__TFTP_CONTROL_NONE,
@@ -215,6 +230,7 @@ struct sockeye__tftp {
 	uint64_t progress_ns;         /* when the peer last sent something new */
 	uint64_t offer_ns;            /* when the offer was last sent */
 	unsigned unconfirmed_packets; /* sent to the peer before it is confirmed */
+	struct sockeye__tftp_restraint restraint;
 	uint64_t random;
 	struct sockeye__tftp_counters count;
 	struct sockeye__tftp_sender sender;

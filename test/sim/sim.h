@@ -35,6 +35,8 @@ struct peer {
 	uint64_t front; /* its position in the file: a change is progress */
 	uint64_t front_ns, over_ns, done_ns;
 	uint64_t acks, blocks; /* packets sent */
+	uint64_t blocks_since; /* sent since its last progress */
+	uint64_t asked_since;  /* ACKs received since */
 };
 
 struct sim {
@@ -52,6 +54,7 @@ struct sim {
 	bool aborted;
 	struct sockeye__tftp_options asked;
 	struct sockeye__tftp_policy policy;
+	bool forgeable; /* the server cannot know whether the client is forged */
 	uint32_t numbers;
 	unsigned tids;
 	uint8_t request[REQUEST_MAX], memory[2][WINDOW_MAX * PACKET_MAX];

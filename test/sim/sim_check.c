@@ -54,6 +54,8 @@ static void check_dally(struct sim *s)
 
 	uint64_t to_ns = sockeye__tftp_is_over(&receiver->x) ? receiver->over_ns : s->now_ns;
 
+	if (sender->x.restraint.tries == 3)
+		return; /* it waits to be asked, and the receiver has nothing to ask for */
 	if ((s->sender == CLIENT || sender->x.confirmed) &&
 	    receiver->x.result == SOCKEYE__TFTP_DONE &&
 	    (to_ns > from_ns + 2 * RTO_MAX_NS + 20 * MS || receiver->done_ns > s->net.heal_ns))
@@ -89,6 +91,18 @@ static void check_over(struct sim *s, enum end end)
 	}
 }
 
+/* A peer that may be forged gets a window and three blocks, and a window for each ACK of
+ * nothing new, which it pays for. */
+static void check_restraint(struct sim *s, enum end end)
+{
+	const struct peer *p = &s->peer[end];
+	uint64_t most = (1 + p->asked_since) * p->x.window + 3;
+
+	if (p->x.config.forgeable && p->x.confirmed && p->blocks_since > most)
+		sim_wrong(s, "%s sends %" PRIu64 " blocks to a silent peer", sim_ends[end],
+			  p->blocks_since);
+}
+
 void sim_check_progress(struct sim *s)
 {
 	for (int i = 0; i < 2; i++) {
@@ -99,8 +113,11 @@ void sim_check_progress(struct sim *s)
 			continue;
 		sockeye__tftp_check(&p->x);
 		front = front_of(p);
-		if (front != p->front)
+		check_restraint(s, (enum end)i);
+		if (front != p->front) {
 			p->front_ns = s->now_ns;
+			p->blocks_since = p->asked_since = 0;
+		}
 		p->front = front;
 		if (p->x.result == SOCKEYE__TFTP_DONE && p->done_ns == 0)
 			p->done_ns = s->now_ns;

@@ -76,6 +76,7 @@ static void put_blocks(struct sim *s, enum end from, const struct sockeye__tftp_
 		sockeye__tftp_data_encode(header, sockeye__tftp_number(&p->x, send->block + i));
 		put(s, from, header, sizeof header, body, len);
 		p->blocks++;
+		p->blocks_since++;
 	}
 }
 
@@ -130,6 +131,7 @@ static void config_common(struct sim *s, struct sockeye__tftp_config *c, enum en
 	c->memory = s->memory[end];
 	c->numbers = s->numbers;
 	c->check_size = true;
+	c->forgeable = end == SERVER && s->forgeable;
 }
 
 static void start(struct sim *s, enum end end, const struct sockeye__tftp_config *c)
@@ -214,6 +216,7 @@ static void arrive(struct sim *s)
 	if (!is_addressed(s, packet))
 		return;
 	was_over = sockeye__tftp_is_over(&p->x);
+	p->asked_since += packet->len == 4 && packet->data[1] == SOCKEYE__TFTP_ACK;
 	sockeye__tftp_datagram(&p->x, s->now_ns, packet->data, packet->len, &g);
 	got(s, packet->to, &g);
 	if (packet->to == CLIENT && p->tid == 0 && !sockeye__tftp_is_unanswered(&p->x))

@@ -114,6 +114,7 @@ void sim_scene(struct sim *s, uint64_t seed)
 	faults_pick(s);
 	if (chance(s, 100))
 		s->dribble_ns = s->now_ns + pick(s, 2 * MS);
+	s->forgeable = chance(s, 300);
 	if (chance(s, 50)) {
 		s->abort_ns = s->now_ns + pick(s, 100) * MS;
 		s->aborter = (enum end)pick(s, 2);

@@ -21,6 +21,7 @@ enum {
 	REFUSE = 1 << 3,
 	DENY = 1 << 4,
 	DEFAULT = 1 << 5,
+	TRUSTED = 1 << 6,
 };
 
 struct rule {
@@ -185,6 +186,15 @@ static int deny_set(const struct sockeye__rules_lines *lines, struct sockeye__sl
 	return 0;
 }
 
+static int trusted_set(const struct sockeye__rules_lines *lines, struct sockeye__slice value,
+		       struct rule *rule)
+{
+	(void)lines;
+	(void)value;
+	rule->terms.trusted = true;
+	return 0;
+}
+
 static int default_set(const struct sockeye__rules_lines *lines, struct sockeye__slice value,
 		       struct rule *rule)
 {
@@ -200,9 +210,10 @@ static const struct setting {
 	int (*set)(const struct sockeye__rules_lines *lines, struct sockeye__slice value,
 		   struct rule *rule);
 } settings[] = {
-    {"name=", NAME, name_set},       {"blksize=", BLKSIZE, blksize_set},
-    {"window=", WINDOW, window_set}, {"refuse=", REFUSE, refuse_set},
-    {"deny", DENY, deny_set},        {"default", DEFAULT, default_set},
+    {"name=", NAME, name_set},         {"blksize=", BLKSIZE, blksize_set},
+    {"window=", WINDOW, window_set},   {"refuse=", REFUSE, refuse_set},
+    {"deny", DENY, deny_set},          {"default", DEFAULT, default_set},
+    {"trusted", TRUSTED, trusted_set},
 };
 
 static int setting_parse(const struct sockeye__rules_lines *lines, struct sockeye__slice word,
@@ -222,7 +233,8 @@ static int setting_parse(const struct sockeye__rules_lines *lines, struct sockey
 	}
 	return sockeye__rules_fail(
 	    lines,
-	    "unknown setting '%s'; the settings are name= blksize= window= refuse= deny default",
+	    "unknown setting '%s'; the settings are name= blksize= window= refuse= trusted deny "
+	    "default",
 	    sockeye__rules_show(word).text);
 }
 
@@ -241,7 +253,7 @@ static int rule_parse(const struct sockeye__rules_lines *lines, const struct soc
 	set = rule->has & ~(unsigned)NAME;
 	if (set == 0)
 		return sockeye__rules_fail(
-		    lines, "no setting: add blksize=, window=, refuse=, deny or default");
+		    lines, "no setting: add blksize=, window=, refuse=, trusted, deny or default");
 	if ((set & DENY) && set != DENY)
 		return sockeye__rules_fail(lines, "deny excludes other settings");
 	if ((set & DEFAULT) && set != DEFAULT)
@@ -342,6 +354,8 @@ static void terms_set(const struct rule *rule, struct sockeye__tftp_terms *terms
 		terms->policy.refused = rule->terms.policy.refused;
 	if (rule->has & DENY)
 		terms->deny = true;
+	if (rule->has & TRUSTED)
+		terms->trusted = true;
 }
 
 unsigned sockeye__tftp_policy_terms(const struct sockeye__tftp_rules *rules,

@@ -22,6 +22,11 @@
 /* Bytes of netascii rings per worker; above this, windows are limited to one block. */
 #define TEXT_MEMORY   (64u << 20)
 #define UPLOAD_MEMORY (64u << 20) /* bytes per worker for blocks ahead of a gap */
+/* The most that is granted if the client's address may be forged even after an answer.
+ * The window cannot begin smaller and grow: a receiver acknowledges only whole windows,
+ * and atftp a lone block only after 5 s. sockeye-tftp(7) states the sum. */
+#define FORGEABLE_BLKSIZE 1428
+#define FORGEABLE_WINDOW  8
 
 struct request {
 	struct sockeye__tftp_worker *w;
@@ -169,28 +174,6 @@ static bool name_find(struct request *r)
 
 /* --- the options --- */
 
-static void terms_find(struct request *r)
-{
-	const struct sockeye__tftp_server *server = r->w->server;
-	struct sockeye__tftp_policy *policy = &r->terms.policy;
-
-	sockeye__tftp_policy_terms(server->policy, &r->from->peer, r->name, &server->config.terms,
-				   &r->terms);
-	if (r->terms.blksize_mtu) {
-		uint16_t fits = sockeye__tftp_wire_blksize(&r->from->peer);
-
-		if (fits != 0 && (policy->blksize_max == 0 || fits < policy->blksize_max))
-			policy->blksize_max = fits;
-	}
-}
-
-static uint16_t asked_blksize(const struct request *r)
-{
-	uint16_t max = r->terms.policy.blksize_max, asked = sockeye__tftp_blksize(&r->asked);
-
-	return max != 0 && max < asked ? max : asked;
-}
-
 static void window_limit(struct request *r, uint64_t most)
 {
 	struct sockeye__tftp_policy *policy = &r->terms.policy;
@@ -199,6 +182,46 @@ static void window_limit(struct request *r, uint64_t most)
 	if (most < 1)
 		most = 1;
 	policy->window_max = most < max ? (uint16_t)most : max;
+}
+
+static void blksize_limit(struct request *r, uint16_t most)
+{
+	uint16_t *max = &r->terms.policy.blksize_max;
+
+	if (*max == 0 || most < *max)
+		*max = most;
+}
+
+/* Whether the client's answers may be forged like its request: they are sent to the port
+ * of the request, which is known. */
+static bool is_forgeable(const struct request *r)
+{
+	return r->w->server->config.single_port && !r->terms.trusted;
+}
+
+static void terms_find(struct request *r)
+{
+	const struct sockeye__tftp_server *server = r->w->server;
+
+	sockeye__tftp_policy_terms(server->policy, &r->from->peer, r->name, &server->config.terms,
+				   &r->terms);
+	if (r->terms.blksize_mtu) {
+		uint16_t fits = sockeye__tftp_wire_blksize(&r->from->peer);
+
+		if (fits != 0)
+			blksize_limit(r, fits);
+	}
+	if (is_forgeable(r)) {
+		blksize_limit(r, FORGEABLE_BLKSIZE);
+		window_limit(r, FORGEABLE_WINDOW);
+	}
+}
+
+static uint16_t asked_blksize(const struct request *r)
+{
+	uint16_t max = r->terms.policy.blksize_max, asked = sockeye__tftp_blksize(&r->asked);
+
+	return max != 0 && max < asked ? max : asked;
 }
 
 /* Enlarges the socket's buffers for the window. Limits an upload's window to the receive
@@ -310,6 +333,7 @@ static int begin(struct request *r, struct sockeye__tftp_transfer *t)
 	struct sockeye__tftp_config config = {
 	    .server = true,
 	    .sends = !r->upload,
+	    .forgeable = is_forgeable(r),
 	    .rto_first_ns = server->config.rto_first_ns,
 	    .random = r->w->seed + r->w->now_ns,
 	    .size_max = r->upload ? server->config.store.upload_max : 0,

@@ -83,7 +83,7 @@ static void report(const struct sockeye__tftp_worker *w, const struct sockeye__t
 	    .count = t->machine.count,
 	    .blksize = t->machine.blksize,
 	    .window = t->machine.window,
-	    .confirmed = t->machine.confirmed,
+	    .confirmed = t->machine.confirmed && (!t->machine.config.forgeable || is_done(t)),
 	    .done = is_done(t),
 	    .probe = probe,
 	    .text = t->text != NULL ? t->text
@@ -255,7 +255,9 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 		abort_for(t, err);
 	if (t->phase == SOCKEYE__TFTP_UNCONFIRMED && t->machine.confirmed) {
 		t->phase = SOCKEYE__TFTP_CONFIRMED;
-		sockeye__tftp_rate_give(w, &t->wire.to.peer);
+		/* an answer that may be forged returns no token */
+		if (!t->machine.config.forgeable)
+			sockeye__tftp_rate_give(w, &t->wire.to.peer);
 		sockeye__tftp_row_leave(t);
 		supersede_others(w, t);
 	}
