@@ -30,6 +30,24 @@ static void stamp(int64_t real_ns, char buf[32])
 	snprintf(buf + len, 32 - len, ".%03dZ", (int)(real_ns % 1000000000 / 1000000));
 }
 
+/* Adds the address of an Internet peer without port, scheme and brackets, and its port. */
+static void json_client(json_t *object, const struct sockeye_sockaddr *peer)
+{
+	char name[128], *host = name, *colon;
+
+	sockeye_sockaddr_print(peer, name, sizeof name);
+	colon = strrchr(name, ':');
+	if (colon == NULL)
+		return;
+	*colon = '\0';
+	if (*host == '[') {
+		host++;
+		colon[-1] = '\0';
+	}
+	json_object_set_new(object, "client", json_string(host));
+	json_object_set_new(object, "client_port", json_integer(sockeye_sockaddr_port(peer)));
+}
+
 bool log_line_open(struct log_line *line, const struct log *log, int64_t real_ns, const char *kind,
 		   const char *service, const struct sockeye_sockaddr *peer,
 		   enum sockeye_scheme scheme)
@@ -58,6 +76,8 @@ bool log_line_open(struct log_line *line, const struct log *log, int64_t real_ns
 		json_object_set_new(line->object, "service", json_string(service));
 	if (address[0] != '\0')
 		json_object_set_new(line->object, "peer", report_string(address));
+	if (peer != NULL && sockeye_sockaddr_port(peer) != 0)
+		json_client(line->object, peer);
 	return true;
 }
 
@@ -84,16 +104,28 @@ void log_line_close(struct log_line *line)
 	(void)line_close(line, SIZE_MAX);
 }
 
-static void text_message(FILE *out, const struct sockeye_event *e)
+void log_quoted(FILE *out, const void *data, size_t len)
 {
-	size_t len = sockeye_escape(e->data, e->data_len, NULL, 0);
-	char *shown = malloc(len + 1);
+	size_t shown_len = sockeye_escape(data, len, NULL, 0);
+	char *shown = malloc(shown_len + 1);
 
 	if (shown == NULL)
 		return;
-	sockeye_escape(e->data, e->data_len, shown, len + 1);
-	fprintf(out, " \"%s\"", shown);
+	sockeye_escape(data, len, shown, shown_len + 1);
+	fputc('"', out);
+	for (const char *p = shown; *p != '\0'; p++) {
+		if (*p == '"')
+			fputc('\\', out);
+		fputc(*p, out);
+	}
+	fputc('"', out);
 	free(shown);
+}
+
+static void text_message(FILE *out, const struct sockeye_event *e)
+{
+	fputc(' ', out);
+	log_quoted(out, e->data, e->data_len);
 }
 
 static void text_counters(FILE *out, const struct sockeye_event *e)

@@ -32,6 +32,8 @@ struct log_line {
 bool log_line_open(struct log_line *line, const struct log *log, int64_t real_ns, const char *kind,
 		   const char *service, const struct sockeye_sockaddr *peer,
 		   enum sockeye_scheme scheme);
+/* Writes bytes of a peer in quotes, escaped so that they cannot end the quotation. */
+void log_quoted(FILE *out, const void *data, size_t len);
 /* Writes the line. */
 void log_line_close(struct log_line *line);
 

@@ -52,14 +52,12 @@ static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 	struct text ending = text_of(r);
 	char options[TFTP_OPTIONS_TEXT_MAX];
 
-	fprintf(out, " %s \"", r->upload ? "put" : "get");
-	text_escaped(out, r->name, strlen(r->name));
-	fputc('"', out);
+	fprintf(out, " %s ", r->upload ? "put" : "get");
+	log_quoted(out, r->name, strlen(r->name));
 	if (r->asked.len != strlen(r->name) ||
 	    (r->asked.len > 0 && memcmp(r->asked.at, r->name, r->asked.len) != 0)) {
-		fputs(" asked=\"", out);
-		text_escaped(out, r->asked.at, r->asked.len);
-		fputc('"', out);
+		fputs(" asked=", out);
+		log_quoted(out, r->asked.at, r->asked.len);
 	}
 	if (!r->refused) {
 		fprintf(out, " %s bytes=%" PRIu64 " seconds=%.3f bytes_per_s=%.0f%s",
@@ -80,9 +78,8 @@ static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 		text_escaped(out, ending.text, strlen(ending.text));
 	}
 	if (r->peer_text.len > 0) {
-		fputs(": \"", out);
-		text_escaped(out, r->peer_text.at, r->peer_text.len);
-		fputc('"', out);
+		fputs(": ", out);
+		log_quoted(out, r->peer_text.at, r->peer_text.len);
 	}
 	/* An error code above 0 has a text that describes the error. */
 	if (r->err != 0 && r->code <= 0 && strcasecmp(sockeye_error_text(r->err), r->text) != 0)
