@@ -146,7 +146,7 @@ static int map_test(struct serve *s, const struct sockeye_sockaddr *client,
 	const struct serve_tftp *t = &s->tftp;
 	const struct sockeye__tftp_store_config config = {.root = t->root,
 							  .links = (enum sockeye__links)t->links};
-	const struct sockeye__tftp_map_watch watch = {show_step, s};
+	const struct sockeye__tftp_map_watch watch = {.step = show_step, .arg = s};
 	const struct sockeye__span asked = {(const uint8_t *)t->map_test, strlen(t->map_test)};
 	struct sockeye__tftp_store store = {0};
 	struct sockeye__tftp_map *map;

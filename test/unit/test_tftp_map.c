@@ -332,7 +332,7 @@ static void test_bounds(void **state)
 	assert_string_equal(mapped("a (?:a?){20}a{20}b|!", "::1", false, aaa),
 			    "ERROR a pattern takes too long for this name 1");
 	assert_string_equal(mapped("a ^(a|(?R)b)+$", "::1", false, aaa),
-			    "ERROR a pattern cannot be matched 1");
+			    "ERROR a pattern takes too long for this name 1");
 	/* many costly matches: each byte starts one */
 	for (int i = 0; i < 40; i++)
 		at += sprintf(at, "a .{0,9}.{0,9}.{0,9}%cx!\n", "ab"[i % 2]);
@@ -492,6 +492,52 @@ static void test_request(void **state)
 	sockeye__tftp_map_free(NULL);
 }
 
+struct budget {
+	unsigned asked, most;
+};
+
+static bool is_spent(void *arg)
+{
+	struct budget *b = arg;
+
+	return b->asked++ == b->most;
+}
+
+/* The caller's budget ends a request between two matches, and costly expressions fail if
+ * it wants to be frugal. */
+static void test_budget(void **state)
+{
+	static const struct sockeye__tftp_name_rules names;
+	struct sockeye__tftp_map *map = map_of("r a b\nrg b c\na ^[a-z]*[a-z]*[0-9]$ no");
+	struct sockeye_sockaddr client = client_of("::1");
+	struct sockeye__tftp_mapped out;
+	struct budget budget = {.most = 3};
+	struct sockeye__tftp_map_watch watch = {.arg = &budget, .is_spent = is_spent};
+	char name[101];
+	struct sockeye__span span = {(const uint8_t *)name, 100};
+
+	(void)state;
+	memset(name, 'a', sizeof name);
+	assert_int_equal(
+	    sockeye__tftp_map_request(map, &names, &client, false, span, NULL, &watch, &out),
+	    -EBUSY);
+	assert_string_equal(out.text, "the rules take too long for this name");
+	assert_int_equal(budget.asked, 4);
+	budget = (struct budget){.most = 100};
+	assert_int_equal(
+	    sockeye__tftp_map_request(map, &names, &client, false, span, NULL, &watch, &out), 0);
+	watch.frugal = true;
+	budget = (struct budget){.most = 100};
+	assert_int_equal(
+	    sockeye__tftp_map_request(map, &names, &client, false, span, NULL, &watch, &out),
+	    -ETIME);
+	assert_int_equal(out.rule, 3);
+	span.len = 10;
+	assert_int_equal(
+	    sockeye__tftp_map_request(map, &names, &client, false, span, NULL, &watch, &out), 0);
+	sockeye__tftp_map_free(map);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,6 +546,7 @@ int main(void)
 	    cmocka_unit_test(test_nul_in_map), cmocka_unit_test(test_too_many_rules),
 	    cmocka_unit_test(test_bounds),     cmocka_unit_test(test_long_text),
 	    cmocka_unit_test(test_request),    cmocka_unit_test(test_missing),
+	    cmocka_unit_test(test_budget),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

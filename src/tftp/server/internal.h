@@ -5,6 +5,7 @@
  * rules.c      reads the rules for names and clients
  * worker.c     the loop of one worker: its sockets, signals, timers
  * request.c    turns a request into a transfer or an ERROR
+ * budget.c     how long the rules for names may take
  * transfer.c   the life of a transfer
  * ports.c      the sockets of transfers
  * peers.c      the transfers of a worker, by peer and in rows
@@ -140,6 +141,14 @@ struct sockeye__tftp_transfer {
 	uint8_t bytes[];
 };
 
+/* The time that the rules for names may take. */
+struct sockeye__tftp_budget {
+	struct sockeye__tftp_map_watch watch;
+	uint64_t wall_ns, cpu_ns; /* when the current request began */
+	uint64_t filled_ns;       /* when left_ns was last refilled */
+	int64_t left_ns;          /* for all requests; negative: a debt */
+};
+
 struct sockeye__tftp_worker {
 	struct sockeye__worker *base;
 	struct sockeye__tftp_server *server;
@@ -168,6 +177,7 @@ struct sockeye__tftp_worker {
 	struct sockeye__tftp_port *closed;
 	struct sockeye__tftp_site *sites;
 	size_t site_count;
+	struct sockeye__tftp_budget budget;
 	struct sockeye__tftp_inbox inbox; /* for packets that sites receive */
 	uint8_t in[SOCKEYE__TFTP_WIRE_BYTES];
 	uint8_t out[SOCKEYE__TFTP_WIRE_BYTES];
@@ -193,6 +203,12 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
  * rest. */
 void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
 			   const struct sockeye_dgram *from, const uint8_t *bytes, size_t len);
+
+/* --- budget.c --- */
+
+/* Begins to measure a request. Returns the watch for its rules. */
+const struct sockeye__tftp_map_watch *sockeye__tftp_budget_begin(struct sockeye__tftp_budget *b);
+void sockeye__tftp_budget_end(struct sockeye__tftp_budget *b);
 
 /* --- transfer.c --- */
 

@@ -12,10 +12,11 @@
 /* Limits on the steps of a match. PCRE2 starts counting again at each byte at which
  * a match may begin. So a match may take MATCH_CHEAP steps per byte; at most
  * COSTLY_MAX matches of a request may take more, MATCH_TOTAL for all bytes
- * together, which is about 50 ms. */
-#define MATCH_CHEAP 1000
-#define MATCH_TOTAL 4000000
-#define COSTLY_MAX  4
+ * together, which is about 10 ms. None may if the caller wants to be frugal. */
+#define MATCH_CHEAP  1000
+#define MATCH_FRUGAL 100
+#define MATCH_TOTAL  1000000
+#define COSTLY_MAX   4
 
 /* Rules that add to a name and start again make each match longer than the one
  * before. */
@@ -146,13 +147,16 @@ static int match(struct walk *w, const struct sockeye__map_rule *rule, size_t fr
 	const struct sockeye__tftp_map *map = w->map;
 	PCRE2_SPTR name = (PCRE2_SPTR)w->out->name;
 	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(map->match);
+	bool frugal = w->watch != NULL && w->watch->frugal;
 	int rc;
 
 	if (w->steps++ == SOCKEYE__TFTP_MAP_STEPS)
 		return -ELOOP;
-	pcre2_set_match_limit(map->limits, MATCH_CHEAP);
+	if (w->watch != NULL && w->watch->is_spent != NULL && w->watch->is_spent(w->watch->arg))
+		return -EBUSY;
+	pcre2_set_match_limit(map->limits, frugal ? MATCH_FRUGAL : MATCH_CHEAP);
 	rc = pcre2_match(rule->code, name, w->len, from, options, map->match, map->limits);
-	if (rc == PCRE2_ERROR_MATCHLIMIT && w->costly < COSTLY_MAX) {
+	if (rc == PCRE2_ERROR_MATCHLIMIT && !frugal && w->costly < COSTLY_MAX) {
 		w->costly++;
 		pcre2_set_match_limit(map->limits, (uint32_t)(MATCH_TOTAL / (w->len + 1)));
 		rc = pcre2_match(rule->code, name, w->len, from, options, map->match, map->limits);
@@ -283,7 +287,7 @@ static void report(const struct walk *w, const struct sockeye__map_rule *rule, i
 	    .name = w->out->name,
 	};
 
-	if (w->watch != NULL)
+	if (w->watch != NULL && w->watch->step != NULL)
 		w->watch->step(w->watch->arg, &step);
 }
 
@@ -298,6 +302,7 @@ static int fail(struct sockeye__tftp_mapped *out, unsigned line, int err)
 	    {-ENAMETOOLONG, "name too long"},
 	    {-ELOOP, "the rules never end for this name"},
 	    {-ETIME, "a pattern takes too long for this name"},
+	    {-EBUSY, "the rules take too long for this name"},
 	    {-ENOMEM, "out of memory"},
 	    {-EBADMSG, "a pattern cannot be matched"},
 	};

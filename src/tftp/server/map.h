@@ -4,8 +4,8 @@
  * language.
  *
  * The cost of a request is bounded for all rules and names: names and texts have a
- * fixed size, a request may try SOCKEYE__TFTP_MAP_STEPS matches, and each match
- * has limits (map.c).
+ * fixed size, a request may try SOCKEYE__TFTP_MAP_STEPS matches, each match has limits
+ * (map.c), and the caller may limit the time of all matches together.
  */
 #ifndef SOCKEYE_TFTP_SERVER_MAP_H
 #define SOCKEYE_TFTP_SERVER_MAP_H
@@ -66,15 +66,20 @@ struct sockeye__tftp_map_files {
 	void *arg;
 };
 
-/* A callback for each rule that is tried. */
+/* Callbacks while rules are applied; each may be NULL. */
 struct sockeye__tftp_map_watch {
+	/* For each rule that is tried. */
 	void (*step)(void *arg, const struct sockeye__tftp_map_step *step);
 	void *arg;
+	/* Before each match: whether the rules have used up their time. */
+	bool (*is_spent)(void *arg);
+	bool frugal; /* expressions must match with few steps */
 };
 
 /* Applies the rules to a name. Returns 0, or an error for which the request must be
  * refused, with the line in out->rule and the reason in out->text: -ENAMETOOLONG,
- * -ELOOP (too many steps), -ETIME (a pattern took too long), -ENOMEM. */
+ * -ELOOP (too many steps), -ETIME (a pattern took too long), -EBUSY (all together did),
+ * -ENOMEM. */
 int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
 			    const struct sockeye_sockaddr *client, bool upload, const char *name,
 			    struct sockeye__tftp_mapped *out);

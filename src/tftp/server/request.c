@@ -145,9 +145,13 @@ static bool name_find(struct request *r)
 	    .fold_case = server->config.fold_case,
 	    .unique_root = server->config.unique_root,
 	};
-	int err =
-	    sockeye__tftp_lookup(&lookup, &r->from->peer, r->upload, r->packet.name, NULL, &mapped);
+	struct sockeye__tftp_budget *budget = &r->w->budget;
+	int err = sockeye__tftp_lookup(
+	    &lookup, &r->from->peer, r->upload, r->packet.name,
+	    server->map != NULL ? sockeye__tftp_budget_begin(budget) : NULL, &mapped);
 
+	if (server->map != NULL)
+		sockeye__tftp_budget_end(budget);
 	snprintf(r->name, sizeof r->name, "%s", mapped.name);
 	if (err == -ENAMETOOLONG || err == -EINVAL) {
 		r->name[0] = '\0';
