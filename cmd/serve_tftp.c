@@ -63,6 +63,10 @@ static const struct cli_option options[] = {
     {"timeout", 0, "TIME", CLI_TIME, OFFSET(timeout_ns),
      "retransmit after TIME until the round-trip time is measured (default 1s)", .min = 1000000,
      .max = UINT64_C(255000000000)},
+    {"give-up", 0, "TIME", CLI_TIME, OFFSET(give_up_ns),
+     "end a transfer whose client is silent for TIME, 1s to 1h (default 30s, or five times "
+     "the timeout that the client asks for)",
+     .min = UINT64_C(1000000000), .max = UINT64_C(3600000000000)},
     {NULL, .help = "TFTP network and limits:"},
     {"single-port", 0, NULL, CLI_FLAG, OFFSET(single_port),
      "send all packets from the port of the request (containers, NAT, load balancers)"},
@@ -169,6 +173,7 @@ static int config_read(struct serve *s, struct sockeye__tftp_server_config *out)
 	    .per_source_max = s->per_source_max,
 	    .requests_per_s = t->request_rate,
 	    .rto_first_ns = t->timeout_ns,
+	    .give_up_ns = t->give_up_ns,
 	    .on_transfer = log_transfer,
 	    .arg = &s->log,
 	};

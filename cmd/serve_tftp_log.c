@@ -37,6 +37,7 @@ static struct text text_of(const struct sockeye__tftp_report *r)
 	    [SOCKEYE__TFTP_LIMIT_TRANSFERS] = "--max-transfers",
 	    [SOCKEYE__TFTP_LIMIT_SOURCE] = "--max-per-source",
 	    [SOCKEYE__TFTP_LIMIT_PORTS] = "--port-range",
+	    [SOCKEYE__TFTP_LIMIT_RATE] = "--request-rate",
 	};
 	struct text t;
 

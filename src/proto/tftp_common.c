@@ -78,7 +78,7 @@ void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns)
 	if (x->restraint.tries + 1 == SOCKEYE__TFTP_TRIES_MAX && ns < x->config.rto_max_ns / 3)
 		ns = x->config.rto_max_ns / 3;
 	x->deadline_ns = now_ns + ns;
-	if (sockeye__tftp_is_unconfirmed(x))
+	if (sockeye__tftp_is_unconfirmed(x) || x->config.silence_fixed)
 		x->deadline_ns =
 		    sockeye__least(x->deadline_ns, x->progress_ns + sockeye__tftp_silence(x));
 }

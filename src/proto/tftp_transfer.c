@@ -66,7 +66,8 @@ static void options_apply(struct sockeye__tftp *x, const struct sockeye__tftp_op
 			  otherwise(timeout_ns, c->rto_max_ns));
 	if (smoothed_ns != 0)
 		sockeye__rtt_sample(&x->rtt, smoothed_ns);
-	if (x->config.silence_ns < SOCKEYE__TFTP_TIMEOUTS_MIN * timeout_ns)
+	if (!x->config.silence_fixed &&
+	    x->config.silence_ns < SOCKEYE__TFTP_TIMEOUTS_MIN * timeout_ns)
 		x->config.silence_ns = SOCKEYE__TFTP_TIMEOUTS_MIN * timeout_ns;
 	if (c->sends)
 		sockeye__tftp_sender_init(x);

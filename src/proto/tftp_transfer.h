@@ -63,11 +63,12 @@ struct sockeye__tftp_config {
 	uint64_t rto_max_ns;   /* default 7 s; a negotiated timeout replaces it */
 	uint64_t silence_ns;   /* gives up after this time without progress: default 30 s,
 				* and at least five negotiated timeouts */
+	bool silence_fixed;    /* negotiated timeouts do not extend silence_ns */
 	uint64_t dally_ns;     /* repeats the last ACK for this time: default 2 * rto_max_ns */
 	unsigned unconfirmed_packets_max; /* to a peer that never answered: default 5 */
-	bool forgeable; /* an answer does not prove the peer's address: an attacker who forges
-			 * requests can forge ACKs too, because the server's port is known */
-	uint64_t random;                  /* seed of the jitter */
+	bool forgeable;  /* an answer does not prove the peer's address: an attacker who forges
+			  * requests can forge ACKs too, because the server's port is known */
+	uint64_t random; /* seed of the jitter */
 
 	/* Receivers. */
 	uint8_t *memory;   /* for blocks ahead of a gap; may be NULL */

@@ -90,8 +90,9 @@ def test_policy_is_one(tmp_path):
     for name, client, code, said in [
             ("a", "192.0.2.17", 0, "policy, line 1: refuse=tsize,windowsize\na\n"),
             ("a", "10.9.1.1", 0, "policy, line 3: blksize=mtu window=4\na\n"),
-            ("inner/a", "192.0.2.1", 0, "policy, line 4: default\ninner/a\n"),
-            ("inner/a", "198.51.100.1", 1, "denied: policy, line 5\n"),
+            ("a", "10.20.1.1", 0, "policy, line 4: trusted\na\n"),
+            ("inner/a", "192.0.2.1", 0, "policy, line 5: default\ninner/a\n"),
+            ("inner/a", "198.51.100.1", 1, "denied: policy, line 6\n"),
             ("a", "198.51.100.1", 0, "a\n")]:
         result = serve(tmp_path, "--policy", tmp_path / "policy", "--map-test", name,
                        "--map-client", client)

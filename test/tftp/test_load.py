@@ -214,20 +214,25 @@ def test_over_the_limit(serve, options):
 @case(138)
 def test_request_rate(serve):
     """The unconfirmed requests of a source: those over its rate are dropped without a reply.
-    Confirmed ones do not count."""
+    Confirmed ones do not count, and neither do replies that are no longer than their
+    request."""
     server = serve("--request-rate", "10", url="udp://0.0.0.0:0")
-    server.put_file("f", b"x")
+    server.put_file("large", TEXT)
+    server.put_file("f", b"x" * 50)
     there, answered = ("127.0.0.1", server.port), 0
     peers = [server.peer(there) for _ in range(200)]
     for peer in peers:
-        peer.asks(rrq("nothing"))
+        peer.asks(rrq("large"))
     for peer in peers:
         answered += peer.hears(0.0) is not None
     answered += sum(peer.hears(0.01) is not None for peer in peers[:20])
     assert 1 <= answered <= 60, answered
     for _ in range(40):
         other = server.peer(there, source=("127.0.0.9", 0))
-        assert server.get("f", peer=other).content == b"x"
+        assert server.get("f", peer=other).content == b"x" * 50
+    for peer in peers:
+        peer.asks(rrq("missing/file"))
+    assert all(peer.hears() for peer in peers)
 
 
 def many(server, count):

@@ -1,22 +1,99 @@
-/* admit.c: which transfer is dropped at a limit (internal.h). */
+/*
+ * admit.c: which transfer is dropped under pressure (internal.h).
+ *
+ * The rows of confirmed transfers are ordered by the clients' last progress, but only
+ * about: a transfer is moved to the end of its row ten times a second at most.
+ */
 #include "tftp/server/internal.h"
 
 #include <errno.h>
 
 #define CUT_SEARCH 64 /* transfers of a row that are searched for one of a source */
+#define RANK_NS    (SOCKEYE_NS_PER_S / 10)
+#define STALLED_NS (2 * SOCKEYE_NS_PER_S) /* the silence of a client that has stalled */
+/* The same for a client whose answers may be forged. An attacker who forges a request and
+ * an answer sees no block that it could acknowledge. */
+#define STALLED_FORGEABLE_NS (SOCKEYE_NS_PER_S / 4)
+#define MINUTE_NS            (60 * SOCKEYE_NS_PER_S)
+#define SLOW_BYTES_S         1024
 
-/* Drops the oldest transfer of a row or, with a source, its oldest among the first
- * CUT_SEARCH. Returns false if there is none. */
-static bool row_drop(struct sockeye__tftp_worker *w, const struct sockeye__tftp_row *row,
-		     const struct sockeye_sockaddr *source)
+void sockeye__tftp_rank(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
+{
+	uint64_t life_ns = w->now_ns - t->minute_ns;
+
+	if (t->machine.progress_ns != w->now_ns || w->now_ns - t->row_ns < RANK_NS)
+		return;
+	t->row_ns = w->now_ns;
+	if (life_ns >= MINUTE_NS) {
+		uint64_t moved = sockeye__tftp_transfer_moved(t);
+
+		t->slow = moved - t->minute_bytes < SLOW_BYTES_S * (life_ns / SOCKEYE_NS_PER_S);
+		t->minute_ns = w->now_ns;
+		t->minute_bytes = moved;
+	}
+	sockeye__tftp_row_join(t->slow ? &w->slow : &w->moving, t);
+}
+
+/* Returns the first transfer of a source among the first CUT_SEARCH of a row, or NULL. */
+static struct sockeye__tftp_transfer *first_of_source(const struct sockeye__tftp_worker *w,
+						      const struct sockeye__tftp_row *row,
+						      const struct sockeye_sockaddr *peer)
 {
 	struct sockeye__tftp_transfer *t = row->first;
 
-	for (int i = 0;
-	     source != NULL && t != NULL && !sockeye__tftp_same_source(w, &t->wire.to.peer, source);
-	     t = t->row_next)
-		if (++i == CUT_SEARCH)
-			return false;
+	for (int i = 0; t != NULL && i < CUT_SEARCH; i++, t = t->row_next)
+		if (sockeye__tftp_same_source(w, &t->wire.to.peer, peer))
+			return t;
+	return NULL;
+}
+
+static struct sockeye__tftp_transfer *first(const struct sockeye__tftp_worker *w,
+					    const struct sockeye__tftp_row *row,
+					    const struct sockeye_sockaddr *peer, bool source_only)
+{
+	struct sockeye__tftp_transfer *t =
+	    row->first != NULL ? first_of_source(w, row, peer) : NULL;
+
+	return t != NULL || source_only ? t : row->first;
+}
+
+static uint64_t silent_ns(const struct sockeye__tftp_worker *w,
+			  const struct sockeye__tftp_transfer *t)
+{
+	return t != NULL ? w->now_ns - t->machine.progress_ns : 0;
+}
+
+/* Returns the transfer if its client has stalled, otherwise NULL. */
+static struct sockeye__tftp_transfer *if_stalled(const struct sockeye__tftp_worker *w,
+						 struct sockeye__tftp_transfer *t)
+{
+	uint64_t most =
+	    t != NULL && t->machine.config.forgeable ? STALLED_FORGEABLE_NS : STALLED_NS;
+
+	return silent_ns(w, t) >= most ? t : NULL;
+}
+
+static struct sockeye__tftp_transfer *least_deserving(const struct sockeye__tftp_worker *w,
+						      const struct sockeye_sockaddr *peer,
+						      bool source_only)
+{
+	struct sockeye__tftp_transfer *t = first(w, &w->dallying, peer, source_only), *slow;
+
+	if (t == NULL)
+		t = first(w, &w->unconfirmed, peer, source_only);
+	if (t != NULL)
+		return t;
+	t = first(w, &w->moving, peer, source_only);
+	slow = first(w, &w->slow, peer, source_only);
+	t = if_stalled(w, silent_ns(w, slow) > silent_ns(w, t) ? slow : t);
+	return t != NULL ? t : slow;
+}
+
+bool sockeye__tftp_make_room(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer,
+			     bool source_only)
+{
+	struct sockeye__tftp_transfer *t = least_deserving(w, peer, source_only);
+
 	if (t == NULL)
 		return false;
 	sockeye__tftp_transfer_drop(w, t, "dropped to make room for another transfer");
@@ -30,12 +107,12 @@ enum sockeye__tftp_limit sockeye__tftp_admit(struct sockeye__tftp_worker *w,
 	int err;
 
 	while ((err = sockeye__tftp_slot_take(w, peer)) < 0) {
-		const struct sockeye_sockaddr *source = err == -EDQUOT ? peer : NULL;
+		bool source = err == -EDQUOT;
 
-		if (row_drop(w, &w->dallying, source) || row_drop(w, &w->unconfirmed, source))
+		if (sockeye__tftp_make_room(w, peer, source))
 			continue;
-		sockeye__count(source != NULL ? &c->refused_source : &c->refused_resource, 1);
-		return source != NULL ? SOCKEYE__TFTP_LIMIT_SOURCE : SOCKEYE__TFTP_LIMIT_TRANSFERS;
+		sockeye__count(source ? &c->refused_source : &c->refused_resource, 1);
+		return source ? SOCKEYE__TFTP_LIMIT_SOURCE : SOCKEYE__TFTP_LIMIT_TRANSFERS;
 	}
 	return SOCKEYE__TFTP_LIMIT_NONE;
 }

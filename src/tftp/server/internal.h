@@ -6,11 +6,14 @@
  * worker.c     the loop of one worker: its sockets, signals, timers
  * request.c    turns a request into a transfer or an ERROR
  * budget.c     how long the rules for names may take
+ * reply.c      the socket that answers a request, and ERRORs
+ * drops.c      reports requests that get no reply
+ * again.c      requests of a peer that has a transfer
  * transfer.c   the life of a transfer
  * ports.c      the sockets of transfers
  * peers.c      the transfers of a worker, by peer and in rows
  * slots.c      limits on transfers and requests
- * admit.c      which transfer is dropped at a limit
+ * admit.c      which transfer is dropped under pressure
  * sandbox.c    restricts a worker to its files
  */
 #ifndef SOCKEYE_TFTP_SERVER_INTERNAL_H
@@ -105,9 +108,9 @@ struct sockeye__tftp_row {
 
 /* The life of a transfer, in this order; the second and third may be left out. */
 enum sockeye__tftp_phase {
-	/* The client's address may be forged. The transfer is in the row `unconfirmed`
-	 * and counts towards its source's request rate. */
+	/* The client's address may be forged. The transfer is in the row `unconfirmed`. */
 	SOCKEYE__TFTP_UNCONFIRMED,
+	/* It has answered. The transfer is in the row `moving` or `slow`. */
 	SOCKEYE__TFTP_CONFIRMED,
 	/* An upload that is done and reported. It only repeats its last ACK
 	 * (RFC 1350, section 6). It is in the row `dallying`. */
@@ -120,6 +123,7 @@ enum sockeye__tftp_phase {
 struct sockeye__tftp_transfer {
 	enum sockeye__tftp_phase phase;
 	struct sockeye__tftp_port *port; /* NULL: it uses its site's socket */
+	bool token;                      /* it holds one of its source's request rate */
 	bool fragments_allowed;          /* on its socket */
 	bool connect_tried;              /* its socket is connected unless that failed */
 	struct sockeye__timer timer;
@@ -132,6 +136,10 @@ struct sockeye__tftp_transfer {
 	struct sockeye__tftp_transfer *next; /* in the bucket, or in the list of the dead */
 	struct sockeye__tftp_row *row;       /* NULL: in no row */
 	struct sockeye__tftp_transfer *row_prev, *row_next;
+	uint64_t row_ns;       /* when it was last moved to the end of its row */
+	uint64_t minute_ns;    /* when the current minute of its life began */
+	uint64_t minute_bytes; /* that it had moved by then */
+	bool slow;             /* in the minute before */
 	struct sockeye__tftp_site *site;
 	uint64_t begun_ns;
 	const char *text; /* how it ended; NULL: use the machine's result */
@@ -139,6 +147,19 @@ struct sockeye__tftp_transfer {
 	bool netascii;
 	uint16_t request_len, name_at; /* in bytes[]: the request, then the file's name */
 	uint8_t bytes[];
+};
+
+/* Why a request gets no reply. */
+enum sockeye__tftp_drop {
+	SOCKEYE__TFTP_DROP_RATE,
+	SOCKEYE__TFTP_DROP_BROADCAST,
+	SOCKEYE__TFTP_DROPS,
+};
+
+struct sockeye__tftp_dropped {
+	uint64_t count; /* since the last line */
+	uint64_t logged_ns;
+	struct sockeye_sockaddr peer; /* of the last one */
 };
 
 /* The time that the rules for names may take. */
@@ -170,6 +191,7 @@ struct sockeye__tftp_worker {
 	struct sockeye__tftp_transfer *dead;
 	struct sockeye__tftp_row unconfirmed; /* transfers in these two phases */
 	struct sockeye__tftp_row dallying;
+	struct sockeye__tftp_row moving, slow; /* confirmed ones, silent ones first */
 	struct {
 		struct sockeye__tftp_port *first, *last;
 		unsigned count;
@@ -177,6 +199,7 @@ struct sockeye__tftp_worker {
 	struct sockeye__tftp_port *closed;
 	struct sockeye__tftp_site *sites;
 	size_t site_count;
+	struct sockeye__tftp_dropped dropped[SOCKEYE__TFTP_DROPS];
 	struct sockeye__tftp_budget budget;
 	struct sockeye__tftp_inbox inbox; /* for packets that sites receive */
 	uint8_t in[SOCKEYE__TFTP_WIRE_BYTES];
@@ -204,17 +227,52 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
 void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
 			   const struct sockeye_dgram *from, const uint8_t *bytes, size_t len);
 
+/* --- again.c --- */
+
+/* Handles packets that the peer sent before its request. */
+void sockeye__tftp_catch_up(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
+/* Whether its transfer has answered the request. Otherwise the request begins a new one. */
+bool sockeye__tftp_is_duplicate(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer,
+				const uint8_t *bytes, size_t len);
+
 /* --- budget.c --- */
 
 /* Begins to measure a request. Returns the watch for its rules. */
 const struct sockeye__tftp_map_watch *sockeye__tftp_budget_begin(struct sockeye__tftp_budget *b);
 void sockeye__tftp_budget_end(struct sockeye__tftp_budget *b);
 
+/* --- reply.c --- */
+
+/* Fills in *out with the socket that answers a request: a new port on the address that
+ * received it or, in single-port mode, the site's socket (*out_port is NULL). Returns 0 or
+ * -errno. */
+int sockeye__tftp_reply_open(struct sockeye__tftp_worker *w, const struct sockeye__tftp_site *site,
+			     const struct sockeye_dgram *from, struct sockeye__tftp_wire *out,
+			     struct sockeye__tftp_port **out_port);
+/* Answers a request of request_len bytes with an ERROR. If the source exceeds its rate,
+ * cuts the text so that the ERROR is no longer than the request. */
+void sockeye__tftp_reply_error(struct sockeye__tftp_worker *w,
+			       const struct sockeye__tftp_site *site,
+			       const struct sockeye_dgram *from, size_t request_len, uint16_t code,
+			       const char *text);
+
+/* --- drops.c --- */
+
+/* Counts a request that gets no reply, and logs it now or within a second. */
+void sockeye__tftp_drop(struct sockeye__tftp_worker *w, enum sockeye__tftp_drop reason,
+			const struct sockeye_sockaddr *peer);
+/* Returns when the next line is due; 0 never. */
+uint64_t sockeye__tftp_drops_due_ns(const struct sockeye__tftp_worker *w);
+/* Writes the lines that are due. */
+void sockeye__tftp_drops_report(struct sockeye__tftp_worker *w);
+
 /* --- transfer.c --- */
 
 /* Starts a transfer whose file and socket are open, and sends its first packets. */
 void sockeye__tftp_transfer_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 				  const struct sockeye__tftp_config *config);
+/* Returns how many bytes of the file the receiver has. */
+uint64_t sockeye__tftp_transfer_moved(const struct sockeye__tftp_transfer *t);
 /* Handles a datagram of the peer, or several of `segment` bytes each. */
 void sockeye__tftp_transfer_datagram(struct sockeye__tftp_worker *w,
 				     struct sockeye__tftp_transfer *t, const uint8_t *bytes,
@@ -286,7 +344,7 @@ void sockeye__tftp_peers_check(const struct sockeye__tftp_worker *w);
 int sockeye__tftp_slot_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 void sockeye__tftp_slot_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 
-/* Counts an unconfirmed request. Returns false if the source exceeds its rate. */
+/* Takes a token of the source's rate. Returns false if the source exceeds it. */
 bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 void sockeye__tftp_rate_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
 
@@ -299,9 +357,19 @@ void sockeye__tftp_slots_check(const struct sockeye__tftp_worker *w);
 
 /* --- admit.c --- */
 
-/* Takes a slot for a new transfer. At a limit, first drops a transfer that only repeats
- * its last ACK, or the oldest unconfirmed one. If there is no such transfer either,
- * returns the limit. */
+/* Drops the least deserving transfer: one that only repeats its last ACK, otherwise the
+ * oldest unconfirmed one, otherwise the one whose client has been silent longest,
+ * otherwise one slower than 1 KiB/s. Among equals it prefers the source of `peer`, which
+ * wants the room; with `source_only` it drops no other. Returns false if all transfers
+ * move. */
+bool sockeye__tftp_make_room(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer,
+			     bool source_only);
+
+/* Ranks a confirmed transfer again after its client has sent something. */
+void sockeye__tftp_rank(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
+
+/* Takes a slot for a new transfer. At a limit, first makes room. If there is none, returns
+ * the limit. */
 enum sockeye__tftp_limit sockeye__tftp_admit(struct sockeye__tftp_worker *w,
 					     const struct sockeye_sockaddr *peer);
 

@@ -108,17 +108,19 @@ void sockeye__tftp_row_join(struct sockeye__tftp_row *row, struct sockeye__tftp_
 
 /* --- invariants --- */
 
-static void row_check(const struct sockeye__tftp_row *row, uint32_t count)
+/* Returns the number of transfers in a row. */
+static uint32_t row_check(const struct sockeye__tftp_row *row)
 {
 	const struct sockeye__tftp_transfer *before = NULL;
+	uint32_t count = 0;
 
 	for (const struct sockeye__tftp_transfer *t = row->first; t != NULL; t = t->row_next) {
 		assert(t->row == row && t->row_prev == before);
 		before = t;
-		assert(count > 0);
-		count--;
+		count++;
 	}
-	assert(row->last == before && count == 0);
+	assert(row->last == before);
+	return count;
 }
 
 static void transfer_check(const struct sockeye__tftp_worker *w,
@@ -127,7 +129,8 @@ static void transfer_check(const struct sockeye__tftp_worker *w,
 	assert(t->phase != SOCKEYE__TFTP_CLOSED);
 	assert(t->row == (t->phase == SOCKEYE__TFTP_UNCONFIRMED ? &w->unconfirmed
 			  : t->phase == SOCKEYE__TFTP_DALLYING  ? &w->dallying
-								: NULL));
+			  : t->slow                             ? &w->slow
+								: &w->moving));
 	assert(t->phase == SOCKEYE__TFTP_UNCONFIRMED || t->machine.confirmed);
 	assert((t->port == NULL) == w->server->config.single_port);
 	assert(t->port == NULL || (t->port->user == t && t->port->fd == t->wire.fd));
@@ -159,8 +162,9 @@ void sockeye__tftp_peers_check(const struct sockeye__tftp_worker *w)
 		assert(t->timer.index == 0 && t->wire.fd == -1);
 		memory_add(t, &upload_bytes, &text_bytes);
 	}
-	row_check(&w->unconfirmed, in_phase[SOCKEYE__TFTP_UNCONFIRMED]);
-	row_check(&w->dallying, in_phase[SOCKEYE__TFTP_DALLYING]);
+	assert(row_check(&w->unconfirmed) == in_phase[SOCKEYE__TFTP_UNCONFIRMED]);
+	assert(row_check(&w->moving) + row_check(&w->slow) == in_phase[SOCKEYE__TFTP_CONFIRMED]);
+	assert(row_check(&w->dallying) == in_phase[SOCKEYE__TFTP_DALLYING]);
 	assert(w->count == in_phase[SOCKEYE__TFTP_UNCONFIRMED] + in_phase[SOCKEYE__TFTP_CONFIRMED] +
 			       in_phase[SOCKEYE__TFTP_DALLYING]);
 	assert(w->upload_bytes == upload_bytes && w->text_bytes == text_bytes);

@@ -13,12 +13,8 @@
 
 #include "net/net.h"
 
-#define REQUEST_MAX 4096 /* bytes; RFC 2347 allows 512 */
-#define CATCH_UP    4    /* packets of a peer handled before its new request */
-/* A repeated request is a duplicate if the transfer made progress within this time. */
-#define PATIENCE_NS SOCKEYE_NS_PER_S
-#define HUSH_NS     (PATIENCE_NS / 2) /* pause of a peer's old transfer */
-#define TEXT_WINDOW (256u << 10)      /* bytes of a netascii window */
+#define REQUEST_MAX 4096         /* bytes; RFC 2347 allows 512 */
+#define TEXT_WINDOW (256u << 10) /* bytes of a netascii window */
 /* Bytes of netascii rings per worker; above this, windows are limited to one block. */
 #define TEXT_MEMORY   (64u << 20)
 #define UPLOAD_MEMORY (64u << 20) /* bytes per worker for blocks ahead of a gap */
@@ -39,34 +35,11 @@ struct request {
 	char name[SOCKEYE__TFTP_NAME_MAX];
 	char note[192]; /* logged instead of the text for the client; "": log the same text */
 	enum sockeye__tftp_limit limit; /* the limit that refused it */
+	bool token;                     /* it took one of its source's rate */
+	bool once;                      /* its source exceeds the rate: the reply is sent once */
 	struct sockeye__tftp_terms terms;
 	struct sockeye__tftp_options asked;
 };
-
-/* Fills in *out with the socket that answers the request: a new port on the address
- * that received it or, in single-port mode, the site's socket (*out_port is NULL).
- * Returns 0 or -errno. */
-static int wire_open(const struct request *r, struct sockeye__tftp_wire *out,
-		     struct sockeye__tftp_port **out_port)
-{
-	struct sockeye_sockaddr local;
-	int err;
-
-	if (r->w->server->config.single_port) {
-		*out = (struct sockeye__tftp_wire){
-		    .fd = r->site->fd, .to = {.peer = r->from->peer, .local = r->from->local}};
-		*out_port = NULL;
-		return 0;
-	}
-	local = r->from->local.len > 0 ? r->from->local : r->site->name;
-	local = sockeye__sockaddr_unmapped(&local);
-	err = sockeye__tftp_port_take(r->w, &local, &r->from->peer, out_port);
-	if (err < 0)
-		return err;
-	*out = (struct sockeye__tftp_wire){
-	    .fd = (*out_port)->fd, .to = {.peer = sockeye__sockaddr_unmapped(&r->from->peer)}};
-	return 0;
-}
 
 /* --- refusing --- */
 
@@ -89,20 +62,12 @@ static void refuse(const struct request *r, uint16_t code, const char *text, int
 {
 	const struct sockeye__tftp_server_config *c = &r->w->server->config;
 	struct sockeye__tftp_report report = report_of(r);
-	struct sockeye__tftp_wire wire;
-	struct sockeye__tftp_port *port;
-	uint8_t packet[160];
 
 	report.text = r->note[0] != '\0' ? r->note : text;
 	report.code = code;
 	report.err = err;
 	sockeye__count(&r->w->counters->requests_refused, 1);
-	if (wire_open(r, &wire, &port) == 0) {
-		(void)sockeye__tftp_wire_packet(
-		    &wire, packet, sockeye__tftp_error_encode(packet, sizeof packet, code, text));
-		if (port != NULL)
-			sockeye__tftp_port_leave(r->w, port, true);
-	}
+	sockeye__tftp_reply_error(r->w, r->site, r->from, r->len, code, text);
 	if (c->on_transfer != NULL)
 		c->on_transfer(c->arg, &report);
 }
@@ -330,36 +295,121 @@ static void upload_memory(struct sockeye__tftp_worker *w, struct sockeye__tftp_u
 	config->memory_len = len;
 }
 
+/* Returns the options that are granted. */
+static struct sockeye__tftp_options options_grant(const struct request *r,
+						  const struct sockeye__tftp_transfer *t)
+{
+	bool has_size = !r->upload && !t->netascii;
+
+	return sockeye__tftp_options_negotiate(&r->asked, &r->terms.policy, r->upload,
+					       has_size ? &t->source.size : NULL);
+}
+
+/* Whether the reply, sent once, is no longer than the request. */
+static bool reply_is_short(const struct request *r, const struct sockeye__tftp_transfer *t)
+{
+	struct sockeye__tftp_options options = options_grant(r, t);
+	uint8_t oack[SOCKEYE__TFTP_OACK_MAX];
+
+	if (options.has == 0) /* ACK 0 or DATA 1 */
+		return r->upload ||
+		       (!t->netascii && SOCKEYE__TFTP_HEADER + t->source.size <= r->len &&
+			t->source.size < SOCKEYE__TFTP_BLKSIZE_DEFAULT);
+	return 2 + (size_t)sockeye__tftp_options_encode(oack, sizeof oack, &options) <= r->len;
+}
+
+/* Lets requests pass that their source may make, and all that cannot amplify: an address
+ * that may be forged is then sent no more bytes than the forger sent. */
+static bool within_rate(struct request *r, const struct sockeye__tftp_transfer *t)
+{
+	if (r->terms.trusted)
+		return true;
+	r->token = sockeye__tftp_rate_take(r->w, &r->from->peer);
+	r->once = !r->token;
+	return r->token || (!is_forgeable(r) && reply_is_short(r, t));
+}
+
+/* Whether the error is a lack of something that another transfer holds. */
+static bool is_scarcity(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS ||
+	       err == -EADDRINUSE;
+}
+
+/* Opens the file. Makes room if descriptors or memory are scarce. Returns 0 or -errno. */
+static int file_open(struct request *r, struct sockeye__tftp_transfer *t)
+{
+	int err;
+
+	do {
+		err = r->upload ? upload_open(r, t) : download_open(r, t);
+	} while (is_scarcity(err) && sockeye__tftp_make_room(r->w, &r->from->peer, false));
+	return err;
+}
+
+/* The same for the socket. */
+static int wire_open(struct request *r, struct sockeye__tftp_transfer *t)
+{
+	int err;
+
+	do {
+		err = sockeye__tftp_reply_open(r->w, r->site, r->from, &t->wire, &t->port);
+	} while (is_scarcity(err) && sockeye__tftp_make_room(r->w, &r->from->peer, false));
+	return err;
+}
+
+/* Opens all that a transfer needs, and takes a slot for it. Returns 0 or -errno, also with
+ * r->limit. */
+static int open_all(struct request *r, struct sockeye__tftp_transfer *t)
+{
+	int err = file_open(r, t);
+
+	if (err < 0)
+		return err;
+	r->limit = within_rate(r, t) ? sockeye__tftp_admit(r->w, &r->from->peer)
+				     : SOCKEYE__TFTP_LIMIT_RATE;
+	if (r->limit != SOCKEYE__TFTP_LIMIT_NONE)
+		return -EUSERS;
+	err = wire_open(r, t);
+	if (err < 0)
+		sockeye__tftp_slot_give(r->w, &r->from->peer);
+	if (err == -EADDRINUSE)
+		r->limit = SOCKEYE__TFTP_LIMIT_PORTS;
+	return err;
+}
+
 static int begin(struct request *r, struct sockeye__tftp_transfer *t)
 {
 	struct sockeye__tftp_server *server = r->w->server;
-	uint64_t size = t->source.size;
 	struct sockeye__tftp_config config = {
 	    .server = true,
 	    .sends = !r->upload,
 	    .forgeable = is_forgeable(r),
+	    .unconfirmed_packets_max = r->once ? 1 : 0,
 	    .rto_first_ns = server->config.rto_first_ns,
+	    .silence_ns = server->config.give_up_ns,
+	    .silence_fixed = server->config.give_up_ns != 0,
 	    .random = r->w->seed + r->w->now_ns,
 	    .size_max = r->upload ? server->config.store.upload_max : 0,
 	    .check_size = r->upload && !t->netascii,
 	};
-	int err = wire_open(r, &t->wire, &t->port);
+	int err = 0;
 
-	if (err < 0)
-		return err;
 	if (t->port != NULL)
 		t->port->user = t;
+	t->token = r->token;
 	window_fit(r, t->wire.fd);
-	config.options = sockeye__tftp_options_negotiate(&r->asked, &r->terms.policy, r->upload,
-							 r->upload || t->netascii ? NULL : &size);
+	config.options = options_grant(r, t);
 	if (r->upload)
 		upload_memory(r->w, t->upload, &config);
 	else
 		err = sockeye__tftp_source_open(&t->source, sockeye__tftp_blksize(&config.options),
 						sockeye__tftp_windowsize(&config.options));
 	r->w->text_bytes += t->source.cap; /* subtracted by transfer_free(), also on failure */
-	if (err < 0)
+	if (err < 0) {
+		sockeye__tftp_slot_give(r->w, &r->from->peer);
 		return err;
+	}
 	if (r->upload && t->port != NULL)
 		sockeye__tftp_wire_coalesce(&t->wire);
 	sockeye__tftp_transfer_begin(r->w, t, &config);
@@ -375,77 +425,31 @@ static void serve(struct request *r)
 		refuse_for(r, -ENOMEM);
 		return;
 	}
-	err = r->upload ? upload_open(r, t) : download_open(r, t);
+	err = open_all(r, t);
 	if (err == 0)
-		r->limit = sockeye__tftp_admit(r->w, &r->from->peer);
-	if (r->limit != SOCKEYE__TFTP_LIMIT_NONE) {
-		refuse(r, SOCKEYE__TFTP_UNDEFINED, "too many transfers", 0);
-		sockeye__tftp_transfer_free(r->w, t);
-		return;
-	}
-	if (err == 0) {
 		err = begin(r, t);
-		if (err == 0)
-			return;
-		sockeye__tftp_slot_give(r->w, &r->from->peer);
-	}
+	if (err == 0)
+		return;
 	sockeye__tftp_transfer_free(r->w, t);
-	if (err == -EADDRINUSE) {
-		r->limit = SOCKEYE__TFTP_LIMIT_PORTS;
+	switch (r->limit) {
+	case SOCKEYE__TFTP_LIMIT_RATE:
+		sockeye__tftp_drop(r->w, SOCKEYE__TFTP_DROP_RATE, &r->from->peer);
+		return;
+	case SOCKEYE__TFTP_LIMIT_PORTS:
 		report_no_port(r);
 		return;
+	case SOCKEYE__TFTP_LIMIT_TRANSFERS:
+	case SOCKEYE__TFTP_LIMIT_SOURCE:
+		refuse(r, SOCKEYE__TFTP_UNDEFINED, "too many transfers", 0);
+		return;
+	case SOCKEYE__TFTP_LIMIT_NONE:
+		break;
 	}
 	/* No reply: the root directory was replaced. The client repeats its request, and
 	 * the worker that replaces this one can open the new root. */
 	if (r->w->server->store.confined && sockeye__tftp_store_replaced(&r->w->server->store))
 		return;
 	refuse_for(r, err);
-}
-
-/* --- checks before any work for an unknown peer --- */
-
-/* Handles a request from a peer that has a transfer. Returns true if it is a duplicate
- * (RFC 1350 has no other sign of a lost reply), which the transfer answers.
- *
- * Otherwise the peer has abandoned the old transfer, or an attacker, who need not know
- * the transfer's port, has forged the request. So the old transfer only pauses until
- * the new one is confirmed. It is dropped immediately if it is done, was never
- * confirmed, or has made no progress for PATIENCE_NS, and always in single-port mode,
- * in which packets of the two cannot be distinguished. */
-static bool is_duplicate(struct request *r)
-{
-	struct sockeye__tftp_transfer *t = sockeye__tftp_peers_find(r->w, &r->from->peer);
-	bool same;
-
-	if (t == NULL)
-		return false;
-	same = t->request_len == r->len && memcmp(t->bytes, r->bytes, r->len) == 0;
-	if (same &&
-	    (!t->machine.confirmed || r->w->now_ns - t->machine.progress_ns < PATIENCE_NS) &&
-	    t->machine.result == SOCKEYE__TFTP_RUNNING) {
-		sockeye__tftp_transfer_datagram(r->w, t, r->bytes, r->len, r->len);
-		return true;
-	}
-	if (t->machine.result == SOCKEYE__TFTP_DONE) /* it only repeats its last ACK */
-		sockeye__tftp_transfer_drop(r->w, t, NULL);
-	else if (t->port == NULL || !t->machine.confirmed ||
-		 r->w->now_ns - t->machine.progress_ns >= PATIENCE_NS)
-		sockeye__tftp_transfer_drop(r->w, t, SOCKEYE__TFTP_SUPERSEDED);
-	else /* a packet from its peer resumes it earlier */
-		sockeye__tftp_postpone(&t->machine, t->machine.progress_ns + HUSH_NS);
-	return false;
-}
-
-/* Handles packets that the peer sent before its request but that are queued at another
- * socket: the last ACK of its transfer, or the ERROR of a probe. */
-static void catch_up(const struct request *r)
-{
-	struct sockeye__tftp_transfer *t = sockeye__tftp_peers_find(r->w, &r->from->peer);
-
-	if (t == NULL || t->port == NULL)
-		return;
-	for (int i = 0; i < CATCH_UP && t->phase != SOCKEYE__TFTP_CLOSED; i++)
-		sockeye__tftp_transfer_ready(r->w, t);
 }
 
 void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
@@ -460,13 +464,14 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 	if ((opcode != SOCKEYE__TFTP_RRQ && opcode != SOCKEYE__TFTP_WRQ) || len < 4 ||
 	    len > UINT16_MAX || sockeye_sockaddr_port(&from->peer) == 0)
 		return;
-	if (from->group && !w->server->config.broadcast)
+	if (from->group && !w->server->config.broadcast) {
+		sockeye__tftp_drop(w, SOCKEYE__TFTP_DROP_BROADCAST, &from->peer);
 		return;
-	catch_up(&r);
+	}
+	sockeye__tftp_catch_up(w, &from->peer);
 	err = sockeye__tftp_decode(r.bytes, len, &r.packet);
 	r.upload = opcode == SOCKEYE__TFTP_WRQ;
-	if ((err == 0 && is_duplicate(&r)) || w->stopping ||
-	    !sockeye__tftp_rate_take(w, &from->peer))
+	if ((err == 0 && sockeye__tftp_is_duplicate(w, &from->peer, bytes, len)) || w->stopping)
 		return;
 	if (err < 0 || len > REQUEST_MAX) {
 		refuse(&r, SOCKEYE__TFTP_ILLEGAL,

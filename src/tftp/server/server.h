@@ -31,6 +31,7 @@ enum sockeye__tftp_limit {
 	SOCKEYE__TFTP_LIMIT_TRANSFERS, /* transfers_max */
 	SOCKEYE__TFTP_LIMIT_SOURCE,    /* per_source_max */
 	SOCKEYE__TFTP_LIMIT_PORTS,     /* ports */
+	SOCKEYE__TFTP_LIMIT_RATE,      /* requests_per_s */
 };
 
 /* A transfer that has ended, or a request that was refused. */
@@ -71,6 +72,8 @@ struct sockeye__tftp_server_config {
 	uint32_t requests_per_s;            /* unconfirmed ones of one source; 0: 100, but no
 					     * limit for loopback */
 	uint64_t rto_first_ns;              /* 0: 1 s */
+	uint64_t give_up_ns;                /* silence of a client that ends its transfer;
+					     * 0: 30 s, or five negotiated timeouts */
 
 	/* Called in the worker for each transfer and refused request; may be NULL. */
 	void (*on_transfer)(void *arg, const struct sockeye__tftp_report *report);

@@ -71,10 +71,7 @@ bool sockeye__tftp_rate_take(struct sockeye__tftp_worker *w, const struct sockey
 	struct sockeye__source source = source_of(w, peer);
 	uint32_t rate = rate_of(w, peer);
 
-	if (rate == 0 || sockeye__rates_take(w->server->rates, &source, rate, w->now_ns))
-		return true;
-	sockeye__count(&w->base->counters->dropped_rate, 1);
-	return false;
+	return rate == 0 || sockeye__rates_take(w->server->rates, &source, rate, w->now_ns);
 }
 
 void sockeye__tftp_rate_give(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)

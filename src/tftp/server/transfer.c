@@ -37,8 +37,7 @@ static bool is_done(const struct sockeye__tftp_transfer *t)
 				   t->machine.result == SOCKEYE__TFTP_LAST_ACK_MISSING);
 }
 
-/* Returns how many bytes of the file the receiver has. */
-static uint64_t moved(const struct sockeye__tftp_transfer *t)
+uint64_t sockeye__tftp_transfer_moved(const struct sockeye__tftp_transfer *t)
 {
 	uint64_t sent = sockeye__tftp_acknowledged(&t->machine);
 
@@ -61,7 +60,8 @@ static void count(const struct sockeye__tftp_worker *w, const struct sockeye__tf
 		       1);
 	sockeye__count(&c->blocks_resent, t->machine.count.resent);
 	sockeye__count(&general->datagrams_out, t->wire.sent);
-	sockeye__count(uploads(t) ? &general->bytes_in : &general->bytes_out, moved(t));
+	sockeye__count(uploads(t) ? &general->bytes_in : &general->bytes_out,
+		       sockeye__tftp_transfer_moved(t));
 }
 
 static void report(const struct sockeye__tftp_worker *w, const struct sockeye__tftp_transfer *t,
@@ -77,7 +77,7 @@ static void report(const struct sockeye__tftp_worker *w, const struct sockeye__t
 	    .upload = uploads(t),
 	    .netascii = t->netascii,
 	    .name = (const char *)t->bytes + t->name_at,
-	    .bytes = moved(t),
+	    .bytes = sockeye__tftp_transfer_moved(t),
 	    .elapsed_ns = w->now_ns - t->begun_ns,
 	    .options = t->machine.options,
 	    .count = t->machine.count,
@@ -256,11 +256,14 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 	if (t->phase == SOCKEYE__TFTP_UNCONFIRMED && t->machine.confirmed) {
 		t->phase = SOCKEYE__TFTP_CONFIRMED;
 		/* an answer that may be forged returns no token */
-		if (!t->machine.config.forgeable)
+		if (t->token && !t->machine.config.forgeable)
 			sockeye__tftp_rate_give(w, &t->wire.to.peer);
-		sockeye__tftp_row_leave(t);
+		t->minute_ns = w->now_ns;
+		sockeye__tftp_row_join(&w->moving, t);
 		supersede_others(w, t);
 	}
+	if (t->phase == SOCKEYE__TFTP_CONFIRMED)
+		sockeye__tftp_rank(w, t);
 	if (t->port != NULL)
 		socket_prepare(w, t);
 	err = sockeye__tftp_wire_flush(&t->wire, &t->machine, &t->source, w->now_ns, w->out,

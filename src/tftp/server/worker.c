@@ -302,6 +302,7 @@ static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events
 	uint64_t at = sockeye__earlier(timer != NULL ? timer->at_ns : 0, w->stop_ns);
 
 	at = sockeye__earlier(at, sockeye__tftp_ports_due_ns(w));
+	at = sockeye__earlier(at, sockeye__tftp_drops_due_ns(w));
 	if (at != 0 && (w->timer_ns == 0 || at < w->timer_ns)) {
 		struct itimerspec when = {
 		    .it_value = {(time_t)(at / SOCKEYE_NS_PER_S), (long)(at % SOCKEYE_NS_PER_S)},
@@ -336,6 +337,7 @@ static void loop(struct sockeye__tftp_worker *w)
 		for (int i = 0; i < n; i++)
 			event(w, events[i].data.ptr);
 		timers_run(w);
+		sockeye__tftp_drops_report(w);
 		if (w->stop_ns != 0 && w->now_ns >= w->stop_ns) {
 			w->stop_ns = 0;
 			sockeye__tftp_peers_each(w, sockeye__tftp_transfer_stop);
