@@ -37,7 +37,7 @@ EXAMPLES = [block for block in BLOCKS if block.commands]
 
 # Literal blocks that are not commands, and the test that covers them.
 NOT_COMMANDS = {
-    ("sockeye-tftp-rules.5", "^boot/"): "test_tftp_rules.py",
+    ("sockeye-tftp-rules.5", "^/?boot/"): "test_tftp_rules.py",
     ("sockeye-tftp-rules.5", "hosts/"): "test_tftp_rules.py",
     ("sockeye-tftp-rules.5", "no hidden files"): "test_tftp_rules.py",
     ("sockeye-tftp-rules.5", "firmware/"): "test_tftp_rules.py",
