@@ -400,6 +400,7 @@ static int cmd_relay(int argc, char **argv)
 	opts.time_ns = o.time_ns;
 	opts.no_follow = o.no_follow;
 	opts.on_event = o.common.verbose > 0 ? log_relay_event : NULL;
+	stop_at_hangup_only();
 	stop_catch(&o.common, "relay", operands.v[0], NULL);
 	opts.report_fd = usr1_open();
 	if (opts.report_fd < 0)

@@ -2,6 +2,7 @@
 #include "cli/stop.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -24,11 +25,32 @@ static void put(int fd, const void *data, size_t len)
 		;
 }
 
+static bool hangup_only, on_terminal; /* both set before the handlers are installed */
+
+/* Also called by the handler. */
+static bool has_terminal(void)
+{
+	int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+void stop_at_hangup_only(void)
+{
+	hangup_only = true;
+	on_terminal = has_terminal();
+}
+
 static void on_signal(int sig)
 {
 	int saved = errno, fd = stop_fd;
 
-	(void)sig;
+	if (sig == SIGHUP && hangup_only && (!on_terminal || has_terminal())) {
+		errno = saved;
+		return;
+	}
 	stop_fd = -1;
 	if (fd >= 0) {
 		put(fd, &(uint64_t){1}, sizeof(uint64_t));

@@ -14,6 +14,10 @@
 void stop_catch(const struct cli_common *common, const char *op, const char *address,
 		const char *path);
 
+/* Makes SIGHUP a stop only if this process has lost its controlling terminal: for servers,
+ * before stop_catch(). */
+void stop_at_hangup_only(void);
+
 /* Returns the descriptor for poll(2), or -errno. */
 int stop_open(void);
 

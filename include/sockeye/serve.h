@@ -141,7 +141,7 @@ struct sockeye_serve_opts {
 	bool show_messages; /* MESSAGE events */
 	bool verbose;       /* OPEN, CLOSE and final COUNTERS events */
 	int stop_fd;        /* > 0: stop, as for SIGTERM, when it becomes readable */
-	bool no_signals;    /* leave SIGTERM, SIGINT and SIGUSR1 alone */
+	bool no_signals;    /* leave SIGTERM, SIGINT, SIGHUP and SIGUSR1 alone */
 
 	/* Called in the calling process once all sockets are listening; may be NULL. If it
 	 * returns a negative code, sockeye_serve stops and returns that code. */
@@ -159,7 +159,8 @@ struct sockeye_serve_opts {
  *
  * SIGTERM or SIGINT stops the server (unless no_signals): it accepts no more
  * connections, and sessions can continue for grace_ms. A second signal ends it
- * immediately. SIGUSR1 causes a COUNTERS event. SIGCHLD may have any setting, and its handler
+ * immediately. SIGUSR1 causes a COUNTERS event. SIGHUP stops it only if the controlling
+ * terminal is gone. SIGCHLD may have any setting, and its handler
  * may reap any child; if it is ignored, its default applies during the call. Workers
  * start with the default action of every signal but ignore SIGPIPE and SIGXFSZ;
  * handlers for crashes (SIGSEGV ...) stay. The function forks: call it from one thread

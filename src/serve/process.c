@@ -2,6 +2,7 @@
 #include "serve/process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
@@ -107,6 +108,15 @@ void sockeye__process_kill(int fd)
 	sockeye__process_signal(fd, SIGKILL);
 	(void)ended(fd, 0, &info);
 	close(fd);
+}
+
+bool sockeye__has_terminal(void)
+{
+	int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
 }
 
 int sockeye__process_call(int (*call)(const void *arg), const void *arg)

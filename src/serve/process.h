@@ -23,6 +23,9 @@ void sockeye__process_signal(int fd, int sig);
 /* Kills the process, reaps it and closes the descriptor. */
 void sockeye__process_kill(int fd);
 
+/* Whether this process has a controlling terminal. */
+bool sockeye__has_terminal(void);
+
 /* Calls a function in a child process and returns its result: 0 or -errno. */
 int sockeye__process_call(int (*call)(const void *arg), const void *arg);
 

@@ -60,8 +60,10 @@ static void signals_keep(const struct sockeye_serve_opts *opts, struct process_s
 	sigset_t early;
 
 	sigemptyset(&early);
-	if (!opts->no_signals)
+	if (!opts->no_signals) {
 		sigaddset(&early, SIGUSR1);
+		sigaddset(&early, SIGHUP);
+	}
 	sigprocmask(SIG_BLOCK, &early, &before->mask);
 	sigaction(SIGCHLD, NULL, child);
 	if (child->sa_handler == SIG_IGN || (child->sa_flags & SA_NOCLDWAIT))

@@ -54,6 +54,7 @@ struct supervisor {
 	struct pollfd *polled; /* the children, then signal_fd and stop_fd */
 	unsigned running;
 	int signal_fd;
+	bool on_terminal; /* stop at SIGHUP once the controlling terminal is gone */
 	enum phase phase;
 	uint64_t kill_ns; /* the end of the grace period */
 	struct sockeye__totals totals;
@@ -306,6 +307,16 @@ static void crews_reload(const struct supervisor *s)
 			sockeye__process_signal(s->children[i].fd, SIGHUP);
 }
 
+/* The kernel sends SIGHUP after a terminal has hung up, and so may the shell. Otherwise
+ * SIGHUP is a request of the operator. */
+static void hangup(struct supervisor *s, uint64_t now)
+{
+	if (!s->on_terminal || sockeye__has_terminal())
+		crews_reload(s);
+	else if (s->phase == PHASE_SERVES)
+		stop(s, now);
+}
+
 static void signals_take(struct supervisor *s, uint64_t now)
 {
 	struct signalfd_siginfo si;
@@ -316,7 +327,7 @@ static void signals_take(struct supervisor *s, uint64_t now)
 		else if (si.ssi_signo == SIGTERM || si.ssi_signo == SIGINT)
 			stop(s, now);
 		else if (si.ssi_signo == SIGHUP)
-			crews_reload(s);
+			hangup(s, now);
 	}
 }
 
@@ -388,8 +399,10 @@ static bool is_ignored(int sig)
 /* The caller of sockeye__supervise() restores the mask. */
 static int signals_block(struct supervisor *s)
 {
+	bool hangs_up = !s->server->opts->no_signals && !is_ignored(SIGHUP);
 	sigset_t set;
 
+	s->on_terminal = hangs_up && sockeye__has_terminal();
 	sigemptyset(&set);
 	if (!s->server->opts->no_signals) {
 		sigaddset(&set, SIGTERM);
@@ -398,8 +411,9 @@ static int signals_block(struct supervisor *s)
 		sigaddset(&set, SIGUSR1);
 	}
 	for (size_t i = 0; i < s->server->crew_count; i++)
-		if (reloads(&s->server->crews[i]))
-			sigaddset(&set, SIGHUP);
+		hangs_up |= reloads(&s->server->crews[i]);
+	if (hangs_up)
+		sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
 		return -errno;
 	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);

@@ -9,7 +9,7 @@ from conftest import WAIT_S, connect_to, events, readable
 from relay_fixtures import counters, relay, target, udp
 
 
-@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_it_with_counters(relay, target, sig):
     _, url = target()
     started, _ = relay(url)
