@@ -14,6 +14,7 @@
 #include "cli/words.h"
 #include "cli/stop.h"
 #include "bench/bench.h"
+#include "bench_reply.h"
 #include "console/progress_line.h"
 
 #define NAMES_MAX     16
@@ -22,17 +23,20 @@
 #define SIZE_MAX_     (UINT64_C(64) << 20) /* of a stream message, which is kept in memory */
 #define DATAGRAM_MAX  65507
 #define DATAGRAM_MANY 8 /* bytes: room for a sequence number */
+#define SIZE_DEFAULT  64
+#define SIZE_UNSET    UINT64_MAX
+#define RATE_MAX      10000000
 #define PERCENTILES   5
 
 struct opts {
 	struct cli_common common;
-	uint32_t connections, in_flight, sources;
+	uint32_t connections, in_flight, sources, rate;
 	uint64_t size, time_ns, count, warmup_ns, hold_ns, timeout_ns;
-	unsigned expect, churn;
-	bool burst;
+	const char *send, *expect;
+	unsigned churn;
+	bool burst, keep_going;
 };
 
-static const char *const expect_words[] = {"echo", "upper", "any", NULL};
 static const char *const churn_words[] = {"no", "fin", "rst", NULL};
 static const double percents[PERCENTILES] = {50, 90, 99, 99.9, 99.99};
 static const char *const percent_names[PERCENTILES] = {"p50", "p90", "p99", "p99.9", "p99.99"};
@@ -43,6 +47,11 @@ static const struct cli_option options[] = {
      .max = CONNECTIONS, .help = "open N connections (default 1)"},
     {"size", 's', "SIZE", CLI_SIZE, offsetof(struct opts, size), .max = SIZE_MAX_,
      .help = "send messages of SIZE bytes (default 64)"},
+    {"send", 0, "TEXT", CLI_TEXT, offsetof(struct opts, send),
+     .help = "send TEXT as every message; \\n, \\r, \\t and \\xNN are escapes"},
+    {"rate", 'r', "N", CLI_UINT, offsetof(struct opts, rate), .min = 1, .max = RATE_MAX,
+     .help = "send N messages per second at fixed times, even if the server is slower (default: "
+	     "the next one when a reply arrives)"},
     {"in-flight", 'f', "N", CLI_UINT, offsetof(struct opts, in_flight), .min = 1,
      .max = IN_FLIGHT_MAX, .help = "keep N messages in flight on each connection (default 1)"},
     {"churn", 0, "HOW", CLI_CHOICE, offsetof(struct opts, churn), .choices = churn_words,
@@ -61,32 +70,41 @@ static const struct cli_option options[] = {
     {"hold", 0, "TIME", CLI_TIME, offsetof(struct opts, hold_ns),
      .help = "keep the connections open for TIME after measuring (default 0)"},
     {.help = "Replies:"},
-    {"expect", 'e', "WHAT", CLI_CHOICE, offsetof(struct opts, expect), .choices = expect_words,
-     .help = "check the reply: echo (same bytes, default), upper (in upper case) or any"},
+    {"expect", 'e', "WHAT", CLI_TEXT, offsetof(struct opts, expect),
+     .help = "check the reply: echo (same bytes, default), upper (in upper case), line, length=N, "
+	     "text=TEXT or regex=RE"},
     {"timeout", 0, "TIME", CLI_TIME, offsetof(struct opts, timeout_ns), .min = 1,
      .help =
 	 "wait TIME for a reply or a connection (default 10s; datagrams 1s, then they are lost)"},
+    {"keep-going", 0, NULL, CLI_FLAG, offsetof(struct opts, keep_going),
+     .help = "open connections that fail again, and measure how long the server does not reply"},
     {NULL},
 };
 
 /* Returns why the options contradict each other or the address, or NULL. */
-static const char *contradiction(const struct opts *o, const struct sockeye_addr *addr)
+static const char *contradiction(const struct opts *o, const struct sockeye__bench_opts *load,
+				 const struct sockeye_addr *addr)
 {
 	bool stream = sockeye_scheme_is_stream(addr->scheme);
+	bool numbered = load->send == NULL && load->expect <= SOCKEYE__BENCH_UPPER;
 
-	if (stream && o->size == 0)
-		return "--size 0 is only for datagrams";
-	if (!stream && o->size > DATAGRAM_MAX)
+	if (load->send != NULL && o->size != SIZE_UNSET)
+		return "--send and --size cannot be combined";
+	if (stream && load->size == 0)
+		return load->send != NULL ? "--send '' is only for datagrams"
+					  : "--size 0 is only for datagrams";
+	if (!stream && load->size > DATAGRAM_MAX)
 		return "--size is at most 65507 for datagrams";
 	if (!stream && o->churn != SOCKEYE__BENCH_KEEP)
 		return "--churn is only for connections, not for datagrams";
 	if (!stream && o->burst)
 		return "--burst is only for connections, not for datagrams";
-	if (!stream && o->in_flight > 1 && o->size < DATAGRAM_MANY)
-		return "--in-flight with datagrams needs --size 8 or more, for a sequence number";
+	if (!stream && o->in_flight > 1 && (load->size < DATAGRAM_MANY || !numbered))
+		return "--in-flight with datagrams needs --size 8 or more, for a sequence number, "
+		       "and --expect echo or upper";
 	if (o->in_flight > 1 &&
-	    (o->burst || o->churn != SOCKEYE__BENCH_KEEP || o->expect == SOCKEYE__BENCH_ANY))
-		return "--in-flight cannot be combined with --burst, --churn or --expect any";
+	    (o->burst || o->churn != SOCKEYE__BENCH_KEEP || load->expect == SOCKEYE__BENCH_REGEX))
+		return "--in-flight cannot be combined with --burst, --churn or --expect regex=";
 	if (sockeye_scheme_is_unix(addr->scheme) && (o->sources > 1 || addr->opts.bind[0]))
 		return "--sources and bind= are only for IP addresses";
 	return NULL;
@@ -166,20 +184,28 @@ static json_t *errors_json(const struct sockeye__bench_errors *errors)
 	);
 }
 
+static json_t *downtime_json(const struct sockeye__bench_result *r)
+{
+	return json_pack("{sI sf sf}", "times", (json_int_t)r->outages, "seconds",
+			 seconds(r->down_ns), "longest", seconds(r->down_longest_ns));
+}
+
 static void print_json(const struct opts *o, const char *address,
 		       const struct sockeye__bench_result *r, const struct sockeye_fail *fail,
 		       int code)
 {
 	json_t *event = json_pack(
-	    "{ss so sI sI sI sf sI sf sf sI sI sI so so sf sb si}", "event", "bench", "address",
-	    report_string(address), "connections", (json_int_t)o->connections, "in_flight",
-	    (json_int_t)o->in_flight, "size", (json_int_t)o->size, "seconds",
-	    seconds(r->elapsed_ns), "messages", (json_int_t)r->messages, "messages_per_s",
-	    per_second(r, r->messages), "bytes_per_s", per_second(r, r->messages * o->size),
-	    "opened", (json_int_t)r->connections, "lost", (json_int_t)r->lost, "late",
-	    (json_int_t)r->late, "latency_us", latency_json(r), "errors", errors_json(&r->errors),
-	    "generator_cpu", per_second(r, r->cpu_ns) / 1e9, "interrupted", (int)r->interrupted,
-	    "exit", code);
+	    "{ss so sI sI sI sI sf sI sf sI sI sf sf sI sI sI so so so sf sb si}", "event", "bench",
+	    "address", report_string(address), "connections", (json_int_t)o->connections,
+	    "in_flight", (json_int_t)o->in_flight, "size", (json_int_t)o->size, "rate",
+	    (json_int_t)o->rate, "seconds", seconds(r->elapsed_ns), "messages",
+	    (json_int_t)r->messages, "messages_per_s", per_second(r, r->messages), "bytes_out",
+	    (json_int_t)r->bytes_out, "bytes_in", (json_int_t)r->bytes_in, "bytes_out_per_s",
+	    per_second(r, r->bytes_out), "bytes_in_per_s", per_second(r, r->bytes_in), "opened",
+	    (json_int_t)r->connections, "lost", (json_int_t)r->lost, "late", (json_int_t)r->late,
+	    "latency_us", latency_json(r), "errors", errors_json(&r->errors), "downtime",
+	    downtime_json(r), "generator_cpu", per_second(r, r->cpu_ns) / 1e9, "interrupted",
+	    (int)r->interrupted, "exit", code);
 
 	if (event && fail->err != 0) {
 		json_object_set_new(event, "op", json_string(fail->op));
@@ -232,25 +258,55 @@ static void print_errors(const struct sockeye__bench_errors *errors)
 #undef ERROR_PRINT
 }
 
+static void print_load(const struct opts *o, const char *address)
+{
+	printf("%s: %" PRIu32 " connection%s, %" PRIu64 " bytes, %" PRIu32 " in flight on each, ",
+	       address, o->connections, o->connections == 1 ? "" : "s", o->size, o->in_flight);
+	if (o->rate > 0)
+		printf("open loop, %" PRIu32 "/s\n", o->rate);
+	else
+		printf("closed loop\n");
+}
+
+static void print_downtime(const struct sockeye__bench_result *r)
+{
+	char total[32], longest[32];
+
+	printf("  downtime   %s, %" PRIu64 " time%s, longest %s\n",
+	       time_text((double)r->down_ns, total, sizeof total), r->outages,
+	       r->outages == 1 ? "" : "s",
+	       time_text((double)r->down_longest_ns, longest, sizeof longest));
+}
+
+static void print_bytes(const struct sockeye__bench_result *r)
+{
+	char sent[SOCKEYE__QUANTITY_MAX], received[SOCKEYE__QUANTITY_MAX];
+
+	sockeye__rate_print(per_second(r, r->bytes_out), sent);
+	sockeye__rate_print(per_second(r, r->bytes_in), received);
+	if (strcmp(sent, received) == 0)
+		printf("%s each way\n", sent);
+	else
+		printf("sent %s, received %s\n", sent, received);
+}
+
 static void print_text(const struct opts *o, const char *address,
 		       const struct sockeye__bench_result *r)
 {
-	char rate[SOCKEYE__QUANTITY_MAX];
-
-	printf("%s: %" PRIu32 " connection%s, %" PRIu64 " bytes, %" PRIu32
-	       " in flight on each, closed loop\n",
-	       address, o->connections, o->connections == 1 ? "" : "s", o->size, o->in_flight);
-	printf("  messages   %" PRIu64 " in %.3f s, %.0f/s, %s each way\n", r->messages,
-	       seconds(r->elapsed_ns), per_second(r, r->messages),
-	       sockeye__rate_print(per_second(r, r->messages * o->size), rate));
-	if (r->messages > 0)
+	print_load(o, address);
+	printf("  messages   %" PRIu64 " in %.3f s, %.0f/s, ", r->messages, seconds(r->elapsed_ns),
+	       per_second(r, r->messages));
+	print_bytes(r);
+	if (r->latency.count > 0)
 		print_latency(r);
 	if (o->churn != SOCKEYE__BENCH_KEEP)
 		printf("  opened     %" PRIu64 " connections, closed with %s\n", r->connections,
 		       churn_words[o->churn]);
 	if (r->lost > 0 || r->late > 0)
-		printf("  lost       %" PRIu64 " datagrams; late or twice %" PRIu64 "\n", r->lost,
+		printf("  lost       %" PRIu64 " messages; late or twice %" PRIu64 "\n", r->lost,
 		       r->late);
+	if (o->keep_going)
+		print_downtime(r);
 	print_errors(&r->errors);
 	/* At 100 % the load generator itself is the limit. */
 	printf("  generator  %.0f%% of one CPU\n", per_second(r, r->cpu_ns) / 1e7);
@@ -270,32 +326,48 @@ static void report_phase(void *arg, bool measuring)
 		report_verbose(common, "%s", phase);
 }
 
-static int run(struct opts *o, const struct sockeye_addr *addr,
-	       const struct sockeye_sockaddr *names, size_t count,
-	       const struct sockeye_sockaddr *local)
+/* Reads the options into *load, except for the local address. Returns CLI_GO or the exit
+ * code. */
+static int load_read(struct opts *o, const struct sockeye_addr *addr,
+		     struct sockeye__bench_opts *load)
 {
-	static struct sockeye__bench_result result; /* too large for the stack */
-	struct sockeye__bench_opts opts = {
+	const char *wrong;
+	int code;
+
+	*load = (struct sockeye__bench_opts){
 	    .connections = o->connections,
 	    .in_flight = o->in_flight,
-	    .size = (size_t)o->size,
-	    .time_ns = o->time_ns,
+	    .size = o->size != SIZE_UNSET ? (size_t)o->size : SIZE_DEFAULT,
+	    .time_ns = o->time_ns == 0 && o->count == 0 ? 5 * SOCKEYE_NS_PER_S : o->time_ns,
 	    .count = o->count,
 	    .warmup_ns = o->warmup_ns,
 	    .timeout_ns = o->timeout_ns,
-	    .expect = (enum sockeye__bench_expect)o->expect,
+	    .rate = o->rate,
+	    .keep_going = o->keep_going,
 	    .churn = (enum sockeye__bench_churn)o->churn,
 	    .burst = o->burst,
 	    .sources = o->sources,
-	    .local = *local,
 	    .hold_ns = o->hold_ns,
 	    .on_phase = report_phase,
 	    .arg = &o->common,
-	    .stop_fd = stop_open(),
 	};
+	code = bench_reply_read(&o->common, &bench_command, o->send, o->expect, load);
+	if (code != CLI_GO)
+		return code;
+	wrong = contradiction(o, load, addr);
+	if (wrong != NULL)
+		return cli_usage(&o->common, &bench_command, "%s", wrong);
+	o->size = load->size;
+	return CLI_GO;
+}
+
+static int run(const struct opts *o, const struct sockeye__bench_opts *load,
+	       const struct sockeye_addr *addr, const struct sockeye_sockaddr *names, size_t count)
+{
+	static struct sockeye__bench_result result; /* too large for the stack */
 	struct sockeye_fail fail = {.op = "bench"};
 	char address[SOCKEYE_ADDR_TEXT_MAX];
-	int err = sockeye__bench(addr, names, count, &opts, &result, &fail), code;
+	int err = sockeye__bench(addr, names, count, load, &result, &fail), code;
 
 	code = result.interrupted ? SOCKEYE_EXIT_INTERRUPTED : (int)sockeye_error_exit(err);
 	sockeye_addr_print(addr, address, sizeof address);
@@ -314,35 +386,34 @@ static int run(struct opts *o, const struct sockeye_addr *addr,
 
 static int cmd_bench(int argc, char **argv)
 {
-	struct opts o = {.connections = 1, .in_flight = 1, .sources = 1, .size = 64};
-	struct sockeye_sockaddr names[NAMES_MAX], local;
+	struct opts o = {.connections = 1, .in_flight = 1, .sources = 1, .size = SIZE_UNSET};
+	struct sockeye_sockaddr names[NAMES_MAX];
+	static struct sockeye__bench_opts load; /* what it points to is never freed */
 	struct sockeye_fail fail;
 	struct cli_operands operands;
 	struct sockeye_addr addr;
 	char address[SOCKEYE_ADDR_TEXT_MAX];
 	int code = cli_parse(&bench_command, argc, argv, &o, &operands), count;
-	const char *wrong;
 
 	if (code != CLI_GO)
 		return code;
 	code = cli_address_only(&o.common, &bench_command, &operands, CLI_CONNECTS, "tcp", &addr);
 	if (code != CLI_GO)
 		return code;
-	wrong = contradiction(&o, &addr);
-	if (wrong != NULL)
-		return cli_usage(&o.common, &bench_command, "%s", wrong);
-	if (o.time_ns == 0 && o.count == 0)
-		o.time_ns = 5 * SOCKEYE_NS_PER_S;
+	code = load_read(&o, &addr, &load);
+	if (code != CLI_GO)
+		return code;
 	sockeye_addr_print(&addr, address, sizeof address);
 	stop_catch(&o.common, "bench", address, NULL);
 	count = sockeye_resolve(&addr, false, names, NAMES_MAX, &fail);
-	if (count < 0 || local_resolve(&addr, &local, &fail) < 0)
+	if (count < 0 || local_resolve(&addr, &load.local, &fail) < 0)
 		return cli_address_fail(&o.common, &fail);
 	if (o.sources > 1)
-		count = (int)names_reachable(names, (size_t)count, &local);
+		count = (int)names_reachable(names, (size_t)count, &load.local);
 	if (count == 0)
 		return cli_usage(&o.common, &bench_command, "--sources is only for IPv4 addresses");
-	return run(&o, &addr, names, (size_t)count, &local);
+	load.stop_fd = stop_open();
+	return run(&o, &load, &addr, names, (size_t)count);
 }
 
 const struct cli_command bench_command = {

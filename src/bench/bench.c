@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@
 
 #define EVENTS_MAX     512
 #define TICK_NS        (20 * SOCKEYE_NS_PER_MS) /* timeouts are late by up to this */
+#define RETRY_TICK_NS  (2 * SOCKEYE_NS_PER_MS)  /* the same while failed connections retry */
+#define RETRIES        64                       /* of failed connections, in a tick */
 #define CONNECTING_MAX 128                      /* while opening: a server's backlog is finite */
 #define TIMEOUT_STREAM (10 * SOCKEYE_NS_PER_S)
 #define TIMEOUT_DGRAM  (1 * SOCKEYE_NS_PER_S)
@@ -89,17 +92,31 @@ static void opening_turn(struct sockeye__bench_run *run, struct sockeye__bench_c
 
 /* --- phases --- */
 
+static void pump(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
+{
+	if (conn->life == SOCKEYE__BENCH_CLOSED && conn->retrying)
+		sockeye__bench_reopen(run, conn);
+	else if (conn->life == SOCKEYE__BENCH_CLOSED)
+		sockeye__bench_stream_renew(run, conn);
+	if (conn->life == SOCKEYE__BENCH_CONNECTED && run->stream)
+		sockeye__bench_stream_pump(run, conn);
+	else if (conn->life == SOCKEYE__BENCH_CONNECTED)
+		sockeye__bench_dgram_pump(run, conn);
+}
+
 static void pump_all(struct sockeye__bench_run *run)
 {
-	for (uint32_t i = 0; i < run->opts.connections; i++) {
-		struct sockeye__bench_conn *conn = &run->conns[i];
+	for (uint32_t i = 0; i < run->opts.connections; i++)
+		pump(run, &run->conns[i]);
+}
 
-		if (conn->life == SOCKEYE__BENCH_CLOSED)
-			sockeye__bench_stream_renew(run, conn);
-		else if (conn->life == SOCKEYE__BENCH_CONNECTED && run->stream)
-			sockeye__bench_stream_pump(run, conn);
-		else if (conn->life == SOCKEYE__BENCH_CONNECTED)
-			sockeye__bench_dgram_pump(run, conn);
+/* Begins the messages that are due, on the connections in turn. */
+static void pump_due(struct sockeye__bench_run *run)
+{
+	for (uint32_t i = 0; i < run->opts.connections && sockeye__bench_due_ns(run) <= run->now_ns;
+	     i++) {
+		pump(run, &run->conns[run->next_conn]);
+		run->next_conn = (run->next_conn + 1) % run->opts.connections;
 	}
 }
 
@@ -113,6 +130,8 @@ static void measure(struct sockeye__bench_run *run)
 	run->end_ns = run->opts.time_ns > 0 ? run->now_ns + run->opts.time_ns : UINT64_MAX;
 	run->start_cpu_ns = sockeye__clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	run->to_begin = run->opts.count;
+	run->schedule_ns = run->now_ns;
+	run->scheduled = 0;
 }
 
 static void start(struct sockeye__bench_run *run)
@@ -120,21 +139,24 @@ static void start(struct sockeye__bench_run *run)
 	if (run->opts.warmup_ns > 0) {
 		run->phase = SOCKEYE__BENCH_WARMUP;
 		run->end_ns = run->now_ns + run->opts.warmup_ns;
+		run->schedule_ns = run->now_ns;
 	} else {
 		measure(run);
 	}
 	pump_all(run);
 }
 
-/* Ends the measurement. Replies that arrive later do not count. */
+/* Ends the measurement. Replies that arrive later count only with their latency. */
 static void finish(struct sockeye__bench_run *run)
 {
 	if (run->phase == SOCKEYE__BENCH_MEASURE) {
+		sockeye__bench_unsent(run);
 		run->result->elapsed_ns = run->now_ns - run->start_ns;
 		run->result->cpu_ns =
 		    sockeye__clock_ns(CLOCK_PROCESS_CPUTIME_ID) - run->start_cpu_ns;
 		if (run->opts.on_phase != NULL)
 			run->opts.on_phase(run->opts.arg, false);
+		sockeye__bench_down_end(run);
 	}
 	run->end_ns = run->now_ns + run->opts.hold_ns;
 	run->phase = SOCKEYE__BENCH_DRAIN;
@@ -186,11 +208,13 @@ static void expire(struct sockeye__bench_run *run, struct sockeye__bench_conn *c
 
 static void tick(struct sockeye__bench_run *run)
 {
-	run->next_tick_ns = run->now_ns + TICK_NS;
+	run->next_tick_ns = run->now_ns + (run->down_since_ns != 0 ? RETRY_TICK_NS : TICK_NS);
 	for (uint32_t i = 0; i < run->opts.connections; i++)
 		expire(run, &run->conns[i]);
+	run->retries_left = RETRIES;
 	if (run->phase != SOCKEYE__BENCH_OPENING)
 		pump_all(run);
+	run->retries_left = 0; /* until the next tick */
 }
 
 static void turn(struct sockeye__bench_run *run, struct epoll_event *ev)
@@ -200,6 +224,7 @@ static void turn(struct sockeye__bench_run *run, struct epoll_event *ev)
 	if (conn == NULL) {
 		run->result->interrupted = true;
 		finish(run);
+		sockeye__bench_unfinished(run);
 		run->phase = SOCKEYE__BENCH_OVER;
 	} else if (run->phase == SOCKEYE__BENCH_OPENING) {
 		opening_turn(run, conn);
@@ -208,6 +233,30 @@ static void turn(struct sockeye__bench_run *run, struct epoll_event *ev)
 	} else {
 		sockeye__bench_dgram_turn(run, conn, ev->events);
 	}
+}
+
+/* When the loop must wake up, whatever the connections do. */
+static uint64_t wake_ns(const struct sockeye__bench_run *run)
+{
+	uint64_t due_ns = sockeye__bench_due_ns(run), at = run->next_tick_ns;
+
+	/* In the drain phase end_ns may have passed. */
+	if (run->end_ns > run->now_ns && run->end_ns < at)
+		at = run->end_ns;
+	/* A message that is due already waits for a connection. */
+	return due_ns > run->now_ns && due_ns < at ? due_ns : at;
+}
+
+/* A schedule is more exact than the milliseconds of epoll_wait(2). */
+static int wait_events(struct sockeye__bench_run *run, struct epoll_event *events)
+{
+	uint64_t at = wake_ns(run), ns = at > run->now_ns ? at - run->now_ns : 0;
+	struct timespec wait = {.tv_sec = (time_t)(ns / SOCKEYE_NS_PER_S),
+				.tv_nsec = (long)(ns % SOCKEYE_NS_PER_S)};
+
+	if (run->opts.rate > 0)
+		return epoll_pwait2(run->epoll, events, EVENTS_MAX, &wait, NULL);
+	return epoll_wait(run->epoll, events, EVENTS_MAX, sockeye__poll_ms(at, run->now_ns));
 }
 
 static void loop(struct sockeye__bench_run *run)
@@ -219,13 +268,7 @@ static void loop(struct sockeye__bench_run *run)
 	run->next_tick_ns = run->now_ns + TICK_NS;
 	advance(run);
 	while (run->phase != SOCKEYE__BENCH_OVER) {
-		uint64_t wake_ns = run->next_tick_ns;
-
-		/* In the drain phase end_ns may have passed. */
-		if (run->end_ns > run->now_ns && run->end_ns < wake_ns)
-			wake_ns = run->end_ns;
-		n = epoll_wait(run->epoll, events, EVENTS_MAX,
-			       sockeye__poll_ms(wake_ns, run->now_ns));
+		n = wait_events(run, events);
 		run->now_ns = sockeye__clock_ns(CLOCK_MONOTONIC);
 		for (int i = 0; i < n && run->phase != SOCKEYE__BENCH_OVER; i++)
 			if (events[i].data.ptr == NULL ||
@@ -233,6 +276,9 @@ static void loop(struct sockeye__bench_run *run)
 				turn(run, &events[i]);
 		if (run->phase != SOCKEYE__BENCH_OVER && run->now_ns >= run->next_tick_ns)
 			tick(run);
+		if (run->opts.rate > 0 && run->phase != SOCKEYE__BENCH_OVER &&
+		    run->phase != SOCKEYE__BENCH_OPENING)
+			pump_due(run);
 		if (run->phase != SOCKEYE__BENCH_OVER)
 			advance(run);
 	}
@@ -250,6 +296,8 @@ static void defaults_set(struct sockeye__bench_run *run)
 		opts->in_flight = 1;
 	if (opts->timeout_ns == 0)
 		opts->timeout_ns = run->stream ? TIMEOUT_STREAM : TIMEOUT_DGRAM;
+	if (opts->expect <= SOCKEYE__BENCH_UPPER)
+		opts->reply_len = opts->size;
 	run->usable = opts->connections;
 	run->end_ns = UINT64_MAX;
 }
@@ -263,10 +311,7 @@ static void conns_init(struct sockeye__bench_run *run)
 		conn->index = i;
 		conn->sent = run->opts.size;
 		conn->slots = &run->slots[(size_t)i * run->opts.in_flight];
-		for (uint32_t j = 0; j < run->opts.in_flight; j++) {
-			conn->slots[j].number = j;
-			conn->slots[j].next_free = j + 1 < run->opts.in_flight ? j + 1 : UINT32_MAX;
-		}
+		sockeye__bench_slots_init(run, conn);
 	}
 }
 
@@ -274,7 +319,6 @@ static int prepare(struct sockeye__bench_run *run)
 {
 	size_t room = run->stream ? SOCKEYE__BENCH_STREAM_BYTES
 				  : (size_t)SOCKEYE__BENCH_BATCH * SOCKEYE__BENCH_DGRAM_BYTES;
-	size_t pattern = run->opts.size + SOCKEYE__BENCH_VARIETY;
 	struct epoll_event ev = {.events = EPOLLIN};
 	int err = sockeye__bench_limit(run->opts.connections, run->fail);
 
@@ -284,8 +328,8 @@ static int prepare(struct sockeye__bench_run *run)
 	run->slots =
 	    calloc((size_t)run->opts.connections * run->opts.in_flight, sizeof *run->slots);
 	run->room = malloc(room);
-	run->sent = malloc(pattern);
-	run->expected = malloc(pattern);
+	run->sent = malloc(run->opts.size + SOCKEYE__BENCH_VARIETY);
+	run->expected = malloc(run->opts.reply_len + SOCKEYE__BENCH_VARIETY);
 	if (run->conns == NULL || run->slots == NULL || run->room == NULL || run->sent == NULL ||
 	    run->expected == NULL)
 		return sockeye__fail_set(run->fail, "bench", "", -ENOMEM);
@@ -301,8 +345,10 @@ static int prepare(struct sockeye__bench_run *run)
 
 static void clean_up(struct sockeye__bench_run *run)
 {
-	for (uint32_t i = 0; run->conns != NULL && i < run->opts.connections; i++)
+	for (uint32_t i = 0; run->conns != NULL && i < run->opts.connections; i++) {
 		sockeye__bench_close(&run->conns[i], run->opts.churn == SOCKEYE__BENCH_RST);
+		free(run->conns[i].reply);
+	}
 	if (run->epoll > 0)
 		close(run->epoll);
 	free(run->conns);
@@ -328,8 +374,12 @@ int sockeye__bench(const struct sockeye_addr *addr, const struct sockeye_sockadd
 	defaults_set(&run);
 	run.err = prepare(&run);
 	if (run.err == 0) {
+		if (opts->rate > 0)
+			(void)prctl(PR_SET_TIMERSLACK, 1); /* the default is 50 us */
 		loop(&run);
 		out_result->peer = *run.name;
+		if (run.down_since_ns != 0)
+			sockeye__bench_blame(&run, "bench", run.down_err);
 		if (!run.any_reply && !out_result->interrupted)
 			sockeye__bench_blame(&run, "bench", -ETIMEDOUT);
 	}

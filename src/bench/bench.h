@@ -1,8 +1,14 @@
 /*
- * bench.h: the load generator, a closed loop: each connection keeps a number of
- * messages in flight and begins the next one when a reply arrives. Every byte of
- * every reply is checked. The messages differ, so that a reply to another message is
+ * bench.h: the load generator. In a closed loop each connection keeps a number of
+ * messages in flight and begins the next one when a reply arrives. In an open loop
+ * (opts.rate) messages are due at fixed times, whether or not the server keeps up.
+ *
+ * Unless the caller gives the message or another reply than ECHO and UPPER, every byte of
+ * every reply is checked, and the messages differ, so that a reply to another message is
  * detected.
+ *
+ * Every message that was due while measuring has a latency. One without a right reply
+ * counts with the time that it was waited for, or opts.timeout_ns if that is longer.
  */
 #ifndef SOCKEYE_BENCH_BENCH_H
 #define SOCKEYE_BENCH_BENCH_H
@@ -20,9 +26,20 @@
 /* The reply that a message must get. */
 enum sockeye__bench_expect {
 	SOCKEYE__BENCH_ECHO,
-	SOCKEYE__BENCH_UPPER, /* the message with its ASCII letters in upper case */
-	SOCKEYE__BENCH_ANY,   /* any bytes; the messages are lines */
+	SOCKEYE__BENCH_UPPER,  /* the message with its ASCII letters in upper case */
+	SOCKEYE__BENCH_LINE,   /* bytes up to LF */
+	SOCKEYE__BENCH_LENGTH, /* reply_len bytes */
+	SOCKEYE__BENCH_TEXT,   /* reply_text[0..reply_len) */
+	SOCKEYE__BENCH_REGEX,  /* bytes that the regular expression matches */
 };
+
+/* A compiled regular expression. */
+struct sockeye__bench_regex;
+
+/* Compiles a PCRE2 pattern; bytes are not characters. NULL: *out_why says why. */
+struct sockeye__bench_regex *sockeye__bench_regex_new(const char *pattern, char *out_why,
+						      size_t cap);
+void sockeye__bench_regex_free(struct sockeye__bench_regex *regex);
 
 /* Whether each message gets a new connection, and how that is closed. */
 enum sockeye__bench_churn {
@@ -39,7 +56,14 @@ struct sockeye__bench_opts {
 	uint64_t count;       /* measure this many messages; 0: until `time_ns` */
 	uint64_t warmup_ns;   /* run for this long before measuring */
 	uint64_t timeout_ns;  /* for a reply and for connecting; 0: 10 s, datagrams 1 s */
+	uint64_t rate;        /* messages per second, at fixed times; 0: a closed loop */
+	const uint8_t *send;  /* every message, of `size` bytes; NULL: made by the generator,
+			       * lines unless the reply is ECHO or UPPER */
 	enum sockeye__bench_expect expect;
+	size_t reply_len;
+	const uint8_t *reply_text;
+	struct sockeye__bench_regex *regex;
+	bool keep_going; /* open failed connections again, and measure the downtime */
 	enum sockeye__bench_churn churn;
 	bool burst;       /* write a whole message before reading any of its reply */
 	uint32_t sources; /* IPv4: connect from this many addresses, counted from `local`; 0: 1 */
@@ -59,19 +83,25 @@ struct sockeye__bench_opts {
 	X(closed, "closed by the peer") \
 	X(reset, "reset") \
 	X(mismatch, "wrong answer") \
+	X(no_port, "no local port left") \
 	X(other, "other errors")
 
 struct sockeye__bench_result {
 	struct sockeye_sockaddr peer; /* the address that was used */
 	uint64_t messages;            /* that got a reply */
 	uint64_t connections;         /* opened */
-	uint64_t lost;                /* datagrams without a reply within the timeout */
+	uint64_t lost;                /* messages without a reply: datagrams within the timeout,
+				       * those of connections that failed, those never sent */
 	uint64_t late;                /* replies that were late or repeated */
+	uint64_t bytes_out, bytes_in;
 	uint64_t elapsed_ns;
 	uint64_t cpu_ns;              /* used by this process while measuring */
 	struct sockeye__hist latency; /* ns from the first byte sent to the last one received;
-				       * with churn from the start of connecting */
-	bool interrupted;             /* by stop_fd */
+				       * with churn from the start of connecting; with rate
+				       * from the time at which the message was due */
+	/* With keep_going: from the last reply before a failure to the next reply. */
+	uint64_t outages, down_ns, down_longest_ns;
+	bool interrupted; /* by stop_fd */
 #define SOCKEYE__BENCH_ERROR_FIELD(name, text) uint64_t name;
 	struct sockeye__bench_errors {
 		SOCKEYE__BENCH_ERRORS(SOCKEYE__BENCH_ERROR_FIELD)
@@ -87,8 +117,8 @@ int sockeye__bench(const struct sockeye_addr *addr, const struct sockeye_sockadd
 		   size_t count, const struct sockeye__bench_opts *opts,
 		   struct sockeye__bench_result *out_result, struct sockeye_fail *fail);
 
-/* Return the latency that `percent` of the messages do not exceed, which may be up to
- * 0.8% too high, and the mean. Both return 0 if no message got a reply. */
+/* The latency that `percent` of the messages do not exceed, which may be up to
+ * 0.8% too high, and the mean. Both return 0 if there was no message. */
 uint64_t sockeye__bench_percentile(const struct sockeye__bench_result *result, double percent);
 double sockeye__bench_mean(const struct sockeye__bench_result *result);
 

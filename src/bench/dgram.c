@@ -15,8 +15,7 @@
 
 static bool is_numbered(const struct sockeye__bench_run *run)
 {
-	return run->opts.size >= SOCKEYE__BENCH_NUMBER_BYTES &&
-	       run->opts.expect != SOCKEYE__BENCH_ANY;
+	return run->opts.size >= SOCKEYE__BENCH_NUMBER_BYTES && sockeye__bench_varies(run);
 }
 
 static void slot_release(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
@@ -56,12 +55,13 @@ static unsigned gather(struct sockeye__bench_run *run, struct sockeye__bench_con
 {
 	unsigned n = 0;
 
-	while (n < BATCH && conn->first_free != UINT32_MAX && sockeye__bench_begin(run)) {
+	while (n < BATCH && conn->first_free != UINT32_MAX) {
 		struct sockeye__bench_slot *slot = &conn->slots[conn->first_free];
 
+		if (!sockeye__bench_begin(run, slot))
+			break;
 		conn->first_free = slot->next_free;
 		conn->begun++;
-		slot->begun_ns = run->now_ns;
 		compose(run, conn, slot, batch, n++);
 	}
 	return n;
@@ -74,11 +74,10 @@ static void ungather(struct sockeye__bench_run *run, struct sockeye__bench_conn 
 	for (unsigned i = to; i-- > from;) {
 		struct sockeye__bench_slot *slot = &conn->slots[batch->slots[i]];
 
-		slot->begun_ns = 0;
 		slot->next_free = conn->first_free;
 		conn->first_free = batch->slots[i];
 		conn->begun--;
-		sockeye__bench_begin_undo(run);
+		sockeye__bench_begin_undo(run, slot);
 	}
 }
 
@@ -90,6 +89,8 @@ void sockeye__bench_dgram_pump(struct sockeye__bench_run *run, struct sockeye__b
 
 	while ((count = gather(run, conn, &batch)) > 0) {
 		n = sendmmsg(conn->fd, batch.msgs, count, MSG_NOSIGNAL);
+		if (n > 0 && run->phase == SOCKEYE__BENCH_MEASURE)
+			run->result->bytes_out += (uint64_t)n * run->opts.size;
 		if (n == (int)count)
 			continue;
 		ungather(run, conn, &batch, n > 0 ? (unsigned)n : 0, count);
@@ -128,29 +129,12 @@ static enum match slot_find(const struct sockeye__bench_run *run,
 	return number == slot->number && slot->begun_ns != 0 ? MATCH_IN_FLIGHT : MATCH_NONE;
 }
 
-/* Returns the index of the first wrong byte, or the length of the message. */
-static size_t first_wrong(const struct sockeye__bench_run *run,
-			  const struct sockeye__bench_conn *conn,
-			  const struct sockeye__bench_slot *slot, const uint8_t *data, size_t len)
-{
-	size_t head = is_numbered(run) ? SOCKEYE__BENCH_NUMBER_BYTES : 0, size = run->opts.size;
-	const uint8_t *expected =
-	    run->expected + sockeye__bench_offset(run, conn->index, slot->number);
-	size_t common = len < size ? len : size;
-
-	if (run->opts.expect == SOCKEYE__BENCH_ANY)
-		return size;
-	return head + sockeye__bench_differs(data + head, expected + head, common - head);
-}
-
 static void reply_take(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 		       const uint8_t *data, size_t len)
 {
-	bool any = run->opts.expect == SOCKEYE__BENCH_ANY;
+	size_t head = is_numbered(run) ? SOCKEYE__BENCH_NUMBER_BYTES : 0, at;
 	struct sockeye__bench_slot *slot;
 	enum match match = slot_find(run, conn, data, len, &slot);
-	uint64_t begun_ns;
-	size_t at;
 
 	if (match == MATCH_LATE) {
 		run->result->late++;
@@ -160,13 +144,12 @@ static void reply_take(struct sockeye__bench_run *run, struct sockeye__bench_con
 		sockeye__bench_mismatch(run, conn, slot->number, 0, data, len);
 		return;
 	}
-	begun_ns = slot->begun_ns;
-	at = first_wrong(run, conn, slot, data, len);
-	if (!any && (at < run->opts.size || len != run->opts.size)) {
+	if (sockeye__bench_reply_datagram(run, conn, slot->number, head, data, len, &at) ==
+	    SOCKEYE__BENCH_REPLY_WRONG) {
 		sockeye__bench_mismatch(run, conn, slot->number, at, data + at, len - at);
-		sockeye__bench_unanswered(run);
+		sockeye__bench_wronged(run, slot);
 	} else {
-		sockeye__bench_answered(run, begun_ns);
+		sockeye__bench_answered(run, conn, slot);
 	}
 	slot_release(run, conn, slot);
 }
@@ -195,8 +178,11 @@ static bool receive(struct sockeye__bench_run *run, struct sockeye__bench_conn *
 		return false;
 	}
 	run->now_ns = conn->moved_ns = sockeye__clock_ns(CLOCK_MONOTONIC);
-	for (int i = 0; i < n; i++)
+	for (int i = 0; i < n; i++) {
+		if (run->phase == SOCKEYE__BENCH_MEASURE)
+			run->result->bytes_in += run->inbox[i].msg_len;
 		reply_take(run, conn, run->rooms[i].iov_base, run->inbox[i].msg_len);
+	}
 	return true;
 }
 
@@ -208,16 +194,45 @@ void sockeye__bench_dgram_turn(struct sockeye__bench_run *run, struct sockeye__b
 	sockeye__bench_dgram_pump(run, conn);
 }
 
+/* A late reply to a message without a number would pass for the reply to the next one:
+ * waits for that on another port. */
+static void port_change(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
+{
+	int err;
+
+	sockeye__bench_close(conn, false);
+	err = sockeye__bench_open(run, conn);
+	if (err < 0)
+		sockeye__bench_broke(run, conn, err);
+}
+
 void sockeye__bench_dgram_expire(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
 {
+	bool lost = false;
+
 	for (uint32_t i = 0; i < run->opts.in_flight; i++) {
 		struct sockeye__bench_slot *slot = &conn->slots[i];
 
 		if (slot->begun_ns == 0 || run->now_ns - slot->begun_ns < run->opts.timeout_ns)
 			continue;
-		if (slot->begun_ns >= run->start_ns)
-			run->result->lost++;
-		sockeye__bench_unanswered(run);
+		sockeye__bench_lost(run, slot);
 		slot_release(run, conn, slot);
+		lost = true;
 	}
+	if (!lost)
+		return;
+	sockeye__bench_down(run, -ETIMEDOUT);
+	if (!is_numbered(run))
+		port_change(run, conn);
+}
+
+void sockeye__bench_slots_init(const struct sockeye__bench_run *run,
+			       struct sockeye__bench_conn *conn)
+{
+	conn->first_free = 0;
+	for (uint32_t i = 0; i < run->opts.in_flight; i++)
+		conn->slots[i] = (struct sockeye__bench_slot){
+		    .number = i,
+		    .next_free = i + 1 < run->opts.in_flight ? i + 1 : UINT32_MAX,
+		};
 }

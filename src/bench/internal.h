@@ -1,7 +1,7 @@
 /*
- * internal.h: shared by the files of the load generator. bench.c is the loop, open.c
- * opens and closes connections, stream.c and dgram.c exchange messages, count.c counts
- * them, and pattern.c makes their bytes.
+ * internal.h: what the files of the load generator share. bench.c is the loop,
+ * open.c opens and closes connections, stream.c and dgram.c exchange messages,
+ * reply.c recognizes replies, count.c counts messages, pattern.c makes their bytes.
  */
 #ifndef SOCKEYE_BENCH_INTERNAL_H
 #define SOCKEYE_BENCH_INTERNAL_H
@@ -27,6 +27,7 @@ enum sockeye__bench_phase {
 /* A message in flight: message n is in slot n % in_flight of its connection. */
 struct sockeye__bench_slot {
 	uint64_t begun_ns;  /* 0: free */
+	uint64_t due_ns;    /* when its latency begins: with a rate, its time in the schedule */
 	uint64_t number;    /* of the datagram that is in flight, or is sent next */
 	uint32_t next_free; /* datagrams: the next free slot; UINT32_MAX: none */
 };
@@ -47,6 +48,8 @@ struct sockeye__bench_conn {
 	uint64_t begun, answered;          /* messages */
 	size_t sent;                       /* bytes of the message begun last */
 	size_t received;                   /* bytes of the reply to the oldest message in flight */
+	bool retrying;                     /* has failed, and got no reply since (keep_going) */
+	uint8_t *reply;                    /* REGEX: these bytes; NULL until there are some */
 	uint64_t opened_ns;                /* when connecting began */
 	uint64_t moved_ns;                 /* when bytes were last sent or received */
 	struct sockeye__bench_slot *slots; /* in_flight of them */
@@ -66,6 +69,14 @@ struct sockeye__bench_run {
 	uint64_t now_ns, start_ns, end_ns, next_tick_ns;
 	uint64_t start_cpu_ns;
 	uint64_t to_begin;           /* with opts.count: messages still to be begun */
+	uint64_t schedule_ns;        /* with opts.rate: when the first message is due */
+	uint64_t scheduled;          /* messages begun since then */
+	uint32_t next_conn;          /* with opts.rate: whose turn it is */
+	uint32_t retries_left;       /* of failed connections, until the next tick */
+	uint64_t reply_ns;           /* when the last reply arrived */
+	uint64_t down_since_ns;      /* 0: the server replies */
+	int down_err;                /* why it does not */
+	bool no_port;                /* connect(2) found no local port */
 	uint64_t in_flight;          /* messages, on all connections */
 	uint32_t usable;             /* connections that have not failed */
 	uint32_t opened, connecting; /* connections, in the opening phase */
@@ -79,19 +90,36 @@ struct sockeye__bench_run {
 
 /* --- count.c --- */
 
-/* Counts one more message in flight. Returns false if none may be begun. */
-bool sockeye__bench_begin(struct sockeye__bench_run *run);
+/* Begins a message in *slot. Returns false if none may be begun now. */
+bool sockeye__bench_begin(struct sockeye__bench_run *run, struct sockeye__bench_slot *slot);
 
 /* Reverses sockeye__bench_begin: the message could not be sent. */
-void sockeye__bench_begin_undo(struct sockeye__bench_run *run);
+void sockeye__bench_begin_undo(struct sockeye__bench_run *run, struct sockeye__bench_slot *slot);
 
-/* Records that a message will get no reply. */
-void sockeye__bench_unanswered(struct sockeye__bench_run *run);
+/* When the next message is due; 0 without opts.rate. */
+uint64_t sockeye__bench_due_ns(const struct sockeye__bench_run *run);
 
-/* Records the reply to the message begun at begun_ns. */
-void sockeye__bench_answered(struct sockeye__bench_run *run, uint64_t begun_ns);
+/* The message got a wrong reply. */
+void sockeye__bench_wronged(struct sockeye__bench_run *run, const struct sockeye__bench_slot *slot);
+/* The message will get no reply. */
+void sockeye__bench_lost(struct sockeye__bench_run *run, const struct sockeye__bench_slot *slot);
 
-/* Counts a failed connection and closes it. Only with churn may it be opened again. */
+/* The reply to the message has arrived. */
+void sockeye__bench_answered(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
+			     const struct sockeye__bench_slot *slot);
+
+/* At the end of measuring: messages that were due but could not be begun are lost. */
+void sockeye__bench_unsent(struct sockeye__bench_run *run);
+/* At an interruption: messages in flight have the latency that they have so far. */
+void sockeye__bench_unfinished(struct sockeye__bench_run *run);
+
+/* The server does not reply, because of err. */
+void sockeye__bench_down(struct sockeye__bench_run *run, int err);
+/* At the end of measuring: counts the downtime of a server that does not reply. */
+void sockeye__bench_down_end(struct sockeye__bench_run *run);
+
+/* The connection failed: counts that and closes it. Only with churn or keep_going it may
+ * be opened again. */
 void sockeye__bench_broke(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 			  int err);
 
@@ -125,6 +153,9 @@ void sockeye__bench_close(struct sockeye__bench_conn *conn, bool reset);
 void sockeye__bench_watch(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 			  uint32_t events);
 
+/* With keep_going: opens a connection that failed again. */
+void sockeye__bench_reopen(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn);
+
 /* --- stream.c and dgram.c --- */
 
 /* Begins and sends as many messages as may be in flight. */
@@ -141,19 +172,51 @@ void sockeye__bench_dgram_turn(struct sockeye__bench_run *run, struct sockeye__b
 			       uint32_t events);
 
 void sockeye__bench_dgram_init(struct sockeye__bench_run *run);
+/* Makes all slots free. */
+void sockeye__bench_slots_init(const struct sockeye__bench_run *run,
+			       struct sockeye__bench_conn *conn);
 
 /* Counts the datagrams whose reply is overdue as lost. */
 void sockeye__bench_dgram_expire(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn);
 
 /* --- pattern.c --- */
 
-/* Fills run->sent and run->expected, of opts.size + SOCKEYE__BENCH_VARIETY bytes
- * each. */
+/* Whether the messages differ. */
+static inline bool sockeye__bench_varies(const struct sockeye__bench_run *run)
+{
+	return run->opts.send == NULL && run->opts.expect <= SOCKEYE__BENCH_UPPER;
+}
+
+/* Fills run->sent, of opts.size + SOCKEYE__BENCH_VARIETY bytes, and run->expected, of
+ * opts.reply_len + SOCKEYE__BENCH_VARIETY bytes. */
 void sockeye__bench_pattern(struct sockeye__bench_run *run);
 
 /* Returns where in run->sent and run->expected message `number` of connection
  * `index` begins. */
 size_t sockeye__bench_offset(const struct sockeye__bench_run *run, uint32_t index, uint64_t number);
+
+/* --- reply.c --- */
+
+enum sockeye__bench_reply {
+	SOCKEYE__BENCH_REPLY_WRONG, /* *out_n: index of the first wrong byte of data */
+	SOCKEYE__BENCH_REPLY_PART,  /* *out_n: bytes of data that belong to it */
+	SOCKEYE__BENCH_REPLY_WHOLE,
+};
+
+/* Takes bytes of a stream, len > 0, as a part of the reply to message conn->answered. */
+enum sockeye__bench_reply sockeye__bench_reply_part(struct sockeye__bench_run *run,
+						    struct sockeye__bench_conn *conn,
+						    const uint8_t *data, size_t len, size_t *out_n);
+
+/* Compares a datagram, whose first `head` bytes are right, with the reply to message
+ * `number` of the connection: WRONG or WHOLE. */
+enum sockeye__bench_reply sockeye__bench_reply_datagram(const struct sockeye__bench_run *run,
+							const struct sockeye__bench_conn *conn,
+							uint64_t number, size_t head,
+							const uint8_t *data, size_t len,
+							size_t *out_n);
+
+/* --- pattern.c --- */
 
 /* Returns the index of the first byte that differs, or len. */
 size_t sockeye__bench_differs(const uint8_t *got, const uint8_t *expected, size_t len);

@@ -37,12 +37,16 @@ int sockeye__bench_limit(uint32_t connections, struct sockeye_fail *fail)
 	return setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno : 0;
 }
 
-/* Binds the connection to its source address, one of `sources`. */
+/* Binds the connection to its source address, one of `sources`. With churn a connection
+ * uses them in turn. */
 static int local_bind(const struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn)
 {
 	struct sockeye_sockaddr local = run->opts.local;
+	uint64_t turn = conn->index;
 	int on = 1;
 
+	if (run->opts.churn != SOCKEYE__BENCH_KEEP)
+		turn += run->result->connections;
 	/* Without a name the socket would get no reply; the kernel chooses one. */
 	if (run->addr->scheme == SOCKEYE_UNIX_DGRAM)
 		local = (struct sockeye_sockaddr){.len = sizeof(sa_family_t),
@@ -54,7 +58,7 @@ static int local_bind(const struct sockeye__bench_run *run, const struct sockeye
 			local.u.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 		}
 		local.u.in.sin_addr.s_addr =
-		    htonl(ntohl(local.u.in.sin_addr.s_addr) + conn->index % run->opts.sources);
+		    htonl(ntohl(local.u.in.sin_addr.s_addr) + (uint32_t)(turn % run->opts.sources));
 	}
 	if (local.len == 0)
 		return 0;
@@ -78,6 +82,18 @@ static int prepare(const struct sockeye__bench_run *run, const struct sockeye__b
 	return err < 0 ? err : local_bind(run, conn);
 }
 
+/* Whether the socket is connected to itself: the server's port was free, and the kernel
+ * gave it to the client. That happens to clients that try again and again (RFC 9293 3.5,
+ * simultaneous open). */
+static bool is_own_peer(const struct sockeye__bench_run *run,
+			const struct sockeye__bench_conn *conn)
+{
+	struct sockeye_sockaddr name;
+
+	return conn->retrying && sockeye_local_name(conn->fd, &name) == 0 &&
+	       sockeye_sockaddr_port(&name) != 0 && sockeye_sockaddr_equal(&name, run->name);
+}
+
 static int begin_connect(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
 {
 	int err = prepare(run, conn);
@@ -85,9 +101,12 @@ static int begin_connect(struct sockeye__bench_run *run, struct sockeye__bench_c
 	if (err < 0)
 		return err;
 	if (connect(conn->fd, &run->name->u.sa, run->name->len) == 0) {
+		if (is_own_peer(run, conn))
+			return -ECONNREFUSED;
 		conn->life = SOCKEYE__BENCH_CONNECTED;
 		run->result->connections++;
 	} else if (errno != EINPROGRESS) {
+		run->no_port = run->no_port || errno == EADDRNOTAVAIL;
 		return -errno;
 	}
 	sockeye__bench_watch(run, conn,
@@ -117,6 +136,18 @@ int sockeye__bench_open(struct sockeye__bench_run *run, struct sockeye__bench_co
 	return err;
 }
 
+void sockeye__bench_reopen(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
+{
+	int err;
+
+	if (run->retries_left == 0)
+		return;
+	run->retries_left--;
+	err = sockeye__bench_open(run, conn);
+	if (err < 0 && err != -EAGAIN)
+		sockeye__bench_broke(run, conn, err);
+}
+
 int sockeye__bench_connected(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
 {
 	int err = 0;
@@ -126,6 +157,8 @@ int sockeye__bench_connected(struct sockeye__bench_run *run, struct sockeye__ben
 		return -errno;
 	if (err != 0)
 		return -err;
+	if (is_own_peer(run, conn))
+		return -ECONNREFUSED;
 	conn->life = SOCKEYE__BENCH_CONNECTED;
 	conn->moved_ns = run->now_ns;
 	run->result->connections++;

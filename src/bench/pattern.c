@@ -22,27 +22,49 @@ static uint8_t to_upper(uint8_t c)
 	return c >= 'a' && c <= 'z' ? (uint8_t)(c - 'a' + 'A') : c;
 }
 
-void sockeye__bench_pattern(struct sockeye__bench_run *run)
+static void messages_make(struct sockeye__bench_run *run)
 {
-	bool lines = run->opts.expect == SOCKEYE__BENCH_ANY;
-	size_t len = run->opts.size + SOCKEYE__BENCH_VARIETY;
+	bool varies = sockeye__bench_varies(run);
+	size_t size = run->opts.size, len = size + (varies ? SOCKEYE__BENCH_VARIETY : 0);
 	uint64_t state = UINT64_C(0x9e3779b97f4a7c15);
 
 	for (size_t i = 0; i < len; i++) {
 		uint64_t r = next_random(&state) >> 32;
 
-		run->sent[i] = lines ? (uint8_t)('a' + r % 26) : (uint8_t)r;
-		run->expected[i] = run->opts.expect == SOCKEYE__BENCH_UPPER ? to_upper(run->sent[i])
-									    : run->sent[i];
+		if (run->opts.send != NULL)
+			run->sent[i] = run->opts.send[i];
+		else
+			run->sent[i] = varies ? (uint8_t)r : (uint8_t)('a' + r % 26);
 	}
-	if (lines && run->opts.size > 0)
-		run->sent[run->opts.size - 1] = '\n';
+	if (!varies && run->opts.send == NULL && size > 0)
+		run->sent[size - 1] = '\n';
+}
+
+void sockeye__bench_pattern(struct sockeye__bench_run *run)
+{
+	size_t len =
+	    run->opts.reply_len + (sockeye__bench_varies(run) ? SOCKEYE__BENCH_VARIETY : 0);
+
+	messages_make(run);
+	for (size_t i = 0; i < len; i++)
+		switch (run->opts.expect) {
+		case SOCKEYE__BENCH_ECHO:
+			run->expected[i] = run->sent[i];
+			break;
+		case SOCKEYE__BENCH_UPPER:
+			run->expected[i] = to_upper(run->sent[i]);
+			break;
+		case SOCKEYE__BENCH_TEXT:
+			run->expected[i] = run->opts.reply_text[i];
+			break;
+		default: /* not compared */
+			run->expected[i] = 0;
+		}
 }
 
 size_t sockeye__bench_offset(const struct sockeye__bench_run *run, uint32_t index, uint64_t number)
 {
-	/* Every message is the same line. */
-	if (run->opts.expect == SOCKEYE__BENCH_ANY)
+	if (!sockeye__bench_varies(run))
 		return 0;
 	return (size_t)((index * UINT64_C(2654435761) + number * UINT64_C(40503)) %
 			SOCKEYE__BENCH_VARIETY);

@@ -19,9 +19,8 @@ static bool begin(struct sockeye__bench_run *run, struct sockeye__bench_conn *co
 {
 	if (conn->begun - conn->answered >= run->opts.in_flight ||
 	    (run->opts.churn != SOCKEYE__BENCH_KEEP && conn->begun > 0) ||
-	    !sockeye__bench_begin(run))
+	    !sockeye__bench_begin(run, &conn->slots[conn->begun % run->opts.in_flight]))
 		return false;
-	conn->slots[conn->begun % run->opts.in_flight].begun_ns = run->now_ns;
 	conn->begun++;
 	conn->sent = 0;
 	return true;
@@ -42,6 +41,8 @@ void sockeye__bench_stream_pump(struct sockeye__bench_run *run, struct sockeye__
 		if (n > 0) {
 			conn->sent += (size_t)n;
 			conn->moved_ns = run->now_ns;
+			if (run->phase == SOCKEYE__BENCH_MEASURE)
+				run->result->bytes_out += (size_t)n;
 		}
 	}
 	if (!is_sending(run, conn))
@@ -65,7 +66,7 @@ void sockeye__bench_stream_renew(struct sockeye__bench_run *run, struct sockeye_
 	if (err == -EAGAIN) { /* a UNIX socket's backlog is full: try at the next tick */
 		conn->begun = 0;
 		conn->sent = run->opts.size;
-		sockeye__bench_begin_undo(run);
+		sockeye__bench_begin_undo(run, &conn->slots[0]);
 	} else if (err < 0) {
 		sockeye__bench_broke(run, conn, err);
 	} else if (conn->life == SOCKEYE__BENCH_CONNECTED) {
@@ -77,53 +78,37 @@ void sockeye__bench_stream_renew(struct sockeye__bench_run *run, struct sockeye_
  * from the connection. */
 static bool complete(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
 {
-	uint64_t begun_ns = conn->slots[conn->answered % run->opts.in_flight].begun_ns;
+	struct sockeye__bench_slot *slot = &conn->slots[conn->answered % run->opts.in_flight];
 
 	conn->answered++;
 	conn->received = 0;
-	sockeye__bench_answered(run, begun_ns);
+	sockeye__bench_answered(run, conn, slot);
+	slot->begun_ns = 0;
 	if (run->opts.churn == SOCKEYE__BENCH_KEEP)
 		return true;
 	sockeye__bench_stream_renew(run, conn);
 	return false;
 }
 
-/* Returns how many of len bytes received belong to the next reply: 0 if the server has
- * sent more than it received. */
-static size_t due(const struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn,
-		  size_t len)
-{
-	size_t end = run->opts.size;
-
-	if (conn->answered == conn->begun)
-		return 0;
-	if (conn->answered + 1 == conn->begun)
-		end = conn->sent;
-	return len < end - conn->received ? len : end - conn->received;
-}
-
-/* Compares the bytes received. Returns whether to read more from the connection. */
+/* Takes the bytes received. Returns whether more is to be read from the connection. */
 static bool check(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 		  const uint8_t *data, size_t len)
 {
-	const uint8_t *expected;
-	size_t n, same;
-
 	while (len > 0) {
-		n = due(run, conn, len);
-		expected = run->expected + sockeye__bench_offset(run, conn->index, conn->answered) +
-			   conn->received;
-		same = sockeye__bench_differs(data, expected, n);
-		if (n == 0 || same < n) {
-			sockeye__bench_mismatch(run, conn, conn->answered, conn->received + same,
-						data + same, len - same);
+		enum sockeye__bench_reply reply;
+		size_t n;
+
+		reply = sockeye__bench_reply_part(run, conn, data, len, &n);
+		if (reply == SOCKEYE__BENCH_REPLY_WRONG) {
+			sockeye__bench_mismatch(run, conn, conn->answered, conn->received + n,
+						data + n, len - n);
 			sockeye__bench_broke(run, conn, SOCKEYE_E_MISMATCH);
 			return false;
 		}
 		conn->received += n;
 		data += n;
 		len -= n;
-		if (conn->received == run->opts.size && !complete(run, conn))
+		if (reply == SOCKEYE__BENCH_REPLY_WHOLE && !complete(run, conn))
 			return false;
 	}
 	return true;
@@ -141,10 +126,9 @@ static bool receive(struct sockeye__bench_run *run, struct sockeye__bench_conn *
 		return false;
 	}
 	run->now_ns = conn->moved_ns = sockeye__clock_ns(CLOCK_MONOTONIC);
-	if (run->opts.expect != SOCKEYE__BENCH_ANY)
-		return check(run, conn, run->room, (size_t)n);
-	/* Any bytes are the reply, if a message was in flight. */
-	return conn->answered == conn->begun || complete(run, conn);
+	if (run->phase == SOCKEYE__BENCH_MEASURE)
+		run->result->bytes_in += (size_t)n;
+	return check(run, conn, run->room, (size_t)n);
 }
 
 void sockeye__bench_stream_turn(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,

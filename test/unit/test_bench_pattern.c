@@ -16,7 +16,8 @@
 
 static struct sockeye__bench_run make(enum sockeye__bench_expect expect)
 {
-	struct sockeye__bench_run run = {.opts = {.size = SIZE, .expect = expect}};
+	struct sockeye__bench_run run = {
+	    .opts = {.size = SIZE, .reply_len = SIZE, .expect = expect}};
 
 	run.sent = malloc(SIZE + SOCKEYE__BENCH_VARIETY);
 	run.expected = malloc(SIZE + SOCKEYE__BENCH_VARIETY);
@@ -74,7 +75,7 @@ static void upper_expects_capitals(void **state)
 
 static void any_sends_lines(void **state)
 {
-	struct sockeye__bench_run run = make(SOCKEYE__BENCH_ANY);
+	struct sockeye__bench_run run = make(SOCKEYE__BENCH_LINE);
 
 	(void)state;
 	for (uint64_t number = 0; number < 10; number++) {
