@@ -131,8 +131,8 @@ static int local_resolve(const struct sockeye_addr *addr, struct sockeye_sockadd
 	return err < 0 ? err : 0;
 }
 
-/* Keeps the names that --sources can reach, which counts up from an IPv4 address, and
- * returns their number. */
+/* Keeps only the IPv4 addresses, because --sources uses a range of IPv4 addresses. Returns
+ * their number. */
 static size_t names_reachable(struct sockeye_sockaddr *names, size_t count,
 			      const struct sockeye_sockaddr *local)
 {
@@ -219,7 +219,7 @@ static void print_json(const struct opts *o, const char *address,
 
 /* --- text --- */
 
-/* Formats a time with three digits and the unit that suits them. */
+/* Formats a time with three digits and a suitable unit. */
 static const char *time_text(double ns, char *buf, size_t cap)
 {
 	static const char *const units[] = {"ns", "us", "ms", "s"};
@@ -308,13 +308,13 @@ static void print_text(const struct opts *o, const char *address,
 	if (o->keep_going)
 		print_downtime(r);
 	print_errors(&r->errors);
-	/* At 100 % the load generator itself is the limit. */
+	/* At 100% the load generator itself is the limit. */
 	printf("  generator  %.0f%% of one CPU\n", per_second(r, r->cpu_ns) / 1e7);
 }
 
 /* --- the run --- */
 
-/* Reports the phase, so that a script can measure the server meanwhile. */
+/* Reports the phase, so that a script can measure the server during the run. */
 static void report_phase(void *arg, bool measuring)
 {
 	const struct cli_common *common = arg;

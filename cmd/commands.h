@@ -1,10 +1,10 @@
-/* commands.h: the subcommands. Each is a file; main.c has the table. */
+/* commands.h: the subcommands. Each has its own file; main.c has the table. */
 #ifndef SOCKEYE_CMD_COMMANDS_H
 #define SOCKEYE_CMD_COMMANDS_H
 
 #include "cli/cli.h"
 
-/* .run is a static function `int cmd_NAME(int argc, char **argv)` of the file. */
+/* .run is a static function of the file: int cmd_NAME(int argc, char **argv). */
 extern const struct cli_command bench_command;
 extern const struct cli_command connect_command;
 extern const struct cli_command get_command;

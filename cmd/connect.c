@@ -37,7 +37,7 @@ struct opts {
 static const struct cli_option options[] = {
     {.help = "Connecting:"},
     {"bind", 'b', "HOST[:PORT]", CLI_TEXT, offsetof(struct opts, bind),
-     "bind the socket to this local address; a UNIX socket takes a path or @NAME"},
+     "bind the socket to this local address; for a UNIX-domain socket, a path or @NAME"},
     {"connect-timeout", 0, "TIME", CLI_TIME, offsetof(struct opts, connect_ns),
      "give up if no address accepts within TIME (default: the kernel limit)", .min = 1000000},
     {"retry", 'r', "N", CLI_UINT, offsetof(struct opts, retries),
@@ -108,9 +108,9 @@ static void pause_ns(uint64_t ns)
 		;
 }
 
-/* The socket file that bind(2) will create and that we remove at the end. NULL
- * if the address has no local path, or if a file exists there already: that file
- * is not ours, and binding will fail. */
+/* Returns the socket file that bind(2) will create and that sockeye must remove at the
+ * end. Returns NULL if the address has no local path, or if a file exists there already:
+ * then bind(2) will fail, and the file must not be removed. */
 static const char *path_to_create(const struct sockeye_addr *addr)
 {
 	const char *path = addr->opts.bind;
@@ -127,8 +127,8 @@ static void path_remove(const char *path)
 		unlink(path);
 }
 
-/* Whether the same error would end every retry. A missing file or a full table
- * may be different next time. */
+/* Whether every retry would fail with the same error. A missing file or a full table may
+ * be a temporary condition. */
 static bool is_permanent(int err)
 {
 	switch (sockeye_error_exit(err)) {
@@ -143,14 +143,14 @@ static bool is_permanent(int err)
 	}
 }
 
-/* Connects, with retries. Returns the descriptor, or a negative code with *fail
+/* Connects, with retries. Returns the file descriptor, or a negative code with *fail
  * filled in. */
 static int dial(struct opts *o, const struct sockeye_addr *addr, const char *path,
 		struct sockeye_fail *fail)
 {
 	const struct cli_common *common = &o->talk.common;
 	struct sockeye_connect_opts how = {
-	    /* O_NONBLOCK on an inherited descriptor would also affect its other owners. */
+	    /* O_NONBLOCK on an inherited socket would also affect other processes. */
 	    .nonblocking = addr->scheme != SOCKEYE_FD,
 	    .on_attempt = report_attempt,
 	    .arg = &o->talk.common,
@@ -217,7 +217,7 @@ static int target_parse(const struct cli_common *common, const char *text, struc
 	return CLI_GO;
 }
 
-/* The address family, or AF_UNSPEC if only name resolution can tell. */
+/* Returns the address family, or AF_UNSPEC if it depends on name resolution. */
 static int family_of(const struct sockeye_addr *addr)
 {
 	struct in_addr ipv4;
@@ -376,8 +376,8 @@ static int cmd_connect(int argc, char **argv)
 		return code;
 	sockeye_addr_print(&addr, address, sizeof address);
 	path = path_to_create(&addr);
-	/* Replies may arrive faster than we print them. The kernel silently caps
-	 * the size at its own limit. */
+	/* Replies may arrive faster than they are printed. The kernel silently limits the
+	 * size to its maximum. */
 	if (talk_kind_of(&addr) == TALK_DATAGRAMS && addr.opts.rcvbuf == 0)
 		addr.opts.rcvbuf = 1 << 20;
 	stop_catch(&o.talk.common, "connect", address, path);
@@ -402,8 +402,8 @@ const struct cli_command connect_command = {
     .options = options,
     .more_options = talk_options,
     .run = cmd_connect,
-    .about = "A bare HOST:PORT means tcp. The input is sent unchanged; no character in it is\n"
-	     "an escape or a command.\n"
+    .about = "A bare HOST:PORT means tcp. The input is sent unchanged; it has no escape\n"
+	     "characters or commands.\n"
 	     "Exit status: 0 done, 3 name not found, 4 connection refused, 5 timeout or no\n"
 	     "reply, 6 network error, 7 reset or closed early, 9 local error,\n"
 	     "130 interrupted.",

@@ -38,7 +38,7 @@ static bool is_folder(const char *path)
 	return (len > 0 && path[len - 1] == '/') || (stat(path, &st) == 0 && S_ISDIR(st.st_mode));
 }
 
-/* Returns the folder of -o with a slash, "" for the current one, or NULL if -o names a
+/* Returns the directory of -o with a slash, "" for the current one, or NULL if -o names a
  * file. */
 static const char *folder_of(const char *output, char *buf, size_t cap)
 {
@@ -52,7 +52,7 @@ static const char *folder_of(const char *output, char *buf, size_t cap)
 	return buf;
 }
 
-/* Whether an earlier file of the command line has the same path here. */
+/* Whether an earlier file of the command line has the same local path. */
 static bool is_duplicate(const struct transfers *t, const struct transfer *file)
 {
 	for (size_t i = 0; i + 1 < t->count; i++)
@@ -89,7 +89,7 @@ static int check_host_file(const struct cli_common *common, const struct cli_ope
 			     cli_shown(words->v[0]).text);
 }
 
-/* Chooses the path of a file here. Returns CLI_GO or the exit code. */
+/* Chooses the local path of a file. Returns CLI_GO or the exit code. */
 static int choose_path(struct transfers *t, const struct opts *o, const char *folder,
 		       const char *url, struct transfer *file)
 {
@@ -113,7 +113,7 @@ static int choose_path(struct transfers *t, const struct opts *o, const char *fo
 	return CLI_GO;
 }
 
-/* Reports that -o names one file for several, and returns 2. */
+/* Reports that -o names one file for several files, and returns 2. */
 static int report_one_output(const struct opts *o)
 {
 	char folder[4096];
@@ -158,7 +158,7 @@ static int cmd_get(int argc, char **argv)
 	if (code != CLI_GO)
 		return code;
 	folder = folder_of(o.output, buf, sizeof buf);
-	/* one file after the other */
+	/* Files on standard output must not be mixed. */
 	if (o.output && strcmp(o.output, "-") == 0)
 		o.t.parallel = 1;
 	code = output_check(&o, folder, (size_t)urls.count);

@@ -20,7 +20,7 @@ struct probe {
 	bool together;                /* the server accepted all options in one request */
 };
 
-/* Returns all options but blksize2, because a server grants only one block size. */
+/* Returns all options except blksize2, because a server grants only one block size. */
 static struct sockeye__tftp_options everything(const struct transfers *t)
 {
 	const struct sockeye__tftp_client *c = &t->client;
@@ -75,7 +75,7 @@ static bool is_about_options(const struct sockeye__tftp_end *end)
 		 end->code == SOCKEYE__TFTP_UNDEFINED));
 }
 
-/* Requests every option by itself. */
+/* Requests every option alone. */
 static int ask_each(struct probe *p, const struct sockeye__tftp_job *job)
 {
 	int err = 0;
@@ -87,13 +87,13 @@ static int ask_each(struct probe *p, const struct sockeye__tftp_job *job)
 		if (p->end.fail.err < 0 && !is_about_options(&p->end))
 			break;
 	}
-	/* a rejected option is one that is not granted */
+	/* An option that the server rejects is not granted; that is not a failure. */
 	if (is_about_options(&p->end))
 		p->end.fail.err = 0;
 	return err;
 }
 
-/* Requests all options together, or one by one if the server rejects that. */
+/* Requests all options together, or one by one if the server rejects the combination. */
 static int ask_all(struct probe *p, const struct sockeye__tftp_job *job)
 {
 	int err = ask(p, job, p->asked.has);
@@ -149,7 +149,7 @@ static void print_table(const struct probe *p, const struct sockeye__tftp_job *j
 			printf("%" PRIu64 "\n", value);
 	}
 	if (!p->together)
-		printf("The server rejects them together; each was requested by itself.\n");
+		printf("The server rejects all options together; each was requested alone.\n");
 	fflush(stdout);
 }
 

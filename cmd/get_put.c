@@ -45,7 +45,7 @@ const struct cli_option transfer_options[] = {
     {"bind", 'b', "HOST[:PORT]", CLI_TEXT, FIELD(bind), "send from this local address"},
     {"port-range", 0, "A-B", CLI_TEXT, FIELD(ports), "send from a port between A and B"},
     {"any-source", 0, NULL, CLI_FLAG, FIELD(any_source),
-     "accept the reply from any address, not only from the one requested"},
+     "accept a reply from any address, not only from the server's"},
     {"ipv4", '4', NULL, CLI_FLAG, FIELD(ipv4), "use IPv4 only"},
     {"ipv6", '6', NULL, CLI_FLAG, FIELD(ipv6), "use IPv6 only"},
     {NULL},
@@ -210,7 +210,7 @@ static void print_done(const struct transfers *t, const struct transfer *file,
 		    end->without_options ? ", without options" : "");
 }
 
-/* Uses the names of the server's log. */
+/* Prints the counters under the names that the server's log uses. */
 static void print_counters(const struct transfers *t, const struct transfer *file,
 			   const struct sockeye__tftp_end *end)
 {
@@ -401,7 +401,7 @@ static void on_status(void *arg, const struct sockeye__tftp_status *s)
 
 /* --- running --- */
 
-/* Goes on after a host that cannot be resolved. */
+/* Continues after a host that cannot be resolved. */
 void transfers_resolve(struct transfers *t)
 {
 	for (size_t i = 0; i < t->count; i++)

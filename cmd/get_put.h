@@ -23,10 +23,10 @@ struct transfer_opts {
 		.parallel = 1, .retries = TRANSFER_RETRIES_UNSET, .wait_ns = TRANSFER_WAIT_UNSET \
 	}
 
-/* The .operand of both. */
+/* The .operand of get and put. */
 const char *transfers_operand(size_t i);
 
-/* The .more_options of both. */
+/* The .more_options of get and put. */
 extern const struct cli_option transfer_options[];
 
 #define FILE_EXAMPLE "pxelinux.0" /* a file name for examples in messages */
@@ -43,7 +43,7 @@ struct transfers {
 	const struct cli_command *command;
 	enum sockeye__tftp_way way;
 	struct transfer *list;
-	struct sockeye__tftp_job *jobs; /* in the same order, without unresolved hosts */
+	struct sockeye__tftp_job *jobs; /* in the same order, without hosts that do not resolve */
 	size_t count, job_count;
 	size_t *job_of; /* jobs[i] transfers list[job_of[i]] */
 	struct sockeye__tftp_client client;

@@ -79,9 +79,9 @@ static int report_ready(struct listening *l)
 	return err < 0 ? report_error(&o->talk.common, "write", "--ready-fd", err, NULL) : CLI_GO;
 }
 
-/* Waits for the next client. Returns its descriptor, -EINTR on a signal, -ETIME
- * after --timeout, -EPIPE if the reader of standard output has closed it, or
- * another -errno. */
+/* Waits for the next client. Returns its file descriptor, -EINTR on a signal, -ETIME
+ * after --timeout, -EPIPE if the reader of standard output has closed it, or another
+ * -errno. */
 static int next_client(struct listening *l, struct sockeye_sockaddr *out_peer)
 {
 	struct pollfd fds[SOCKEYE__MESSAGES_SOCKETS_MAX + 2];
@@ -104,8 +104,8 @@ static int next_client(struct listening *l, struct sockeye_sockaddr *out_peer)
 		if (n > 0 && fds[l->count + 1].revents & (POLLERR | POLLHUP))
 			return -EPIPE;
 		for (size_t i = 0; n > 0 && i < l->count; i++) {
-			/* Records are sent whole. A blocking send to a peer that does
-			 * not read would also stop us from receiving. */
+			/* Records are sent whole. While a blocking send waits for a peer
+			 * that does not read, nothing would be received. */
 			int fd =
 			    fds[i].revents
 				? sockeye_accept(l->at[i].fd, l->kind == TALK_RECORDS, 0, out_peer)
@@ -117,7 +117,7 @@ static int next_client(struct listening *l, struct sockeye_sockaddr *out_peer)
 	}
 }
 
-/* Reports the signal in JSON only: a user who pressed Ctrl-C needs no message. */
+/* Reports the signal only in JSON: a user who pressed Ctrl-C needs no message. */
 static int interrupted(const struct listening *l)
 {
 	if (l->o->talk.common.json)

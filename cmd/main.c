@@ -24,7 +24,7 @@ static const struct cli_command *const commands[] = {
 
 static const char *const top_words[] = {"help", "--help", "--version", "--completion", NULL};
 
-/* Prints what sockeye does and what to type next. */
+/* Prints the commands and examples. */
 static void first_screen(FILE *out)
 {
 	fprintf(out, "usage: sockeye COMMAND [OPTION]... [OPERAND]...\n"
@@ -54,7 +54,8 @@ static const struct cli_command *find(const char *name)
 
 /* --- a first word that is not a subcommand --- */
 
-/* Returns the command that is similar to the word or means the same, or NULL. */
+/* Returns the command whose name is similar to the word, or of which the word is a synonym.
+ * Returns NULL if there is none. */
 static const char *command_near(const char *word)
 {
 	static const struct {
@@ -86,10 +87,11 @@ static const char *command_near(const char *word)
 /* The kind of a word that is not a command, and the command that takes it. */
 struct operand {
 	const char *what, *command;
-	char text[SOCKEYE_ADDR_TEXT_MAX]; /* the word; if it is a bad address, a corrected one */
+	char text[SOCKEYE_ADDR_TEXT_MAX]; /* the word or, if it is a bad address, the correction */
 };
 
-/* Recognizes an address, a file, a host or a service by its form. False otherwise. */
+/* Recognizes an address, a file, a host or a service by its form. Returns false for any
+ * other word. */
 static bool operand_recognize(int count, char *const *words, struct operand *out)
 {
 	const char *first = words[0], *last = words[count - 1];

@@ -36,7 +36,7 @@ static int choose_name(struct transfers *t, const char *path, bool is_folder, st
 	return CLI_GO;
 }
 
-/* Reports a missing or leading address. Returns CLI_GO or 2. */
+/* Reports a missing address, or one that is not the last operand. Returns CLI_GO or 2. */
 static int operands_check(const struct cli_common *common, const struct cli_operands *operands)
 {
 	const char *first = operands->v[0], *last = operands->v[operands->count - 1];
@@ -57,7 +57,7 @@ static int operands_check(const struct cli_common *common, const struct cli_oper
 				     "no address to send '%s' to", cli_shown(first).text);
 	if (strstr(first, "://") && !strstr(last, "://"))
 		return cli_usage_try(common, &put_command, suggest_edit(&s, edits, 2),
-				     "the address comes last");
+				     "the address must be the last operand");
 	return CLI_GO;
 }
 

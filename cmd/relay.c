@@ -58,12 +58,12 @@ static const struct cli_option options[] = {
     THREE("drop", "CHANCE", CLI_TEXT, drop, "drop packets"),
     THREE("duplicate", "CHANCE", CLI_TEXT, duplicate, "send packets twice"),
     THREE("reorder", "CHANCE", CLI_TEXT, reorder,
-	  "hold packets until 1 to 4 others have passed, at most 20 ms"),
+	  "hold packets until 1 to 4 others have overtaken them, at most 20 ms"),
     THREE("corrupt", "CHANCE", CLI_TEXT, corrupt, "flip one bit of a packet"),
     THREE("delay", "TIME", CLI_TIME, delay_ns, "delay every packet by TIME (default 0)",
 	  .max = DELAY_MAX),
     THREE("jitter", "TIME", CLI_TIME, jitter_ns,
-	  "delay by up to TIME more, keeping the order (default 0)", .max = DELAY_MAX),
+	  "delay by up to TIME in addition, keeping the order (default 0)", .max = DELAY_MAX),
     THREE("rate", "SIZE", CLI_SIZE, rate,
 	  "forward at most SIZE bytes per second in total (default no limit)", .min = 1),
     {.help = "Packets to drop (LIST: 3,7-9):"},
@@ -76,7 +76,7 @@ static const struct cli_option options[] = {
      .help = "repeat the choices of another run (default random)"},
     {.help = "Relay:"},
     {"no-follow", 0, NULL, CLI_FLAG, offsetof(struct opts, no_follow),
-     .help = "forward no replies from other ports of the target"},
+     .help = "do not forward replies from other ports of the target"},
     {"max-flows", 0, "N", CLI_UINT, offsetof(struct opts, flows_max), .min = 1, .max = 65536,
      .help = "serve up to N client addresses, then forget the least recently used (default 1024)"},
     {"idle", 0, "TIME", CLI_TIME, offsetof(struct opts, idle_ns), .min = SOCKEYE_NS_PER_MS,
@@ -86,7 +86,7 @@ static const struct cli_option options[] = {
     {"time", 't', "TIME", CLI_TIME, offsetof(struct opts, time_ns), .min = 1,
      .help = "exit after TIME (default: run until stopped)"},
     {"ready-fd", 0, "N", CLI_UINT, offsetof(struct opts, ready_fd), .min = 1, .max = 1 << 20,
-     .help = "write the addresses that listen to descriptor N, one per line"},
+     .help = "write the bound addresses to file descriptor N, one per line"},
     {NULL},
 };
 
@@ -103,7 +103,8 @@ static int bad_value(const struct opts *o, const char *name, int form, const cha
 	return cli_usage_value(&o->common, &relay_command, option, wanted, text);
 }
 
-/* Parses a chance. An option for one direction overrides the one for both, in any order. */
+/* Parses a chance. An option for one direction overrides the option for both, in any
+ * order. */
 static int chance_read(const struct opts *o, const char *name, const char *const texts[FORMS],
 		       int direction, uint32_t *out_chance)
 {
@@ -133,7 +134,7 @@ static int ranges_read(const struct opts *o, const char *name, int form,
 	return CLI_GO;
 }
 
-/* Returns the value for one direction: its own, or the one for both, or 0. */
+/* Returns the value for one direction or, if it is not set, the value for both, or 0. */
 static uint64_t either(const uint64_t values[FORMS], int direction)
 {
 	uint64_t v = values[direction] != UNSET ? values[direction] : values[BOTH];
@@ -204,11 +205,11 @@ struct context {
 	struct sockeye_listener at[SOCKEYE__RELAY_LISTENERS_MAX];
 	size_t count;
 	char target[SOCKEYE_ADDR_TEXT_MAX];
-	int ready_fd; /* -1 none */
+	int ready_fd; /* -1: none */
 	int code;     /* of report_ready() */
 };
 
-/* Prints the real addresses and writes them to --ready-fd. Returns nonzero on failure. */
+/* Prints the bound addresses and writes them to --ready-fd. Returns nonzero on failure. */
 static int report_ready(void *arg)
 {
 	struct context *c = arg;
@@ -245,7 +246,7 @@ static void on_usr1(int sig)
 		errno = saved; /* the counters are not printed */
 }
 
-/* Makes SIGUSR1 write to an eventfd. Returns the descriptor or -errno. */
+/* Makes SIGUSR1 write to an eventfd. Returns its file descriptor or -errno. */
 static int usr1_open(void)
 {
 	struct sigaction action = {.sa_handler = on_usr1, .sa_flags = SA_RESTART};
@@ -258,8 +259,8 @@ static int usr1_open(void)
 	return fd;
 }
 
-/* Writes a UDP address that is similar to `word`, or `word` itself. False if there is
- * none. */
+/* Writes a UDP address that is similar to `word`, or `word` itself. Returns false if no
+ * address is similar. */
 static bool udp_corrected(const char *word, enum cli_use use, char *out, size_t cap)
 {
 	char text[SOCKEYE_ADDR_TEXT_MAX];
@@ -418,7 +419,7 @@ static const char *operand(size_t i)
 
 const struct cli_command relay_command = {
     .name = "relay",
-    .summary = "forward UDP packets, and drop, duplicate, reorder or delay some",
+    .summary = "forward UDP datagrams, and drop, duplicate, reorder or delay some",
     .operands = "LISTEN TARGET",
     .operands_min = 1,
     .example = "udp://:6969 udp://localhost:69",
@@ -426,6 +427,6 @@ const struct cli_command relay_command = {
     .operand = operand,
     .options = options,
     .run = cmd_relay,
-    .about = "An option for one direction overrides the one for both. SIGUSR1 prints the\n"
+    .about = "An option for one direction overrides the option for both. SIGUSR1 prints the\n"
 	     "counters; SIGTERM and SIGINT print them and stop the relay.",
 };

@@ -11,7 +11,7 @@
 struct log_relay {
 	const struct cli_common *common;
 	uint64_t seed;
-	bool refused; /* a refusal has been logged; further ones are logged with -v only */
+	bool refused; /* a refusal has been logged; further ones are logged only with -v */
 };
 
 void log_relay_counts(void *arg, const struct sockeye__relay_counts *counts);

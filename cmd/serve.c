@@ -17,10 +17,10 @@ const struct cli_option serve_options[] = {
     {"model", 'm', "MODEL", CLI_CHOICE, offsetof(struct serve, model),
      "use the server model MODEL (default event), see --list", .choices = sockeye_models},
     {"workers", 'w', "N", CLI_UINT, offsetof(struct serve, workers),
-     "run N worker processes (default: prefork 8; event, uring, tftp one per processor)", .min = 1,
+     "run N worker processes (default: prefork 8; event, uring, tftp one per CPU)", .min = 1,
      .max = 256},
     {"max-connections", 'c', "N", CLI_UINT, offsetof(struct serve, connections_max),
-     "serve up to N connections at once; more wait in the backlog (default no limit)", .min = 1,
+     "serve up to N connections at a time; more wait in the backlog (default no limit)", .min = 1,
      .max = 1000000},
     {"max-per-source", 0, "N", CLI_UINT, offsetof(struct serve, per_source_max),
      "accept up to N connections or transfers from one source (default no limit; tftp 2048)",
@@ -40,8 +40,8 @@ const struct cli_option serve_options[] = {
     {"backlog", 'b', "N", CLI_UINT, offsetof(struct serve, backlog),
      "queue up to N connections that are not accepted yet (default 4096)", .min = 1, .max = 65535},
     {"rate", 0, "N", CLI_UINT, offsetof(struct serve, answers_per_s),
-     "send at most N datagram replies per second that are longer than the request, per "
-     "source (default 20)",
+     "limit datagram replies that are longer than their request to N per second and source "
+     "(default 20)",
      .min = 1, .max = 1000000},
     {"repeat-rate", 0, "N", CLI_UINT, offsetof(struct serve, repeats_per_s),
      "send at most N datagrams per second to a peer that may be a server, 0: no limit "
@@ -55,12 +55,12 @@ const struct cli_option serve_options[] = {
     {"list", 'l', NULL, CLI_FLAG, offsetof(struct serve, list),
      "list the services and models, and exit"},
     {"ready-fd", 0, "N", CLI_UINT, offsetof(struct serve, ready_number),
-     "write the addresses to descriptor N, one per line, when all sockets listen", .min = 1,
+     "write the addresses to file descriptor N, one per line, when all sockets listen", .min = 1,
      .max = 1048576},
     {"log", 0, "FORM", CLI_CHOICE, offsetof(struct serve, log_form),
      "log text (default) or json to stderr", .choices = log_forms},
     {"show-messages", 's', NULL, CLI_FLAG, offsetof(struct serve, show_messages),
-     "log received data, escaped, with its sender"},
+     "log received data, escaped, with the sender"},
     {NULL},
 };
 
@@ -215,6 +215,7 @@ const struct cli_command serve_command = {
     .translate = serve_translate,
     .run = cmd_serve,
     .about = "Without addresses, a service is served over TCP and UDP on 127.0.0.1 and ::1, on\n"
-	     "port 7000 + its well-known port; without operands, all built-in services are.\n"
-	     "SIGTERM or SIGINT stops the server, a second one at once; SIGUSR1 logs counters.",
+	     "port 7000 + its default port; without operands, all services except tftp are.\n"
+	     "SIGTERM or SIGINT stops the server, a second signal immediately; SIGUSR1 logs\n"
+	     "the counters.",
 };

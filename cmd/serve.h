@@ -76,7 +76,7 @@ struct serve_feature {
 	/* Checks an operand that follows the service's name. Returns CLI_GO if it may be an
 	 * address, or the exit code after reporting what to write. */
 	int (*address_check)(const struct serve *s, const char *operand);
-	/* Opens the resources of its sites. Returns CLI_GO or the exit code. */
+	/* Opens the resources of the service's sites. Returns CLI_GO or the exit code. */
 	int (*open)(struct serve *s);
 };
 
@@ -84,10 +84,10 @@ extern const struct cli_option serve_options[];
 
 /* --- serve_services.c --- */
 
-/* Ended by NULL. To add a feature, add a row. */
+/* The services with their own event loops, terminated by NULL. To add one, add a row. */
 extern const struct serve_feature *const serve_features[];
 
-/* Returns the feature of the service, or NULL for a built-in service. */
+/* Returns the row of the service, or NULL for a built-in service. */
 const struct serve_feature *serve_feature_of(const struct sockeye_service *service);
 /* Whether one of the sites serves this service. */
 bool serve_has(const struct serve *s, const struct sockeye_service *service);
@@ -99,13 +99,13 @@ void serve_services_each(const struct serve *s,
 				      const struct sockeye_service *service));
 
 /* The .table of serve_command: the options of the built-in services, then those of each
- * feature. */
+ * row of serve_features. */
 const struct cli_option *serve_service_table(size_t i);
 /* Stores UINT64_MAX for each SOCKEYE_OPTION_TIME of 0, after cli_parse(). */
 void serve_service_times(struct serve *s);
 
 /* Returns the built-in service that a row of table 0 belongs to and stores its option.
- * NULL for rows of other tables. */
+ * Returns NULL for rows of other tables. */
 const struct sockeye_service *serve_option_service(const struct cli_option *row,
 						   const struct sockeye_option **out_option);
 
@@ -137,14 +137,14 @@ const char *serve_translate(struct suggestion *line);
 /* --- serve_effects.c --- */
 
 /* Warns about options that have no effect on the services. Returns CLI_GO, or the exit
- * code after reporting one that must be a mistake. */
+ * code after reporting an option that can only be a mistake. */
 int serve_effects_check(const struct serve *s);
 
 /* --- serve_tftp.c, serve_tftp_names.c --- */
 
 extern const struct serve_feature serve_tftp;
 
-/* Parse the options of tftp. The first returns CLI_GO or the exit code. */
+/* Parse the options of tftp. serve_tftp_terms() returns CLI_GO or the exit code. */
 int serve_tftp_terms(const struct serve *s, struct sockeye__tftp_terms *out);
 struct sockeye__tftp_name_rules serve_tftp_names(const struct serve_tftp *t);
 

@@ -9,9 +9,9 @@
 /* What the command line serves, for serve_effect.needs. */
 enum {
 	BUILTIN = 1 << 0,  /* a built-in service */
-	STREAM = 1 << 1,   /* one of them on streams */
-	DATAGRAM = 1 << 2, /* one on datagrams */
-	FEATURE = 1 << 3,  /* a feature */
+	STREAM = 1 << 1,   /* a built-in service on streams */
+	DATAGRAM = 1 << 2, /* a built-in service on datagrams */
+	FEATURE = 1 << 3,  /* a service with its own event loop (tftp) */
 };
 
 /* Options of serve_options without a row always have an effect. */
@@ -22,8 +22,8 @@ static const struct serve_effect effects[] = {
     {"idle-timeout", STREAM, "no service here accepts connections"},
     {"max-time", STREAM, "no service here accepts connections"},
     {"backlog", STREAM, "no service here accepts connections"},
-    {"rate", DATAGRAM, "no service here answers datagrams"},
-    {"repeat-rate", DATAGRAM, "no service here answers datagrams"},
+    {"rate", DATAGRAM, "no service here replies to datagrams"},
+    {"repeat-rate", DATAGRAM, "no service here replies to datagrams"},
     {"show-messages", BUILTIN, "no built-in service is served"},
     {NULL},
 };
@@ -61,7 +61,7 @@ static bool is_empty(const struct serve *s, const struct cli_option *o)
 	return o->kind == CLI_TEXT && **field == '\0';
 }
 
-/* Reports an option that must be a mistake, and returns 2. */
+/* Reports an option that can only be a mistake. Returns 2. */
 static int mistake(const struct serve *s, const struct cli_option *o, const char *why)
 {
 	return cli_usage(&s->common, &serve_command, "--%s has no effect: %s", o->name, why);
@@ -108,8 +108,8 @@ static void service_option_check(const struct serve *s, const struct cli_option 
 	warning(s, o, why);
 }
 
-/* Checks an option of a feature. Without operands only built-in services are served, so it
- * must be a mistake. */
+/* Checks an option of a service with its own event loop. Without operands only built-in
+ * services are served, so the option can only be a mistake. */
 static int feature_option_check(const struct serve *s, const struct cli_option *o,
 				const struct serve_feature *feature)
 {
@@ -119,7 +119,8 @@ static int feature_option_check(const struct serve *s, const struct cli_option *
 		return effect_check(s, o, feature->effects, feature->has(s));
 	if (is_empty(s, o))
 		return cli_usage_value(&s->common, &serve_command, o->name, o->value, "");
-	snprintf(why, sizeof why, "%s is not served; it has to be named", feature->service->name);
+	snprintf(why, sizeof why, "%s is not served; add it to the command line",
+		 feature->service->name);
 	for (const struct serve_effect *e = feature->effects; e->option != NULL; e++)
 		if (strcmp(e->option, o->name) == 0 && e->needs == 0)
 			return mistake(s, o, why);

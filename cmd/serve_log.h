@@ -10,7 +10,7 @@
 
 struct log {
 	bool json;
-	bool quiet; /* no warnings, refusals and notices */
+	bool quiet; /* log no warnings, refusals or notices */
 	bool verbose;
 };
 
@@ -27,8 +27,8 @@ struct log_line {
 	size_t len;
 };
 
-/* Starts a line with time, kind, service and peer; the last two may be NULL. Returns false
- * if there is no memory. */
+/* Starts a line with time, kind, service and peer; service and peer may be NULL. Returns
+ * false if memory is short. */
 bool log_line_open(struct log_line *line, const struct log *log, int64_t real_ns, const char *kind,
 		   const char *service, const struct sockeye_sockaddr *peer,
 		   enum sockeye_scheme scheme);

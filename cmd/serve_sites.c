@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LOOPBACK_PORT 7000 /* added to well-known ports, so that they need no privilege */
+#define LOOPBACK_PORT 7000 /* added to default ports, so that they need no privileges */
 
 /* Adds an address to serve. Returns CLI_GO or the exit code. */
 static int site_add(struct serve *s, const struct sockeye_service *service,
@@ -89,8 +89,8 @@ static const char *service_near(const char *word)
 	return cli_nearest(word, names, count);
 }
 
-/* Writes the word, or an address similar to it, as an address for the service. False if
- * there is none. */
+/* Writes the word, or a similar address, as an address for the service. Returns false if
+ * no address is similar. */
 static bool address_near(const struct sockeye_service *service, const char *word, char *out,
 			 size_t cap)
 {
@@ -176,14 +176,14 @@ static int bad_address(const struct serve *s, const struct sockeye_service *serv
 
 #define TRANSLATED_MAX 64
 
-/* "--port 7 echo": most servers have options for port and host. */
+/* The values of options such as --port and --host, which most servers have. */
 struct ported {
 	const char *port, *host;
-	bool taken[TRANSLATED_MAX]; /* the words that are these options and their values */
+	bool taken[TRANSLATED_MAX]; /* whether the word is such an option or its value */
 };
 
-/* Reads word i, and its value, if it is an option for port or host. False if the value is
- * missing. */
+/* Reads word i, and its value, if it is an option for port or host. Returns false if the
+ * value is missing. */
 static bool port_option_read(struct ported *p, int argc, char *const *argv, int i)
 {
 	const struct {

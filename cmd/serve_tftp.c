@@ -42,12 +42,12 @@ static const struct cli_option options[] = {
     {"links", 0, "WHICH", CLI_CHOICE, OFFSET(links),
      "follow symbolic links inside the root (default), none, or any", .choices = links},
     {"unique-root", 0, "KIND", CLI_CHOICE, OFFSET(unique_root),
-     "ip: a client sees the directory named after its address, if there is one",
+     "ip: serve a client from the directory named after its address, if there is one",
      .choices = unique_roots},
     {"backslash", 0, NULL, CLI_FLAG, OFFSET(backslash),
      "treat \\ in names as / (Windows boot loaders)"},
     {"fold-case", 0, NULL, CLI_FLAG, OFFSET(fold_case),
-     "look up a name in lower case if it does not exist as it is"},
+     "look up a name in lower case if it does not exist as requested"},
     {"strip-high-bytes", 0, NULL, CLI_FLAG, OFFSET(strip_high),
      "remove bytes above 0x7f at the end of names (PXE ROMs)"},
     {NULL, .help = "TFTP options and timing:"},
@@ -72,12 +72,13 @@ static const struct cli_option options[] = {
      "send all packets from the port of the request (containers, NAT, load balancers)"},
     {"port-range", 0, "A-B", CLI_TEXT, OFFSET(port_range),
      "use ports A to B for transfers (default: any)"},
-    {"broadcast", 0, NULL, CLI_FLAG, OFFSET(broadcast), "answer broadcast requests"},
+    {"broadcast", 0, NULL, CLI_FLAG, OFFSET(broadcast),
+     "reply to broadcast and multicast requests"},
     {"max-transfers", 0, "N", CLI_UINT, OFFSET(transfers_max),
-     "serve up to N transfers at once (default 8192)", .min = 1, .max = 1000000},
+     "serve up to N transfers at a time (default 8192)", .min = 1, .max = 1000000},
     {"request-rate", 0, "N", CLI_UINT, OFFSET(request_rate),
-     "accept N requests per second from a source without confirmed transfers (default 100; "
-     "no limit on loopback)",
+     "accept N unconfirmed requests per second from one source (default 100; no limit on "
+     "loopback)",
      .min = 1, .max = 1000000},
     {NULL},
 };
@@ -236,7 +237,7 @@ static int scheme_check(const struct serve *s, const char *operand)
 			     "tftp is served over UDP, not on %s", given);
 }
 
-/* Rejects a folder, which in.tftpd takes as an operand. Returns CLI_GO or 2. */
+/* Rejects a directory, which in.tftpd takes as an operand. Returns CLI_GO or 2. */
 static int address_check(const struct serve *s, const char *operand)
 {
 	char shown[96];

@@ -11,7 +11,7 @@
 #include <sockeye/text.h>
 #include <sockeye/time.h>
 
-#define REJECTED_PER_S_MAX 50 /* logged requests that started no transfer */
+#define REJECTED_PER_S_MAX 50 /* requests that led to no transfer and are logged */
 
 static const char *result(const struct sockeye__tftp_report *r)
 {
@@ -30,7 +30,7 @@ struct text {
 	char text[256];
 };
 
-/* How it ended; at a limit, with the option that changes the limit. */
+/* Returns why the transfer ended. If that was a limit, adds the option that changes it. */
 static struct text text_of(const struct sockeye__tftp_report *r)
 {
 	static const char *const options[] = {
@@ -142,11 +142,13 @@ static void write_suppressed(const struct log *log, uint64_t count)
 	if (line.object != NULL)
 		json_object_set_new(line.object, "not_logged", json_integer((json_int_t)count));
 	else
-		fprintf(line.out, ": %" PRIu64 " rejected requests were not logged", count);
+		fprintf(line.out, ": %" PRIu64 " requests that led to no transfer were not logged",
+			count);
 	log_line_close(&line);
 }
 
-/* Whether this second has room for another rejected request. A worker is one thread. */
+/* Whether another request that led to no transfer may be logged in this second. Static
+ * variables suffice, because a worker has one thread. */
 static bool within_bounds(const struct log *log)
 {
 	static uint64_t second_ns, lines, suppressed;

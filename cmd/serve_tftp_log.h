@@ -7,8 +7,8 @@
 #include "tftp/server/server.h"
 
 /* The on_transfer of struct sockeye__tftp_server_config; arg is a struct log. Any host can
- * send bad requests, so each worker logs at most 50 per second that started no transfer and
- * then the number of the rest. With log->verbose it logs all. */
+ * send bad requests, so each worker logs at most 50 requests per second that led to no
+ * transfer, and then the number of the others. With log->verbose it logs all. */
 void log_transfer(void *arg, const struct sockeye__tftp_report *report);
 
 #endif

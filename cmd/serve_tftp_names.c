@@ -30,7 +30,7 @@ static struct shown shown(const char *at, size_t len)
 	return s;
 }
 
-/* Returns a rule as in the file, with blanks for tabs. */
+/* Returns a rule as written in the file, with blanks instead of tabs. */
 static struct shown rule_shown(const struct sockeye__tftp_map_step *step)
 {
 	char rule[256];
@@ -46,7 +46,7 @@ static void show_step(void *arg, const struct sockeye__tftp_map_step *step)
 	static const struct {
 		const char *word, *before, *after; /* around the name */
 	} fates[] = {
-	    [SOCKEYE__TFTP_MAP_SKIPPED] = {"for others", NULL, NULL},
+	    [SOCKEYE__TFTP_MAP_SKIPPED] = {"for others", NULL, NULL}, /* other clients */
 	    [SOCKEYE__TFTP_MAP_NO_MATCH] = {"no match", NULL, NULL},
 	    [SOCKEYE__TFTP_MAP_APPLIED] = {"goes on", "-> ", ""},
 	    [SOCKEYE__TFTP_MAP_STOPS] = {"stops", "-> ", ", stop"},
@@ -167,7 +167,7 @@ static int map_test(struct serve *s, const struct sockeye_sockaddr *client,
 	};
 
 	if (sockeye__tftp_lookup(&lookup, client, t->map_put, asked, &watch, out) < 0)
-		out->denied = true; /* its text says why */
+		out->denied = true; /* out->text has the reason */
 	sockeye__tftp_store_close(&store);
 	sockeye__tftp_map_free(map);
 	return CLI_GO;

@@ -52,7 +52,8 @@ const struct cli_option talk_options[] = {
     {"keep-open", 0, NULL, CLI_FLAG, FIELD(keep_open),
      "with input from a terminal, go on sending after the peer has ended its side, until Ctrl-D"},
     {"timeout", 't', "TIME", CLI_TIME, FIELD(idle_ns),
-     "give up if no data moves in either direction for TIME (default: never)", .min = 1000000},
+     "give up if no data is transferred in either direction for TIME (default: never)",
+     .min = 1000000},
     {"wait-after-eof", 'w', "TIME", CLI_TIME, FIELD(wait_ns),
      "on a stream, exit TIME after the input ends (default: never); with datagrams, exit after "
      "TIME without a reply (default 1s; 0 does not wait)"},
@@ -201,13 +202,13 @@ static char *messages_join(const struct cli_list *messages, size_t *out_len)
 	return text;
 }
 
-/* How the session ended and what it moved. */
+/* How the session ended, and how much data was transferred. */
 struct totals {
 	enum sockeye__talk_end end;
 	int err;
 	const char *op; /* the call that failed with err */
 	int code;       /* the exit code unless `end` is an error */
-	bool messages;  /* sent and received count messages */
+	bool messages;  /* `sent` and `received` count messages */
 	uint64_t sent, received, sent_bytes, received_bytes;
 	double seconds;
 };
@@ -247,7 +248,7 @@ static void totals_report(const struct talk *talk, const struct totals *t, int c
 	}
 }
 
-/* Reports why the session ended if that is an error. Returns the exit code. */
+/* Reports why the session ended if that was an error. Returns the exit code. */
 static int end_report(const struct talk *talk, const struct totals *t)
 {
 	const struct cli_common *common = &talk->o->common;
@@ -257,7 +258,7 @@ static int end_report(const struct talk *talk, const struct totals *t)
 		return SOCKEYE_EXIT_INTERRUPTED;
 	case SOCKEYE__TALK_IDLE:
 		return report_error(common, "wait for", talk->address, t->err,
-				    "no data moved within --timeout");
+				    "no data was transferred within --timeout");
 	case SOCKEYE__TALK_SOCKET:
 		return report_error(common, t->op, talk->address, t->err,
 				    t->err == -EACCES && talk->kind == TALK_DATAGRAMS
@@ -342,8 +343,8 @@ static int run_stream(struct talk *talk, int fd, struct talk_show *show, struct 
 
 /* --- messages --- */
 
-/* The exit code of a finished exchange of datagrams: the peer replied, refused, did
- * not reply, or the network reported another error. An undelivered datagram decides
+/* Returns the exit code of a finished exchange of datagrams: the peer replied, refused, did
+ * not reply, or the network reported another error. An undelivered datagram determines
  * the code even if the peer replied to others. */
 static int datagrams_code(const struct talk *talk, const struct sockeye__messages_result *r)
 {

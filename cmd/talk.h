@@ -1,6 +1,6 @@
 /*
- * talk.h: what connect and listen share: their common options, and one session over
- * a socket from its first byte to the exit code.
+ * talk.h: shared by connect and listen: the common options, and one session over a socket
+ * from its start to the exit code.
  */
 #ifndef SOCKEYE_CMD_TALK_H
 #define SOCKEYE_CMD_TALK_H
@@ -36,7 +36,7 @@ extern const struct cli_option talk_options[];
 
 enum talk_kind { TALK_STREAM, TALK_RECORDS, TALK_DATAGRAMS };
 
-/* What the address's sockets carry. For fd:N, asks the socket. */
+/* Returns the kind of the address's sockets. For fd:N, reads it from the socket. */
 enum talk_kind talk_kind_of(const struct sockeye_addr *addr);
 
 /* Applies -4 and -6 to the address and checks the options against each other and
@@ -59,7 +59,7 @@ struct talk {
 	const struct sockeye__peer_switch *switches;
 	size_t switch_count;
 	bool reader_left; /* result: the reader of standard output closed it */
-	bool input_ended; /* result: standard input is at its end */
+	bool input_ended; /* result: standard input is at end of file */
 };
 
 /* Runs one session over the sockets and reports how it ended. Only a datagram

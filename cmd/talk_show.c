@@ -18,8 +18,8 @@
 #define NAME_MAX_BYTES 512
 #define SAMPLE_BYTES   64 /* of data quoted in a message */
 
-/* Writes the document as one line to room and drops the reference. Returns its
- * length, or 0 if there was no memory for the document. */
+/* Writes the document as one line to room and drops the reference. Returns the length of
+ * the line, or 0 if memory was short. */
 static size_t put_json(json_t *event, uint8_t *room, size_t cap)
 {
 	size_t len =
@@ -97,7 +97,7 @@ const struct sockeye__filter *talk_show_filter(struct talk_show *show)
 	return &show->filter;
 }
 
-/* Local time as "12:34:56.123456". */
+/* Writes the local time as "12:34:56.123456". */
 static void clock_text(char *buf, size_t cap)
 {
 	int64_t now = sockeye_now().real_ns;
@@ -197,8 +197,8 @@ static size_t message_json(const struct talk_show *show, const struct sockeye_dg
 	return put_json(event, room, SOCKEYE__MESSAGES_FACTOR * dgram->len + SOCKEYE__FILTER_SLACK);
 }
 
-/* Reports on standard error what standard output cannot show: the sender, and
- * that a message is empty or truncated. */
+/* Reports on standard error what standard output cannot show: the sender of a message,
+ * and whether the message is empty or truncated. */
 static void message_report(const struct talk_show *show, const struct sockeye_dgram *dgram)
 {
 	const char *what = show->records ? "record" : "datagram";
@@ -240,7 +240,8 @@ size_t talk_show_message(void *arg, const struct sockeye_dgram *dgram, const uin
 	return n;
 }
 
-/* The host alone: the sender of an ICMP message has no port. "" if unknown. */
+/* Writes only the host, because the sender of an ICMP message has no port. Writes "" if it
+ * is unknown. */
 static void host_text(const struct sockeye_sockaddr *name, char *buf, socklen_t cap)
 {
 	const void *host = name->u.sa.sa_family == AF_INET ? (const void *)&name->u.in.sin_addr

@@ -1,6 +1,6 @@
 /*
- * talk_show.h: how connect and listen show what passes: exactly, safe for a
- * terminal, as a hex dump, or as JSON.
+ * talk_show.h: how connect and listen show data: unchanged, escaped for a terminal, as a
+ * hex dump, or as JSON.
  */
 #ifndef SOCKEYE_CMD_TALK_SHOW_H
 #define SOCKEYE_CMD_TALK_SHOW_H
@@ -28,11 +28,12 @@ enum sockeye_scheme talk_show_scheme(const struct sockeye_sockaddr *name);
 
 void talk_show_init(struct talk_show *show, const struct talk_opts *o, const char *address);
 
-/* The filter between a stream and standard output, NULL for none. */
+/* Returns the filter between a stream and standard output, or NULL for none. */
 const struct sockeye__filter *talk_show_filter(struct talk_show *show);
 
 /* Callbacks for struct sockeye__stream_opts and struct sockeye__messages_opts. arg is the
- * struct talk_show. Those with `room` return the length of the text they put there. */
+ * struct talk_show. Callbacks with `room` return the length of the text that they wrote
+ * there. */
 void talk_show_dump(void *arg, enum sockeye__talk_direction side, const uint8_t *data, size_t len);
 void talk_show_sent(void *arg, const uint8_t *data, size_t len);
 size_t talk_show_note(void *arg, const struct sockeye__talk_note *note, uint8_t *room);

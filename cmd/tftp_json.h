@@ -1,6 +1,7 @@
 /*
  * tftp_json.h: the members of a JSON document about a TFTP transfer, shared by the client
- * (get, put) and the server's log. sockeye-tftp(7) lists them. Text lines show the same.
+ * (get, put) and the server's log. sockeye-tftp(7) lists them. Text lines have the same
+ * values.
  */
 #ifndef SOCKEYE_CMD_TFTP_JSON_H
 #define SOCKEYE_CMD_TFTP_JSON_H
@@ -13,10 +14,10 @@
 
 struct tftp_facts {
 	bool netascii;
-	int code; /* of the ERROR packet that ended it, sent or received; -1: none */
+	int code; /* of the ERROR packet that ended the transfer, sent or received; -1: none */
 	struct sockeye__span peer_text; /* the text of the peer's ERROR packet */
 
-	/* The progress, for failed transfers too. */
+	/* The progress, also of failed transfers. */
 	const struct sockeye__tftp_counters *count;  /* NULL: not started */
 	const struct sockeye__tftp_options *options; /* granted */
 	uint16_t blksize, window;
@@ -26,10 +27,10 @@ struct tftp_facts {
 /* Adds the members to the document. */
 void tftp_json(json_t *object, const struct tftp_facts *facts);
 
-/* Returns 0 if no time has passed. */
+/* Returns the rate, or 0 if no time has passed. */
 double tftp_bytes_per_s(uint64_t bytes, uint64_t ns);
 
-/* Returns the bytes of the blocks that were sent or received more than once. */
+/* Returns the number of bytes that were sent or received more than once. */
 uint64_t tftp_wasted_bytes(const struct sockeye__tftp_counters *count, uint16_t blksize);
 
 #define TFTP_OPTIONS_TEXT_MAX 256

@@ -1,6 +1,6 @@
 /*
  * line_reader.c: connects and prints lines, no matter how the network splits
- * them; each line must be complete within the given number of milliseconds.
+ * them. Each line must be complete within the given number of milliseconds.
  *
  *     line_reader tcp://127.0.0.1:7013 1000
  */
@@ -40,7 +40,8 @@ static int read_lines(int fd, uint64_t patience_ms)
 		}
 		if (got <= 0)
 			return got;
-		sockeye_escape(line, len, shown, sizeof(shown)); /* may hold control characters */
+		sockeye_escape(line, len, shown,
+			       sizeof(shown)); /* it may have control characters */
 		printf("%d: %s%s\n", number, shown, got == 2 ? " (no newline)" : "");
 	}
 }

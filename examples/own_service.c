@@ -17,8 +17,8 @@ static uint8_t rotate(uint8_t c)
 	return (uint8_t)(lower < 'n' ? c + 13 : c - 13);
 }
 
-/* The whole service: takes all input, changes it in place, sends the same memory,
- * and closes when the peer has ended its side. */
+/* The whole service: takes all input, changes it in place, sends it from the same memory,
+ * and closes the connection at end of file. */
 static void rot13_turn(void *state, const void *config, struct sockeye_turn *t)
 {
 	(void)state;

@@ -20,7 +20,7 @@ static int complain(const struct sockeye_fail *why)
 	return sockeye_error_exit(why->err);
 }
 
-/* Sends the text, ends this side, and prints the reply until the server ends its own.
+/* Sends the text, half-closes the connection, and prints the reply until end of file.
  * Returns 0 or a negative code. */
 static int converse(int fd, const char *text, uint64_t deadline_ns)
 {

@@ -27,7 +27,7 @@ static void print_address(const struct sockeye_listener *listener)
 	fflush(stdout);
 }
 
-/* Sends all input back until the client ends its side or the connection fails. */
+/* Sends all input back until end of file or until the connection fails. */
 static void echo(int fd)
 {
 	char buf[4096];

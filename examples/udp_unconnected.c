@@ -1,6 +1,6 @@
 /*
  * udp_unconnected.c: a UDP client without a connected socket. It sends one
- * datagram, takes a reply from any address, and prints that address.
+ * datagram, accepts a reply from any address, and prints that address.
  *
  *     udp_unconnected udp://127.0.0.1:7007 'hello server'
  */

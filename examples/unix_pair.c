@@ -22,7 +22,7 @@ static int complain(const struct sockeye_fail *why)
 	return sockeye_error_exit(why->err);
 }
 
-/* Reads until the client ends its side, then replies. */
+/* Reads until end of file, then replies. */
 static void serve(int fd)
 {
 	uint64_t deadline_ns = sockeye_deadline_ms(PATIENCE_MS);
@@ -51,7 +51,7 @@ static int server(const struct sockeye_addr *addr)
 	fflush(stdout);
 	while ((fd = sockeye_accept(listener.fd, false, 0, NULL)) >= 0)
 		serve(fd);
-	sockeye_listener_close(&listener); /* also removes the file */
+	sockeye_listener_close(&listener); /* also removes the socket file */
 	fprintf(stderr, "accept: %s\n", sockeye_error_text(fd));
 	return sockeye_error_exit(fd);
 }

@@ -77,6 +77,6 @@ int main(int argc, char **argv)
 		if (pthread_create(&thread, NULL, serve, (void *)(intptr_t)fd) == 0)
 			pthread_detach(thread);
 		else
-			close(fd); /* without a thread, reject this client */
+			close(fd); /* no thread: reject this client */
 	}
 }

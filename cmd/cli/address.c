@@ -95,8 +95,8 @@ static bool join(const char *word, const char *port, enum cli_use use, char *out
 	       cli_address_corrected(word, use, out, cap);
 }
 
-/* Explains into `why` what is wrong with two operands that are not HOST PORT, and stores
- * the corrected command line in *s. */
+/* Writes to `why` what is wrong with two operands that are not HOST PORT, and stores the
+ * corrected command line in *s. */
 static void explain_two(char *const v[2], enum cli_use use, char *why, size_t cap,
 			struct suggestion *s)
 {

@@ -1,6 +1,6 @@
 /*
- * address.h: reads operands that are addresses, and proposes what to type instead of a
- * bad one.
+ * address.h: parses operands that are addresses, and proposes corrections of invalid
+ * addresses.
  */
 #ifndef SOCKEYE_CMD_CLI_ADDRESS_H
 #define SOCKEYE_CMD_CLI_ADDRESS_H
@@ -9,7 +9,7 @@
 
 #include "cli/cli.h"
 
-/* What a subcommand does with an address. */
+/* How a subcommand uses an address. */
 enum cli_use { CLI_CONNECTS, CLI_LISTENS, CLI_FETCHES };
 
 /* The port in examples: `sockeye serve echo` listens there. */
@@ -17,8 +17,8 @@ enum cli_use { CLI_CONNECTS, CLI_LISTENS, CLI_FETCHES };
 
 /* --- address.c --- */
 
-/* Parses one word as an address. Returns CLI_GO, or the exit code after reporting what
- * is wrong. */
+/* Parses one word as an address. Returns CLI_GO, or the exit code after reporting the
+ * error. */
 int cli_address(const struct cli_common *common, const struct cli_command *command,
 		const char *word, enum cli_use use, struct sockeye_addr *out);
 
@@ -32,14 +32,15 @@ int cli_address_only(const struct cli_common *common, const struct cli_command *
 /* --- correct.c --- */
 
 /* Writes a valid address that is similar to `word`: tcp://localhost:7 for
- * tcp:/localhost:7. False if there is none, or if `word` is valid itself. */
+ * tcp:/localhost:7. Returns false if no address is similar, or if `word` is valid. */
 bool cli_address_corrected(const char *word, enum cli_use use, char *out, size_t cap);
 
-/* Whether the address connects to port 0, which only listening accepts. */
+/* Whether the address has port 0, which is only for listening, but is to be connected
+ * to. */
 bool cli_is_port_zero(const struct sockeye_addr *addr, enum cli_use use);
 
-/* Reports a failure to open an address. If another port or a zone would help, proposes
- * the command line with it. Returns the exit code. */
+/* Reports a failure to open an address. If another port or a zone would help, proposes a
+ * command line with that port or zone. Returns the exit code. */
 int cli_address_fail(const struct cli_common *common, const struct sockeye_fail *fail);
 
 #endif

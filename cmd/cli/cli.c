@@ -12,7 +12,7 @@
 #include "cli/report.h"
 #include "cli/suggest.h"
 
-#define OPERAND 1 /* getopt_long returns it for an operand, with "-" in its string */
+#define OPERAND 1 /* returned for an operand if the option string starts with '-' */
 
 static int choice(const struct cli_option *o, const char *text, unsigned *out)
 {
@@ -78,7 +78,7 @@ static int store(const struct cli_option *o, const char *text, void *opts)
 	return store_quantity(o, text, field);
 }
 
-/* Looks for --json, so that errors before it on the command line are JSON, too. */
+/* Looks ahead for --json, so that errors in earlier options are printed as JSON too. */
 static struct cli_common json_ahead(const struct cli_common *common, int argc, char **argv)
 {
 	struct cli_common ahead = *common;
@@ -112,8 +112,9 @@ static void note_present(struct cli_common *common, const struct cli_option *opt
 		common->present[common->present_count++] = option;
 }
 
-/* getopt_long accepts "--port 7" as --port-range, but users of other programs mean a
- * port. Returns the name as typed if it is such a short form of `o`, or NULL. */
+/* getopt_long accepts "--port 7" as an abbreviation of --port-range, but users of other
+ * programs mean --port. Returns the name as typed if it is such an abbreviation of `o`, or
+ * NULL. */
 static const char *false_friend(const struct cli_option *o, int val, char **argv)
 {
 	static const char *const names[] = {"port", "host", "listen"};
@@ -133,9 +134,8 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *op
 	      struct cli_operands *out_operands)
 {
 	struct cli_common *common = opts, ahead;
-	struct cli_table t = {.command = command,
-			      .shorts =
-				  "-:"}; /* "-": see OPERAND; ":": tells a missing value apart */
+	/* '-': return operands as OPERAND; ':': return ':' for a missing value */
+	struct cli_table t = {.command = command, .shorts = "-:"};
 	struct cli_operands found = {.v = argv + 1};
 	const struct cli_option *tables[CLI_TABLES_MAX];
 	int c, err;
@@ -183,7 +183,7 @@ int cli_ready_fd(const struct cli_common *common, const struct cli_command *comm
 	if (number == 0)
 		return CLI_GO;
 	if (fcntl(fd, F_GETFD) < 0)
-		return cli_usage(common, command, "--ready-fd: descriptor %d is not open", fd);
+		return cli_usage(common, command, "--ready-fd: file descriptor %d is not open", fd);
 	if (fd <= STDERR_FILENO)
 		fd = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
 	if (fd < 0)

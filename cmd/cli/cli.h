@@ -1,6 +1,6 @@
 /*
- * cli.h: parses command lines by option tables. The same table prints --help and
- * drives shell completion, so the three always agree.
+ * cli.h: parses command lines by option tables. --help and shell completion are made
+ * from the same tables, so they always agree with the parser.
  *
  *     struct opts {
  *             struct cli_common common; // must come first
@@ -54,7 +54,7 @@ struct cli_list {
 };
 
 /* A row without a name is a heading in --help; a row without name and help ends the
- * table. Options that are not on the command line leave their field alone. */
+ * table. The field of an option that is not on the command line is not changed. */
 struct cli_option {
 	const char *name;  /* long name, without "--" */
 	char letter;       /* short name, or 0 */
@@ -64,7 +64,7 @@ struct cli_option {
 	const char *help;           /* --help wraps it */
 	uint64_t min, max;          /* CLI_UINT, CLI_SIZE, CLI_TIME; CLI_TEXT: max bytes.
 				     * A max of 0 means no limit. */
-	const char *const *choices; /* CLI_CHOICE, ended by NULL */
+	const char *const *choices; /* CLI_CHOICE: terminated by NULL */
 };
 
 enum cli_color { CLI_COLOR_AUTO, CLI_COLOR_ALWAYS, CLI_COLOR_NEVER };
@@ -95,11 +95,12 @@ struct cli_command {
 	const struct cli_option *(*table)(size_t i);
 	int (*run)(int argc, char **argv); /* argv[0] is the subcommand; returns the exit code */
 	const char *about;                 /* printed after the options by --help; may be NULL */
-	const char *example; /* operands to propose when there are none; may be NULL */
-	bool takes_files;    /* operands can be file names */
+	const char *example;               /* operands to propose if all are missing; may be NULL */
+	bool takes_files;                  /* operands can be file names */
 
 	/* For completion: returns the i-th word that an operand can be or, if the word
-	 * ends in a colon or slash, can start with. NULL after the last. May be NULL. */
+	 * ends in a colon or slash, can start with. Returns NULL after the last. May be
+	 * NULL. */
 	const char *(*operand)(size_t i);
 
 	/* Translates a command line of another program (nc, socat) into *s and returns
@@ -126,7 +127,8 @@ bool cli_is_present(const struct cli_common *common, const struct cli_option *op
  * returns 2. */
 #define cli_usage(common, command, ...) cli_usage_try(common, command, NULL, __VA_ARGS__)
 
-/* Proposes the command line `try` instead of --help, unless it is NULL. */
+/* Like cli_usage(), but proposes the command line `try` instead of --help, unless `try` is
+ * NULL. */
 int cli_usage_try(const struct cli_common *common, const struct cli_command *command,
 		  const char *try, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
@@ -140,14 +142,14 @@ struct cli_shown {
 };
 struct cli_shown cli_shown(const char *word);
 
-/* Checks the descriptor of --ready-fd (0: no such option) and stores in *out_fd a
- * descriptor to write to and close, or -1. A standard stream is duplicated, because it
- * has to stay open. Call this before opening anything: a new descriptor could get the
- * same number. Returns CLI_GO or the exit code. */
+/* Checks the file descriptor of --ready-fd (0: no such option) and stores in *out_fd a
+ * file descriptor to write to and close, or -1. A standard stream is duplicated, because
+ * it has to stay open. Call this before opening other files, which could get the same
+ * number. Returns CLI_GO or the exit code. */
 int cli_ready_fd(const struct cli_common *common, const struct cli_command *command,
 		 uint32_t number, int *out_fd);
 
-/* Writes the addresses that listen, one per line, to the descriptor of --ready-fd, and closes
+/* Writes the lines, the bound addresses, to the file descriptor of --ready-fd, and closes
  * it. Does nothing if fd is -1. Returns 0 or -errno. */
 int cli_ready_write(int fd, const char *lines);
 
@@ -160,18 +162,19 @@ int cli_ready_write(int fd, const char *lines);
 size_t cli_tables(const struct cli_command *command, const struct cli_option *out[CLI_TABLES_MAX]);
 
 void cli_help(const struct cli_command *command, FILE *out);
-/* The shells that cli_completion() supports, ended by NULL, and the same for --help. */
+/* The shells that cli_completion() supports, terminated by NULL, and the same list for
+ * --help. */
 extern const char *const cli_shells[];
 #define CLI_SHELLS "bash|zsh|fish"
 
 /* Prints the completion script for a shell. `top_words` are the words other than
- * subcommands that can come first ("help", "--version"), ended by NULL. Returns 0, or -1
- * for an unknown shell. */
+ * subcommands that the first word can be ("help", "--version"), terminated by NULL.
+ * Returns 0, or -1 for an unknown shell. */
 int cli_completion(const char *shell, const struct cli_command *const *commands,
 		   const char *const *top_words);
 
 /* Returns the name that is most similar to `word`: at most 2 edits and at most a third
- * of its length. NULL if there is none. */
+ * of its length. Returns NULL if no name is. */
 const char *cli_nearest(const char *word, const char *const *names, size_t count);
 
 #endif

@@ -1,4 +1,4 @@
-/* complain.c: reports what is wrong with a command line, and proposes a valid one. */
+/* complain.c: reports a wrong command line, and proposes a valid one. */
 #include "cli/internal.h"
 
 #include <errno.h>
@@ -51,21 +51,21 @@ static const char *shown(const char *word, size_t len, char buf[WORD_SHOWN])
 	return buf;
 }
 
-/* Translates the command line if it is one of another program. */
+/* Translates the command line if it belongs to another program. */
 static const char *translated(const struct cli_command *command, struct suggestion *s)
 {
 	*s = (struct suggestion){0};
 	return command->translate ? command->translate(s) : NULL;
 }
 
-/* Returns what the translation knows about an option: " (reason)", or "". */
+/* Writes the translation's remark about an option, " (reason)", or "". Returns buf. */
 static const char *reason(const struct suggestion *s, char letter, char buf[WORD_SHOWN])
 {
 	buf[0] = '\0';
 	if (s->why)
 		snprintf(buf, WORD_SHOWN, " (%s)", s->why);
 	else if (letter && strchr(s->letters, letter))
-		snprintf(buf, WORD_SHOWN, " (nc's -%c is something else)", letter);
+		snprintf(buf, WORD_SHOWN, " (nc's -%c has another meaning)", letter);
 	return buf;
 }
 
@@ -102,8 +102,8 @@ static const char *unit_corrected(enum cli_kind kind, const char *unit)
 	return kind == CLI_UINT ? "" : unit;
 }
 
-/* Writes a valid value that is similar to `text`: "10s" for "10 sec", and the nearest one
- * for a value out of range. NULL if there is none. */
+/* Writes a valid value that is similar to `text`: "10s" for "10 sec", and the nearest
+ * valid value for one that is out of range. Returns NULL if there is none. */
 static const char *quantity_corrected(const struct cli_option *o, const char *text, int err,
 				      char *buf, size_t cap)
 {
@@ -122,7 +122,7 @@ static const char *quantity_corrected(const struct cli_option *o, const char *te
 	} else {
 		return NULL;
 	}
-	/* Times and sizes have no limit that can be written, if the option sets none. */
+	/* If the option sets no limit for a time or size, the text is not a valid value. */
 	return cli_quantity_parse(o, buf, &v) == 0 && v >= o->min && v <= cli_limit(o) ? buf : NULL;
 }
 
@@ -284,7 +284,7 @@ int cli_unknown_long(const struct cli_table *t, const struct cli_common *common,
 	return cli_usage_try(common, t->command, try, "unknown option --%s%s", name, why);
 }
 
-/* Corrects a long option with one dash, as in -json. NULL if there is none. */
+/* Corrects a long option with one dash, as in -json. Returns NULL if there is none. */
 static const char *one_dash(const struct cli_table *t, struct suggestion *s)
 {
 	char instead[WORD_SHOWN];

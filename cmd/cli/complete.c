@@ -33,7 +33,7 @@ static void print_choices(const struct cli_option *o)
 		printf("%s%s", i ? " " : "", o->choices[i]);
 }
 
-/* The words that an operand can be, or start with. */
+/* Prints the words that an operand can be, or start with. */
 static void print_operands(const struct cli_command *command)
 {
 	const char *word;
@@ -91,7 +91,7 @@ static void bash_command(const struct cli_command *command)
 	printf("\t\tesac ;;\n");
 }
 
-/* Readline splits words at colons, so after "tcp:" nothing is completed. If no word
+/* Readline splits words at colons, so words after "tcp:" are not completed. If no word
  * matches, bash completes file names (-o default). */
 static void bash(void)
 {
@@ -117,8 +117,8 @@ static void bash(void)
 
 /* --- zsh --- */
 
-/* Prints text for a spec of _arguments or _describe in single quotes, up to the first
- * newline. */
+/* Prints text up to the first newline, escaped for a single-quoted argument of _arguments
+ * or _describe. */
 static void zsh_text(const char *text)
 {
 	for (; *text && *text != '\n'; text++) {
@@ -198,7 +198,7 @@ static void zsh(void)
 
 /* --- fish --- */
 
-/* Prints text for single quotes, up to the first newline. */
+/* Prints text up to the first newline, escaped for single quotes. */
 static void fish_text(const char *text)
 {
 	for (; *text && *text != '\n'; text++) {

@@ -1,4 +1,4 @@
-/* correct.c: what to type instead of a bad address (address.h). */
+/* correct.c: corrects invalid addresses (address.h). */
 #include "cli/address.h"
 
 #include <arpa/inet.h>
@@ -15,13 +15,13 @@
 
 #define DIGITS "0123456789"
 
-/* An address on the way to be valid. */
+/* An address that is being corrected. */
 struct draft {
 	enum cli_use use;
 	char text[SOCKEYE_ADDR_TEXT_MAX];
 };
 
-/* Replaces `len` bytes at offset `at`. False if the result is too long. */
+/* Replaces `len` bytes at offset `at`. Returns false if the result is too long. */
 static bool replace(struct draft *d, size_t at, size_t len, const char *new_text)
 {
 	size_t tail = strlen(d->text + at + len) + 1, new_len = strlen(new_text);
@@ -257,8 +257,8 @@ bool cli_address_corrected(const char *word, enum cli_use use, char *out, size_t
 
 /* --- addresses that cannot be opened --- */
 
-/* Writes the word with port `to` if its port is `from`; if `from` is NULL, if its port is
- * an unknown service name. Otherwise returns false. */
+/* Writes the word with port `to`, and returns true, if its port is `from` or, if `from` is
+ * NULL, an unknown service name. Otherwise returns false. */
 static bool port_replaced(const char *word, bool may_be_port, const char *from, const char *to,
 			  struct draft *d)
 {
@@ -309,7 +309,7 @@ static const char *with_port(struct suggestion *s, const char *from, unsigned to
 	return count > 0 ? suggest_edit(s, edits, count) : NULL;
 }
 
-/* Writes the HOST or address with an interface. False if it needs none. */
+/* Writes the HOST or address with an interface. Returns false if it needs none. */
 static bool zone_added(const char *word, struct draft *d)
 {
 	bool host = cli_is_host(word);

@@ -8,7 +8,7 @@
 #define WIDTH       80
 #define WORD_MAX    31
 
-/* Prints the words of `text` from HELP_COLUMN on, in lines of at most WIDTH columns. */
+/* Prints the words of `text` starting at HELP_COLUMN, in lines of at most WIDTH columns. */
 static void print_wrapped(const char *text, FILE *out)
 {
 	int column = HELP_COLUMN;
@@ -29,7 +29,7 @@ static void print_wrapped(const char *text, FILE *out)
 	fputc('\n', out);
 }
 
-/* Adds the range to the help of a number, size or time. */
+/* Prints an option. Adds the range to the help of a number, size or time. */
 static void print_option(const struct cli_option *o, FILE *out)
 {
 	char left[80], range[64], text[512];

@@ -1,9 +1,9 @@
 /*
  * internal.h: what the files of the command-line parser share.
  *
- * cli.c       reads a command line
+ * cli.c       parses a command line
  * table.c     the option tables
- * complain.c  reports what is wrong with it, and proposes a valid one
+ * complain.c  reports a wrong command line, and proposes a valid one
  */
 #ifndef SOCKEYE_CMD_CLI_INTERNAL_H
 #define SOCKEYE_CMD_CLI_INTERNAL_H
@@ -36,8 +36,8 @@ int cli_quantity_parse(const struct cli_option *o, const char *text, uint64_t *o
 /* Returns the largest value of the option. */
 uint64_t cli_limit(const struct cli_option *o);
 
-/* Writes the range of a number, size or time: "1 to 4096" or "0.01 to 255 s" if the
- * separator is " to ". */
+/* Writes the range of a number, size or time. With the separator " to ": "1 to 4096" or
+ * "0.01 to 255 s". */
 void cli_range_text(const struct cli_option *o, const char *separator, char *buf, size_t cap);
 
 /* Each of these functions reports an error of the command line and returns 2. */

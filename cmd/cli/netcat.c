@@ -11,7 +11,7 @@
 
 #include "cli/words.h"
 
-/* A parsed command line of nc. Options that are not on it are NULL. */
+/* A parsed command line of nc. The fields of options that are not on it are NULL. */
 struct netcat {
 	bool listen, udp, sctp, unix_socket, keep, zero, crlf, broadcast;
 	bool recv_only, send_only;
@@ -22,7 +22,7 @@ struct netcat {
 	const char *operands[3];
 	int operand_count;
 	bool long_names;  /* the line has a long option of ncat */
-	char letters[16]; /* the options on the line that mean something else here */
+	char letters[16]; /* the options on the line that have another meaning in sockeye */
 };
 
 /* The options of OpenBSD's nc, and -e and -c of ncat and traditional nc. -m, -x and -o
@@ -65,7 +65,7 @@ static void letter_note(struct netcat *nc, int c)
 {
 	size_t len = strlen(nc->letters);
 
-	/* -k means the same in listen, and nc accepts it only there. */
+	/* -k has the same meaning in listen, and nc accepts it only with -l. */
 	if (strchr("46vCk", c) || c > 127 || len + 1 >= sizeof nc->letters)
 		return;
 	if (!strchr(nc->letters, c))
@@ -128,7 +128,7 @@ static bool value_fits(const struct action *a, const char *value)
 	}
 }
 
-/* Stores one option. False if nc does not accept it. */
+/* Stores one option. Returns false if nc does not accept it. */
 static bool option_store(struct netcat *nc, int c)
 {
 	letter_note(nc, c);
@@ -178,7 +178,7 @@ static bool operands_check(struct netcat *nc)
 	return n == 2 && cli_is_host(v[0]) && !cli_is_number(v[0]) && cli_is_port(v[1]);
 }
 
-/* Parses the command line. False if it is not one of nc. */
+/* Parses the command line. Returns false if nc would not accept it. */
 static bool netcat_read(struct netcat *nc)
 {
 	char *const *argv;

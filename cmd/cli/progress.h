@@ -9,14 +9,14 @@
 #include "console/progress_line.h"
 
 struct progress {
-	bool shown; /* stderr is a terminal and messages are on */
+	bool shown; /* stderr is a terminal, and neither -q nor --json is given */
 	bool drawn; /* the line is on the screen */
 	bool color;
 	struct sockeye__progress_rate meter;
 };
 
-/* Prepares the line on stderr. Nothing is drawn if stderr is not a terminal, or with -q
- * or --json. */
+/* Prepares the line on stderr. With -q or --json, or if stderr is not a terminal, the
+ * functions below do nothing. */
 void progress_open(struct progress *p, const struct cli_common *common, uint64_t now_ns);
 
 /* Draws the line: `bytes` of `size` (0: unknown) of `name`, which is escaped. */

@@ -54,7 +54,7 @@ static void print_failure(const char *fmt, ...)
 	va_end(args);
 }
 
-/* A constant, because jansson needs memory. */
+/* A constant, because jansson would allocate memory. */
 static const char no_memory[] =
     "{\"event\":\"error\",\"op\":\"report\",\"address\":\"\",\"error\":\"ENOMEM\","
     "\"text\":\"Cannot allocate memory\",\"exit\":9}\n";
@@ -67,7 +67,7 @@ void report_json(json_t *event)
 		printf("%s\n", text);
 	else
 		fputs(no_memory, stdout);
-	/* The document may report that stdout failed. */
+	/* If stdout fails, print on stderr: the document may report that failure. */
 	if (fflush(stdout) != 0 && text)
 		fprintf(stderr, "%s\n", text);
 	free(text);

@@ -13,7 +13,7 @@ enum kind { NOTHING, STDIO, ECHOES, CONNECTS, LISTENS };
 struct socat {
 	enum kind kind;
 	bool forks;
-	bool foreign; /* not also an address of sockeye */
+	bool foreign; /* not a valid address of sockeye */
 	char url[SOCKEYE_ADDR_TEXT_MAX];
 };
 
@@ -61,7 +61,7 @@ static size_t protocol_read(const char *word, bool *out_local, char scheme[16])
 	return 0;
 }
 
-/* Parses "PROTOCOL[46][-KIND]:REST[,OPTION...]". False if it is something else. */
+/* Parses "PROTOCOL[46][-KIND]:REST[,OPTION...]". Returns false for any other word. */
 static bool network_read(const char *word, struct socat *out)
 {
 	const char *colon = strchr(word, ':'), *suffix;
@@ -110,8 +110,8 @@ bool translate_is_socat(const char *word)
 	return network_read(word, &address) && address.foreign;
 }
 
-/* Parses one or two addresses and ignores socat's options. False unless at least one is an
- * address of socat only. */
+/* Parses one or two addresses and ignores socat's options. Returns false unless at least
+ * one address is valid only for socat. */
 static bool line_read(struct socat at[2])
 {
 	char *const *argv;

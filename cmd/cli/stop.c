@@ -83,8 +83,8 @@ void stop_catch(const struct cli_common *common, const char *op, const char *add
 	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
 		struct sigaction old;
 
-		/* Keeps ignored signals ignored: SIGHUP under nohup(1), SIGINT of a background job.
-		 */
+		/* An ignored signal stays ignored: SIGHUP under nohup(1), SIGINT in a
+		 * background job. */
 		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
 			sigaction(signals[i], &action, NULL);
 	}

@@ -1,7 +1,7 @@
 /*
- * stop.h: handles SIGINT, SIGTERM and SIGHUP. Before stop_open(), a signal ends the
- * process at once with exit code 130. Afterwards, the first signal makes a descriptor
- * readable and the second one ends the process.
+ * stop.h: handles SIGINT, SIGTERM and SIGHUP. Before stop_open(), a signal immediately
+ * ends the process with exit code 130. Afterwards, the first signal makes a file
+ * descriptor readable and the second signal ends the process.
  */
 #ifndef SOCKEYE_CMD_CLI_STOP_H
 #define SOCKEYE_CMD_CLI_STOP_H

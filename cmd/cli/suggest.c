@@ -12,7 +12,7 @@ static int line_len;
 
 void suggest_keep(int argc, char **argv)
 {
-	/* cli_parse() moves the operands to the front of argv. */
+	/* A copy, because cli_parse() moves the operands to the front of argv. */
 	line = calloc((size_t)argc + 1, sizeof *line);
 	if (!line)
 		return;
@@ -44,7 +44,8 @@ static void begin_word(struct suggestion *s)
 	append(s, " ", 1);
 }
 
-/* Whether the word needs no quotes. zsh expands a leading '=', all shells a leading '~'. */
+/* Whether the word needs no quotes. zsh expands a leading '=', and all shells expand a
+ * leading '~'. */
 static bool is_plain(const char *word)
 {
 	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

@@ -14,8 +14,8 @@ struct suggestion {
 	bool failed; /* too long, or a word has control characters: propose nothing */
 
 	/* Set by cli/translate.h. */
-	char letters[16]; /* options that mean something else to the other program */
-	const char *why;  /* why sockeye cannot do it, or NULL */
+	char letters[16]; /* options that have another meaning in the other program */
+	const char *why;  /* why sockeye has no equivalent command line, or NULL */
 };
 
 /* Keeps the command line of the process for the functions below. main() calls it once;
@@ -25,7 +25,7 @@ void suggest_keep(int argc, char **argv);
 /* Returns the command line of the process, including argv[0]. */
 char *const *suggest_argv(int *out_argc);
 
-/* Appends one word with the quotes it needs. A zeroed suggestion starts with "sockeye". */
+/* Appends one word, quoted if necessary. The first word follows "sockeye". */
 void suggest_word(struct suggestion *s, const char *word);
 
 /* Appends text without quotes, such as "</dev/null". */
@@ -41,11 +41,11 @@ struct suggest_edit {
 	const char *before; /* a word to insert before it, or NULL */
 };
 
-/* Stores the edited command line of the process in *s. Returns the text, or NULL if it
- * failed or a word was not found. */
+/* Stores the edited command line of the process in *s. Returns the text, or NULL if
+ * s->failed is set or a word was not found. */
 const char *suggest_edit(struct suggestion *s, const struct suggest_edit *edits, size_t count);
 
-/* The same with one edit, or with one or two words appended (another may be NULL). */
+/* The same with one edit, or with one or two appended words (`another` may be NULL). */
 const char *suggest_replace(struct suggestion *s, const char *at, const char *text);
 const char *suggest_insert(struct suggestion *s, const char *word, const char *at);
 const char *suggest_append(struct suggestion *s, const char *word, const char *another);

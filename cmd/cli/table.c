@@ -14,7 +14,7 @@ static const char *const color_words[] = {"auto", "always", "never", NULL};
 static const struct cli_option common_options[] = {
     {.help = "Common:"},
     {"json", 0, NULL, CLI_FLAG, offsetof(struct cli_common, json),
-     .help = "print one JSON document per line, for errors, too"},
+     .help = "print one JSON document per line, including errors"},
     {"color", 0, "WHEN", CLI_CHOICE, offsetof(struct cli_common, color), .choices = color_words,
      .help = "use colors: auto (default; honors NO_COLOR), always or never"},
     {"verbose", 'v', NULL, CLI_COUNT, offsetof(struct cli_common, verbose),

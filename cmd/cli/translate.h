@@ -7,16 +7,16 @@
 #include "cli/suggest.h"
 
 /* These functions read the command line of the process, with or without a subcommand at
- * its start, and return the text of *s. They return NULL if the line is not one of that
- * program, or means the same to both programs. */
+ * its start, and return the text of *s. They return NULL if the line does not belong to
+ * that program, or has the same meaning in both programs. */
 
-/* nc and ncat. s->letters lists the options that mean something else here; s->why is the
- * reason if sockeye cannot do what the line asks for. */
+/* nc and ncat. s->letters lists the options that have another meaning in sockeye; s->why
+ * is the reason if sockeye has no equivalent. */
 const char *translate_netcat(struct suggestion *s);
 
 const char *translate_socat(struct suggestion *s);
 
-/* Either of them: .translate of connect and listen. */
+/* Any of these programs: the .translate of connect and listen. */
 const char *translate_line(struct suggestion *s);
 
 /* Whether the word is an address of socat, such as TCP-LISTEN:7000. */

@@ -1,4 +1,4 @@
-/* words.c: what a word of the command line looks like (words.h). */
+/* words.c: classifies words of the command line (words.h). */
 #include "cli/words.h"
 
 #include <arpa/inet.h>

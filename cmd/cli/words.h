@@ -1,5 +1,5 @@
 /*
- * words.h: what a word of the command line looks like. Nothing is looked up.
+ * words.h: classifies words of the command line by their form, without looking up names.
  */
 #ifndef SOCKEYE_CMD_CLI_WORDS_H
 #define SOCKEYE_CMD_CLI_WORDS_H
@@ -9,11 +9,11 @@
 
 #include <sockeye/addr.h>
 
-/* A host name, an IPv4 or IPv6 address (with or without brackets and zone) or "*",
- * without scheme, port and path. */
+/* Whether the word is a host name, an IPv4 or IPv6 address (with or without brackets and
+ * zone) or "*", without scheme, port and path. */
 bool cli_is_host(const char *word);
 
-/* A number of any size, or a service name. */
+/* Whether the word is a number of any size, or a service name. */
 bool cli_is_port(const char *word);
 
 bool cli_is_number(const char *word);
@@ -28,11 +28,13 @@ size_t cli_scheme_len(const char *word, enum sockeye_scheme *out);
 /* Whether the word starts with a scheme and a colon, such as "udp:". */
 bool cli_has_scheme(const char *word);
 
-/* Writes scheme://HOST:PORT, with brackets around IPv6. An empty scheme is left out. */
+/* Writes scheme://HOST:PORT, with brackets around IPv6, or HOST:PORT if the scheme is
+ * empty. */
 void cli_host_port(const char *scheme, const char *host, const char *port, char *out, size_t cap);
 
-/* Returns how addresses of the i-th scheme start that connect, listen and bench can
- * open, "tcp://" or "unix:"; NULL after the last. An .operand of struct cli_command. */
+/* Returns the start of an address of the i-th scheme that connect, listen and bench can
+ * open, such as "tcp://" or "unix:", or NULL after the last. An .operand of struct
+ * cli_command. */
 const char *cli_scheme_word(size_t i);
 
 #endif

@@ -45,7 +45,7 @@ def test_probe_one_by_one(server, get):
     client.end()
     said = read_all(client.stdout).decode()
     assert re.search(r"^blksize +65464 +1024$", said, re.M)
-    assert re.search(r"^tsize +0 +no$", said, re.M) and "each was requested by itself" in said
+    assert re.search(r"^tsize +0 +no$", said, re.M) and "each was requested alone" in said
 
 
 def test_probe_of_a_server_without_options(server, get):

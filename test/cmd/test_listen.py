@@ -124,7 +124,7 @@ def test_ready_line_comes_when_it_listens(ready):
 def test_ready_descriptor_that_is_not_open(run, command, number):
     result = run(*command, "--ready-fd", number, "tcp://127.0.0.1:0")
     assert result.returncode == 2
-    assert b"--ready-fd: descriptor %d is not open" % number in result.stderr
+    assert b"--ready-fd: file descriptor %d is not open" % number in result.stderr
 
 
 @pytest.mark.parametrize("number", [1, 2])

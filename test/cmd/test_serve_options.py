@@ -27,7 +27,7 @@ def said(tmp_path, *args):
     ("echo tcp://127.0.0.1:0 --max-upload 1", "max-upload", "tftp is not served;"),
     ("echo tcp://127.0.0.1:0 --refuse tsize", "refuse", "tftp is not served;"),
     ("echo tcp://127.0.0.1:0 --unique-root ip", "unique-root", "tftp is not served;"),
-    ("echo tcp://127.0.0.1:0 --rate 5", "rate", "no service here answers"),
+    ("echo tcp://127.0.0.1:0 --rate 5", "rate", "no service here replies"),
     ("echo udp://127.0.0.1:0 --max-connections 5", "max-connections", "accepts connections"),
     ("echo udp://127.0.0.1:0 --max-per-source 5", "max-per-source", "accepts connections"),
     ("echo unix-dgram:x --idle-timeout 5", "idle-timeout", "accepts connections"),
