@@ -240,7 +240,7 @@ static void print_answer(const struct cli_common *common, const char *name, cons
 			       options[0] ? options : " no options");
 }
 
-/* Prints the wait for a server once, not for each of its files. */
+/* Reports the wait for a server once, not for each file. */
 static void print_wait(struct transfers *t, const struct transfer *file,
 		       const struct sockeye__tftp_note *note)
 {

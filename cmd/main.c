@@ -191,8 +191,8 @@ static int dispatch(int argc, char **argv)
 	return unknown(word);
 }
 
-/* A process inherits ignored and blocked signals. Keeps those ignored that a user ignores
- * on purpose: nohup(1), a background job of a shell, job control. */
+/* A process inherits ignored and blocked signals. Resets them, except signals that users
+ * ignore on purpose: SIGHUP under nohup(1), SIGINT in background jobs, job control. */
 static void signals_set(void)
 {
 	static const int defaults[] = {SIGTERM, SIGUSR1, SIGCHLD, SIGALRM};
@@ -206,7 +206,7 @@ static void signals_set(void)
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The reader of a pipe may leave when it likes. */
+/* Whether standard output is a pipe whose reader has closed it, which is not an error. */
 static bool reader_left(void)
 {
 	struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
@@ -214,7 +214,8 @@ static bool reader_left(void)
 	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0;
 }
 
-/* Reports output that was lost, to a full disk or a limit of the file's size. */
+/* Reports output that was lost because of a full disk or a limit on the file size. Returns
+ * whether output was lost. */
 static bool output_failed(void)
 {
 	bool before = ferror(stdout) != 0;
@@ -224,7 +225,7 @@ static bool output_failed(void)
 		return false;
 	if (!reader_left())
 		fprintf(stderr, "sockeye: write standard output: %s\n",
-			err != 0 ? strerror(err) : "some of it is lost");
+			err != 0 ? strerror(err) : "some output was lost");
 	return true;
 }
 

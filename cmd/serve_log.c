@@ -81,7 +81,7 @@ bool log_line_open(struct log_line *line, const struct log *log, int64_t real_ns
 	return true;
 }
 
-/* Ends a line. Writes it unless it is longer than `max`: then returns false. */
+/* Ends a line. Returns false, and does not write it, if it is longer than `max`. */
 static bool line_close(struct log_line *line, size_t max)
 {
 	bool fits = true;
@@ -179,7 +179,7 @@ static void json_event(json_t *object, const struct sockeye_event *e)
 		json_object_set_new(object, "error", json_string(sockeye_error_name(e->err)));
 }
 
-/* Writes an event unless its line is longer than `max`: then returns false. */
+/* Writes an event. Returns false, and does not write it, if its line is longer than `max`. */
 static bool event_write(const struct log *log, const struct sockeye_event *e, size_t max)
 {
 	struct log_line line;
@@ -193,7 +193,8 @@ static bool event_write(const struct log *log, const struct sockeye_event *e, si
 	return line_close(&line, max);
 }
 
-/* The first part of data that is cut in the middle, but not within a character of UTF-8. */
+/* Returns the length of the first half of data, adjusted so that it does not end within a
+ * UTF-8 character. */
 static size_t half(const uint8_t *data, size_t len)
 {
 	size_t n = len / 2;

@@ -14,13 +14,13 @@
 #include <sockeye/error.h>
 
 static int out_fd = STDERR_FILENO;
-static bool is_socket;         /* of journald, for example */
-static _Atomic unsigned lost;  /* lines since the last one that was written */
-static _Atomic int lost_err;   /* why */
-static _Atomic bool cut_short; /* the last line has no end */
+static bool is_socket;         /* for example, of journald */
+static _Atomic unsigned lost;  /* lines lost since the last line that was written */
+static _Atomic int lost_err;   /* why they were lost */
+static _Atomic bool cut_short; /* only part of the last line was written */
 
-/* Other processes share the open file of standard error, so O_NONBLOCK must not be set on
- * it. Opening it again makes another one. */
+/* Other processes share the open file description of standard error, so O_NONBLOCK must not
+ * be set on it. Opening the file again creates a new open file description. */
 void log_output_open(void)
 {
 	struct stat st;
@@ -36,7 +36,7 @@ void log_output_open(void)
 		out_fd = fd;
 }
 
-/* Whether a write would not block, if it cannot be made nonblocking. */
+/* Whether a write would not block, for a file that cannot be made non-blocking. */
 static bool has_room(void)
 {
 	struct pollfd p = {.fd = out_fd, .events = POLLOUT};
@@ -56,7 +56,7 @@ static ssize_t put(const char *text, size_t len)
 	return n < 0 ? -errno : n;
 }
 
-/* Writes a whole line; false if it is lost. */
+/* Writes a whole line. Returns false if the line is lost. */
 static bool line_put(const char *line, size_t len)
 {
 	ssize_t n = cut_short ? put("\n", 1) : 1;
@@ -74,7 +74,7 @@ static bool line_put(const char *line, size_t len)
 	return false;
 }
 
-/* Reports the lost lines; false if that line is lost, too. */
+/* Reports the lost lines. Returns false if the report is lost too. */
 static bool lost_put(bool json)
 {
 	const unsigned lines = lost;
@@ -90,7 +90,7 @@ static bool lost_put(bool json)
 		snprintf(note, sizeof note, "warning: %u log lines were lost%s%s\n", lines,
 			 err != 0 ? ": " : "", err != 0 ? sockeye_error_text(err) : "");
 	if (!line_put(note, strlen(note))) {
-		lost--; /* the note itself is not counted */
+		lost--; /* do not count the report itself */
 		return false;
 	}
 	lost -= lines;

@@ -132,10 +132,10 @@ struct sockeye_serve_opts {
 	uint32_t backlog;  /* of listen(2); 0: 4096 */
 	uint32_t answers_per_s; /* replies longer than their request, per second and source;
 				 * 0: 20 */
-	/* Datagram replies to a peer that may be a server: its port is not in
-	 * ip_local_port_range, or its UNIX socket has a name. One too many in a second stops
-	 * them for 10 s, so that two servers do not reply to each other endlessly. 0: 200;
-	 * UINT32_MAX: no limit */
+	/* Datagram replies per second to a peer that may be a server, because its port is not
+	 * in ip_local_port_range or its UNIX socket has a name that the kernel did not choose.
+	 * A peer that exceeds the limit receives no replies for 10 s, so that two servers do
+	 * not reply to each other endlessly. 0: 200; UINT32_MAX: no limit */
 	uint32_t repeats_per_s;
 	const char *user;   /* after binding, switch permanently to this user */
 	bool show_messages; /* MESSAGE events */
@@ -168,7 +168,7 @@ struct sockeye_serve_opts {
  *
  * Returns 0 after a stop. On failure returns a negative code, leaves no socket open
  * and fills in *fail, which may be NULL. On return the signal mask, the limit of
- * descriptors and all other state of the process are as before. */
+ * open files and all other state of the process are as before. */
 SOCKEYE_API int sockeye_serve(const struct sockeye_site *sites, size_t count,
 			      const struct sockeye_serve_opts *opts, struct sockeye_fail *fail);
 

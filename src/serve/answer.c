@@ -152,7 +152,7 @@ static bool within_rate(struct sockeye__answerer *a, const struct sockeye_sockad
 				   sockeye_now().mono_ns);
 }
 
-/* Whether the peer may be sent a reply, though it may be a server that replies to it. */
+/* Whether the peer may be sent a reply, although it may be a server that replies to it. */
 static bool within_repeats(struct sockeye__answerer *a, const struct sockeye_sockaddr *peer)
 {
 	struct sockeye__repeats *repeats = a->worker->server->shared->repeats;

@@ -63,8 +63,8 @@ static int model_probe_as_user(const void *arg)
 	return err < 0 ? err : crew->model->probe();
 }
 
-/* Probes the model as the crew's user: the kernel may allow io_uring for root only. 0 or
- * -errno. */
+/* Probes the model as the crew's user: the kernel may allow io_uring only for root.
+ * Returns 0 or -errno. */
 static int model_probe(const struct sockeye__crew *crew)
 {
 	if (crew->model->probe == NULL)

@@ -19,8 +19,8 @@ static bool is_crash(int sig)
 	return false;
 }
 
-/* An ignored signal stays ignored across fork(2) and exec(2), and a blocked one blocked,
- * whatever the caller meant by it. */
+/* fork(2) and exec(2) keep signals ignored or blocked, which a caller does not always
+ * intend. */
 static void signals_set(void)
 {
 	static const int blocked[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGCHLD};
@@ -73,7 +73,7 @@ int sockeye__process_fork(int *out_fd)
 	return err;
 }
 
-/* Waits like waitid(2). False if the process still runs. */
+/* Waits like waitid(2). Returns false if the process is still running. */
 static bool ended(int fd, int flags, siginfo_t *out)
 {
 	int done;

@@ -1,7 +1,7 @@
 /*
- * process.h: child processes that are known by a descriptor (pidfd_open(2)) and not by a
- * number. The number of a process that was reaped may belong to another one, and a
- * caller's handler for SIGCHLD may reap ours.
+ * process.h: child processes, identified by a file descriptor (pidfd_open(2)) instead of a
+ * process ID. The caller's handler for SIGCHLD may reap a worker, and the kernel may then
+ * give its process ID to another process.
  */
 #ifndef SOCKEYE_SERVE_PROCESS_H
 #define SOCKEYE_SERVE_PROCESS_H
@@ -14,13 +14,13 @@
  * blocked: its parent stops it. Handlers for crashes (SIGSEGV …) stay. */
 int sockeye__process_fork(int *out_fd);
 
-/* Whether the process has ended; it is then reaped, and *out_killed is set if a signal
- * killed it. The descriptor stays open. */
+/* Returns whether the process has ended. If so, reaps it and sets *out_killed if a signal
+ * killed it. The file descriptor stays open. */
 bool sockeye__process_ended(int fd, bool *out_killed);
 
 void sockeye__process_signal(int fd, int sig);
 
-/* Kills the process, reaps it and closes the descriptor. */
+/* Kills the process, reaps it and closes the file descriptor. */
 void sockeye__process_kill(int fd);
 
 /* Whether this process has a controlling terminal. */

@@ -1,13 +1,14 @@
 /*
  * repeats.c: breaks loops between servers (repeats.h).
  *
- * The table has for each peer the number of its replies in a second that began with the
- * first one. It is a cache of sets, like the one in rates.c: a new peer replaces a peer
- * whose second is over, or the one that received the fewest replies. Forged peers, which
- * receive one each, therefore replace each other and never a loop.
+ * For each peer the table has the number of replies in the second that began with the
+ * first of them. It is a set-associative cache, like the table in rates.c: a new peer
+ * replaces a peer whose second is over, or the peer that received the fewest replies.
+ * Forged peers, which receive one reply each, therefore replace each other and never a
+ * peer in a loop.
  *
- * Workers use the table without a lock. If two of them update a cell at the same moment,
- * a peer receives one reply too many.
+ * Workers use the table without a lock. If two workers update a cell at the same moment,
+ * a peer may receive one reply too many.
  */
 #include "serve/repeats.h"
 #include "serve/source.h"
@@ -21,9 +22,9 @@
 
 #include <sockeye/time.h>
 
-#define SETS        (1u << 15) /* pages are touched only when used */
+#define SETS        (1u << 15) /* pages take memory only when used */
 #define WAYS        8
-#define AUTOBIND    5 /* characters of a name that the kernel picked (unix(7), Autobind) */
+#define AUTOBIND    5 /* characters of a name that the kernel chose (unix(7), Autobind) */
 #define RANGE_FILE  "/proc/sys/net/ipv4/ip_local_port_range" /* for IPv6, too */
 #define RANGE_FIRST 32768                                    /* the defaults of the kernel */
 #define RANGE_LAST  60999
@@ -135,7 +136,7 @@ static void store(uint64_t *at, uint64_t value)
 	__atomic_store_n(at, value, __ATOMIC_RELAXED);
 }
 
-/* What would be lost with a cell. */
+/* Returns the number of replies that would be forgotten with a cell. */
 static uint64_t worth(const struct cell *cell, uint64_t now_ns)
 {
 	return load(&cell->end_ns) > now_ns ? load(&cell->count) : 0;

@@ -19,7 +19,7 @@ struct process_state {
 	sigset_t mask;
 	struct rlimit files;
 	bool files_raised;
-	bool filled[3]; /* descriptors 0 to 2 */
+	bool filled[3]; /* whether file descriptors 0 to 2 were opened */
 };
 
 /* Raises the limit of open files (one for each connection) to the hard limit, or to a
@@ -70,8 +70,8 @@ static void signals_keep(const struct sockeye_serve_opts *opts, struct process_s
 		signal(SIGCHLD, SIG_DFL);
 }
 
-/* Takes the signals that arrived too late for the supervisor: the server has stopped, and
- * they would end its caller. */
+/* Discards signals that arrived too late for the supervisor, and restores the mask: the
+ * server has stopped, and these signals would end its caller. */
 static void mask_restore(const sigset_t *before)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGUSR1, SIGHUP};

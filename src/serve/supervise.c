@@ -123,7 +123,7 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 	};
 	int err;
 
-	close(server->stop_wr); /* the pipe ends with the supervisor's descriptor */
+	close(server->stop_wr); /* the stop pipe must end when the supervisor closes it */
 	close(s->signal_fd);
 	for (unsigned i = 0; i < server->processes; i++)
 		if (s->children[i].fd >= 0)
@@ -237,7 +237,7 @@ static void child_died(struct supervisor *s, unsigned index, bool killed, uint64
 	     0);
 }
 
-/* Reaps the workers whose descriptors poll(2) reported. */
+/* Reaps the workers whose file descriptors poll(2) reported. */
 static void children_reap(struct supervisor *s, uint64_t now)
 {
 	bool killed;
@@ -342,15 +342,15 @@ static uint64_t next_deadline(const struct supervisor *s)
 	return next;
 }
 
-/* Waits for a worker that ends, a signal, the end of stop_fd or the next deadline. Returns
- * the events of stop_fd, or -errno. */
+/* Waits until a worker ends, a signal arrives, stop_fd becomes readable or the next deadline
+ * passes. Returns the events of stop_fd, or -errno. */
 static int wait_events(struct supervisor *s)
 {
 	const unsigned children = s->server->processes;
 	const bool watch_stop_fd = s->server->opts->stop_fd > 0 && s->phase == PHASE_SERVES;
 	const uint64_t now = sockeye_now().mono_ns;
 
-	for (unsigned i = 0; i < children; i++) /* -1 is skipped */
+	for (unsigned i = 0; i < children; i++) /* poll(2) skips -1 */
 		s->polled[i] = (struct pollfd){.fd = s->children[i].fd, .events = POLLIN};
 	s->polled[children] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
 	s->polled[children + 1] =
@@ -372,7 +372,7 @@ static int watch(struct supervisor *s)
 	if (stop_events < 0)
 		return stop_events;
 	signals_take(s, now);
-	if (stop_events != 0 && s->phase == PHASE_SERVES) /* a signal may have been first */
+	if (stop_events != 0 && s->phase == PHASE_SERVES) /* a signal may have stopped it */
 		stop(s, now);
 	children_reap(s, now);
 	if (s->phase == PHASE_SERVES) {
