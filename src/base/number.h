@@ -20,4 +20,10 @@ static inline uint64_t sockeye__least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
+/* Returns the larger one. */
+static inline uint64_t sockeye__most(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 #endif

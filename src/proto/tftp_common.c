@@ -5,6 +5,8 @@
 #include "base/number.h"
 #include "proto/tftp_internal.h"
 
+#define ACK_REPEATS_FAST 2
+
 uint16_t sockeye__tftp_number(const struct sockeye__tftp *x, uint64_t block)
 {
 	uint64_t numbers = x->config.numbers;
@@ -77,16 +79,26 @@ void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns)
 	/* The last of a few tries comes late enough to survive a short outage. */
 	if (x->restraint.tries + 1 == SOCKEYE__TFTP_TRIES_MAX && ns < x->config.rto_max_ns / 3)
 		ns = x->config.rto_max_ns / 3;
+	/* The sender should be the end that repeats. A receiver that has sent an ACK three
+	 * times waits longer, because the sender may only have paused. */
+	if (x->receiver.ack_repeats >= ACK_REPEATS_FAST)
+		ns = sockeye__most(ns, sockeye__least(x->config.rto_first_ns, x->rtt.ceiling_ns));
 	x->deadline_ns = now_ns + ns;
+	x->armed_ns = now_ns;
 	if (sockeye__tftp_is_unconfirmed(x) || x->config.silence_fixed)
 		x->deadline_ns =
 		    sockeye__least(x->deadline_ns, x->progress_ns + sockeye__tftp_silence(x));
 }
 
-void sockeye__tftp_progress(struct sockeye__tftp *x, uint64_t now_ns)
+bool sockeye__tftp_silence_end(struct sockeye__tftp *x, uint64_t now_ns, bool of_first)
 {
-	x->progress_ns = now_ns;
-	x->confirmed = true;
-	x->unconfirmed_packets = 0;
-	x->restraint = (struct sockeye__tftp_restraint){0};
+	bool paused = of_first || !sockeye__rtt_may_answer(&x->rtt, now_ns - x->timeout_ns,
+							   now_ns - x->armed_ns);
+
+	if (paused)
+		sockeye__rtt_pause(&x->rtt, now_ns - x->silent_ns);
+	else
+		sockeye__rtt_loss(&x->rtt);
+	x->silent_timeouts = 0;
+	return paused;
 }

@@ -4,6 +4,7 @@
  * tftp_transfer.c   both ends and directions: offers, errors, the timer
  * tftp_common.c     called by the other three: block numbers, the end, the deadline
  * tftp_send.c       sends DATA, receives ACKs
+ * tftp_burst.c      how many blocks it sends without a pause
  * tftp_receive.c    receives DATA, sends ACKs
  */
 #ifndef SOCKEYE_PROTO_TFTP_INTERNAL_H
@@ -31,8 +32,21 @@ uint64_t sockeye__tftp_silence(const struct sockeye__tftp *x);
 /* Starts the retransmission timer. */
 void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns);
 
+/* Judges the reply of a peer for which the timer has fired. Returns whether the peer did
+ * not need the packets that the timer sent again, because it had paused. That is certain
+ * if it acknowledges packets that were sent once (of_first); otherwise the time decides. */
+bool sockeye__tftp_silence_end(struct sockeye__tftp *x, uint64_t now_ns, bool of_first);
+
 /* Records that the peer has sent something new. */
-void sockeye__tftp_progress(struct sockeye__tftp *x, uint64_t now_ns);
+static inline void sockeye__tftp_progress(struct sockeye__tftp *x, uint64_t now_ns)
+{
+	if (x->silent_timeouts > 0)
+		(void)sockeye__tftp_silence_end(x, now_ns, false);
+	x->progress_ns = now_ns;
+	x->confirmed = true;
+	x->unconfirmed_packets = 0;
+	x->restraint = (struct sockeye__tftp_restraint){0};
+}
 
 /* Ends the transfer without a packet to the peer, or with an ERROR. */
 void sockeye__tftp_finish(struct sockeye__tftp *x, enum sockeye__tftp_result result);
@@ -44,7 +58,7 @@ void sockeye__tftp_sender_init(struct sockeye__tftp *x);
 void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number);
 /* Handles a repeat of the packet that began the transfer. */
 void sockeye__tftp_sender_repeat(struct sockeye__tftp *x, uint64_t now_ns);
-void sockeye__tftp_sender_timer(struct sockeye__tftp *x);
+void sockeye__tftp_sender_timer(struct sockeye__tftp *x, uint64_t now_ns);
 /* Ends a pause between bursts. Returns true if there was one and the retransmission
  * timer has not expired. */
 bool sockeye__tftp_sender_pause_over(struct sockeye__tftp *x, uint64_t now_ns);
@@ -54,13 +68,20 @@ bool sockeye__tftp_sender_all_sent(const struct sockeye__tftp *x);
 void sockeye__tftp_sender_check(const struct sockeye__tftp *x);
 
 /* How much of it is sent. */
-void sockeye__tftp_restraint_timer(struct sockeye__tftp *x);
+void sockeye__tftp_restraint_timer(struct sockeye__tftp *x, uint64_t now_ns);
 /* Waits for the peer after the last try. Returns false before. */
 bool sockeye__tftp_restraint_wait(struct sockeye__tftp *x);
 void sockeye__tftp_restraint_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number);
 bool sockeye__tftp_restraint_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,
 				  struct sockeye__tftp_send *out);
 void sockeye__tftp_restraint_check(const struct sockeye__tftp *x);
+
+/* The length of a sender's bursts. */
+void sockeye__tftp_burst_shrink(struct sockeye__tftp_pacing *p);
+void sockeye__tftp_burst_grow(struct sockeye__tftp_pacing *p, uint16_t window);
+void sockeye__tftp_burst_timeout(struct sockeye__tftp_pacing *p, bool mute);
+void sockeye__tftp_burst_careful(struct sockeye__tftp_pacing *p, uint32_t lost);
+void sockeye__tftp_burst_check(const struct sockeye__tftp *x);
 
 /* Receiver. */
 void sockeye__tftp_receiver_init(struct sockeye__tftp *x);

@@ -290,9 +290,13 @@ static void on_ahead(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block,
 		     const struct sockeye__tftp_packet *p)
 {
 	struct sockeye__tftp_receiver *r = &x->receiver;
-	bool lost;
+	bool again = is_kept(x, block), last = block == window_end(x) || block == r->final, lost;
 
-	if (is_kept(x, block)) {
+	/* The sender's timer has fired, so the sender may lack the report of the gap. */
+	if ((again || last) && r->gap_reported == r->next &&
+	    now_ns - r->ack_ns >= sockeye__rtt_patience(&x->rtt))
+		ack(x);
+	if (again) {
 		x->count.resent++;
 		return;
 	}
@@ -300,8 +304,7 @@ static void on_ahead(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block,
 	r->overtaken++;
 	/* After the last block of the window, or without memory, there is nothing
 	 * to wait for. */
-	lost = r->overtaken >= OVERTAKEN_MAX || r->slots == 0 || block == window_end(x) ||
-	       block == r->final;
+	lost = r->overtaken >= OVERTAKEN_MAX || r->slots == 0 || last;
 	if (lost && r->gap_reported != r->next)
 		gap_report(x);
 	else

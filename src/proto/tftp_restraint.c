@@ -21,21 +21,21 @@ static bool is_spent(const struct sockeye__tftp *x)
 }
 
 /* Starts a pass of which one block is sent. */
-static void lone_block(struct sockeye__tftp *x)
+static void lone_block(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	sockeye__tftp_sender_timer(x);
+	sockeye__tftp_sender_timer(x, now_ns);
 	x->restraint.restrained = true;
 	x->restraint.allowance = 1;
 }
 
-void sockeye__tftp_restraint_timer(struct sockeye__tftp *x)
+void sockeye__tftp_restraint_timer(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	if (!is_restrained(x)) {
-		sockeye__tftp_sender_timer(x);
+		sockeye__tftp_sender_timer(x, now_ns);
 		return;
 	}
 	x->restraint.tries++;
-	lone_block(x);
+	lone_block(x, now_ns);
 }
 
 bool sockeye__tftp_restraint_wait(struct sockeye__tftp *x)
@@ -54,7 +54,7 @@ void sockeye__tftp_restraint_ack(struct sockeye__tftp *x, uint64_t now_ns, uint1
 	sockeye__tftp_sender_ack(x, now_ns, number);
 	/* The peer still waits. It gets one block, but no more often than from the timer. */
 	if (again && is_spent(x) && now_ns - una_ns >= x->rtt.rto_ns)
-		lone_block(x);
+		lone_block(x, now_ns);
 }
 
 bool sockeye__tftp_restraint_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,

@@ -2,8 +2,8 @@
  * tftp_send.c: sends DATA and receives ACKs (RFC 1350, RFC 7440). See the diagrams in
  * tftp_transfer.h of the window and of the two ways to repair a loss.
  *
- * A pass sends the blocks from una to the end of the window. The timer, or an ACK
- * that does not cover all blocks sent, starts the pass again.
+ * A pass sends the blocks from una to the end of the window. An ACK that does not
+ * cover all blocks sent starts the pass again. The timer first sends the last block.
  */
 #include <assert.h>
 
@@ -16,6 +16,7 @@
 #define KEEPS_FIRST    2
 #define IGNORE_WINDOWS 8u /* after an echo; doubled for each further one */
 #define ECHOES_MAX     7u
+#define PEER_PAUSE_NS  SOCKEYE_NS_PER_S /* a longer silence is not a pause */
 #define PAUSE_MIN_NS   UINT64_C(100000)
 #define PAUSE_MAX_NS   (50 * SOCKEYE_NS_PER_MS)
 
@@ -65,12 +66,15 @@ static void pause_end(struct sockeye__tftp *x)
 }
 
 /* Begins a pause after a burst. All pauses of a window together take about a
- * round trip. */
+ * round trip, or each pause if the peer takes few blocks at once. */
 static void pause_begin(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	struct sockeye__tftp_pacing *p = &x->sender.pacing;
-	uint64_t ns = x->rtt.smoothed_ns * p->burst / x->window;
+	/* A pause of the peer is not part of the round trip. */
+	uint64_t ns = sockeye__least(x->rtt.smoothed_ns, 2 * x->rtt.least_ns);
 
+	if (!p->careful)
+		ns = ns * p->burst / x->window;
 	ns = sockeye__least(ns < PAUSE_MIN_NS ? PAUSE_MIN_NS : ns, PAUSE_MAX_NS);
 	p->pause_ns = now_ns + ns;
 	p->retransmit_ns = x->deadline_ns;
@@ -83,28 +87,6 @@ bool sockeye__tftp_sender_pause_over(struct sockeye__tftp *x, uint64_t now_ns)
 		return false;
 	pause_end(x);
 	return now_ns < x->sender.pacing.retransmit_ns;
-}
-
-/* Shortens the bursts in the second consecutive window with a loss. The window
- * itself is not shortened: receivers acknowledge only a full window, counted from
- * their last ACK, and would wait for the rest of it. */
-static void burst_shrink(struct sockeye__tftp_pacing *p)
-{
-	if (!p->window_lossy)
-		p->lossy_windows++;
-	if (p->lossy_windows > 1 && p->burst > 1)
-		p->burst /= 2;
-	p->window_lossy = true;
-}
-
-/* Lengthens the bursts after a window without a loss. */
-static void burst_grow(struct sockeye__tftp_pacing *p, uint16_t window)
-{
-	if (!p->window_lossy) {
-		p->lossy_windows = 0;
-		p->burst = (uint32_t)sockeye__least(p->burst + (p->burst + 3) / 4, window);
-	}
-	p->window_lossy = false;
 }
 
 /* --- repair --- */
@@ -120,15 +102,16 @@ static void pass_restart(struct sockeye__tftp *x)
 /* Sends una again because the peer lacks it: alone if the peer seems to keep the
  * blocks after it, otherwise with all of them. If the evidence is weak, a single
  * repeat also requires a new block to send, because only the ACK of a new block shows
- * whether the guess was right. */
-static void repair_begin(struct sockeye__tftp *x)
+ * whether the guess was right. After a timeout the peer may lack all blocks, so the
+ * window is sent (RFC 7440, section 4). */
+static void repair_begin(struct sockeye__tftp *x, bool after_timeout)
 {
 	struct sockeye__tftp_sender *s = &x->sender;
 	bool has_new = pass_end(x) > s->high;
 
 	x->count.gaps++;
 	pass_restart(x);
-	s->repair.single = s->high > s->una + 1 &&
+	s->repair.single = !after_timeout && s->high > s->una + 1 &&
 			   (s->repair.keeps == KEEPS_MAX || (s->repair.keeps > 0 && has_new));
 }
 
@@ -163,6 +146,21 @@ static void dup_ack_judge(struct sockeye__tftp *x, uint64_t now_ns)
 	r->dup_ack_ns = 0;
 }
 
+/* Whether the peer has never requested a lost block and receives all blocks only because
+ * the bursts are short. Unless it replies to a single block, its ACK requests nothing. */
+static bool is_mute(const struct sockeye__tftp_sender *s, unsigned timeouts)
+{
+	return s->pacing.careful && !s->repair.reports_gaps && !(timeouts > 0 && s->repair.probing);
+}
+
+/* The peer requests lost blocks, so its silence does not mean that bursts are too long. */
+static void gaps_are_reported(struct sockeye__tftp_sender *s)
+{
+	s->repair.reports_gaps = true;
+	s->pacing.careful = s->pacing_before.careful = false;
+	s->pacing.cap_hold = s->pacing_before.cap_hold = 0;
+}
+
 /* Handles a duplicate ACK. RFC 1123, section 4.2.3.1, forbids sending una again for it
  * (the Sorcerer's Apprentice bug), but some peers request a lost block in this way
  * (uftpd#44, tftpy#41). It causes a repeat at most once per window, and only if the
@@ -178,12 +176,14 @@ static void on_dup_ack(struct sockeye__tftp *x, uint64_t now_ns)
 
 	if (overdue && r->dup_ack_used_before)
 		r->ignore_windows = IGNORE_WINDOWS;
-	if (!overdue || r->dup_ack_used || r->ignore_windows > 0) {
+	if (!overdue || r->dup_ack_used || r->ignore_windows > 0 ||
+	    (s->pacing.window_timeout && is_mute(s, x->silent_timeouts))) {
 		x->count.ignored++;
 		return;
 	}
-	burst_shrink(&s->pacing);
-	repair_begin(x);
+	gaps_are_reported(s);
+	sockeye__tftp_burst_shrink(&s->pacing);
+	repair_begin(x, x->silent_timeouts > 0);
 	r->dup_ack_used = true;
 	r->dup_ack_ns = now_ns;
 }
@@ -196,16 +196,72 @@ void sockeye__tftp_sender_repeat(struct sockeye__tftp *x, uint64_t now_ns)
 		x->count.ignored++;
 }
 
-void sockeye__tftp_sender_timer(struct sockeye__tftp *x)
+/* Saves the state that a pause of the peer must not change. */
+static void before_note(struct sockeye__tftp *x)
+{
+	x->sender.pacing_before = x->sender.pacing;
+	x->sender.keeps_before = x->sender.repair.keeps;
+}
+
+/* Restores the saved state: the peer had paused, and nothing was lost. */
+static void before_restore(struct sockeye__tftp *x)
+{
+	struct sockeye__tftp_sender *s = &x->sender;
+
+	pause_end(x);
+	s->pacing = s->pacing_before;
+	s->repair.keeps = s->keeps_before;
+}
+
+/* Whether a duplicate ACK is the reply to a block that the timer has sent again. It
+ * requests nothing, and shows that the peer received the first copy too (RFC 3708). */
+static bool is_timer_echo(struct sockeye__tftp *x)
 {
 	struct sockeye__tftp_repair *r = &x->sender.repair;
 
-	burst_shrink(&x->sender.pacing);
+	if (r->echoes_due == 0)
+		return false;
+	r->echoes_due--;
+	if (r->maybe_paused && x->silent_timeouts == 0) {
+		sockeye__rtt_pause(&x->rtt, x->progress_ns - x->silent_ns);
+		before_restore(x);
+	}
+	r->maybe_paused = false;
+	return true;
+}
+
+/* Sends the last block again. The reply shows which blocks the peer lacks (the tail loss
+ * probe of RFC 8985, section 7), and a pause of the peer costs only one block. If there
+ * is no reply, sends the window once, one block at a time. Sends the window again only
+ * when the silence is too long for a pause. */
+void sockeye__tftp_sender_timer(struct sockeye__tftp *x, uint64_t now_ns)
+{
+	struct sockeye__tftp_sender *s = &x->sender;
+	struct sockeye__tftp_repair *r = &s->repair;
+
 	pass_restart(x);
+	if (x->silent_timeouts == 1) {
+		before_note(x);
+		sockeye__tftp_burst_timeout(&s->pacing, !r->reports_gaps);
+	}
+	/* No reply to a single repeat: the peer waits for the blocks after it. */
+	if (r->single_end != 0)
+		r->keeps = r->keeps == KEEPS_MAX ? 1 : 0;
 	r->single_end = 0;
 	r->ignore_windows = 0;
 	r->dup_ack_ns = 0;
 	r->dup_ack_used = r->dup_ack_used_before = false;
+	r->probing = false;
+	if (x->config.forgeable) /* it gets few blocks, the first ones */
+		return;
+	r->probing = x->silent_timeouts == 1 ||
+		     (x->silent_timeouts > 2 && now_ns - x->silent_ns < PEER_PAUSE_NS);
+	if (r->probing) {
+		s->next = s->high - 1;
+	} else if (x->silent_timeouts == 2 && s->high > s->una + 1 && !r->reports_gaps) {
+		sockeye__tftp_burst_careful(&s->pacing, s->pacing_before.burst);
+		r->keeps = r->keeps == KEEPS_MAX ? KEEPS_MAX : 0;
+	}
 }
 
 /* --- ACKs --- */
@@ -227,23 +283,65 @@ static void rtt_measure(struct sockeye__tftp *x, uint64_t now_ns)
 /* Ends a window: all blocks that were sent are acknowledged. */
 static void window_end(struct sockeye__tftp *x)
 {
+	struct sockeye__tftp_pacing *p = &x->sender.pacing;
 	struct sockeye__tftp_repair *r = &x->sender.repair;
 
 	r->dup_ack_used_before = r->dup_ack_used;
 	r->dup_ack_used = false;
 	r->ignore_windows -= r->ignore_windows > 0;
-	burst_grow(&x->sender.pacing, x->window);
+	if (p->lossy_windows > 0 || p->burst < x->window || p->cap_hold > 0)
+		sockeye__tftp_burst_grow(p, x->window);
 	pass_restart(x);
 	x->deadline_ns = 0;
+}
+
+/* Handles an ACK that does not cover all blocks sent. It reports a gap. If the peer
+ * reports no gaps, it ends a window that the peer counts from another block. */
+static void on_partial_ack(struct sockeye__tftp *x, unsigned timeouts)
+{
+	struct sockeye__tftp_sender *s = &x->sender;
+
+	if (is_mute(s, timeouts)) {
+		if (timeouts == 0)
+			sockeye__tftp_burst_grow(&s->pacing, x->window);
+		return;
+	}
+	gaps_are_reported(s);
+	if (!s->pacing.window_lossy)
+		sockeye__tftp_burst_shrink(&s->pacing);
+	repair_begin(x, timeouts > 0);
+}
+
+/* Learns from an ACK of new blocks after timeouts. */
+static void on_timeout_reply(struct sockeye__tftp *x, uint64_t now_ns)
+{
+	struct sockeye__tftp_sender *s = &x->sender;
+	unsigned timeouts = x->silent_timeouts;
+	bool all = s->una == s->high;
+	/* While the window is sent again slowly, its last blocks have been sent only once.
+	 * Later the peer would have reported a gap, so it had all blocks. */
+	bool of_first =
+	    x->window > 1 && all && (timeouts > 2 || (timeouts == 2 && s->next < s->una));
+	bool paused = sockeye__tftp_silence_end(x, now_ns, of_first);
+
+	if (paused)
+		before_restore(x);
+	s->repair.echoes_due = all ? timeouts : 0;
+	s->repair.maybe_paused = !paused;
 }
 
 void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number)
 {
 	struct sockeye__tftp_sender *s = &x->sender;
 	uint32_t blocks = sockeye__tftp_ahead(x, s->una - 1, number);
+	unsigned timeouts = x->silent_timeouts;
 
 	/* The ACK is from before this window, or of blocks that were never sent. */
 	if (blocks > s->high - s->una) {
+		x->count.ignored++;
+		return;
+	}
+	if (blocks == 0 && is_timer_echo(x)) {
 		x->count.ignored++;
 		return;
 	}
@@ -254,18 +352,19 @@ void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t
 	s->una += blocks;
 	rtt_measure(x, now_ns);
 	dup_ack_judge(x, now_ns);
+	s->repair.echoes_due = 0;
+	if (timeouts > 0)
+		on_timeout_reply(x, now_ns);
+	sockeye__tftp_progress(x, now_ns);
 	if (s->next < s->una)
 		pass_restart(x);
-	sockeye__tftp_progress(x, now_ns);
 	repair_judge(s);
 	if (s->complete && s->una == ready_end(x)) {
 		sockeye__tftp_finish(x, SOCKEYE__TFTP_DONE);
 	} else if (s->una == s->high) {
 		window_end(x);
 	} else {
-		if (!s->pacing.window_lossy)
-			burst_shrink(&s->pacing);
-		repair_begin(x);
+		on_partial_ack(x, timeouts);
 	}
 }
 
@@ -340,22 +439,11 @@ bool sockeye__tftp_sender_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_
 
 /* --- invariants --- */
 
-static void pacing_check(const struct sockeye__tftp *x)
-{
-	const struct sockeye__tftp_pacing *p = &x->sender.pacing;
-
-	assert(p->burst >= 1 && p->burst <= x->window);
-	assert(p->burst_sent < p->burst);
-	assert(p->pause_ns == 0 || x->stage != SOCKEYE__TFTP_STAGE_MOVING ||
-	       (p->burst_sent == 0 && p->retransmit_ns != 0));
-	assert(!p->window_lossy || p->lossy_windows > 0);
-}
-
 static void repair_check(const struct sockeye__tftp_sender *s)
 {
 	const struct sockeye__tftp_repair *r = &s->repair;
 
-	assert(r->keeps <= KEEPS_MAX);
+	assert(r->keeps <= KEEPS_MAX && s->keeps_before <= KEEPS_MAX);
 	/* A single repeat leaves out blocks that were sent before. */
 	assert(!r->single || (s->next == s->una && s->high > s->una + 1));
 	assert(r->single_end == 0 || (s->una < r->single_end && r->single_end <= s->high));
@@ -373,6 +461,6 @@ void sockeye__tftp_sender_check(const struct sockeye__tftp *x)
 	assert(s->high <= ready_end(x));
 	assert(s->timed == 0 || (s->una <= s->timed && s->timed < s->high));
 	assert(x->result != SOCKEYE__TFTP_DONE || (s->complete && s->una == ready_end(x)));
-	pacing_check(x);
+	sockeye__tftp_burst_check(x);
 	repair_check(s);
 }

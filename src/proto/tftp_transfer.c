@@ -315,14 +315,19 @@ void sockeye__tftp_gone(struct sockeye__tftp *x)
 	sockeye__invariant(sockeye__tftp_check(x));
 }
 
-static void timeout(struct sockeye__tftp *x)
+static void timeout(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	x->count.timeouts++;
-	sockeye__rtt_back_off(&x->rtt);
+	if (x->silent_timeouts++ == 0)
+		x->silent_ns = x->armed_ns;
+	x->timeout_ns = now_ns;
+	/* The timeout of the first window assumes a slow line and is long enough already. */
+	if (!(x->silent_timeouts == 1 && x->config.sends && x->window > 1 && !x->sender.measured))
+		sockeye__rtt_back_off(&x->rtt);
 	if (x->stage == SOCKEYE__TFTP_STAGE_OFFERING)
 		x->control = SOCKEYE__TFTP_CONTROL_OFFER;
 	else if (x->config.sends)
-		sockeye__tftp_restraint_timer(x);
+		sockeye__tftp_restraint_timer(x, now_ns);
 	else
 		x->control = SOCKEYE__TFTP_CONTROL_ACK;
 }
@@ -344,7 +349,7 @@ void sockeye__tftp_timer(struct sockeye__tftp *x, uint64_t now_ns)
 		x->stage = SOCKEYE__TFTP_STAGE_OVER;
 	else if (!early_deadline(x, now_ns) && !give_up(x, now_ns) &&
 		 !sockeye__tftp_restraint_wait(x))
-		timeout(x);
+		timeout(x, now_ns);
 	sockeye__invariant(sockeye__tftp_check(x));
 }
 
@@ -429,7 +434,7 @@ static void deadline_check(const struct sockeye__tftp *x)
 	else if (!moving_sender)
 		assert(x->deadline_ns != 0 || to_send);
 	else if (x->deadline_ns == 0)
-		assert(x->sender.next == x->sender.una);
+		assert(x->sender.next == x->sender.una || x->sender.next < x->sender.high);
 	else
 		assert(x->sender.una < x->sender.high);
 }

@@ -90,7 +90,14 @@ struct sockeye__tftp_counters {
 	uint64_t ignored;  /* packets that have no meaning in this state */
 };
 
-/* After losses in several windows a sender sends shorter bursts with pauses. */
+/* After losses in several windows a sender sends shorter bursts with pauses.
+ *
+ * A boot ROM with room for two blocks loses the rest of each burst and does not report
+ * it. The window cannot be shorter than granted, because the peer acknowledges only full
+ * windows. So if the peer does not reply to the single block after a timeout, the sender
+ * sends the window one block at a time. From then on each burst takes a round trip, like
+ * a window of that size. The burst is doubled after each window without a loss, up to a
+ * cap: half of the burst that was lost. The cap is doubled more and more rarely. */
 struct sockeye__tftp_pacing {
 	uint32_t burst;         /* blocks sent without a pause, 1 to the window */
 	uint32_t burst_sent;    /* blocks of the current burst that were sent */
@@ -98,6 +105,14 @@ struct sockeye__tftp_pacing {
 	uint64_t retransmit_ns; /* the deadline that the pause has replaced */
 	bool window_lossy;      /* a block of the current window was lost */
 	uint32_t lossy_windows; /* consecutive windows with a loss */
+
+	bool window_timeout;      /* the timer has fired in the current window */
+	uint32_t timeout_windows; /* consecutive windows in which it did */
+
+	bool careful;         /* a burst takes a round trip */
+	uint32_t cap;         /* of the burst; only if cap_hold is not 0 */
+	uint32_t cap_hold;    /* windows without a loss until the cap is doubled; 0: no cap */
+	uint32_t cap_windows; /* how many of them are left */
 };
 
 /*
@@ -131,6 +146,8 @@ struct sockeye__tftp_repair {
 	bool single;         /* next() sends una as a single repeat */
 	uint64_t single_end; /* the value of high at the last single repeat; 0: none */
 	unsigned keeps;      /* evidence that the peer keeps blocks, 0 (none) to 3 */
+	bool reports_gaps;   /* the peer has requested a lost block */
+	bool probing;        /* the last timeout sent a single block */
 
 	/* A duplicate ACK may ask for una, or be an echo: the second answer to a packet
 	 * that arrived twice. One duplicate ACK in a window causes a repeat. After one
@@ -140,6 +157,10 @@ struct sockeye__tftp_repair {
 	uint64_t dup_ack_ns;      /* when; 0 after the next ACK has shown if it was an echo */
 	unsigned dup_ack_echoes;  /* consecutive repeats because of an echo */
 	unsigned ignore_windows;  /* duplicate ACKs are ignored in this many windows */
+
+	/* After the timer sent blocks again and the peer acknowledged all of them: */
+	unsigned echoes_due; /* duplicate ACKs that these blocks may cause */
+	bool maybe_paused;   /* such a duplicate shows that the peer had paused */
 };
 
 /*
@@ -165,6 +186,11 @@ struct sockeye__tftp_sender {
 	bool measured;      /* a window's round trip was measured */
 	struct sockeye__tftp_pacing pacing;
 	struct sockeye__tftp_repair repair;
+
+	/* The state before the first timeout since progress. It is restored if the peer had
+	 * only paused. */
+	struct sockeye__tftp_pacing pacing_before;
+	unsigned keeps_before;
 };
 
 /*
@@ -228,7 +254,11 @@ struct sockeye__tftp {
 	uint16_t error_code;
 	const char *error_text;
 	uint64_t deadline_ns;         /* for sockeye__tftp_timer(); 0: none */
+	uint64_t armed_ns;            /* when the timer was last started */
 	uint64_t progress_ns;         /* when the peer last sent something new */
+	unsigned silent_timeouts;     /* since then */
+	uint64_t silent_ns;           /* when the timer was started that fired first */
+	uint64_t timeout_ns;          /* when it last fired */
 	uint64_t offer_ns;            /* when the offer was last sent */
 	unsigned unconfirmed_packets; /* sent to the peer before it is confirmed */
 	struct sockeye__tftp_restraint restraint;

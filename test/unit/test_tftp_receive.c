@@ -204,10 +204,10 @@ static void test_echo(void **state)
 	script_turn(s, "DATA 3 8", "ACK 3"); /* no duplicate ACK explains it */
 
 	/* A block that arrives as late as a timeout is not an echo. */
-	script_wait(s, 100);
+	script_wait(s, 200);
 	script_expect(s, "ACK 3");
 	script_turn(s, "DATA 4 7", "ACK 4");
-	script_wait(s, 100);
+	script_wait(s, 400);
 	script_turn(s, "DATA 4 7", "ACK 4");
 }
 

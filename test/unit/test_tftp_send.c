@@ -218,10 +218,80 @@ static void test_gap_at_the_last(void **state)
 	script_wait(s, 10);
 	script_turn(s, "ACK 4", "DATA 5-8");
 	script_wait(s, 40);
-	script_expect(s, "DATA 5-8");
+	script_expect(s, "DATA 8");
 	script_wait(s, 10);
 	script_turn(s, "ACK 8", "DATA 9-12");
 	assert_int_equal(s->x.count.timeouts, 1);
+}
+
+/* All blocks of a window are lost. The answer to the last one shows that. */
+static void test_window_lost(void **state)
+{
+	struct script *s = sending("blksize=8 windowsize=4", 800);
+
+	(void)state;
+	script_expect(s, "DATA 1-4");
+	script_wait(s, 10);
+	script_turn(s, "ACK 4", "DATA 5-8");
+	script_wait(s, 40);
+	script_expect(s, "DATA 8");
+	script_wait(s, 10);
+	script_turn(s, "ACK 4", "DATA 5-8");
+	script_wait(s, 10);
+	script_turn(s, "ACK 8", "DATA 9-12");
+	assert_int_equal(s->x.count.timeouts, 1);
+}
+
+/* A peer pauses for 200 ms. It costs a window and a few blocks, and later pauses of this
+ * length cost nothing. */
+static void test_pause(void **state)
+{
+	struct script *s = sending("blksize=8 windowsize=16", 80000);
+	struct sockeye__tftp_send send;
+	char ack[16];
+
+	(void)state;
+	for (unsigned window = 0; window < 20; window++) {
+		uint64_t before = s->x.count.resent;
+
+		for (int ms = 0; ms < (window == 3 || window > 10 ? 200 : 2); ms++) {
+			while (sockeye__tftp_next(&s->x, s->now_ns, 64, &send))
+				;
+			script_wait(s, 1);
+		}
+		if (window == 3)
+			assert_in_range(s->x.count.resent, 1, 16 + 6);
+		else
+			assert_int_equal(s->x.count.resent, before);
+		snprintf(ack, sizeof ack, "ACK %u", (window + 1) * 16);
+		script_receive(s, ack);
+		assert_int_equal(s->x.sender.pacing.burst, 16);
+	}
+}
+
+/* A peer with room for two blocks that never reports a gap gets bursts of two. */
+static void test_silent_peer(void **state)
+{
+	struct script *s = sending("blksize=8 windowsize=8", 80000);
+	struct sockeye__tftp_send send;
+	unsigned next = 1, acked = 0, got = 0;
+	char ack[16];
+
+	(void)state;
+	for (unsigned ms = 0; acked < 160 * 8; ms++) {
+		got = 0;
+		while (sockeye__tftp_next(&s->x, s->now_ns, 64, &send))
+			for (unsigned i = 0; i < send.count && got < 2; i++, got++)
+				next += send.block + i == next;
+		script_wait(s, 2);
+		if (next - 1 - acked == 8) {
+			acked = next - 1;
+			snprintf(ack, sizeof ack, "ACK %u", acked);
+			script_receive(s, ack);
+		}
+		assert_true(ms < 160 * 16);
+	}
+	assert_in_range(s->x.count.timeouts, 4, 8);
 }
 
 /* A receiver that sends an ACK for every block ahead of a gap (tftp-hpa) causes one
@@ -427,7 +497,7 @@ static void test_forgeable_peer_returns(void **state)
 	script_receive(s, "ACK 1");
 	assert_true(sockeye__tftp_next(&s->x, s->now_ns, UINT32_MAX, &send));
 	assert_int_equal(send.block, 2);
-	assert_true(sockeye__tftp_next(&s->x, s->now_ns, UINT32_MAX, &send));
+	assert_int_equal(send.count, 4);
 }
 
 /* A new ACK ends the restraint. */
@@ -458,6 +528,9 @@ int main(void)
 	    cmocka_unit_test(test_gap),
 	    cmocka_unit_test(test_gap_at_the_first),
 	    cmocka_unit_test(test_gap_at_the_last),
+	    cmocka_unit_test(test_window_lost),
+	    cmocka_unit_test(test_pause),
+	    cmocka_unit_test(test_silent_peer),
 	    cmocka_unit_test(test_ack_storm),
 	    cmocka_unit_test(test_bursts),
 	    cmocka_unit_test(test_dribble),
