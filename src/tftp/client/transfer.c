@@ -438,8 +438,15 @@ static void timer(struct sockeye__tftp_run *r, uint64_t now_ns)
 	send_due(r, now_ns);
 }
 
-/* Handles events. While an output stream was full nothing was received, so packets in
- * the socket's queue are handled before the timer. */
+static bool timer_due(const struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	uint64_t at_ns = sockeye__tftp_run_deadline(r);
+
+	return at_ns != 0 && now_ns >= at_ns;
+}
+
+/* Handles events. Packets in the socket's queue are handled before the timer: nothing was
+ * received while an output stream was full, or while this process waited for a processor. */
 void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fds, uint64_t now_ns)
 {
 	bool was_blocked = r->blocked;
@@ -452,11 +459,12 @@ void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fd
 	} else if (fds[SOCKEYE__RUN_LOCAL].revents) {
 		output_turn(r, now_ns);
 	}
-	if (is_live(r) && !r->blocked && (fds[SOCKEYE__RUN_NET].revents || was_blocked))
+	if (is_live(r) && !r->blocked &&
+	    (fds[SOCKEYE__RUN_NET].revents || was_blocked || timer_due(r, now_ns)))
 		receive(r);
 	if (is_over(r) || r->blocked || r->phase == SOCKEYE__RUN_IDLE)
 		return;
-	if (sockeye__tftp_run_deadline(r) != 0 && now_ns >= sockeye__tftp_run_deadline(r))
+	if (timer_due(r, now_ns))
 		timer(r, now_ns);
 	if (r->port_closed && is_live(r))
 		receive(r);

@@ -376,9 +376,19 @@ void sockeye__tftp_transfer_ready(struct sockeye__tftp_worker *w, struct sockeye
 	}
 }
 
+static bool timer_due(const struct sockeye__tftp_worker *w, const struct sockeye__tftp_transfer *t)
+{
+	return t->machine.deadline_ns != 0 && t->machine.deadline_ns <= w->now_ns;
+}
+
 void sockeye__tftp_transfer_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
-	if (t->machine.deadline_ns != 0 && t->machine.deadline_ns <= w->now_ns)
+	/* The answer may have arrived while this process waited for a processor. */
+	if (timer_due(w, t) && t->port != NULL)
+		sockeye__tftp_transfer_ready(w, t);
+	if (t->phase == SOCKEYE__TFTP_CLOSED)
+		return;
+	if (timer_due(w, t))
 		sockeye__tftp_timer(&t->machine, w->now_ns);
 	turn(w, t, NULL);
 }
