@@ -38,13 +38,14 @@ EXAMPLES = [block for block in BLOCKS if block.commands]
 # Literal blocks that are not commands, and the test that covers them.
 NOT_COMMANDS = {
     ("sockeye-tftp-rules.5", "^/?boot/"): "test_tftp_rules.py",
+    ("sockeye-tftp-rules.5", "^new/"): "test_tftp_rules.py",
     ("sockeye-tftp-rules.5", "hosts/"): "test_tftp_rules.py",
     ("sockeye-tftp-rules.5", "no hidden files"): "test_tftp_rules.py",
     ("sockeye-tftp-rules.5", "firmware/"): "test_tftp_rules.py",
     ("sockeye-tftp-rules.5", "2026.11"): "test_tftp_rules.py",
     ("sockeye-tftp-rules.5", "refuse="): "test_tftp_rules.py",
     ("sockeye-tftp-rules.5", "invalid rules"): "test_tftp_rules.py",
-    ("sockeye-tftp.7", "^srv/tftp/"): "test_tftp_page.py",
+    ("sockeye-tftp.7", "^/?srv/tftp/"): "test_tftp_page.py",
 }
 
 # Examples that the test does not run, each with the reason.
@@ -55,7 +56,7 @@ NOT_RUN = {
 FILES = {
     "file": 100000, "firmware.bin": 3900000, "core.gz": 100000, "vmlinuz": 700000,
     "initrd.img": 900000, "pub/numbers": 588895, "pub/vmlinuz": 300000,
-    "rules": "rg   \\\\         /\nli   ^boot/\n",
+    "rules": "rg   \\\\         /\nli   ^/?boot/\n",
     "srv/tftp/pxelinux.0": 42392, "srv/tftp/vmlinuz": 700000, "srv/tftp/initrd.img": 33554432,
     "srv/tftp/a": 99132, "srv/tftp/config.txt": "hostname a\n", "srv/tftp/firmware.bin": 500000,
     "srv/tftp/file": 100000, "usr/lib/PXELINUX/pxelinux.0": 42392,
