@@ -80,6 +80,9 @@ static void terms_print(const struct sockeye__tftp_terms *terms, char *out, size
 		len += (size_t)snprintf(out + len, cap - len, " blksize=mtu");
 	else if (p->blksize_max != 0)
 		len += (size_t)snprintf(out + len, cap - len, " blksize=%u", p->blksize_max);
+	if (terms->deny_get || terms->deny_put)
+		len += (size_t)snprintf(out + len, cap - len, " deny=%s",
+					terms->deny_get ? "get" : "put");
 	if (p->window_max != 0)
 		len += (size_t)snprintf(out + len, cap - len, " window=%u", p->window_max);
 	if (p->refused != 0)
@@ -113,8 +116,8 @@ static int policy_test(const struct serve *s, const struct sockeye_sockaddr *cli
 	line = sockeye__tftp_policy_terms(policy, client, mapped->name, &defaults, &found);
 	sockeye__tftp_policy_free(policy);
 	terms_print(&found, text, sizeof text);
-	mapped->denied = found.deny;
-	if (found.deny)
+	mapped->denied = s->tftp.map_put ? found.deny_put : found.deny_get;
+	if (mapped->denied)
 		snprintf(mapped->text, sizeof mapped->text, "policy, line %u", line);
 	else if (s->common.json)
 		report_json(json_pack("{s:s, s:i, s:s}", "event", "policy", "line", (int)line,

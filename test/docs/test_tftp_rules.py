@@ -93,7 +93,7 @@ def test_policy_is_one(tmp_path):
             ("a", "10.20.1.1", 0, "policy, line 4: trusted\na\n"),
             ("inner/a", "192.0.2.1", 0, "policy, line 5: default\ninner/a\n"),
             ("inner/a", "198.51.100.1", 1, "denied: policy, line 6\n"),
-            ("a", "198.51.100.1", 0, "a\n")]:
+            ("a", "198.51.100.1", 0, "policy, line 7: deny=put\na\n")]:
         result = serve(tmp_path, "--policy", tmp_path / "policy", "--map-test", name,
                        "--map-client", client)
         assert (result.returncode, result.stdout) == (code, said), result.stderr

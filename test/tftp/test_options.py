@@ -7,7 +7,7 @@ import pytest
 
 from cases import case
 from shared import until
-from wire import (DISK_FULL, NOT_FOUND, REFUSED, ack, data, error, oack, rrq, wrq)
+from wire import (ACCESS, DISK_FULL, NOT_FOUND, REFUSED, ack, data, error, oack, rrq, wrq)
 
 GIB = 1 << 30
 
@@ -112,6 +112,21 @@ def test_refused_options(file):
 
 
 @case(36)
+@pytest.mark.parametrize("denied", ["get", "put"])
+def test_policy_of_a_direction(serve, tmp_path, denied):
+    (tmp_path / "policy").write_text(f"127.0.0.2 deny={denied}\n")
+    server = serve("--upload", "--policy", tmp_path / "policy", url="udp://0.0.0.0:0")
+    server.put_file("f", b"f")
+    for source in ("127.0.0.1", "127.0.0.2"):
+        for ask, direction in ((rrq("f"), "get"), (wrq(f"new-{source}"), "put")):
+            peer = server.peer(("127.0.0.1", server.port), source=(source, 0))
+            peer.asks(ask)
+            if source == "127.0.0.2" and direction == denied:
+                peer.gets_error(ACCESS)
+            else:
+                peer.gets(data(1, b"f") if direction == "get" else ack(0))
+
+
 def test_policy_of_an_address(file, tmp_path):
     """For clients that request options they cannot handle (trap 14)."""
     (tmp_path / "policy").write_text("127.0.0.2 refuse=blksize\n127.0.0.3 blksize=1024\n")

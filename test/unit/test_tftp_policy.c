@@ -68,9 +68,9 @@ static void test_clients(void **state)
 
 	(void)state;
 	assert_int_equal(sockeye__tftp_policy_terms(rules, &inside, "a", &defaults, &terms), 1);
-	assert_true(terms.deny);
+	assert_true(terms.deny_get && terms.deny_put);
 	assert_int_equal(sockeye__tftp_policy_terms(rules, &outside, "a", &defaults, &terms), 2);
-	assert_false(terms.deny);
+	assert_false(terms.deny_get || terms.deny_put);
 	sockeye__tftp_policy_free(rules);
 }
 
@@ -107,7 +107,7 @@ static void test_names(void **state)
 				 last ? "# %%\n* deny %s" : "# %%\n* %s deny # no", rows[i].word);
 			rules = rules_of(text);
 			sockeye__tftp_policy_terms(rules, &client, rows[i].name, &defaults, &terms);
-			assert_int_equal(terms.deny, rows[i].is);
+			assert_int_equal(terms.deny_get, rows[i].is);
 			sockeye__tftp_policy_free(rules);
 		}
 	}
@@ -123,31 +123,35 @@ static void test_terms(void **state)
 		const char *line;
 		struct sockeye__tftp_terms terms;
 	} rows[] = {
-	    {"", {{1024, 16, BIT(TSIZE)}, true, false, false}},
-	    {"* default", {{1024, 16, BIT(TSIZE)}, true, false, false}},
-	    {"* blksize=512", {{512, 16, BIT(TSIZE)}, false, false, false}},
-	    {"* blksize=8", {{8, 16, BIT(TSIZE)}, false, false, false}},
-	    {"* blksize=65464", {{65464, 16, BIT(TSIZE)}, false, false, false}},
-	    {"* blksize=mtu", {{0, 16, BIT(TSIZE)}, true, false, false}},
-	    {"* window=1", {{1024, 1, BIT(TSIZE)}, true, false, false}},
-	    {"* window=65535", {{1024, 65535, BIT(TSIZE)}, true, false, false}},
-	    {"* refuse=none", {{1024, 16, 0}, true, false, false}},
+	    {"", {{1024, 16, BIT(TSIZE)}, true, false, false, false}},
+	    {"* default", {{1024, 16, BIT(TSIZE)}, true, false, false, false}},
+	    {"* blksize=512", {{512, 16, BIT(TSIZE)}, false, false, false, false}},
+	    {"* blksize=8", {{8, 16, BIT(TSIZE)}, false, false, false, false}},
+	    {"* blksize=65464", {{65464, 16, BIT(TSIZE)}, false, false, false, false}},
+	    {"* blksize=mtu", {{0, 16, BIT(TSIZE)}, true, false, false, false}},
+	    {"* window=1", {{1024, 1, BIT(TSIZE)}, true, false, false, false}},
+	    {"* window=65535", {{1024, 65535, BIT(TSIZE)}, true, false, false, false}},
+	    {"* refuse=none", {{1024, 16, 0}, true, false, false, false}},
 	    {"* refuse=blksize,BLKSIZE2",
-	     {{1024, 16, BIT(BLKSIZE) | BIT(BLKSIZE2)}, true, false, false}},
+	     {{1024, 16, BIT(BLKSIZE) | BIT(BLKSIZE2)}, true, false, false, false}},
 	    {"* refuse=timeout,utimeout,rollover,windowsize,tsize",
 	     {{1024, 16,
 	       BIT(TIMEOUT) | BIT(UTIMEOUT) | BIT(ROLLOVER) | BIT(WINDOWSIZE) | BIT(TSIZE)},
 	      true,
 	      false,
+	      false,
 	      false}},
-	    {"* deny", {{1024, 16, BIT(TSIZE)}, true, true, false}},
-	    {"* window=2 blksize=1468 refuse=none", {{1468, 2, 0}, false, false, false}},
-	    {"* trusted", {{1024, 16, BIT(TSIZE)}, true, false, true}},
-	    {"* blksize=8192 trusted", {{8192, 16, BIT(TSIZE)}, false, false, true}},
-	    {"10.0.0.0/8 trusted\n* default", {{1024, 16, BIT(TSIZE)}, true, false, false}},
-	    {"10.0.0.0/8 deny\n* window=2", {{1024, 2, BIT(TSIZE)}, true, false, false}},
+	    {"* deny", {{1024, 16, BIT(TSIZE)}, true, true, true, false}},
+	    {"* window=2 blksize=1468 refuse=none", {{1468, 2, 0}, false, false, false, false}},
+	    {"* deny=get", {{1024, 16, BIT(TSIZE)}, true, true, false, false}},
+	    {"* deny=put", {{1024, 16, BIT(TSIZE)}, true, false, true, false}},
+	    {"* deny=put window=2 name=a", {{1024, 2, BIT(TSIZE)}, true, false, true, false}},
+	    {"* trusted", {{1024, 16, BIT(TSIZE)}, true, false, false, true}},
+	    {"* blksize=8192 trusted", {{8192, 16, BIT(TSIZE)}, false, false, false, true}},
+	    {"10.0.0.0/8 trusted\n* default", {{1024, 16, BIT(TSIZE)}, true, false, false, false}},
+	    {"10.0.0.0/8 deny\n* window=2", {{1024, 2, BIT(TSIZE)}, true, false, false, false}},
 	    {"* name=b* window=2\n* window=3\n* window=4",
-	     {{1024, 3, BIT(TSIZE)}, true, false, false}},
+	     {{1024, 3, BIT(TSIZE)}, true, false, false, false}},
 	};
 	struct sockeye_sockaddr client = client_of("192.0.2.1");
 	struct sockeye__tftp_terms terms;
@@ -161,7 +165,8 @@ static void test_terms(void **state)
 		assert_int_equal(terms.policy.window_max, rows[i].terms.policy.window_max);
 		assert_int_equal(terms.policy.refused, rows[i].terms.policy.refused);
 		assert_int_equal(terms.blksize_mtu, rows[i].terms.blksize_mtu);
-		assert_int_equal(terms.deny, rows[i].terms.deny);
+		assert_int_equal(terms.deny_get, rows[i].terms.deny_get);
+		assert_int_equal(terms.deny_put, rows[i].terms.deny_put);
 		assert_int_equal(terms.trusted, rows[i].terms.trusted);
 		sockeye__tftp_policy_free(rules);
 	}
@@ -228,22 +233,25 @@ static void test_wrong_policies(void **state)
 	    {"* window=1 window=1", 1, "window= is given twice"},
 	    {"* deny deny", 1, "deny is given twice"},
 	    {"* deny window=1", 1, "deny excludes other settings"},
+	    {"* deny=", 1, "deny=: must be get or put"},
+	    {"* deny=all", 1, "deny=all: must be get or put"},
+	    {"* deny deny=get", 1, "deny excludes other settings"},
 	    {"* deny trusted", 1, "deny excludes other settings"},
 	    {"* trusted trusted", 1, "trusted is given twice"},
 	    {"* trusted=yes", 1,
 	     "unknown setting 'trusted=yes'; the settings are name= blksize= window= refuse= "
-	     "trusted deny default"},
+	     "trusted deny deny= default"},
 	    {"* default window=1", 1, "default excludes other settings"},
 	    {"* deny default", 1, "deny excludes other settings"},
 	    {"* denyall", 1,
 	     "unknown setting 'denyall'; the settings are name= blksize= window= refuse= "
-	     "trusted deny default"},
+	     "trusted deny deny= default"},
 	    {"* *.efi deny", 1,
 	     "unknown setting '*.efi'; the settings are name= blksize= window= refuse= "
-	     "trusted deny default"},
+	     "trusted deny deny= default"},
 	    {"* Window=1", 1,
 	     "unknown setting 'Window=1'; the settings are name= blksize= window= refuse= "
-	     "trusted deny default"},
+	     "trusted deny deny= default"},
 	    {"* 1 2 3 4 5 6 7 8", 1, "more than 8 words (put a word with blanks in quotes)"},
 	    {"* \"name=x", 1, "missing closing quote"},
 	    {"* \"name=x\"deny", 1, "missing blank after a closing quote"},

@@ -22,6 +22,7 @@ enum {
 	DENY = 1 << 4,
 	DEFAULT = 1 << 5,
 	TRUSTED = 1 << 6,
+	DENY_ONE = 1 << 7, /* deny=get or deny=put */
 };
 
 struct rule {
@@ -182,7 +183,18 @@ static int deny_set(const struct sockeye__rules_lines *lines, struct sockeye__sl
 {
 	(void)lines;
 	(void)value;
-	rule->terms.deny = true;
+	rule->terms.deny_get = rule->terms.deny_put = true;
+	return 0;
+}
+
+static int deny_one_set(const struct sockeye__rules_lines *lines, struct sockeye__slice value,
+			struct rule *rule)
+{
+	rule->terms.deny_get = sockeye__rules_word_is(value, "get");
+	rule->terms.deny_put = sockeye__rules_word_is(value, "put");
+	if (!rule->terms.deny_get && !rule->terms.deny_put)
+		return sockeye__rules_fail(lines, "deny=%s: must be get or put",
+					   sockeye__rules_show(value).text);
 	return 0;
 }
 
@@ -213,7 +225,7 @@ static const struct setting {
     {"name=", NAME, name_set},         {"blksize=", BLKSIZE, blksize_set},
     {"window=", WINDOW, window_set},   {"refuse=", REFUSE, refuse_set},
     {"deny", DENY, deny_set},          {"default", DEFAULT, default_set},
-    {"trusted", TRUSTED, trusted_set},
+    {"trusted", TRUSTED, trusted_set}, {"deny=", DENY_ONE, deny_one_set},
 };
 
 static int setting_parse(const struct sockeye__rules_lines *lines, struct sockeye__slice word,
@@ -234,7 +246,7 @@ static int setting_parse(const struct sockeye__rules_lines *lines, struct sockey
 	return sockeye__rules_fail(
 	    lines,
 	    "unknown setting '%s'; the settings are name= blksize= window= refuse= trusted deny "
-	    "default",
+	    "deny= default",
 	    sockeye__rules_show(word).text);
 }
 
@@ -352,8 +364,10 @@ static void terms_set(const struct rule *rule, struct sockeye__tftp_terms *terms
 		terms->policy.window_max = rule->terms.policy.window_max;
 	if (rule->has & REFUSE)
 		terms->policy.refused = rule->terms.policy.refused;
-	if (rule->has & DENY)
-		terms->deny = true;
+	if (rule->has & (DENY | DENY_ONE)) {
+		terms->deny_get = rule->terms.deny_get;
+		terms->deny_put = rule->terms.deny_put;
+	}
 	if (rule->has & TRUSTED)
 		terms->trusted = true;
 }

@@ -17,9 +17,9 @@
 /* The terms on which a request is served. */
 struct sockeye__tftp_terms {
 	struct sockeye__tftp_policy policy;
-	bool blksize_mtu; /* blocks fit one packet on the path to the client */
-	bool deny;        /* reply with ERROR 2 */
-	bool trusted;     /* the client's address cannot be forged */
+	bool blksize_mtu;        /* blocks fit one packet on the path to the client */
+	bool deny_get, deny_put; /* reply with ERROR 2 */
+	bool trusted;            /* the client's address cannot be forged */
 };
 
 struct sockeye__tftp_rules;

@@ -485,7 +485,7 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 	if (!name_find(&r))
 		return;
 	terms_find(&r);
-	if (r.terms.deny)
+	if (r.upload ? r.terms.deny_put : r.terms.deny_get)
 		refuse(&r, SOCKEYE__TFTP_ACCESS, "refused by policy", 0);
 	else
 		serve(&r);
