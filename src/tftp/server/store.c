@@ -14,7 +14,7 @@
 #include "files/open_beneath.h"
 
 #define FOLDER (O_PATH | O_DIRECTORY | O_CLOEXEC)
-#define TRIES  16 /* attempts while other uploads remove directories that they made */
+#define TRIES  128 /* attempts while other uploads remove directories that they made */
 
 /* --- the root --- */
 
