@@ -7,7 +7,7 @@ import pytest
 from conftest import QUIET_S, SOCKEYE, connect_to, until
 from job_shell import JobShell
 
-SERVERS = {"serve": "serve echo discard upper tcp://127.0.0.1:0 --ready-fd 3",
+SERVERS = {"serve": "serve echo tcp://127.0.0.1:0 --ready-fd 3",
            "serve tftp": "serve tftp udp://127.0.0.1:0 --root . --ready-fd 3",
            "relay": "relay udp://127.0.0.1:0 udp://127.0.0.1:9 --ready-fd 3"}
 each_server = pytest.mark.parametrize("line", SERVERS.values(), ids=SERVERS)
