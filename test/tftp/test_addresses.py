@@ -166,31 +166,13 @@ def tid_of_a_get(server, source=("127.0.0.1", 0)):
     return peer.tid
 
 
-def test_a_port_is_kept_for_its_host(file):
-    """A port is reused only for the same host, which therefore learns nothing about the ports
-    of other hosts."""
+def test_each_transfer_has_another_port(file):
+    """A host that knows the port of one transfer cannot predict that of the next one."""
     server = file("--workers", "1")
-    known = {tid_of_a_get(server) for _ in range(20)}
-    assert len(known) < 20  # some ports were reused: otherwise this test checks nothing
-    assert not known & {tid_of_a_get(server, ("127.0.0.2", 0)) for _ in range(20)}
-
-
-def test_never_the_same_pair_of_ports_twice(file):
-    """The server must not take late packets of the previous transfer for the next one (RFC 1350,
-    section 4)."""
-    server = file("--workers", "1")
-    server.put_file("g", b"x")
-    peers = [(server.peer(), set()) for _ in range(2)]
-    for peer, known in peers * 5:
-        peer.sock.settimeout(10)
-        peer.asks(rrq("g"))
-        packet, source = peer.sock.recvfrom(1 << 16)
-        while source in known:  # the previous transfer, whose ACK is missing
-            packet, source = peer.sock.recvfrom(1 << 16)
-        assert packet == data(1, b"x")
-        known.add(source)
-        peer.tid = source
-        peer.says(ack(1))
+    ports = [tid_of_a_get(server)[1] for _ in range(30)]
+    assert len(set(ports)) >= 28  # random ports may be equal now and then
+    steps = {after - before for before, after in zip(ports, ports[1:])}
+    assert len(steps) >= 25
 
 
 def test_late_packets_of_the_last_transfer(file):
@@ -218,34 +200,19 @@ def test_a_port_without_a_transfer(file, packet):
     late = server.peer()
     late.tid = tid_of_a_get(server)
     late.says(packet)
-    if len(packet) >= 2:
-        late.gets_error(UNKNOWN_TID)
-    late.says(error(0, "who is there?"))
     late.silent(0.05)
     assert server.answers()
 
 
-def test_ports_of_a_range_are_not_kept(file):
-    """With a small range, a host that is gone must not keep ports from others."""
+def test_ports_of_a_small_range(file):
+    """A host that is gone must not keep ports from others."""
     first = free_range(2)
     server = file("--workers", "1", "--port-range", f"{first}-{first + 1}")
     for host in range(1, 6):
         assert tid_of_a_get(server, (f"127.0.0.{host}", 0))[1] in (first, first + 1)
 
 
-def test_ports_of_the_unconfirmed_are_not_kept(file):
-    """The address of a peer that never confirms may be forged."""
-    server = file("--workers", "1", "--max-transfers", "1")
-    tids = set()
-    for _ in range(5):
-        peer = server.peer()
-        peer.asks(rrq("f"))
-        peer.gets(block(1))
-        tids.add(peer.tid)
-    assert len(tids) == 5
-
-
-def test_kept_ports_are_closed(file):
+def test_ports_are_closed(file):
     server = file("--workers", "1")
     before = server.at_rest()
     peers = [server.peer() for _ in range(8)]

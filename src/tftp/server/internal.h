@@ -76,18 +76,15 @@ struct sockeye__tftp_site {
 	struct sockeye_sockaddr name;
 };
 
-/* A socket for transfers, used by one after the other. */
+/* The socket of a transfer. */
 struct sockeye__tftp_port {
 	enum sockeye__tftp_watch watch;
 	enum sockeye__tftp_watch watch_strangers;
 	int fd;                              /* -1 once it is closed */
 	int strangers;                       /* receives from other peers once fd is connected;
 					      * -1 none */
-	struct sockeye__tftp_transfer *user; /* NULL: idle */
-	struct sockeye__peer local, peer;    /* of the last transfer */
-	uint64_t served;                     /* the ports of that host that it has served */
-	uint64_t idle_ns;                    /* since when it is idle */
-	struct sockeye__tftp_port *prev, *next;
+	struct sockeye__tftp_transfer *user; /* NULL before it begins and after it ends */
+	struct sockeye__tftp_port *next;     /* in the list of closed ones */
 };
 
 /* The state that only uploads need. */
@@ -192,10 +189,6 @@ struct sockeye__tftp_worker {
 	struct sockeye__tftp_row unconfirmed; /* transfers in these two phases */
 	struct sockeye__tftp_row dallying;
 	struct sockeye__tftp_row moving, slow; /* confirmed ones, silent ones first */
-	struct {
-		struct sockeye__tftp_port *first, *last;
-		unsigned count;
-	} idle; /* ports */
 	struct sockeye__tftp_port *closed;
 	struct sockeye__tftp_site *sites;
 	size_t site_count;
@@ -295,22 +288,17 @@ void sockeye__tftp_transfer_free(struct sockeye__tftp_worker *w, struct sockeye_
 
 /* --- ports.c --- */
 
-/* Provides a socket on a random port of `local` for packets of `peer`. Returns 0 or
- * -errno. */
-int sockeye__tftp_port_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *local,
-			    const struct sockeye_sockaddr *peer, struct sockeye__tftp_port **out);
-/* Returns the port after use. It is reused only if its socket is `unchanged`. */
-void sockeye__tftp_port_leave(struct sockeye__tftp_worker *w, struct sockeye__tftp_port *p,
-			      bool unchanged);
+/* Opens a socket on a random port of `local`. Returns 0 or -errno. */
+int sockeye__tftp_port_open(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *local,
+			    struct sockeye__tftp_port **out);
+/* Closes it. The memory is freed later: a batch of events may still refer to it. */
+void sockeye__tftp_port_close(struct sockeye__tftp_worker *w, struct sockeye__tftp_port *p);
 /* Rejects a packet that no transfer expects. */
 void sockeye__tftp_port_strangers(struct sockeye__tftp_worker *w,
 				  const struct sockeye__tftp_port *p);
-/* Returns when the next idle port must be closed; 0: never. */
-uint64_t sockeye__tftp_ports_due_ns(const struct sockeye__tftp_worker *w);
-/* Closes ports that were idle for too long, or all if the server stops, and frees closed
- * ones. Call it after each batch of events. */
-void sockeye__tftp_ports_tidy(struct sockeye__tftp_worker *w);
-/* Asserts that the lists of ports are consistent. */
+/* Frees closed ports. Call it after each batch of events. */
+void sockeye__tftp_ports_free(struct sockeye__tftp_worker *w);
+/* Asserts that closed ports are closed. */
 void sockeye__tftp_ports_check(const struct sockeye__tftp_worker *w);
 
 /* --- peers.c --- */

@@ -26,7 +26,7 @@ int sockeye__tftp_reply_open(struct sockeye__tftp_worker *w, const struct sockey
 	}
 	local = from->local.len > 0 ? from->local : site->name;
 	local = sockeye__sockaddr_unmapped(&local);
-	err = sockeye__tftp_port_take(w, &local, &from->peer, out_port);
+	err = sockeye__tftp_port_open(w, &local, out_port);
 	if (err < 0)
 		return err;
 	*out = (struct sockeye__tftp_wire){.fd = (*out_port)->fd,
@@ -59,5 +59,5 @@ void sockeye__tftp_reply_error(struct sockeye__tftp_worker *w,
 	}
 	(void)sockeye__tftp_wire_packet(&wire, packet, len);
 	if (port != NULL)
-		sockeye__tftp_port_leave(w, port, true);
+		sockeye__tftp_port_close(w, port);
 }

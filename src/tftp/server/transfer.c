@@ -107,12 +107,6 @@ static void report(const struct sockeye__tftp_worker *w, const struct sockeye__t
 	c->on_transfer(c->arg, &r);
 }
 
-/* False if the source may be forged: no further request will come from it. */
-static bool peer_exists(const struct sockeye__tftp_transfer *t)
-{
-	return t->machine.confirmed || t->machine.result == SOCKEYE__TFTP_PEER_ERROR;
-}
-
 static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
 	if (t->file != NULL)
@@ -121,9 +115,7 @@ static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tf
 	if (t->upload != NULL)
 		sockeye__atomic_file_discard(&t->upload->file);
 	if (t->port != NULL)
-		sockeye__tftp_port_leave(w, t->port,
-					 peer_exists(t) && !t->fragments_allowed &&
-					     !t->connect_tried && !t->wire.coalesces);
+		sockeye__tftp_port_close(w, t->port);
 	t->port = NULL;
 	t->wire.fd = -1;
 }

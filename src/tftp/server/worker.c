@@ -301,7 +301,6 @@ static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events
 	const struct sockeye__timer *timer = sockeye__timers_first(&w->timers);
 	uint64_t at = sockeye__earlier(timer != NULL ? timer->at_ns : 0, w->stop_ns);
 
-	at = sockeye__earlier(at, sockeye__tftp_ports_due_ns(w));
 	at = sockeye__earlier(at, sockeye__tftp_drops_due_ns(w));
 	if (at != 0 && (w->timer_ns == 0 || at < w->timer_ns)) {
 		struct itimerspec when = {
@@ -344,7 +343,7 @@ static void loop(struct sockeye__tftp_worker *w)
 		}
 		sockeye__invariant(check(w));
 		dead_free(w);
-		sockeye__tftp_ports_tidy(w);
+		sockeye__tftp_ports_free(w);
 	}
 }
 
@@ -368,7 +367,7 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
 	w->server->store.confined = confine(w);
 	loop(w);
 	w->stopping = true;
-	sockeye__tftp_ports_tidy(w);
+	sockeye__tftp_ports_free(w);
 	sockeye__timers_fini(&w->timers);
 	free(w->buckets);
 	free(w->sites);
