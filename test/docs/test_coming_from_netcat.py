@@ -53,8 +53,10 @@ def test_client(tmp_path, task, theirs, ours):
 def probe(theirs, ours):
     """Whether the server at our command's address is ready, and a client for it."""
     scheme, where = re.search(r"(tcp|udp|unix):(?://)?([^'? ]*)", ours).groups()
-    # ncat loses the output of its child when the client ends its input at once.
-    client = "(cat; sleep 1) | socat -t1 - " if "exec" in theirs else "socat -t1 - "
+    # ncat and socat lose the output of their child when the client ends its input at once. The
+    # child needs a moment on a busy machine.
+    child = "exec" in theirs or "SYSTEM" in theirs
+    client = "(cat; sleep 1) | socat -t5 - " if child else "socat -t1 - "
     if scheme == "unix":
         return (lambda net: net.listens_at(where)), f"{client}UNIX-CONNECT:{where}"
     port = int(where.rpartition(":")[2])
