@@ -32,6 +32,7 @@ struct opts {
 	bool dontroute, unconnected;
 	uint32_t retries;
 	uint64_t pause_ns, connect_ns;
+	char address[SOCKEYE_ADDR_TEXT_MAX]; /* as the user wrote it */
 };
 
 static const struct cli_option options[] = {
@@ -239,6 +240,7 @@ static int target_resolve(const struct cli_common *common, const char *option, s
 	char name[SOCKEYE_ADDR_TEXT_MAX];
 	struct sockeye_sockaddr local;
 	struct sockeye_fail fail;
+	int err;
 
 	socket_family = sockeye_local_name(fd, &local) == 0 ? local.u.sa.sa_family : family;
 	sockeye_addr_print(&t->addr, name, sizeof name);
@@ -250,8 +252,10 @@ static int target_resolve(const struct cli_common *common, const char *option, s
 				 socket_family == AF_UNIX    ? "UNIX"
 				 : socket_family == AF_INET6 ? "IPv6"
 							     : "IPv4");
-	return sockeye_resolve(&t->addr, false, out, 1, &fail) < 0 ? report_fail(common, &fail)
-								   : CLI_GO;
+	t->addr.shown = name;
+	err = sockeye_resolve(&t->addr, false, out, 1, &fail);
+	t->addr.shown = NULL;
+	return err < 0 ? report_fail(common, &fail) : CLI_GO;
 }
 
 /* Resolves --reconnect's addresses, or those after the first. */
@@ -274,7 +278,7 @@ static int targets_resolve(struct opts *o, int fd, struct sockeye__peer_switch *
 }
 
 /* Runs the session over the connected socket. Returns the exit code. */
-static int session_run(struct opts *o, const struct sockeye_addr *addr, const char *address, int fd)
+static int session_run(struct opts *o, const struct sockeye_addr *addr, int fd)
 {
 	struct sockeye__peer_switch switches[CLI_LIST_MAX];
 	struct sockeye_sockaddr also[CLI_LIST_MAX];
@@ -282,8 +286,9 @@ static int session_run(struct opts *o, const struct sockeye_addr *addr, const ch
 	int code;
 	struct talk talk = {
 	    .o = &o->talk,
-	    .address = address,
+	    .address = o->address,
 	    .kind = talk_kind_of(addr),
+	    .connects = true,
 	    .in_fd = STDIN_FILENO,
 	    .stop_fd = stop_open(),
 	    .count_max = o->talk.count,
@@ -295,7 +300,7 @@ static int session_run(struct opts *o, const struct sockeye_addr *addr, const ch
 	};
 
 	if (o->also_count > 0) {
-		snprintf(several, sizeof several, "%s and %zu more", address, o->also_count);
+		snprintf(several, sizeof several, "%s and %zu more", o->address, o->also_count);
 		talk.address = several;
 	}
 	code = targets_resolve(o, fd, switches, also);
@@ -347,6 +352,8 @@ static int opts_parse(struct opts *o, int argc, char **argv, struct sockeye_addr
 				o->unconnected ? "udp" : "tcp", out_addr);
 	if (code != CLI_GO)
 		return code;
+	sockeye_addr_print(out_addr, o->address, sizeof o->address);
+	out_addr->shown = o->address;
 	wrong = options_apply(o, out_addr);
 	if (wrong)
 		return cli_usage(&o->talk.common, &connect_command, "%s", wrong);
@@ -366,7 +373,6 @@ static int cmd_connect(int argc, char **argv)
 {
 	static struct target targets[CLI_LIST_MAX];
 	struct opts o = {.talk = TALK_DEFAULTS, .targets = targets, .pause_ns = PAUSE_NOT_GIVEN};
-	char address[SOCKEYE_ADDR_TEXT_MAX];
 	struct sockeye_addr addr;
 	struct sockeye_fail fail;
 	const char *path;
@@ -374,17 +380,16 @@ static int cmd_connect(int argc, char **argv)
 
 	if (code != CLI_GO)
 		return code;
-	sockeye_addr_print(&addr, address, sizeof address);
 	path = path_to_create(&addr);
 	/* Replies may arrive faster than they are printed. The kernel silently limits the
 	 * size to its maximum. */
 	if (talk_kind_of(&addr) == TALK_DATAGRAMS && addr.opts.rcvbuf == 0)
 		addr.opts.rcvbuf = 1 << 20;
-	stop_catch(&o.talk.common, "connect", address, path);
+	stop_catch(&o.talk.common, "connect", o.address, path);
 	fd = dial(&o, &addr, path, &fail);
 	if (fd < 0)
 		return cli_address_fail(&o.talk.common, &fail);
-	code = session_run(&o, &addr, address, fd);
+	code = session_run(&o, &addr, fd);
 	talk_close(&o.talk, fd);
 	path_remove(path);
 	return code;

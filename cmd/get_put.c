@@ -118,6 +118,7 @@ void transfers_close(struct transfers *t)
 	t->job_of = NULL;
 }
 
+/* Adds the options of the command line, which messages do not show in the address. */
 static void addr_apply(const struct transfer_opts *o, struct sockeye_addr *addr)
 {
 	if (o->ipv4 || o->ipv6)
@@ -161,6 +162,8 @@ int transfers_add(struct transfers *t, const char *url, struct transfer **out)
 	code = cli_address(&t->o->common, t->command, url, CLI_FETCHES, &added->addr);
 	if (code != CLI_GO)
 		return code;
+	snprintf(added->address, sizeof added->address, "%s", url);
+	added->addr.shown = added->address;
 	addr_apply(t->o, &added->addr);
 	t->count++;
 	*out = added;
@@ -244,7 +247,7 @@ static void print_answer(const struct cli_common *common, const char *name, cons
 static void print_wait(struct transfers *t, const struct transfer *file,
 		       const struct sockeye__tftp_note *note)
 {
-	struct sockeye_fail fail = {.op = t->command->name, .err = note->code};
+	struct sockeye_fail fail = {.op = t->command->name, .err = note->code, .explained = true};
 	uint64_t ms = note->wait_ns / SOCKEYE_NS_PER_MS;
 	char text[768];
 
@@ -404,8 +407,6 @@ static void on_status(void *arg, const struct sockeye__tftp_status *s)
 /* Continues after a host that cannot be resolved. */
 void transfers_resolve(struct transfers *t)
 {
-	for (size_t i = 0; i < t->count; i++)
-		sockeye_addr_print(&t->list[i].addr, t->list[i].address, sizeof t->list[i].address);
 	stop_catch(&t->o->common, t->command->name, t->list[0].address, NULL);
 	for (size_t i = 0; i < t->count; i++) {
 		struct transfer *file = &t->list[i];

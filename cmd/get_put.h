@@ -34,8 +34,8 @@ extern const struct cli_option transfer_options[];
 /* A file to transfer. */
 struct transfer {
 	struct sockeye_addr addr;
-	char address[SOCKEYE_ADDR_TEXT_MAX];
-	char path[4096]; /* local path; "" for standard input and output */
+	char address[SOCKEYE_ADDR_TEXT_MAX]; /* as the user wrote it, with the file's name */
+	char path[4096];                     /* local path; "" for standard input and output */
 };
 
 struct transfers {

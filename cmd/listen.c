@@ -221,12 +221,13 @@ static int cmd_listen(int argc, char **argv)
 		return cli_usage(
 		    &o.talk.common, &listen_command,
 		    "--backlog is for connections; a datagram socket has no queue of clients");
+	sockeye_addr_print(&addr, address, sizeof address);
+	addr.shown = address;
 	code = talk_check(&o.talk, &listen_command, &addr);
 	if (code != CLI_GO)
 		return code;
 	l.kind = talk_kind_of(&addr);
 	how.backlog = o.backlog;
-	sockeye_addr_print(&addr, address, sizeof address);
 	stop_catch(&o.talk.common, "listen", address, NULL);
 	l.stop_fd = stop_open();
 	n = sockeye_listen(&addr, &how, l.at, SOCKEYE__MESSAGES_SOCKETS_MAX, &fail);

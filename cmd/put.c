@@ -12,6 +12,29 @@
 
 #include "tftp/client/default_name.h"
 
+/* Whether the user wrote the port, which the parsed address has in any case. */
+static bool has_port(const char *url)
+{
+	const char *host = strstr(url, "://") + strlen("://"), *end = host + strcspn(host, "/");
+
+	while (end > host && end[-1] != ']' && end[-1] != ':')
+		end--;
+	return end > host && end[-1] == ':';
+}
+
+/* Shows the name that the file gets on the server, unless the user wrote it. */
+static void address_complete(struct transfer *file, const char *name)
+{
+	struct sockeye_addr addr;
+
+	if (strcmp(file->addr.file, name) == 0 ||
+	    sockeye_addr_parse(file->address, &addr, NULL) < 0)
+		return;
+	addr.has_port = has_port(file->address);
+	snprintf(addr.file, sizeof addr.file, "%s", name);
+	sockeye_addr_print(&addr, file->address, sizeof file->address);
+}
+
 /* Chooses the name of a file on the server. Returns CLI_GO or the exit code. */
 static int choose_name(struct transfers *t, const char *path, bool is_folder, struct transfer *file)
 {
@@ -31,6 +54,7 @@ static int choose_name(struct transfers *t, const char *path, bool is_folder, st
 	if (!from_stdin && strlen(path) >= sizeof file->path)
 		return cli_usage(common, t->command, "path too long: %.40s...",
 				 cli_shown(path).text);
+	address_complete(file, name);
 	memcpy(to, name, (size_t)len + 1);
 	snprintf(file->path, sizeof file->path, "%s", from_stdin ? "" : path);
 	return CLI_GO;

@@ -206,9 +206,10 @@ static char *messages_join(const struct cli_list *messages, size_t *out_len)
 struct totals {
 	enum sockeye__talk_end end;
 	int err;
-	const char *op; /* the call that failed with err */
-	int code;       /* the exit code unless `end` is an error */
-	bool messages;  /* `sent` and `received` count messages */
+	const char *op;                    /* the call that failed with err */
+	int code;                          /* the exit code unless `end` is an error */
+	bool messages;                     /* `sent` and `received` count messages */
+	bool input_ended, peer_ended_last; /* of a stream */
 	uint64_t sent, received, sent_bytes, received_bytes;
 	double seconds;
 };
@@ -248,6 +249,27 @@ static void totals_report(const struct talk *talk, const struct totals *t, int c
 	}
 }
 
+#define REQUEST_MAX (16 << 10) /* more bytes than this are a file, not a request */
+
+/* Whether the server may have ended the connection because of our half-close. */
+static bool is_dropped(const struct talk *talk, const struct totals *t)
+{
+	return talk->connects && talk->kind == TALK_STREAM && t->input_ended &&
+	       !talk->o->no_shutdown && !talk->o->send_only &&
+	       (t->err == -ECONNRESET || t->err == -EPIPE ||
+		(t->end == SOCKEYE__TALK_DONE && t->peer_ended_last && t->received_bytes == 0 &&
+		 t->sent_bytes > 0 && t->sent_bytes <= REQUEST_MAX));
+}
+
+static const char *socket_hint(const struct talk *talk, const struct totals *t)
+{
+	if (t->err == -EACCES && talk->kind == TALK_DATAGRAMS)
+		return "to broadcast, add ?broadcast to the address";
+	if (is_dropped(talk, t))
+		return "the input had ended; if that is the cause, try --no-shutdown";
+	return NULL;
+}
+
 /* Reports why the session ended if that was an error. Returns the exit code. */
 static int end_report(const struct talk *talk, const struct totals *t)
 {
@@ -260,10 +282,7 @@ static int end_report(const struct talk *talk, const struct totals *t)
 		return report_error(common, "wait for", talk->address, t->err,
 				    "no data was transferred within --timeout");
 	case SOCKEYE__TALK_SOCKET:
-		return report_error(common, t->op, talk->address, t->err,
-				    t->err == -EACCES && talk->kind == TALK_DATAGRAMS
-					? "to broadcast, add ?broadcast to the address"
-					: NULL);
+		return report_error(common, t->op, talk->address, t->err, socket_hint(talk, t));
 	case SOCKEYE__TALK_INPUT:
 		return report_error(common, "read", "standard input", t->err,
 				    t->err == -EMSGSIZE ? "a message would be longer than 256Ki"
@@ -277,8 +296,14 @@ static int end_report(const struct talk *talk, const struct totals *t)
 		if (!talk->o->send_only)
 			report_verbose(common, "the time of --wait-after-eof has passed");
 		break;
-	case SOCKEYE__TALK_COUNT:
 	case SOCKEYE__TALK_DONE:
+		if (is_dropped(talk, t))
+			report_info(common,
+				    "%s: closed without a reply when the input had ended; if a "
+				    "reply is due, try --no-shutdown",
+				    talk->address);
+		break;
+	case SOCKEYE__TALK_COUNT:
 		break;
 	}
 	return SOCKEYE_EXIT_DONE;
@@ -332,7 +357,8 @@ static int run_stream(struct talk *talk, int fd, struct talk_show *show, struct 
 	free(first);
 	if (err < 0)
 		return err;
-	talk->input_ended = r.input_ended;
+	talk->input_ended = t->input_ended = r.input_ended;
+	t->peer_ended_last = r.peer_ended_last;
 	t->end = r.end;
 	t->err = r.err;
 	t->op = r.op;

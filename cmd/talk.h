@@ -51,6 +51,7 @@ struct talk {
 	enum talk_kind kind;
 	int in_fd;          /* -1: nothing to send */
 	int stop_fd;        /* from stop_open() */
+	bool connects;      /* the peer is a server */
 	bool more_follow;   /* another session follows: keep standard input and output open */
 	uint32_t count_max; /* end after this many messages, or lines of a stream; 0: no limit */
 	bool unconnected, listening;         /* for datagrams: see struct sockeye__messages_opts */

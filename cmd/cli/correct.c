@@ -346,12 +346,16 @@ int cli_address_fail(const struct cli_common *common, const struct sockeye_fail 
 	struct sockeye_fail explained = *fail;
 	const char *try = NULL;
 	struct sockeye_addr addr;
+	struct servent *service;
 	struct suggestion s;
 	char port[8];
 
 	if (sockeye_addr_parse(fail->address, &addr, NULL) < 0 ||
 	    sockeye_scheme_is_unix(addr.scheme))
 		return report_fail(common, fail);
+	service = addr.has_port ? NULL : getservbyname(addr.service, NULL);
+	if (service)
+		addr.port = ntohs((uint16_t)service->s_port);
 	snprintf(port, sizeof port, "%u", addr.port);
 	if (fail->err == -EINVAL && needs_zone(&addr)) {
 		explained.err = SOCKEYE_E_HOST;
@@ -360,7 +364,8 @@ int cli_address_fail(const struct cli_common *common, const struct sockeye_fail 
 		try = with_zone(&s);
 	} else if (strcmp(fail->op, "bind") == 0 && fail->err == -EACCES && addr.port < 1024) {
 		try = with_port(&s, port, 7000 + addr.port % 1000);
-	} else if (fail->err == -EADDRINUSE && addr.port > 0 && addr.port < UINT16_MAX) {
+	} else if (fail->err == -EADDRINUSE && !fail->explained && addr.port > 0 &&
+		   addr.port < UINT16_MAX) {
 		try = with_port(&s, port, addr.port + 1u);
 	} else if (fail->err == SOCKEYE_E_SERVICE) {
 		try = with_port(&s, NULL, CLI_EXAMPLE_PORT);

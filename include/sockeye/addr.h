@@ -73,6 +73,10 @@ struct sockeye_addr {
 	char file[256];                        /* tftp://host/file, percent-decoded */
 	bool netascii;                         /* ;mode=netascii; otherwise octet */
 	struct sockeye_addr_opts opts;
+	/* What errors show instead of the printed address, which the caller keeps; NULL:
+	 * nothing else. For programs that add to an address what their user did not
+	 * write. */
+	const char *shown;
 };
 
 /* Parses a NUL-terminated text into *out. The scheme of a bare host:port is tcp. Port 0

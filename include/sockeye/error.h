@@ -9,6 +9,7 @@
 #ifndef SOCKEYE_ERROR_H
 #define SOCKEYE_ERROR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include <sockeye/visibility.h>
@@ -82,9 +83,10 @@ SOCKEYE_API int sockeye_error_exit(int err);
  * A call that returns 0 or more does not write to it. */
 struct sockeye_fail {
 	const char *op;    /* "resolve", "socket", "bind", "listen", "connect"; constant */
-	char address[320]; /* as sockeye_addr_print() writes it; may be "" */
+	char address[320]; /* as it was written; may be "" */
 	int err;           /* the code that the call returned */
 	char detail[160];  /* additional text, such as the known schemes; may be "" */
+	bool explained;    /* the detail has the cause: sockeye_fail_text() adds no hint */
 };
 
 /* Writes "connect tcp://[::1]:7: Connection refused" into buf, followed by the detail

@@ -184,7 +184,7 @@ static const char *hint_find(const struct sockeye_fail *fail)
 size_t sockeye_fail_text(const struct sockeye_fail *fail, char *buf, size_t cap)
 {
 	struct sockeye__out out = sockeye__out_to(buf, cap);
-	const char *hint = hint_find(fail);
+	const char *hint = fail->explained ? NULL : hint_find(fail);
 
 	sockeye__out_text(&out, fail->op);
 	if (fail->address[0] != '\0') {

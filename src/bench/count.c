@@ -174,7 +174,7 @@ void sockeye__bench_blame(struct sockeye__bench_run *run, const char *op, int er
 	if (run->err != 0)
 		return;
 	run->err = err;
-	sockeye__fail_name(run->fail, op, run->addr->scheme, run->name, err);
+	sockeye__fail_name(run->fail, op, run->addr, run->name, err);
 	if (err == -EADDRNOTAVAIL && run->no_port)
 		sockeye__fail_detail(run->fail,
 				     "all local ports for this server are in use or in TIME_WAIT "

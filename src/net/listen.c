@@ -135,11 +135,10 @@ static int names_open(const struct sockeye_addr *addr, const struct sockeye_list
 			continue;
 		}
 		if (first_err == 0 || !absent(err))
-			first_err = sockeye__fail_name(fail, op, addr->scheme, &name, err);
+			first_err = sockeye__fail_name(fail, op, addr, &name, err);
 		if (err == -ENODEV && strcmp(op, "join") == 0)
-			sockeye__fail_detail(fail,
-					     "no route leads to the group; name an interface, "
-					     "as in ?interface=eth0");
+			sockeye__fail_add(fail, "no route leads to the group; name an interface, "
+						"as in ?interface=eth0");
 		if (!absent(err)) {
 			listeners_close(listeners, opened);
 			return err;

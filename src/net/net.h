@@ -63,16 +63,54 @@ int sockeye__nonblocking_set(int fd, bool nonblocking);
 /* Fills in *fail unless it is NULL. Returns err. */
 int sockeye__fail_set(struct sockeye_fail *fail, const char *op, const char *address, int err);
 
-/* The same for an address, and for one of its resolved addresses.
- * sockeye__fail_name() also writes the cause, if it is known, into the detail. */
+/* The same for an address, and for one of its resolved addresses, which the detail
+ * shows if the user wrote a host name. sockeye__fail_name() also writes the cause, if
+ * it is known, into the detail. */
 int sockeye__fail_addr(struct sockeye_fail *fail, const char *op, const struct sockeye_addr *addr,
 		       int err);
-int sockeye__fail_name(struct sockeye_fail *fail, const char *op, enum sockeye_scheme scheme,
+int sockeye__fail_name(struct sockeye_fail *fail, const char *op, const struct sockeye_addr *addr,
 		       const struct sockeye_sockaddr *name, int err);
 
-/* Writes the detail of *fail unless fail is NULL. */
+/* The same for a client's local address, `local`, that cannot be bound. */
+int sockeye__fail_local(struct sockeye_fail *fail, const struct sockeye_addr *addr,
+			const struct sockeye_sockaddr *local, int err);
+
+/* Adds the cause if the port of `local` cannot be used for the peer `name`. */
+void sockeye__fail_pair(struct sockeye_fail *fail, const struct sockeye_sockaddr *local,
+			const struct sockeye_sockaddr *name);
+
+/* Writes the detail of *fail unless fail is NULL, or adds to it after a semicolon. */
 void sockeye__fail_detail(struct sockeye_fail *fail, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+void sockeye__fail_add(struct sockeye_fail *fail, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* --- holder.c --- */
+
+/* Why a TCP port is in use: what the sockets do that have it. The last kind counts. */
+enum sockeye__holder_kind {
+	SOCKEYE__HOLDER_UNKNOWN,
+	SOCKEYE__HOLDER_TIME_WAIT, /* their connections have ended */
+	SOCKEYE__HOLDER_CONNECTED,
+	SOCKEYE__HOLDER_BOUND, /* neither connected nor listening */
+	SOCKEYE__HOLDER_LISTENS,
+};
+struct sockeye__holder {
+	enum sockeye__holder_kind kind;
+	uint32_t free_ms;          /* TIME_WAIT: time until the port is free */
+	uint32_t waiting, backlog; /* LISTENS: connections to accept, and their limit */
+};
+
+/* Looks for the TCP sockets that have the local address `name` or a wildcard, and are
+ * connected to `peer` (NULL: to any). */
+struct sockeye__holder sockeye__holder_find(const struct sockeye_sockaddr *name,
+					    const struct sockeye_sockaddr *peer);
+
+/* Whether a socket of this process has the address `name` or one that includes it. */
+bool sockeye__holder_is_self(const struct sockeye_sockaddr *name, bool stream);
+
+/* Whether an Internet address is one of this machine. */
+bool sockeye__holder_is_here(const struct sockeye_sockaddr *name);
 
 /* --- clock.c --- */
 

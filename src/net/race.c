@@ -46,15 +46,6 @@ static bool is_specific(int err)
 	return err != -EAFNOSUPPORT && err != -ENETUNREACH && err != -EADDRNOTAVAIL;
 }
 
-/* Notes that step `op` failed on the address `at`, in the attempt to reach `name`. */
-static void attempt_failed(struct race *r, const struct sockeye_sockaddr *name, const char *op,
-			   const struct sockeye_sockaddr *at, int err)
-{
-	report(r, name, err);
-	if (r->err == 0 || (!is_specific(r->err) && is_specific(err)))
-		r->err = sockeye__fail_name(r->fail, op, r->addr->scheme, at, err);
-}
-
 static const struct sockeye_sockaddr *local_for(const struct race *r,
 						const struct sockeye_sockaddr *name)
 {
@@ -68,6 +59,22 @@ static const struct sockeye_sockaddr *local_for(const struct race *r,
 		if (r->locals[i].u.sa.sa_family == name->u.sa.sa_family)
 			return &r->locals[i];
 	return r->addr->scheme == SOCKEYE_UNIX_DGRAM ? &autobind : NULL;
+}
+
+/* Notes that step `op` failed in the attempt to reach `name`. */
+static void attempt_failed(struct race *r, const struct sockeye_sockaddr *name, const char *op,
+			   int err)
+{
+	const struct sockeye_sockaddr *local = local_for(r, name);
+
+	report(r, name, err);
+	if (r->err != 0 && (is_specific(r->err) || !is_specific(err)))
+		return;
+	r->err = strcmp(op, "bind") == 0 ? sockeye__fail_local(r->fail, r->addr, local, err)
+					 : sockeye__fail_name(r->fail, op, r->addr, name, err);
+	if (strcmp(op, "connect") == 0 && err == -EADDRNOTAVAIL && local != NULL &&
+	    sockeye_sockaddr_port(local) != 0)
+		sockeye__fail_pair(r->fail, local, name);
 }
 
 static int local_bind(const struct race *r, int fd, const struct sockeye_sockaddr *local)
@@ -146,7 +153,7 @@ static int attempt_end(struct race *r, int fd, const struct sockeye_sockaddr *na
 		report(r, name, 0);
 		return fd;
 	}
-	attempt_failed(r, name, "connect", name, err);
+	attempt_failed(r, name, "connect", err);
 	close(fd);
 	return err;
 }
@@ -155,7 +162,7 @@ static int attempt_end(struct race *r, int fd, const struct sockeye_sockaddr *na
  * error that it has passed to attempt_failed(). */
 static int attempt_open(struct race *r, const struct sockeye_sockaddr *name)
 {
-	const struct sockeye_sockaddr *local = local_for(r, name), *at = name;
+	const struct sockeye_sockaddr *local = local_for(r, name);
 	bool is_unix = name->u.sa.sa_family == AF_UNIX;
 	const char *op = "socket";
 	struct sockeye__kind kind;
@@ -164,19 +171,18 @@ static int attempt_open(struct race *r, const struct sockeye_sockaddr *name)
 	err = sockeye__kind_of(r->addr->scheme, name, &kind);
 	fd = err < 0 ? err : sockeye__socket_open(&kind, is_unix ? 0 : SOCK_NONBLOCK);
 	if (fd < 0) {
-		attempt_failed(r, name, op, name, fd);
+		attempt_failed(r, name, op, fd);
 		return fd;
 	}
 	op = "setsockopt";
 	err = sockeye__options_apply(fd, r->addr, name);
 	if (err == 0 && local != NULL) {
 		op = "bind";
-		at = local;
 		err = local_bind(r, fd, local);
 	}
 	if (err == 0)
 		return fd;
-	attempt_failed(r, name, op, at, err);
+	attempt_failed(r, name, op, err);
 	close(fd);
 	return err;
 }
@@ -215,7 +221,7 @@ static void attempts_end_all(struct race *r, int err)
 		if (err == -ECANCELED)
 			report(r, r->names[i], err);
 		else
-			attempt_failed(r, r->names[i], "connect", r->names[i], err);
+			attempt_failed(r, r->names[i], "connect", err);
 		close(r->fds[i].fd);
 	}
 	r->count = 0;
@@ -304,8 +310,8 @@ int sockeye__connect_list(const struct sockeye_addr *addr, const struct sockeye_
 	attempts_end_all(&r, -ECANCELED);
 	if (fd >= 0)
 		return fd;
-	if (r.tried > 1 && first.detail[0] == '\0')
-		sockeye__fail_detail(&first, "tried %zu addresses", r.tried);
+	if (r.tried > 1 && !first.explained)
+		sockeye__fail_add(&first, "tried %zu addresses", r.tried);
 	if (fail != NULL)
 		*fail = first;
 	return fd;

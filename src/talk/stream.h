@@ -47,6 +47,7 @@ struct sockeye__stream_result {
 	int err;        /* a negative code; 0 if no call failed */
 	const char *op; /* of SOCKEYE__TALK_SOCKET: "send" or "receive" */
 	bool input_ended;
+	bool peer_ended_last;    /* after our half-close */
 	uint64_t sent, received; /* bytes */
 };
 

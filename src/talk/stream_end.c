@@ -37,6 +37,7 @@ void sockeye__stream_peer_close(struct sockeye__stream *s, bool ended)
 	if (s->receiving != SOCKEYE__STREAM_OPEN)
 		return;
 	s->receiving = SOCKEYE__STREAM_DRAINING;
+	s->r.peer_ended_last = ended && s->sending == SOCKEYE__STREAM_DONE;
 	if (s->phase == SOCKEYE__STREAM_DISCARDING)
 		return;
 	sockeye__filtered_queue_end(&s->recvq);

@@ -136,7 +136,7 @@ def test_bind_of_the_other_family(run, server):
 
 
 @pytest.mark.parametrize("args, code, why", [
-    (["--bind", "192.0.2.1"], 6, "bind udp://192.0.2.1:0: Cannot assign requested address "
+    (["--bind", "192.0.2.1"], 6, "bind udp://192.0.2.1: Cannot assign requested address "
                                  "(this machine does not have the address)"),
     (["--bind", "127.0.0.1:PORT"], 9, "bind udp://127.0.0.1:PORT: Address already in use; ss -ulnp"),
     (["--port-range", "PORT-PORT", "-b", "127.0.0.1"], 9, "Address already in use (ports PORT-PORT)")])

@@ -68,7 +68,7 @@ def test_options_stand_anywhere(run, echo):
 
 
 @pytest.mark.parametrize("args, address, code, error", [
-    (["127.0.0.1", "discard"], "tcp://127.0.0.1:9", 4, "ECONNREFUSED"),  # a service name
+    (["127.0.0.1", "discard"], "tcp://127.0.0.1:discard", 4, "ECONNREFUSED"),  # a service name
     (["127.0.0.1", "1"], "tcp://127.0.0.1:1", 4, "ECONNREFUSED"),
     (["fe80::1%lo", "1"], None, None, None),  # a zone
     (["[fe80::1%lo]", "1"], None, None, None),

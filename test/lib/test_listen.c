@@ -404,7 +404,8 @@ static void names_in_own_network(void)
 	if (listen_to("tcp://part:0", NULL, l, 4, &why) != 1 || why.op != NULL)
 		_exit(3);
 	if (listen_to("tcp://none:0", NULL, l, 4, &why) != -EADDRNOTAVAIL ||
-	    strcmp(why.address, "tcp://192.0.2.7:0") != 0)
+	    strcmp(why.address, "tcp://none:0") != 0 ||
+	    strcmp(why.detail, "192.0.2.7; this machine does not have the address") != 0)
 		_exit(4);
 }
 

@@ -122,13 +122,11 @@ static void test_all_fail(void **state)
 	size_t fds = fds_open();
 	struct sockeye_fail why = {0};
 	struct attempts a;
-	char text[128];
 
 	(void)state;
 	assert_int_equal(race(names, 3, 10, 100, &a, &why), -ECONNREFUSED);
-	sockeye_sockaddr_print_url(&names[1], SOCKEYE_TCP, text, sizeof text);
-	assert_string_equal(why.address, text);
-	assert_string_equal(why.detail, "tried 3 addresses");
+	assert_string_equal(why.address, "tcp://*");
+	assert_string_equal(why.detail, "127.0.0.1; tried 3 addresses");
 	assert_int_equal(a.count, 3);
 	assert_int_equal(ended(&a, &hole.name), -ETIMEDOUT);
 	assert_int_equal(fds_open(), fds);
@@ -167,7 +165,7 @@ static void no_route(const struct sockeye_connect_opts *opts, struct attempts *a
 		if (a->list[i].name.u.sa.sa_family == a->list[i - 1].name.u.sa.sa_family)
 			_exit(4);
 	if (race(names, 2, 0, LONG_MS, a, &why) != -ECONNREFUSED || a->count != 2 ||
-	    strncmp(why.address, "tcp://127.0.0.1:", 16) != 0)
+	    strcmp(why.detail, "127.0.0.1; tried 2 addresses") != 0)
 		_exit(5);
 	addr = addr_of("tcp://far:9?bind=127.0.0.1"); /* only one family is left */
 	a->count = 0;

@@ -128,6 +128,8 @@ static const struct {
     {{"parse address", "unix:aa", SOCKEYE_E_PATH_TOO_LONG, "108 bytes, at most 107"},
      "parse address unix:aa: socket path too long (108 bytes, at most 107); "
      "use a shorter path, or an abstract name: unix:@NAME"},
+    {{"bind", "tcp://*:7", -EADDRINUSE, "the cause", true},
+     "bind tcp://*:7: Address already in use (the cause)"},
     /* escapes stay as they are, control characters are escaped */
     {{"read", "a\\n\x1b[1m", -EIO, "\a\xc3\xbc"},
      "read a\\n\\e[1m: Input/output error (\\x07\xc3\xbc)"},

@@ -44,6 +44,7 @@ void sockeye__tftp_run_fail(struct sockeye__tftp_run *r, const char *op, const c
 		 address && *address ? address : r->job->address);
 	if (detail)
 		snprintf(fail->detail, sizeof fail->detail, "%s", detail);
+	fail->explained = r->phase == SOCKEYE__RUN_TRANSFERRING; /* the server has answered */
 	sum_up(r, SOCKEYE__RUN_OVER, now_ns);
 }
 

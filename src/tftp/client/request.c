@@ -98,7 +98,7 @@ static int wire_open(const struct sockeye__tftp_run *r, struct sockeye_sockaddr 
 	fd = sockeye__tftp_wire_open(&local, &ports);
 	if (fd >= 0)
 		return fd;
-	sockeye__fail_name(fail, "bind", SOCKEYE_UDP, &local, fd);
+	sockeye__fail_local(fail, r->job->addr, &local, fd);
 	if (port == 0 && ports.first != 0 && fd != -EADDRNOTAVAIL)
 		sockeye__fail_detail(fail, "ports %u-%u%s", ports.first, ports.last,
 				     fd == -EACCES ? "; ports below 1024 need CAP_NET_BIND_SERVICE"

@@ -80,9 +80,10 @@ static void all_failed(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	const struct sockeye_fail *first = &r->first;
 
-	if (!sockeye__tftp_run_wait(r, now_ns))
-		sockeye__tftp_run_fail(r, first->op, first->address, first->err, first->detail,
-				       now_ns);
+	if (sockeye__tftp_run_wait(r, now_ns))
+		return;
+	sockeye__tftp_run_fail(r, first->op, first->address, first->err, first->detail, now_ns);
+	r->end.fail.explained = first->explained;
 }
 
 /* Handles an error of the network. Once the server has answered, only a closed port
