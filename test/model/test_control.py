@@ -265,7 +265,7 @@ def test_messages_are_shown_escaped(serve, tmp_path, scheme, model):
         client.send(b"\x1b]0;owned\x07\x1b[2J\r\nline\tand \"quoted\" \\ \x00 \xff \xc3\xa9")
         line = server.wait_log(r"^.* message .*$")[0][0]
     assert re.fullmatch(STAMP + r' message discard \S+ ".*"', line)
-    assert line.endswith(r'"\e]0;owned\x07\e[2J\r\nline\tand "quoted" \\ \0 \xff é"')
+    assert line.endswith(r'"\e]0;owned\x07\e[2J\r\nline\tand \"quoted\" \\ \0 \xff é"')
     assert all(c.isprintable() for c in line)
 
 
