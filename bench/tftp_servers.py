@@ -1,4 +1,5 @@
 """Starts and stops the measured TFTP servers, and names the clients' commands."""
+import os
 import shutil
 import signal
 import socket
@@ -9,6 +10,8 @@ import measure
 from contenders import CFLAGS, HERE, free_port
 
 NICE = [0]
+# The other servers also stay root, and the folders are not for anyone else.
+KEEP_ROOT = ["--user", "root"] if os.geteuid() == 0 else []
 RUNNING = set()
 PROBE = b"\0\1probe\0octet\0"
 
@@ -106,7 +109,7 @@ def limit(out, root):
 
 
 def sockeye(program, root, *options, name="sockeye"):
-    return Server(name, [program, "serve", "tftp", "udp://127.0.0.1:PORT", "--root", root,
+    return Server(name, [program, "serve", "tftp", "udp://127.0.0.1:PORT", "--root", root, *KEEP_ROOT,
                          "--max-transfers", "4000", *options])
 
 

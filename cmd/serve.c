@@ -7,8 +7,12 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <sockeye/serve.h>
+
+/* The user of workers if root starts the program. */
+#define USER_DEFAULT "nobody"
 
 static const char *const log_forms[] = {"text", "json", NULL};
 
@@ -48,7 +52,8 @@ const struct cli_option serve_options[] = {
      "(default 200)",
      .max = 1000000},
     {"user", 'u', "NAME", CLI_TEXT, offsetof(struct serve, user),
-     "switch permanently to user NAME and its groups after binding"},
+     "switch permanently to user NAME and its groups after binding (default, for root: "
+     "workers become nobody)"},
     {"foreground", 'f', NULL, CLI_FLAG, offsetof(struct serve, foreground),
      "run in the foreground (always the case)"},
     {NULL, .help = "Output:"},
@@ -165,7 +170,14 @@ static int serve(struct serve *s)
 	    .arg = s,
 	};
 	struct sockeye_fail fail = {.op = "serve"};
-	int err = sockeye__serve_crews(s->sites, s->site_count, &opts, &fail);
+	int err;
+
+	/* The supervisor stays root: it reads rules again and removes UNIX sockets. */
+	for (size_t i = 0; s->user == NULL && geteuid() == 0 && i < s->site_count; i++) {
+		s->sites[i].user = USER_DEFAULT;
+		s->sites[i].user_optional = true;
+	}
+	err = sockeye__serve_crews(s->sites, s->site_count, &opts, &fail);
 
 	return err < 0 ? cli_address_fail(&s->common, &fail) : SOCKEYE_EXIT_DONE;
 }

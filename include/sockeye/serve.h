@@ -137,7 +137,8 @@ struct sockeye_serve_opts {
 	 * A peer that exceeds the limit receives no replies for 10 s, so that two servers do
 	 * not reply to each other endlessly. 0: 200; UINT32_MAX: no limit */
 	uint32_t repeats_per_s;
-	const char *user;   /* after binding, switch permanently to this user */
+	const char *user;   /* after binding, switch permanently to this user; NULL: keep all
+			     * privileges */
 	bool show_messages; /* MESSAGE events */
 	bool verbose;       /* OPEN, CLOSE and final COUNTERS events */
 	int stop_fd;        /* > 0: stop, as for SIGTERM, when it becomes readable */

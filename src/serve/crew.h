@@ -48,6 +48,11 @@ struct sockeye__crew_spec {
 	/* Called in the supervisor at SIGHUP: renews the data that future workers inherit.
 	 * Reports nothing, because the workers do. May be NULL. */
 	void (*reload)(void *context);
+	/* Called with the rights of a worker before the first one starts, if they are not
+	 * those that the process had at its start. A negative code ends the server;
+	 * `explain` then fills in *fail for this user. May be NULL. */
+	int (*check)(const void *context);
+	void (*explain)(const void *context, const char *user, int err, struct sockeye_fail *fail);
 	/* Called in the supervisor after this member died, before it is replaced: releases
 	 * its slots and updates its counters. The supervisor then sets its gauges to 0. May
 	 * be NULL. */
@@ -64,6 +69,9 @@ struct sockeye__site_request {
 	const char *model;                     /* NULL: opts.model */
 	unsigned workers;                      /* 0: opts.workers */
 	const char *user;                      /* the workers switch to; NULL: opts.user */
+	/* Where the user cannot be changed (a container with one user), keep it, give up all
+	 * capabilities and report a warning. */
+	bool user_optional;
 };
 
 /* Like sockeye_serve(), with a crew for each combination of spec or model, workers and

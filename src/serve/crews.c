@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *model_name(const struct sockeye__server *server,
 			      const struct sockeye__site_request *request)
@@ -28,6 +29,7 @@ static bool same_crew(const struct sockeye__server *server, const struct sockeye
 {
 	assert(a != NULL && b != NULL); /* every crew was made for a request */
 	return a->spec == b->spec && a->workers == b->workers && same_text(a->user, b->user) &&
+	       a->user_optional == b->user_optional &&
 	       (a->spec != NULL || strcmp(model_name(server, a), model_name(server, b)) == 0);
 }
 
@@ -274,6 +276,37 @@ static bool users_differ(const struct sockeye__server *server)
 	return false;
 }
 
+static int become(const void *user)
+{
+	return sockeye__user_become(user);
+}
+
+/* Finds out whether the workers of a crew can become its user. If they cannot and the user
+ * is optional, they stay what they are. Returns 0 or -errno with *fail. */
+static int user_try(const struct sockeye__server *server, struct sockeye__crew *crew,
+		    struct sockeye_fail *fail)
+{
+	const bool optional = crew->request->user_optional;
+	char text[128];
+	int err = optional && !sockeye__user_may_kill()
+		      ? -EPERM
+		      : sockeye__process_call(become, &crew->user);
+
+	if (err == 0)
+		return 0;
+	if (!optional)
+		return sockeye__fail_set(fail, "become user", crew->user.name, err);
+	crew->user.stays = true;
+	snprintf(text, sizeof text,
+		 "cannot become user %s; workers stay user %u, without capabilities",
+		 crew->user.name, (unsigned)geteuid());
+	if (crew == server->crews) /* once is enough */
+		sockeye__event(server->opts, &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING,
+								     .text = text,
+								     .err = err});
+	return 0;
+}
+
 static int users_of_crews(struct sockeye__server *server, struct sockeye_fail *fail)
 {
 	for (size_t i = 0; i < server->crew_count; i++) {
@@ -282,9 +315,11 @@ static int users_of_crews(struct sockeye__server *server, struct sockeye_fail *f
 		    crew->request->user != NULL ? crew->request->user : server->opts->user;
 		int err = name != NULL ? user_find(name, &crew->user, fail) : 0;
 
+		crew->switches_user = name != NULL;
+		if (err == 0 && name != NULL)
+			err = user_try(server, crew, fail);
 		if (err < 0)
 			return err;
-		crew->switches_user = name != NULL;
 	}
 	return 0;
 }
@@ -320,4 +355,34 @@ int sockeye__users_set(struct sockeye__server *server, struct sockeye_fail *fail
 			err = model_check(server, crew, fail);
 	}
 	return err;
+}
+
+static int check_as_user(const void *arg)
+{
+	const struct sockeye__crew *crew = arg;
+	int err = sockeye__user_become(&crew->user);
+
+	return err < 0 ? err : crew->spec->check(crew->spec->context);
+}
+
+int sockeye__users_check(const struct sockeye__server *server, struct sockeye_fail *fail)
+{
+	for (size_t i = 0; i < server->crew_count; i++) {
+		const struct sockeye__crew *crew = &server->crews[i];
+		const char *name = crew->switches_user ? crew->user.name : server->opts->user;
+		int err = 0;
+
+		if (crew->spec == NULL || crew->spec->check == NULL)
+			continue;
+		if (crew->switches_user)
+			err = sockeye__process_call(check_as_user, crew);
+		else if (server->gave_up_root)
+			err = crew->spec->check(crew->spec->context);
+		if (err < 0) {
+			crew->spec->explain(crew->spec->context, crew->user.stays ? "root" : name,
+					    err, fail);
+			return err;
+		}
+	}
+	return 0;
 }

@@ -135,6 +135,8 @@ int sockeye__crews_complete(struct sockeye__server *server);
 /* Finds the users of the crews or, if no request names one, switches this process to
  * opts.user. 0, or a negative code with *fail. */
 int sockeye__users_set(struct sockeye__server *server, struct sockeye_fail *fail);
+/* Lets each spec check that it can work as its user. 0, or a negative code with *fail. */
+int sockeye__users_check(const struct sockeye__server *server, struct sockeye_fail *fail);
 
 /* --- site.c: the sockets of a server --- */
 

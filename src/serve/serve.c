@@ -197,6 +197,8 @@ static int server_open(struct sockeye__server *server, const struct sockeye__sit
 	if (err < 0)
 		return sockeye__fail_set(fail, "serve", "", err);
 	err = sockeye__users_set(server, fail);
+	if (err == 0)
+		err = sockeye__users_check(server, fail);
 	if (err < 0)
 		return err;
 	err = shared_open(server);

@@ -9,14 +9,20 @@ struct sockeye__user {
 	const char *name;
 	uid_t uid;
 	gid_t gid;
+	bool stays; /* keep uid and gid; give up only the capabilities */
 };
 
-/* Looks up the name. Returns 0, SOCKEYE_E_NONAME or -errno. *out keeps the pointer
- * `name`. */
+/* Looks up the name: 0, SOCKEYE_E_NONAME or -errno. `out` refers to `name`. The
+ * user nobody needs no entry: it is user 65534. */
 int sockeye__user_find(const char *name, struct sockeye__user *out);
 
-/* Switches this process permanently to the user and its groups, and verifies it.
- * Does nothing if the process runs as that user. 0 or -errno. */
+/* Switches this process permanently to the user and its groups, and verifies it. Unless
+ * that is root, gives up all capabilities, also of programs that the process could execute,
+ * and keeps processes of the same user from reading its memory. A process that runs as that
+ * user already, and may not change its groups, keeps them. 0 or -errno. */
 int sockeye__user_become(const struct sockeye__user *user);
+
+/* Whether this process may stop processes of other users (CAP_KILL). */
+bool sockeye__user_may_kill(void);
 
 #endif

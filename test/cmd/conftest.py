@@ -24,6 +24,8 @@ SOCKEYE = os.environ.get("SOCKEYE", str(ROOT / "build" / "sockeye"))
 WAIT_S = 20
 QUIET_S = 0.15  # time in which an unwanted event would be seen
 CLONE_NEWNET = 0x40000000
+# Otherwise the workers become nobody, who may not use the folders of tests.
+KEEP_ROOT = ["--user", "root"] if os.geteuid() == 0 else []
 
 
 def pytest_make_parametrize_id(val):

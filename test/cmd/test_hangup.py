@@ -4,11 +4,12 @@ import signal
 
 import pytest
 
-from conftest import QUIET_S, SOCKEYE, connect_to, until
+from conftest import KEEP_ROOT, QUIET_S, SOCKEYE, connect_to, until
 from job_shell import JobShell
 
 SERVERS = {"serve": "serve echo tcp://127.0.0.1:0 --ready-fd 3",
-           "serve tftp": "serve tftp udp://127.0.0.1:0 --root . --ready-fd 3",
+           "serve tftp": " ".join(["serve tftp udp://127.0.0.1:0 --root . --ready-fd 3",
+                                   *KEEP_ROOT]),
            "relay": "relay udp://127.0.0.1:0 udp://127.0.0.1:9 --ready-fd 3"}
 each_server = pytest.mark.parametrize("line", SERVERS.values(), ids=SERVERS)
 

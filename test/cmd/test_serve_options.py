@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from conftest import SOCKEYE, WAIT_S
+from conftest import KEEP_ROOT, SOCKEYE, WAIT_S
 
 TFTP = ["tftp", "udp://127.0.0.1:0", "--root", "."]
 
@@ -38,7 +38,7 @@ def said(tmp_path, *args):
 ])
 def test_no_effect(ready, tmp_path, args, option, why):
     """A warning names the option, and the service runs."""
-    root = ["--root", "."] if args.startswith("tftp") else []
+    root = ["--root", ".", *KEEP_ROOT] if args.startswith("tftp") else []
     server, _ = ready("serve", *args.split(), *root, stdout=subprocess.DEVNULL,
                       stderr=subprocess.PIPE, cwd=tmp_path)
     server.terminate()
@@ -69,7 +69,8 @@ def test_mistakes(tmp_path, args, option, why):
 def test_effect(ready, tmp_path, args):
     """No warning for any of these; the last --text is an empty one."""
     text = [""] if args.endswith("--text") else []
-    server, _ = ready("serve", *args.split(), *text, stdout=subprocess.DEVNULL,
+    root = KEEP_ROOT if args.startswith("tftp") and "--user" not in args else []
+    server, _ = ready("serve", *args.split(), *root, *text, stdout=subprocess.DEVNULL,
                       stderr=subprocess.PIPE, cwd=tmp_path)
     server.terminate()
     assert b"no effect" not in server.communicate(timeout=WAIT_S)[1]

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from conftest import SOCKEYE, WAIT_S
+from conftest import KEEP_ROOT, SOCKEYE, WAIT_S
 
 BAD = {
     "binary": (b"\x7fELF\0\1\2\n", ":1: ", "not a text file"),
@@ -68,7 +68,7 @@ def test_good_text(ready, tmp_path, option, text):
     rules = tmp_path / "rules"
     rules.write_bytes(text)
     assert ready("serve", "tftp", "udp://127.0.0.1:0", "--root", tmp_path, option, rules,
-                 stdout=subprocess.DEVNULL)
+                 *KEEP_ROOT, stdout=subprocess.DEVNULL)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="asks as another user")

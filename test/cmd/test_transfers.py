@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from conftest import ROOT, SOCKEYE, WAIT_S, events, read_events
+from conftest import KEEP_ROOT, ROOT, SOCKEYE, WAIT_S, events, read_events
 
 SIZES = [0, 1, 511, 512, 513, 16383, 16384, 16385, 1 << 20]
 
@@ -23,7 +23,7 @@ def serve(ready, tmp_path):
 
     def start(*args):
         urls = ready("serve", "tftp", "udp://127.0.0.1:0", "--root", tmp_path / "root",
-                     "--create", "--overwrite", *args, stdout=subprocess.DEVNULL,
+                     "--create", "--overwrite", *KEEP_ROOT, *args, stdout=subprocess.DEVNULL,
                      stderr=subprocess.DEVNULL)[1]
         return urls[0].replace("udp:", "tftp:")
     return start
@@ -53,7 +53,7 @@ def members(heading):
                                             ("put", "no/in", 8)])
 def test_both_ends_say_the_same_in_the_same_words(ready, run, tmp_path, op, name, code):
     (tmp_path / "there").write_bytes(content(1000))
-    server, [url] = ready("serve", "tftp", "udp://127.0.0.1:0", "--root", tmp_path, "--upload",
+    server, [url] = ready("serve", "tftp", "udp://127.0.0.1:0", "--root", tmp_path, "--upload", *KEEP_ROOT,
                           "--log", "json", stdout=subprocess.DEVNULL)
     url = f"{url.replace('udp:', 'tftp:')}/{name};mode=netascii"
     done = run(op, "--json", *["there"] * (op == "put"), url, *["-o", "here"] * (op == "get"),
@@ -139,7 +139,7 @@ def test_link_local(netns, ready, run, tmp_path, zone):
     """With and without a zone; the address of the server's reply has one."""
     subprocess.run(["ip", "-6", "addr", "add", "fe80::7/64", "dev", "lo", "nodad"], check=True)
     (tmp_path / "f").write_bytes(b"linked")
-    url = ready("serve", "tftp", "udp://[::]:0", "--root", tmp_path, stdout=subprocess.DEVNULL,
+    url = ready("serve", "tftp", "udp://[::]:0", "--root", tmp_path, *KEEP_ROOT, stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL)[1][0]
     port = url.rpartition(":")[2]
     done = run("get", "--timeout", "100ms", "--retries", "2", "-o", "-",

@@ -12,7 +12,9 @@ from network import needs_namespace, needs_root, network
 
 SOCKEYE = pathlib.Path(os.environ.get("SOCKEYE", mdoc.ROOT / "build" / "sockeye")).resolve()
 PAGE = "netcat.md"
-SERVERS = """sockeye serve --ready-fd 3 3>ready \
+# As nobody, workers could not reply to the sockets in the file system that root's clients make.
+KEEP_ROOT = "--user root" if os.geteuid() == 0 else ""
+SERVERS = f"""sockeye serve {KEEP_ROOT} --ready-fd 3 3>ready \
     echo tcp://:7007 udp://:7007 unix:echo.sock unix:@echo unix-dgram:dgram.sock \
     unix-seqpacket:seq.sock upper tcp://:7001 discard tcp://:7009 daytime tcp://:7013"""
 IDLE = "give up after one second without traffic"  # here the input stays open

@@ -64,9 +64,10 @@ FILES = {
 }
 DIRECTORIES = ["boot", "run", "srv/tftp/boot", "srv/config"]
 
-TFTP = "sockeye serve tftp udp://192.0.2.1:69 --root srv/tftp --create --overwrite"
+KEEP_ROOT = " --user root" if ROOT else ""
+TFTP = "sockeye serve tftp udp://192.0.2.1:69 --root srv/tftp --create --overwrite" + KEEP_ROOT
 DEVICE = "sockeye serve tftp udp://{}:69 --root srv/tftp --create --overwrite " \
-    "--refuse blksize,blksize2,timeout,utimeout,tsize,windowsize,rollover"
+    "--refuse blksize,blksize2,timeout,utimeout,tsize,windowsize,rollover" + KEEP_ROOT
 
 # Servers that an example needs: {(page, part of a command): commands}.
 BESIDE = {

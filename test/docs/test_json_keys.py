@@ -14,6 +14,8 @@ import pytest
 import mdoc
 
 SOCKEYE = os.environ.get("SOCKEYE", str(mdoc.ROOT / "build" / "sockeye"))
+# Otherwise the workers become nobody, who may not use the folders of tests.
+KEEP_ROOT = ["--user", "root"] if os.geteuid() == 0 else []
 
 
 def described(*pages):
@@ -118,7 +120,7 @@ def test_relay(start):
 
 def test_relay_of_tftp(start, tmp_path):
     (tmp_path / "a").write_text("a")
-    _, [target] = start("serve", "tftp", "udp://127.0.0.1:0", "--root", tmp_path)
+    _, [target] = start("serve", "tftp", "udp://127.0.0.1:0", "--root", tmp_path, *KEEP_ROOT)
     relay, [address] = start("relay", "--json", "-v", "udp://127.0.0.1:0", target)
     run("get", "-o", "/dev/null", address.replace("udp", "tftp") + "/a")
     relay.terminate()
@@ -128,14 +130,14 @@ def test_relay_of_tftp(start, tmp_path):
 
 def test_probe(start, tmp_path):
     (tmp_path / "a").write_text("a")
-    _, [address] = start("serve", "tftp", "udp://127.0.0.1:0", "--root", tmp_path)
+    _, [address] = start("serve", "tftp", "udp://127.0.0.1:0", "--root", tmp_path, *KEEP_ROOT)
     lines = run("get", "--json", "--probe", address.replace("udp", "tftp") + "/a")
     assert check(lines, "sockeye-get.1") == {"probe"}
 
 
 def test_serve(start, tmp_path):
     server, addresses = start("serve", "--json", "-v", "-s", "--max-per-source", "1", "echo",
-                              "tcp://127.0.0.1:0", "tftp", "udp://127.0.0.1:0", "--root", tmp_path)
+                              "tcp://127.0.0.1:0", "tftp", "udp://127.0.0.1:0", "--root", tmp_path, *KEEP_ROOT)
     run("connect", "-m", "a", addresses[0])
     run("get", addresses[1].replace("udp", "tftp") + "/none")
     port = int(addresses[0].rpartition(":")[2])

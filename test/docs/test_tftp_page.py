@@ -10,6 +10,8 @@ import pytest
 import mdoc
 
 SOCKEYE = os.environ.get("SOCKEYE", str(mdoc.ROOT / "build" / "sockeye"))
+# Otherwise the workers become nobody, who may not use the folders of tests.
+KEEP_ROOT = ["--user", "root"] if os.geteuid() == 0 else []
 PAGE = mdoc.MAN / "sockeye-tftp.7"
 HOSTS = re.compile(r"udp://(\*|192\.0\.2\.1|127\.0\.0\.1):\d+")
 
@@ -35,7 +37,7 @@ def test_servers(tmp_path, args):
     (tmp_path / "tftp.policy").write_text(policy)
     ready, child = os.pipe()
     with subprocess.Popen([SOCKEYE, "serve", *shlex.split(HOSTS.sub("udp://127.0.0.1:0", args)),
-                           "--root", ".", "--ready-fd", str(child)], cwd=tmp_path,
+                           "--root", ".", *KEEP_ROOT, "--ready-fd", str(child)], cwd=tmp_path,
                           stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                           pass_fds=[child]) as server:
         os.close(child)

@@ -31,6 +31,8 @@ SERVICES = [row["name"] for row in LISTED if row["event"] == "service"]
 MODEL_FACTS = {row["name"]: row for row in LISTED if row["event"] == "model"}
 MODELS = list(MODEL_FACTS)
 LOOPS = [model for model in MODELS if MODEL_FACTS[model]["own_sockets"]]
+# Otherwise the workers become nobody, who may not use the folders of tests.
+KEEP_ROOT = ["--user", "root"] if os.geteuid() == 0 else []
 SANITIZER = re.compile(rb"(Address|Thread|Leak)Sanitizer|runtime error: |Assertion `.*' failed")
 
 
@@ -233,6 +235,8 @@ class Server(Process):
     def __init__(self, *args, model=None, inherit=(), **popen):
         ready, ready_child = os.pipe()
         options = ["--model", model] if model else []
+        if "tftp" in args and "--user" not in args:
+            options += KEEP_ROOT
         popen.setdefault("stderr", subprocess.PIPE)
         try:
             self.popen = subprocess.Popen(

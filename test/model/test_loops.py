@@ -8,7 +8,7 @@ import socket
 
 import pytest
 
-from serving import parse, until
+from serving import KEEP_ROOT, parse, until
 
 RANGE = pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range")
 QUEUE = int(pathlib.Path("/proc/sys/net/unix/max_dgram_qlen").read_text())
@@ -69,14 +69,14 @@ def loops_start(serve, services, address, model=None):
     """Two servers. The first one receives datagrams that seem to come from the second: another
     socket had its address. There are so many that even a busy machine exceeds the limit in a
     second. Returns the servers and the number of loops."""
-    first = serve(services[0], address, "--workers", "1", model=model)
+    first = serve(services[0], address, *KEEP_ROOT, "--workers", "1", model=model)
     scheme, name = parse(first.address)
     count = 50 if scheme == "udp" else QUEUE // 2
     with frozen(first):
         with name_of_another(scheme, first.address) as (forger, url):
             for i in range(count):
                 forger.sendto(b"forged %d" % i, name)
-        second = serve(services[1], url, model=model)
+        second = serve(services[1], url, *KEEP_ROOT, model=model)
     return (first, second), count
 
 

@@ -23,6 +23,8 @@ from shared import (SOCKEYE, WAIT_S, netns, program, pytest_make_parametrize_id,
 from wire import Desk, Peer, data, oack, pattern, pairs, receive, rrq, send, wrq, ack
 
 
+# Otherwise the workers become nobody, who may not use the folders of tests.
+KEEP_ROOT = ["--user", "root"] if os.geteuid() == 0 else []
 SANITIZED = b"san.so" in subprocess.run(["ldd", SOCKEYE], capture_output=True, check=False).stdout
 
 
@@ -193,7 +195,8 @@ def serve(peers, program, root, tmp_path):
         reading, writing = os.pipe()
         with open(path, "wb") as file:
             process = program("serve", "--ready-fd", writing, "tftp", *urls, "--root", root,
-                              "--log", log, *options, stderr=file,
+                              "--log", log, *options,
+                              *([] if "--user" in options else KEEP_ROOT), stderr=file,
                               pass_fds=[writing, *pass_fds], **kw)
         os.close(writing)
         with open(reading, "rb", buffering=0) as pipe:

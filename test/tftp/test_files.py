@@ -157,8 +157,8 @@ def test_files_that_are_not_regular(serve, root):
 @case(123)
 @needs_root
 def test_file_that_may_not_be_read(serve, root):
-    server = serve("--user", "nobody", "--overwrite")
     root.chmod(0o777)
+    server = serve("--user", "nobody", "--overwrite")
     server.put_file("mine", b"mine").chmod(0o600)
     refused(server, "mine", codes=(ACCESS,))
     refused(server, "mine", wrq, codes=(ACCESS,))

@@ -146,12 +146,12 @@ def test_reserve(serve, root):
 @needs_root
 def test_file_in_a_directory_that_is_not_writable(serve, root):
     """It is overwritten in place, and the log reports this."""
-    server = serve("--overwrite", "--user", "nobody")
-    server.put_file("f", b"a long old content")
-    server.put_file("mine", b"old")
+    (root / "f").write_bytes(b"a long old content")
+    (root / "mine").write_bytes(b"old")
     (root / "f").chmod(0o666)
     (root / "mine").chmod(0o644)
     root.chmod(0o755)
+    server = serve("--overwrite", "--user", "nobody")
     server.put("f", b"new")
     assert (root / "f").read_bytes() == b"new"
     assert "not atomically" in server.transfer()["text"]

@@ -361,6 +361,15 @@ void sockeye__tftp_rank(struct sockeye__tftp_worker *w, struct sockeye__tftp_tra
 enum sockeye__tftp_limit sockeye__tftp_admit(struct sockeye__tftp_worker *w,
 					     const struct sockeye_sockaddr *peer);
 
+/* --- root_check.c --- */
+
+/* Whether this process may read the root and, for uploads, write to it or to something in
+ * it. Returns 0, -EACCES (read), -EPERM (write) or -EROFS. */
+int sockeye__tftp_root_check(const struct sockeye__tftp_store *store);
+/* Fills in *fail for such an error, with the command that mends it. */
+void sockeye__tftp_root_explain(const struct sockeye__tftp_store *store, const char *user, int err,
+				struct sockeye_fail *fail);
+
 /* --- sandbox.c --- */
 
 /* Restricts this process to the root directory and the directories of the rule files

@@ -25,6 +25,20 @@ static void rules_reload(void *context)
 	(void)sockeye__tftp_rules_read(context, &fail);
 }
 
+static int root_check(const void *context)
+{
+	const struct sockeye__tftp_server *s = context;
+
+	return sockeye__tftp_root_check(&s->store);
+}
+
+static void root_explain(const void *context, const char *user, int err, struct sockeye_fail *fail)
+{
+	const struct sockeye__tftp_server *s = context;
+
+	sockeye__tftp_root_explain(&s->store, user, err, fail);
+}
+
 static void worker_died(void *context, unsigned member, void *spec_counters)
 {
 	const struct sockeye__tftp_server *s = context;
@@ -54,6 +68,8 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 	s->crew = (struct sockeye__crew_spec){
 	    .run = run,
 	    .reload = rules_reload,
+	    .check = root_check,
+	    .explain = root_explain,
 	    .on_death = worker_died,
 	    .counters = &counters_table,
 	    .context = s,
