@@ -103,7 +103,7 @@ static int policy_test(const struct serve *s, const struct sockeye_sockaddr *cli
 		       struct sockeye__tftp_mapped *mapped)
 {
 	struct sockeye__tftp_terms found, defaults = {0};
-	struct sockeye__tftp_rules *policy;
+	struct sockeye__rules_source policy;
 	struct sockeye_fail fail;
 	char text[160];
 	unsigned line;
@@ -111,10 +111,11 @@ static int policy_test(const struct serve *s, const struct sockeye_sockaddr *cli
 
 	if (code != CLI_GO || s->tftp.policy == NULL || mapped->denied)
 		return code;
-	if (sockeye__tftp_policy_open(s->tftp.policy, &policy, &fail) < 0)
+	if (sockeye__rules_source_open(&policy, s->tftp.policy, &sockeye__tftp_policy_kind, &fail) <
+	    0)
 		return report_fail(&s->common, &fail);
-	line = sockeye__tftp_policy_terms(policy, client, mapped->name, &defaults, &found);
-	sockeye__tftp_policy_free(policy);
+	line = sockeye__tftp_policy_terms(policy.rules, client, mapped->name, &defaults, &found);
+	sockeye__rules_source_close(&policy, &sockeye__tftp_policy_kind);
 	terms_print(&found, text, sizeof text);
 	mapped->denied = s->tftp.map_put ? found.deny_put : found.deny_get;
 	if (mapped->denied)
@@ -152,17 +153,17 @@ static int map_test(struct serve *s, const struct sockeye_sockaddr *client,
 	const struct sockeye__tftp_map_watch watch = {.step = show_step, .arg = s};
 	const struct sockeye__span asked = {(const uint8_t *)t->map_test, strlen(t->map_test)};
 	struct sockeye__tftp_store store = {0};
-	struct sockeye__tftp_map *map;
+	struct sockeye__rules_source map;
 	struct sockeye_fail fail;
 
-	if (sockeye__tftp_map_open(t->map, &map, &fail) < 0)
+	if (sockeye__rules_source_open(&map, t->map, &sockeye__tftp_map_kind, &fail) < 0)
 		return report_fail(&s->common, &fail);
 	if (t->root != NULL && sockeye__tftp_store_open(&store, &config, &fail) < 0) {
-		sockeye__tftp_map_free(map);
+		sockeye__rules_source_close(&map, &sockeye__tftp_map_kind);
 		return report_fail(&s->common, &fail);
 	}
 	const struct sockeye__tftp_lookup lookup = {
-	    .map = map,
+	    .map = map.rules,
 	    .store = t->root != NULL ? &store : NULL,
 	    .names = serve_tftp_names(t),
 	    .fold_case = t->fold_case,
@@ -172,7 +173,7 @@ static int map_test(struct serve *s, const struct sockeye_sockaddr *client,
 	if (sockeye__tftp_lookup(&lookup, client, t->map_put, asked, &watch, out) < 0)
 		out->denied = true; /* out->text has the reason */
 	sockeye__tftp_store_close(&store);
-	sockeye__tftp_map_free(map);
+	sockeye__rules_source_close(&map, &sockeye__tftp_map_kind);
 	return CLI_GO;
 }
 

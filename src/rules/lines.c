@@ -72,6 +72,33 @@ int sockeye__rules_file_read(const char *path, int dir_fd, char **out_text, size
 	return err;
 }
 
+int sockeye__rules_source_open(struct sockeye__rules_source *out, const char *path,
+			       const struct sockeye__rules_kind *kind, struct sockeye_fail *fail)
+{
+	struct sockeye__rules_source source = {.text = NULL};
+	struct sockeye__rules_error error = {0};
+	int err =
+	    path != NULL ? sockeye__rules_file_read(path, AT_FDCWD, &source.text, &source.len) : 0;
+
+	if (err == 0 && path != NULL)
+		err = kind->parse(source.text, source.len, &source.rules, &error);
+	if (err < 0) {
+		free(source.text);
+		return sockeye__rules_file_fail(fail, path, err, &error);
+	}
+	*out = source;
+	return 0;
+}
+
+void sockeye__rules_source_close(struct sockeye__rules_source *source,
+				 const struct sockeye__rules_kind *kind)
+{
+	if (source->rules != NULL)
+		kind->free(source->rules);
+	free(source->text);
+	*source = (struct sockeye__rules_source){.text = NULL};
+}
+
 int sockeye__rules_file_fail(struct sockeye_fail *fail, const char *path, int err,
 			     const struct sockeye__rules_error *error)
 {

@@ -39,6 +39,28 @@ struct sockeye__rules_lines {
  * -EFBIG, -EISDIR, or -EINVAL if it is not a regular file. */
 int sockeye__rules_file_read(const char *path, int dir_fd, char **out_text, size_t *out_len);
 
+/* A language of rules. */
+struct sockeye__rules_kind {
+	/* Returns 0 with the rules in *out, -ENOMEM, or -EINVAL with *error filled in. */
+	int (*parse)(const char *text, size_t len, void **out, struct sockeye__rules_error *error);
+	void (*free)(void *rules);
+};
+
+/* The text of a file and the rules in it. */
+struct sockeye__rules_source {
+	char *text; /* NULL: there is no file */
+	size_t len;
+	void *rules; /* NULL: none */
+};
+
+/* Reads a file; without a path (NULL) there are no rules. Returns 0, or a negative code with *fail
+ * filled in. */
+int sockeye__rules_source_open(struct sockeye__rules_source *out, const char *path,
+			       const struct sockeye__rules_kind *kind, struct sockeye_fail *fail);
+/* Frees text and rules. Legal when zeroed. */
+void sockeye__rules_source_close(struct sockeye__rules_source *source,
+				 const struct sockeye__rules_kind *kind);
+
 /* Fills in *fail for a file that could not be read, or whose rules are wrong: then
  * err is -EINVAL and *error has the line and the reason. Returns the code to
  * report. */

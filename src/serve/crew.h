@@ -45,9 +45,9 @@ struct sockeye__crew_spec {
 	 * stop_fd. In a crew with `reload`, SIGHUP is blocked and sent to each worker: read
 	 * it from a signalfd. */
 	void (*run)(struct sockeye__worker *w);
-	/* Called in the supervisor at SIGHUP: renews the data that future workers inherit.
-	 * Reports nothing, because the workers do. May be NULL. */
-	void (*reload)(void *context);
+	/* Called in the supervisor at SIGHUP: renews the data that future workers inherit,
+	 * and reports it. If it returns true, the workers get the signal. May be NULL. */
+	bool (*reload)(void *context, const struct sockeye_serve_opts *opts);
 	/* Called with the rights of a worker before the first one starts, if they are not
 	 * those that the process had at its start. A negative code ends the server;
 	 * `explain` then fills in *fail for this user. May be NULL. */

@@ -299,12 +299,15 @@ static void crews_reload(const struct supervisor *s)
 {
 	const struct sockeye__server *server = s->server;
 
-	for (size_t i = 0; i < server->crew_count; i++)
-		if (reloads(&server->crews[i]))
-			server->crews[i].spec->reload(server->crews[i].spec->context);
-	for (unsigned i = 0; i < server->processes; i++)
-		if (reloads(s->children[i].crew) && s->children[i].state == CHILD_RUNS)
-			sockeye__process_signal(s->children[i].fd, SIGHUP);
+	for (size_t i = 0; i < server->crew_count; i++) {
+		const struct sockeye__crew *crew = &server->crews[i];
+
+		if (!reloads(crew) || !crew->spec->reload(crew->spec->context, server->opts))
+			continue;
+		for (unsigned k = 0; k < crew->processes; k++)
+			if (s->children[crew->first + k].state == CHILD_RUNS)
+				sockeye__process_signal(s->children[crew->first + k].fd, SIGHUP);
+	}
 }
 
 /* The kernel sends SIGHUP after a terminal has hung up, and so may the shell. Otherwise

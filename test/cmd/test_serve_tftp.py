@@ -55,11 +55,11 @@ def serve(ready, tmp_path):
     root.mkdir()
     root.chmod(0o755)
 
-    def start(*args):
+    def start(*args, user=KEEP_ROOT):
         with open(log, "wb") as file:
             process, urls = ready("serve", "--workers", 1, "tftp", "udp://127.0.0.1:0", "--root",
                                   root, "--log", "json", *args,
-                                  *([] if "--user" in args else KEEP_ROOT), stdout=subprocess.DEVNULL,
+                                  *([] if "--user" in args else user), stdout=subprocess.DEVNULL,
                                   stderr=file)
         return Server(process, ("127.0.0.1", int(urls[0].rpartition(":")[2])), root, log)
     return start
@@ -79,6 +79,50 @@ def test_replacement_workers_have_the_current_rules(serve, tmp_path):
     os.kill(first, signal.SIGKILL)
     until(lambda: server.workers() not in ([], [first]), "another worker")
     assert code_of(server.ask(RRQ, "secret")[1]) == 2
+
+
+@pytest.mark.parametrize("option", ["--map", "--policy"])
+@pytest.mark.parametrize("user", [[], ["--user", "root"]], ids=["nobody", "root"])
+def test_rules_from_a_file_that_only_root_reads(serve, tmp_path, option, user):
+    """The supervisor opens the file, also after it was replaced, and every worker has the rules."""
+    if os.geteuid() != 0:
+        pytest.skip("becomes another user")
+    folder = tmp_path / "etc"
+    folder.mkdir(mode=0o700)
+    rules = folder / "rules"
+
+    def write(text):
+        (folder / "new").write_text(text)
+        (folder / "new").chmod(0o600)
+        (folder / "new").rename(rules)
+
+    deny, allow = {"--map": ("a ^f\n", ""), "--policy": ("* deny\n", "* window=1\n")}[option]
+    write(allow)
+    server = serve("--workers", 4, option, rules, user=user)
+    (server.root / "f").write_bytes(b"f")
+    until(lambda: len(server.workers()) == 4, "workers")
+    for text, code in ((deny, 5), (allow, 3), (deny, 5)):
+        write(text)
+        before = len(server.events(event="notice"))
+        server.process.send_signal(signal.SIGHUP)
+        until(lambda before=before: len(server.events(event="notice")) > before, "the notice")
+        # each socket belongs to a worker; peers are spread over all of them
+        until(lambda code=code: all(server.ask(RRQ, "f")[1][1] == code for _ in range(20)),
+              "the new rules in every worker")
+    assert not server.events(event="warning")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_rule_files_are_closed_to_workers(serve, tmp_path):
+    """A link to the file of rules, and one to another file in its folder."""
+    rules, secret = tmp_path / "rules", tmp_path / "secret"
+    rules.write_text("")
+    secret.write_text("secret")
+    server = serve("--map", rules)
+    for file in rules, secret:
+        (server.root / "link").unlink(missing_ok=True)
+        (server.root / "link").symlink_to(file)
+        assert code_of(server.ask(RRQ, "link")[1]) == 2
 
 
 @pytest.mark.parametrize("form", ["json", "text"])

@@ -162,7 +162,7 @@ def test_root_folder_that_the_user_cannot_read(user, tmp_path):
     name, root = (user or [0, "nobody"])[1], tmp_path / "a b"
     root.mkdir(mode=0o700)
     said = refused("--root", root, *user)
-    assert said == (f"sockeye: use root folder {root}: Permission denied (user {name} cannot read "
+    assert said == (f"sockeye: use root directory {root}: Permission denied (user {name} cannot read "
                     f"it; run: chmod o+rx '{root}')\n")
     mend_and_start(said, root, user)
 

@@ -2,7 +2,8 @@
  * internal.h: private to the files of the TFTP server.
  *
  * server.c     opens and closes the server
- * rules.c      reads the rules for names and clients
+ * rules.c      reads the rules for names and clients, and hands them to the workers
+ * root_check.c can the user of the workers use the root?
  * worker.c     the loop of one worker: its sockets, signals, timers
  * request.c    turns a request into a transfer or an ERROR
  * budget.c     how long the rules for names may take
@@ -54,6 +55,7 @@ struct sockeye__tftp_server {
 	struct sockeye__tftp_store store;
 	struct sockeye__tftp_map *map;
 	struct sockeye__tftp_rules *policy;
+	struct sockeye__tftp_rules_text *rules_text;
 	struct sockeye__sources *sources;
 	struct sockeye__rates *rates;
 	struct sockeye__crew_spec crew;
@@ -204,9 +206,17 @@ struct sockeye__tftp_worker {
 
 /* --- rules.c --- */
 
-/* Reads the rule files again. Returns 0, or a negative code with *fail filled in; then
- * the old rules remain in force. */
+/* Allocates the memory that hands the text of rules to workers. Returns 0 or -ENOMEM. */
+int sockeye__tftp_rules_open(struct sockeye__tftp_server *server);
+void sockeye__tftp_rules_close(struct sockeye__tftp_server *server);
+/* In the supervisor: reads the files of rules. Returns 0, or a negative code with *fail
+ * filled in; then the old rules stay in force. */
 int sockeye__tftp_rules_read(struct sockeye__tftp_server *server, struct sockeye_fail *fail);
+/* In a worker: makes the shared text read-only. */
+void sockeye__tftp_rules_protect(const struct sockeye__tftp_server *server);
+/* In a worker: uses the rules that the supervisor has read last. Returns 0 or a negative
+ * errno, then the old rules stay in force: -EAGAIN if another signal will follow. */
+int sockeye__tftp_rules_take(struct sockeye__tftp_server *server);
 
 /* --- worker.c --- */
 
@@ -372,8 +382,8 @@ void sockeye__tftp_root_explain(const struct sockeye__tftp_store *store, const c
 
 /* --- sandbox.c --- */
 
-/* Restricts this process to the root directory and the directories of the rule files
- * (landlock(7)). Returns 0, -EOPNOTSUPP if the kernel has no Landlock, or -errno. */
+/* Restricts this process to the root folder (landlock(7)). Returns 0, -EOPNOTSUPP without Landlock,
+ * or -errno. */
 int sockeye__tftp_sandbox(const struct sockeye__tftp_server *server);
 
 #endif

@@ -27,10 +27,8 @@ struct sockeye__tftp_map;
 /* Reads rules. Returns 0, -ENOMEM, or -EINVAL with *error filled in. */
 int sockeye__tftp_map_parse(const char *text, size_t len, struct sockeye__tftp_map **out,
 			    struct sockeye__rules_error *error);
-/* Reads the rules of a file. If `path` is NULL, there are no rules, and *out is NULL.
- * Returns 0, or a negative code with *fail filled in. */
-int sockeye__tftp_map_open(const char *path, struct sockeye__tftp_map **out,
-			   struct sockeye_fail *fail);
+/* For sockeye__rules_source_open(). */
+extern const struct sockeye__rules_kind sockeye__tftp_map_kind;
 /* NULL is legal in both. */
 void sockeye__tftp_map_free(struct sockeye__tftp_map *map);
 size_t sockeye__tftp_map_count(const struct sockeye__tftp_map *map);

@@ -1,6 +1,5 @@
 /* map_parse.c: read a map and report what is wrong with it (map.h). */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -209,25 +208,6 @@ int sockeye__tftp_map_parse(const char *text, size_t len, struct sockeye__tftp_m
 	return 0;
 }
 
-int sockeye__tftp_map_open(const char *path, struct sockeye__tftp_map **out,
-			   struct sockeye_fail *fail)
-{
-	struct sockeye__rules_error error = {0};
-	char *text = NULL;
-	size_t len;
-	int err;
-
-	if (path == NULL) {
-		*out = NULL;
-		return 0;
-	}
-	err = sockeye__rules_file_read(path, AT_FDCWD, &text, &len);
-	if (err == 0)
-		err = sockeye__tftp_map_parse(text, len, out, &error);
-	free(text);
-	return err < 0 ? sockeye__rules_file_fail(fail, path, err, &error) : 0;
-}
-
 size_t sockeye__tftp_map_count(const struct sockeye__tftp_map *map)
 {
 	return map != NULL ? map->count : 0;
@@ -245,3 +225,20 @@ void sockeye__tftp_map_free(struct sockeye__tftp_map *map)
 	free(map->text);
 	free(map);
 }
+
+static int kind_parse(const char *text, size_t len, void **out, struct sockeye__rules_error *error)
+{
+	struct sockeye__tftp_map *map;
+	int err = sockeye__tftp_map_parse(text, len, &map, error);
+
+	if (err == 0)
+		*out = map;
+	return err;
+}
+
+static void kind_free(void *map)
+{
+	sockeye__tftp_map_free(map);
+}
+
+const struct sockeye__rules_kind sockeye__tftp_map_kind = {kind_parse, kind_free};

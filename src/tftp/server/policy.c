@@ -2,7 +2,6 @@
 #include "tftp/server/policy.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -321,25 +320,6 @@ int sockeye__tftp_policy_parse(const char *text, size_t len, struct sockeye__tft
 	return 0;
 }
 
-int sockeye__tftp_policy_open(const char *path, struct sockeye__tftp_rules **out,
-			      struct sockeye_fail *fail)
-{
-	struct sockeye__rules_error error = {0};
-	char *text = NULL;
-	size_t len;
-	int err;
-
-	if (path == NULL) {
-		*out = NULL;
-		return 0;
-	}
-	err = sockeye__rules_file_read(path, AT_FDCWD, &text, &len);
-	if (err == 0)
-		err = sockeye__tftp_policy_parse(text, len, out, &error);
-	free(text);
-	return err < 0 ? sockeye__rules_file_fail(fail, path, err, &error) : 0;
-}
-
 size_t sockeye__tftp_policy_count(const struct sockeye__tftp_rules *rules)
 {
 	return rules != NULL ? rules->count : 0;
@@ -353,6 +333,23 @@ void sockeye__tftp_policy_free(struct sockeye__tftp_rules *rules)
 	free(rules->text);
 	free(rules);
 }
+
+static int kind_parse(const char *text, size_t len, void **out, struct sockeye__rules_error *error)
+{
+	struct sockeye__tftp_rules *rules;
+	int err = sockeye__tftp_policy_parse(text, len, &rules, error);
+
+	if (err == 0)
+		*out = rules;
+	return err;
+}
+
+static void kind_free(void *rules)
+{
+	sockeye__tftp_policy_free(rules);
+}
+
+const struct sockeye__rules_kind sockeye__tftp_policy_kind = {kind_parse, kind_free};
 
 static void terms_set(const struct rule *rule, struct sockeye__tftp_terms *terms)
 {

@@ -27,10 +27,8 @@ struct sockeye__tftp_rules;
 /* Reads rules. Returns 0, -ENOMEM, or -EINVAL with *error filled in. */
 int sockeye__tftp_policy_parse(const char *text, size_t len, struct sockeye__tftp_rules **out,
 			       struct sockeye__rules_error *error);
-/* Reads the rules of a file. If `path` is NULL, there are no rules, and *out is NULL.
- * Returns 0, or a negative code with *fail filled in. */
-int sockeye__tftp_policy_open(const char *path, struct sockeye__tftp_rules **out,
-			      struct sockeye_fail *fail);
+/* For sockeye__rules_source_open(). */
+extern const struct sockeye__rules_kind sockeye__tftp_policy_kind;
 /* NULL is legal in both. */
 void sockeye__tftp_policy_free(struct sockeye__tftp_rules *rules);
 size_t sockeye__tftp_policy_count(const struct sockeye__tftp_rules *rules);

@@ -1,4 +1,4 @@
-/* root_check.c: whether the user of the workers can use the served folder (internal.h). */
+/* root_check.c: whether the user of the workers can use the served directory (internal.h). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -66,7 +66,7 @@ void sockeye__tftp_root_explain(const struct sockeye__tftp_store *store, const c
 	const bool reads = err == -EACCES;
 	char words[64] = "chmod o+rx", mends[110];
 
-	sockeye__fail_set(fail, "use root folder", root, err == -EPERM ? -EACCES : err);
+	sockeye__fail_set(fail, "use root directory", root, err == -EPERM ? -EACCES : err);
 	if (err == -EROFS)
 		return;
 	if (!reads)

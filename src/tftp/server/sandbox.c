@@ -1,10 +1,7 @@
 /* sandbox.c: restrict a TFTP worker to its files (landlock(7)). */
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <linux/landlock.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -41,24 +38,6 @@ static int allow(int rules, int folder, uint64_t access)
 		   : 0;
 }
 
-/* Allows reading in the directory of a file, not only the file itself: editors replace
- * a file with a new one. */
-static int allow_folder_of(int rules, const char *path)
-{
-	char *copy = path != NULL ? strdup(path) : NULL;
-	int folder, err;
-
-	if (copy == NULL)
-		return path == NULL ? 0 : -ENOMEM;
-	folder = open(dirname(copy), O_PATH | O_DIRECTORY | O_CLOEXEC);
-	free(copy);
-	if (folder < 0) /* EACCES: this user cannot read the rules anyway */
-		return errno == EACCES ? 0 : -errno;
-	err = allow(rules, folder, LANDLOCK_ACCESS_FS_READ_FILE);
-	close(folder);
-	return err;
-}
-
 /* Allows reading every file: symbolic links may lead anywhere. */
 static int allow_all_reading(int rules)
 {
@@ -89,10 +68,6 @@ int sockeye__tftp_sandbox(const struct sockeye__tftp_server *server)
 	err = allow(rules, server->store.root, access);
 	if (err == 0 && c->store.links == SOCKEYE__LINKS_ANY)
 		err = allow_all_reading(rules);
-	if (err == 0)
-		err = allow_folder_of(rules, c->map_path);
-	if (err == 0)
-		err = allow_folder_of(rules, c->policy_path);
 	if (err == 0 && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		err = -errno;
 	if (err == 0 && syscall(SYS_landlock_restrict_self, rules, 0) < 0)

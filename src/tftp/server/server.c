@@ -1,6 +1,8 @@
 /* server.c: open and close a TFTP server (server.h). */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "net/net.h"
@@ -16,13 +18,33 @@ static const struct sockeye__counter_table counters_table = {
     .count = sizeof counter_rows / sizeof counter_rows[0],
 };
 
-/* Reads the rules in the supervisor too. Otherwise a replacement worker would start
- * with outdated rules. */
-static void rules_reload(void *context)
+static void say(const struct sockeye_serve_opts *opts, enum sockeye_event_kind kind,
+		const char *text)
 {
-	struct sockeye_fail fail;
+	sockeye__event(opts,
+		       &(struct sockeye_event){.kind = kind, .service = "tftp", .text = text});
+}
 
-	(void)sockeye__tftp_rules_read(context, &fail);
+static bool rules_reload(void *context, const struct sockeye_serve_opts *opts)
+{
+	static const char keeping[] = "keeping the old rules: ";
+	const struct sockeye__tftp_server *s = context;
+	struct sockeye_fail fail;
+	char text[640];
+	size_t map, policy;
+
+	if (sockeye__tftp_rules_read(context, &fail) < 0) {
+		memcpy(text, keeping, sizeof keeping);
+		sockeye_fail_text(&fail, text + sizeof keeping - 1, sizeof text - sizeof keeping);
+		say(opts, SOCKEYE_EVENT_WARNING, text);
+		return false;
+	}
+	map = sockeye__tftp_map_count(s->map);
+	policy = sockeye__tftp_policy_count(s->policy);
+	snprintf(text, sizeof text, "reloaded %zu map rule%s and %zu policy rule%s", map,
+		 &"s"[map == 1], policy, &"s"[policy == 1]);
+	say(opts, SOCKEYE_EVENT_NOTICE, text);
+	return true;
 }
 
 static int root_check(const void *context)
@@ -77,6 +99,8 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 	err = sockeye__tftp_store_open(&s->store, &config->store, fail);
 	if (err < 0 && fail != NULL)
 		fail->op = "open root directory";
+	if (err == 0 && sockeye__tftp_rules_open(s) < 0)
+		err = sockeye__fail_set(fail, "serve", "tftp", -ENOMEM);
 	if (err == 0)
 		err = sockeye__tftp_rules_read(s, fail);
 	if (err < 0) {
@@ -107,8 +131,7 @@ void sockeye__tftp_server_close(struct sockeye__tftp_server *s)
 	if (s == NULL)
 		return;
 	sockeye__tftp_store_close(&s->store);
-	sockeye__tftp_map_free(s->map);
-	sockeye__tftp_policy_free(s->policy);
+	sockeye__tftp_rules_close(s);
 	sockeye__sources_free(s->sources);
 	sockeye__rates_free(s->rates);
 	if (s->shared != NULL)

@@ -89,34 +89,27 @@ __attribute__((format(printf, 4, 5))) static void say(const struct sockeye__tftp
 	    &(struct sockeye_event){.kind = kind, .service = "tftp", .text = text, .err = err});
 }
 
-/* Warns if the root or the rules, which were opened with more privileges, cannot be
- * accessed any more. Otherwise clients would get "Permission denied", and the log would
- * not show the cause. */
+/* Warns if the root cannot be accessed. Otherwise clients get "Permission denied" without a
+ * trace of the cause. */
 static void permissions_check(const struct sockeye__tftp_worker *w)
 {
-	const struct sockeye__tftp_server_config *c = &w->server->config;
-	const char *const rules[] = {c->map_path, c->policy_path};
-	unsigned user = geteuid();
-
 	if (faccessat(w->server->store.root, ".", X_OK, AT_EACCESS) < 0 && errno == EACCES)
 		say(w, SOCKEYE_EVENT_WARNING, -EACCES,
 		    "every request will be refused: user %u has no execute permission on "
 		    "the root directory %s",
-		    user, c->store.root);
-	for (size_t i = 0; i < 2; i++)
-		if (rules[i] != NULL && faccessat(AT_FDCWD, rules[i], R_OK, AT_EACCESS) < 0 &&
-		    errno == EACCES)
-			say(w, SOCKEYE_EVENT_WARNING, -EACCES,
-			    "SIGHUP cannot reload %s: user %u may not read it", rules[i], user);
+		    (unsigned)geteuid(), w->server->config.store.root);
 }
 
-/* Returns whether the worker is confined. Warns about failures, unless the kernel has no
- * Landlock. */
+/* Returns whether the worker is confined, and reports why it is not. */
 static bool confine(const struct sockeye__tftp_worker *w)
 {
 	int err = sockeye__tftp_sandbox(w->server);
 
-	if (err < 0 && err != -EOPNOTSUPP)
+	if (err == -EOPNOTSUPP)
+		say(w, SOCKEYE_EVENT_NOTICE, 0,
+		    "this kernel has no Landlock: only file permissions confine the workers to "
+		    "the root directory");
+	else if (err < 0)
 		say(w, SOCKEYE_EVENT_WARNING, err,
 		    "Landlock could not confine the workers to the root directory");
 	return err == 0;
@@ -125,21 +118,13 @@ static bool confine(const struct sockeye__tftp_worker *w)
 static void reload(struct sockeye__tftp_worker *w)
 {
 	struct signalfd_siginfo si;
-	struct sockeye_fail fail;
-	char text[640];
-	size_t map, policy;
+	int err;
 
 	while (read(w->signals, &si, sizeof si) == (ssize_t)sizeof si)
 		;
-	if (sockeye__tftp_rules_read(w->server, &fail) < 0) {
-		sockeye_fail_text(&fail, text, sizeof text);
-		say(w, SOCKEYE_EVENT_WARNING, 0, "keeping the old rules: %s", text);
-		return;
-	}
-	map = sockeye__tftp_map_count(w->server->map);
-	policy = sockeye__tftp_policy_count(w->server->policy);
-	say(w, SOCKEYE_EVENT_NOTICE, 0, "reloaded %zu map rule%s and %zu policy rule%s", map,
-	    &"s"[map == 1], policy, &"s"[policy == 1]);
+	err = sockeye__tftp_rules_take(w->server);
+	if (err < 0 && err != -EAGAIN)
+		sockeye__warn(w->base, "a TFTP worker keeps the old rules", err);
 }
 
 /* Returns how long transfers may continue after a stop signal: a little less than the
@@ -362,6 +347,7 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
 		sockeye__warn(worker, "a TFTP worker cannot start", err);
 		_exit(1);
 	}
+	sockeye__tftp_rules_protect(server);
 	sockeye__tftp_store_refresh(&w->server->store);
 	permissions_check(w);
 	w->server->store.confined = confine(w);
