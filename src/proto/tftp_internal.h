@@ -59,8 +59,7 @@ void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t
 /* Handles a repeat of the packet that began the transfer. */
 void sockeye__tftp_sender_repeat(struct sockeye__tftp *x, uint64_t now_ns);
 void sockeye__tftp_sender_timer(struct sockeye__tftp *x, uint64_t now_ns);
-/* Ends a pause between bursts. Returns true if there was one and the retransmission
- * timer has not expired. */
+/* Ends a pause between bursts. Returns true if there was one and the next burst is due. */
 bool sockeye__tftp_sender_pause_over(struct sockeye__tftp *x, uint64_t now_ns);
 bool sockeye__tftp_sender_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,
 			       struct sockeye__tftp_send *out);

@@ -83,10 +83,13 @@ static void pause_begin(struct sockeye__tftp *x, uint64_t now_ns)
 
 bool sockeye__tftp_sender_pause_over(struct sockeye__tftp *x, uint64_t now_ns)
 {
-	if (x->sender.pacing.pause_ns == 0)
+	uint64_t pause_ns = x->sender.pacing.pause_ns;
+
+	if (pause_ns == 0)
 		return false;
 	pause_end(x);
-	return now_ns < x->sender.pacing.retransmit_ns;
+	/* Even if the driver is late for both deadlines: the rest of the window is due. */
+	return now_ns >= pause_ns;
 }
 
 /* --- repair --- */
