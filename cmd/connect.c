@@ -6,6 +6,7 @@
 #include "cli/words.h"
 #include "talk.h"
 #include "cli/stop.h"
+#include "connect_check.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -31,7 +32,8 @@ struct opts {
 	const char *bind;
 	bool dontroute, unconnected;
 	uint32_t retries;
-	uint64_t pause_ns, connect_ns;
+	uint64_t pause_ns, connect_ns, deadline_ns;
+	bool check;
 	char address[SOCKEYE_ADDR_TEXT_MAX]; /* as the user wrote it */
 };
 
@@ -41,6 +43,10 @@ static const struct cli_option options[] = {
      "bind the socket to this local address; for a UNIX-domain socket, a path or @NAME"},
     {"connect-timeout", 0, "TIME", CLI_TIME, offsetof(struct opts, connect_ns),
      "give up if no address accepts within TIME (default: the kernel limit)", .min = 1000000},
+    {"deadline", 0, "TIME", CLI_TIME, offsetof(struct opts, deadline_ns), STOP_DEADLINE_HELP,
+     .min = 1000000},
+    {"check", 0, NULL, CLI_FLAG, offsetof(struct opts, check),
+     "send nothing; print whether each port accepts connections, as in HOST:20-25,80"},
     {"retry", 'r', "N", CLI_UINT, offsetof(struct opts, retries),
      "retry up to N times if connecting fails (default 0)"},
     {"retry-pause", 0, "TIME", CLI_TIME, offsetof(struct opts, pause_ns),
@@ -336,6 +342,37 @@ static int also_parse(struct opts *o, struct cli_operands *operands)
 	return code;
 }
 
+/* Runs --check. Returns the exit code. */
+static int check(const struct opts *o, const struct cli_operands *operands)
+{
+	static const char *const allowed[] = {
+	    "check", "connect-timeout", "deadline", "bind", "dontroute", "ipv4", "ipv6",
+	    "json",  "quiet",           "verbose",  "color"};
+	const struct cli_common *common = &o->talk.common;
+	struct check_opts opts = {
+	    .common = common,
+	    .bind = o->bind,
+	    .dontroute = o->dontroute,
+	    .family = o->talk.ipv4   ? 4
+		      : o->talk.ipv6 ? 6
+				     : 0,
+	    .timeout_ns = o->connect_ns,
+	    .deadline_ns = o->deadline_ns,
+	};
+
+	for (size_t i = 0; i < common->present_count; i++) {
+		bool fits = false;
+
+		for (size_t k = 0; k < sizeof allowed / sizeof allowed[0]; k++)
+			fits = fits || strcmp(common->present[i]->name, allowed[k]) == 0;
+		if (!fits)
+			return cli_usage(common, &connect_command,
+					 "--check sends no data; it cannot be combined with --%s",
+					 common->present[i]->name);
+	}
+	return check_run(&opts, operands);
+}
+
 /* Parses the command line and checks the options against each other. Returns
  * CLI_GO, or the exit code after reporting what is wrong. */
 static int opts_parse(struct opts *o, int argc, char **argv, struct sockeye_addr *out_addr)
@@ -344,6 +381,8 @@ static int opts_parse(struct opts *o, int argc, char **argv, struct sockeye_addr
 	const char *wrong;
 	int code = cli_parse(&connect_command, argc, argv, o, &operands);
 
+	if (code == CLI_GO && o->check)
+		return check(o, &operands);
 	if (code == CLI_GO && o->unconnected)
 		code = also_parse(o, &operands);
 	if (code != CLI_GO)
@@ -373,7 +412,7 @@ static int cmd_connect(int argc, char **argv)
 {
 	static struct target targets[CLI_LIST_MAX];
 	struct opts o = {.talk = TALK_DEFAULTS, .targets = targets, .pause_ns = PAUSE_NOT_GIVEN};
-	struct sockeye_addr addr;
+	struct sockeye_addr addr = {0};
 	struct sockeye_fail fail;
 	const char *path;
 	int code = opts_parse(&o, argc, argv, &addr), fd;
@@ -386,6 +425,7 @@ static int cmd_connect(int argc, char **argv)
 	if (talk_kind_of(&addr) == TALK_DATAGRAMS && addr.opts.rcvbuf == 0)
 		addr.opts.rcvbuf = 1 << 20;
 	stop_catch(&o.talk.common, "connect", o.address, path);
+	stop_deadline(&o.talk.common, "connect", o.address, o.deadline_ns);
 	fd = dial(&o, &addr, path, &fail);
 	if (fd < 0)
 		return cli_address_fail(&o.talk.common, &fail);

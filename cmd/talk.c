@@ -13,6 +13,7 @@
 #include <sockeye/time.h>
 
 #include "cli/report.h"
+#include "cli/stop.h"
 #include "console/progress_line.h"
 #include "talk_show.h"
 
@@ -277,7 +278,7 @@ static int end_report(const struct talk *talk, const struct totals *t)
 
 	switch (t->end) {
 	case SOCKEYE__TALK_STOPPED:
-		return SOCKEYE_EXIT_INTERRUPTED;
+		return stop_report(common, "wait for", talk->address);
 	case SOCKEYE__TALK_IDLE:
 		return report_error(common, "wait for", talk->address, t->err,
 				    "no data was transferred within --timeout");

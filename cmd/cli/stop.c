@@ -7,17 +7,20 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
 #include <sockeye/error.h>
+#include <sockeye/time.h>
 
 #include "cli/report.h"
 
-static volatile sig_atomic_t stop_fd = -1;
-static const char *stop_path; /* both set before the handlers are installed */
-static char stop_line[640];
+static volatile sig_atomic_t stop_fd = -1, stop_late;
+static const char *stop_path; /* set before the handlers are installed, like the lines */
+static char stop_line[640], late_line[768];
+static int late_fd = STDERR_FILENO;
 
 static void put(int fd, const void *data, size_t len)
 {
@@ -53,14 +56,29 @@ static void on_signal(int sig)
 	}
 	stop_fd = -1;
 	if (fd >= 0) {
+		stop_late = sig == SIGALRM;
 		put(fd, &(uint64_t){1}, sizeof(uint64_t));
 		errno = saved;
 		return;
 	}
 	if (stop_path)
 		unlink(stop_path);
-	put(STDOUT_FILENO, stop_line, strlen(stop_line));
-	_exit(SOCKEYE_EXIT_INTERRUPTED);
+	if (sig == SIGALRM && !stop_late)
+		put(late_fd, late_line, strlen(late_line));
+	else if (!stop_late)
+		put(STDOUT_FILENO, stop_line, strlen(stop_line));
+	_exit(sig == SIGALRM || stop_late ? SOCKEYE_EXIT_TIMED_OUT : SOCKEYE_EXIT_INTERRUPTED);
+}
+
+/* Writes the document as one line; an empty one if it does not fit. */
+static void line_write(json_t *event, char *line, size_t cap)
+{
+	size_t len = event ? json_dumpb(event, line, cap - 2, JSON_COMPACT | JSON_ENSURE_ASCII) : 0;
+
+	json_decref(event);
+	line[0] = len > 0 && len < cap - 2 ? line[0] : '\0';
+	if (line[0])
+		memcpy(line + len, "\n", 2);
 }
 
 void stop_catch(const struct cli_common *common, const char *op, const char *address,
@@ -68,18 +86,11 @@ void stop_catch(const struct cli_common *common, const char *op, const char *add
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-	json_t *event =
-	    common->json ? report_error_event(op, address, -EINTR, SOCKEYE_EXIT_INTERRUPTED) : NULL;
-	size_t len = event ? json_dumpb(event, stop_line, sizeof stop_line - 2,
-					JSON_COMPACT | JSON_ENSURE_ASCII)
-			   : 0;
 
-	json_decref(event);
+	line_write(common->json ? report_error_event(op, address, -EINTR, SOCKEYE_EXIT_INTERRUPTED)
+				: NULL,
+		   stop_line, sizeof stop_line);
 	stop_path = path;
-	if (len > 0 && len < sizeof stop_line - 2)
-		stop_line[len] = '\n';
-	else
-		stop_line[0] = '\0';
 	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
 		struct sigaction old;
 
@@ -99,4 +110,66 @@ int stop_open(void)
 	stop_line[0] = '\0'; /* the caller reports the interruption */
 	stop_fd = fd;
 	return fd;
+}
+
+static struct sockeye_fail late_fail(const char *op, const char *address)
+{
+	struct sockeye_fail fail = {
+	    .op = op, .err = -ETIMEDOUT, .detail = STOP_DEADLINE_DETAIL, .explained = true};
+
+	snprintf(fail.address, sizeof fail.address, "%s", address);
+	return fail;
+}
+
+/* Writes the line that the handler prints. */
+static void late_line_write(const struct cli_common *common, const struct sockeye_fail *fail)
+{
+	json_t *event;
+	size_t len;
+
+	if (common->json) {
+		late_fd = STDOUT_FILENO;
+		event =
+		    report_error_event(fail->op, fail->address, fail->err, SOCKEYE_EXIT_TIMED_OUT);
+		if (event)
+			json_object_set_new(event, "detail", json_string(fail->detail));
+		line_write(event, late_line, sizeof late_line);
+		return;
+	}
+	len = (size_t)snprintf(late_line, sizeof late_line, "sockeye: ");
+	sockeye_fail_text(fail, late_line + len, sizeof late_line - len - 1);
+	len = strlen(late_line);
+	memcpy(late_line + len, "\n", 2);
+}
+
+void stop_deadline(const struct cli_common *common, const char *op, const char *address,
+		   uint64_t deadline_ns)
+{
+	const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	const struct itimerval timer = {
+	    .it_value = {.tv_sec = (time_t)(deadline_ns / SOCKEYE_NS_PER_S),
+			 .tv_usec = (suseconds_t)(deadline_ns % SOCKEYE_NS_PER_S / 1000)}};
+	const struct sockeye_fail fail = late_fail(op, address);
+	sigset_t alarm;
+
+	if (deadline_ns == 0)
+		return;
+	late_line_write(common, &fail);
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	sigaction(SIGALRM, &action, NULL);
+	sigprocmask(SIG_UNBLOCK, &alarm, NULL);
+	setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+bool stop_is_late(void)
+{
+	return stop_late != 0;
+}
+
+int stop_report(const struct cli_common *common, const char *op, const char *address)
+{
+	const struct sockeye_fail fail = late_fail(op, address);
+
+	return stop_late ? report_fail(common, &fail) : SOCKEYE_EXIT_INTERRUPTED;
 }

@@ -1,7 +1,7 @@
 /*
- * stop.h: handles SIGINT, SIGTERM and SIGHUP. Before stop_open(), a signal immediately
- * ends the process with exit code 130. Afterwards, the first signal makes a file
- * descriptor readable and the second signal ends the process.
+ * stop.h: handles SIGINT, SIGTERM, SIGHUP and --deadline. Before stop_open(), a signal
+ * immediately ends the process with exit code 130, and the deadline with 5. Afterwards,
+ * the first of them makes a file descriptor readable and the second ends the process.
  */
 #ifndef SOCKEYE_CMD_CLI_STOP_H
 #define SOCKEYE_CMD_CLI_STOP_H
@@ -20,5 +20,19 @@ void stop_at_hangup_only(void);
 
 /* Returns the descriptor for poll(2), or -errno. */
 int stop_open(void);
+
+/* Lets the time of --deadline begin (0: none). Called after stop_catch(), with the same
+ * op and address. */
+void stop_deadline(const struct cli_common *common, const char *op, const char *address,
+		   uint64_t deadline_ns);
+#define STOP_DEADLINE_HELP   "give up after TIME, for everything together (default: never)"
+#define STOP_DEADLINE_DETAIL "the time of --deadline has passed"
+
+/* Whether the deadline was the first to stop the program. */
+bool stop_is_late(void);
+
+/* After a stop: reports that the deadline has passed. Returns the exit code, also of
+ * an interruption, which it does not report. */
+int stop_report(const struct cli_common *common, const char *op, const char *address);
 
 #endif

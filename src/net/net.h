@@ -184,6 +184,40 @@ int sockeye__connect_list(const struct sockeye_addr *addr, const struct sockeye_
 			  size_t count, const struct sockeye_sockaddr *locals, size_t local_count,
 			  const struct sockeye_connect_opts *opts, struct sockeye_fail *fail);
 
+/* Binds a client's socket to one of the addresses of sockeye__locals_find(). */
+int sockeye__client_bind(int fd, const struct sockeye_addr *addr,
+			 const struct sockeye_sockaddr *local);
+
+/* Whether the socket is connected to itself: no server listens, and the kernel chose
+ * the server's port for us (simultaneous open, RFC 9293 3.5). */
+bool sockeye__is_own_peer(int fd, const struct sockeye_sockaddr *name);
+
+/* --- probe.c --- */
+
+/* Whether a server accepts connections. */
+struct sockeye__probe {
+	struct sockeye_sockaddr name;
+	bool cancelled; /* set by the caller: the result is not wanted any more */
+	bool ended;
+	int err; /* 0 if the server accepts, or a negative errno */
+	uint64_t ns;
+};
+
+struct sockeye__probe_opts {
+	const struct sockeye_addr *addr; /* the scheme and the options of the sockets */
+	const struct sockeye_sockaddr *locals;
+	size_t local_count;
+	uint64_t timeout_ns; /* of each probe */
+	int stop_fd;         /* ends all probes when readable; -1 none */
+	void (*on_end)(void *arg, const struct sockeye__probe *probe);
+	void *arg;
+};
+
+/* Connects to the names, many at once, and closes each connection. Returns 0 when all
+ * probes have ended, -EINTR if stop_fd ended them before, or another negative errno. */
+int sockeye__probe_run(struct sockeye__probe *probes, size_t count,
+		       const struct sockeye__probe_opts *opts);
+
 /* --- listen.c --- */
 
 /* Opens one more SO_REUSEPORT socket on the name of `first`, which sockeye_listen()

@@ -77,12 +77,13 @@ static void attempt_failed(struct race *r, const struct sockeye_sockaddr *name, 
 		sockeye__fail_pair(r->fail, local, name);
 }
 
-static int local_bind(const struct race *r, int fd, const struct sockeye_sockaddr *local)
+int sockeye__client_bind(int fd, const struct sockeye_addr *addr,
+			 const struct sockeye_sockaddr *local)
 {
-	bool stream = sockeye_scheme_is_stream(r->addr->scheme);
+	bool stream = sockeye_scheme_is_stream(addr->scheme);
 	int err = 0;
 
-	if (r->addr->opts.reuseport)
+	if (addr->opts.reuseport)
 		err = sockeye__option_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
 	if (err < 0)
 		return err;
@@ -132,9 +133,7 @@ static int unix_connect(int fd, const struct sockeye_sockaddr *name, uint64_t de
 	return err;
 }
 
-/* Whether the socket is connected to itself: no server listens, and the kernel chose
- * the server's port for us (simultaneous open, RFC 9293, section 3.5). */
-static bool connected_to_itself(int fd, const struct sockeye_sockaddr *name)
+bool sockeye__is_own_peer(int fd, const struct sockeye_sockaddr *name)
 {
 	struct sockeye_sockaddr local;
 
@@ -145,7 +144,7 @@ static bool connected_to_itself(int fd, const struct sockeye_sockaddr *name)
 /* Ends an attempt. Returns fd if it is connected, or the error. */
 static int attempt_end(struct race *r, int fd, const struct sockeye_sockaddr *name, int err)
 {
-	if (err == 0 && sockeye_scheme_is_stream(r->addr->scheme) && connected_to_itself(fd, name))
+	if (err == 0 && sockeye_scheme_is_stream(r->addr->scheme) && sockeye__is_own_peer(fd, name))
 		err = -ECONNREFUSED;
 	if (err == 0)
 		err = sockeye__nonblocking_set(fd, r->opts->nonblocking);
@@ -178,7 +177,7 @@ static int attempt_open(struct race *r, const struct sockeye_sockaddr *name)
 	err = sockeye__options_apply(fd, r->addr, name);
 	if (err == 0 && local != NULL) {
 		op = "bind";
-		err = local_bind(r, fd, local);
+		err = sockeye__client_bind(fd, r->addr, local);
 	}
 	if (err == 0)
 		return fd;
