@@ -25,6 +25,8 @@ static const struct cli_option options[] = {
     {"output", 'o', "FILE", CLI_TEXT, offsetof(struct opts, output),
      "write to FILE, to standard output (-) or into a directory (DIR/); by default into "
      "the current directory, under the file's own name"},
+    {"max-size", 0, "SIZE", CLI_SIZE, offsetof(struct opts, t.size_max),
+     "reject a file of more than SIZE bytes (default: no limit)", .min = 1},
     {"probe", 0, NULL, CLI_FLAG, offsetof(struct opts, probe),
      "print the options that the server grants and the file size; fetch nothing"},
     {NULL},

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/report.h"
+#include "cli/stop.h"
 
 #define WINDOW_ASKED  256 /* some servers allocate memory for a larger window */
 #define TIMEOUT_ASKED 1   /* second; RFC 2349: granted as requested, or not at all */
@@ -184,7 +185,7 @@ int probe_run(struct transfers *t)
 		p.client.arg = &p;
 		err = ask_all(&p, &t->jobs[i]);
 		if (err == -EINTR)
-			return SOCKEYE_EXIT_INTERRUPTED;
+			return stop_report(&t->o->common, "get", t->jobs[i].address);
 		code = err < 0 ? report_error(&t->o->common, "probe", t->jobs[i].address, err, NULL)
 			       : print_result(t, &p, &t->jobs[i]);
 		if (t->code == SOCKEYE_EXIT_DONE)

@@ -41,6 +41,7 @@ const struct cli_option transfer_options[] = {
     {"wait", 0, "TIME", CLI_TIME, FIELD(wait_ns),
      "ask again for TIME while the server refuses or cannot be reached (default 5s)"},
     {"no-wait", 0, NULL, CLI_FLAG, FIELD(no_wait), "give up at the first of these errors"},
+    {"deadline", 0, "TIME", CLI_TIME, FIELD(deadline_ns), STOP_DEADLINE_HELP, .min = 1000000},
     {.help = "Addresses:"},
     {"bind", 'b', "HOST[:PORT]", CLI_TEXT, FIELD(bind), "send from this local address"},
     {"port-range", 0, "A-B", CLI_TEXT, FIELD(ports), "send from a port between A and B"},
@@ -72,6 +73,7 @@ static const char *client_read(struct transfers *t)
 	    .timeout_ns = o->timeout_ns,
 	    .has_retries = o->retries != TRANSFER_RETRIES_UNSET,
 	    .retries = o->retries,
+	    .size_max = o->size_max,
 	    .no_wait = o->no_wait || o->wait_ns == 0,
 	    .wait_ns = o->wait_ns == TRANSFER_WAIT_UNSET ? 0 : o->wait_ns,
 	};
@@ -310,9 +312,19 @@ struct sockeye_fail transfers_fail(const struct sockeye__tftp_end *end)
 	struct sockeye_fail fail = end->fail;
 	size_t len = strlen(fail.detail);
 
+	if (fail.err == -EINTR && stop_is_late()) {
+		fail.err = -ETIMEDOUT;
+		fail.explained = true;
+		snprintf(fail.detail, sizeof fail.detail, "%s", STOP_DEADLINE_DETAIL);
+		return fail;
+	}
+
 	if (end->other_source)
 		snprintf(fail.detail + len, sizeof fail.detail - len,
 			 "; --any-source accepts its reply");
+	else if (end->over_limit)
+		snprintf(fail.detail + len, sizeof fail.detail - len,
+			 "the server sends more than --max-size");
 	else if (end->waited && !end->answered)
 		snprintf(fail.detail + len, sizeof fail.detail - len, "%s--wait TIME tries longer",
 			 len > 0 ? "; " : "");
@@ -349,7 +361,7 @@ static void print_json(const struct transfers *t, const struct transfer *file,
 	json_t *event = json_pack("{ss ss so so so si sb}", "event", failed ? "error" : "transfer",
 				  "op", t->command->name, "address", report_string(file->address),
 				  "file", file->path[0] ? report_string(file->path) : json_null(),
-				  "error", json_null(), "exit", sockeye_error_exit(end->fail.err),
+				  "error", json_null(), "exit", sockeye_error_exit(fail.err),
 				  "without_options", end->without_options);
 
 	if (event && failed)
@@ -370,13 +382,13 @@ static void on_end(void *arg, const struct sockeye__tftp_end *end)
 	struct sockeye_fail fail = transfers_fail(end);
 
 	progress_clear(&t->progress);
-	code_set(t, sockeye_error_exit(end->fail.err));
+	code_set(t, sockeye_error_exit(fail.err));
 	print_counters(t, file, end);
 	if (t->o->common.json)
 		print_json(t, file, end);
 	else if (end->fail.err == 0)
 		print_done(t, file, end);
-	else if (end->fail.err != -EINTR)
+	else if (fail.err != -EINTR)
 		report_fail(&t->o->common, &fail);
 }
 
@@ -408,6 +420,7 @@ static void on_status(void *arg, const struct sockeye__tftp_status *s)
 void transfers_resolve(struct transfers *t)
 {
 	stop_catch(&t->o->common, t->command->name, t->list[0].address, NULL);
+	stop_deadline(&t->o->common, t->command->name, t->list[0].address, t->o->deadline_ns);
 	for (size_t i = 0; i < t->count; i++) {
 		struct transfer *file = &t->list[i];
 		struct sockeye__tftp_job *job = &t->jobs[t->job_count];
@@ -441,7 +454,7 @@ int transfers_run(struct transfers *t)
 	err = sockeye__tftp_client_run(&t->client, t->jobs, t->job_count);
 	progress_clear(&t->progress);
 	if (err == -EINTR)
-		return SOCKEYE_EXIT_INTERRUPTED;
+		return stop_is_late() ? SOCKEYE_EXIT_TIMED_OUT : SOCKEYE_EXIT_INTERRUPTED;
 	if (err < 0)
 		return report_error(&t->o->common, t->command->name, NULL, err, NULL);
 	return t->code;

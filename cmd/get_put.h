@@ -11,7 +11,7 @@
 struct transfer_opts {
 	struct cli_common common;
 	uint32_t parallel, window, retries;
-	uint64_t timeout_ns, wait_ns;
+	uint64_t timeout_ns, wait_ns, deadline_ns, size_max;
 	const char *blksize, *bind, *ports;
 	bool netascii, no_options, no_wait, any_source, ipv4, ipv6;
 };

@@ -47,6 +47,7 @@ struct sockeye__tftp_end {
 	bool answered;            /* `peer` replied */
 	struct sockeye_sockaddr peer;
 	bool other_source; /* timed out, but an address other than the server's replied */
+	bool over_limit;   /* the file is larger than size_max */
 	bool waited;       /* the server could not be reached, and the request was repeated */
 	int code;          /* of the ERROR that was sent or received; -1: none */
 	bool peer_error;   /* the server sent it, with `text` */
@@ -107,6 +108,7 @@ struct sockeye__tftp_client {
 	 * it may be starting. Default SOCKEYE__TFTP_CLIENT_WAIT_NS. If given, requests to a
 	 * server that does not reply are also repeated for this time. */
 	uint64_t wait_ns;
+	uint64_t size_max;                /* bytes of a file to fetch; default: no limit */
 	bool no_wait;                     /* the first error is final */
 	struct sockeye__port_range ports; /* local ports */
 	int stop_fd;                      /* ends all jobs when readable; -1: none */

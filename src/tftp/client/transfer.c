@@ -187,6 +187,14 @@ static bool try_next(struct sockeye__tftp_run *r, uint64_t now_ns)
 	return true;
 }
 
+/* Whether the file is larger than the user allows, or will be. */
+static bool is_over_limit(const struct sockeye__tftp_run *r)
+{
+	uint64_t max = r->client->size_max;
+
+	return max > 0 && (r->sink.bytes > max || sockeye__tftp_run_size(r) > max);
+}
+
 /* --- receiving --- */
 
 /* Writes received data. A complete file gets its name before the last ACK is sent. Bytes
@@ -196,6 +204,10 @@ static void data_take(struct sockeye__tftp_run *r, const struct sockeye__tftp_go
 {
 	int err = sockeye__tftp_sink_put(&r->sink, got);
 
+	if (err == 0 && is_over_limit(r)) {
+		r->end.over_limit = true;
+		err = -EFBIG;
+	}
 	if (err == 0 && got->end)
 		err = sockeye__tftp_sink_end(&r->sink);
 	if (err == 0 && got->end)
