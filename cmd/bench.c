@@ -31,7 +31,7 @@
 struct opts {
 	struct cli_common common;
 	uint32_t connections, in_flight, sources, rate;
-	uint64_t size, time_ns, count, warmup_ns, hold_ns, timeout_ns;
+	uint64_t size, time_ns, count, warmup_ns, hold_ns, timeout_ns, deadline_ns;
 	const char *send, *expect;
 	unsigned churn;
 	bool burst, keep_going;
@@ -76,6 +76,8 @@ static const struct cli_option options[] = {
     {"timeout", 0, "TIME", CLI_TIME, offsetof(struct opts, timeout_ns), .min = 1,
      .help =
 	 "wait TIME for a reply or a connection (default 10s; datagrams 1s, then they are lost)"},
+    {"deadline", 0, "TIME", CLI_TIME, offsetof(struct opts, deadline_ns), .min = 1000000,
+     .help = STOP_DEADLINE_HELP},
     {"keep-going", 0, NULL, CLI_FLAG, offsetof(struct opts, keep_going),
      .help = "open connections that fail again, and measure how long the server does not reply"},
     {NULL},
@@ -370,6 +372,8 @@ static int run(const struct opts *o, const struct sockeye__bench_opts *load,
 	int err = sockeye__bench(addr, names, count, load, &result, &fail), code;
 
 	code = result.interrupted ? SOCKEYE_EXIT_INTERRUPTED : (int)sockeye_error_exit(err);
+	if (result.interrupted && stop_is_late())
+		code = SOCKEYE_EXIT_TIMED_OUT;
 	sockeye_addr_print(addr, address, sizeof address);
 	if (result.elapsed_ns == 0 && err < 0)
 		return cli_address_fail(&o->common, &fail);
@@ -380,6 +384,8 @@ static int run(const struct opts *o, const struct sockeye__bench_opts *load,
 		fflush(stdout);
 		if (err < 0)
 			report_fail(&o->common, &fail);
+		else if (result.interrupted)
+			stop_report(&o->common, "bench", address);
 	}
 	return code;
 }
@@ -405,6 +411,7 @@ static int cmd_bench(int argc, char **argv)
 		return code;
 	sockeye_addr_print(&addr, address, sizeof address);
 	stop_catch(&o.common, "bench", address, NULL);
+	stop_deadline(&o.common, "bench", address, o.deadline_ns);
 	count = sockeye_resolve(&addr, false, names, NAMES_MAX, &fail);
 	if (count < 0 || local_resolve(&addr, &load.local, &fail) < 0)
 		return cli_address_fail(&o.common, &fail);
