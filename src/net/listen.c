@@ -23,7 +23,7 @@ static bool is_inet(const struct sockeye_sockaddr *name)
 	return name->u.sa.sa_family != AF_UNIX;
 }
 
-/* Binds a socket. With `share`, later sockets of this process can share its port:
+/* Binds a socket. With `share`, later sockets of the same user can share its port:
  * SO_REUSEPORT is set only after bind(2), so that bind(2) still fails if another server
  * uses the port, even with SO_REUSEPORT. With `join`, the socket joins a shared port:
  * SO_REUSEPORT is set before bind(2). */
@@ -34,7 +34,8 @@ static int socket_bind(const struct sockeye_addr *addr, const struct sockeye_soc
 
 	if (!is_inet(name))
 		return sockeye__unix_bind(l->fd, addr, name, l);
-	/* Several programs may receive the same group. */
+	/* SO_REUSEADDR lets a stream server bind while old connections are in TIME_WAIT,
+	 * and lets several programs join the same multicast group. */
 	if (sockeye_scheme_is_stream(l->scheme) || sockeye__sockaddr_is_multicast(name))
 		err = sockeye__option_set(l->fd, SOL_SOCKET, SO_REUSEADDR, 1);
 	if (err == 0 && (join || addr->opts.reuseport))
@@ -46,7 +47,7 @@ static int socket_bind(const struct sockeye_addr *addr, const struct sockeye_soc
 	return err;
 }
 
-/* Opens one listener. Sets *out_op to the step that failed. */
+/* Opens one listener. Returns 0 or -errno. Sets *out_op to the last step that it tried. */
 static int listener_open(const struct sockeye_addr *addr, const struct sockeye_listen_opts *opts,
 			 const struct sockeye_sockaddr *name, bool join, struct sockeye_listener *l,
 			 const char **out_op)
@@ -99,8 +100,8 @@ static void port_set(struct sockeye_sockaddr *name, uint16_t port)
 		name->u.in6.sin6_port = htons(port);
 }
 
-/* Whether the kernel lacks the family of the address, or this machine lacks the
- * address. A host name may have such addresses as well as ones that can be bound. */
+/* Whether the kernel does not support the family of the address, or this machine does
+ * not have the address. Other addresses of the same host name may still be usable. */
 static bool absent(int err)
 {
 	return err == -EAFNOSUPPORT || err == -EADDRNOTAVAIL;
@@ -109,11 +110,12 @@ static bool absent(int err)
 struct names {
 	struct sockeye_sockaddr list[SOCKEYE__NAMES_MAX];
 	size_t count;
-	size_t max; /* to open */
+	size_t max; /* the maximum number of sockets to open */
 };
 
-/* Opens a socket for each name. If the port is 0, all sockets use the same port.
- * Returns the number of sockets or the error to report. */
+/* Opens a socket for each name, and skips addresses that this machine does not have. If
+ * the port is 0, all sockets use the port that the kernel chose for the first one. Returns
+ * the number of sockets or a negative code with *fail. */
 static int names_open(const struct sockeye_addr *addr, const struct sockeye_listen_opts *opts,
 		      const struct names *names, struct sockeye_listener *listeners,
 		      struct sockeye_fail *fail)
@@ -183,7 +185,7 @@ static int reachable(const struct sockeye_listener *l, const char **out_why)
 	int listens, err;
 
 	if (sockeye_scheme_is_stream(l->scheme)) {
-		*out_why = "the socket does not listen";
+		*out_why = "the socket is not listening";
 		err = sockeye__option_get(l->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens);
 		return err < 0 || listens ? err : -EINVAL;
 	}
@@ -249,10 +251,12 @@ int sockeye_listen(const struct sockeye_addr *addr, const struct sockeye_listen_
 	if (err < 0)
 		return err;
 	names.count = (size_t)count;
-	/* The first wildcard address is [::], which also accepts IPv4. */
+	/* The first wildcard address is [::], which also accepts IPv4 unless the address
+	 * selects one family. */
 	names.max = any_host(addr) ? 1 : max;
 	do {
-		/* A port that is free in one family may be in use in the other. */
+		/* If the kernel chooses the port for the first address, another server may
+		 * use that port on the next address: choose again. */
 		count = names_open(addr, opts, &names, listeners, &first);
 	} while (count == -EADDRINUSE && sockeye_sockaddr_port(&names.list[0]) == 0 &&
 		 is_inet(&names.list[0]) && names.count > 1 && ++tries < COMMON_PORT_TRIES);

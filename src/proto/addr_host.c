@@ -112,8 +112,9 @@ static int host_read(struct sockeye__reader *r, struct sockeye__slice host)
 		    "only an IPv6 address is written in brackets, as in [fe80::1%%lo]:7");
 	}
 	if (host.len > SOCKEYE_HOST_MAX)
-		return sockeye__addr_fail(r, SOCKEYE_E_HOST, "the host has %zu bytes, at most %d",
-					  host.len, SOCKEYE_HOST_MAX);
+		return sockeye__addr_fail(r, SOCKEYE_E_HOST,
+					  "the host has %zu bytes; the limit is %d", host.len,
+					  SOCKEYE_HOST_MAX);
 	if (!all(host, is_host_char))
 		return sockeye__addr_fail(
 		    r, SOCKEYE_E_HOST, "a host name consists of letters, digits, '-', '.' and '_'");

@@ -1,6 +1,6 @@
 /*
- * addr_parse.c: parses an address: first the scheme, then the parts that schemes of
- * its kind have.
+ * addr_parse.c: parses an address: first the scheme, then the rest, which depends on the
+ * kind of scheme.
  */
 #include <errno.h>
 #include <limits.h>
@@ -17,8 +17,8 @@
 
 #define ESCAPES "write a percent sign as %%25, a control character as %%XX"
 
-/* Compares a scheme or mode, ignoring letter case (RFC 3986, section 3.1) in the same
- * way in every locale. */
+/* Whether `text` is `name`, a scheme or mode, in upper or lower case (RFC 3986, section
+ * 3.1). The result does not depend on the locale. */
 static bool same_name(const char *name, struct sockeye__slice text)
 {
 	for (size_t i = 0; i < text.len; i++)
@@ -60,8 +60,8 @@ static int scheme_fail(const struct sockeye__reader *r)
 				  names);
 }
 
-/* Parses the scheme and sets *rest to the text after it. If there is no scheme, the
- * address is a TCP address. */
+/* Parses the scheme and sets *rest to the text after it. An address without a scheme is
+ * a TCP address, and *rest is unchanged. */
 static int scheme_read(struct sockeye__reader *r, const char **rest)
 {
 	const char *text = r->text;
@@ -111,7 +111,8 @@ static int unix_read(struct sockeye__reader *r, struct sockeye__slice text)
 	if (len < 0)
 		return sockeye__addr_fail(r, SOCKEYE_E_PATH, ESCAPES);
 	if (len > SOCKEYE_UNIX_PATH_MAX)
-		return sockeye__addr_fail(r, SOCKEYE_E_PATH_TOO_LONG, "%zd bytes, at most %d", len,
+		return sockeye__addr_fail(r, SOCKEYE_E_PATH_TOO_LONG,
+					  "the path has %zd bytes; the limit is %d", len,
 					  SOCKEYE_UNIX_PATH_MAX);
 	if (!addr->abstract && memchr(addr->path, '\0', (size_t)len) != NULL)
 		return sockeye__addr_fail(r, SOCKEYE_E_PATH,
@@ -120,7 +121,8 @@ static int unix_read(struct sockeye__reader *r, struct sockeye__slice text)
 	return 0;
 }
 
-/* Parses FILE or FILE;mode=netascii after the slash (RFC 3617, section 2). */
+/* Parses FILE, FILE;mode=octet or FILE;mode=netascii after the slash (RFC 3617, section
+ * 2). */
 static int file_read(struct sockeye__reader *r, struct sockeye__slice text)
 {
 	static const char octet[] = ";mode=octet", netascii[] = ";mode=netascii";
@@ -143,7 +145,7 @@ static int file_read(struct sockeye__reader *r, struct sockeye__slice text)
 		return sockeye__addr_fail(r, SOCKEYE_E_PATH, ESCAPES);
 	if (len >= (ssize_t)sizeof addr->file)
 		return sockeye__addr_fail(r, SOCKEYE_E_PATH,
-					  "the file name has %zd bytes, at most %zu", len,
+					  "the file name has %zd bytes; the limit is %zu", len,
 					  sizeof addr->file - 1);
 	if (memchr(addr->file, '\0', (size_t)len) != NULL)
 		return sockeye__addr_fail(r, SOCKEYE_E_PATH,

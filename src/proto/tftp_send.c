@@ -2,8 +2,9 @@
  * tftp_send.c: sends DATA and receives ACKs (RFC 1350, RFC 7440). See the diagrams in
  * tftp_transfer.h of the window and of the two ways to repair a loss.
  *
- * A pass sends the blocks from una to the end of the window. An ACK that does not
- * cover all blocks sent starts the pass again. The timer first sends the last block.
+ * A pass sends the blocks from una to the end of the window. An ACK of only some of the
+ * blocks usually restarts the pass. When the timer fires for the first time, only the
+ * last block is retransmitted, unless the peer's address may be forged.
  */
 #include <assert.h>
 
@@ -14,7 +15,7 @@
 
 #define KEEPS_MAX      3u
 #define KEEPS_FIRST    2
-#define IGNORE_WINDOWS 8u /* after an echo; doubled for each further one */
+#define IGNORE_WINDOWS 8u /* after an echo; doubled for each consecutive echo */
 #define ECHOES_MAX     7u
 #define PEER_PAUSE_NS  SOCKEYE_NS_PER_S /* a longer silence is not a pause */
 #define PAUSE_MIN_NS   UINT64_C(100000)
@@ -35,8 +36,8 @@ void sockeye__tftp_sender_init(struct sockeye__tftp *x)
 	};
 }
 
-/* The first block that cannot be sent, because its bytes are not available yet or
- * because it is after the final one. */
+/* Returns the first block that cannot be sent, because its bytes are not available yet or
+ * because it is after the final block. */
 static uint64_t ready_end(const struct sockeye__tftp *x)
 {
 	return x->sender.available / x->blksize + 1 + (x->sender.complete ? 1 : 0);
@@ -65,8 +66,8 @@ static void pause_end(struct sockeye__tftp *x)
 	p->pause_ns = 0;
 }
 
-/* Begins a pause after a burst. All pauses of a window together take about a
- * round trip, or each pause if the peer takes few blocks at once. */
+/* Begins a pause after a burst. The pauses of a window add up to about one round trip. If
+ * the peer can take only a few blocks at once (careful), each pause lasts a round trip. */
 static void pause_begin(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	struct sockeye__tftp_pacing *p = &x->sender.pacing;
@@ -102,11 +103,11 @@ static void pass_restart(struct sockeye__tftp *x)
 	x->sender.repair.single = false;
 }
 
-/* Sends una again because the peer lacks it: alone if the peer seems to keep the
- * blocks after it, otherwise with all of them. If the evidence is weak, a single
- * repeat also requires a new block to send, because only the ACK of a new block shows
+/* Sends una again because the peer lacks that block: alone if the peer seems to keep the
+ * blocks after it, otherwise together with those blocks. If the evidence is weak, una is
+ * sent alone only if a new block can follow, because only the ACK of a new block shows
  * whether the guess was right. After a timeout the peer may lack all blocks, so the
- * window is sent (RFC 7440, section 4). */
+ * whole window is sent (RFC 7440, section 4). */
 static void repair_begin(struct sockeye__tftp *x, bool after_timeout)
 {
 	struct sockeye__tftp_sender *s = &x->sender;
@@ -125,15 +126,15 @@ static void repair_judge(struct sockeye__tftp_sender *s)
 		return;
 	if (s->una >= s->repair.single_end)
 		s->repair.keeps = KEEPS_MAX;
-	else /* the peer kept no blocks or not all of them, or more were lost */
+	else /* the peer did not keep all blocks, or more than one was lost */
 		s->repair.keeps--;
 	s->repair.single_end = 0;
 }
 
-/* Learns whether a duplicate ACK asked for una. If una was lost, its ACK arrives a
- * round trip after the repeat. An ACK that arrives sooner answers the original
- * block, so the duplicate ACK was an echo. The duplicates of a peer whose ACKs all
- * arrive twice are ignored for longer each time. */
+/* Learns whether the duplicate ACK that caused a repeat requested una. If una was lost,
+ * its ACK arrives a round trip after the repeat. An ACK that arrives sooner answers the
+ * original block, so the duplicate ACK was an echo. If all ACKs of a peer arrive twice,
+ * the duplicates are ignored for longer each time. */
 static void dup_ack_judge(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	struct sockeye__tftp_repair *r = &x->sender.repair;
@@ -150,13 +151,15 @@ static void dup_ack_judge(struct sockeye__tftp *x, uint64_t now_ns)
 }
 
 /* Whether the peer has never requested a lost block and receives all blocks only because
- * the bursts are short. Unless it replies to a single block, its ACK requests nothing. */
+ * the bursts are short. A partial ACK from such a peer requests a lost block only if it
+ * answers the single block sent after a timeout. */
 static bool is_mute(const struct sockeye__tftp_sender *s, unsigned timeouts)
 {
 	return s->pacing.careful && !s->repair.reports_gaps && !(timeouts > 0 && s->repair.probing);
 }
 
-/* The peer requests lost blocks, so its silence does not mean that bursts are too long. */
+/* Notes that the peer requests lost blocks, so that its silence no longer means that the
+ * bursts are too long. */
 static void gaps_are_reported(struct sockeye__tftp_sender *s)
 {
 	s->repair.reports_gaps = true;
@@ -166,10 +169,10 @@ static void gaps_are_reported(struct sockeye__tftp_sender *s)
 
 /* Handles a duplicate ACK. RFC 1123, section 4.2.3.1, forbids sending una again for it
  * (the Sorcerer's Apprentice bug), but some peers request a lost block in this way
- * (uftpd#44, tftpy#41). It causes a repeat at most once per window, and only if the
- * ACK of una is overdue. A duplicate in the next window is more likely an echo of the
- * blocks sent twice in this one; if it caused a repeat too, every window would be
- * repeated. */
+ * (uftpd#44, tftpy#41). A duplicate ACK causes a repeat at most once per window, and only
+ * if the ACK of una is overdue. A duplicate ACK in the next window is more likely an echo
+ * of the blocks sent twice in this window; if it caused a repeat too, every window would
+ * be sent twice. */
 static void on_dup_ack(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	struct sockeye__tftp_sender *s = &x->sender;
@@ -199,14 +202,14 @@ void sockeye__tftp_sender_repeat(struct sockeye__tftp *x, uint64_t now_ns)
 		x->count.ignored++;
 }
 
-/* Saves the state that a pause of the peer must not change. */
+/* Saves the state that is restored if the peer turns out to have paused. */
 static void before_note(struct sockeye__tftp *x)
 {
 	x->sender.pacing_before = x->sender.pacing;
 	x->sender.keeps_before = x->sender.repair.keeps;
 }
 
-/* Restores the saved state: the peer had paused, and nothing was lost. */
+/* Restores the saved state, because the peer had paused and no block was lost. */
 static void before_restore(struct sockeye__tftp *x)
 {
 	struct sockeye__tftp_sender *s = &x->sender;
@@ -216,8 +219,8 @@ static void before_restore(struct sockeye__tftp *x)
 	s->repair.keeps = s->keeps_before;
 }
 
-/* Whether a duplicate ACK is the reply to a block that the timer has sent again. It
- * requests nothing, and shows that the peer received the first copy too (RFC 3708). */
+/* Whether a duplicate ACK is the reply to a block that the timer has sent again. Such an
+ * ACK requests nothing, and shows that the peer received both copies (RFC 3708). */
 static bool is_timer_echo(struct sockeye__tftp *x)
 {
 	struct sockeye__tftp_repair *r = &x->sender.repair;
@@ -233,10 +236,11 @@ static bool is_timer_echo(struct sockeye__tftp *x)
 	return true;
 }
 
-/* Sends the last block again. The reply shows which blocks the peer lacks (the tail loss
- * probe of RFC 8985, section 7), and a pause of the peer costs only one block. If there
- * is no reply, sends the window once, one block at a time. Sends the window again only
- * when the silence is too long for a pause. */
+/* Prepares what the first to third and later timeouts send. The first sends the last block
+ * again: the reply shows which blocks the peer lacks (the tail loss probe of RFC 8985,
+ * section 7), and if the peer had only paused, one block was sent in vain. The second sends
+ * the window, one block at a time unless the peer reports gaps. Later timeouts send the
+ * last block until the silence is too long for a pause, and then the window. */
 void sockeye__tftp_sender_timer(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	struct sockeye__tftp_sender *s = &x->sender;
@@ -255,7 +259,8 @@ void sockeye__tftp_sender_timer(struct sockeye__tftp *x, uint64_t now_ns)
 	r->dup_ack_ns = 0;
 	r->dup_ack_used = r->dup_ack_used_before = false;
 	r->probing = false;
-	if (x->config.forgeable) /* it gets few blocks, the first ones */
+	/* A peer whose address may be forged receives only a few blocks, starting at una. */
+	if (x->config.forgeable)
 		return;
 	r->probing = x->silent_timeouts == 1 ||
 		     (x->silent_timeouts > 2 && now_ns - x->silent_ns < PEER_PAUSE_NS);
@@ -269,7 +274,7 @@ void sockeye__tftp_sender_timer(struct sockeye__tftp *x, uint64_t now_ns)
 
 /* --- ACKs --- */
 
-/* Takes the round-trip time of the block that was timed, if it is acknowledged. */
+/* Measures the round-trip time if the timed block is acknowledged. */
 static void rtt_measure(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	struct sockeye__tftp_sender *s = &x->sender;
@@ -298,8 +303,9 @@ static void window_end(struct sockeye__tftp *x)
 	x->deadline_ns = 0;
 }
 
-/* Handles an ACK that does not cover all blocks sent. It reports a gap. If the peer
- * reports no gaps, it ends a window that the peer counts from another block. */
+/* Handles an ACK of only some of the blocks sent. The ACK normally reports a gap. From a
+ * peer that never reports gaps, it means only that the peer's window ends at another
+ * block than ours. */
 static void on_partial_ack(struct sockeye__tftp *x, unsigned timeouts)
 {
 	struct sockeye__tftp_sender *s = &x->sender;
@@ -321,8 +327,9 @@ static void on_timeout_reply(struct sockeye__tftp *x, uint64_t now_ns)
 	struct sockeye__tftp_sender *s = &x->sender;
 	unsigned timeouts = x->silent_timeouts;
 	bool all = s->una == s->high;
-	/* While the window is sent again slowly, its last blocks have been sent only once.
-	 * Later the peer would have reported a gap, so it had all blocks. */
+	/* An ACK of all blocks must be for their first transmission in two cases: the slow
+	 * retransmission has not yet reached the last blocks, or there were more than two
+	 * timeouts, because by then a peer that lacked a block would have reported a gap. */
 	bool of_first =
 	    x->window > 1 && all && (timeouts > 2 || (timeouts == 2 && s->next < s->una));
 	bool paused = sockeye__tftp_silence_end(x, now_ns, of_first);
@@ -339,7 +346,7 @@ void sockeye__tftp_sender_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t
 	uint32_t blocks = sockeye__tftp_ahead(x, s->una - 1, number);
 	unsigned timeouts = x->silent_timeouts;
 
-	/* The ACK is from before this window, or of blocks that were never sent. */
+	/* The ACK is older than this window, or acknowledges blocks that were never sent. */
 	if (blocks > s->high - s->una) {
 		x->count.ignored++;
 		return;
@@ -447,7 +454,7 @@ static void repair_check(const struct sockeye__tftp_sender *s)
 	const struct sockeye__tftp_repair *r = &s->repair;
 
 	assert(r->keeps <= KEEPS_MAX && s->keeps_before <= KEEPS_MAX);
-	/* A single repeat leaves out blocks that were sent before. */
+	/* A single repeat skips at least one block that was sent before. */
 	assert(!r->single || (s->next == s->una && s->high > s->una + 1));
 	assert(r->single_end == 0 || (s->una < r->single_end && r->single_end <= s->high));
 	assert(r->dup_ack_ns == 0 || r->dup_ack_used);

@@ -1,10 +1,12 @@
 /*
  * event.c: many connections in one process, with epoll(7).
  *
- * A message takes this path: epoll_wait, recv into the loop's only buffer, a turn of
- * the session, send from the same buffer. That is three system calls with one client
- * and close to two with many; epoll_ctl is called only when a peer stops reading. A
- * connection has memory for data only while the data waits for the peer or the session.
+ * For each message: epoll_wait, recv into the loop's only input buffer, a turn of the
+ * session, send from that buffer or from l->room. That is three system calls for each
+ * message with one client, and close to two with many, because one epoll_wait serves
+ * several of them. While input and output flow, a message needs no epoll_ctl. A
+ * connection has memory for data only while input waits for the session or output waits
+ * for the peer.
  */
 #include "serve/models.h"
 #include "base/invariant.h"
@@ -18,11 +20,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EVENTS_MAX     256   /* connections served before the listeners are checked again */
-#define ACCEPTS_MAX    16    /* accepted per event: open connections must not wait long */
+#define EVENTS_MAX     256   /* events, and then expired timers, handled in one turn of the loop */
+#define ACCEPTS_MAX    16    /* clients accepted per event: open connections must not wait long */
 #define BACKLOG_MAX    65535 /* the largest --backlog */
 #define TURNS_MAX      16    /* consecutive turns of a session that always has more output */
-#define ANSWER_BATCHES 4
+#define ANSWER_BATCHES 4     /* batches of datagrams handled per event */
 #define BUFFER_BYTES   SOCKEYE__RECORD_BYTES /* one record must fit */
 
 /* An event's data is a pointer to a connection or one of these odd numbers. */
@@ -32,7 +34,7 @@
 
 struct conn {
 	struct sockeye__conn base;
-	uint32_t watched; /* what epoll reports: EPOLLIN, EPOLLOUT, both or neither */
+	uint32_t watched; /* the events in the epoll set: EPOLLIN, EPOLLOUT, both or neither */
 	_Alignas(8) uint8_t state[];
 };
 
@@ -41,7 +43,7 @@ struct loop {
 	struct sockeye__counters *counters;
 	bool show_messages;
 	int epoll;
-	bool listeners_watched; /* they are in the epoll set */
+	bool listeners_watched; /* the listeners are in the epoll set */
 	bool stopping;
 	uint64_t resume_ns; /* accept nothing before this time; 0: no pause */
 	struct sockeye__clocks clocks;
@@ -53,7 +55,8 @@ struct loop {
 
 /* --- one connection --- */
 
-/* Whether so much input waits that the session must take some before more is read. */
+/* Whether the waiting input has reached its limit: no more is read until the session takes
+ * some. */
 static bool is_full(const struct conn *c)
 {
 	return sockeye__queue_left(c->base.in) >= SOCKEYE_INPUT_MAX;
@@ -67,29 +70,30 @@ static void conn_check(const struct loop *l, const struct conn *c)
 	bool writes = base->out != NULL || base->after_output == SOCKEYE__AFTER_TURN;
 
 	sockeye__conn_check(&l->clocks, base, true);
-	/* A session that wants to close is open only for its last output. */
+	/* A connection that is to be closed stays open only to send its last output. */
 	assert(base->after_output != SOCKEYE__AFTER_CLOSE || base->out != NULL);
-	/* Input is read when the peer takes output and the session takes input. */
+	/* Input is read only while no output waits for the peer and the waiting input is below
+	 * its limit. */
 	assert(((c->watched & EPOLLIN) != 0) == reads);
 	assert(((c->watched & EPOLLOUT) != 0) == writes);
 	/* An event or a deadline will continue or end the connection. */
 	assert(c->watched != 0 || base->deadline_ns != 0);
-	/* Left-over input is offered as a whole, so the queue starts at its first byte. */
+	/* conn_leftover() always removes the whole queue, so the read position is 0. */
 	assert(base->in == NULL || base->in->at == 0);
 }
 
 static void conn_close(struct loop *l, struct conn *c, enum sockeye__end end)
 {
 	sockeye__timers_clear(&l->clocks.timers, &c->base.timer);
-	/* This closes the descriptor, which also removes it from the epoll set. */
+	/* Closes the file descriptor, which also removes it from the epoll set. */
 	sockeye__dismiss(l->worker, &c->base.visit, end);
 	sockeye__queue_drop(&c->base.out);
 	sockeye__queue_drop(&c->base.in);
 	free(c);
 }
 
-/* Whether the call can succeed later. epoll, which watches the socket level-triggered,
- * then reports an event. */
+/* Whether the call can succeed later. epoll watches the socket level-triggered, and
+ * reports an event when it is ready. */
 static bool would_block(int err)
 {
 	return err == EAGAIN || err == EWOULDBLOCK || err == EINTR;
@@ -262,7 +266,7 @@ static void conn_flush(struct loop *l, struct conn *c)
 
 static void conn_ready(struct loop *l, struct conn *c, uint32_t events)
 {
-	if (c->watched == 0) /* epoll then reports only a reset */
+	if (c->watched == 0) /* epoll then reports only an error or a hangup */
 		conn_close(l, c, SOCKEYE__END_RESET);
 	else if ((c->watched & EPOLLIN) && (events & (EPOLLIN | EPOLLERR | EPOLLHUP)))
 		conn_read(l, c);
@@ -310,7 +314,7 @@ static void conn_open(struct loop *l, const struct sockeye__visit *v)
 		int err = c == NULL ? -ENOMEM : -errno;
 
 		free(c);
-		sockeye__turn_away(l->worker, v, "a connection could not be watched; it was closed",
+		sockeye__turn_away(l->worker, v, "cannot add a connection to epoll; closed it",
 				   err);
 		return;
 	}
@@ -342,8 +346,9 @@ static void listeners_unwatch(struct loop *l)
 	l->listeners_watched = false;
 }
 
-/* Watches all listeners or, if memory is short, none until the end of a pause. If workers
- * share a listener, EPOLLEXCLUSIVE makes a client wake only one of them. */
+/* Watches all listeners or, if memory is short, none until the end of a pause. With
+ * EPOLLEXCLUSIVE, a new client wakes at least one of the workers that share a listener,
+ * but usually not all. */
 static void listeners_watch(struct loop *l)
 {
 	const struct sockeye__crew *crew = l->worker->crew;
@@ -359,13 +364,14 @@ static void listeners_watch(struct loop *l)
 	}
 	l->listeners_watched = true;
 	if (!watched) {
-		sockeye__warn_rarely(l->worker, "cannot watch for clients; retrying", -errno);
+		sockeye__warn_rarely(l->worker, "cannot add a listener to epoll; retrying", -errno);
 		listeners_unwatch(l);
 		l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
 	}
 }
 
-/* Watches the listeners if and only if a client could be accepted. */
+/* Watches the listeners while the worker may accept clients: not while it stops, has its
+ * maximum of connections, or pauses. */
 static void listeners_settle(struct loop *l)
 {
 	bool want = !l->stopping && l->worker->conns < l->worker->conns_max;
@@ -402,7 +408,8 @@ static void clients_accept(struct loop *l, size_t i, int max)
 	}
 }
 
-/* Accepts the clients in the backlog, then shuts the listeners down. */
+/* Accepts the clients in the backlog, shuts the listeners down, and replies to the
+ * datagrams already queued. */
 static void stop(struct loop *l)
 {
 	l->stopping = true;

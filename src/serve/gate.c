@@ -43,7 +43,7 @@ static void listeners_watch(struct sockeye__gate *g)
 	g->listeners_watched = true;
 	if (err < 0) {
 		listeners_unwatch(g);
-		sockeye__warn_rarely(g->worker, "cannot watch for clients; retrying", err);
+		sockeye__warn_rarely(g->worker, "cannot add a listener to epoll; retrying", err);
 		sockeye__gate_pause(g);
 	}
 }

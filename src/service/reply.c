@@ -2,9 +2,9 @@
  * reply.c: replies to every message with the same text. A message is a datagram, a
  * seqpacket record or a line of a stream; the reply to a line is a line.
  *
- * Many clients send text without LF and wait for the reply, so a line also counts as
- * complete when it pauses. What follows is answered when it pauses in turn; the LF that
- * ends such a line is not.
+ * Many clients send text without LF and wait for the reply. A partial line therefore
+ * also gets a reply if no more bytes arrive for a while. Further bytes of the same line
+ * get another reply after the next pause. The LF that finally ends the line gets none.
  */
 #include <assert.h>
 #include <string.h>
@@ -14,9 +14,9 @@
 #define PAUSE_NS (100 * SOCKEYE_NS_PER_MS)
 
 struct reply_state {
-	uint64_t pause_end_ns; /* when the unfinished part gets its reply */
+	uint64_t pause_end_ns; /* when the partial line gets its reply */
 	bool unfinished;       /* bytes have arrived since the last LF or reply */
-	bool answered;         /* the line has had a reply: its LF gets none */
+	bool answered;         /* part of the line has had a reply: its LF gets none */
 };
 
 struct text {
@@ -47,8 +47,8 @@ static uint64_t pause_of(const void *config)
 	return c && c->pause_ns > 0 ? c->pause_ns : PAUSE_NS;
 }
 
-/* Takes input up to the line with the reply number `max`. Returns the number of replies
- * to complete lines. */
+/* Takes lines until `max` of them need a reply or the input is used up. Returns the
+ * number of lines that need a reply. */
 static size_t take_lines(struct reply_state *s, struct sockeye_turn *t, size_t max)
 {
 	size_t replies = 0;
@@ -67,8 +67,8 @@ static size_t take_lines(struct reply_state *s, struct sockeye_turn *t, size_t m
 	return replies;
 }
 
-/* Whether the unfinished line gets its reply in this turn. Sets the deadline of the next
- * one if it does not. */
+/* Returns true if the unfinished line gets its reply in this turn. Otherwise sets the
+ * deadline for the next turn. */
 static bool take_unfinished(struct reply_state *s, struct sockeye_turn *t, uint64_t pause_ns)
 {
 	if (!s->unfinished)
@@ -95,7 +95,8 @@ static size_t reply_lines(struct reply_state *s, const struct text *text, const 
 	size_t replies = take_lines(s, t, max);
 	uint8_t *p = t->room;
 
-	replies += take_unfinished(s, t, pause_of(config)); /* all input is taken, and < max */
+	/* The line is unfinished only if all input was taken, so replies < max here. */
+	replies += take_unfinished(s, t, pause_of(config));
 	for (size_t i = 0; i < replies; i++) {
 		memcpy(p, text->ptr, text->len);
 		p += text->len;
@@ -145,7 +146,8 @@ static const struct sockeye_option options[] = {
     {"text", 't', "TEXT", "reply with TEXT (default: Server got message)", SOCKEYE_OPTION_TEXT,
      offsetof(struct sockeye_builtin_config, text), .max = SOCKEYE_ROOM_MIN - 2},
     {"pause", 0, "TIME",
-     "reply to a line without a newline when it pauses for TIME (default 100ms; 0: never)",
+     "reply to a partial line if no more of it arrives within TIME (default: 100ms; 0: wait for "
+     "the newline or the end of input)",
      SOCKEYE_OPTION_TIME, offsetof(struct sockeye_builtin_config, pause_ns), .streams_only = true},
     {"once", 0, NULL, "close a connection after one reply", SOCKEYE_OPTION_FLAG,
      offsetof(struct sockeye_builtin_config, once), .streams_only = true},

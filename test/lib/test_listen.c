@@ -364,7 +364,7 @@ static void test_inherited_not(void **state)
 	pair_open(SOCK_STREAM, fds);
 	addr.fd = fds[0];
 	assert_int_equal(sockeye_listen(&addr, NULL, &l, 1, &why), -EINVAL);
-	assert_string_equal(why.detail, "the socket does not listen");
+	assert_string_equal(why.detail, "the socket is not listening");
 	close(fds[0]);
 	close(fds[1]);
 	assert_int_equal(sockeye_listen(&addr, NULL, &l, 1, NULL), -EBADF);

@@ -125,8 +125,9 @@ static const struct {
      "bind udp://*:7: Address already in use; ss -ulnp shows which process uses that port"},
     {{"accept", "tcp://*:7", -EMFILE, ""},
      "accept tcp://*:7: Too many open files; raise the limit of open files: ulimit -n"},
-    {{"parse address", "unix:aa", SOCKEYE_E_PATH_TOO_LONG, "108 bytes, at most 107"},
-     "parse address unix:aa: socket path too long (108 bytes, at most 107); "
+    {{"parse address", "unix:aa", SOCKEYE_E_PATH_TOO_LONG,
+      "the path has 108 bytes; the limit is 107"},
+     "parse address unix:aa: socket path too long (the path has 108 bytes; the limit is 107); "
      "use a shorter path, or an abstract name: unix:@NAME"},
     {{"bind", "tcp://*:7", -EADDRINUSE, "the cause", true},
      "bind tcp://*:7: Address already in use (the cause)"},
