@@ -73,25 +73,25 @@ struct sockeye_addr {
 	char file[256];                        /* tftp://host/file, percent-decoded */
 	bool netascii;                         /* ;mode=netascii; otherwise octet */
 	struct sockeye_addr_opts opts;
-	/* What errors show instead of the printed address, which the caller keeps; NULL:
-	 * nothing else. For programs that add to an address what their user did not
-	 * write. */
+	/* The text that errors show instead of the printed address; NULL: they show the
+	 * printed address. The caller keeps the text. For programs that add parts to an
+	 * address that their user did not write. */
 	const char *shown;
 };
 
 /* Parses a NUL-terminated text into *out. The scheme of a bare host:port is tcp. Port 0
  * is valid here; connecting rejects it, and listening lets the kernel choose a port.
- * Returns 0 or a SOCKEYE_E code. On failure it does not write to *out. If why is not
- * NULL, it fills in *why with the op "parse address", the escaped text, and what is
- * wrong ("known schemes: tcp udp ..."). Thread-safe. */
+ * Returns 0 or a SOCKEYE_E code. On failure the function does not write to *out and,
+ * unless why is NULL, fills in *why: the op "parse address", the escaped text, and what
+ * is wrong with the text ("known schemes: tcp udp ..."). Thread-safe. */
 SOCKEYE_API int sockeye_addr_parse(const char *text, struct sockeye_addr *out,
 				   struct sockeye_fail *why);
 
 /* Writes an address as text that parses to the same address: one word of visible
  * ASCII, with the other bytes of a path or file as %XX. Returns the length of the
  * whole text in bytes; like snprintf(), it truncates text that does not fit, and
- * writes a NUL if cap > 0. SOCKEYE_ADDR_TEXT_MAX bytes are enough unless a long path
- * or file name needs many escapes. Thread-safe. */
+ * writes a NUL if cap > 0. SOCKEYE_ADDR_TEXT_MAX bytes are enough unless the host or the
+ * file name is very long or a long path needs many escapes. Thread-safe. */
 SOCKEYE_API size_t sockeye_addr_print(const struct sockeye_addr *addr, char *buf, size_t cap);
 
 /* Parses a decimal port from 0 to 65535 and nothing else. Returns 0, -EINVAL if the

@@ -19,13 +19,13 @@ SOCKEYE_BEGIN
 
 struct sockeye_dgram {
 	struct sockeye_sockaddr peer;  /* the sender, or the destination to send to */
-	struct sockeye_sockaddr local; /* the local address that it was sent to, with port 0;
-					* zeroed if unknown (sockeye_dgram_want_local) or if
-					* `group` is set */
-	bool group;                    /* it was sent to a broadcast or multicast address */
-	int ifindex;                   /* the interface that received it; 0: unknown */
-	size_t len;                    /* bytes in the caller's buffer */
-	size_t true_len;               /* bytes that were sent */
+	struct sockeye_sockaddr local; /* the local address that the datagram was sent to, with
+					* port 0; zeroed if unknown (sockeye_dgram_want_local)
+					* or if `group` is set */
+	bool group;                    /* sent to a broadcast or multicast address */
+	int ifindex;                   /* the interface that received the datagram; 0: unknown */
+	size_t len;                    /* bytes of the datagram in the caller's buffer */
+	size_t true_len;               /* bytes of the whole datagram */
 	bool truncated;                /* true_len > len */
 };
 
@@ -37,8 +37,8 @@ SOCKEYE_API int sockeye_dgram_want_local(int fd);
 /* Receives one datagram into buf and fills in *out. An empty datagram has len 0; it is
  * not an end of file. Returns 0, -EAGAIN if a non-blocking socket has no datagram,
  * -ETIMEDOUT after deadline_ns (0: none), or -errno. A connected socket also returns
- * ICMP errors, such as -ECONNREFUSED. With a deadline, -EAGAIN means that no datagram
- * has arrived but the error queue has an entry: call sockeye_dgram_error_recv().
+ * ICMP errors, such as -ECONNREFUSED. If deadline_ns is not 0, -EAGAIN means that no
+ * datagram has arrived but the error queue has an entry: call sockeye_dgram_error_recv().
  * Thread-safe. */
 SOCKEYE_API int sockeye_dgram_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
 				   struct sockeye_dgram *out);

@@ -49,13 +49,13 @@ enum sockeye_counter_kind {
 	X(closed_error, COUNTER, "connections closed: another error") \
 	X(closed_stop, COUNTER, "connections closed: the server stopped or a worker died") \
 	X(refused_source, COUNTER, "connections refused: too many from one source") \
-	X(refused_resource, COUNTER, "connections refused: no process, thread or memory") \
+	X(refused_resource, COUNTER, "connections refused: a limit or resource was exhausted") \
 	X(bytes_in, COUNTER, "bytes received") \
 	X(bytes_out, COUNTER, "bytes sent") \
 	X(datagrams_in, COUNTER, "datagrams received") \
 	X(datagrams_out, COUNTER, "datagrams sent") \
 	X(dropped_loop, COUNTER, "datagrams not answered: from a server, or to a group") \
-	X(dropped_repeat, COUNTER, "datagrams not answered: a loop between servers") \
+	X(dropped_repeat, COUNTER, "datagrams not answered: the peer exceeded the repeat rate") \
 	X(dropped_rate, COUNTER, "datagrams not answered: the source exceeded its rate") \
 	X(dropped_send, COUNTER, "datagrams not answered: too long, or sending failed") \
 	X(dropped_queue, COUNTER, "datagrams lost: the queue of a socket was full") \
@@ -117,21 +117,22 @@ struct sockeye_serve_opts {
 	const char *model; /* a name of sockeye_models; NULL: event */
 	bool model_strict; /* an unavailable model is an error; otherwise event replaces it */
 	unsigned workers;  /* processes; 0: the default of the model. Models whose default is 1
-			    * always have one */
+			    * always have one worker. fork, prefork and thread add one process
+			    * for each datagram address */
 	uint32_t connections_max; /* open connections across all workers; further clients wait
 				   * in the backlog; 0: no limit */
-	uint32_t per_source_max;  /* open connections from one source; further ones are closed
-				   * immediately; 0: no limit */
+	uint32_t per_source_max;  /* open connections from one source; further connections are
+				   * closed immediately; 0: no limit */
 	/* Addresses that share this number of leading bits are one source, for per_source_max
-	 * and answers_per_s; 0: 32 and 64. An IPv4-mapped IPv6 address counts as its IPv4
-	 * address. */
+	 * and answers_per_s; 0: 32 bits for IPv4 and 64 bits for IPv6. An IPv4-mapped IPv6
+	 * address counts as its IPv4 address. */
 	unsigned source_ipv4_prefix, source_ipv6_prefix;
 	uint64_t idle_ms;  /* close connections that transfer no byte for this time; 0: never */
 	uint64_t time_ms;  /* close every connection after this time; 0: never */
 	uint64_t grace_ms; /* after a stop, let sessions continue for this time; 0: 10 s */
 	uint32_t backlog;  /* of listen(2); 0: 4096 */
-	uint32_t answers_per_s; /* replies longer than their request, per second and source;
-				 * 0: 20 */
+	uint32_t answers_per_s; /* datagram replies longer than their request, per second and
+				 * source; 0: 20 */
 	/* Datagram replies per second to a peer that may be a server, because its port is not
 	 * in ip_local_port_range or its UNIX socket has a name that the kernel did not choose.
 	 * A peer that exceeds the limit receives no replies for 10 s, so that two servers do
@@ -158,14 +159,15 @@ struct sockeye_serve_opts {
  * workers and replaces workers that die. Workers are child processes under every
  * model, so that a crash ends only the sessions of one worker.
  *
- * SIGTERM or SIGINT stops the server (unless no_signals): it accepts no more
- * connections, and sessions can continue for grace_ms. A second signal ends it
- * immediately. SIGUSR1 causes a COUNTERS event. SIGHUP stops it only if the controlling
- * terminal is gone. SIGCHLD may have any setting, and its handler
- * may reap any child; if it is ignored, its default applies during the call. Workers
- * start with the default action of every signal but ignore SIGPIPE and SIGXFSZ;
- * handlers for crashes (SIGSEGV ...) stay. The function forks: call it from one thread
- * at a time, and before starting other threads.
+ * Unless no_signals is set, SIGTERM or SIGINT stops the server: it accepts no more
+ * connections, and sessions can continue for grace_ms. A second signal ends the server
+ * immediately. SIGUSR1 causes a COUNTERS event. SIGHUP stops the server only if it
+ * started with a controlling terminal and this terminal is gone. SIGCHLD may have any
+ * setting, and a handler for it may reap any child; if SIGCHLD is ignored, its default
+ * action applies during the call. Workers start with the default action of every signal,
+ * except that they ignore SIGPIPE and SIGXFSZ and keep handlers for crashes (SIGSEGV ...).
+ * The function forks: call it from one thread at a time, and before starting other
+ * threads.
  *
  * Returns 0 after a stop. On failure returns a negative code, leaves no socket open
  * and fills in *fail, which may be NULL. On return the signal mask, the limit of

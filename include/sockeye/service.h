@@ -108,7 +108,7 @@ struct sockeye_service {
 	const char *summary; /* one line for --list */
 	uint16_t port;       /* the well-known port; 0: none */
 	size_t state_size;   /* bytes of zeroed state for each session, <= SOCKEYE_STATE_MAX */
-	bool uses_time;      /* turns carry the time */
+	bool uses_time;      /* turns and datagrams carry the time */
 	bool speaks_first;   /* the first turn does not wait for input */
 	bool amplifies;      /* the reply to a datagram may be longer than the datagram: the
 			      * driver limits such replies per source (CERT CA-1996-01) */
@@ -136,7 +136,8 @@ struct sockeye_builtin_config {
 	size_t text_len;       /* bytes of text, <= SOCKEYE_ROOM_MIN - 2; 0: up to its NUL */
 	bool once;             /* reply: close a stream after the first reply */
 	uint64_t pause_ns;     /* reply: after this time without input, reply to a line that has
-				* no LF yet; 0: 100 ms; UINT64_MAX: reply to lines only */
+				* no LF yet; 0: 100 ms; UINT64_MAX: wait for the LF or the end
+				* of the input */
 	unsigned daytime;      /* daytime: an enum sockeye_daytime_format */
 	uint32_t datagram_len; /* chargen: bytes of each datagram, 1 to 512; 0: a length that
 				* varies from 0 to 512 (RFC 864) */

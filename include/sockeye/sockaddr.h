@@ -35,8 +35,9 @@ struct sockeye_sockaddr {
 SOCKEYE_API size_t sockeye_sockaddr_print(const struct sockeye_sockaddr *name, char *buf,
 					  size_t cap);
 
-/* Writes the same with a scheme, "tcp://127.0.0.1:7", so that sockeye_addr_parse()
- * accepts it. Thread-safe. */
+/* Writes the address with a scheme, "tcp://127.0.0.1:7", so that sockeye_addr_parse()
+ * accepts the text; for an unnamed address writes "tcp:unnamed", which does not parse.
+ * Returns a length like sockeye_sockaddr_print(). Thread-safe. */
 SOCKEYE_API size_t sockeye_sockaddr_print_url(const struct sockeye_sockaddr *name,
 					      enum sockeye_scheme scheme, char *buf, size_t cap);
 
@@ -56,10 +57,10 @@ SOCKEYE_API int sockeye_local_name(int fd, struct sockeye_sockaddr *out_name);
 SOCKEYE_API int sockeye_peer_name(int fd, struct sockeye_sockaddr *out_name);
 
 /* Resolves an address with the system's resolver. Writes at most `max` socket
- * addresses in the resolver's order (RFC 6724), each once. With `for_bind` an empty
- * host is the wildcard: [::], which includes IPv4 unless v6only is set, and 0.0.0.0
- * for a kernel without IPv6. Port 0 is then valid. Otherwise an empty host is
- * loopback.
+ * addresses in the resolver's order (RFC 6724), each once. With `for_bind`, port 0 is
+ * valid, and an empty host is the wildcard: [::], which includes IPv4 unless v6only is
+ * set, and 0.0.0.0 for a kernel without IPv6. Without `for_bind`, port 0 is an error, and
+ * an empty host is loopback.
  * Returns the count, at least 1, or a negative code with *fail filled in (fail may be
  * NULL). The code is SOCKEYE_E_HOST for a host that ends in a number but is not a
  * dotted quad (1.2.3, 0x7f000001), which glibc would read as an address. Does not use

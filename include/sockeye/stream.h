@@ -37,10 +37,10 @@ struct sockeye_connect_opts {
 /* Resolves `addr`, applies its options and connects to the first of its addresses that
  * answers (Happy Eyeballs, RFC 8305): alternates between the address families, and
  * starts a new attempt after attempt_delay_ms or as soon as one fails.
- * A datagram socket gets a peer (connect(2)). A unix-dgram client also gets an
- * autobound abstract name so that the server can reply; with bind=PATH the caller
- * removes the path. fd:N returns a duplicate of the socket N, and both share the
- * non-blocking mode. A TCP socket that is connected to itself counts as refused.
+ * A datagram socket gets a peer (connect(2)). A unix-dgram client is also bound, so that
+ * the server can reply: to an abstract name that the kernel chooses or, with bind=PATH,
+ * to PATH, which the caller removes. fd:N returns a duplicate of the socket N, and both
+ * share the non-blocking mode. A TCP socket that is connected to itself counts as refused.
  * opts and fail may be NULL.
  * Returns a file descriptor or a negative code: the error of the first address, unless
  * that error only shows that this machine cannot reach the address family. Attempts
@@ -68,20 +68,21 @@ struct sockeye_listen_opts {
  * two. '*' is one dual-stack socket, or IPv4 if the kernel has no IPv6. With port 0
  * the kernel chooses a port, the same for all sockets. Replaces a UNIX socket file
  * whose server is dead, but never a socket in use or another kind of file.
- * opts->reuseport shares the port only with sockets that this process opens later; a
- * port in use by another server remains an error. The option `reuseport` of the
- * address also shares it with other servers of the same user. fd:N must be a socket
- * that listens (stream) or is bound (datagram). The listener has a duplicate of N and
- * the scheme of that socket. opts and fail may be NULL.
- * Returns the number of listeners, from 1 to max, or a negative code after closing
- * all: -EADDRINUSE, SOCKEYE_E_IN_USE_LIVE, SOCKEYE_E_NOT_A_SOCKET ... The caller closes
- * them with sockeye_listener_close(). */
+ * opts->reuseport shares the port only with sockets that the same user opens later; if
+ * another server uses the port already, the call fails. The option `reuseport` of the
+ * address also shares the port with servers of the same user that were started before
+ * with this option. fd:N must be a socket that listens (stream) or is bound (datagram).
+ * The listener has a duplicate of N and the scheme of that socket. opts and fail may be
+ * NULL.
+ * Returns the number of listeners, from 1 to max, which the caller closes with
+ * sockeye_listener_close(). On failure closes all listeners and returns a negative code:
+ * -EADDRINUSE, SOCKEYE_E_IN_USE_LIVE, SOCKEYE_E_NOT_A_SOCKET ... */
 SOCKEYE_API int sockeye_listen(const struct sockeye_addr *addr,
 			       const struct sockeye_listen_opts *opts,
 			       struct sockeye_listener *out_listeners, size_t max,
 			       struct sockeye_fail *fail);
 
-/* Closes the socket. Removes its UNIX path if that is still the file that the listener
+/* Closes the socket. Removes its UNIX path if the path is still the file that the listener
  * created. Does nothing for a zeroed or closed listener (fd <= 0). */
 SOCKEYE_API void sockeye_listener_close(struct sockeye_listener *listener);
 
@@ -99,8 +100,10 @@ SOCKEYE_API int sockeye_accept(int fd, bool nonblocking, uint64_t deadline_ns,
 SOCKEYE_API int sockeye_readn(int fd, void *buf, size_t len, uint64_t deadline_ns,
 			      size_t *out_done);
 
-/* Writes `len` bytes, with the same rules and results, but never SOCKEYE_E_EOF. Without
- * a deadline, waits as long as the peer does not read. */
+/* Writes `len` bytes to a blocking or non-blocking file descriptor of any kind. Returns 0,
+ * -ETIMEDOUT after deadline_ns (0: none), or -errno. Always sets *out_done to the number
+ * of bytes written; out_done may be NULL. Without a deadline, waits as long as the peer
+ * does not read. */
 SOCKEYE_API int sockeye_writen(int fd, const void *buf, size_t len, uint64_t deadline_ns,
 			       size_t *out_done);
 
@@ -131,10 +134,10 @@ SOCKEYE_API void sockeye_lines_init(struct sockeye_lines *lines, int fd, char *b
 SOCKEYE_API int sockeye_readline(struct sockeye_lines *lines, uint64_t deadline_ns,
 				 const char **out_line, size_t *out_len);
 
-/* Reads at most `len` bytes that follow the last line: those that were read ahead, or else
- * from the descriptor, like sockeye_read_some(). So a text header can precede binary
- * data. After SOCKEYE_E_LINE_TOO_LONG, continues within that line, where the buffer
- * ended. */
+/* Reads at most `len` bytes that follow the last line, for binary data after a text
+ * header. Returns bytes that were read ahead; if there are none, reads from the file
+ * descriptor like sockeye_read_some(). After SOCKEYE_E_LINE_TOO_LONG, continues within
+ * that line, where the buffer ended. */
 SOCKEYE_API ssize_t sockeye_reader_read(struct sockeye_lines *lines, void *buf, size_t len,
 					uint64_t deadline_ns);
 

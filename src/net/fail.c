@@ -101,7 +101,8 @@ static const char *hint(const char *op, enum sockeye_scheme scheme,
 	return NULL;
 }
 
-/* Writes a cause that makes further hints untrue. */
+/* Adds the cause to the detail. sockeye_fail_text() then adds no hint, which would
+ * contradict the cause. */
 static void explain(struct sockeye_fail *fail, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static void explain(struct sockeye_fail *fail, const char *format, ...)
@@ -126,9 +127,9 @@ static unsigned seconds(uint32_t ms)
 	return (ms + 999) / 1000;
 }
 
-/* Explains why bind(2) reports a port or a path as in use. Servers and clients with
- * a port here set SO_REUSEADDR, so a connection is the cause only if it has been
- * opened without. */
+/* Explains why bind(2) reports a port or a path as in use. The servers of this library,
+ * and its clients with a fixed port, set SO_REUSEADDR. A connection is therefore the cause
+ * only if its socket was opened without SO_REUSEADDR. */
 static void in_use_explain(struct sockeye_fail *fail, const struct sockeye_addr *addr,
 			   const struct sockeye_sockaddr *name)
 {
@@ -142,26 +143,26 @@ static void in_use_explain(struct sockeye_fail *fail, const struct sockeye_addr 
 		h = sockeye__holder_find(name, NULL);
 	if (h.kind == SOCKEYE__HOLDER_TIME_WAIT)
 		explain(fail,
-			"a connection in TIME_WAIT has it, free in %u s; the server before set no "
-			"SO_REUSEADDR",
+			"a connection in TIME_WAIT has the port, free in %u s; the previous server "
+			"did not set SO_REUSEADDR",
 			seconds(h.free_ms));
 	else if (h.kind == SOCKEYE__HOLDER_CONNECTED)
-		explain(fail, "a connection opened without SO_REUSEADDR has it: ss -tanp shows the "
-			      "process");
+		explain(fail, "a connection opened without SO_REUSEADDR has the port: ss -tanp "
+			      "shows the process");
 	else if (h.kind == SOCKEYE__HOLDER_BOUND)
-		explain(fail, "a socket that does not listen is bound to it");
+		explain(fail, "a socket that does not listen is bound to the port");
 	else if (addr->opts.reuseport)
-		sockeye__fail_add(fail, "reuseport: all sockets need it, and the same user");
+		sockeye__fail_add(fail, "all sockets on the port need reuseport and the same user");
 }
 
-/* Explains a connection attempt without an answer. */
+/* Explains why a connection attempt received no answer. */
 static void silence_explain(struct sockeye_fail *fail, const struct sockeye_addr *addr,
 			    const struct sockeye_sockaddr *name)
 {
 	struct sockeye__holder h = {0};
 
 	if (name->u.sa.sa_family == AF_UNIX) {
-		explain(fail, "the server's backlog is full: it does not accept");
+		explain(fail, "the server's backlog is full: the server accepts no connections");
 		return;
 	}
 	if (is_tcp(addr->scheme) && sockeye__holder_is_here(name))
@@ -176,8 +177,8 @@ static bool has_service(const struct sockeye_addr *addr)
 	return !addr->has_port && addr->service[0] != '\0';
 }
 
-/* Whether the user wrote a name, or nothing, so that the address does not show `name`.
- * What listens on any host needs no host. */
+/* Whether the message must show `name`, because the address has only a host name or, to
+ * connect, a service name or no host. */
 static bool is_hidden(const struct sockeye_addr *addr, const char *op)
 {
 	bool any = addr->host[0] == '\0' || strcmp(addr->host, "*") == 0;
@@ -190,7 +191,7 @@ static bool is_hidden(const struct sockeye_addr *addr, const char *op)
 	return strchr(addr->host, ':') == NULL && inet_pton(AF_INET, addr->host, &ipv4) != 1;
 }
 
-/* Writes `name` into the detail, with the port if the user wrote that of a service. */
+/* Writes `name` into the detail, with its port if the user wrote a service name. */
 static void name_show(struct sockeye_fail *fail, const struct sockeye_addr *addr,
 		      const struct sockeye_sockaddr *name)
 {
@@ -251,8 +252,8 @@ void sockeye__fail_pair(struct sockeye_fail *fail, const struct sockeye_sockaddr
 		h = sockeye__holder_find(local, name);
 	if (h.kind == SOCKEYE__HOLDER_TIME_WAIT)
 		explain(fail,
-			"the connection before, from the same port, is in TIME_WAIT for %u s more",
+			"the previous connection from the same port is in TIME_WAIT for %u s more",
 			seconds(h.free_ms));
 	else if (h.kind == SOCKEYE__HOLDER_CONNECTED)
-		explain(fail, "a connection from the same port to the server exists");
+		explain(fail, "another connection from the same port to the server exists");
 }

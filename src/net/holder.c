@@ -76,7 +76,7 @@ static void socket_take(struct search *s, const struct inet_diag_msg *m)
 		    .kind = kind, .waiting = m->idiag_rqueue, .backlog = m->idiag_wqueue};
 	else if (kind != SOCKEYE__HOLDER_TIME_WAIT || kind > found->kind)
 		*found = (struct sockeye__holder){.kind = kind};
-	/* the last of several connections frees the port */
+	/* The port is free when the last of several connections has left TIME_WAIT. */
 	if (kind == SOCKEYE__HOLDER_TIME_WAIT && m->idiag_timer == TIMER_TIME_WAIT &&
 	    m->idiag_expires > found->free_ms)
 		found->free_ms = m->idiag_expires;
@@ -139,8 +139,8 @@ struct sockeye__holder sockeye__holder_find(const struct sockeye_sockaddr *name,
 	return s.found;
 }
 
-/* Whether a socket can be a reason that bind(2) fails: it listens, or has no
- * connections. */
+/* Whether a socket can be the reason that bind(2) fails: for a stream address, a socket
+ * that listens; for a datagram address, any datagram socket. */
 static bool is_open(int fd, bool stream)
 {
 	int type, listens;
@@ -181,7 +181,7 @@ bool sockeye__holder_is_here(const struct sockeye_sockaddr *name)
 
 	if (fd < 0)
 		return false;
-	/* The kernel answers from the address itself only if it is one of this machine. */
+	/* Only for an address of this machine does the kernel choose the same source address. */
 	here = connect(fd, &name->u.sa, name->len) == 0 && sockeye_local_name(fd, &local) == 0 &&
 	       local.u.sa.sa_family == there.u.sa.sa_family;
 	close(fd);

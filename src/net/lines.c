@@ -12,7 +12,8 @@ void sockeye_lines_init(struct sockeye_lines *lines, int fd, char *buf, size_t c
 	*lines = (struct sockeye_lines){.fd = fd, .buf = buf, .cap = cap};
 }
 
-/* Makes room and appends to the buffer. Returns like sockeye_read_some(). */
+/* Moves the unread bytes to the start of the buffer and reads more bytes after them.
+ * Returns like sockeye_read_some(). */
 static ssize_t read_ahead(struct sockeye_lines *l, uint64_t deadline_ns)
 {
 	ssize_t n;

@@ -24,7 +24,8 @@ static int check_fail(struct sockeye_fail *fail, const struct sockeye_addr *addr
 	return SOCKEYE_E_OPTION_VALUE;
 }
 
-/* The source of source=, if it has the family of the group. */
+/* Parses the option source=. Returns false unless it is an IP address of the group's
+ * family. */
 static bool source_parse(const struct sockeye_addr *addr, const struct sockeye_sockaddr *group,
 			 struct sockaddr_storage *out)
 {
@@ -69,7 +70,8 @@ int sockeye__multicast_check(const struct sockeye_addr *addr, struct sockeye_soc
 	return 0;
 }
 
-/* The interface of the options or of an IPv6 zone; 0: the kernel chooses. */
+/* Returns the index of the interface that the option interface= or the IPv6 zone names,
+ * or 0 if the kernel is to choose. */
 static uint32_t interface_of(const struct sockeye_addr *addr, const struct sockeye_sockaddr *name)
 {
 	if (addr->opts.interface[0] != '\0')
@@ -95,8 +97,9 @@ int sockeye__multicast_send(int fd, const struct sockeye_addr *addr,
 	return setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &choice, sizeof choice) < 0 ? -errno : 0;
 }
 
-/* Without this, a socket also receives what other sockets of this machine have joined:
- * the group from other interfaces and from any source. Old kernels lack the IPv6 one. */
+/* Limits a socket to the groups that it has joined itself. By default it also receives
+ * what other sockets of this machine have joined: the same group from other interfaces and
+ * from any source. Old kernels do not have the option for IPv6. */
 static void only_own_groups(int fd, bool v4)
 {
 	if (v4)

@@ -63,15 +63,16 @@ int sockeye__nonblocking_set(int fd, bool nonblocking);
 /* Fills in *fail unless it is NULL. Returns err. */
 int sockeye__fail_set(struct sockeye_fail *fail, const char *op, const char *address, int err);
 
-/* The same for an address, and for one of its resolved addresses, which the detail
- * shows if the user wrote a host name. sockeye__fail_name() also writes the cause, if
- * it is known, into the detail. */
+/* sockeye__fail_addr() fills in *fail for an address. sockeye__fail_name() fills it in for
+ * one of the resolved addresses of `addr`: the detail shows this resolved address if the
+ * user wrote a host name, and the cause if it is known. Both return err. */
 int sockeye__fail_addr(struct sockeye_fail *fail, const char *op, const struct sockeye_addr *addr,
 		       int err);
 int sockeye__fail_name(struct sockeye_fail *fail, const char *op, const struct sockeye_addr *addr,
 		       const struct sockeye_sockaddr *name, int err);
 
-/* The same for a client's local address, `local`, that cannot be bound. */
+/* Fills in *fail for a client's local address, `local`, that cannot be bound. Returns
+ * err. */
 int sockeye__fail_local(struct sockeye_fail *fail, const struct sockeye_addr *addr,
 			const struct sockeye_sockaddr *local, int err);
 
@@ -87,10 +88,11 @@ void sockeye__fail_add(struct sockeye_fail *fail, const char *format, ...)
 
 /* --- holder.c --- */
 
-/* Why a TCP port is in use: what the sockets do that have it. The last kind counts. */
+/* Why a TCP port is in use: the state of the sockets that are bound to the port. If they
+ * differ, the kind that is last in this list is reported. */
 enum sockeye__holder_kind {
 	SOCKEYE__HOLDER_UNKNOWN,
-	SOCKEYE__HOLDER_TIME_WAIT, /* their connections have ended */
+	SOCKEYE__HOLDER_TIME_WAIT, /* only connections that have ended */
 	SOCKEYE__HOLDER_CONNECTED,
 	SOCKEYE__HOLDER_BOUND, /* neither connected nor listening */
 	SOCKEYE__HOLDER_LISTENS,
@@ -98,7 +100,7 @@ enum sockeye__holder_kind {
 struct sockeye__holder {
 	enum sockeye__holder_kind kind;
 	uint32_t free_ms;          /* TIME_WAIT: time until the port is free */
-	uint32_t waiting, backlog; /* LISTENS: connections to accept, and their limit */
+	uint32_t waiting, backlog; /* LISTENS: connections that wait in the backlog, and its size */
 };
 
 /* Looks for the TCP sockets that have the local address `name` or a wildcard, and are
@@ -145,19 +147,19 @@ uint32_t sockeye__interface_index(const char *zone);
 
 /* --- multicast.c --- */
 
-/* Checks the options interface= and source= of an address with the addresses of its host,
- * and gives IPv6 groups the interface as their zone. `joins`: to listen. Returns 0 or a
- * negative code with *fail. */
+/* Checks the options interface= and source= of an address against `names`, the resolved
+ * addresses of its host, and gives IPv6 groups the interface as their zone. `joins`: the
+ * socket will listen to the group. Returns 0 or a negative code with *fail. */
 int sockeye__multicast_check(const struct sockeye_addr *addr, struct sockeye_sockaddr *names,
 			     size_t count, bool joins, struct sockeye_fail *fail);
 
-/* Chooses the interface and the time to live of what is sent to groups. Returns 0 or
- * -errno. */
+/* Sets the interface and the time to live (TTL) of datagrams that are sent to groups.
+ * Returns 0 or -errno. */
 int sockeye__multicast_send(int fd, const struct sockeye_addr *addr,
 			    const struct sockeye_sockaddr *name);
 
-/* Joins the group `name`, which a bound socket leaves when it is closed. Does nothing for
- * another address. Returns 0 or a negative code. */
+/* Joins the multicast group `name`; closing the socket leaves the group. Does nothing if
+ * `name` is not a multicast group. Returns 0 or a negative code. */
 int sockeye__multicast_join(int fd, const struct sockeye_addr *addr,
 			    const struct sockeye_sockaddr *name);
 
@@ -168,9 +170,8 @@ int sockeye__multicast_join(int fd, const struct sockeye_addr *addr,
 int sockeye__locals_find(const struct sockeye_addr *addr, struct sockeye_sockaddr *locals,
 			 size_t max, struct sockeye_fail *fail);
 
-/* Removes the names whose family none of the local addresses has; without local
- * addresses keeps all. Returns the number of names left, or a negative code if none is
- * left. */
+/* Removes the names of a family that no local address has. Without local addresses, keeps
+ * all names. Returns the number of names left, or a negative code if none is left. */
 int sockeye__names_reachable(const struct sockeye_addr *addr, struct sockeye_sockaddr *names,
 			     size_t count, const struct sockeye_sockaddr *locals,
 			     size_t local_count, struct sockeye_fail *fail);
@@ -244,12 +245,12 @@ void sockeye__unix_unlink(const struct sockeye_listener *listener);
 /* --- dgram.c: records --- */
 
 /* Makes the kernel add a timestamp to each record, including those in the queue.
- * recvmsg(2) returns 0 both for an empty record and after the peer has closed, and
- * only the former has a timestamp. Returns 0 or -errno. */
+ * recvmsg(2) returns 0 both for an empty record and after the peer has closed, but only
+ * the empty record has a timestamp. Returns 0 or -errno. */
 int sockeye__records_stamp(int fd);
 
-/* sockeye_dgram_recv() for a socket with timestamps. Returns SOCKEYE_E_EOF after the
- * peer has closed. */
+/* Like sockeye_dgram_recv(), for a socket with timestamps. After the peer has closed,
+ * returns SOCKEYE_E_EOF. */
 int sockeye__record_recv(int fd, void *buf, size_t cap, uint64_t deadline_ns,
 			 struct sockeye_dgram *out);
 

@@ -2,8 +2,8 @@
  * race.c: connects to the first of several addresses that answers: Happy Eyeballs
  * (RFC 8305, section 5).
  *
- * An attempt without an answer continues after the attempt delay, while the next
- * address is tried in parallel. The first connection wins.
+ * If an attempt has no answer after the attempt delay, the next address is tried in
+ * parallel while that attempt continues. The first connection wins.
  */
 #include <assert.h>
 #include <errno.h>
@@ -26,9 +26,9 @@ struct race {
 	const struct sockeye_sockaddr *locals;
 	size_t local_count;
 	struct sockeye_fail *fail;
-	int err;      /* the failure to report so far, which is in *fail; 0: none */
+	int err;      /* the code of the failure in *fail, which is to be reported; 0: none */
 	size_t tried; /* addresses tried */
-	size_t count; /* attempts in progress, with their sockets and addresses: */
+	size_t count; /* attempts in progress: the entries of fds and names in use */
 	struct pollfd fds[SOCKEYE__NAMES_MAX];
 	const struct sockeye_sockaddr *names[SOCKEYE__NAMES_MAX];
 };

@@ -36,8 +36,8 @@ static int unix_name(struct query *q)
 		return FAILED(q, SOCKEYE_E_PATH_TOO_LONG);
 	name.u.un.sun_family = AF_UNIX;
 	memcpy(name.u.un.sun_path + addr->abstract, addr->path, addr->path_len);
-	/* One more byte for the NUL: after a path, or before an abstract name, which
-	 * the length ends (unix(7)). */
+	/* One more byte for a NUL: it follows a path, or precedes an abstract name
+	 * (unix(7)). */
 	name.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + addr->path_len + 1U);
 	q->names[0] = name;
 	return 1;
@@ -193,9 +193,9 @@ static int host_number(struct query *q)
 	return 0;
 }
 
-/* Whether some programs would read a host as an address although it is not a dotted
- * quad: its last label is a number, which no top-level domain is (RFC 3696, section 2).
- * The URL standard has the same rule, "ends in a number". */
+/* Whether the last label of a host is a number. No top-level domain is a number (RFC 3696,
+ * section 2), and some programs would read such a host as an IPv4 address. The URL standard
+ * has the same rule, "ends in a number". */
 static bool ends_in_number(const char *host)
 {
 	size_t len = strlen(host);
@@ -265,7 +265,8 @@ static int host_name(struct query *q)
 	struct addrinfo *list, *other;
 	int err = lookup(q->addr->host, family, &list);
 
-	/* glibc also reports EAI_NONAME for a name that has only the other family. */
+	/* glibc also reports EAI_NONAME for a name that has only addresses of the other
+	 * family. */
 	if (err == SOCKEYE_E_NONAME && family != AF_UNSPEC &&
 	    lookup(q->addr->host, AF_UNSPEC, &other) == 0) {
 		freeaddrinfo(other);

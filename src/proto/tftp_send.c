@@ -236,11 +236,11 @@ static bool is_timer_echo(struct sockeye__tftp *x)
 	return true;
 }
 
-/* Prepares what the first to third and later timeouts send. The first sends the last block
+/* Prepares what a timeout sends. The first timeout in a row sends the last block
  * again: the reply shows which blocks the peer lacks (the tail loss probe of RFC 8985,
- * section 7), and if the peer had only paused, one block was sent in vain. The second sends
- * the window, one block at a time unless the peer reports gaps. Later timeouts send the
- * last block until the silence is too long for a pause, and then the window. */
+ * section 7), and a pause of the peer costs only one block. The second sends the window,
+ * one block at a time unless the peer reports gaps. Later timeouts send the last block
+ * until the silence is too long for a pause, and then the window. */
 void sockeye__tftp_sender_timer(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	struct sockeye__tftp_sender *s = &x->sender;

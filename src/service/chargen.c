@@ -58,8 +58,9 @@ static void chargen_turn(void *state, const void *config, struct sockeye_turn *t
 	t->more = true;
 }
 
-/* RFC 864 asks for a random length. A service draws no random numbers; a
- * multiplicative hash (Knuth) of the clock's nanoseconds replaces them. */
+/* Returns the length of a datagram. RFC 864 asks for a random length, but a service draws
+ * no random numbers. A multiplicative hash (Knuth) of the time in nanoseconds replaces
+ * them. */
 static size_t length_of(struct sockeye_now now)
 {
 	return (size_t)(((uint64_t)now.real_ns * UINT64_C(0x9e3779b97f4a7c15) >> 32) %

@@ -75,7 +75,7 @@ def test_a_port_in_time_wait(run, command):
     port = time_wait()
     done = run(*command, f"tcp://127.0.0.1:{port}")
     said = done.stderr.decode()
-    seconds = re.search(r"a connection in TIME_WAIT has it, free in (\d+) s; .* SO_REUSEADDR", said)
+    seconds = re.search(r"a connection in TIME_WAIT has the port, free in (\d+) s; .* SO_REUSEADDR", said)
     assert done.returncode == 9 and seconds and 1 <= int(seconds[1]) <= 61, said
     assert "ss -" not in said and "try:" not in said
 
@@ -84,7 +84,7 @@ def test_a_port_of_a_connection(run):
     conn, client = connection()
     with conn, client:
         done = run("serve", "echo", f"tcp://*:{conn.getsockname()[1]}")
-    assert done.returncode == 9 and b"opened without SO_REUSEADDR has it" in done.stderr
+    assert done.returncode == 9 and b"opened without SO_REUSEADDR has the port" in done.stderr
     assert b"ss -tanp" in done.stderr and b"TIME_WAIT" not in done.stderr
 
 
