@@ -46,40 +46,43 @@ static const struct cli_option options[] = {
     {"connections", 'c', "N", CLI_UINT, offsetof(struct opts, connections), .min = 1,
      .max = CONNECTIONS, .help = "open N connections (default 1)"},
     {"size", 's', "SIZE", CLI_SIZE, offsetof(struct opts, size), .max = SIZE_MAX_,
-     .help = "send messages of SIZE bytes (default 64)"},
+     .help = "send messages of SIZE bytes, up to 64Mi on a stream and 65507 as a datagram "
+	     "(default 64)"},
     {"send", 0, "TEXT", CLI_TEXT, offsetof(struct opts, send),
-     .help = "send TEXT as every message; \\n, \\r, \\t and \\xNN are escapes"},
+     .help = "send TEXT as every message; \\n, \\r, \\t, \\e, \\0, \\\\ and \\xNN are escapes"},
     {"rate", 'r', "N", CLI_UINT, offsetof(struct opts, rate), .min = 1, .max = RATE_MAX,
-     .help = "send N messages per second at fixed times, even if the server is slower (default: "
-	     "the next one when a reply arrives)"},
+     .help = "send N messages per second in total, at fixed times (default: send the next "
+	     "message when a reply arrives)"},
     {"in-flight", 'f', "N", CLI_UINT, offsetof(struct opts, in_flight), .min = 1,
-     .max = IN_FLIGHT_MAX, .help = "keep N messages in flight on each connection (default 1)"},
+     .max = IN_FLIGHT_MAX,
+     .help = "send up to N messages on each connection before their replies arrive (default 1)"},
     {"churn", 0, "HOW", CLI_CHOICE, offsetof(struct opts, churn), .choices = churn_words,
-     .help = "open a connection for each message and close it with fin or rst (default no)"},
+     .help = "open a connection for each message, and close it normally (fin) or with a "
+	     "reset (rst); default no"},
     {"burst", 0, NULL, CLI_FLAG, offsetof(struct opts, burst),
-     .help = "write each message completely before reading its reply"},
+     .help = "write each message completely before reading any of its reply"},
     {"sources", 0, "N", CLI_UINT, offsetof(struct opts, sources), .min = 1, .max = 65536,
      .help = "connect from N addresses, counting up from bind= or 127.0.0.1 (default 1)"},
     {.help = "Duration:"},
     {"time", 't', "TIME", CLI_TIME, offsetof(struct opts, time_ns), .min = 1,
-     .help = "measure for TIME (default 5s, with --count no limit)"},
+     .help = "measure for TIME (default 5s; no limit if --count is given)"},
     {"count", 'n', "N", CLI_SIZE, offsetof(struct opts, count), .min = 1,
      .help = "stop after N messages"},
     {"warmup", 'w', "TIME", CLI_TIME, offsetof(struct opts, warmup_ns),
-     .help = "run for TIME before measuring (default 0)"},
+     .help = "run the load for TIME before measuring (default 0)"},
     {"hold", 0, "TIME", CLI_TIME, offsetof(struct opts, hold_ns),
      .help = "keep the connections open for TIME after measuring (default 0)"},
     {.help = "Replies:"},
     {"expect", 'e', "WHAT", CLI_TEXT, offsetof(struct opts, expect),
-     .help = "check the reply: echo (same bytes, default), upper (in upper case), line, length=N, "
-	     "text=TEXT or regex=RE"},
+     .help = "expect this reply: echo (the same bytes, default), upper (the same in upper "
+	     "case), line (one line), length=N (N bytes), text=TEXT or regex=RE"},
     {"timeout", 0, "TIME", CLI_TIME, offsetof(struct opts, timeout_ns), .min = 1,
-     .help =
-	 "wait TIME for a reply or a connection (default 10s; datagrams 1s, then they are lost)"},
+     .help = "wait up to TIME for a connection and for each reply (default 10s; datagrams "
+	     "1s, after which they count as lost)"},
     {"deadline", 0, "TIME", CLI_TIME, offsetof(struct opts, deadline_ns), .min = 1000000,
      .help = STOP_DEADLINE_HELP},
     {"keep-going", 0, NULL, CLI_FLAG, offsetof(struct opts, keep_going),
-     .help = "open connections that fail again, and measure how long the server does not reply"},
+     .help = "reopen connections that fail, and measure how long the server does not reply"},
     {NULL},
 };
 

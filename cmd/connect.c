@@ -42,24 +42,28 @@ static const struct cli_option options[] = {
     {"bind", 'b', "HOST[:PORT]", CLI_TEXT, offsetof(struct opts, bind),
      "bind the socket to this local address; for a UNIX-domain socket, a path or @NAME"},
     {"connect-timeout", 0, "TIME", CLI_TIME, offsetof(struct opts, connect_ns),
-     "give up if no address accepts within TIME (default: the kernel limit)", .min = 1000000},
+     "give up if no address accepts the connection within TIME (default: the "
+     "kernel's limit)",
+     .min = 1000000},
     {"deadline", 0, "TIME", CLI_TIME, offsetof(struct opts, deadline_ns), STOP_DEADLINE_HELP,
      .min = 1000000},
     {"check", 0, NULL, CLI_FLAG, offsetof(struct opts, check),
      "send nothing; print whether each port accepts connections, as in HOST:20-25,80"},
     {"retry", 'r', "N", CLI_UINT, offsetof(struct opts, retries),
-     "retry up to N times if connecting fails (default 0)"},
+     "if connecting fails, try up to N more times (default 0)"},
     {"retry-pause", 0, "TIME", CLI_TIME, offsetof(struct opts, pause_ns),
      "wait TIME before each retry (default 1s)"},
     {"dontroute", 0, NULL, CLI_FLAG, offsetof(struct opts, dontroute),
-     "reach directly connected networks only, without a gateway"},
+     "connect only to hosts on directly connected networks"},
     {"unconnected", 'u', NULL, CLI_FLAG, offsetof(struct opts, unconnected),
-     "accept datagrams from any address and print the sender of each"},
+     "receive datagrams from any address, and print the sender of each"},
     {"reconnect", 0, "ADDR@N", CLI_LIST, offsetof(struct opts, reconnects),
-     "after N datagrams, connect the same socket to ADDR, or disconnect it if ADDR is none "
-     "(repeatable)"},
+     "after sending N datagrams, connect the same socket to ADDR, or disconnect it "
+     "if ADDR is none (repeatable)"},
     {"count", 'n', "N", CLI_UINT, offsetof(struct opts, talk.count),
-     "exit after receiving N messages or, on a stream, N lines (default: no limit)", .min = 1},
+     "exit after receiving N datagrams or records or, on a stream, N lines "
+     "(default: no limit)",
+     .min = 1},
     {NULL},
 };
 

@@ -23,12 +23,13 @@ struct opts {
 static const struct cli_option options[] = {
     {.help = "Output:"},
     {"output", 'o', "FILE", CLI_TEXT, offsetof(struct opts, output),
-     "write to FILE, to standard output (-) or into a directory (DIR/); by default into "
-     "the current directory, under the file's own name"},
+     "write to FILE, to standard output (-), or to the directory DIR/ under the "
+     "file's own name (default: the current directory)"},
     {"max-size", 0, "SIZE", CLI_SIZE, offsetof(struct opts, t.size_max),
      "reject a file of more than SIZE bytes (default: no limit)", .min = 1},
     {"probe", 0, NULL, CLI_FLAG, offsetof(struct opts, probe),
-     "print the options that the server grants and the file size; fetch nothing"},
+     "print the options that the server grants and the size of the file, without "
+     "fetching it"},
     {NULL},
 };
 

@@ -25,16 +25,17 @@ struct opts {
 static const struct cli_option options[] = {
     {.help = "Listening:"},
     {"keep", 'k', NULL, CLI_FLAG, offsetof(struct opts, keep),
-     "accept the next client after each one ends"},
+     "serve one client after another until interrupted"},
     {"count", 'n', "N", CLI_UINT, offsetof(struct opts, talk.count),
-     "exit after N clients, accepted one by one (default 1), or after receiving N datagrams "
-     "(default: no limit)",
+     "exit after N clients, one after another (default 1; with -k no limit), or "
+     "after receiving N datagrams (default: no limit)",
      .min = 1},
     {"backlog", 0, "N", CLI_UINT, offsetof(struct opts, backlog),
      "let up to N clients wait to be accepted (default 4096)", .min = 1, .max = 65535},
     {"ready-fd", 0, "N", CLI_UINT, offsetof(struct opts, ready_fd),
-     "write each bound address and a newline to file descriptor N, then close it", .min = 1,
-     .max = 1 << 20},
+     "when all sockets are listening, write the addresses to file descriptor N, one "
+     "per line, and close it",
+     .min = 1, .max = 1 << 20},
     {NULL},
 };
 

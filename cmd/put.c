@@ -128,7 +128,8 @@ const struct cli_command put_command = {
     .example = FILE_EXAMPLE " tftp://localhost/",
     .more_options = transfer_options,
     .run = cmd_put,
-    .about = "With several files, or if NAME ends in /, NAME is a directory on the server.\n"
+    .about = "NAME is a directory on the server if it is empty or ends in /, or if there are\n"
+	     "several files.\n"
 	     "Exit: 0 done, 3 host not found, 4 refused, 5 timed out, 6 network error,\n"
 	     "8 error from the server, 9 local file, 130 interrupted.",
 };

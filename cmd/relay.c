@@ -55,38 +55,47 @@ struct opts {
 
 static const struct cli_option options[] = {
     {.help = "Faults (CHANCE: 1%, 0.5% or 0.01):"},
-    THREE("drop", "CHANCE", CLI_TEXT, drop, "drop packets"),
-    THREE("duplicate", "CHANCE", CLI_TEXT, duplicate, "send packets twice"),
+    THREE("drop", "CHANCE", CLI_TEXT, drop, "drop each packet with probability CHANCE"),
+    THREE("duplicate", "CHANCE", CLI_TEXT, duplicate,
+	  "send each packet twice with probability CHANCE"),
     THREE("reorder", "CHANCE", CLI_TEXT, reorder,
-	  "hold packets until 1 to 4 others have overtaken them, at most 20 ms"),
-    THREE("corrupt", "CHANCE", CLI_TEXT, corrupt, "flip one bit of a packet"),
+	  "with probability CHANCE, hold a packet until 1 to 4 later packets have passed "
+	  "it, for at most 20 ms"),
+    THREE("corrupt", "CHANCE", CLI_TEXT, corrupt,
+	  "with probability CHANCE, flip one bit of a packet"),
     THREE("delay", "TIME", CLI_TIME, delay_ns, "delay every packet by TIME (default 0)",
 	  .max = DELAY_MAX),
     THREE("jitter", "TIME", CLI_TIME, jitter_ns,
-	  "delay by up to TIME in addition, keeping the order (default 0)", .max = DELAY_MAX),
+	  "delay packets by up to TIME more, at random, without reordering (default 0)",
+	  .max = DELAY_MAX),
     THREE("rate", "SIZE", CLI_SIZE, rate,
-	  "forward at most SIZE bytes per second in total (default no limit)", .min = 1),
+	  "forward at most SIZE bytes of payload per second in each direction, over all "
+	  "flows (default no limit)",
+	  .min = 1),
     {.help = "Packets to drop (LIST: 3,7-9):"},
-    THREE("drop-nth", "LIST", CLI_LIST, drop_nth, "by number within the flow, counting from 1"),
+    THREE("drop-nth", "LIST", CLI_LIST, drop_nth,
+	  "drop the packets with these numbers, counted from 1 in each flow and direction"),
     {"drop-block", 0, "LIST", CLI_LIST, offsetof(struct opts, drop_block),
-     .help = "TFTP: the first DATA of these blocks"},
+     .help = "drop the TFTP DATA packets of these blocks when they first appear in a flow"},
     {"drop-ack", 0, "LIST", CLI_LIST, offsetof(struct opts, drop_ack),
-     .help = "TFTP: the first ACK of these blocks"},
+     .help = "drop the TFTP ACK packets of these blocks when they first appear in a flow"},
     {"seed", 0, "N", CLI_TEXT, offsetof(struct opts, seed),
-     .help = "repeat the choices of another run (default random)"},
+     .help = "make the same random choices as an earlier run with seed N (default: a random seed)"},
     {.help = "Relay:"},
     {"no-follow", 0, NULL, CLI_FLAG, offsetof(struct opts, no_follow),
      .help = "do not forward replies from other ports of the target"},
     {"max-flows", 0, "N", CLI_UINT, offsetof(struct opts, flows_max), .min = 1, .max = 65536,
-     .help = "serve up to N client addresses, then forget the least recently used (default 1024)"},
+     .help = "keep up to N client addresses; at the limit, forget the least recently used "
+	     "(default 1024)"},
     {"idle", 0, "TIME", CLI_TIME, offsetof(struct opts, idle_ns), .min = SOCKEYE_NS_PER_MS,
      .help = "forget a client after TIME without packets (default 60s)"},
     {"queue", 0, "SIZE", CLI_SIZE, offsetof(struct opts, queue_max), .min = 1,
-     .help = "queue up to SIZE bytes of delayed packets, and drop more (default 64Mi)"},
+     .help = "queue up to SIZE bytes of delayed packets, and drop the rest (default 64Mi)"},
     {"time", 't', "TIME", CLI_TIME, offsetof(struct opts, time_ns), .min = 1,
      .help = "exit after TIME (default: run until stopped)"},
     {"ready-fd", 0, "N", CLI_UINT, offsetof(struct opts, ready_fd), .min = 1, .max = 1 << 20,
-     .help = "write the bound addresses to file descriptor N, one per line"},
+     .help = "when all sockets are listening, write the addresses to file descriptor N, one "
+	     "per line, and close it"},
     {NULL},
 };
 
@@ -427,6 +436,7 @@ const struct cli_command relay_command = {
     .operand = operand,
     .options = options,
     .run = cmd_relay,
-    .about = "An option for one direction overrides the option for both. SIGUSR1 prints the\n"
-	     "counters; SIGTERM and SIGINT print them and stop the relay.",
+    .about = "An option for one direction overrides the option for both directions; the\n"
+	     "lists of --drop-nth are combined. SIGUSR1 prints the counters; SIGTERM and\n"
+	     "SIGINT print the counters and stop the relay.",
 };

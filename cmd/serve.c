@@ -19,15 +19,18 @@ static const char *const log_forms[] = {"text", "json", NULL};
 const struct cli_option serve_options[] = {
     {NULL, .help = "Serving:"},
     {"model", 'm', "MODEL", CLI_CHOICE, offsetof(struct serve, model),
-     "use the server model MODEL (default event), see --list", .choices = sockeye_models},
+     "use the server model MODEL (default event); --list prints the models",
+     .choices = sockeye_models},
     {"workers", 'w', "N", CLI_UINT, offsetof(struct serve, workers),
      "run N worker processes (default: prefork 8; event, uring, tftp one per CPU)", .min = 1,
      .max = 256},
     {"max-connections", 'c', "N", CLI_UINT, offsetof(struct serve, connections_max),
-     "serve up to N connections at a time; more wait in the backlog (default no limit)", .min = 1,
-     .max = 1000000},
+     "serve up to N connections at a time; further clients wait in the backlog "
+     "(default no limit)",
+     .min = 1, .max = 1000000},
     {"max-per-source", 0, "N", CLI_UINT, offsetof(struct serve, per_source_max),
-     "accept up to N connections or transfers from one source (default no limit; tftp 2048)",
+     "serve up to N connections or transfers at a time from one source (default no "
+     "limit; tftp 2048)",
      .min = 1, .max = 65535},
     {"source-ipv4-prefix", 0, "N", CLI_UINT, offsetof(struct serve, source_ipv4_prefix),
      "count IPv4 addresses with the same first N bits as one source (default 32)", .min = 1,
@@ -36,36 +39,37 @@ const struct cli_option serve_options[] = {
      "count IPv6 addresses with the same first N bits as one source (default 64)", .min = 1,
      .max = 128},
     {"idle-timeout", 0, "TIME", CLI_TIME, offsetof(struct serve, idle_ns),
-     "close connections idle for TIME (default never)", .min = 1000000},
+     "close connections that transfer no data for TIME (default never)", .min = 1000000},
     {"max-time", 0, "TIME", CLI_TIME, offsetof(struct serve, time_ns),
-     "close connections after TIME (default never)", .min = 1000000},
+     "close every connection after TIME (default never)", .min = 1000000},
     {"grace", 0, "TIME", CLI_TIME, offsetof(struct serve, grace_ns),
-     "after SIGTERM, give sessions TIME to finish (default 10s)", .min = 1000000},
+     "after SIGTERM or SIGINT, let sessions continue for up to TIME (default 10s)", .min = 1000000},
     {"backlog", 'b', "N", CLI_UINT, offsetof(struct serve, backlog),
-     "queue up to N connections that are not accepted yet (default 4096)", .min = 1, .max = 65535},
+     "let up to N connections wait to be accepted (default 4096)", .min = 1, .max = 65535},
     {"rate", 0, "N", CLI_UINT, offsetof(struct serve, answers_per_s),
-     "limit datagram replies that are longer than their request to N per second and source "
-     "(default 20)",
+     "per source, send at most N datagram replies per second that are longer than "
+     "their request (default 20)",
      .min = 1, .max = 1000000},
     {"repeat-rate", 0, "N", CLI_UINT, offsetof(struct serve, repeats_per_s),
-     "send at most N datagrams per second to a peer that may be a server, 0: no limit "
-     "(default 200)",
+     "send at most N datagrams per second to each source that may be a server "
+     "(default 200; 0: no limit)",
      .max = 1000000},
     {"user", 'u', "NAME", CLI_TEXT, offsetof(struct serve, user),
-     "switch permanently to user NAME and its groups after binding (default, for root: "
-     "workers become nobody)"},
+     "after binding, switch permanently to user NAME and its groups (default if "
+     "root starts the server: only the workers switch, to nobody)"},
     {"foreground", 'f', NULL, CLI_FLAG, offsetof(struct serve, foreground),
      "run in the foreground (always the case)"},
     {NULL, .help = "Output:"},
     {"list", 'l', NULL, CLI_FLAG, offsetof(struct serve, list),
      "list the services and models, and exit"},
     {"ready-fd", 0, "N", CLI_UINT, offsetof(struct serve, ready_number),
-     "write the addresses to file descriptor N, one per line, when all sockets listen", .min = 1,
-     .max = 1048576},
+     "when all sockets are listening, write the addresses to file descriptor N, one "
+     "per line, and close it",
+     .min = 1, .max = 1048576},
     {"log", 0, "FORM", CLI_CHOICE, offsetof(struct serve, log_form),
-     "log text (default) or json to stderr", .choices = log_forms},
+     "log to standard error as text (default) or json", .choices = log_forms},
     {"show-messages", 's', NULL, CLI_FLAG, offsetof(struct serve, show_messages),
-     "log received data, escaped, with the sender"},
+     "log all data received, escaped, with the sender"},
     {NULL},
 };
 
@@ -226,8 +230,8 @@ const struct cli_command serve_command = {
     .table = serve_service_table,
     .translate = serve_translate,
     .run = cmd_serve,
-    .about = "Without addresses, a service is served over TCP and UDP on 127.0.0.1 and ::1, on\n"
-	     "port 7000 + its default port; without operands, all services except tftp are.\n"
-	     "SIGTERM or SIGINT stops the server, a second signal immediately; SIGUSR1 logs\n"
-	     "the counters.",
+    .about = "A service without an address is served over TCP and UDP on 127.0.0.1 and ::1, on\n"
+	     "port 7000 + its default port. Without operands, all services except tftp are\n"
+	     "served that way. SIGTERM or SIGINT stops the server; a second signal ends it\n"
+	     "immediately. SIGUSR1 logs the counters.",
 };

@@ -42,7 +42,7 @@ def like(line):
     tokens = []
     for token in line.split(" "):
         varies = re.search(r"\d", token) or re.fullmatch(
-            r"(ns|us|ms|s|([KMG]i)?B/s|[A-Z][a-z]{2}),?", token)
+            r"(ns|us|ms|s|blocks?|([KMG]i)?B/s|[A-Z][a-z]{2}),?", token)
         tokens.append(r"\S+" if varies else re.escape(token))
     return " ".join(tokens)
 
@@ -94,7 +94,7 @@ def runnable(command):
 def test_console_block(block, shell, tmp_path):
     commands, expected = [], []
     for line in block.splitlines():
-        (commands if line.startswith("$ ") else expected).append(line.removeprefix("$ "))
+        (commands if line.startswith(("$ ", "# ")) else expected).append(re.sub("^[$#] ", "", line))
     output = beside_the_demo("\n".join(map(runnable, commands)), tmp_path, shell)
     # Processes in the background may print, and listen, a little earlier or later.
     got = sorted(line for line in output.splitlines() if line and not line.endswith("trying again"))
