@@ -53,9 +53,9 @@ void sockeye__filtered_queue_add(struct sockeye__filtered_queue *q, size_t len);
 /* Called when the source has ended. Queues the bytes that the filter held back. */
 void sockeye__filtered_queue_end(struct sockeye__filtered_queue *q);
 
-/* Queue text that bypasses the filter. note_room() returns space for
- * SOCKEYE__FILTERED_QUEUE_NOTE_ROOM bytes, once for each room() and add(). note_add()
- * queues len of them. */
+/* Queue text that bypasses the filter. note_room() returns where to write at most
+ * SOCKEYE__FILTERED_QUEUE_NOTE_ROOM bytes; there is room for only one note after each
+ * room() and add(). note_add() queues the first len bytes. */
 uint8_t *sockeye__filtered_queue_note_room(struct sockeye__filtered_queue *q);
 void sockeye__filtered_queue_note_add(struct sockeye__filtered_queue *q, size_t len);
 

@@ -15,8 +15,8 @@
 #include "net/net.h"
 
 /* Opens a pipe or terminal again, which creates a new open file description: only
- * that one becomes non-blocking. Returns it, or -1 without /proc and for a pipe of
- * another user (after su). */
+ * the new one is non-blocking. Returns its descriptor, or -1 if /proc is missing or the
+ * pipe belongs to another user (after su). */
 static int reopen(int fd, bool for_write)
 {
 	char path[32];

@@ -1,4 +1,5 @@
-/* atomic_file.c: new files that appear complete (atomic_file.h). */
+/* atomic_file.c: creates files that become visible only when they are complete
+ * (atomic_file.h). */
 #include "files/atomic_file.h"
 
 #include <assert.h>
@@ -48,7 +49,7 @@ static int link_as(const struct sockeye__atomic_file *f, const char *name)
 	return done < 0 ? -errno : 0;
 }
 
-/* Finds out how this process can link the file. Returns false if it cannot.
+/* Determines how this process can link the file. Returns false if it cannot link it.
  * AT_EMPTY_PATH needs Linux 6.10 or a capability, the other method needs /proc. The
  * trial links to ".", which fails with EEXIST only if the kernel has found the file. */
 static bool can_link(struct sockeye__atomic_file *f)
@@ -109,8 +110,8 @@ static int kind_error(mode_t mode)
 	return S_ISDIR(mode) ? -EISDIR : -ENXIO;
 }
 
-/* Opens for writing, although nothing is written: a read-only file must not be
- * replaced. */
+/* Opens the file for writing, even if it will be replaced rather than written: a
+ * read-only file must not be replaced. */
 static int target_open(const struct sockeye__atomic_file *f)
 {
 	const int flags = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
@@ -169,8 +170,8 @@ static int target_find(struct sockeye__atomic_file *f, enum sockeye__atomic_file
 	return err == 1 ? -EBUSY : err;
 }
 
-/* Copies owner and mode of the old file, as if it had been written to. The owner
- * first: chown(2) may clear mode bits. */
+/* Copies the owner and mode of the old file, as if that file had been written. Sets the
+ * owner first: chown(2) may clear mode bits. */
 static int take_over(const struct sockeye__atomic_file *f)
 {
 	struct stat old;
@@ -246,8 +247,8 @@ int sockeye__atomic_file_open(struct sockeye__atomic_file *f, int dir_fd, const 
 	return err;
 }
 
-/* Some file systems report a failed write only at close(2). Closing a duplicate
- * reports it while the file has no name yet. */
+/* Some file systems report a failed write only at close(2). Closing a duplicate descriptor
+ * returns that error while the file has no name yet. */
 static int late_error(const struct sockeye__atomic_file *f)
 {
 	int fd = fcntl(f->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -282,7 +283,7 @@ static int put_new(struct sockeye__atomic_file *f)
 		f->temp[0] = '\0';
 		return 0;
 	}
-	if (errno != EINVAL && errno != ENOSYS) /* NFS and old kernels */
+	if (errno != EINVAL && errno != ENOSYS) /* NFS and old kernels lack RENAME_NOREPLACE */
 		return -errno;
 	return linkat(f->dir, f->temp, f->dir, f->name, 0) < 0 ? -errno : 0;
 }

@@ -1,8 +1,8 @@
 /*
  * atomic_file.h: a new file that gets its name only when it is complete, so that
- * readers never see a partial file.
+ * readers never see a partial file (but see SOCKEYE__ATOMIC_FILE_IN_PLACE).
  *
- * Until it is committed the file has no name (O_TMPFILE), so a process that is killed
+ * Until it is committed, the file has no name (O_TMPFILE), so a process that is killed
  * leaves no file. If the file system does not support that, the file has a random
  * hidden name in the same directory.
  */
@@ -37,7 +37,8 @@ struct sockeye__atomic_file {
 	int dir;
 	char name[NAME_MAX + 1];
 	char temp[32];                     /* the temporary name; "" for none */
-	struct sockeye__made_folders made; /* filled in by the caller; removed on failure */
+	struct sockeye__made_folders made; /* directories made by the caller for this file;
+					    * removed on failure */
 };
 
 /* Opens a file that will be called `name`, one component, in dir_fd, which may be
@@ -54,12 +55,12 @@ int sockeye__atomic_file_open(struct sockeye__atomic_file *f, int dir_fd, const 
 
 /* Gives the file its name and closes it. Returns 0 or -errno, among others
  * -EEXIST (the name was created meanwhile), -EBUSY (the file to replace was
- * replaced meanwhile) and errors that write(2) reported late. On failure the file
- * is discarded and nothing has changed. */
+ * replaced meanwhile) and errors of earlier writes. On failure the file is discarded
+ * like below. */
 int sockeye__atomic_file_commit(struct sockeye__atomic_file *f);
 
-/* Removes the file. Does nothing if the struct is zeroed, after a failed open, or after
- * commit. */
+/* Removes the new file; a file that was overwritten in place keeps what was written. Does
+ * nothing if the struct is zeroed, after a failed open, or after commit. */
 void sockeye__atomic_file_discard(struct sockeye__atomic_file *f);
 
 #endif

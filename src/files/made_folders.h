@@ -1,9 +1,9 @@
 /*
- * made_folders.h: the directories that were made for a new file, each in the one
- * before, so that they can be removed if the file is not created after all.
+ * made_folders.h: the directories that were made for a new file, each in the previous
+ * one, so that they can be removed if the file is not created after all.
  *
- * Another process may be about to create a file in one of these directories. It holds
- * the directory with flock(2), and a held directory is not removed.
+ * Another process may be about to create a file in one of these directories. That
+ * process holds (locks) the directory with flock(2), and a held directory is not removed.
  */
 #ifndef SOCKEYE_FILES_MADE_FOLDERS_H
 #define SOCKEYE_FILES_MADE_FOLDERS_H
@@ -14,7 +14,7 @@
 
 struct sockeye__made_folders {
 	size_t count;
-	int dir;     /* O_PATH, the parent of the first one */
+	int dir;     /* the parent of the first directory, opened with O_PATH */
 	size_t len;  /* of names, each with its NUL */
 	char *names; /* NULL if there are none */
 };

@@ -1,4 +1,4 @@
-/* open_beneath.c: opens files below a directory and never outside it (open_beneath.h). */
+/* open_beneath.c: opens files below a directory (open_beneath.h). */
 #include "files/open_beneath.h"
 
 #include <assert.h>
@@ -114,7 +114,7 @@ static int walk_up(struct walk *w)
 	return 0;
 }
 
-/* Restarts at root with the part of an absolute target that is below it. */
+/* Restarts at root with the part of an absolute target that is below root. */
 static int walk_again(struct walk *w, const char **target, size_t *len)
 {
 	const char *inside = target_inside(w->dirs[0], *target);

@@ -1,6 +1,6 @@
 /*
- * open_beneath.h: opens files below a directory, and never outside it, by names that
- * come from the network.
+ * open_beneath.h: opens files below a directory, and never outside it unless
+ * SOCKEYE__LINKS_ANY is given, by names that arrive from the network.
  */
 #ifndef SOCKEYE_FILES_OPEN_BENEATH_H
 #define SOCKEYE_FILES_OPEN_BENEATH_H
@@ -20,8 +20,8 @@ enum sockeye__links {
  * lead outside, whether or not a file exists there; -ELOOP for a link that is not
  * followed.
  *
- * Uses openat2(2). If the kernel lacks it, sets *by_hand and resolves the path
- * itself, as it does whenever *by_hand is set. */
+ * Uses openat2(2) unless *by_hand is set. If the kernel lacks openat2(2), sets *by_hand.
+ * If *by_hand is set, the function resolves the path itself. */
 int sockeye__open_beneath(int root, const char *path, int flags, enum sockeye__links links,
 			  bool *by_hand);
 

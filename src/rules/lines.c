@@ -15,7 +15,7 @@
 #include "net/net.h"
 
 /* Returns the number of bytes, -EFBIG if there are more than max, or -errno. Does
- * not trust the size: files in /proc have size 0. */
+ * not rely on st_size: files in /proc have size 0. */
 static ssize_t read_all(int fd, char *buf, size_t max)
 {
 	size_t len = 0;

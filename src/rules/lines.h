@@ -53,8 +53,8 @@ struct sockeye__rules_source {
 	void *rules; /* NULL: none */
 };
 
-/* Reads a file; without a path (NULL) there are no rules. Returns 0, or a negative code with *fail
- * filled in. */
+/* Reads a file of rules. If `path` is NULL, there are no rules. Returns 0, or a negative
+ * code with *fail filled in. */
 int sockeye__rules_source_open(struct sockeye__rules_source *out, const char *path,
 			       const struct sockeye__rules_kind *kind, struct sockeye_fail *fail);
 /* Frees text and rules. Legal when zeroed. */

@@ -130,7 +130,8 @@ static void prepare(const struct sockeye__messages *m, bool reading, struct poll
 	bool showing = sockeye__filtered_queue_waiting(&m->recvq) > 0;
 
 	fds[SRC] = (struct pollfd){.fd = reading ? m->input.src.fd : -1, .events = POLLIN};
-	/* Only this lets a listener notice that the reader of the output closed it. */
+	/* Polling without events lets a listener notice that the output was closed by its
+	 * reader. */
 	fds[DST] = (struct pollfd){.fd = showing || m->o->listening ? m->dst.fd : -1,
 				   .events = showing ? POLLOUT : 0};
 	fds[STOP] = (struct pollfd){.fd = m->o->stop_fd, .events = POLLIN};
@@ -165,7 +166,8 @@ static void turn(struct sockeye__messages *m, const struct pollfd *fds)
 	output_write(m);
 }
 
-/* Ends the input of a terminal after the peer has ended and everything typed is read. */
+/* Ends the input of a terminal after the peer has ended and everything typed has been
+ * read. */
 static void check_peer_left(struct sockeye__messages *m)
 {
 	if (m->o->until_peer_leaves && m->input.src.tty && m->peer_ended && !m->input.ended &&

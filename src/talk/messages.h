@@ -26,9 +26,11 @@ struct sockeye__peer_switch {
 };
 
 struct sockeye__messages_opts {
-	int in_fd, out_fd;        /* -1: send nothing; discard what on_message writes */
-	const char *const *words; /* messages to send instead of in_fd's, each after the reply */
-	size_t word_count;        /* to the one before */
+	int in_fd, out_fd; /* -1: send nothing; discard what on_message writes */
+	/* Messages to send instead of those read from in_fd, each after the reply to the
+	 * previous one. */
+	const char *const *words;
+	size_t word_count;
 	enum sockeye__message_per per;
 	size_t per_size;
 	const struct sockeye__filter *to_peer; /* applied to each message; may be NULL */
@@ -36,7 +38,8 @@ struct sockeye__messages_opts {
 	bool records;           /* seqpacket: a connection, which ends like a stream */
 	bool no_shutdown;       /* records: do not half-close when the input ends */
 	bool until_peer_ends;   /* records: end when the peer does, even if the input has not */
-	bool until_peer_leaves; /* the same if in_fd is a terminal without unread input */
+	bool until_peer_leaves; /* records: like until_peer_ends if in_fd is a terminal
+				 * without unread input */
 	bool until_sent;        /* end when the input is sent */
 	bool receive_only;      /* do not end because there is no input */
 	bool unconnected;       /* disconnect the socket first, to receive from any peer */
@@ -46,16 +49,17 @@ struct sockeye__messages_opts {
 	const struct sockeye__peer_switch *switches;
 	size_t switch_count;
 	uint64_t wait_ns;   /* after the last message, end when no reply arrives for this time */
-	bool wait_all;      /* wait that long even if every message has a reply */
+	bool wait_all;      /* wait for wait_ns even if every message has a reply */
 	uint64_t idle_ns;   /* end after this time without a message; 0: no limit */
 	uint32_t count_max; /* end after receiving this many messages; 0: no limit */
 	size_t bytes_max;   /* truncate received messages to this length */
 	size_t peek_max;    /* peek at this many bytes of the first message; 0: do not peek */
 	int stop_fd;        /* end immediately when it becomes readable; -1: none */
 
-	/* All may be NULL. Each writes bytes that are output at this point to room, and
-	 * returns their number: on_message at most SOCKEYE__MESSAGES_FACTOR * dgram->len +
-	 * SOCKEYE__FILTER_SLACK, the others at most SOCKEYE__FILTERED_QUEUE_NOTE_ROOM. */
+	/* Callbacks; each may be NULL. Each except on_sent writes the bytes to output to
+	 * `room` and returns their number: on_message at most SOCKEYE__MESSAGES_FACTOR *
+	 * dgram->len + SOCKEYE__FILTER_SLACK, the others at most
+	 * SOCKEYE__FILTERED_QUEUE_NOTE_ROOM. */
 	size_t (*on_message)(void *arg, const struct sockeye_dgram *dgram, const uint8_t *data,
 			     uint8_t *room);
 	size_t (*on_note)(void *arg, const struct sockeye__talk_note *note, uint8_t *room);

@@ -32,8 +32,8 @@ struct sockeye__messages {
 	size_t message_room;           /* output room for one message and a note */
 	int to_fd;                     /* the socket to send from; -1: not known yet */
 	struct sockeye_dgram to;       /* the peer to send to; without a peer: the connected one */
-	struct sockeye_sockaddr first; /* with opts->also: the peer that the socket had */
-	size_t to_index;               /* 0: first; otherwise of opts->also, plus 1 */
+	struct sockeye_sockaddr first; /* opts->unconnected: the peer before disconnecting */
+	size_t to_index;               /* next peer: 0: `first`, i: opts->also[i - 1] */
 	const struct sockeye__peer_switch *next_switch;
 	size_t switches_left;
 	enum sockeye__messages_phase phase;

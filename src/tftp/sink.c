@@ -89,7 +89,7 @@ int sockeye__tftp_sink_put(struct sockeye__tftp_sink *s, const struct sockeye__t
 			err = s->netascii ? text_put(s, data->at, data->len)
 					  : gather(s, data->at, data->len);
 	}
-	/* all pieces but the first are in the machine's memory, only until its next call */
+	/* All pieces but the first are in the machine's memory, which its next call reuses. */
 	if (err == 0 && got->count > 1)
 		err = sockeye__tftp_sink_flush(s);
 	return err;

@@ -19,7 +19,7 @@ int sockeye__tftp_source_open(struct sockeye__tftp_source *s, uint16_t blksize, 
 	if (in_place(s))
 		return 0;
 	/* A byte is encoded only if a pair of bytes fits. The slack ensures that the ring
-	 * can nevertheless hold a whole window: before that the receiver sends no ACK. */
+	 * can nevertheless hold a whole window: the receiver acknowledges no smaller part. */
 	s->cap = (size_t)blksize * window + SLACK;
 	s->ring = malloc(s->cap);
 	return s->ring != NULL ? 0 : -ENOMEM;

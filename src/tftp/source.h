@@ -45,7 +45,7 @@ void sockeye__tftp_source_close(struct sockeye__tftp_source *s);
  * Returns 0, also if there is no input yet, or -errno. */
 int sockeye__tftp_source_fill(struct sockeye__tftp_source *s, struct sockeye__tftp *machine);
 
-/* Whether the source waits for input. */
+/* Whether the window needs input that has not been read yet. */
 bool sockeye__tftp_source_wants_input(const struct sockeye__tftp_source *s,
 				      const struct sockeye__tftp *machine);
 

@@ -124,7 +124,7 @@ int sockeye__tftp_wire_error(int fd, const struct sockeye_sockaddr *peer)
 
 /* --- sending --- */
 
-/* Returns 0 if a failed send means only a lost datagram, otherwise the error. */
+/* Returns 0 for an error that means only that the datagram was lost, otherwise the error. */
 static int send_verdict(int err)
 {
 	switch (err) {
@@ -284,7 +284,7 @@ static int train_send(struct sockeye__tftp_wire *w, const struct train *t)
 	return train_send_each(w, t);
 }
 
-/* Writes headers and payloads of the blocks one after the other into scratch. */
+/* Writes the blocks, each with its header, into scratch one after the other. */
 static int train_build(const struct sockeye__tftp *machine, const struct sockeye__tftp_send *send,
 		       struct sockeye__tftp_source *source, uint8_t *scratch, struct train *out)
 {
@@ -309,7 +309,7 @@ static int train_build(const struct sockeye__tftp *machine, const struct sockeye
 	return sockeye__tftp_source_copy(source, send->offset, payload, (int)send->count);
 }
 
-/* Returns how many blocks of this size one call can send. */
+/* Returns how many blocks of the transfer one call can send. */
 static uint32_t train_max(const struct sockeye__tftp *machine)
 {
 	uint32_t fit = SEGMENTS_BYTES / (SOCKEYE__TFTP_HEADER + (uint32_t)machine->blksize);

@@ -43,8 +43,8 @@ struct sockeye__tftp_wire {
 int sockeye__tftp_wire_open(const struct sockeye_sockaddr *local,
 			    const struct sockeye__port_range *range);
 
-/* Prepares a socket for more than a few packets: ICMP errors go to its error queue,
- * and blocks larger than the path's MTU are sent in fragments. */
+/* Makes the kernel add ICMP errors to the socket's error queue, and send packets larger
+ * than the path's MTU in fragments. */
 void sockeye__tftp_wire_allow_fragments(int fd, const struct sockeye_sockaddr *peer);
 
 /* Connects the socket to its peer, which makes each packet cheaper. Packets from
@@ -59,9 +59,9 @@ uint32_t sockeye__tftp_wire_room(int fd, uint16_t blksize, uint16_t window);
 /* Returns about how many bytes of a receive buffer one block uses. */
 uint32_t sockeye__tftp_wire_cost(uint16_t blksize);
 
-/* Receives one datagram, or several of one peer one after the other, each of
- * *out_segment bytes except the last. Returns the number of bytes, -EAGAIN, or
- * -errno. */
+/* Receives one datagram, or several of one peer, which follow each other in `buf`; each
+ * has *out_segment bytes, the last at most as many. Returns the number of bytes, or
+ * -errno: -EAGAIN if there is none. */
 ssize_t sockeye__tftp_wire_recv(int fd, uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 				struct sockeye_dgram *out, size_t *out_segment);
 
@@ -73,13 +73,12 @@ struct sockeye__tftp_inbox {
 	uint8_t bytes[SOCKEYE__TFTP_INBOX][SOCKEYE__TFTP_WIRE_BYTES];
 };
 
-/* Receives the datagrams in the socket's queue. Returns how many, at most
- * SOCKEYE__TFTP_INBOX, -EAGAIN, or -errno. */
+/* Receives at most SOCKEYE__TFTP_INBOX datagrams. Returns their number, or -errno: -EAGAIN
+ * if there is none. */
 int sockeye__tftp_wire_recv_many(int fd, struct sockeye__tftp_inbox *out);
 
-/* Does the same as sockeye__tftp_wire_recv() for a transfer's own socket. It costs
- * less because it reads no control data unless the socket coalesces. *out_peer is
- * the sender. */
+/* Like sockeye__tftp_wire_recv(), but for a transfer's own socket, and cheaper: reads
+ * control data only if the socket coalesces. *out_peer is the sender. */
 ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
 				    uint8_t buf[SOCKEYE__TFTP_WIRE_BYTES],
 				    struct sockeye_sockaddr *out_peer, size_t *out_segment);
@@ -87,8 +86,8 @@ ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
 /* Lets one call receive several datagrams (UDP_GRO), where the kernel supports it. */
 void sockeye__tftp_wire_coalesce(struct sockeye__tftp_wire *w);
 
-/* Sends one packet. Returns 0 also if it was lost, for example in a full queue, or
- * an error that ends the transfer, such as -ECONNREFUSED. */
+/* Sends one packet. Returns 0, even if the packet was lost, for example in a full queue,
+ * or an error that ends the transfer, such as -ECONNREFUSED. */
 int sockeye__tftp_wire_packet(struct sockeye__tftp_wire *w, const void *packet, size_t len);
 
 /* Answers a packet that belongs to no transfer with ERROR 5 (RFC 1350, section 4). Never
@@ -96,9 +95,8 @@ int sockeye__tftp_wire_packet(struct sockeye__tftp_wire *w, const void *packet, 
 void sockeye__tftp_wire_reject(int fd, const struct sockeye_sockaddr *stranger,
 			       const uint8_t *bytes, size_t len);
 
-/* Sends all packets that the machine has now. `scratch` is used only during the
- * call. Returns 0 or an error that ends the transfer; *out_source is whether reading
- * the source failed. */
+/* Sends all packets that are due. `scratch` is used only during the call. Returns 0 or an
+ * error that ends the transfer; *out_source is true if reading the source failed. */
 int sockeye__tftp_wire_flush(struct sockeye__tftp_wire *w, struct sockeye__tftp *machine,
 			     struct sockeye__tftp_source *source, uint64_t now_ns,
 			     uint8_t scratch[SOCKEYE__TFTP_WIRE_BYTES], bool *out_source);

@@ -46,8 +46,8 @@ static int port_bind(int fd, const struct sockeye_sockaddr *local, unsigned port
 	return bind(fd, &name.u.sa, name.len) < 0 ? -errno : 0;
 }
 
-/* Binds to a port that cannot be guessed: a random one of the range or of the
- * kernel's choice. */
+/* Binds to a port that other hosts cannot guess: a random port of the range or, without
+ * a range, a port that the kernel chooses. */
 static int range_bind(int fd, const struct sockeye_sockaddr *local,
 		      const struct sockeye__port_range *range)
 {

@@ -17,10 +17,12 @@ struct loop {
 	const struct sockeye__tftp_client *client;
 	const struct sockeye__tftp_job *jobs;
 	size_t count;
-	size_t next;                            /* the next job to begin */
-	size_t ended;                           /* jobs whose outcome was reported */
-	uint64_t bytes;                         /* of those jobs */
-	const struct sockeye__tftp_job *absent; /* its server did not reply while its run waited */
+	size_t next;    /* the next job to begin */
+	size_t ended;   /* jobs whose outcome was reported */
+	uint64_t bytes; /* that the ended jobs transferred */
+	/* The last job that gave up waiting for its server; later jobs for the same server do
+	 * not wait. */
+	const struct sockeye__tftp_job *absent;
 	struct sockeye__tftp_run *runs[LIVE_MAX];
 	size_t live;
 	struct pollfd fds[1 + SOCKEYE__RUN_FDS * LIVE_MAX];
@@ -124,7 +126,7 @@ static void status_report(struct loop *l, uint64_t now_ns)
 		s.size += size;
 		unsized = unsized || size == 0;
 	}
-	/* the sizes of files that have not begun are unknown */
+	/* The sizes of the files of jobs that have not begun are unknown. */
 	if (unsized || l->next < l->count)
 		s.size = 0;
 	l->client->on_status(l->client->arg, &s);
@@ -143,7 +145,7 @@ static int wait(struct loop *l, uint64_t now_ns)
 	}
 	ns = deadline > now_ns ? deadline - now_ns : 0;
 	left = (struct timespec){(time_t)(ns / SOCKEYE_NS_PER_S), (long)(ns % SOCKEYE_NS_PER_S)};
-	/* Nanoseconds: a millisecond is long on a local network. */
+	/* Not poll(2), which counts milliseconds: one is long on a local network. */
 	if (ppoll(l->fds, count, deadline ? &left : NULL, NULL) < 0 && errno != EINTR)
 		return -errno;
 	return 0;
@@ -151,7 +153,8 @@ static int wait(struct loop *l, uint64_t now_ns)
 
 static void stop(struct loop *l, uint64_t now_ns)
 {
-	/* only runs that have not ended are stopped */
+	/* Report an interruption only if a job has not ended. Runs that only repeat their
+	 * last ACK end without an error. */
 	l->stopped = l->ended < l->count;
 	l->count = l->next;
 	for (size_t i = 0; i < l->live; i++) {

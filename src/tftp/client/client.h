@@ -28,7 +28,7 @@ enum sockeye__tftp_way {
 struct sockeye__tftp_job {
 	enum sockeye__tftp_way way;
 	const struct sockeye_addr *addr; /* of the remote file */
-	const char *address;             /* the same as text, for messages */
+	const char *address;             /* `addr` as text, for messages */
 	const char *path;                /* of the local file; NULL: use `fd` */
 	int fd;
 	struct sockeye__tftp_options ask; /* PROBE: the options to request */
@@ -50,7 +50,7 @@ struct sockeye__tftp_end {
 	bool over_limit;   /* the file is larger than size_max */
 	bool waited;       /* the server could not be reached, and the request was repeated */
 	int code;          /* of the ERROR that was sent or received; -1: none */
-	bool peer_error;   /* the server sent it, with `text` */
+	bool peer_error;   /* the server sent the ERROR, with `text` */
 	size_t text_len;
 	uint8_t text[SOCKEYE__TFTP_TEXT_MAX]; /* any bytes */
 	bool without_options;                 /* the request was repeated without options */
@@ -86,22 +86,22 @@ struct sockeye__tftp_note {
 	size_t job;
 	const struct sockeye_sockaddr *peer;
 	const struct sockeye__tftp_options *options;
-	int code; /* of an ERROR with `text`; -1: none */
+	int code; /* of an ERROR with `text`, or see `kind`; -1: none */
 	struct sockeye__span text;
 	uint64_t bytes; /* of the file so far */
 	uint64_t wait_ns;
 };
 
-/* Zero selects the default of every member except stop_fd. */
+/* Every member except stop_fd may be zero, which selects its default. */
 struct sockeye__tftp_client {
 	unsigned parallel; /* jobs at a time; default 1 */
 	uint16_t blksize;  /* default: fits the path's MTU, at most 16384 */
-	bool blksize_mtu;  /* the default without the limit of 16384 */
+	bool blksize_mtu;  /* do not limit the default to 16384 */
 	uint16_t window;   /* default SOCKEYE__TFTP_CLIENT_WINDOW */
 	bool no_options;
 	bool any_source;     /* accept a reply from any address */
-	uint64_t timeout_ns; /* before the first retransmission; also requested from the
-			      * server; default 1 s, without requesting it */
+	uint64_t timeout_ns; /* before the first retransmission; if given, also requested
+			      * from the server; default 1 s */
 	uint32_t retries;    /* with has_retries: give up after n retries; default: after 30 s */
 	bool has_retries;
 	/* How long network errors before the server's first reply are not final, because
@@ -109,15 +109,15 @@ struct sockeye__tftp_client {
 	 * server that does not reply are also repeated for this time. */
 	uint64_t wait_ns;
 	uint64_t size_max;                /* bytes of a file to fetch; default: no limit */
-	bool no_wait;                     /* the first error is final */
+	bool no_wait;                     /* network errors are final */
 	struct sockeye__port_range ports; /* local ports */
 	int stop_fd;                      /* ends all jobs when readable; -1: none */
 
 	/* Called at most ten times a second. */
 	void (*on_status)(void *arg, const struct sockeye__tftp_status *status);
 	void (*on_note)(void *arg, const struct sockeye__tftp_note *note);
-	/* Called once per job, after a received file has been given its name. The job
-	 * may then still repeat its last ACK. */
+	/* Called once per job when it has ended; a file that was received has its name
+	 * then. The job may still repeat its last ACK afterwards. */
 	void (*on_end)(void *arg, const struct sockeye__tftp_end *end);
 	void *arg;
 };

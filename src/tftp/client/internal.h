@@ -2,11 +2,11 @@
  * internal.h: private to the files of the TFTP client.
  *
  * client.c     the loop that runs all jobs
- * transfer.c   one run: its packets and bytes
- * request.c    its request: address, options, socket
+ * transfer.c   the packets and bytes of one run
+ * request.c    the request of a run: address, options, socket
  * wait.c       repeats requests to a server that cannot be reached yet
- * notes.c      reports its events
- * outcome.c    reports how it ended
+ * notes.c      reports the events of a run
+ * outcome.c    reports how a run ended
  */
 #ifndef SOCKEYE_TFTP_CLIENT_INTERNAL_H
 #define SOCKEYE_TFTP_CLIENT_INTERNAL_H
@@ -39,15 +39,16 @@ struct sockeye__tftp_run {
 	uint8_t *buf, *scratch; /* SOCKEYE__TFTP_WIRE_BYTES each, shared by all runs */
 
 	size_t name;               /* index of the server's address in job->names */
-	struct sockeye_fail first; /* why the first address that can be reached failed */
+	struct sockeye_fail first; /* the failure to report: prefers addresses that this host
+				    * can reach, then the first */
 	bool may_start;            /* an address failed like that of a starting server */
 	bool no_wait;              /* the same server did not reply while an earlier job waited */
 	uint64_t wait_until_ns;    /* from then on, network errors are final; 0 before the
 				    * first request */
 	unsigned requests;         /* sent */
 	bool without_options;      /* after the server refused a request with options */
-	uint64_t next_ns;          /* when to try the next address if this one is silent, or
-				    * all of them again */
+	uint64_t next_ns;          /* when to try the next address if the current one is
+				    * silent or, while waiting, all addresses again */
 	struct sockeye__tftp_wire wire;
 	struct sockeye__tftp_options asked;
 	uint8_t request[SOCKEYE__TFTP_REQUEST_MAX];
@@ -56,7 +57,7 @@ struct sockeye__tftp_run {
 	int soft_err;                     /* an ICMP error that may be temporary; 0: none */
 	bool port_closed;                 /* ICMP reported the server's port as closed */
 	unsigned strangers;               /* packets of other peers */
-	struct sockeye_sockaddr stranger; /* the first of them */
+	struct sockeye_sockaddr stranger; /* the peer that sent the first of them */
 
 	struct sockeye__tftp_local_file file;
 	struct sockeye__tftp_source source;
@@ -81,7 +82,7 @@ static inline bool sockeye__tftp_run_ended(const struct sockeye__tftp_run *r)
 /* --- transfer.c --- */
 
 /* Begins a run, in which the caller has set client, job, buf and scratch, and zeroed
- * the rest. It may be over on return. */
+ * the rest. The run may be over on return. */
 void sockeye__tftp_run_begin(struct sockeye__tftp_run *r, uint64_t now_ns);
 /* Fills in SOCKEYE__RUN_FDS entries for poll(2). */
 void sockeye__tftp_run_watch(const struct sockeye__tftp_run *r, struct pollfd *fds);
@@ -135,8 +136,8 @@ void sockeye__tftp_run_note_wait(const struct sockeye__tftp_run *r, uint64_t wai
 
 /* --- outcome.c --- */
 
-/* Ends the run with an error. Where `op` or `address` is NULL or "", those of the
- * job are reported. */
+/* Ends the run with an error. If `op` is NULL, the error names the job's operation; if
+ * `address` is NULL or "", the job's address. */
 void sockeye__tftp_run_fail(struct sockeye__tftp_run *r, const char *op, const char *address,
 			    int err, const char *detail, uint64_t now_ns);
 

@@ -42,7 +42,8 @@ int sockeye__tftp_local_file_create(struct sockeye__tftp_local_file *f, const ch
 int sockeye__tftp_local_file_open(struct sockeye__tftp_local_file *f, const char *path,
 				  struct sockeye__tftp_source *out_source);
 
-/* The same for a descriptor that the caller keeps: standard output and input. */
+/* Like the two functions above, for standard output and standard input, which the caller
+ * keeps open. */
 void sockeye__tftp_local_file_create_at(struct sockeye__tftp_local_file *f, int fd,
 					struct sockeye__tftp_sink *out_sink);
 void sockeye__tftp_local_file_open_at(struct sockeye__tftp_local_file *f, int fd,
@@ -52,7 +53,7 @@ void sockeye__tftp_local_file_open_at(struct sockeye__tftp_local_file *f, int fd
 int sockeye__tftp_local_file_drain(struct sockeye__tftp_local_file *f);
 
 /* Call it after the last byte: adds bytes that the filter held back to the waiting
- * ones. Returns 0 or -errno. */
+ * bytes. Returns 0 or -errno. */
 int sockeye__tftp_local_file_end(struct sockeye__tftp_local_file *f);
 
 /* Gives a new file its name. Returns 0 or -errno. */

@@ -51,8 +51,8 @@ int sockeye__tftp_job_resolve(struct sockeye__tftp_job *job, const struct sockey
 	return 0;
 }
 
-/* Returns the local address to send from: the one that the user gave for this family,
- * or any. */
+/* Returns the local address to send from: the address that the user gave for this family,
+ * or the unspecified address. */
 static struct sockeye_sockaddr local_find(const struct sockeye__tftp_run *r,
 					  const struct sockeye_sockaddr *name)
 {
@@ -66,7 +66,7 @@ static struct sockeye_sockaddr local_find(const struct sockeye__tftp_run *r,
 	return any;
 }
 
-/* Sets the options of the address that concern a bound socket. */
+/* Sets the options of the address that apply to a socket after bind(2). */
 static int options_apply(int fd, const struct sockeye_addr_opts *o, bool v6)
 {
 	const struct {
@@ -143,8 +143,9 @@ static uint32_t least32(uint32_t a, uint32_t b)
 	return a < b ? a : b;
 }
 
-/* Returns the window to request. The receiver's buffer limits it. A sender does not
- * know the size of its peer's buffer and assumes the default. */
+/* Returns the window to request. The receiver's buffer limits the window. A sender does
+ * not know the size of its peer's buffer and, unless the user gave a window, assumes the
+ * default. */
 static uint16_t window_choose(const struct sockeye__tftp_run *r, uint16_t blksize)
 {
 	uint16_t want = r->client->window ? r->client->window : SOCKEYE__TFTP_CLIENT_WINDOW;
@@ -211,8 +212,8 @@ static ssize_t request_encode(struct sockeye__tftp_run *r)
 	return more < 0 ? more : len + more;
 }
 
-/* Returns the time of `retries` timeouts and half of another one. Each is twice as long
- * as the previous one, up to max_ns. The half absorbs jitter. */
+/* Returns the sum of `retries` timeouts and half of the next one, which absorbs jitter.
+ * Each timeout is twice as long as the previous one, up to max_ns. */
 static uint64_t silence_of(uint64_t first_ns, uint64_t max_ns, uint32_t retries)
 {
 	uint64_t sum = 0, wait = sockeye__least(first_ns, max_ns);

@@ -108,8 +108,8 @@ static void net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns)
 		all_failed(r, now_ns);
 }
 
-/* Ends the run after the last packet of a server that closed its port. atftpd closes
- * it as soon as it has acknowledged the last block. */
+/* Ends the run after the last packet of a server that closed its port. atftpd closes its
+ * port as soon as it has acknowledged the last block. */
 static void server_gone(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	char detail[64];
@@ -174,7 +174,7 @@ static void ask(struct sockeye__tftp_run *r, uint64_t now_ns)
 }
 
 /* Tries the next address if the current one does not reply, or waits after the last one.
- * Returns false if it is too early for either, or too late. */
+ * Returns false if it is too early for that, or if no attempt remains. */
 static bool try_next(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	bool timed_out = r->machine.result == SOCKEYE__TFTP_TIMED_OUT;
@@ -230,7 +230,7 @@ static void error_keep(struct sockeye__tftp_run *r, const struct sockeye__tftp_g
 }
 
 /* Repeats the request without options if the server may have refused them (RFC 2347).
- * Returns false if it has not. */
+ * Returns false if it sent no request. */
 static bool ask_without_options(struct sockeye__tftp_run *r, uint16_t code, uint64_t now_ns)
 {
 	if (r->asked.has == 0 || !sockeye__tftp_is_unanswered(&r->machine) ||
@@ -459,7 +459,7 @@ static bool timer_due(const struct sockeye__tftp_run *r, uint64_t now_ns)
 }
 
 /* Handles events. Packets in the socket's queue are handled before the timer: nothing was
- * received while an output stream was full, or while this process waited for a processor. */
+ * received while an output stream was full, or while this process waited for a CPU. */
 void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fds, uint64_t now_ns)
 {
 	bool was_blocked = r->blocked;

@@ -2,17 +2,17 @@
  * admit.c: which transfer is dropped under pressure (internal.h).
  *
  * The rows of confirmed transfers are ordered by the clients' last progress, but only
- * about: a transfer is moved to the end of its row ten times a second at most.
+ * approximately: a transfer is moved to the end of its row at most ten times per second.
  */
 #include "tftp/server/internal.h"
 
 #include <errno.h>
 
-#define CUT_SEARCH 64 /* transfers of a row that are searched for one of a source */
+#define CUT_SEARCH 64 /* a transfer of the source is sought among this many of a row */
 #define RANK_NS    (SOCKEYE_NS_PER_S / 10)
 #define STALLED_NS (2 * SOCKEYE_NS_PER_S) /* the silence of a client that has stalled */
-/* The same for a client whose answers may be forged. An attacker who forges a request and
- * an answer sees no block that it could acknowledge. */
+/* The same limit for a client whose answers may be forged. An attacker who forges a request
+ * and an answer does not receive the blocks, and cannot acknowledge them in time. */
 #define STALLED_FORGEABLE_NS (SOCKEYE_NS_PER_S / 4)
 #define MINUTE_NS            (60 * SOCKEYE_NS_PER_S)
 #define SLOW_BYTES_S         1024

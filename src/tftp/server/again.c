@@ -8,14 +8,15 @@
 #define PATIENCE_NS SOCKEYE_NS_PER_S
 #define HUSH_NS     (PATIENCE_NS / 2) /* pause of a peer's old transfer */
 
-/* Handles a request from a peer that has a transfer. Returns true if it is a duplicate
- * (RFC 1350 has no other sign of a lost reply), which the transfer answers.
+/* Handles a request from a peer that has a transfer. Returns true if the request is a
+ * duplicate, which a client sends if the reply was lost; the transfer then answers it.
  *
  * Otherwise the peer has abandoned the old transfer, or an attacker, who need not know
- * the transfer's port, has forged the request. So the old transfer only pauses until
- * the new one is confirmed. It is dropped immediately if it is done, was never
- * confirmed, or has made no progress for PATIENCE_NS, and always in single-port mode,
- * in which packets of the two cannot be distinguished. */
+ * the transfer's port, has forged the request. So the old transfer only pauses for
+ * HUSH_NS, and is dropped when the new one is confirmed. The old transfer is dropped
+ * immediately if it is done, was never confirmed, or has made no progress for
+ * PATIENCE_NS, and always in single-port mode, in which packets of the old and the new
+ * transfer cannot be distinguished. */
 bool sockeye__tftp_is_duplicate(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer,
 				const uint8_t *bytes, size_t len)
 {

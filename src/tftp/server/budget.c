@@ -1,10 +1,10 @@
 /*
- * budget.c: how long the rules for names may take (internal.h).
+ * budget.c: limits the time that the rules for names take (internal.h).
  *
  * Any host can send names that make rules expensive. A request may use REQUEST_NS of
- * processor time, and all requests of a worker together PER_S_NS in a second. When that is
- * used up, a request may still use FRUGAL_NS, so that ordinary names are served while
- * a client sends expensive ones.
+ * CPU time, and all requests of a worker together may use PER_S_NS per second. When
+ * PER_S_NS is used up, a request may still use FRUGAL_NS, so that ordinary names are
+ * served while a client sends expensive ones.
  */
 #include "tftp/server/internal.h"
 
@@ -23,8 +23,8 @@ static uint64_t clock_ns(clockid_t clock)
 	return (uint64_t)ts.tv_sec * SOCKEYE_NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
-/* Returns the processor time since the beginning. Reads the cheaper clock first: wall
- * time is never shorter. */
+/* Returns the CPU time that the current request has used, or the wall time if that is below
+ * enough_ns: CPU time is never longer, and its clock is more expensive to read. */
 static uint64_t used_ns(const struct sockeye__tftp_budget *b, uint64_t enough_ns)
 {
 	uint64_t wall_ns = clock_ns(CLOCK_MONOTONIC) - b->wall_ns;

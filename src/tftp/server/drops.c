@@ -1,8 +1,8 @@
 /*
  * drops.c: reports requests that get no reply (internal.h).
  *
- * A guard that drops the requests of an innocent client must be visible, and a flood must
- * not fill the log: each worker writes at most one line a second for each reason.
+ * The log must show that requests of a legitimate client were dropped, but a flood must not
+ * fill the log: each worker writes at most one line per second for each reason.
  */
 #include "tftp/server/internal.h"
 

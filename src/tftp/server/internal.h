@@ -3,10 +3,10 @@
  *
  * server.c     opens and closes the server
  * rules.c      reads the rules for names and clients, and hands them to the workers
- * root_check.c can the user of the workers use the root?
+ * root_check.c checks that the workers' user may use the root
  * worker.c     the loop of one worker: its sockets, signals, timers
  * request.c    turns a request into a transfer or an ERROR
- * budget.c     how long the rules for names may take
+ * budget.c     limits the time that the rules for names take
  * reply.c      the socket that answers a request, and ERRORs
  * drops.c      reports requests that get no reply
  * again.c      requests of a peer that has a transfer
@@ -62,7 +62,7 @@ struct sockeye__tftp_server {
 	struct sockeye__tftp_shared *shared;
 };
 
-/* The source of an epoll event, which points to one of these. */
+/* What an epoll event is about. The event's data.ptr points to a value of this enum. */
 enum sockeye__tftp_watch {
 	SOCKEYE__WATCH_STOP,
 	SOCKEYE__WATCH_SIGNALS,
@@ -83,10 +83,10 @@ struct sockeye__tftp_port {
 	enum sockeye__tftp_watch watch;
 	enum sockeye__tftp_watch watch_strangers;
 	int fd;                              /* -1 once it is closed */
-	int strangers;                       /* receives from other peers once fd is connected;
-					      * -1 none */
-	struct sockeye__tftp_transfer *user; /* NULL before it begins and after it ends */
-	struct sockeye__tftp_port *next;     /* in the list of closed ones */
+	int strangers;                       /* receives packets of other peers once fd is
+					      * connected; -1: none */
+	struct sockeye__tftp_transfer *user; /* NULL before the transfer begins and after it ends */
+	struct sockeye__tftp_port *next;     /* in the list of closed ports */
 };
 
 /* The state that only uploads need. */
@@ -105,26 +105,26 @@ struct sockeye__tftp_row {
 	struct sockeye__tftp_transfer *first, *last;
 };
 
-/* The life of a transfer, in this order; the second and third may be left out. */
+/* The phases of a transfer, in this order. A transfer may skip the second and the third. */
 enum sockeye__tftp_phase {
 	/* The client's address may be forged. The transfer is in the row `unconfirmed`. */
 	SOCKEYE__TFTP_UNCONFIRMED,
-	/* It has answered. The transfer is in the row `moving` or `slow`. */
+	/* The client has answered. The transfer is in the row `moving` or `slow`. */
 	SOCKEYE__TFTP_CONFIRMED,
-	/* An upload that is done and reported. It only repeats its last ACK
-	 * (RFC 1350, section 6). It is in the row `dallying`. */
+	/* An upload that is done and reported, and only repeats its last ACK
+	 * (RFC 1350, section 6). The transfer is in the row `dallying`. */
 	SOCKEYE__TFTP_DALLYING,
-	/* Reported, and in no list except `dead`. The memory is freed after the
-	 * batch of events, which may still refer to it. */
+	/* The transfer is reported, and in no list except `dead`. Its memory is freed
+	 * after the batch of events, which may still refer to it. */
 	SOCKEYE__TFTP_CLOSED,
 };
 
 struct sockeye__tftp_transfer {
 	enum sockeye__tftp_phase phase;
 	struct sockeye__tftp_port *port; /* NULL: it uses its site's socket */
-	bool token;                      /* it holds one of its source's request rate */
-	bool fragments_allowed;          /* on its socket */
-	bool connect_tried;              /* its socket is connected unless that failed */
+	bool token;                      /* it holds a token of its source's request rate */
+	bool fragments_allowed;          /* the socket may send IP fragments */
+	bool connect_tried;              /* whether connect(2) succeeded is in wire.connected */
 	struct sockeye__timer timer;
 	struct sockeye__tftp machine;
 	struct sockeye__tftp_wire wire;
@@ -132,13 +132,13 @@ struct sockeye__tftp_transfer {
 	struct sockeye__tftp_open_files *files;
 	struct sockeye__tftp_open_file *file;
 	struct sockeye__tftp_upload *upload;
-	struct sockeye__tftp_transfer *next; /* in the bucket, or in the list of the dead */
+	struct sockeye__tftp_transfer *next; /* in its bucket, or in `dead` */
 	struct sockeye__tftp_row *row;       /* NULL: in no row */
 	struct sockeye__tftp_transfer *row_prev, *row_next;
 	uint64_t row_ns;       /* when it was last moved to the end of its row */
 	uint64_t minute_ns;    /* when the current minute of its life began */
-	uint64_t minute_bytes; /* that it had moved by then */
-	bool slow;             /* in the minute before */
+	uint64_t minute_bytes; /* bytes that it had moved at minute_ns */
+	bool slow;             /* it moved less than 1 KiB/s in the previous minute */
 	struct sockeye__tftp_site *site;
 	uint64_t begun_ns;
 	const char *text; /* how it ended; NULL: use the machine's result */
@@ -156,9 +156,9 @@ enum sockeye__tftp_drop {
 };
 
 struct sockeye__tftp_dropped {
-	uint64_t count; /* since the last line */
+	uint64_t count; /* requests dropped since the last log line */
 	uint64_t logged_ns;
-	struct sockeye_sockaddr peer; /* of the last one */
+	struct sockeye_sockaddr peer; /* of the last dropped request */
 };
 
 /* The time that the rules for names may take. */
@@ -166,7 +166,7 @@ struct sockeye__tftp_budget {
 	struct sockeye__tftp_map_watch watch;
 	uint64_t wall_ns, cpu_ns; /* when the current request began */
 	uint64_t filled_ns;       /* when left_ns was last refilled */
-	int64_t left_ns;          /* for all requests; negative: a debt */
+	int64_t left_ns;          /* time left for all requests; negative if they used more */
 };
 
 struct sockeye__tftp_worker {
@@ -181,16 +181,16 @@ struct sockeye__tftp_worker {
 	bool retiring; /* exits after its last transfer: its sandbox excludes the new root */
 	uint64_t now_ns;
 	uint64_t seed;
-	struct sockeye__hash_key key; /* peers cannot choose ports that share a bucket */
+	struct sockeye__hash_key key; /* secret: peers must not choose ports that share a bucket */
 	uint32_t count;               /* transfers of this worker */
 	uint64_t upload_bytes;        /* memory for blocks ahead of a gap */
 	uint64_t text_bytes;          /* memory of netascii rings */
 	struct sockeye__timers timers;
 	struct sockeye__tftp_transfer **buckets;
 	struct sockeye__tftp_transfer *dead;
-	struct sockeye__tftp_row unconfirmed; /* transfers in these two phases */
+	struct sockeye__tftp_row unconfirmed;
 	struct sockeye__tftp_row dallying;
-	struct sockeye__tftp_row moving, slow; /* confirmed ones, silent ones first */
+	struct sockeye__tftp_row moving, slow; /* confirmed transfers, the longest silent first */
 	struct sockeye__tftp_port *closed;
 	struct sockeye__tftp_site *sites;
 	size_t site_count;
@@ -201,7 +201,7 @@ struct sockeye__tftp_worker {
 	uint8_t out[SOCKEYE__TFTP_WIRE_BYTES];
 };
 
-/* How a transfer ends if its peer begins another one. */
+/* The reason that is logged for a transfer whose peer began another one. */
 #define SOCKEYE__TFTP_SUPERSEDED "the client began another transfer"
 
 /* --- rules.c --- */
@@ -209,13 +209,14 @@ struct sockeye__tftp_worker {
 /* Allocates the memory that hands the text of rules to workers. Returns 0 or -ENOMEM. */
 int sockeye__tftp_rules_open(struct sockeye__tftp_server *server);
 void sockeye__tftp_rules_close(struct sockeye__tftp_server *server);
-/* In the supervisor: reads the files of rules. Returns 0, or a negative code with *fail
- * filled in; then the old rules stay in force. */
+/* In the supervisor: reads the files of rules. On failure, returns a negative code with *fail
+ * filled in, and the old rules stay in force. */
 int sockeye__tftp_rules_read(struct sockeye__tftp_server *server, struct sockeye_fail *fail);
 /* In a worker: makes the shared text read-only. */
 void sockeye__tftp_rules_protect(const struct sockeye__tftp_server *server);
-/* In a worker: uses the rules that the supervisor has read last. Returns 0 or a negative
- * errno, then the old rules stay in force: -EAGAIN if another signal will follow. */
+/* In a worker: uses the rules that the supervisor has read last. On failure, returns -errno,
+ * and the old rules stay in force. -EAGAIN: the supervisor is changing the text, and will
+ * signal again. */
 int sockeye__tftp_rules_take(struct sockeye__tftp_server *server);
 
 /* --- worker.c --- */
@@ -225,8 +226,8 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
 
 /* --- request.c --- */
 
-/* Handles a packet from a peer without a transfer: answers a request, ignores the
- * rest. */
+/* Handles a packet that belongs to no transfer, or a request: answers requests and ignores
+ * other packets. */
 void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
 			   const struct sockeye_dgram *from, const uint8_t *bytes, size_t len);
 
@@ -234,13 +235,15 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 
 /* Handles packets that the peer sent before its request. */
 void sockeye__tftp_catch_up(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer);
-/* Whether its transfer has answered the request. Otherwise the request begins a new one. */
+/* Returns true if the request repeats that of the peer's transfer, which then answers it.
+ * Otherwise the request begins a new transfer. */
 bool sockeye__tftp_is_duplicate(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer,
 				const uint8_t *bytes, size_t len);
 
 /* --- budget.c --- */
 
-/* Begins to measure a request. Returns the watch for its rules. */
+/* Begins to measure the time that the rules take for a request. Returns the watch to apply
+ * the rules with. */
 const struct sockeye__tftp_map_watch *sockeye__tftp_budget_begin(struct sockeye__tftp_budget *b);
 void sockeye__tftp_budget_end(struct sockeye__tftp_budget *b);
 
@@ -261,12 +264,12 @@ void sockeye__tftp_reply_error(struct sockeye__tftp_worker *w,
 
 /* --- drops.c --- */
 
-/* Counts a request that gets no reply, and logs it now or within a second. */
+/* Records a request that gets no reply, and logs it now or within a second. */
 void sockeye__tftp_drop(struct sockeye__tftp_worker *w, enum sockeye__tftp_drop reason,
 			const struct sockeye_sockaddr *peer);
-/* Returns when the next line is due; 0 never. */
+/* Returns when the next log line is due, or 0 if none is. */
 uint64_t sockeye__tftp_drops_due_ns(const struct sockeye__tftp_worker *w);
-/* Writes the lines that are due. */
+/* Logs the lines that are due. */
 void sockeye__tftp_drops_report(struct sockeye__tftp_worker *w);
 
 /* --- transfer.c --- */
@@ -276,7 +279,8 @@ void sockeye__tftp_transfer_begin(struct sockeye__tftp_worker *w, struct sockeye
 				  const struct sockeye__tftp_config *config);
 /* Returns how many bytes of the file the receiver has. */
 uint64_t sockeye__tftp_transfer_moved(const struct sockeye__tftp_transfer *t);
-/* Handles a datagram of the peer, or several of `segment` bytes each. */
+/* Handles a datagram of the peer, or several of `segment` bytes each; the last may be
+ * shorter. */
 void sockeye__tftp_transfer_datagram(struct sockeye__tftp_worker *w,
 				     struct sockeye__tftp_transfer *t, const uint8_t *bytes,
 				     size_t len, size_t segment);
@@ -284,7 +288,8 @@ void sockeye__tftp_transfer_datagram(struct sockeye__tftp_worker *w,
 void sockeye__tftp_transfer_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
 /* Handles the transfer's timer. */
 void sockeye__tftp_transfer_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
-/* Handles an error of sending, or of ICMP. */
+/* Handles an error of sendmsg(2) or from ICMP. Ends the transfer unless a route is missing,
+ * which may be temporary. */
 void sockeye__tftp_transfer_refused(struct sockeye__tftp_worker *w,
 				    struct sockeye__tftp_transfer *t, int err);
 /* Ends the transfer with an ERROR because the server is stopping. */
@@ -301,14 +306,15 @@ void sockeye__tftp_transfer_free(struct sockeye__tftp_worker *w, struct sockeye_
 /* Opens a socket on a random port of `local`. Returns 0 or -errno. */
 int sockeye__tftp_port_open(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *local,
 			    struct sockeye__tftp_port **out);
-/* Closes it. The memory is freed later: a batch of events may still refer to it. */
+/* Closes the port. Its memory is freed later: a batch of events may still refer to it. */
 void sockeye__tftp_port_close(struct sockeye__tftp_worker *w, struct sockeye__tftp_port *p);
-/* Rejects a packet that no transfer expects. */
+/* Receives and rejects a packet that is not from the transfer's peer, or arrived before the
+ * transfer began. */
 void sockeye__tftp_port_strangers(struct sockeye__tftp_worker *w,
 				  const struct sockeye__tftp_port *p);
 /* Frees closed ports. Call it after each batch of events. */
 void sockeye__tftp_ports_free(struct sockeye__tftp_worker *w);
-/* Asserts that closed ports are closed. */
+/* Asserts that the closed ports have no socket and no transfer. */
 void sockeye__tftp_ports_check(const struct sockeye__tftp_worker *w);
 
 /* --- peers.c --- */
@@ -356,34 +362,36 @@ void sockeye__tftp_slots_check(const struct sockeye__tftp_worker *w);
 /* --- admit.c --- */
 
 /* Drops the least deserving transfer: one that only repeats its last ACK, otherwise the
- * oldest unconfirmed one, otherwise the one whose client has been silent longest,
- * otherwise one slower than 1 KiB/s. Among equals it prefers the source of `peer`, which
- * wants the room; with `source_only` it drops no other. Returns false if all transfers
- * move. */
+ * oldest unconfirmed one, otherwise one whose client has been silent for 2 s (0.25 s if its
+ * answers may be forged), the longest silent first, otherwise one slower than 1 KiB/s. In
+ * each of these groups, a transfer of the source of `peer` is dropped first; with
+ * `source_only`, transfers of other sources are not dropped. Returns false if there is no
+ * such transfer. */
 bool sockeye__tftp_make_room(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer,
 			     bool source_only);
 
-/* Ranks a confirmed transfer again after its client has sent something. */
+/* Moves a confirmed transfer to the end of its row if its client has just made progress. */
 void sockeye__tftp_rank(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
 
-/* Takes a slot for a new transfer. At a limit, first makes room. If there is none, returns
- * the limit. */
+/* Takes a slot for a new transfer. If a limit is reached, drops another transfer first.
+ * Returns the limit if no transfer can be dropped, otherwise SOCKEYE__TFTP_LIMIT_NONE. */
 enum sockeye__tftp_limit sockeye__tftp_admit(struct sockeye__tftp_worker *w,
 					     const struct sockeye_sockaddr *peer);
 
 /* --- root_check.c --- */
 
-/* Whether this process may read the root and, for uploads, write to it or to something in
- * it. Returns 0, -EACCES (read), -EPERM (write) or -EROFS. */
+/* Checks that this process may enter the root and, for uploads, write to the root or to one of
+ * its entries. Returns 0, -EACCES (cannot enter), -EPERM (cannot write) or -EROFS. */
 int sockeye__tftp_root_check(const struct sockeye__tftp_store *store);
-/* Fills in *fail for such an error, with the command that mends it. */
+/* Fills in *fail for an error of sockeye__tftp_root_check(), with a command that grants the
+ * missing permission. */
 void sockeye__tftp_root_explain(const struct sockeye__tftp_store *store, const char *user, int err,
 				struct sockeye_fail *fail);
 
 /* --- sandbox.c --- */
 
-/* Restricts this process to the root folder (landlock(7)). Returns 0, -EOPNOTSUPP without Landlock,
- * or -errno. */
+/* Confines this process to the root directory with landlock(7); with --links any, the process
+ * may still read all files. Returns 0, -EOPNOTSUPP if the kernel has no Landlock, or -errno. */
 int sockeye__tftp_sandbox(const struct sockeye__tftp_server *server);
 
 #endif

@@ -24,7 +24,8 @@ static bool has(const struct sockeye__tftp_lookup *k, const char *name)
 	return k->store != NULL && sockeye__tftp_store_has(k->store, name);
 }
 
-/* Turns a name after the map into the name of a file. Returns 0 or -ENAMETOOLONG. */
+/* Applies the client's directory and letter case to a name to which the map was applied.
+ * Returns 0 or -ENAMETOOLONG. */
 static int place(const struct asker *a, char *name)
 {
 	const struct sockeye__tftp_lookup *k = a->lookup;

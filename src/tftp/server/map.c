@@ -9,20 +9,20 @@
 
 #include "tftp/server/map_internal.h"
 
-/* Limits on the steps of a match. PCRE2 starts counting again at each byte at which
- * a match may begin. So a match may take MATCH_CHEAP steps per byte; at most
- * COSTLY_MAX matches of a request may take more, MATCH_TOTAL for all bytes
- * together, which is about 10 ms. None may if the caller wants to be frugal. */
+/* Limits on the steps of a match. PCRE2 starts counting again at each byte at which a
+ * match may begin. A match may take MATCH_CHEAP steps per byte. At most COSTLY_MAX
+ * matches of a request may take more: MATCH_TOTAL for all bytes together, which is about
+ * 10 ms. If the caller is frugal, each match may take only MATCH_FRUGAL steps per byte. */
 #define MATCH_CHEAP  1000
 #define MATCH_FRUGAL 100
 #define MATCH_TOTAL  1000000
 #define COSTLY_MAX   4
 
-/* Rules that add to a name and start again make each match longer than the one
- * before. */
+/* Restarts of a request. Rules that lengthen a name and restart make each match slower than
+ * the previous one. */
 #define RESTARTS_MAX 256
 
-#define PROBES_MAX 64 /* files that a request may look for */
+#define PROBES_MAX 64 /* files that the rules may look for in one request */
 
 /* The state of a request while rules are applied. */
 struct walk {
@@ -57,8 +57,8 @@ static void put(struct piece *to, const char *at, size_t len)
 	}
 }
 
-/* Copies bytes `from` to `end` of the name before this rule, without changing their
- * case. */
+/* Copies bytes `from` to `end` of the name that the rule is applied to, without changing
+ * their case. */
 static void put_name(struct piece *to, const struct walk *w, size_t from, size_t end)
 {
 	to->to_case = 'E';
@@ -169,7 +169,7 @@ static int match(struct walk *w, const struct sockeye__map_rule *rule, size_t fr
 	return at[0] < from || at[1] < at[0] ? -EBADMSG : 1;
 }
 
-/* Finds the next match after [start, end), but never the same empty one twice. */
+/* Finds the match that follows [start, end), and never the same empty match again. */
 static int match_again(struct walk *w, const struct sockeye__map_rule *rule, size_t start,
 		       size_t end)
 {
@@ -193,7 +193,7 @@ static int name_set(struct walk *w, const struct piece *made)
 	return 0;
 }
 
-/* Rewrites the name. PCRE2's match data has the first match. */
+/* Rewrites the name. PCRE2's match data holds the first match. */
 static int rewrite(struct walk *w, const struct sockeye__map_rule *rule)
 {
 	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(w->map->match);

@@ -66,18 +66,18 @@ struct sockeye__tftp_map_files {
 
 /* Callbacks while rules are applied; each may be NULL. */
 struct sockeye__tftp_map_watch {
-	/* For each rule that is tried. */
+	/* Called after each rule, also if it was skipped. */
 	void (*step)(void *arg, const struct sockeye__tftp_map_step *step);
 	void *arg;
-	/* Before each match: whether the rules have used up their time. */
+	/* Called before each match. Returns whether the rules have used up their time. */
 	bool (*is_spent)(void *arg);
 	bool frugal; /* expressions must match with few steps */
 };
 
 /* Applies the rules to a name. Returns 0, or an error for which the request must be
  * refused, with the line in out->rule and the reason in out->text: -ENAMETOOLONG,
- * -ELOOP (too many steps), -ETIME (a pattern took too long), -EBUSY (all together did),
- * -ENOMEM. */
+ * -ELOOP (too many steps), -ETIME (a pattern took too long), -EBUSY (all patterns together
+ * took too long), -ENOMEM. */
 int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
 			    const struct sockeye_sockaddr *client, bool upload, const char *name,
 			    struct sockeye__tftp_mapped *out);
@@ -85,10 +85,9 @@ int sockeye__tftp_map_apply(const struct sockeye__tftp_map *map,
 /* Turns the name in a request into the name to look up: cleans it, applies the
  * rules, and removes superfluous slashes from the result, but does not change
  * letter case and backslashes that a rule wrote. The rules see a leading slash if
- * the client sent one. `map` and `watch` may be NULL;
- * without `files` no file exists.
- * Fails like apply, with -EINVAL if no name is left, and with -EACCES for a ".."
- * that leads above the root or that a rule wrote. */
+ * the client sent one. `map` and `watch` may be NULL. If `files` is NULL, no file exists.
+ * Fails like sockeye__tftp_map_apply(), with -EINVAL if no name is left, and with -EACCES
+ * for a ".." that leads above the root or that a rule wrote. */
 int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 			      const struct sockeye__tftp_name_rules *rules,
 			      const struct sockeye_sockaddr *client, bool upload,

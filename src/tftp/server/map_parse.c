@@ -7,7 +7,7 @@
 
 #define GROUPS    10    /* \0 to \9 */
 #define DEPTH_MAX 20000 /* nested steps of a match */
-#define HEAP_MAX  2048  /* KiB for them */
+#define HEAP_MAX  2048  /* KiB for the nested steps */
 #define SHOWN_MAX 20    /* bytes of a pattern in a message */
 
 /* The last bytes of a text, few enough for a message. */

@@ -45,8 +45,8 @@ static bool unchanged(const struct sockeye__tftp_open_file *file, const struct s
 	       same_time(&file->ctime, &st->st_ctim);
 }
 
-/* Whether the last change is old enough. A file that has just changed could change
- * again without a new time. */
+/* Whether the file's last change is old enough to rely on its times. A file that has just
+ * changed could change again while its times stay the same. */
 static bool times_are_reliable(const struct stat *st)
 {
 	struct timespec now;
@@ -156,15 +156,16 @@ static ssize_t read_fully(struct sockeye__tftp_open_files *files, int fd, uint64
 }
 
 /* Whether another chunk may replace this one: it is unused, was read to its end, or
- * was not used for a long time. If there are more transfers than slots, the others read
- * block by block instead of a chunk for each block. */
+ * was not used for a long time. If there are more transfers than slots, the transfers
+ * without a slot read single blocks from the file, not a whole chunk for each block. */
 static bool is_replaceable(const struct sockeye__tftp_open_files *files,
 			   const struct sockeye__tftp_chunk *c)
 {
 	return c->file == NULL || c->read_to == c->len || files->reads - c->used > STALE;
 }
 
-/* Returns the chunk (*out_hit is true), a slot for it, or NULL. */
+/* Returns the chunk (*out_hit is true), a slot to read it into, or NULL if all slots are in
+ * use. */
 static struct sockeye__tftp_chunk *chunk_find(struct sockeye__tftp_open_files *files,
 					      const struct sockeye__tftp_open_file *file,
 					      uint64_t number, bool *out_hit)
@@ -186,8 +187,8 @@ static struct sockeye__tftp_chunk *chunk_find(struct sockeye__tftp_open_files *f
 	return slot;
 }
 
-/* Reads a chunk into its slot. Keeps nothing of a file that has become shorter: it may
- * grow again. */
+/* Reads a chunk into its slot. Caches nothing of a file that has become shorter, because the
+ * file may grow again. */
 static int chunk_fill(struct sockeye__tftp_open_files *files, struct sockeye__tftp_chunk *c,
 		      const struct sockeye__tftp_open_file *file, uint64_t number)
 {

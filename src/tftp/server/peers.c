@@ -137,7 +137,7 @@ static void transfer_check(const struct sockeye__tftp_worker *w,
 	sockeye__timers_check(&w->timers, &t->timer);
 }
 
-/* Memory that counts towards the worker's limits. */
+/* Adds the transfer's memory to the two totals that the worker limits. */
 static void memory_add(const struct sockeye__tftp_transfer *t, uint64_t *upload, uint64_t *text)
 {
 	*upload += t->upload != NULL ? t->upload->memory_len : 0;

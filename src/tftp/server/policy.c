@@ -102,8 +102,8 @@ int sockeye__tftp_refuse_parse(const char *text, size_t len, unsigned *out_refus
 	return 0;
 }
 
-/* Whether every [ of a pattern has its ]. fnmatch(3) takes a [ without ] literally,
- * so that a rule to deny would have no effect. */
+/* Whether every [ of a pattern has its ] and no backslash ends it. fnmatch(3) takes a [
+ * without ] literally, so that a rule to deny would have no effect. */
 static bool glob_is_closed(struct sockeye__slice glob)
 {
 	bool in_class = false;

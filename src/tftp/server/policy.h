@@ -17,7 +17,7 @@
 /* The terms on which a request is served. */
 struct sockeye__tftp_terms {
 	struct sockeye__tftp_policy policy;
-	bool blksize_mtu;        /* blocks fit one packet on the path to the client */
+	bool blksize_mtu;        /* a block must fit into one packet on the path to the client */
 	bool deny_get, deny_put; /* reply with ERROR 2 */
 	bool trusted;            /* the client's address cannot be forged */
 };
@@ -40,7 +40,7 @@ unsigned sockeye__tftp_policy_terms(const struct sockeye__tftp_rules *rules,
 				    const struct sockeye__tftp_terms *defaults,
 				    struct sockeye__tftp_terms *out);
 
-/* Reads a number of bytes, or "mtu", for which *out_blksize is 0. Returns 0 or a
+/* Reads a block size in bytes, or "mtu", which sets *out_blksize to 0. Returns 0 or a
  * negative code. The command line has the same syntax. */
 int sockeye__tftp_blksize_parse(const char *text, size_t len, uint16_t *out_blksize, bool *out_mtu);
 

@@ -1,8 +1,8 @@
 /*
  * ports.c: the sockets of transfers, each on a separate random port.
  *
- * Each transfer has a new port: a packet to that port shows that its sender has received a
- * reply (RFC 1350, section 4), so another host must not be able to predict the port.
+ * A packet to the port of a transfer shows that its sender has received a reply (RFC 1350,
+ * section 4), so another host must not be able to predict the port.
  */
 #include "tftp/server/internal.h"
 

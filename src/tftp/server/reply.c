@@ -51,8 +51,8 @@ void sockeye__tftp_reply_error(struct sockeye__tftp_worker *w,
 		}
 		len = sockeye__tftp_error_encode(packet, request_len, code, text);
 	}
-	/* Without a port the reply comes from that of the request: a client that has no
-	 * reply yet accepts any. */
+	/* If no port is free, the reply is sent from the port that received the request: a
+	 * client accepts its first reply from any port. */
 	if (sockeye__tftp_reply_open(w, site, from, &wire, &port) < 0) {
 		wire = site_wire(site, from);
 		port = NULL;

@@ -20,7 +20,8 @@
 #define UPLOAD_MEMORY (64u << 20) /* bytes per worker for blocks ahead of a gap */
 /* The most that is granted if the client's address may be forged even after an answer.
  * The window cannot begin smaller and grow: a receiver acknowledges only whole windows,
- * and atftp a lone block only after 5 s. sockeye-tftp(7) states the sum. */
+ * and atftp acknowledges a single block only after 5 s. sockeye-tftp(7) states how many
+ * bytes the server may send. */
 #define FORGEABLE_BLKSIZE 1428
 #define FORGEABLE_WINDOW  8
 
@@ -35,7 +36,7 @@ struct request {
 	char name[SOCKEYE__TFTP_NAME_MAX];
 	char note[192]; /* logged instead of the text for the client; "": log the same text */
 	enum sockeye__tftp_limit limit; /* the limit that refused it */
-	bool token;                     /* it took one of its source's rate */
+	bool token;                     /* it took a token of its source's rate */
 	bool once;                      /* its source exceeds the rate: the reply is sent once */
 	struct sockeye__tftp_terms terms;
 	struct sockeye__tftp_options asked;
@@ -72,8 +73,8 @@ static void refuse(const struct request *r, uint16_t code, const char *text, int
 		c->on_transfer(c->arg, &report);
 }
 
-/* Reports a request without a reply: all ports of the range are in use. Searching the
- * range again to send an ERROR would be expensive, and the client repeats its request. */
+/* Reports a request that gets no reply because all ports of the range are in use. Searching
+ * the range again to send an ERROR would be expensive, and the client repeats its request. */
 static void report_no_port(const struct request *r)
 {
 	const struct sockeye__tftp_server_config *c = &r->w->server->config;
@@ -161,8 +162,8 @@ static void blksize_limit(struct request *r, uint16_t most)
 		*max = most;
 }
 
-/* Whether the client's answers may be forged like its request: they are sent to the port
- * of the request, which is known. */
+/* Whether the client's answers may be forged like its request. In single-port mode, an
+ * attacker knows the port to which the client sends them. */
 static bool is_forgeable(const struct request *r)
 {
 	return r->w->server->config.single_port && !r->terms.trusted;
@@ -305,7 +306,7 @@ static struct sockeye__tftp_options options_grant(const struct request *r,
 					       has_size ? &t->source.size : NULL);
 }
 
-/* Whether the reply, sent once, is no longer than the request. */
+/* Whether the first reply is no longer than the request. */
 static bool reply_is_short(const struct request *r, const struct sockeye__tftp_transfer *t)
 {
 	struct sockeye__tftp_options options = options_grant(r, t);
@@ -318,8 +319,9 @@ static bool reply_is_short(const struct request *r, const struct sockeye__tftp_t
 	return 2 + (size_t)sockeye__tftp_options_encode(oack, sizeof oack, &options) <= r->len;
 }
 
-/* Lets requests pass that their source may make, and all that cannot amplify: an address
- * that may be forged is then sent no more bytes than the forger sent. */
+/* Whether to serve the request: the source is within its rate, or the reply, which is then
+ * sent only once, is no longer than the request. A forged address then receives no more
+ * bytes than the attacker sent. */
 static bool within_rate(struct request *r, const struct sockeye__tftp_transfer *t)
 {
 	if (r->terms.trusted)
@@ -329,14 +331,15 @@ static bool within_rate(struct request *r, const struct sockeye__tftp_transfer *
 	return r->token || (!is_forgeable(r) && reply_is_short(r, t));
 }
 
-/* Whether the error is a lack of something that another transfer holds. */
+/* Whether the error means that a resource is short that another transfer may hold. */
 static bool is_scarcity(int err)
 {
 	return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS ||
 	       err == -EADDRINUSE;
 }
 
-/* Opens the file. Makes room if descriptors or memory are scarce. Returns 0 or -errno. */
+/* Opens the file. Drops other transfers if file descriptors or memory are short. Returns 0 or
+ * -errno. */
 static int file_open(struct request *r, struct sockeye__tftp_transfer *t)
 {
 	int err;
@@ -347,7 +350,8 @@ static int file_open(struct request *r, struct sockeye__tftp_transfer *t)
 	return err;
 }
 
-/* The same for the socket. */
+/* Opens the socket. Drops other transfers if file descriptors, memory or ports are short.
+ * Returns 0 or -errno. */
 static int wire_open(struct request *r, struct sockeye__tftp_transfer *t)
 {
 	int err;
@@ -358,8 +362,8 @@ static int wire_open(struct request *r, struct sockeye__tftp_transfer *t)
 	return err;
 }
 
-/* Opens all that a transfer needs, and takes a slot for it. Returns 0 or -errno, also with
- * r->limit. */
+/* Opens the file and the socket of a transfer, and takes a slot for it. Returns 0 or -errno;
+ * r->limit is then the limit that refused the request, if one did. */
 static int open_all(struct request *r, struct sockeye__tftp_transfer *t)
 {
 	int err = file_open(r, t);

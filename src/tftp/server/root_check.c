@@ -9,15 +9,15 @@
 #include "net/net.h"
 #include "tftp/server/internal.h"
 
-#define ENTRIES_MAX 10000 /* of the root that are looked at */
+#define ENTRIES_MAX 10000 /* entries of the root that are checked */
 
 static bool may(int dir, const char *name, int mode)
 {
 	return faccessat(dir, name, mode, AT_EACCESS) == 0;
 }
 
-/* Whether a folder or file in the root can be written, although the root cannot: a
- * separate folder for uploads, or files that are replaced. */
+/* Whether this process may write to an entry of the root: a directory for uploads, or a file
+ * that uploads may overwrite. */
 static bool entry_is_writable(int root)
 {
 	int fd = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -48,7 +48,8 @@ int sockeye__tftp_root_check(const struct sockeye__tftp_store *store)
 	return entry_is_writable(store->root) ? 0 : -EPERM;
 }
 
-/* Writes a command that a shell understands; false if it does not fit. */
+/* Writes a command for the shell. Returns false if it does not fit, or if the path has a
+ * single quote. */
 static bool command(const char *words, const char *path, char *out, size_t cap)
 {
 	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"

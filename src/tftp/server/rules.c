@@ -39,7 +39,7 @@ static void sources_close(struct sockeye__rules_source sources[KINDS])
 		sockeye__rules_source_close(&sources[i], kinds[i]);
 }
 
-/* Replaces the rules by those of the sources, and frees the texts. */
+/* Replaces the rules with those of the sources, and frees the texts. */
 static void use(struct sockeye__tftp_server *s, struct sockeye__rules_source sources[KINDS])
 {
 	sockeye__tftp_map_free(s->map);
@@ -102,7 +102,7 @@ void sockeye__tftp_rules_protect(const struct sockeye__tftp_server *s)
 	(void)mprotect(s->rules_text, sizeof *s->rules_text, PROT_READ);
 }
 
-/* Copies the texts. Returns 0, -ENOMEM, or -EAGAIN if the supervisor changes them. */
+/* Copies the texts. Returns 0, -ENOMEM, or -EAGAIN if the supervisor is changing them. */
 static int texts_copy(const struct sockeye__tftp_server *s,
 		      struct sockeye__rules_source sources[KINDS])
 {

@@ -25,7 +25,7 @@
 #include "tftp/server/store.h"
 #include "tftp/wire.h"
 
-/* The limit for which a request was refused. */
+/* The limit that refused a request. */
 enum sockeye__tftp_limit {
 	SOCKEYE__TFTP_LIMIT_NONE,
 	SOCKEYE__TFTP_LIMIT_TRANSFERS, /* transfers_max */
@@ -41,7 +41,7 @@ struct sockeye__tftp_report {
 	bool netascii;
 	const char *name;           /* of the file; any bytes */
 	struct sockeye__span asked; /* the name in the request */
-	uint64_t bytes;             /* of the file that were acknowledged or received */
+	uint64_t bytes;             /* of the file that the receiver has */
 	uint64_t elapsed_ns;
 	struct sockeye__tftp_options options; /* granted */
 	struct sockeye__tftp_counters count;
@@ -57,7 +57,7 @@ struct sockeye__tftp_report {
 	int err;                        /* a negative errno that caused it; 0: none */
 };
 
-/* Zero selects the default of every member except store.root. */
+/* Every member except store.root may be zero, which selects its default. */
 struct sockeye__tftp_server_config {
 	struct sockeye__tftp_store_config store;
 	struct sockeye__tftp_name_rules names;
@@ -69,11 +69,12 @@ struct sockeye__tftp_server_config {
 	bool broadcast;                     /* answer broadcasts (RFC 1123, section 4.2.3.5) */
 	uint32_t transfers_max;             /* at a time, across all workers; 0: 8192 */
 	uint32_t per_source_max;            /* transfers of one source; 0: 2048 */
-	uint32_t requests_per_s;            /* unconfirmed ones of one source; 0: 100, but no
-					     * limit for loopback */
+	uint32_t requests_per_s;            /* unconfirmed requests of one source; 0: 100, but
+					     * no limit for loopback */
 	uint64_t rto_first_ns;              /* 0: 1 s */
-	uint64_t give_up_ns;                /* silence of a client that ends its transfer;
-					     * 0: 30 s, or five negotiated timeouts */
+	uint64_t give_up_ns;                /* how long a client may be silent before its
+					     * transfer ends; 0: 30 s or five negotiated
+					     * timeouts, whichever is longer */
 
 	/* Called in the worker for each transfer and refused request; may be NULL. */
 	void (*on_transfer)(void *arg, const struct sockeye__tftp_report *report);

@@ -139,8 +139,8 @@ static int regular_open(struct sockeye__tftp_store *s, const char *name, int fla
 	return fd;
 }
 
-/* Opening a device or a FIFO can have effects, so the type is checked first, with
- * O_PATH. If the name changes in between, O_NONBLOCK avoids waiting. */
+/* Opening a device or a FIFO can have side effects, so the type is checked first, with
+ * O_PATH. If the name changes after that check, O_NONBLOCK prevents a wait. */
 static int file_open(struct sockeye__tftp_store *s, const char *name,
 		     struct sockeye__tftp_open_file **out_file)
 {
@@ -281,9 +281,10 @@ static int folder_enter(const struct sockeye__tftp_store *s, int dir, const char
 	return fd;
 }
 
-/* Opens the directory of `name`, one component after the other, without following links
- * and "..". Writes the last component to out_last. Holds the directory if uploads may
- * make directories. */
+/* Opens the directory of `name`, one component after the other, and writes the last
+ * component to out_last. Follows no symbolic links and rejects ".." with -EXDEV. With
+ * --create, locks the directory unless it is the root, so that another upload does not
+ * remove it. */
 static int parent_open(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 		       char out_last[NAME_MAX + 1], struct sockeye__made_folders *made)
 {
@@ -308,8 +309,8 @@ static int parent_open(struct sockeye__tftp_store *s, const char *name, const ui
 	return dir;
 }
 
-/* Does the same and tries again if another process removes a directory meanwhile.
- * Records made directories only on success. */
+/* Like parent_open(), but retries if another process removes a directory meanwhile. On
+ * failure, removes the directories that it made. */
 static int parent_hold(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 		       char out_last[NAME_MAX + 1], struct sockeye__made_folders *made)
 {
@@ -399,7 +400,6 @@ static const struct answer {
     {-ENFILE, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
     {-ENOMEM, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
     {-EAGAIN, SOCKEYE__TFTP_UNDEFINED, "Server is busy"},
-    {-EADDRINUSE, SOCKEYE__TFTP_UNDEFINED, "Server is busy"}, /* no free port in the range */
 };
 
 uint16_t sockeye__tftp_store_error(int err, const char **out_text)

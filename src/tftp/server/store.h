@@ -18,7 +18,7 @@
 
 struct sockeye__tftp_store_config {
 	const char *root;          /* must stay valid while the store is open */
-	enum sockeye__links links; /* followed when a file is sent */
+	enum sockeye__links links; /* the symbolic links to follow when a file is sent */
 	bool upload;               /* accept new files */
 	bool overwrite;            /* with upload: replace existing files */
 	bool create;               /* with upload: make missing directories */
@@ -36,7 +36,7 @@ struct sockeye__tftp_store {
 	bool by_hand;  /* the kernel cannot resolve names safely (open_beneath.h) */
 	struct sockeye__tftp_open_files files;
 	bool shares;                          /* see sockeye__tftp_store_share */
-	struct sockeye__tftp_open_file *last; /* of the last name; NULL */
+	struct sockeye__tftp_open_file *last; /* the file of last_name; NULL: none */
 	char last_name[128];                  /* longer names are looked up each time */
 };
 
@@ -45,10 +45,11 @@ int sockeye__tftp_store_open(struct sockeye__tftp_store *s,
 			     const struct sockeye__tftp_store_config *config,
 			     struct sockeye_fail *fail);
 
-/* Whether the root directory was removed and its name belongs to another directory now.
- * The store then uses that directory, unless it is confined to the old one. */
+/* Whether the root directory was removed and its name now belongs to another directory.
+ * sockeye__tftp_store_refresh() and lookups switch to that directory unless the store is
+ * confined to the old one. */
 bool sockeye__tftp_store_replaced(const struct sockeye__tftp_store *s);
-/* Uses the other directory if the root was replaced. */
+/* Switches to the other directory if the root was replaced. */
 void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s);
 
 /* Closes the root. All files must have been released. Legal when zeroed. */
@@ -63,15 +64,15 @@ int sockeye__tftp_store_get(struct sockeye__tftp_store *s, const char *name,
 void sockeye__tftp_store_release(struct sockeye__tftp_store *s,
 				 struct sockeye__tftp_open_file *file);
 
-/* While this is on, consecutive requests for the same name share one lookup. Intended
- * for requests that arrived together. */
+/* Turns sharing on or off. While it is on, consecutive requests for the same name use one
+ * lookup. Turn it on only for requests that arrived together. */
 void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on);
 
 /* Makes a file to receive, which the caller commits or discards. Discarding it also
  * removes the directories made for it, if they are empty and no other upload uses them.
  * `size` is the announced size or NULL. Follows no links in `name`. Returns 0 or
- * -errno: -EROFS if uploads are not allowed, -EFBIG or -ENOSPC if the announced size
- * is over the limit or the free space, and errors of
+ * -errno: -EROFS if uploads are not allowed, -EFBIG if the announced size exceeds the
+ * limit, -ENOSPC if it exceeds the free space less the reserve, and errors of
  * sockeye__atomic_file_open(). */
 int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 			    struct sockeye__atomic_file *out);
@@ -82,7 +83,7 @@ int sockeye__tftp_store_room(const struct sockeye__tftp_store *s, int fd, uint64
 
 /* Puts the directory named after the client's address in front of the name: for an
  * upload always, for a download if the root has this directory. Returns 0, or
- * -ENAMETOOLONG if both exceed `cap` bytes. */
+ * -ENAMETOOLONG if the result exceeds `cap` bytes. */
 int sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s,
 				      const struct sockeye_sockaddr *client, bool upload,
 				      char *name, size_t cap);

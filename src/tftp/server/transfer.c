@@ -189,9 +189,8 @@ static void abort_for(struct sockeye__tftp_transfer *t, int err)
 	sockeye__tftp_abort(&t->machine, code, text);
 }
 
-/* Sets the timer only if it would fire too late. A timer that fires too early sets
- * itself again, which is cheaper than a heap operation in every turn. Returns 0 or
- * -ENOMEM. */
+/* Sets the timer only if it would fire too late. A timer that fires too early is set
+ * again, which is cheaper than a heap operation in every turn. Returns 0 or -ENOMEM. */
 static int timer_keep(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
 	uint64_t at = t->machine.deadline_ns;
@@ -201,8 +200,8 @@ static int timer_keep(struct sockeye__tftp_worker *w, struct sockeye__tftp_trans
 	return sockeye__timers_set(&w->timers, &t->timer, at);
 }
 
-/* Prepares the socket of a long transfer; a short one does without these system calls.
- * A timeout may mean that blocks exceed the path's MTU. */
+/* Connects the socket of a long transfer; a short transfer saves these system calls. Allows
+ * IP fragments after a timeout, because blocks may exceed the path's MTU. */
 static void socket_prepare(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = &t->port->watch_strangers};
@@ -292,7 +291,8 @@ static void commit(struct sockeye__tftp_transfer *t)
 		u->committed = true;
 }
 
-/* Checks from time to time that an upload leaves the reserve of the file system free. */
+/* Checks, once in ROOM_STEP bytes, that an upload leaves the reserve of the file system
+ * free. */
 static int room_check(const struct sockeye__tftp_worker *w, struct sockeye__tftp_upload *u)
 {
 	if (w->server->config.store.reserve == 0 || u->sink.bytes < u->room_at)
@@ -375,7 +375,7 @@ static bool timer_due(const struct sockeye__tftp_worker *w, const struct sockeye
 
 void sockeye__tftp_transfer_timer(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
-	/* The answer may have arrived while this process waited for a processor. */
+	/* The answer may have arrived while this process waited for a CPU. */
 	if (timer_due(w, t) && t->port != NULL)
 		sockeye__tftp_transfer_ready(w, t);
 	if (t->phase == SOCKEYE__TFTP_CLOSED)

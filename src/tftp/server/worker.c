@@ -18,7 +18,7 @@
 
 #define EVENTS        256
 #define REQUEST_TURNS 4 /* full inboxes of one socket before the others have a turn */
-/* The queue of a site's socket: all machines of a rack may boot at the same time. */
+/* The size of a site's receive queue: all machines of a rack may boot at the same time. */
 #define QUEUE_BLKSIZE 512
 #define QUEUE_BLOCKS  2048
 
@@ -89,8 +89,8 @@ __attribute__((format(printf, 4, 5))) static void say(const struct sockeye__tftp
 	    &(struct sockeye_event){.kind = kind, .service = "tftp", .text = text, .err = err});
 }
 
-/* Warns if the root cannot be accessed. Otherwise clients get "Permission denied" without a
- * trace of the cause. */
+/* Warns if the root cannot be accessed. Without this warning, the log would not show why
+ * every client gets "Permission denied". */
 static void permissions_check(const struct sockeye__tftp_worker *w)
 {
 	if (faccessat(w->server->store.root, ".", X_OK, AT_EACCESS) < 0 && errno == EACCES)
@@ -201,7 +201,7 @@ static void site_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_site
 		return;
 	for (int turn = 0; turn < REQUEST_TURNS && n == SOCKEYE__TFTP_INBOX; turn++) {
 		n = sockeye__tftp_wire_recv_many(site->fd, &w->inbox);
-		/* The error queue wakes the worker until it is emptied. */
+		/* epoll reports a queued ICMP error until it is read. */
 		if (n < 0 && (n != -EAGAIN || turn == 0))
 			site_errors(w, site);
 		if (n <= 0)
