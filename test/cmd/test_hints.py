@@ -129,7 +129,7 @@ def test_a_client_port_in_time_wait(run, netns, listening):
         conn, _ = server.accept()
         done = run("connect", "--bind", local, server.url)
         assert done.returncode == 6
-        assert b"a connection from the same port to the server exists" in done.stderr
+        assert b"another connection from the same port to the server exists" in done.stderr
     with conn:
         assert conn.recv(1) == b""
     done = run("connect", "--bind", local, server.url)
