@@ -397,7 +397,7 @@ static int cmd_bench(int argc, char **argv)
 {
 	struct opts o = {.connections = 1, .in_flight = 1, .sources = 1, .size = SIZE_UNSET};
 	struct sockeye_sockaddr names[NAMES_MAX];
-	static struct sockeye__bench_opts load; /* what it points to is never freed */
+	static struct sockeye__bench_opts load; /* the memory that it points to is never freed */
 	struct sockeye_fail fail;
 	struct cli_operands operands;
 	struct sockeye_addr addr;

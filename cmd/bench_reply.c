@@ -34,7 +34,7 @@ static size_t escape_read(const char *text, uint8_t *out)
 	return 3;
 }
 
-/* Replaces the escapes of a text. Returns NULL if one is wrong, or without memory. */
+/* Replaces the escapes of a text. Returns NULL if an escape is wrong or memory is short. */
 static uint8_t *unescape(const char *text, size_t *out_len)
 {
 	uint8_t *bytes = malloc(strlen(text) + 1);
@@ -58,7 +58,7 @@ static uint8_t *unescape(const char *text, size_t *out_len)
 	return bytes;
 }
 
-/* What follows NAME= in the value of --expect, or NULL. */
+/* Returns the text after NAME= in the value of --expect, or NULL if it has another name. */
 static const char *value_of(const char *expect, const char *name)
 {
 	size_t len = strlen(name);

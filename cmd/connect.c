@@ -27,7 +27,7 @@
 struct opts {
 	struct talk_opts talk;
 	struct cli_list reconnects;
-	struct target *targets; /* the parsed values of reconnects, or the other addresses */
+	struct target *targets; /* the parsed values of reconnects, or the additional addresses */
 	size_t also_count;      /* of --unconnected: addresses after the first */
 	const char *bind;
 	bool dontroute, unconnected;
@@ -86,13 +86,13 @@ static const char *options_apply(const struct opts *o, struct sockeye_addr *addr
 	if (!o->retries && o->pause_ns != PAUSE_NOT_GIVEN)
 		return "--retry-pause needs --retry";
 	if (o->talk.send_only && o->talk.count)
-		return "--send-only discards what arrives; --count counts it";
+		return "--send-only discards what arrives; --count has no effect";
 	if (!datagrams && o->unconnected)
 		return "--unconnected is for datagrams";
 	if (!datagrams && o->reconnects.count)
 		return "--reconnect is for datagrams";
 	if (o->unconnected && o->reconnects.count)
-		return "--unconnected and --reconnect exclude each other";
+		return "--unconnected and --reconnect cannot be combined";
 	return NULL;
 }
 
@@ -268,7 +268,7 @@ static int target_resolve(const struct cli_common *common, const char *option, s
 	return err < 0 ? report_fail(common, &fail) : CLI_GO;
 }
 
-/* Resolves --reconnect's addresses, or those after the first. */
+/* Resolves the addresses of --reconnect, or the additional addresses of --unconnected. */
 static int targets_resolve(struct opts *o, int fd, struct sockeye__peer_switch *switches,
 			   struct sockeye_sockaddr *also)
 {
@@ -404,11 +404,11 @@ static int opts_parse(struct opts *o, int argc, char **argv, struct sockeye_addr
 		code = target_parse(&o->talk.common, o->reconnects.v[i], &o->targets[i]);
 	for (size_t i = 1; i < o->reconnects.count && code == CLI_GO; i++)
 		if (o->targets[i].after < o->targets[i - 1].after)
-			code =
-			    cli_usage(&o->talk.common, &connect_command,
-				      "--reconnect %s: its number is smaller than the one before; "
-				      "give them in ascending order",
-				      o->reconnects.v[i]);
+			code = cli_usage(
+			    &o->talk.common, &connect_command,
+			    "--reconnect %s: N is smaller than in the previous --reconnect; "
+			    "give them in ascending order",
+			    o->reconnects.v[i]);
 	return code == CLI_GO ? talk_check(&o->talk, &connect_command, out_addr) : code;
 }
 
@@ -424,8 +424,8 @@ static int cmd_connect(int argc, char **argv)
 	if (code != CLI_GO)
 		return code;
 	path = path_to_create(&addr);
-	/* Replies may arrive faster than they are printed. The kernel silently limits the
-	 * size to its maximum. */
+	/* Enlarge the receive buffer: replies may arrive faster than they are printed. The
+	 * kernel silently limits the size. */
 	if (talk_kind_of(&addr) == TALK_DATAGRAMS && addr.opts.rcvbuf == 0)
 		addr.opts.rcvbuf = 1 << 20;
 	stop_catch(&o.talk.common, "connect", o.address, path);
@@ -451,8 +451,9 @@ const struct cli_command connect_command = {
     .options = options,
     .more_options = talk_options,
     .run = cmd_connect,
-    .about = "A bare HOST:PORT means tcp. The input is sent unchanged; it has no escape\n"
-	     "characters or commands.\n"
+    .about = "An address without a scheme is a TCP address, or a UDP address with\n"
+	     "--unconnected. The input is sent unchanged except with --crlf. No character in\n"
+	     "it is special.\n"
 	     "Exit status: 0 done, 3 name not found, 4 connection refused, 5 timeout or no\n"
 	     "reply, 6 network error, 7 reset or closed early, 9 local error,\n"
 	     "130 interrupted.",

@@ -1,4 +1,4 @@
-/* get_probe.c: finds out which options a TFTP server grants (get_probe.h). */
+/* get_probe.c: shows which options a TFTP server grants (get_probe.h). */
 #include "get_probe.h"
 
 #include <errno.h>

@@ -127,7 +127,8 @@ void transfers_close(struct transfers *t)
 	t->job_of = NULL;
 }
 
-/* Adds the options of the command line, which messages do not show in the address. */
+/* Copies options of the command line into the address. Messages show the address without
+ * them. */
 static void addr_apply(const struct transfer_opts *o, struct sockeye_addr *addr)
 {
 	if (o->ipv4 || o->ipv6)
@@ -266,7 +267,7 @@ static void print_wait(struct transfers *t, const struct transfer *file,
 	snprintf(fail.address, sizeof fail.address, "%.*s", (int)sizeof fail.address - 1,
 		 file->address);
 	snprintf(fail.detail, sizeof fail.detail,
-		 "trying for %" PRIu64 "%s; --no-wait gives up at once",
+		 "trying for %" PRIu64 "%s; --no-wait gives up immediately",
 		 ms < 1000 ? ms : (ms + 500) / 1000, ms < 1000 ? " ms" : " s");
 	sockeye_fail_text(&fail, text, sizeof text);
 	report_info(&t->o->common, "%s", text);
@@ -423,7 +424,7 @@ static void on_status(void *arg, const struct sockeye__tftp_status *s)
 
 /* --- running --- */
 
-/* Continues after a host that cannot be resolved. */
+/* A host that cannot be resolved does not stop the transfers from other hosts. */
 void transfers_resolve(struct transfers *t)
 {
 	stop_catch(&t->o->common, t->command->name, t->list[0].address, NULL);

@@ -48,7 +48,7 @@ struct transfers {
 	size_t *job_of; /* jobs[i] transfers list[job_of[i]] */
 	struct sockeye__tftp_client client;
 	struct progress progress;
-	const struct transfer *waited; /* the last one whose wait was reported */
+	const struct transfer *waited; /* the last file for which a wait was reported */
 	int code;                      /* exit code of the first failure */
 };
 

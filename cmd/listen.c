@@ -105,7 +105,7 @@ static int next_client(struct listening *l, struct sockeye_sockaddr *out_peer)
 		if (n > 0 && fds[l->count + 1].revents & (POLLERR | POLLHUP))
 			return -EPIPE;
 		for (size_t i = 0; n > 0 && i < l->count; i++) {
-			/* Records are sent whole. While a blocking send waits for a peer
+			/* A socket of records does not block: while a send waited for a peer
 			 * that does not read, nothing would be received. */
 			int fd =
 			    fds[i].revents

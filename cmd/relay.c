@@ -215,7 +215,7 @@ struct context {
 	size_t count;
 	char target[SOCKEYE_ADDR_TEXT_MAX];
 	int ready_fd; /* -1: none */
-	int code;     /* of report_ready() */
+	int code;     /* the result of report_ready() */
 };
 
 /* Prints the bound addresses and writes them to --ready-fd. Returns nonzero on failure. */

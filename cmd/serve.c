@@ -176,7 +176,7 @@ static int serve(struct serve *s)
 	struct sockeye_fail fail = {.op = "serve"};
 	int err;
 
-	/* The supervisor stays root: it reads rules again and removes UNIX sockets. */
+	/* The supervisor stays root: it reads rules again and removes UNIX-domain sockets. */
 	for (size_t i = 0; s->user == NULL && geteuid() == 0 && i < s->site_count; i++) {
 		s->sites[i].user = USER_DEFAULT;
 		s->sites[i].user_optional = true;

@@ -43,21 +43,21 @@ struct serve {
 	struct log log;
 	struct sockeye__site_request sites[SERVE_SITES_MAX];
 	size_t site_count;
-	bool has_operands; /* otherwise all built-in services are served */
+	bool has_operands; /* false: all built-in services are served */
 };
 
 /* Sockets that systemd has passed: fd:3 and the following ones. */
 struct serve_inherited {
 	size_t count, named;
-	const char *names[SERVE_SITES_MAX]; /* from the service manager; within text */
+	const char *names[SERVE_SITES_MAX]; /* from the service manager; point into `text` */
 	char text[4096];
 	const struct sockeye_service *waiting[SERVE_SITES_MAX]; /* services without addresses */
 	size_t waiting_count;
 };
 
 /* An option that has an effect only if something on the command line provides one of the
- * bits in `needs`. The owner of the table defines the bits. Without effect, the option
- * causes a warning; if `needs` is 0, an error. */
+ * bits in `needs`. The owner of the table defines the bits. An option without an effect
+ * causes a warning or, if `needs` is 0, an error. */
 struct serve_effect {
 	const char *option; /* NULL ends a table */
 	unsigned needs;
@@ -124,8 +124,9 @@ int serve_site_add(struct serve *s, const struct sockeye_service *service, const
  * sockets if they are not for this process. */
 void serve_inherited_take(struct serve_inherited *out);
 
-/* Gives each socket to the service of its name or, without one, to the services without
- * addresses in their order. Returns CLI_GO or the exit code. */
+/* Gives each socket to the service that the socket's name denotes. Gives the other sockets
+ * to the services without addresses, one each in their order, and the rest to the last of
+ * these services. Returns CLI_GO or the exit code. */
 int serve_inherited_share(struct serve *s, const struct serve_inherited *in);
 
 /* The .operand of serve_command: services, then schemes. */

@@ -11,7 +11,8 @@
 #define FIRST_FD 3 /* SD_LISTEN_FDS_START */
 
 /* Moves the value of a variable to buf. Removes the variable, and erases its text, which
- * would remain visible in /proc/PID/environ. False if it is not set or does not fit. */
+ * would remain visible in /proc/PID/environ. Returns false if the variable is not set or its
+ * value does not fit. */
 static bool variable_take(const char *name, char *buf, size_t cap)
 {
 	char *value = getenv(name);
@@ -49,7 +50,7 @@ void serve_inherited_take(struct serve_inherited *out)
 		out->names[out->named] = strsep(&at, ":");
 }
 
-/* --- who gets which --- */
+/* --- which service gets a socket --- */
 
 /* Adds socket i as an address of the service. Returns CLI_GO or the exit code. */
 static int socket_add(struct serve *s, const struct sockeye_service *service, size_t i)
@@ -76,8 +77,9 @@ static bool is_provided(const struct serve *s, const struct serve_inherited *in,
 	return serve_has(s, service);
 }
 
-/* The service that gets socket i, NULL if none does: the service of that name, or the
- * first without a socket, or the last. */
+/* Returns the service that gets socket i, or NULL if there is none: the service that the
+ * socket's name denotes, otherwise the first waiting service without a socket, otherwise
+ * the last waiting service. */
 static const struct sockeye_service *service_for(const struct serve *s,
 						 const struct serve_inherited *in, size_t i)
 {

@@ -31,8 +31,9 @@ int serve_site_add(struct serve *s, const struct sockeye_service *service, const
 	return code == CLI_GO ? site_add(s, service, &addr, false) : code;
 }
 
-/* Adds TCP and UDP on both loopback addresses, at 7000 + the well-known port. Features use
- * only UDP. Returns CLI_GO or the exit code. */
+/* Adds TCP and UDP on both loopback addresses, on port 7000 + the default port of the
+ * service. Services with their own event loop use only UDP. Returns CLI_GO or the exit
+ * code. */
 static int site_add_defaults(struct serve *s, const struct sockeye_service *service)
 {
 	static const struct {
@@ -176,7 +177,7 @@ static int bad_address(const struct serve *s, const struct sockeye_service *serv
 
 #define TRANSLATED_MAX 64
 
-/* The values of options such as --port and --host, which most servers have. */
+/* The values of options such as --port and --host, which other servers have. */
 struct ported {
 	const char *port, *host;
 	bool taken[TRANSLATED_MAX]; /* whether the word is such an option or its value */
@@ -265,8 +266,8 @@ static int address_read(struct serve *s, const struct sockeye_service *service,
 	return code == CLI_GO ? serve_site_add(s, service, operands->v[i]) : code;
 }
 
-/* Gives a service without addresses its share of the inherited sockets later or, if there
- * are none, the loopback addresses now. Returns CLI_GO or the exit code. */
+/* Handles a service without addresses: it gets inherited sockets later or, if there are
+ * none, the loopback addresses now. Returns CLI_GO or the exit code. */
 static int addresses_default(struct serve *s, struct serve_inherited *in,
 			     const struct sockeye_service *service)
 {
@@ -277,7 +278,7 @@ static int addresses_default(struct serve *s, struct serve_inherited *in,
 	return CLI_GO;
 }
 
-/* An address belongs to the service before it. */
+/* An address belongs to the last service before it. */
 int serve_sites_read(struct serve *s, const struct cli_operands *operands)
 {
 	static struct serve_inherited in; /* too large for the stack */

@@ -11,7 +11,7 @@
 #include <sockeye/text.h>
 #include <sockeye/time.h>
 
-#define REJECTED_PER_S_MAX 50 /* requests that led to no transfer and are logged */
+#define REJECTED_PER_S_MAX 50 /* logged requests that led to no transfer */
 
 static const char *result(const struct sockeye__tftp_report *r)
 {

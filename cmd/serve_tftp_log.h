@@ -8,7 +8,7 @@
 
 /* The on_transfer of struct sockeye__tftp_server_config; arg is a struct log. Any host can
  * send bad requests, so each worker logs at most 50 requests per second that led to no
- * transfer, and then the number of the others. With log->verbose it logs all. */
+ * transfer, and then a count of the rest. With log->verbose, all are logged. */
 void log_transfer(void *arg, const struct sockeye__tftp_report *report);
 
 #endif

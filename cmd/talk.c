@@ -118,7 +118,7 @@ static const char *family_apply(const struct talk_opts *o, struct sockeye_addr *
 	if (!o->ipv4 && !o->ipv6)
 		return NULL;
 	if (o->ipv4 && o->ipv6)
-		return "-4 and -6 exclude each other";
+		return "-4 and -6 cannot be combined";
 	if (sockeye_scheme_is_unix(addr->scheme) || addr->scheme == SOCKEYE_FD)
 		return "-4 and -6 are for IP addresses";
 	if (addr->family && addr->family != family)
@@ -128,14 +128,14 @@ static const char *family_apply(const struct talk_opts *o, struct sockeye_addr *
 	return NULL;
 }
 
-/* Rejects options that one direction alone makes senseless. Returns NULL, or the
+/* Rejects options that have no effect with --recv-only or --send-only. Returns NULL, or the
  * reason. */
 static const char *directions_check(const struct talk_opts *o)
 {
 	if (o->recv_only && o->send_only)
-		return "--recv-only and --send-only exclude each other";
+		return "--recv-only and --send-only cannot be combined";
 	if (o->recv_only && o->messages.count)
-		return "--recv-only sends nothing, and -m does";
+		return "--recv-only sends nothing; -m has no effect";
 	if (o->recv_only && (o->per || o->crlf || o->urgent || o->no_shutdown || o->keep_open))
 		return "--recv-only sends nothing; --per, --crlf, --oob, --no-shutdown and "
 		       "--keep-open are for sending";
@@ -187,8 +187,8 @@ int talk_check(const struct talk_opts *o, const struct cli_command *command,
 
 /* --- streams --- */
 
-/* The messages of -m joined into lines, or NULL if there are none or memory runs
- * out. The caller frees the text; *out_len is 0 only if there are no messages. */
+/* Returns the messages of -m joined into lines, or NULL if there are none or memory is
+ * short. The caller frees the text; *out_len is 0 only if there are no messages. */
 static char *messages_join(const struct cli_list *messages, size_t *out_len)
 {
 	size_t len = 0;

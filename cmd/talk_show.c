@@ -240,8 +240,8 @@ size_t talk_show_message(void *arg, const struct sockeye_dgram *dgram, const uin
 	return n;
 }
 
-/* Writes only the host, because the sender of an ICMP message has no port. Writes "" if it
- * is unknown. */
+/* Writes only the host, because the sender of an ICMP message has no port. Writes "" if the
+ * host is unknown. */
 static void host_text(const struct sockeye_sockaddr *name, char *buf, socklen_t cap)
 {
 	const void *host = name->u.sa.sa_family == AF_INET ? (const void *)&name->u.in.sin_addr

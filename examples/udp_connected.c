@@ -1,6 +1,6 @@
 /*
  * udp_connected.c: a UDP client with a connected socket. It sends one datagram
- * and prints the reply, or fails immediately if no server listens.
+ * and prints the reply, or fails as soon as the server's host reports a closed port.
  *
  *     udp_connected udp://127.0.0.1:7007 'hello server'
  */

@@ -16,8 +16,8 @@
 
 #define EVENTS_MAX     512
 #define TICK_NS        (20 * SOCKEYE_NS_PER_MS) /* timeouts are late by up to this */
-#define RETRY_TICK_NS  (2 * SOCKEYE_NS_PER_MS)  /* the same while failed connections retry */
-#define RETRIES        64                       /* of failed connections, in a tick */
+#define RETRY_TICK_NS  (2 * SOCKEYE_NS_PER_MS)  /* used instead while the server is down */
+#define RETRIES        64                       /* failed connections opened again per tick */
 #define CONNECTING_MAX 128                      /* while opening: a server's backlog is finite */
 #define TIMEOUT_STREAM (10 * SOCKEYE_NS_PER_S)
 #define TIMEOUT_DGRAM  (1 * SOCKEYE_NS_PER_S)
@@ -47,7 +47,8 @@ static uint32_t open_wanted(const struct sockeye__bench_run *run)
 	return run->opts.churn == SOCKEYE__BENCH_KEEP ? run->opts.connections : 1;
 }
 
-/* Opens one connection until it shows that the address works, then the others. */
+/* Opens a single connection first, which shows whether the address works, then the
+ * others. */
 static void open_more(struct sockeye__bench_run *run)
 {
 
@@ -56,7 +57,7 @@ static void open_more(struct sockeye__bench_run *run)
 		struct sockeye__bench_conn *conn = &run->conns[run->opened];
 		int err = sockeye__bench_open(run, conn);
 
-		if (err == -EAGAIN) /* a UNIX socket's backlog is full: try at the next tick */
+		if (err == -EAGAIN) /* a UNIX-domain server's backlog is full: wait for a tick */
 			return;
 		if (err < 0) {
 			open_failed(run, conn, err);
@@ -76,7 +77,7 @@ static void opening_turn(struct sockeye__bench_run *run, struct sockeye__bench_c
 {
 	int err;
 
-	/* The server speaks first or closes; that is handled in a later phase. */
+	/* The server has sent data or closed the connection. A later phase handles that. */
 	if (conn->life == SOCKEYE__BENCH_CONNECTED) {
 		sockeye__bench_watch(run, conn, EPOLLIN | EPOLLET);
 		return;
@@ -146,7 +147,7 @@ static void start(struct sockeye__bench_run *run)
 	pump_all(run);
 }
 
-/* Ends the measurement. Replies that arrive later count only with their latency. */
+/* Ends the measurement. Of replies that arrive later, only the latency is recorded. */
 static void finish(struct sockeye__bench_run *run)
 {
 	if (run->phase == SOCKEYE__BENCH_MEASURE) {
@@ -235,7 +236,7 @@ static void turn(struct sockeye__bench_run *run, struct epoll_event *ev)
 	}
 }
 
-/* When the loop must wake up, whatever the connections do. */
+/* Returns the time at which the loop must wake up even without an event. */
 static uint64_t wake_ns(const struct sockeye__bench_run *run)
 {
 	uint64_t due_ns = sockeye__bench_due_ns(run), at = run->next_tick_ns;
@@ -243,11 +244,12 @@ static uint64_t wake_ns(const struct sockeye__bench_run *run)
 	/* In the drain phase end_ns may have passed. */
 	if (run->end_ns > run->now_ns && run->end_ns < at)
 		at = run->end_ns;
-	/* A message that is due already waits for a connection. */
+	/* A message that is already due waits for a connection, not for a time. */
 	return due_ns > run->now_ns && due_ns < at ? due_ns : at;
 }
 
-/* A schedule is more exact than the milliseconds of epoll_wait(2). */
+/* Waits for events. With a schedule (opts.rate), the milliseconds of epoll_wait(2) are too
+ * coarse. */
 static int wait_events(struct sockeye__bench_run *run, struct epoll_event *events)
 {
 	uint64_t at = wake_ns(run), ns = at > run->now_ns ? at - run->now_ns : 0;

@@ -3,12 +3,12 @@
  * messages in flight and begins the next one when a reply arrives. In an open loop
  * (opts.rate) messages are due at fixed times, whether or not the server keeps up.
  *
- * Unless the caller gives the message or another reply than ECHO and UPPER, every byte of
- * every reply is checked, and the messages differ, so that a reply to another message is
- * detected.
+ * If the generator makes the messages and expects ECHO or UPPER, the messages differ and
+ * every byte of every reply is checked, so that a reply to another message is detected.
  *
- * Every message that was due while measuring has a latency. One without a right reply
- * counts with the time that it was waited for, or opts.timeout_ns if that is longer.
+ * The latencies cover every message that was due while measuring. The latency of a message
+ * without a correct reply is the time that the generator waited for the reply, but at least
+ * opts.timeout_ns; if the run was interrupted, it is the time so far.
  */
 #ifndef SOCKEYE_BENCH_BENCH_H
 #define SOCKEYE_BENCH_BENCH_H
@@ -36,12 +36,13 @@ enum sockeye__bench_expect {
 /* A compiled regular expression. */
 struct sockeye__bench_regex;
 
-/* Compiles a PCRE2 pattern; bytes are not characters. NULL: *out_why says why. */
+/* Compiles a PCRE2 pattern that matches bytes, not characters. Returns NULL on failure, with
+ * the reason in out_why. */
 struct sockeye__bench_regex *sockeye__bench_regex_new(const char *pattern, char *out_why,
 						      size_t cap);
 void sockeye__bench_regex_free(struct sockeye__bench_regex *regex);
 
-/* Whether each message gets a new connection, and how that is closed. */
+/* Whether each message gets a new connection, and how that connection is closed. */
 enum sockeye__bench_churn {
 	SOCKEYE__BENCH_KEEP,
 	SOCKEYE__BENCH_FIN,
@@ -90,8 +91,8 @@ struct sockeye__bench_result {
 	struct sockeye_sockaddr peer; /* the address that was used */
 	uint64_t messages;            /* that got a reply */
 	uint64_t connections;         /* opened */
-	uint64_t lost;                /* messages without a reply: datagrams within the timeout,
-				       * those of connections that failed, those never sent */
+	uint64_t lost;                /* overdue datagrams, messages of connections that failed,
+				       * and messages that were due but not sent */
 	uint64_t late;                /* replies that were late or repeated */
 	uint64_t bytes_out, bytes_in;
 	uint64_t elapsed_ns;
@@ -117,8 +118,8 @@ int sockeye__bench(const struct sockeye_addr *addr, const struct sockeye_sockadd
 		   size_t count, const struct sockeye__bench_opts *opts,
 		   struct sockeye__bench_result *out_result, struct sockeye_fail *fail);
 
-/* The latency that `percent` of the messages do not exceed, which may be up to
- * 0.8% too high, and the mean. Both return 0 if there was no message. */
+/* Return the latency that `percent` of the messages do not exceed, which may be up to
+ * 0.8% too high, and the mean latency. Both return 0 if there was no message. */
 uint64_t sockeye__bench_percentile(const struct sockeye__bench_result *result, double percent);
 double sockeye__bench_mean(const struct sockeye__bench_result *result);
 

@@ -57,7 +57,7 @@ void sockeye__bench_begin_undo(struct sockeye__bench_run *run, struct sockeye__b
 		run->to_begin++;
 }
 
-/* A message without a right reply has at least the latency that was waited for. */
+/* Records the latency of a message without a correct reply (bench.h). */
 static void record_unanswered(struct sockeye__bench_run *run, uint64_t due_ns)
 {
 	uint64_t waited_ns = run->now_ns - due_ns;
@@ -208,9 +208,9 @@ static bool is_lasting(const struct sockeye__bench_run *run, int err)
 		err != -ETIMEDOUT);
 }
 
-/* Ends the messages in flight on a connection that failed. Those of a connection that only
- * tries whether the server replies again, or that found no local port, count as not
- * sent. */
+/* Ends the messages in flight on a connection that failed. They count as not sent if the
+ * connection only tried whether the server replies again, or if there was no free local
+ * port. */
 static void messages_end(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn, int err)
 {
 	for (uint32_t i = 0; i < run->opts.in_flight; i++) {
@@ -238,7 +238,7 @@ static void failure_count(struct sockeye__bench_run *run, int err, bool connecti
 		sockeye__bench_error_count(run, err);
 	if (run->opts.keep_going)
 		sockeye__bench_down(run, err);
-	/* A server that has replied and now refuses has ended. */
+	/* A server that replied before and now refuses connections has ended. */
 	else if (err == -ECONNREFUSED && run->any_reply)
 		sockeye__bench_blame(run, "bench", SOCKEYE_E_EOF);
 	else

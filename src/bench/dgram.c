@@ -1,7 +1,8 @@
 /*
- * dgram.c: messages as datagrams. Each begins with its number, so that replies may
- * arrive in any order. A datagram without a reply within the timeout is counted as
- * lost. If datagrams are too short for a number, only one is in flight.
+ * dgram.c: messages as datagrams. Datagrams that the generator makes for ECHO or UPPER
+ * begin with a number, so that replies may arrive in any order. Datagrams without a
+ * number, or too short for one, are sent one at a time. A datagram without a reply within
+ * the timeout is counted as lost.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -194,8 +195,8 @@ void sockeye__bench_dgram_turn(struct sockeye__bench_run *run, struct sockeye__b
 	sockeye__bench_dgram_pump(run, conn);
 }
 
-/* A late reply to a message without a number would pass for the reply to the next one:
- * waits for that on another port. */
+/* Opens another port for the next message: without numbers, a late reply would be taken for
+ * the reply to the next message. */
 static void port_change(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn)
 {
 	int err;

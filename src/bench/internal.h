@@ -75,7 +75,7 @@ struct sockeye__bench_run {
 	uint32_t retries_left;       /* of failed connections, until the next tick */
 	uint64_t reply_ns;           /* when the last reply arrived */
 	uint64_t down_since_ns;      /* 0: the server replies */
-	int down_err;                /* why it does not */
+	int down_err;                /* why the server does not reply */
 	bool no_port;                /* connect(2) found no local port */
 	uint64_t in_flight;          /* messages, on all connections */
 	uint32_t usable;             /* connections that have not failed */
@@ -96,34 +96,34 @@ bool sockeye__bench_begin(struct sockeye__bench_run *run, struct sockeye__bench_
 /* Reverses sockeye__bench_begin: the message could not be sent. */
 void sockeye__bench_begin_undo(struct sockeye__bench_run *run, struct sockeye__bench_slot *slot);
 
-/* When the next message is due; 0 without opts.rate. */
+/* Returns when the next message is due; 0 without opts.rate. */
 uint64_t sockeye__bench_due_ns(const struct sockeye__bench_run *run);
 
-/* The message got a wrong reply. */
+/* Records that the message got a wrong reply. */
 void sockeye__bench_wronged(struct sockeye__bench_run *run, const struct sockeye__bench_slot *slot);
-/* The message will get no reply. */
+/* Records that the message will get no reply. */
 void sockeye__bench_lost(struct sockeye__bench_run *run, const struct sockeye__bench_slot *slot);
 
-/* The reply to the message has arrived. */
+/* Records that the reply to the message has arrived. */
 void sockeye__bench_answered(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 			     const struct sockeye__bench_slot *slot);
 
-/* At the end of measuring: messages that were due but could not be begun are lost. */
+/* At the end of measuring: counts messages that were due but not begun as lost. */
 void sockeye__bench_unsent(struct sockeye__bench_run *run);
-/* At an interruption: messages in flight have the latency that they have so far. */
+/* At an interruption: records the time so far as the latency of each message in flight. */
 void sockeye__bench_unfinished(struct sockeye__bench_run *run);
 
-/* The server does not reply, because of err. */
+/* Records that the server does not reply, because of err. */
 void sockeye__bench_down(struct sockeye__bench_run *run, int err);
 /* At the end of measuring: counts the downtime of a server that does not reply. */
 void sockeye__bench_down_end(struct sockeye__bench_run *run);
 
-/* The connection failed: counts that and closes it. Only with churn or keep_going it may
- * be opened again. */
+/* Counts the failure of a connection and closes the connection, which may be opened again
+ * only with churn or keep_going. */
 void sockeye__bench_broke(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 			  int err);
 
-/* Counts a wrong reply to message `number`: from byte `at` on it is got[0..len). */
+/* Counts a wrong reply to message `number`. From byte `at` on, the reply is got[0..len). */
 void sockeye__bench_mismatch(struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn,
 			     uint64_t number, size_t at, const uint8_t *got, size_t len);
 
@@ -153,7 +153,7 @@ void sockeye__bench_close(struct sockeye__bench_conn *conn, bool reset);
 void sockeye__bench_watch(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn,
 			  uint32_t events);
 
-/* With keep_going: opens a connection that failed again. */
+/* With keep_going: opens a failed connection again. */
 void sockeye__bench_reopen(struct sockeye__bench_run *run, struct sockeye__bench_conn *conn);
 
 /* --- stream.c and dgram.c --- */
@@ -199,7 +199,7 @@ size_t sockeye__bench_offset(const struct sockeye__bench_run *run, uint32_t inde
 
 enum sockeye__bench_reply {
 	SOCKEYE__BENCH_REPLY_WRONG, /* *out_n: index of the first wrong byte of data */
-	SOCKEYE__BENCH_REPLY_PART,  /* *out_n: bytes of data that belong to it */
+	SOCKEYE__BENCH_REPLY_PART,  /* *out_n: bytes of data that belong to the reply */
 	SOCKEYE__BENCH_REPLY_WHOLE,
 };
 

@@ -37,8 +37,8 @@ int sockeye__bench_limit(uint32_t connections, struct sockeye_fail *fail)
 	return setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno : 0;
 }
 
-/* Binds the connection to its source address, one of `sources`. With churn a connection
- * uses them in turn. */
+/* Binds the connection to one of the source addresses. With churn, a connection uses all
+ * source addresses in turn. */
 static int local_bind(const struct sockeye__bench_run *run, const struct sockeye__bench_conn *conn)
 {
 	struct sockeye_sockaddr local = run->opts.local;
@@ -47,7 +47,7 @@ static int local_bind(const struct sockeye__bench_run *run, const struct sockeye
 
 	if (run->opts.churn != SOCKEYE__BENCH_KEEP)
 		turn += run->result->connections;
-	/* Without a name the socket would get no reply; the kernel chooses one. */
+	/* A socket without a name would get no reply; the kernel chooses a name. */
 	if (run->addr->scheme == SOCKEYE_UNIX_DGRAM)
 		local = (struct sockeye_sockaddr){.len = sizeof(sa_family_t),
 						  .u.sa.sa_family = AF_UNIX};
@@ -62,7 +62,8 @@ static int local_bind(const struct sockeye__bench_run *run, const struct sockeye
 	}
 	if (local.len == 0)
 		return 0;
-	/* connect(2) then chooses the port, and may choose the same one for several sources. */
+	/* connect(2) then chooses the port, and may choose the same port for several source
+	 * addresses. */
 	if (local.u.sa.sa_family != AF_UNIX &&
 	    setsockopt(conn->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on) < 0)
 		return -errno;
@@ -75,15 +76,15 @@ static int prepare(const struct sockeye__bench_run *run, const struct sockeye__b
 
 	if (err == 0 && !run->stream && run->addr->opts.rcvbuf == 0)
 		err = sockeye__option_set(conn->fd, SOL_SOCKET, SO_RCVBUF, RCVBUF_BYTES);
-	/* Not with churn: the only message of a connection is not delayed, and each
-	 * connection would need this call. */
+	/* Not with churn: the kernel does not delay the only message of a connection, and
+	 * each connection would need this call. */
 	if (err == 0 && run->addr->scheme == SOCKEYE_TCP && run->opts.churn == SOCKEYE__BENCH_KEEP)
 		err = sockeye__option_set(conn->fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	return err < 0 ? err : local_bind(run, conn);
 }
 
 /* Whether the socket is connected to itself: the server's port was free, and the kernel
- * gave it to the client. That happens to clients that try again and again (RFC 9293 3.5,
+ * gave it to the client. That happens to clients that retry often (RFC 9293, section 3.5,
  * simultaneous open). */
 static bool is_own_peer(const struct sockeye__bench_run *run,
 			const struct sockeye__bench_conn *conn)

@@ -1,6 +1,6 @@
 /*
- * reply.c: recognizes the replies that messages must get. On a stream a reply ends after
- * its last byte; what follows belongs to the next one.
+ * reply.c: recognizes the replies that messages must get. On a stream, the bytes after a
+ * reply belong to the next reply.
  */
 #define PCRE2_CODE_UNIT_WIDTH 8
 
@@ -11,7 +11,8 @@
 #include "bench/internal.h"
 
 #define REPLY_MAX (1u << 20) /* bytes that a regular expression is tried on */
-/* A pattern that costs more does not match (pcre2api(3), pcre2_set_match_limit). */
+/* A reply does not match if the match would need more steps or memory (pcre2api(3),
+ * pcre2_set_match_limit). */
 #define MATCH_MAX 10000000u
 #define HEAP_KIB  (64u << 10)
 
@@ -76,7 +77,8 @@ static bool is_compared(const struct sockeye__bench_run *run)
 	return run->opts.expect != SOCKEYE__BENCH_LENGTH;
 }
 
-/* A reply of reply_len bytes. An echo cannot arrive before its message is sent. */
+/* Takes a part of a reply of reply_len bytes. Bytes of an echo that arrive before they
+ * were sent are wrong. */
 static enum sockeye__bench_reply counted_part(const struct sockeye__bench_run *run,
 					      const struct sockeye__bench_conn *conn,
 					      const uint8_t *data, size_t len, size_t *out_n)
@@ -104,7 +106,7 @@ static enum sockeye__bench_reply line_part(const uint8_t *data, size_t len, size
 	return end != NULL ? SOCKEYE__BENCH_REPLY_WHOLE : SOCKEYE__BENCH_REPLY_PART;
 }
 
-/* All bytes that have arrived belong to the reply. */
+/* Takes all bytes that have arrived as a part of the reply. */
 static enum sockeye__bench_reply regex_part(const struct sockeye__bench_run *run,
 					    struct sockeye__bench_conn *conn, const uint8_t *data,
 					    size_t len, size_t *out_n)

@@ -1,7 +1,7 @@
 /*
- * stream.c: messages over streams. As much of a message is sent as the kernel accepts,
- * and replies are read in between, so that messages larger than all buffers do not
- * block. With `burst`, a message is sent completely before any of its reply is read.
+ * stream.c: messages over streams. Sends as much of a message as the kernel accepts, and
+ * reads replies in between, so that messages larger than all buffers do not block. With
+ * `burst`, sends a message completely before reading any of its reply.
  */
 #include <errno.h>
 #include <sys/epoll.h>
@@ -63,7 +63,7 @@ void sockeye__bench_stream_renew(struct sockeye__bench_run *run, struct sockeye_
 		return;
 	}
 	err = sockeye__bench_open(run, conn);
-	if (err == -EAGAIN) { /* a UNIX socket's backlog is full: try at the next tick */
+	if (err == -EAGAIN) { /* a UNIX-domain server's backlog is full: try at the next tick */
 		conn->begun = 0;
 		conn->sent = run->opts.size;
 		sockeye__bench_begin_undo(run, &conn->slots[0]);

@@ -131,8 +131,9 @@ void sockeye__relay_flow_close(struct sockeye__relay_run *run, struct sockeye__r
 	run->counts->flows_now--;
 }
 
-/* Clears the record of the TFTP blocks that the flow has dropped. It is allocated
- * only if a rule needs it, and kept for the next flow in this struct. */
+/* Clears the record of the TFTP blocks that the flow has dropped. The record is allocated
+ * only if a rule needs it, and kept for the next flow in this struct. Returns 0 or
+ * -ENOMEM. */
 static int dropped_clear(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow)
 {
 	const struct sockeye__fault_rules *rules = run->opts.rules;

@@ -26,7 +26,7 @@ enum sockeye__relay_kind {
 	SOCKEYE__RELAY_REPORT,
 };
 
-/* A descriptor that epoll watches. */
+/* A file descriptor that epoll watches. */
 struct sockeye__relay_port {
 	enum sockeye__relay_kind kind;
 	int fd;           /* -1: closed */
@@ -40,16 +40,16 @@ struct sockeye__relay_port {
 struct sockeye__relay_mapping {
 	struct sockeye__relay_port port;
 	uint16_t target_port; /* 0: unused */
-	uint64_t last_use;    /* run->use_count at that time */
+	uint64_t last_use;    /* the value of run->use_count when it was last used */
 };
 
 /* A copy of a waiting packet. */
 struct sockeye__relay_packet {
 	struct sockeye__relay_packet *next, *prev; /* in the list of held packets */
 	struct sockeye__relay_flow *flow;
-	uint64_t flow_number; /* not flow->number if the struct was reused meanwhile */
+	uint64_t flow_number; /* differs from flow->number if the struct was reused meanwhile */
 	struct sockeye__relay_mapping *mapping;
-	uint16_t target_port; /* not mapping->target_port if that was reused meanwhile */
+	uint16_t target_port; /* differs from mapping->target_port if that was reused */
 	enum sockeye__fault_direction direction;
 	uint64_t due_ns;
 	uint64_t order; /* among packets that are due at the same time */
@@ -62,7 +62,7 @@ struct sockeye__relay_packet {
 
 struct sockeye__relay_flow {
 	uint64_t number;                           /* from 1; 0: unused */
-	struct sockeye__relay_flow *chain;         /* the next of the same hash, or unused */
+	struct sockeye__relay_flow *chain;         /* the next one in its hash chain or `unused` */
 	struct sockeye__relay_flow *newer, *older; /* by last use */
 	struct sockeye_dgram client; /* its address, and the relay's address that it sends to */
 	uint64_t used_ns;
@@ -122,7 +122,7 @@ struct sockeye__relay_run {
 	uint16_t asked_port; /* the port of TARGET */
 	int epoll;
 	bool target_here;       /* the target's address belongs to this machine */
-	uint16_t claims[65536]; /* with target_here, by port: sockets of the relay there */
+	uint16_t claims[65536]; /* with target_here: how many sockets the relay has on a port */
 	uint64_t now_ns, end_ns;
 	struct sockeye__relay_counts *counts;
 	struct sockeye__relay_port listeners[SOCKEYE__RELAY_LISTENERS_MAX], stop, report;
@@ -131,7 +131,7 @@ struct sockeye__relay_run {
 	struct sockeye__relay_flow *newest, *oldest;
 	struct sockeye__relay_flow **chains;
 	size_t chain_count; /* a power of two */
-	uint64_t use_count; /* of mappings */
+	uint64_t use_count; /* uses of mappings so far */
 
 	struct sockeye__relay_packet *held_first, *held_last; /* by the latest time to send them */
 	uint64_t order, queued_bytes;
@@ -157,8 +157,8 @@ void sockeye__relay_port_close(struct sockeye__relay_run *run, struct sockeye__r
  * packets of one sender (UDP_GRO, udp(7)), if the kernel supports it. */
 void sockeye__relay_prepare(int fd);
 
-/* Open the flow's socket towards the target, and one towards the client for a mapping.
- * Return 0 or -errno. */
+/* The first opens the flow's socket towards the target, the second a mapping's socket
+ * towards the client. Both return 0 or -errno. */
 int sockeye__relay_target_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 int sockeye__relay_mapping_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
 				struct sockeye__relay_mapping *mapping);
@@ -166,9 +166,9 @@ int sockeye__relay_mapping_open(struct sockeye__relay_run *run, struct sockeye__
 /* Whether the addresses are equal apart from the port. */
 bool sockeye__relay_same_host(const struct sockeye_sockaddr *a, const struct sockeye_sockaddr *b);
 
-/* Takes the ICMP errors of packets sent to the target, each of which would
- * otherwise fail a later send or receive (ip(7), IP_RECVERR). Returns whether
- * there were any. */
+/* Takes the ICMP errors of packets sent to the target from the error queue. Otherwise
+ * each error would make a later send or receive fail (ip(7), IP_RECVERR). Returns
+ * whether there were any. */
 bool sockeye__relay_errors_take(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
 /* --- clients.c --- */
@@ -177,7 +177,7 @@ bool sockeye__relay_errors_take(struct sockeye__relay_run *run, struct sockeye__
 int sockeye__relay_flows_init(struct sockeye__relay_run *run);
 void sockeye__relay_flows_fini(struct sockeye__relay_run *run);
 
-/* Finds or opens the flow of a client. Returns NULL if it cannot be opened. */
+/* Finds or opens the flow of a client. Returns NULL if the flow cannot be opened. */
 struct sockeye__relay_flow *sockeye__relay_flow_of(struct sockeye__relay_run *run,
 						   struct sockeye__relay_port *listener,
 						   const struct sockeye_dgram *client);
@@ -187,7 +187,7 @@ void sockeye__relay_flow_close(struct sockeye__relay_run *run, struct sockeye__r
 void sockeye__relay_flow_touch(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 
 /* Finds or opens the mapping of a port of the target. At the limit, replaces the least
- * recently used one. Returns NULL if it cannot be opened. */
+ * recently used mapping. Returns NULL if the mapping cannot be opened. */
 struct sockeye__relay_mapping *sockeye__relay_mapping_of(struct sockeye__relay_run *run,
 							 struct sockeye__relay_flow *flow,
 							 uint16_t port);
@@ -211,7 +211,8 @@ uint64_t sockeye__relay_next_ns(const struct sockeye__relay_run *run);
  * because the outbox may point into it. */
 void sockeye__relay_flush(struct sockeye__relay_run *run);
 
-/* Drops the held packets of a flow, or all packets in the heap, as lost. */
+/* The first drops the held packets of a flow, the second all packets in the heap. Both
+ * count the packets as lost. */
 void sockeye__relay_held_drop(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow);
 void sockeye__relay_queue_fini(struct sockeye__relay_run *run);
 

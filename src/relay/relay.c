@@ -58,8 +58,8 @@ static void judge(struct sockeye__relay_run *run, struct sockeye__relay_flow *fl
 	sockeye__relay_pass(run, flow, mapping, direction, &verdict, data, len);
 }
 
-/* Returns the flow and the mapping of a packet. Returns NULL if they cannot be opened,
- * or if the packet is not from the target (*out_stranger). */
+/* Returns the flow and the mapping of a packet. Returns NULL if they cannot be opened, or
+ * if the packet is not from the target; *out_stranger is then true. */
 static struct sockeye__relay_flow *route(struct sockeye__relay_run *run,
 					 struct sockeye__relay_port *port, struct msghdr *msg,
 					 struct sockeye__relay_mapping **out_mapping,
@@ -196,7 +196,8 @@ static uint64_t wake_ns(const struct sockeye__relay_run *run)
 	return run->end_ns < wake ? run->end_ns : wake;
 }
 
-/* epoll_wait(2) with a timeout in nanoseconds, if the kernel has it (Linux 5.11). */
+/* Waits with a timeout in nanoseconds if the kernel has epoll_pwait2(2) (Linux 5.11),
+ * otherwise in milliseconds. */
 static int wait_events(const struct sockeye__relay_run *run, struct epoll_event *events)
 {
 	uint64_t wake = wake_ns(run), left = wake > run->now_ns ? wake - run->now_ns : 0;

@@ -75,11 +75,11 @@ struct sockeye__relay_opts {
 	uint64_t idle_ns;   /* close flows without packets for this long; 0: 60 s */
 	uint64_t queue_max; /* bytes of waiting packets; 0: 64 MiB */
 	uint64_t time_ns;   /* end after this time; 0: never */
-	bool no_follow;     /* drop packets from other ports of the target as strangers' */
+	bool no_follow;     /* treat other ports of the target as strangers */
 	int stop_fd;        /* > 0: the relay ends when it becomes readable */
 	int report_fd;      /* > 0: an eventfd; on_counts is called each time it is written */
-	/* Called when the relay is ready for packets. The relay ends if it does not
-	 * return 0. May be NULL. */
+	/* Called when the relay is ready for packets. The relay ends if the function does
+	 * not return 0. May be NULL. */
 	int (*on_ready)(void *arg);
 	void (*on_counts)(void *arg, const struct sockeye__relay_counts *counts);
 	void (*on_event)(void *arg, const struct sockeye__relay_event *event); /* may be NULL */
@@ -95,7 +95,7 @@ bool sockeye__relay_is_own(const struct sockeye_listener *listener,
 
 /* Relays between the listeners and the target's resolved address until stop_fd or
  * time_ns ends it. The listeners are non-blocking UDP sockets made by
- * sockeye_listen; the caller closes them. *out_counts is always filled in.
+ * sockeye_listen(); the caller closes them. *out_counts is always filled in.
  * Returns 0, or a negative code with *fail filled in. */
 int sockeye__relay(const struct sockeye_listener *listeners, size_t count,
 		   const struct sockeye_addr *target, const struct sockeye_sockaddr *target_name,

@@ -12,7 +12,7 @@
 
 #include "relay/internal.h"
 
-#define HOLD_NS      (20 * SOCKEYE_NS_PER_MS) /* longest time to hold a packet for others to pass */
+#define HOLD_NS      (20 * SOCKEYE_NS_PER_MS) /* a packet is held no longer than this */
 #define SEGMENTS_MAX 64                       /* per UDP_SEGMENT message, udp(7) */
 #define SEND_WAIT_MS 10
 #define TRIES_MAX    4

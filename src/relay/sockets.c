@@ -33,7 +33,7 @@ void sockeye__relay_port_claim(struct sockeye__relay_run *run, struct sockeye__r
 	if (!run->target_here || sockeye_local_name(port->fd, &name) < 0)
 		return;
 	if (!sockeye__sockaddr_is_any(&name) && !sockeye__relay_same_host(&name, &run->target_name))
-		return; /* its packets do not have the target's address */
+		return; /* packets from this port do not have the target's address */
 	port->claimed = sockeye_sockaddr_port(&name);
 	run->claims[port->claimed]++;
 }
@@ -121,8 +121,8 @@ bool sockeye__relay_errors_take(struct sockeye__relay_run *run, struct sockeye__
 	return any;
 }
 
-/* The socket has the address that the client sends to, and a port chosen by the
- * kernel. */
+/* Binds the socket to the address that the client sends to, and to a port that the kernel
+ * chooses. */
 int sockeye__relay_mapping_open(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
 				struct sockeye__relay_mapping *mapping)
 {

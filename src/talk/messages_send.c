@@ -6,10 +6,10 @@
 #include <sockeye/stream.h>
 #include <sockeye/time.h>
 
-#define PAUSE_NS     (10 * SOCKEYE_NS_PER_MS) /* poll(2) does not report a receiver's queue */
-#define TRIES        8                        /* each may return the error of an earlier message */
-#define BURST        16                       /* sends between two receives */
-#define MESSAGE_COST 1024                     /* bytes; a shorter message counts as this many */
+#define PAUSE_NS     (10 * SOCKEYE_NS_PER_MS) /* after a send that found the receiver's queue full */
+#define TRIES        8    /* a send may return the error of an earlier message */
+#define BURST        16   /* sends between two receives */
+#define MESSAGE_COST 1024 /* bytes; a shorter message counts as this many */
 #define LULL_NS      (20 * SOCKEYE_NS_PER_MS) /* a full window waits this long for a reply */
 
 /* --- the pace --- */
@@ -37,9 +37,9 @@ static bool switch_due(const struct sockeye__messages *m)
 	return m->switches_left > 0 && m->next_switch->after <= m->r.sent;
 }
 
-/* Whether the next message has to wait for the replies to all before it. Each word of
- * the command line does. So does a switch to another peer, because the kernel then
- * drops replies from the old one. */
+/* Whether sending has to wait until all messages so far have replies: before each message
+ * of the command line, and before a switch to another peer, because the kernel drops
+ * replies from the old peer after the switch. */
 static bool must_wait(const struct sockeye__messages *m)
 {
 	bool dialogue = m->o->word_count > 0 && !m->o->records && m->to_index == 0;
@@ -113,8 +113,8 @@ static void switch_peer(struct sockeye__messages *m)
 		sockeye__filtered_queue_note_add(&m->recvq, m->o->on_switch(m->o->arg, to, room));
 }
 
-/* Retries if a send returned the error of an earlier datagram, because it did not send
- * this one then (udp(7)). Returns 0 or -errno. */
+/* Retries if a send returned the error of an earlier datagram, because such a send does
+ * not send its own datagram (udp(7)). Returns 0 or -errno. */
 static int send_message(struct sockeye__messages *m, const uint8_t *data, size_t len)
 {
 	int err = 0;
@@ -139,7 +139,8 @@ static void message_sent(struct sockeye__messages *m, const uint8_t *data, size_
 
 static void send_failed(struct sockeye__messages *m, int err)
 {
-	/* After a UNIX peer has closed, the first send is refused and disconnects. */
+	/* After a UNIX-domain peer has closed its socket, the first send fails with
+	 * ECONNREFUSED and disconnects the socket. */
 	bool gone = err == -ECONNREFUSED || (err == -ENOTCONN && m->r.errors > 0);
 
 	if (gone && !m->o->records)
@@ -161,7 +162,7 @@ static const uint8_t *filtered(struct sockeye__messages *m, const uint8_t *data,
 	return m->buf;
 }
 
-/* Takes the next of several peers. Returns true when each has had the message. */
+/* Selects the next of several peers. Returns true when the message was sent to each. */
 static bool next_peer(struct sockeye__messages *m)
 {
 	if (m->o->also_count == 0)
@@ -172,7 +173,7 @@ static bool next_peer(struct sockeye__messages *m)
 }
 
 /* Sends one message if there is one and it may be sent now. Returns whether to try the
- * next. */
+ * next message. */
 static bool send_next(struct sockeye__messages *m)
 {
 	const uint8_t *data, *out;

@@ -82,10 +82,10 @@ static bool wants_input(struct sockeye__stream *s)
 }
 
 /* Leaves out descriptors that are not needed: poll(2) reports POLLHUP and POLLERR
- * even if they were not requested, so every call would return immediately. Two are
- * watched for only these events: a socket whose peer closed its side while we may still
- * send (it may reset), and an output whose reader may close it after the input has
- * ended. */
+ * even if they were not requested, so every call would return immediately. Two
+ * descriptors are watched only for these events: a socket whose peer closed its side
+ * while we may still send (the peer may reset the connection), and an output whose
+ * reader may close it after the input has ended. */
 static void prepare(struct sockeye__stream *s, bool reading, struct pollfd *fds)
 {
 	uint8_t *where;

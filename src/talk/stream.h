@@ -1,9 +1,10 @@
 /*
  * stream.h: copies between a stream socket and two local descriptors.
  *
- * Each direction has its own queue, so a slow reader of one never stops the other.
- * The end of the input half-closes the connection; the end of the peer's data closes
- * the output. A terminal is not read while another job is in the foreground.
+ * Each direction has its own queue, so a slow reader of one direction never stops the
+ * other. The end of the input half-closes the connection (unless no_shutdown), and the
+ * end of the peer's data closes the output (unless keep_out). A terminal is not read
+ * while another job is in the foreground.
  */
 #ifndef SOCKEYE_TALK_STREAM_H
 #define SOCKEYE_TALK_STREAM_H
@@ -19,12 +20,13 @@ struct sockeye__stream_opts {
 	int in_fd, out_fd;    /* -1: send nothing; discard what is received */
 	const uint8_t *first; /* sent before the bytes of in_fd */
 	size_t first_len;
-	const char *urgent;     /* sent before all else; its last byte is urgent data */
+	const char *urgent;     /* sent before all other bytes; its last byte is urgent data */
 	bool no_shutdown;       /* do not half-close when the input ends */
 	bool keep_in, keep_out; /* do not close in_fd or out_fd when its direction ends */
 	bool out_lines;         /* the output is lines: complete the last one at the end */
 	bool until_peer_ends;   /* end when the peer does, even if the input has not ended */
-	bool until_peer_leaves; /* the same if in_fd is a terminal without unread input */
+	bool until_peer_leaves; /* like until_peer_ends if in_fd is a terminal without unread
+				 * input */
 	bool wait_limited;      /* end wait_ns after the input was sent */
 	uint64_t wait_ns;
 	uint64_t idle_ns;   /* end after this time without data; 0: no limit */
@@ -47,7 +49,7 @@ struct sockeye__stream_result {
 	int err;        /* a negative code; 0 if no call failed */
 	const char *op; /* of SOCKEYE__TALK_SOCKET: "send" or "receive" */
 	bool input_ended;
-	bool peer_ended_last;    /* after our half-close */
+	bool peer_ended_last;    /* the peer ended its side after our half-close */
 	uint64_t sent, received; /* bytes */
 };
 

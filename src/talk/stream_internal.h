@@ -73,20 +73,20 @@ void sockeye__stream_finish(struct sockeye__stream *s, enum sockeye__talk_end en
 /* Ends the session once the bytes received so far are written. */
 void sockeye__stream_leave(struct sockeye__stream *s, enum sockeye__talk_end end);
 
-/* Stops reading the input. `ended`: because it is at its end. */
+/* Stops reading the input. `ended`: because the input is at its end. */
 void sockeye__stream_source_close(struct sockeye__stream *s, bool ended);
 
 /* Stops receiving. `ended`: because the peer closed its side. */
 void sockeye__stream_peer_close(struct sockeye__stream *s, bool ended);
 
-/* Stops sending after the call `op` failed with err; 0 if the peer is gone without an
- * error. Receiving continues: a UNIX socket returns EPIPE when the peer only stopped
- * reading, and after a reset the receive queue still has earlier bytes. */
+/* Stops sending after the call `op` failed with err; err is 0 if the peer is gone without
+ * an error. Receiving continues: a UNIX-domain socket returns EPIPE when the peer only
+ * stopped reading, and after a reset the receive queue still has earlier bytes. */
 void sockeye__stream_sending_failed(struct sockeye__stream *s, const char *op, int err);
 
 /* Called when the reader of the output has closed it. Reads no more input, and ends the
- * session once the queued input is sent. Receives and discards until then: a peer that
- * cannot send might stop reading, too. */
+ * session once the queued input is sent. Until then, receives and discards: a peer whose
+ * sends block might stop reading, too. */
 void sockeye__stream_reader_left(struct sockeye__stream *s);
 
 /* Queues a note for the output, after the bytes received so far. */

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* Receives the urgent byte if it is the next one. Receiving stops before the urgent
- * mark and would then skip the byte there (RFC 6093, section 2). */
+/* Receives the urgent byte if it is the next byte. An ordinary receive stops before the
+ * urgent mark, and the next one would skip the byte there (RFC 6093, section 2). */
 static void urgent_receive(struct sockeye__stream *s)
 {
 	uint8_t byte;

@@ -60,7 +60,7 @@ def test_reconnect_to_another_family(run, udp, wrong):
 
 def test_reconnect_in_the_wrong_order(run, udp):
     result = run("connect", "--reconnect", f"{udp.url}@2", "--reconnect", "none@1", "-m", "x", udp.url)
-    assert (result.returncode, b"--reconnect none@1: its number is smaller" in result.stderr) == (2, True)
+    assert (result.returncode, b"--reconnect none@1: N is smaller" in result.stderr) == (2, True)
 
 
 def test_reconnect_that_fails_names_its_own_address(run, udp):

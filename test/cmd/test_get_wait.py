@@ -42,7 +42,7 @@ def test_get_from_a_device_that_starts(program, tmp_path, options, seconds):
     url = f"tftp://127.0.0.1:{port}/f"
     client = program("get", "--no-options", *options, url, cwd=tmp_path)
     assert line_of(client.stderr).startswith(f"sockeye: get {url}: Connection refused (trying for "
-                                             f"{seconds} s; --no-wait gives up at once)")
+                                             f"{seconds} s; --no-wait gives up immediately)")
     assert client.poll() is None
     with Server(port=port) as device:
         assert fetched(client, device).startswith("sockeye: f: 800 B in ")
