@@ -20,7 +20,7 @@ static inline uint64_t sockeye__least(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Returns the larger one. */
+/* Returns the larger number. */
 static inline uint64_t sockeye__most(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;

@@ -33,7 +33,7 @@ static bool all(struct sockeye__slice s, bool (*test)(char c))
 	return s.len > 0;
 }
 
-/* Return the parts before and after position i, without the byte there. */
+/* Return the parts before and after position i, without the byte at i. */
 static struct sockeye__slice before(struct sockeye__slice s, size_t i)
 {
 	return (struct sockeye__slice){s.at, i};
@@ -89,8 +89,9 @@ static bool ipv6_read(struct sockeye__slice text, struct sockeye_addr *addr)
 	return true;
 }
 
-/* Whether the resolver would read the host as a number. inet_aton(3) accepts "127.1",
- * "010.0.0.1" (octal) and "1" as addresses; we accept four decimal numbers only. */
+/* Whether the last label of the host is a number, so that the resolver may read the host as
+ * an address. inet_aton(3) accepts "127.1", "010.0.0.1" (octal) and "1" as addresses; this
+ * parser accepts only four decimal numbers. */
 static bool is_numeric(struct sockeye__slice host)
 {
 	const char *dot = memrchr(host.at, '.', host.len);

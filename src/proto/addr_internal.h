@@ -3,7 +3,7 @@
  *
  * addr_scheme.c   the table of schemes
  * addr_fail.c     reports why a text is not an address
- * addr_parse.c    parses the scheme, then the parts that its kind has
+ * addr_parse.c    parses the scheme, then the rest, which depends on the kind of scheme
  * addr_host.c     parses "host:port"
  * addr_options.c  parses and prints the options, by a table
  * addr_print.c    prints an address

@@ -113,7 +113,7 @@ static bool flag_parse(const char *text, uint64_t *out_value)
  * address. */
 static bool local_read(struct sockeye__reader *r, struct sockeye__slice text)
 {
-	/* In a TFTP address the port is optional, as it is here. */
+	/* The port of bind= is optional, like the port of a TFTP address. */
 	struct sockeye__reader local = {.addr.scheme = SOCKEYE_TFTP};
 	char *bind = r->addr.opts.bind;
 	size_t max = sizeof r->addr.opts.bind - 1;
@@ -144,7 +144,7 @@ static bool word_read(const struct option *o, struct sockeye__slice text,
 		if (!sockeye__ascii_is_letter(text.at[i]) && !sockeye__ascii_is_digit(text.at[i]) &&
 		    strchr(signs, text.at[i]) == NULL)
 			return false;
-	memcpy((char *)opts + o->field, text.at, text.len); /* zeroed before */
+	memcpy((char *)opts + o->field, text.at, text.len); /* the field was zeroed */
 	return true;
 }
 

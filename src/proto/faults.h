@@ -15,7 +15,7 @@
 #include "base/chance.h"
 
 #define SOCKEYE__FAULT_RANGES_MAX 64
-#define SOCKEYE__FAULT_HOLD_MAX   4 /* packets that overtake a reordered one, at most */
+#define SOCKEYE__FAULT_HOLD_MAX   4 /* at most this many packets overtake a reordered packet */
 
 enum sockeye__fault_direction {
 	SOCKEYE__FAULT_UP,   /* to the target */
@@ -42,7 +42,7 @@ bool sockeye__fault_ranges_have(const struct sockeye__fault_ranges *ranges, uint
 struct sockeye__fault_rules {
 	uint32_t drop, duplicate, reorder, corrupt; /* chances, base/chance.h */
 	uint64_t delay_ns;
-	uint64_t jitter_ns; /* up to this is added to the delay; packets stay in order */
+	uint64_t jitter_ns; /* a random time up to this is added to the delay, in packet order */
 	uint64_t rate;      /* bytes of payload per second, of all flows together; 0: no limit */
 	struct sockeye__fault_ranges drop_nth;            /* packets of a flow, from 1 */
 	struct sockeye__fault_ranges drop_data, drop_ack; /* TFTP blocks, each once */

@@ -21,7 +21,7 @@ void sockeye__tftp_burst_shrink(struct sockeye__tftp_pacing *p)
 	p->window_lossy = true;
 }
 
-/* Doubles the bursts up to the cap, and the cap after a while. */
+/* Doubles the bursts up to the cap. After cap_hold windows, doubles the cap too. */
 static void burst_grow_capped(struct sockeye__tftp_pacing *p, uint16_t window)
 {
 	if (--p->cap_windows == 0 && p->cap == window) {
@@ -60,8 +60,9 @@ static void cap_set(struct sockeye__tftp_pacing *p, uint32_t cap)
 	p->careful = true;
 }
 
-/* Shortens the bursts after a timeout. Timeouts in consecutive windows show that a peer
- * that reports no gaps has no room for the end of a burst. A single one is a lost packet. */
+/* Shortens the bursts after a timeout. If the peer reports no gaps (mute), timeouts in
+ * consecutive windows show that it has no room for the end of a burst, and the bursts are
+ * capped. A timeout in only one window is taken for a lost packet. */
 void sockeye__tftp_burst_timeout(struct sockeye__tftp_pacing *p, bool mute)
 {
 	uint32_t lost = p->burst;

@@ -76,11 +76,11 @@ void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns)
 	for (unsigned i = SOCKEYE__TFTP_TIMEOUTS_MIN;
 	     i < x->rtt.backoff && ns < x->config.rto_max_ns / 2; i++)
 		ns *= 2;
-	/* The last of a few tries comes late enough to survive a short outage. */
+	/* The last of a few tries is sent late, so that the transfer survives a short outage. */
 	if (x->restraint.tries + 1 == SOCKEYE__TFTP_TRIES_MAX && ns < x->config.rto_max_ns / 3)
 		ns = x->config.rto_max_ns / 3;
-	/* The sender should be the end that repeats. A receiver that has sent an ACK three
-	 * times waits longer, because the sender may only have paused. */
+	/* The sender should retransmit before the receiver does. A receiver that has sent an
+	 * ACK three times waits longer, because the sender may only have paused. */
 	if (x->receiver.ack_repeats >= ACK_REPEATS_FAST)
 		ns = sockeye__most(ns, sockeye__least(x->config.rto_first_ns, x->rtt.ceiling_ns));
 	x->deadline_ns = now_ns + ns;

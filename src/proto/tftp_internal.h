@@ -2,9 +2,10 @@
  * tftp_internal.h: shared by the files of the transfer.
  *
  * tftp_transfer.c   both ends and directions: offers, errors, the timer
- * tftp_common.c     called by the other three: block numbers, the end, the deadline
+ * tftp_common.c     used by sender and receiver: block numbers, the end, the deadline
  * tftp_send.c       sends DATA, receives ACKs
- * tftp_burst.c      how many blocks it sends without a pause
+ * tftp_burst.c      how many blocks the sender sends without a pause
+ * tftp_restraint.c  how much the sender sends while its peer may be forged
  * tftp_receive.c    receives DATA, sends ACKs
  */
 #ifndef SOCKEYE_PROTO_TFTP_INTERNAL_H
@@ -18,7 +19,7 @@
 #define SOCKEYE__TFTP_TIMEOUTS_MIN 5 /* negotiated timeouts before giving up */
 #define SOCKEYE__TFTP_TRIES_MAX    3 /* blocks sent again to a peer that may be forged */
 
-/* Returns how many blocks after `from` the next block with this number is, or
+/* Returns the distance from block `from` to the next block that has this number, or
  * UINT32_MAX if no block has the number. */
 uint32_t sockeye__tftp_ahead(const struct sockeye__tftp *x, uint64_t from, uint16_t number);
 
@@ -32,9 +33,10 @@ uint64_t sockeye__tftp_silence(const struct sockeye__tftp *x);
 /* Starts the retransmission timer. */
 void sockeye__tftp_arm(struct sockeye__tftp *x, uint64_t now_ns);
 
-/* Judges the reply of a peer for which the timer has fired. Returns whether the peer did
- * not need the packets that the timer sent again, because it had paused. That is certain
- * if it acknowledges packets that were sent once (of_first); otherwise the time decides. */
+/* Judges the first reply after one or more timeouts. Returns true if the peer had only
+ * paused, so that it did not need the packets that the timer sent again. This is certain if
+ * the reply acknowledges packets that were sent only once (of_first); otherwise the time of
+ * the reply decides. */
 bool sockeye__tftp_silence_end(struct sockeye__tftp *x, uint64_t now_ns, bool of_first);
 
 /* Records that the peer has sent something new. */
@@ -48,7 +50,8 @@ static inline void sockeye__tftp_progress(struct sockeye__tftp *x, uint64_t now_
 	x->restraint = (struct sockeye__tftp_restraint){0};
 }
 
-/* Ends the transfer without a packet to the peer, or with an ERROR. */
+/* sockeye__tftp_finish() ends the transfer without a packet to the peer,
+ * sockeye__tftp_refuse() with an ERROR. */
 void sockeye__tftp_finish(struct sockeye__tftp *x, enum sockeye__tftp_result result);
 void sockeye__tftp_refuse(struct sockeye__tftp *x, enum sockeye__tftp_result result, uint16_t code,
 			  const char *text);
@@ -66,9 +69,10 @@ bool sockeye__tftp_sender_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_
 bool sockeye__tftp_sender_all_sent(const struct sockeye__tftp *x);
 void sockeye__tftp_sender_check(const struct sockeye__tftp *x);
 
-/* How much of it is sent. */
+/* Restraint: how much the sender sends while its peer may be forged. */
 void sockeye__tftp_restraint_timer(struct sockeye__tftp *x, uint64_t now_ns);
-/* Waits for the peer after the last try. Returns false before. */
+/* After the last try, sets the deadline to the time at which the transfer gives up, and
+ * returns true. Before the last try, returns false. */
 bool sockeye__tftp_restraint_wait(struct sockeye__tftp *x);
 void sockeye__tftp_restraint_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number);
 bool sockeye__tftp_restraint_next(struct sockeye__tftp *x, uint64_t now_ns, uint32_t max_blocks,

@@ -16,16 +16,16 @@
 
 /* How a server's value may differ from the one requested. */
 enum answer {
-	EXACT, /* it must be the same */
-	LOWER, /* it may be lower */
-	ANY,   /* it may be any value */
+	EXACT, /* the server must grant the same value */
+	LOWER, /* the server may grant a lower value */
+	ANY,   /* the server may grant any value */
 };
 
 static const struct option {
 	const char *name;
 	uint64_t min, max;
 	enum answer answer;
-	bool lowered; /* a value above max counts as max; otherwise the option is ignored */
+	bool lowered; /* a value above max counts as max; if false, such an option is ignored */
 } options[SOCKEYE__TFTP_OPTIONS] = {
     [SOCKEYE__TFTP_BLKSIZE] = {"blksize", SOCKEYE__TFTP_BLKSIZE_MIN, SOCKEYE__TFTP_BLKSIZE_MAX,
 			       LOWER, true},

@@ -20,7 +20,8 @@
 
 /* --- memory --- */
 
-/* `slots` blocks, followed by one bit per slot: whether it is in use. */
+/* Returns the bytes of memory that `slots` blocks need, followed by one bit per slot, which
+ * is set while the slot is in use. */
 static size_t memory_used(size_t slots, uint16_t blksize)
 {
 	return slots * blksize + (slots + 7) / 8;
@@ -111,8 +112,8 @@ void sockeye__tftp_receiver_ack_sent(struct sockeye__tftp *x, uint64_t now_ns)
 	struct sockeye__tftp_receiver *r = &x->receiver;
 	bool again = r->next - 1 == r->acked && r->ack_ns != 0;
 
-	/* A repeated ACK gives no round-trip sample (Karn's rule). Nor does an ACK that
-	 * reports a gap, because the next block may have been sent before it. */
+	/* A repeated ACK gives no round-trip sample (Karn's rule). An ACK that reports a gap
+	 * gives none either, because the next block may have been sent before that ACK. */
 	r->ack_timed = r->next - 1 == window_end(x) || r->ack_ns == 0;
 	if (again) {
 		r->ack_repeats++;
@@ -146,7 +147,7 @@ static bool is_echo(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block)
 	return true;
 }
 
-/* Handles a block that was received before: the sender did not get the ACK, or the
+/* Handles a block that was received before: the sender did not receive the ACK, or the
  * network duplicated the block. */
 static void on_old(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block)
 {
@@ -180,7 +181,7 @@ static void gap_report(struct sockeye__tftp *x)
 	ack(x);
 }
 
-/* Waits for a missing block, which may only be late. */
+/* Waits a short time for a missing block, which may only be late, before it is reported. */
 static void gap_wait(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	struct sockeye__tftp_receiver *r = &x->receiver;
@@ -292,7 +293,8 @@ static void on_ahead(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block,
 	struct sockeye__tftp_receiver *r = &x->receiver;
 	bool again = is_kept(x, block), last = block == window_end(x) || block == r->final, lost;
 
-	/* The sender's timer has fired, so the sender may lack the report of the gap. */
+	/* If such a block arrives late, the sender's timer has fired: the ACK that reported the
+	 * gap may have been lost. */
 	if ((again || last) && r->gap_reported == r->next &&
 	    now_ns - r->ack_ns >= sockeye__rtt_patience(&x->rtt))
 		ack(x);

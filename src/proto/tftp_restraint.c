@@ -2,8 +2,8 @@
  * tftp_restraint.c: how a sender holds back while its peer may be forged
  * (tftp_transfer.h).
  *
- * The transfer calls it instead of the sender. The sender decides what to send, and this
- * file how much of it is sent.
+ * The transfer calls this file instead of the sender. The sender decides what to send, and
+ * this file limits how much of that is sent.
  */
 #include <assert.h>
 
@@ -20,7 +20,7 @@ static bool is_spent(const struct sockeye__tftp *x)
 	return is_restrained(x) && x->restraint.tries == SOCKEYE__TFTP_TRIES_MAX;
 }
 
-/* Starts a pass of which one block is sent. */
+/* Starts a pass, of which only one block will be sent. */
 static void lone_block(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	sockeye__tftp_sender_timer(x, now_ns);
@@ -52,7 +52,8 @@ void sockeye__tftp_restraint_ack(struct sockeye__tftp *x, uint64_t now_ns, uint1
 	bool again = sockeye__tftp_ahead(x, una - 1, number) == 0;
 
 	sockeye__tftp_sender_ack(x, now_ns, number);
-	/* The peer still waits. It gets one block, but no more often than from the timer. */
+	/* The peer repeats its ACK because it still waits. Send it one block, but not more
+	 * often than the timer would. */
 	if (again && is_spent(x) && now_ns - una_ns >= x->rtt.rto_ns)
 		lone_block(x, now_ns);
 }

@@ -113,7 +113,8 @@ void sockeye__tftp_init(struct sockeye__tftp *x, const struct sockeye__tftp_conf
 
 void sockeye__tftp_abort(struct sockeye__tftp *x, uint16_t code, const char *text)
 {
-	/* A complete file that could not be stored can fail until its last ACK is sent. */
+	/* If a complete file cannot be stored, the transfer can still fail until its last ACK is
+	 * sent. */
 	if (x->result == SOCKEYE__TFTP_RUNNING ||
 	    (x->stage == SOCKEYE__TFTP_STAGE_DALLYING && x->control == SOCKEYE__TFTP_CONTROL_ACK))
 		sockeye__tftp_refuse(x, SOCKEYE__TFTP_ABORTED, code, text);
@@ -137,7 +138,7 @@ static void offer_end(struct sockeye__tftp *x, uint64_t now_ns,
 		sockeye__tftp_arm(x, now_ns);
 }
 
-/* Handles a repeat of the packet that began the transfer: the peer did not get the
+/* Handles a repeat of the packet that began the transfer: the peer did not receive the
  * reply, or the reply is in flight. */
 static void start_repeated(struct sockeye__tftp *x, uint64_t now_ns)
 {
@@ -188,8 +189,8 @@ static void on_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number)
 		sockeye__tftp_restraint_ack(x, now_ns, number);
 }
 
-/* The first DATA answers a server's OACK, or the request of a client whose server
- * grants no options. Returns whether the offer was accepted. */
+/* Handles the first DATA, which is a client's reply to an OACK, or the reply of a server
+ * that grants no options to a request. Returns whether the offer was accepted. */
 static bool on_first_data(struct sockeye__tftp *x, uint64_t now_ns,
 			  const struct sockeye__tftp_packet *p)
 {
@@ -197,7 +198,7 @@ static bool on_first_data(struct sockeye__tftp *x, uint64_t now_ns,
 	bool accepted;
 
 	if (x->config.server) {
-		/* A peer that has the OACK does not send larger blocks than it grants. */
+		/* A peer that received the OACK sends no blocks larger than the OACK grants. */
 		accepted = sockeye__tftp_ahead(x, 1, p->number) < x->window &&
 			   p->payload.len <= x->blksize;
 	} else if (p->number == 0) {
@@ -225,8 +226,8 @@ static void on_data(struct sockeye__tftp *x, uint64_t now_ns, const struct socke
 		sockeye__tftp_receiver_data(x, now_ns, p, out);
 }
 
-/* Handles a repeated request. The same transfer must answer it: a request must never
- * begin two transfers (raspberrypi/firmware#1041). */
+/* Handles a repeated request. The transfer that the request began must reply, because a
+ * request must never begin two transfers (raspberrypi/firmware#1041). */
 static void on_request(struct sockeye__tftp *x, uint64_t now_ns, bool read)
 {
 	if (!x->config.server || read != x->config.sends) {
@@ -239,8 +240,8 @@ static void on_request(struct sockeye__tftp *x, uint64_t now_ns, bool read)
 		x->control = SOCKEYE__TFTP_CONTROL_OFFER;
 }
 
-/* Handles an ERROR, to which no reply is sent (RFC 1350, section 7). A file that is
- * complete stays a success. */
+/* Handles an ERROR, to which no reply is sent (RFC 1350, section 7). If the file is already
+ * complete, the transfer has still succeeded. */
 static void on_error(struct sockeye__tftp *x, const struct sockeye__tftp_packet *p,
 		     struct sockeye__tftp_got *out)
 {
@@ -332,8 +333,8 @@ static void timeout(struct sockeye__tftp *x, uint64_t now_ns)
 		x->control = SOCKEYE__TFTP_CONTROL_ACK;
 }
 
-/* Handles a deadline that is earlier than the retransmission timer. Returns whether
- * there was one. */
+/* Handles the end of a pause or of the wait for a late block, which are earlier than the
+ * retransmission timer. Returns true if one of them was due and the timer was not. */
 static bool early_deadline(struct sockeye__tftp *x, uint64_t now_ns)
 {
 	return x->config.sends ? sockeye__tftp_sender_pause_over(x, now_ns)

@@ -31,7 +31,7 @@
 #include "proto/tftp_packet.h"
 
 enum sockeye__tftp_stage {
-	SOCKEYE__TFTP_STAGE_OFFERING, /* a client's request or a server's OACK is not answered */
+	SOCKEYE__TFTP_STAGE_OFFERING, /* the peer has not replied to the request or the OACK */
 	SOCKEYE__TFTP_STAGE_MOVING,   /* DATA and ACKs are exchanged */
 	SOCKEYE__TFTP_STAGE_DALLYING, /* a receiver has the file and repeats its last ACK */
 	SOCKEYE__TFTP_STAGE_OVER,     /* at most one more packet is to be sent */
@@ -51,7 +51,7 @@ enum sockeye__tftp_result {
 	SOCKEYE__TFTP_GONE,       /* the peer's port is closed */
 };
 
-/* Zero selects the default of each member after the first four. */
+/* Zero selects the default of each member after `request`. */
 struct sockeye__tftp_config {
 	bool server;
 	bool sends;                           /* sends DATA and receives ACKs */
@@ -66,7 +66,7 @@ struct sockeye__tftp_config {
 	bool silence_fixed;    /* negotiated timeouts do not extend silence_ns */
 	uint64_t dally_ns;     /* repeats the last ACK for this time: default 2 * rto_max_ns */
 	unsigned unconfirmed_packets_max; /* to a peer that never answered: default 5 */
-	bool forgeable;  /* an answer does not prove the peer's address: an attacker who forges
+	bool forgeable;  /* a reply does not prove the peer's address: an attacker who forges
 			  * requests can forge ACKs too, because the server's port is known */
 	uint64_t random; /* seed of the jitter */
 
@@ -93,11 +93,12 @@ struct sockeye__tftp_counters {
 /* After losses in several windows a sender sends shorter bursts with pauses.
  *
  * A boot ROM with room for two blocks loses the rest of each burst and does not report
- * it. The window cannot be shorter than granted, because the peer acknowledges only full
- * windows. So if the peer does not reply to the single block after a timeout, the sender
- * sends the window one block at a time. From then on each burst takes a round trip, like
- * a window of that size. The burst is doubled after each window without a loss, up to a
- * cap: half of the burst that was lost. The cap is doubled more and more rarely. */
+ * the loss. The window cannot be shorter than granted, because the peer acknowledges only
+ * full windows. So if the peer does not reply to the single block after a timeout, the
+ * sender sends the window one block at a time. From then on each burst takes a round trip,
+ * like a window of that size. The burst is doubled after each window without a loss, up to
+ * a cap: half of the burst that was lost. The number of windows after which the cap is
+ * doubled grows with each such loss. */
 struct sockeye__tftp_pacing {
 	uint32_t burst;         /* blocks sent without a pause, 1 to the window */
 	uint32_t burst_sent;    /* blocks of the current burst that were sent */
@@ -107,17 +108,17 @@ struct sockeye__tftp_pacing {
 	uint32_t lossy_windows; /* consecutive windows with a loss */
 
 	bool window_timeout;      /* the timer has fired in the current window */
-	uint32_t timeout_windows; /* consecutive windows in which it did */
+	uint32_t timeout_windows; /* consecutive windows in which the timer fired */
 
 	bool careful;         /* a burst takes a round trip */
 	uint32_t cap;         /* of the burst; only if cap_hold is not 0 */
 	uint32_t cap_hold;    /* windows without a loss until the cap is doubled; 0: no cap */
-	uint32_t cap_windows; /* how many of them are left */
+	uint32_t cap_windows; /* how many of these windows are left */
 };
 
 /*
- * How a sender repairs a loss. An ACK of less than was sent shows that the peer lacks
- * block una. The sender cannot know what the peer did with the blocks after it:
+ * How a sender repairs a loss. An ACK of only some of the blocks sent shows that the peer
+ * lacks block una. The sender cannot know what the peer did with the blocks after una:
  *
  *       una                      high          una + window
  *   -----|?|=======================|--------------|----
@@ -138,9 +139,9 @@ struct sockeye__tftp_pacing {
  *   -----|#|=======================|##############|----
  *
  * The next ACK shows whether the guess was right. If it acknowledges all blocks
- * before single_end, the peer has kept them. Otherwise the peer dropped them, or more
- * were lost. Either way the sender learns it after one round trip, not after a timeout.
- * `keeps` is the evidence from these ACKs.
+ * before single_end, the peer has kept the blocks after una. Otherwise the peer dropped
+ * them, or more blocks were lost. Either way the sender knows after one round trip, not
+ * after a timeout. `keeps` is the evidence from these ACKs.
  */
 struct sockeye__tftp_repair {
 	bool single;         /* next() sends una as a single repeat */
@@ -149,13 +150,14 @@ struct sockeye__tftp_repair {
 	bool reports_gaps;   /* the peer has requested a lost block */
 	bool probing;        /* the last timeout sent a single block */
 
-	/* A duplicate ACK may ask for una, or be an echo: the second answer to a packet
-	 * that arrived twice. One duplicate ACK in a window causes a repeat. After one
-	 * that was an echo, they are ignored in the next windows. */
-	bool dup_ack_used;        /* one caused a repeat in this window */
-	bool dup_ack_used_before; /* and in the window before */
-	uint64_t dup_ack_ns;      /* when; 0 after the next ACK has shown if it was an echo */
-	unsigned dup_ack_echoes;  /* consecutive repeats because of an echo */
+	/* A duplicate ACK may request una, or be an echo: the second reply to a packet that
+	 * arrived twice. At most one duplicate ACK in a window causes a repeat. If that ACK
+	 * was an echo, duplicate ACKs are ignored in the next windows. */
+	bool dup_ack_used;        /* a duplicate ACK caused a repeat in this window */
+	bool dup_ack_used_before; /* a duplicate ACK caused a repeat in the previous window */
+	uint64_t dup_ack_ns;      /* when the ACK arrived that caused the last repeat; 0: it is
+				   * known whether that ACK was an echo */
+	unsigned dup_ack_echoes;  /* consecutive repeats that an echo caused */
 	unsigned ignore_windows;  /* duplicate ACKs are ignored in this many windows */
 
 	/* After the timer sent blocks again and the peer acknowledged all of them: */
@@ -178,7 +180,7 @@ struct sockeye__tftp_sender {
 	uint64_t una;       /* the first block that is not acknowledged */
 	uint64_t next;      /* the next block to send */
 	uint64_t high;      /* the first block that was never sent */
-	uint64_t available; /* bytes that the driver has */
+	uint64_t available; /* bytes of the file that the driver has, from the start */
 	bool complete;      /* `available` is the size of the file */
 	uint64_t una_ns;    /* when una was last sent */
 	uint64_t timed;     /* a block sent once, whose round trip is measured; 0: none */
@@ -187,8 +189,8 @@ struct sockeye__tftp_sender {
 	struct sockeye__tftp_pacing pacing;
 	struct sockeye__tftp_repair repair;
 
-	/* The state before the first timeout since progress. It is restored if the peer had
-	 * only paused. */
+	/* The state before the first timeout in a row, which is restored if the peer had only
+	 * paused. */
 	struct sockeye__tftp_pacing pacing_before;
 	unsigned keeps_before;
 };
@@ -205,19 +207,20 @@ struct sockeye__tftp_receiver {
 	uint64_t next;      /* the first block that is missing */
 	uint64_t acked;     /* the last block that was acknowledged */
 	uint64_t final;     /* the last block of the file; 0: unknown */
-	uint16_t final_len; /* its bytes, fewer than blksize */
-	uint64_t bytes;     /* handed over */
+	uint16_t final_len; /* bytes of the last block, fewer than blksize */
+	uint64_t bytes;     /* bytes handed over */
 	uint32_t slots;     /* blocks that the memory has room for */
-	uint32_t kept;      /* blocks in it */
+	uint32_t kept;      /* blocks in the memory */
 	uint64_t kept_top;  /* the highest block that was kept */
 
-	uint32_t overtaken;    /* blocks that arrived since `next` is missing */
+	uint32_t overtaken;    /* later blocks that have arrived while `next` is missing */
 	bool reorder_wait;     /* the deadline is for a block that may only be late */
 	uint64_t gap_reported; /* the missing block that was requested; 0: none */
 
 	uint64_t ack_ns;      /* when the last ACK was sent */
-	uint32_t ack_repeats; /* times it was sent again */
-	uint32_t echoes_due;  /* times the ACK before was repeated: blocks may arrive again */
+	uint32_t ack_repeats; /* how often the last ACK was sent again */
+	uint32_t echoes_due;  /* how often the ACK before it was sent again: each repeat may make
+			       * blocks arrive again */
 	bool ack_timed;       /* the next block gives a round-trip time */
 };
 
@@ -234,7 +237,7 @@ struct sockeye__tftp_restraint {
 	uint32_t allowance; /* 0 or 1 */
 };
 
-/* The control packet to send next. A newer one replaces it. */
+/* The control packet to send next. A newer control packet replaces it. */
 enum sockeye__tftp_control {
 	SOCKEYE__TFTP_CONTROL_NONE,
 	SOCKEYE__TFTP_CONTROL_OFFER, /* a client's request, a server's OACK */
@@ -253,13 +256,13 @@ struct sockeye__tftp {
 	enum sockeye__tftp_control control;
 	uint16_t error_code;
 	const char *error_text;
-	uint64_t deadline_ns;         /* for sockeye__tftp_timer(); 0: none */
-	uint64_t armed_ns;            /* when the timer was last started */
-	uint64_t progress_ns;         /* when the peer last sent something new */
-	unsigned silent_timeouts;     /* since then */
-	uint64_t silent_ns;           /* when the timer was started that fired first */
-	uint64_t timeout_ns;          /* when it last fired */
-	uint64_t offer_ns;            /* when the offer was last sent */
+	uint64_t deadline_ns;     /* for sockeye__tftp_timer(); 0: none */
+	uint64_t armed_ns;        /* when the timer was last started */
+	uint64_t progress_ns;     /* when the peer last sent something new */
+	unsigned silent_timeouts; /* timeouts since progress_ns */
+	uint64_t silent_ns;       /* when the timer of the first of these timeouts was started */
+	uint64_t timeout_ns;      /* when the timer last fired */
+	uint64_t offer_ns;        /* when the offer was last sent */
 	unsigned unconfirmed_packets; /* sent to the peer before it is confirmed */
 	struct sockeye__tftp_restraint restraint;
 	uint64_t random;
@@ -310,14 +313,16 @@ void sockeye__tftp_timer(struct sockeye__tftp *x, uint64_t now_ns);
  * bytes. */
 void sockeye__tftp_available(struct sockeye__tftp *x, uint64_t bytes, bool complete);
 
-/* Ends the transfer with an ERROR to the peer. The text must stay valid until it
- * is sent. A receiver whose last ACK was sent has succeeded and ignores it. */
+/* Ends the transfer with an ERROR to the peer. The text must stay valid until the ERROR
+ * is sent. Does nothing for a receiver whose last ACK was sent: its transfer has
+ * succeeded. */
 void sockeye__tftp_abort(struct sockeye__tftp *x, uint16_t code, const char *text);
 
 /* Ends the transfer because no process has the peer's port (ICMP). */
 void sockeye__tftp_gone(struct sockeye__tftp *x);
 
-/* Moves a deadline before until_ns to until_ns: nothing is retransmitted before. */
+/* Moves the deadline to until_ns if it is earlier, so that nothing is retransmitted before
+ * until_ns. */
 void sockeye__tftp_postpone(struct sockeye__tftp *x, uint64_t until_ns);
 
 /* Writes the packets to send now, at most max_blocks blocks, to *out and returns true.
@@ -343,8 +348,8 @@ static inline bool sockeye__tftp_is_unanswered(const struct sockeye__tftp *x)
 	return !x->confirmed && (!x->config.server || x->options.has != 0);
 }
 
-/* Returns the bytes of the blocks before sender.una. Too large after the final block,
- * which counts as full. */
+/* Returns the number of bytes in the blocks before sender.una. The final block counts as
+ * full, so the result is too large once that block is acknowledged. */
 static inline uint64_t sockeye__tftp_acknowledged(const struct sockeye__tftp *x)
 {
 	return (x->sender.una - 1) * x->blksize;

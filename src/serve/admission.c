@@ -226,9 +226,9 @@ int sockeye__record_cut(struct sockeye__worker *w)
 	return -EMSGSIZE;
 }
 
-/* recv(2) returns 0 both for an empty record and at end of file. Unless the peer has shut
- * down its side, it was a record. If the peer has, an empty record just before the end
- * is mistaken for the end. */
+/* recv(2) returns 0 both for an empty record and at end of file. It received an empty
+ * record if the peer has not shut down its side or more input is queued. An empty record
+ * that is the last input before the end is mistaken for the end. */
 bool sockeye__record_empty(const struct sockeye__site *site, int fd)
 {
 	struct pollfd peer = {.fd = fd, .events = POLLRDHUP};

@@ -16,15 +16,15 @@
 #define REPLY_BYTES  65536 /* the longest reply */
 #define RATE_DEFAULT 20    /* replies per second and source that are longer than their request */
 
-/* Ports of services that reply to any datagram. Two such services reply to each other
- * endlessly after one forged datagram (CERT CA-1996-01). In addition, all ports below
- * 1024 are refused. */
+/* Ports of services that reply to any datagram: SSDP, WS-Discovery, mDNS and memcached.
+ * After one forged datagram, two such services reply to each other endlessly (CERT
+ * CA-1996-01). All ports below 1024 are refused too. */
 static const uint16_t small_ports[] = {1900, 3702, 5353, 11211};
 
 struct sockeye__answerer {
 	struct sockeye__worker *worker;
 	uint32_t rate;
-	unsigned used; /* slots of the last batch, to be reset before the next */
+	unsigned used; /* slots that the last batch used; they are reset before the next batch */
 	struct mmsghdr in[BATCH], out[BATCH];
 	struct iovec in_iov[BATCH], out_iov[BATCH];
 	struct sockeye_sockaddr peers[BATCH];
@@ -109,8 +109,8 @@ static bool could_loop(const struct sockeye__answerer *a, const struct sockeye_s
 }
 
 /* Makes the address to which the request was sent the source of the reply. Returns false
- * if that is a broadcast or multicast address: with a forged request, the replies of all
- * members would be an attack on the source. */
+ * if the request was sent to a broadcast or multicast address: if its source is forged,
+ * the replies of all members would be an attack on that source. */
 static bool reply_from_asked(struct msghdr *in, struct msghdr *out)
 {
 	struct sockeye_dgram asked = {0};
@@ -152,7 +152,8 @@ static bool within_rate(struct sockeye__answerer *a, const struct sockeye_sockad
 				   sockeye_now().mono_ns);
 }
 
-/* Whether the peer may be sent a reply, although it may be a server that replies to it. */
+/* Whether the server may send another reply to the peer. False if the peer may be a server
+ * and has exceeded the limit of replies per second. */
 static bool within_repeats(struct sockeye__answerer *a, const struct sockeye_sockaddr *peer)
 {
 	struct sockeye__repeats *repeats = a->worker->server->shared->repeats;
@@ -200,8 +201,8 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 	}
 	if (!within_repeats(a, peer)) {
 		refuse(a, site, &a->worker->counters->dropped_repeat, peer,
-		       "too many replies in a second, none for 10 s: it may be a server "
-		       "(--repeat-rate)");
+		       "the source may be a server and exceeded its rate; it receives no replies "
+		       "for 10 s (--repeat-rate)");
 		return false;
 	}
 	if (ans.out_len > ans.in_len && !within_rate(a, peer)) {
@@ -250,7 +251,8 @@ static void transmit(struct sockeye__answerer *a, int fd, unsigned n)
 	sockeye__count(&a->worker->counters->bytes_out, bytes);
 }
 
-/* Resets only the slots that the last batch used: resetting is most of the cost. */
+/* Resets only the slots that the last batch used, because resetting all slots would take
+ * longer than receiving a few datagrams. */
 static void slots_reset(struct sockeye__answerer *a)
 {
 	for (unsigned i = 0; i < a->used; i++) {

@@ -173,7 +173,7 @@ static void await_deadline(struct session *s, uint64_t deadline_ns)
 
 	if (err == 0 && reads)
 		receive(s, MSG_DONTWAIT);
-	else if (err == 0) /* poll(2) can report only a reset here */
+	else if (err == 0) /* without POLLIN, poll(2) reports only an error or a hangup */
 		finish(s, SOCKEYE__END_RESET);
 	else if (err != -ETIMEDOUT)
 		finish(s, SOCKEYE__END_ERROR);
@@ -181,7 +181,7 @@ static void await_deadline(struct session *s, uint64_t deadline_ns)
 		finish(s, idle_at < end_at ? SOCKEYE__END_IDLE : SOCKEYE__END_TIME);
 }
 
-/* Waits for the condition of the next turn: input, or its deadline. */
+/* Waits until the session needs its next turn: for input or for its deadline. */
 static void await(struct session *s, const struct sockeye_turn *t)
 {
 	if (s->end_ns != 0 && !timeouts_set(s)) {

@@ -41,7 +41,7 @@ static uint64_t sooner(uint64_t a, uint64_t b)
 	return a == 0 || b < a ? b : a;
 }
 
-/* The latest time at which the timer must expire; 0: never. */
+/* Returns the latest time at which the timer must expire, or 0 if it need not. */
 static uint64_t due_ns(const struct sockeye__clocks *k, const struct sockeye__conn *c,
 		       uint64_t deadline_ns)
 {
@@ -54,8 +54,8 @@ static uint64_t due_ns(const struct sockeye__clocks *k, const struct sockeye__co
 	return due;
 }
 
-/* Activity only postpones the idle limit. So the timer is not moved for each message,
- * which would cost a heap operation, but set again when it expires too early. */
+/* Activity only postpones the idle limit. Moving the timer for each message would cost a
+ * heap operation, so the timer is set again only after it has expired too early. */
 int sockeye__conn_timer_set(struct sockeye__clocks *k, struct sockeye__conn *c)
 {
 	uint64_t due = due_ns(k, c, c->deadline_ns);
@@ -104,7 +104,8 @@ bool sockeye__queue_grow(struct sockeye__queue **q, const void *data, size_t len
 	struct sockeye__queue *grown = *q;
 
 	if (grown == NULL || grown->cap - have < len) {
-		/* Exact at first, because most queues never grow; then half as much again. */
+		/* The first capacity is exact, because most queues never grow. Later
+		 * capacities have half of the queued bytes to spare. */
 		size_t cap = have + len + have / 2;
 
 		grown = realloc(grown, sizeof *grown + cap);

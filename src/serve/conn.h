@@ -53,7 +53,7 @@ enum sockeye__due {
 	SOCKEYE__DUE_IDLE,    /* the connection was idle for too long */
 	SOCKEYE__DUE_TIME,    /* the connection was open for too long */
 	SOCKEYE__DUE_TURN,    /* the session's deadline has passed */
-	SOCKEYE__DUE_NOTHING, /* bytes were transferred after it was set: set it again */
+	SOCKEYE__DUE_NOTHING, /* bytes were transferred after the timer was set: set it again */
 };
 
 void sockeye__clocks_init(struct sockeye__clocks *k, const struct sockeye__worker *w);
@@ -85,8 +85,8 @@ static inline uint8_t sockeye__after_output(const struct sockeye_turn *t)
 			 : SOCKEYE__AFTER_WAIT;
 }
 
-/* Appends a copy of data to the queue. Returns false if memory is short; *q is
- * then as before. */
+/* Appends a copy of data to the queue. Returns false, with *q unchanged, if memory is
+ * short. */
 bool sockeye__queue_grow(struct sockeye__queue **q, const void *data, size_t len);
 
 static inline bool sockeye__queue_add(struct sockeye__queue **q, const void *data, size_t len)

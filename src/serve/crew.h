@@ -46,16 +46,17 @@ struct sockeye__crew_spec {
 	 * it from a signalfd. */
 	void (*run)(struct sockeye__worker *w);
 	/* Called in the supervisor at SIGHUP: renews the data that future workers inherit,
-	 * and reports it. If it returns true, the workers get the signal. May be NULL. */
+	 * and reports the change. If it returns true, the supervisor sends SIGHUP to the
+	 * workers. May be NULL. */
 	bool (*reload)(void *context, const struct sockeye_serve_opts *opts);
-	/* Called with the rights of a worker before the first one starts, if they are not
-	 * those that the process had at its start. A negative code ends the server;
+	/* Called with the privileges of a worker before the first worker starts, unless the
+	 * server keeps the privileges of its caller. A negative code ends the server;
 	 * `explain` then fills in *fail for this user. May be NULL. */
 	int (*check)(const void *context);
 	void (*explain)(const void *context, const char *user, int err, struct sockeye_fail *fail);
-	/* Called in the supervisor after this member died, before it is replaced: releases
-	 * its slots and updates its counters. The supervisor then sets its gauges to 0. May
-	 * be NULL. */
+	/* Called in the supervisor after worker `member` died, before another worker replaces
+	 * it: releases the slots of the dead worker and updates its counters. The supervisor
+	 * then sets its gauges to 0. May be NULL. */
 	void (*on_death)(void *context, unsigned member, void *spec_counters);
 	const struct sockeye__counter_table *counters; /* additional counters; NULL: none */
 	void *context;
@@ -68,9 +69,9 @@ struct sockeye__site_request {
 	const struct sockeye__crew_spec *spec; /* NULL: workers of `model` serve the site */
 	const char *model;                     /* NULL: opts.model */
 	unsigned workers;                      /* 0: opts.workers */
-	const char *user;                      /* the workers switch to; NULL: opts.user */
-	/* Where the user cannot be changed (a container with one user), keep it, give up all
-	 * capabilities and report a warning. */
+	const char *user;                      /* the user of the workers; NULL: opts.user */
+	/* If the workers cannot switch to the user (a container with one user), they keep
+	 * their user and give up all capabilities, and the server reports a warning. */
 	bool user_optional;
 };
 
@@ -82,8 +83,8 @@ int sockeye__serve_crews(const struct sockeye__site_request *requests, size_t co
 
 /* --- for run functions --- */
 
-/* The sites of the crew: their number, the descriptor that this worker uses, and the
- * bound name. */
+/* Return the number of sites of the crew, the file descriptor that this worker uses for a
+ * site, and the address to which the site is bound. */
 size_t sockeye__site_count(const struct sockeye__worker *w);
 int sockeye__site_fd(const struct sockeye__worker *w, size_t i);
 const struct sockeye_sockaddr *sockeye__site_name(const struct sockeye__worker *w, size_t i);
@@ -93,15 +94,15 @@ const struct sockeye_sockaddr *sockeye__site_name(const struct sockeye__worker *
 bool sockeye__worker_source(const struct sockeye__worker *w, const struct sockaddr *peer,
 			    struct sockeye__source *out);
 
-/* The time after a stop at which the supervisor kills the remaining workers. */
+/* Returns how long after a stop the supervisor kills the remaining workers. */
 uint64_t sockeye__grace_ns(const struct sockeye__server *server);
 
-/* Sets the time of the event and calls on_event. */
+/* Set the time of the event and call on_event. */
 void sockeye__event(const struct sockeye_serve_opts *opts, struct sockeye_event *ev);
 void sockeye__worker_event(const struct sockeye__worker *w, struct sockeye_event *ev);
 /* Reports a WARNING event. */
 void sockeye__warn(const struct sockeye__worker *w, const char *text, int err);
-/* The same, at most once per second, so that peers cannot flood the log. */
+/* Reports a WARNING event, but at most one per second, so that peers cannot flood the log. */
 void sockeye__warn_rarely(struct sockeye__worker *w, const char *text, int err);
 /* Returns true at most once per second. */
 bool sockeye__rarely(struct sockeye__worker *w);

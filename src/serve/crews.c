@@ -42,8 +42,8 @@ struct sockeye__crew *sockeye__crew_of(const struct sockeye__server *server,
 	return NULL;
 }
 
-/* The number of processes that the request asks for, or `preferred` if it does not ask
- * (0: one per CPU). */
+/* Returns the number of processes: that of the request, of the options, or `preferred`. A
+ * number of 0 means one per CPU. */
 static unsigned workers_count(const struct sockeye__server *server,
 			      const struct sockeye__site_request *request, unsigned preferred)
 {
@@ -205,8 +205,8 @@ static bool accepts(const struct sockeye__crew *crew)
 	return false;
 }
 
-/* Of the crews that accept connections, the one with the most processes; NULL if none has
- * more than one. */
+/* Returns the crew with the most processes among those that accept connections, or NULL
+ * if none of them has more than one process. */
 static struct sockeye__crew *largest(const struct sockeye__server *server)
 {
 	struct sockeye__crew *found = NULL;
@@ -267,7 +267,7 @@ static int user_find(const char *name, struct sockeye__user *out, struct sockeye
 	return err < 0 ? sockeye__fail_set(fail, "become user", name, err) : 0;
 }
 
-/* Returns whether any request names a user. If so, the supervisor keeps its privileges. */
+/* Whether a request names a user. If so, the supervisor keeps its privileges. */
 static bool users_differ(const struct sockeye__server *server)
 {
 	for (size_t i = 0; i < server->crew_count; i++)
@@ -281,8 +281,9 @@ static int become(const void *user)
 	return sockeye__user_become(user);
 }
 
-/* Finds out whether the workers of a crew can become its user. If they cannot and the user
- * is optional, they stay what they are. Returns 0 or -errno with *fail. */
+/* Tries whether the workers of a crew can become its user. If they cannot and the user is
+ * optional, the workers will keep their user and give up all capabilities. Returns 0, or
+ * -errno with *fail. */
 static int user_try(const struct sockeye__server *server, struct sockeye__crew *crew,
 		    struct sockeye_fail *fail)
 {
@@ -300,7 +301,7 @@ static int user_try(const struct sockeye__server *server, struct sockeye__crew *
 	snprintf(text, sizeof text,
 		 "cannot become user %s; workers stay user %u, without capabilities",
 		 crew->user.name, (unsigned)geteuid());
-	if (crew == server->crews) /* once is enough */
+	if (crew == server->crews) /* warn once, not for every crew */
 		sockeye__event(server->opts, &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING,
 								     .text = text,
 								     .err = err});

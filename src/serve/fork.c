@@ -91,8 +91,8 @@ static void serve_visit(struct forker *f, struct sockeye__visit *v)
 	if (pid == 0)
 		child_main(f, v);
 	if (pid < 0) {
-		sockeye__turn_away(f->worker, v, "no process for a connection; it was closed",
-				   -errno);
+		sockeye__turn_away(f->worker, v,
+				   "cannot start a process for a connection; closed it", -errno);
 		sockeye__gate_pause(&f->gate);
 		return;
 	}

@@ -1,10 +1,10 @@
 /*
  * gate.c: where models with blocking sessions wait for the next client.
  *
- * An epoll set contains every listener of the worker (EPOLLEXCLUSIVE: a client wakes only
- * one worker) and the stop pipe. When the worker cannot accept a client, it removes the
- * listeners from the set and keeps them open: clients wait in the backlog, and the
- * worker does not spin.
+ * An epoll set contains every listener of the worker and the stop pipe. With
+ * EPOLLEXCLUSIVE, a new client wakes at least one worker, but usually not all. When the
+ * worker cannot accept a client, it removes the listeners from the set and keeps them
+ * open: clients wait in the backlog, and the worker does not spin.
  */
 #include "serve/internal.h"
 #include "net/net.h"
@@ -83,7 +83,7 @@ static bool full(const struct sockeye__gate *g)
 }
 
 /* Watches the listeners if and only if the worker can accept a client. Returns the
- * time in ms until the worker may accept again after a pause, or -1. */
+ * milliseconds until the end of a pause, or -1 if the worker does not wait for one. */
 static int listeners_update(struct sockeye__gate *g)
 {
 	uint64_t now = g->resume_ns != 0 ? sockeye_now().mono_ns : 0;
@@ -113,7 +113,8 @@ static bool take(struct sockeye__gate *g, size_t i, struct sockeye__visit *out_v
 	return false;
 }
 
-/* After a stop: accepts the clients in the backlog, then shuts the listeners down. */
+/* After a stop, accepts the clients in the backlog, one in each call, and then shuts the
+ * listeners down. */
 static enum sockeye__gate_kind last_call(struct sockeye__gate *g, struct sockeye__visit *out_visit)
 {
 	for (size_t i = 0; i < g->worker->crew->site_count; i++) {

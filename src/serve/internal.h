@@ -27,8 +27,8 @@
 #include "serve/user.h"
 
 #define SOCKEYE__SITES_MAX 256 /* bound addresses of one server */
-/* The longest record or UNIX datagram that a model receives. With the default SO_SNDBUF,
- * which limits them, none is longer. */
+/* The longest record or UNIX datagram that a model receives. The default SO_SNDBUF of the
+ * sender allows none that is longer. */
 #define SOCKEYE__RECORD_BYTES SOCKEYE_INPUT_MAX
 #define SOCKEYE__LAST_BATCHES 4096  /* batches of datagrams that are answered after a stop */
 #define SOCKEYE__ROOM_BYTES   16384 /* room for output that a service writes */
@@ -60,9 +60,9 @@ struct sockeye__crew {
 	void (*run)(struct sockeye__worker *w);
 	struct sockeye__site *sites;
 	size_t site_count;
-	unsigned processes;        /* 0: it has no site */
+	unsigned processes;        /* 0: the crew has no site */
 	unsigned first;            /* index of its first process among all of the server */
-	unsigned acceptors_before; /* processes of the crews before it that accept connections */
+	unsigned acceptors_before; /* processes of earlier crews that accept connections */
 	bool switches_user;        /* its workers switch to `user` */
 	struct sockeye__user user;
 };
@@ -93,7 +93,8 @@ struct sockeye__model {
 	struct sockeye_model facts;
 	bool answerers;     /* each datagram site gets a separate crew: a worker may be
 			     * busy with one session for a long time */
-	int (*probe)(void); /* 0 if this machine supports the model, or -errno; NULL: always */
+	int (*probe)(void); /* returns 0 if this machine supports the model, or -errno; NULL:
+			     * every machine does */
 	void (*run)(struct sockeye__worker *w); /* in a worker; returns after a stop */
 };
 
@@ -116,7 +117,8 @@ struct sockeye__server {
 	int stop_rd, stop_wr; /* a pipe: end of file on stop_rd means stop */
 };
 
-/* serve.c: calls on_ready with the sites in the order of the caller. 0 or its code. */
+/* serve.c: calls on_ready with the sites in the order of the caller. Returns 0 or the
+ * negative code that on_ready returned. */
 int sockeye__ready_report(const struct sockeye__server *server);
 
 /* --- crews.c: the crews of a server --- */
@@ -132,10 +134,11 @@ struct sockeye__crew *sockeye__crew_of(const struct sockeye__server *server,
 /* Gives each datagram site of a model with `answerers` a separate crew, and numbers the
  * processes. Returns 0 or -ENOMEM. */
 int sockeye__crews_complete(struct sockeye__server *server);
-/* Finds the users of the crews or, if no request names one, switches this process to
- * opts.user. 0, or a negative code with *fail. */
+/* Finds the users of the crews or, if no request names a user, switches this process to
+ * opts.user. Returns 0, or a negative code with *fail. */
 int sockeye__users_set(struct sockeye__server *server, struct sockeye_fail *fail);
-/* Lets each spec check that it can work as its user. 0, or a negative code with *fail. */
+/* Lets each spec check that it can work as its user. Returns 0, or a negative code with
+ * *fail. */
 int sockeye__users_check(const struct sockeye__server *server, struct sockeye_fail *fail);
 
 /* --- site.c: the sockets of a server --- */
@@ -212,8 +215,8 @@ static inline int sockeye__record_flags(const struct sockeye__site *site)
  * the connection. */
 int sockeye__record_cut(struct sockeye__worker *w);
 
-/* After recv(2) returned 0: whether it received an empty record, which is skipped, and
- * not end of file. */
+/* Whether a recv(2) that returned 0 has received an empty record, which is skipped, and not
+ * end of file. */
 bool sockeye__record_empty(const struct sockeye__site *site, int fd);
 
 /* Closes a connection that was admitted, for lack of a process, thread or memory. Warns
@@ -256,7 +259,7 @@ struct sockeye__gate {
 
 enum sockeye__gate_kind {
 	SOCKEYE__GATE_VISIT,    /* *out_visit was admitted */
-	SOCKEYE__GATE_DATAGRAM, /* site *out_site has datagrams */
+	SOCKEYE__GATE_DATAGRAM, /* datagrams are queued at site *out_site */
 	SOCKEYE__GATE_WAKE,     /* wake_fd is readable */
 	SOCKEYE__GATE_STOP,     /* the server stops, and the backlog is empty */
 };

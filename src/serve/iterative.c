@@ -1,7 +1,7 @@
 /*
  * iterative.c: one client after another, in one process. The simplest model, and the
- * fastest for a single client. A client that sends nothing blocks all others; opts.idle_ms
- * limits the time.
+ * fastest for a single client. A client that sends nothing blocks all others until
+ * opts.idle_ms has passed.
  */
 #include "serve/models.h"
 

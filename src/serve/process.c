@@ -39,8 +39,8 @@ static void signals_set(void)
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
-/* Returns 0 with *out_fd, or -errno after reaping the child. No other code can have reaped
- * it before: all signals are blocked. */
+/* Returns 0 with *out_fd, or -errno after killing and reaping the child. No handler of the
+ * caller can have reaped the child before, because all signals are blocked. */
 static int child_open(pid_t pid, int *out_fd)
 {
 	int fd = pidfd_open(pid, 0), err = -errno;
@@ -82,7 +82,7 @@ static bool ended(int fd, int flags, siginfo_t *out)
 	do
 		done = waitid(P_PIDFD, (id_t)fd, out, WEXITED | flags);
 	while (done < 0 && errno == EINTR);
-	/* ECHILD: the caller's handler for SIGCHLD has reaped it */
+	/* ECHILD: the caller's handler for SIGCHLD has reaped the process */
 	return done < 0 || out->si_pid != 0;
 }
 
@@ -126,7 +126,7 @@ int sockeye__process_call(int (*call)(const void *arg), const void *arg)
 	int fd = -1, err;
 
 	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD); /* the caller's handler must not reap it */
+	sigaddset(&child, SIGCHLD); /* the caller's handler must not reap the child */
 	sigprocmask(SIG_BLOCK, &child, &before);
 	err = sockeye__process_fork(&fd);
 	if (err == 1)

@@ -11,7 +11,7 @@
 /* Forks. Returns 1 in the child, 0 with *out_fd in the parent, or -errno. The child begins
  * with the default action of every signal and with none blocked, except SIGPIPE and
  * SIGXFSZ, which it ignores, and SIGHUP, SIGINT, SIGTERM, SIGUSR1 and SIGCHLD, which are
- * blocked: its parent stops it. Handlers for crashes (SIGSEGV …) stay. */
+ * blocked, because only its parent stops it. Handlers for crashes (SIGSEGV …) stay. */
 int sockeye__process_fork(int *out_fd);
 
 /* Returns whether the process has ended. If so, reaps it and sets *out_killed if a signal

@@ -3,8 +3,8 @@
  *
  * For each source the table has the time at which a full burst is available again (GCRA,
  * a leaky bucket in one number; ITU-T I.371). The table is a set-associative cache: a new
- * source replaces the source of its set that has a full burst first, because its entry
- * matters least. A source that floods therefore stays in the table.
+ * source replaces the source of its set that will be the first to have a full burst, because
+ * forgetting that source changes least. A source that floods therefore stays in the table.
  *
  * Workers use the table without a lock. If two workers update a cell at the same moment,
  * one update may be lost: the source is served once too often.
@@ -19,7 +19,7 @@
 
 #define SETS    (1u << 15) /* pages take memory only when used */
 #define WAYS    8
-#define BURST_S 2 /* a burst is the rate of these seconds */
+#define BURST_S 2 /* a burst has the replies of this number of seconds */
 
 struct cell {
 	uint64_t tag;     /* hash of the source; 0: never used */
@@ -68,7 +68,7 @@ static uint64_t tag_of(const struct sockeye__rates *r, const struct sockeye__sou
 	return tag != 0 ? tag : 1;
 }
 
-/* The cell of a source, or NULL. */
+/* Returns the cell of a source, or NULL. */
 static struct cell *find(struct sockeye__rates *r, uint64_t tag)
 {
 	struct cell *set = r->cells[tag % SETS];

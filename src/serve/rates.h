@@ -20,7 +20,7 @@ void sockeye__rates_free(struct sockeye__rates *r);
  * per_s times a second, in bursts of up to two seconds' worth. */
 bool sockeye__rates_take(struct sockeye__rates *r, const struct sockeye__source *source,
 			 uint32_t per_s, uint64_t now_ns);
-/* Undoes one sockeye__rates_take(), when the address of the source is confirmed. */
+/* Undoes one sockeye__rates_take(), because the address of the source was confirmed. */
 void sockeye__rates_give(struct sockeye__rates *r, const struct sockeye__source *source,
 			 uint32_t per_s);
 

@@ -1,8 +1,9 @@
 /*
  * repeats.c: breaks loops between servers (repeats.h).
  *
- * For each peer the table has the number of replies in the second that began with the
- * first of them. It is a set-associative cache, like the table in rates.c: a new peer
+ * For each peer the table has the number of replies in the current second, which began
+ * with the first of these replies. It is a set-associative cache, like the table in
+ * rates.c: a new peer
  * replaces a peer whose second is over, or the peer that received the fewest replies.
  * Forged peers, which receive one reply each, therefore replace each other and never a
  * peer in a loop.
@@ -108,8 +109,8 @@ bool sockeye__repeats_concern(const struct sockeye__repeats *r, const struct soc
 	}
 }
 
-/* The hash of an address and port, or of a UNIX name. Every address is a peer, also those
- * of one IPv6 network: each could be a server. */
+/* Returns the hash of an address and port, or of a UNIX name. Every address is a separate
+ * peer, even within one IPv6 network, because each could be a server. */
 static uint64_t tag_of(const struct sockeye__repeats *r, const struct sockeye_sockaddr *peer)
 {
 	static const struct sockeye__prefixes whole = {.ipv4 = 32, .ipv6 = 128};

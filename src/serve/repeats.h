@@ -27,8 +27,9 @@ void sockeye__repeats_free(struct sockeye__repeats *r);
 /* Whether replies to the peer are limited. */
 bool sockeye__repeats_concern(const struct sockeye__repeats *r,
 			      const struct sockeye_sockaddr *peer);
-/* Counts a reply to a peer whose replies are limited, and returns whether to send it: at
- * most per_s in a second. After one more, returns false for SOCKEYE__REPEATS_PAUSE_S. */
+/* Counts a reply to a peer whose replies are limited. Returns true if the reply may be
+ * sent: at most per_s in a second. After one more reply in that second, returns false for
+ * SOCKEYE__REPEATS_PAUSE_S seconds. */
 bool sockeye__repeats_take(struct sockeye__repeats *r, const struct sockeye_sockaddr *peer,
 			   uint64_t now_ns);
 

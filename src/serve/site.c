@@ -38,10 +38,10 @@ static int site_open_more(struct sockeye__site *s, const struct sockeye_addr *ad
 	return 0;
 }
 
-/* TCP: services write complete messages, so Nagle's algorithm (RFC 896) would only delay
- * the second of two messages; accepted sockets inherit TCP_NODELAY. UDP: for a socket that
- * is bound to one address, the destination address of datagrams is known, unless it is
- * that of a group. */
+/* Sets TCP_NODELAY, which accepted sockets inherit: services write complete messages, so
+ * that Nagle's algorithm (RFC 896) would only delay the second of two messages. A UDP socket
+ * that is bound to one address other than a group need not report the destination address
+ * of its datagrams. */
 static void site_tune(struct sockeye__site *s)
 {
 	bool v6 = s->listener.name.u.sa.sa_family == AF_INET6;
@@ -103,8 +103,9 @@ static int site_fill(struct sockeye__site *s, const struct sockeye__crew *crew,
 	return err;
 }
 
-/* A supervisor that switched its user may not be allowed to remove its socket file. The
- * next server on the path replaces it. */
+/* Closes the sockets of a site, and warns if the socket file remains: a supervisor that
+ * switched its user may not be allowed to remove the file. The next server on the path
+ * replaces the file. */
 static void site_close(const struct sockeye__server *server, struct sockeye__site *s)
 {
 	char path[SOCKEYE_UNIX_PATH_MAX + 1] = "";

@@ -18,7 +18,7 @@
 
 #define CELLS (1u << 20) /* pages take memory only when used */
 #define PROBES \
-	64u /* cells that may hold a source; all are in use only if the table is nearly full */
+	64u /* cells that may hold a source: only a nearly full table has none of them free */
 #define PAGE_CELLS 256u /* cells per page */
 
 struct cell {
@@ -78,7 +78,7 @@ static struct cell *probe(struct sockeye__sources *s, uint64_t tag, uint32_t i)
 	return &s->cells[(tag + i) & (CELLS - 1)];
 }
 
-/* The cells of a source. */
+/* What find() has found of a source. */
 struct found {
 	struct cell *mine;   /* of this worker, or NULL */
 	struct cell *vacant; /* the first free cell, or NULL */

@@ -24,7 +24,7 @@
 #define MALLOC_KEEP_BYTES (4 << 20)
 #define RESPAWN_MIN_NS    (100 * SOCKEYE_NS_PER_MS)
 #define RESPAWN_MAX_NS    (5 * SOCKEYE_NS_PER_S)
-#define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that dies later is replaced immediately */
+#define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that ran this long is replaced at once */
 
 enum child_state {
 	CHILD_WAITS, /* starts at respawn_ns */
@@ -86,7 +86,7 @@ static void supervisor_check(const struct supervisor *s)
 	assert((s->server->stop_wr < 0) == (s->phase == PHASE_DRAINS));
 }
 
-/* The part of `max` for one of `workers`, at least 1. */
+/* Returns the share of `max` for worker `index` of `workers`, at least 1. */
 static uint32_t share(uint32_t max, unsigned workers, unsigned index)
 {
 	uint32_t n = max / workers + (index < max % workers);
@@ -310,8 +310,9 @@ static void crews_reload(const struct supervisor *s)
 	}
 }
 
-/* The kernel sends SIGHUP after a terminal has hung up, and so may the shell. Otherwise
- * SIGHUP is a request of the operator. */
+/* Stops the server if its controlling terminal is gone: the kernel, and perhaps the shell,
+ * sends SIGHUP when a terminal hangs up. Otherwise the operator has sent SIGHUP to request
+ * a reload. */
 static void hangup(struct supervisor *s, uint64_t now)
 {
 	if (!s->on_terminal || sockeye__has_terminal())
@@ -334,7 +335,8 @@ static void signals_take(struct supervisor *s, uint64_t now)
 	}
 }
 
-/* The next time at which the supervisor must act without a signal; 0: never. */
+/* Returns the next time at which the supervisor must act without a signal, or 0 if there
+ * is none. */
 static uint64_t next_deadline(const struct supervisor *s)
 {
 	uint64_t next = s->phase == PHASE_DRAINS ? s->kill_ns : 0;
@@ -375,7 +377,7 @@ static int watch(struct supervisor *s)
 	if (stop_events < 0)
 		return stop_events;
 	signals_take(s, now);
-	if (stop_events != 0 && s->phase == PHASE_SERVES) /* a signal may have stopped it */
+	if (stop_events != 0 && s->phase == PHASE_SERVES) /* unless a signal was first */
 		stop(s, now);
 	children_reap(s, now);
 	if (s->phase == PHASE_SERVES) {

@@ -49,7 +49,7 @@ static void serve_visit(struct threader *t, const struct sockeye__visit *v)
 	if (err == 0)
 		return;
 	free(task);
-	sockeye__turn_away(t->worker, v, "no thread for a connection; it was closed", -err);
+	sockeye__turn_away(t->worker, v, "cannot start a thread for a connection; closed it", -err);
 	sockeye__gate_pause(&t->gate);
 }
 

@@ -24,7 +24,7 @@ void sockeye__timers_check(const struct sockeye__timers *ts, const struct sockey
 		assert(ts->heap[child]->at_ns >= t->at_ns);
 }
 
-/* Puts t into the heap, starting the search for its position at i, which is free. */
+/* Puts t into the heap. Starts the search for its position at index i, which is free. */
 static void sift(struct sockeye__timers *ts, uint32_t i, struct sockeye__timer *t)
 {
 	while (i > 1 && ts->heap[i / 2]->at_ns > t->at_ns) {

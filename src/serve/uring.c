@@ -5,9 +5,9 @@
  * receive input into buffers that the ring provides, output is sent from the same
  * buffers, and the call that waits for completions also submits all requests of a turn.
  *
- * Well-known example programs hang in two cases that are handled here: the loop does
- * not wait for its own sends, but handles every short send (uring_conn.c), and a slow
- * peer cannot use up the buffers of the other connections (uring_input.c).
+ * Well-known example programs hang in two cases, after a short send and when a slow peer
+ * uses up all buffers. This model handles every short send, without waiting for successful
+ * sends (uring_conn.c), and limits the buffers of slow peers (uring_input.c).
  */
 #include "serve/models.h"
 #include "serve/uring_internal.h"
@@ -23,8 +23,8 @@
 
 /* --- clients and datagrams --- */
 
-/* A multishot accept cannot be limited: with a limit on connections the listener is
- * polled instead. */
+/* A multishot accept cannot be limited. With a limit on connections, polls the listener
+ * instead. */
 static bool limited(const struct sockeye__uring *l)
 {
 	return l->worker->conns_max != UINT32_MAX;
@@ -261,8 +261,8 @@ static void completions_take(struct sockeye__uring *l)
 	io_uring_smp_store_release(cq->khead, head);
 }
 
-/* Whether the kernel had more completions than the queue holds. If so, moves them to the
- * queue. */
+/* Whether the kernel had more completions than the completion queue holds. If so, moves
+ * the other completions to the queue. */
 static bool overflowed(struct sockeye__uring *l)
 {
 	return io_uring_cq_has_overflow(&l->ring) && io_uring_get_events(&l->ring) >= 0;
@@ -313,7 +313,7 @@ static void loop_turn(struct sockeye__uring *l)
 	turn_begin(l);
 	do
 		completions_take(l);
-	while (overflowed(l)); /* which may include the failure of a quiet send */
+	while (overflowed(l)); /* such completions may include the failure of a quiet send */
 	quiet_buffers_give(l);
 	if (l->clocks.needed)
 		expire(l);

@@ -19,7 +19,7 @@ static void chunk_check(const struct sockeye__uring *l, const struct sockeye__ur
 	} else {
 		assert(c->chunk_len == 0);
 	}
-	/* An idle connection holds no buffer: if it holds one, a send or a turn uses it. */
+	/* A connection holds a buffer only while a send or a turn uses the buffer. */
 	assert(c->chunk_len > 0 || (c->buffer < 0 && memory == NULL) ||
 	       (c->requests & SOCKEYE__URING_SENDING) || (c->lists & SOCKEYE__URING_POSTPONED));
 }

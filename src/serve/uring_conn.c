@@ -60,8 +60,8 @@ SOCKEYE__HOT void conn_await_input(struct sockeye__uring *l, struct sockeye__uri
 		sockeye__uring_receive(l, c);
 }
 
-/* The session waits for input or its deadline: makes sure that one of them can occur, or
- * closes the connection. */
+/* Called when the session waits for input or for its deadline. Makes sure that at least
+ * one of them can occur; otherwise closes the connection. */
 static void conn_settle(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	bool full = c->chunk_len >= SOCKEYE_INPUT_MAX;
@@ -89,15 +89,15 @@ static void conn_output(struct sockeye__uring *l, struct sockeye__uring_conn *c,
 {
 	const uint8_t *out = t->out;
 	bool in_room = out >= l->room && out < l->room + sizeof l->room;
-	/* Not 0 if the connection must continue after the send. Usually it need not; "|"
-	 * then costs less than the branches of "||". */
+	/* Not 0 if the connection must continue after the send. This is rare, so that "|"
+	 * costs less than the branches of "||". */
 	uint32_t follows = c->chunk_len | c->waiting_bytes | t->more | t->close |
 			   c->base.visit.in_end | in_room |
 			   (c->requests ^ (unsigned)SOCKEYE__URING_RECEIVING);
 
 	if (follows == 0 && c->buffer >= 0) {
 		send_quiet(l, c, out, (uint32_t)t->out_len);
-		sent_count(l, c, t->out_len); /* now, because its success posts no completion */
+		sent_count(l, c, t->out_len); /* now: a successful send posts no completion */
 		if (l->clocks.needed && sockeye__conn_timer_set(&l->clocks, &c->base) < 0)
 			sockeye__uring_conn_close(l, c, SOCKEYE__END_ERROR);
 		return;
@@ -125,7 +125,7 @@ static void conn_turns(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 		}
 		t->in = c->chunk;
 		t->in_len = c->chunk_len;
-		/* The end is offered together with the last bytes. */
+		/* The session is offered the end together with the last bytes. */
 		t->in_end = c->end_offered = c->base.visit.in_end & (c->waiting_bytes == 0);
 		t->in_is_record = c->base.visit.site->keeps_records;
 		sockeye__turn(c->base.visit.site, c->state, t);
@@ -359,8 +359,7 @@ void sockeye__uring_conn_open(struct sockeye__uring *l, const struct sockeye__vi
 	struct sockeye__uring_conn *c = calloc(1, sizeof *c + v->site->service->state_size);
 
 	if (c == NULL) {
-		sockeye__turn_away(l->worker, v, "no memory for a connection; it was closed",
-				   -ENOMEM);
+		sockeye__turn_away(l->worker, v, "no memory for a connection; closed it", -ENOMEM);
 		return;
 	}
 	c->base.visit = *v;

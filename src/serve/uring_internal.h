@@ -33,8 +33,8 @@ enum sockeye__uring_op {
 #define SOCKEYE__URING_OP_BITS 3
 #define SOCKEYE__URING_OP_MASK ((UINT64_C(1) << SOCKEYE__URING_OP_BITS) - 1)
 
-/* The state of a connection. It is freed only when no request and no list refers to
- * it any more, because the kernel and the loop hold its address. */
+/* The state of a connection. The loop frees a connection only when no request and no list
+ * refers to it any more, because requests and lists contain its address. */
 enum sockeye__uring_life {
 	SOCKEYE__URING_OPEN,
 	SOCKEYE__URING_CLOSING, /* has no more turns; a request or list still refers to it */
@@ -97,7 +97,8 @@ struct sockeye__uring_quiet {
 	int32_t ids[SOCKEYE__URING_BUFFERS]; /* -1: the connection took the buffer back */
 };
 
-/* The owner of a ring buffer, who may write to it or pass it on; only for invariants. */
+/* The owner of a ring buffer. Only the owner may write to the buffer or pass it on. The
+ * owners are recorded only for invariants. */
 enum sockeye__uring_owner {
 	SOCKEYE__URING_OF_LOOP, /* between two owners */
 	SOCKEYE__URING_OF_KERNEL,
@@ -126,7 +127,7 @@ struct sockeye__uring {
 	bool *sites_armed;  /* by site: an accept or poll is armed */
 	bool sites_pending; /* a site is not armed */
 	uint64_t resume_ns; /* accept nothing before this time; 0: no pause */
-	/* Connections that found no free buffer; they receive again later. */
+	/* Connections that found no free buffer. They receive again when one is free. */
 	struct sockeye__uring_conn *starved;
 	/* Connections that continue after the sends of this turn have been submitted, and
 	 * those of the previous turn, whose sends have been submitted. */

@@ -47,8 +47,8 @@ static int groups_set(const struct sockeye__user *user)
 	return 0;
 }
 
-/* Limits what programs could gain that this process executes. Needs CAP_SETPCAP; without
- * it, no_new_privs is enough. */
+/* Limits the capabilities that programs executed by this process could gain. Needs
+ * CAP_SETPCAP; for a process without this capability, no_new_privs is enough. */
 static void bounding_set_clear(void)
 {
 	for (unsigned long cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
@@ -84,8 +84,8 @@ int sockeye__user_become(const struct sockeye__user *user)
 	if (!already && setresuid(user->uid, user->uid, user->uid) < 0)
 		return -errno;
 	err = capabilities_clear();
-	/* setuid(2) that kept a way back without an error has been a security hole in several
-	 * servers. */
+	/* Verify the switch: several servers had a security hole because setuid(2) succeeded
+	 * but left a way back to root. */
 	if (err == 0 && (!is_user(user) || setuid(0) == 0))
 		err = -EPERM;
 	return err;

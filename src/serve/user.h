@@ -12,14 +12,15 @@ struct sockeye__user {
 	bool stays; /* keep uid and gid; give up only the capabilities */
 };
 
-/* Looks up the name: 0, SOCKEYE_E_NONAME or -errno. `out` refers to `name`. The
- * user nobody needs no entry: it is user 65534. */
+/* Looks up a user by name. Returns 0, SOCKEYE_E_NONAME or -errno. *out refers to `name`.
+ * The user nobody needs no entry in the user database: without one, it is user 65534. */
 int sockeye__user_find(const char *name, struct sockeye__user *out);
 
-/* Switches this process permanently to the user and its groups, and verifies it. Unless
- * that is root, gives up all capabilities, also of programs that the process could execute,
- * and keeps processes of the same user from reading its memory. A process that runs as that
- * user already, and may not change its groups, keeps them. 0 or -errno. */
+/* Switches this process permanently to the user and its groups, and verifies the switch.
+ * Unless the user is root, gives up all capabilities, including those that programs executed
+ * by this process could gain, and prevents processes of the same user from reading its
+ * memory. With user->stays, changes neither user nor groups. A process that already runs as
+ * this user, and may not change its groups, keeps its groups. Returns 0 or -errno. */
 int sockeye__user_become(const struct sockeye__user *user);
 
 /* Whether this process may stop processes of other users (CAP_KILL). */
