@@ -25,14 +25,15 @@ struct check {
 	const struct check_opts *o;
 	struct sockeye_addr addr; /* as the user wrote it, with the first port */
 	uint16_t *ports;          /* in the order of the output */
-	size_t port_count;        /* 1 for a UNIX socket */
-	bool seen[256];           /* exit codes of the ports */
+	size_t port_count;        /* 1 for a UNIX-domain socket */
+	bool seen[256];           /* which exit codes the ports had */
 	int code;                 /* of the first port that is not open */
 };
 
 /* --- operands --- */
 
-/* Reads "20" or "20-25" up to a comma or the end. Returns the end, or NULL. */
+/* Reads "20" or "20-25" up to a comma or the end of the text. Returns the position there,
+ * or NULL if the text is malformed. */
 static const char *range_read(const char *text, unsigned long *out_first, unsigned long *out_last)
 {
 	char *end;
@@ -47,7 +48,7 @@ static const char *range_read(const char *text, unsigned long *out_first, unsign
 	return *end == '\0' || *end == ',' ? end : NULL;
 }
 
-/* Adds the ports of a list. Returns false if it is malformed. */
+/* Adds the ports of a list. Returns false if the list is malformed or too long. */
 static bool ports_read(struct check *c, const char *text)
 {
 	unsigned long first, last;
@@ -138,7 +139,7 @@ static void on_port(void *arg, size_t port, int err, uint64_t ns)
 
 /* --- the run --- */
 
-/* The most telling failure counts, not the most frequent. */
+/* Returns the exit code of the most informative failure, not of the most frequent one. */
 static int code_choose(const struct check *c)
 {
 	static const int order[] = {SOCKEYE_EXIT_LOCAL, SOCKEYE_EXIT_NOT_FOUND,

@@ -12,8 +12,8 @@ struct check_opts {
 	const char *bind; /* NULL: none */
 	bool dontroute;
 	int family;           /* 4, 6, or 0 for both */
-	uint64_t timeout_ns;  /* of each port; 0: the default */
-	uint64_t deadline_ns; /* of all ports; 0: none */
+	uint64_t timeout_ns;  /* for each port; 0: the default */
+	uint64_t deadline_ns; /* for all ports together; 0: none */
 };
 
 #define CHECK_TIMEOUT_TEXT "5s"

@@ -13,8 +13,8 @@
 
 #define DIGITS "0123456789"
 
-/* Parses `text`. On the command line it is `word`, followed by the port in `another`
- * unless that is NULL. Returns CLI_GO or the exit code. */
+/* Parses `text`, which stands for `word` on the command line and, unless `another` is NULL,
+ * for the port in that word. Returns CLI_GO or the exit code. */
 static int read_text(const struct cli_common *common, const struct cli_command *command,
 		     const char *text, const char *word, const char *another, enum cli_use use,
 		     struct sockeye_addr *out)

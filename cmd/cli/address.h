@@ -35,8 +35,8 @@ int cli_address_only(const struct cli_common *common, const struct cli_command *
  * tcp:/localhost:7. Returns false if no address is similar, or if `word` is valid. */
 bool cli_address_corrected(const char *word, enum cli_use use, char *out, size_t cap);
 
-/* Whether the address has port 0, which is only for listening, but is to be connected
- * to. */
+/* Whether the address has port 0 although it is not for listening: only a listener can let
+ * the kernel choose the port. */
 bool cli_is_port_zero(const struct sockeye_addr *addr, enum cli_use use);
 
 /* Reports a failure to open an address. If another port or a zone would help, proposes a

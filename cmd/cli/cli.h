@@ -173,8 +173,8 @@ extern const char *const cli_shells[];
 int cli_completion(const char *shell, const struct cli_command *const *commands,
 		   const char *const *top_words);
 
-/* Returns the name that is most similar to `word`: at most 2 edits and at most a third
- * of its length. Returns NULL if no name is. */
+/* Returns the name that is most similar to `word`: they differ by at most 2 edits and at
+ * most a third of the length. Returns NULL if no name is similar. */
 const char *cli_nearest(const char *word, const char *const *names, size_t count);
 
 #endif

@@ -284,7 +284,8 @@ int cli_unknown_long(const struct cli_table *t, const struct cli_common *common,
 	return cli_usage_try(common, t->command, try, "unknown option --%s%s", name, why);
 }
 
-/* Corrects a long option with one dash, as in -json. Returns NULL if there is none. */
+/* Corrects a long option with one dash, as in -json. Returns NULL if no word is such an
+ * option. */
 static const char *one_dash(const struct cli_table *t, struct suggestion *s)
 {
 	char instead[WORD_SHOWN];

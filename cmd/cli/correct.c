@@ -309,7 +309,8 @@ static const char *with_port(struct suggestion *s, const char *from, unsigned to
 	return count > 0 ? suggest_edit(s, edits, count) : NULL;
 }
 
-/* Writes the HOST or address with an interface. Returns false if it needs none. */
+/* Writes the word, a HOST or an address, with an interface. Returns false if the word needs
+ * none. */
 static bool zone_added(const char *word, struct draft *d)
 {
 	bool host = cli_is_host(word);

@@ -74,7 +74,7 @@ void cli_help(const struct cli_command *command, FILE *out)
 	fprintf(out, "\nAddresses: sockeye-address(7). More: sockeye-%s(1).\n", command->name);
 }
 
-/* The Levenshtein distance of two words of at most WORD_MAX bytes. */
+/* Returns the Levenshtein distance of two words of at most WORD_MAX bytes. */
 static size_t distance(const char *a, const char *b)
 {
 	size_t row[WORD_MAX + 1], la = strlen(a), lb = strlen(b);

@@ -58,7 +58,7 @@ void report_set_bytes(json_t *object, const void *data, size_t len);
 /* Returns a JSON string. Escapes text that is not valid UTF-8, such as some paths. */
 json_t *report_string(const char *text);
 
-/* Whether to use colors on fd: --color decides, then NO_COLOR, then whether it is a
+/* Whether to use colors on fd: --color decides, then NO_COLOR, then whether fd is a
  * terminal. */
 bool report_color(const struct cli_common *common, int fd);
 

@@ -4,12 +4,12 @@
 
 #include <stdbool.h>
 
-/* Opens /dev/null in place of each of the three that is closed. Otherwise a socket could
- * get the number, and messages for the user would be sent to the peer. */
+/* Opens /dev/null in place of each of these descriptors that is closed. Otherwise a socket
+ * could get its number, and messages for the user would be sent to the peer. */
 void standard_fds_fill(void);
 
-/* Whether the descriptor was closed when the program started: then files must not be
- * read from or written to it. */
+/* Whether the descriptor was closed when the program started, so that it cannot be used for
+ * input or output. */
 bool standard_fd_was_closed(int fd);
 
 #endif

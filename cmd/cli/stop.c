@@ -70,7 +70,7 @@ static void on_signal(int sig)
 	_exit(sig == SIGALRM || stop_late ? SOCKEYE_EXIT_TIMED_OUT : SOCKEYE_EXIT_INTERRUPTED);
 }
 
-/* Writes the document as one line; an empty one if it does not fit. */
+/* Writes the document as one line, or an empty line if the document does not fit. */
 static void line_write(json_t *event, char *line, size_t cap)
 {
 	size_t len = event ? json_dumpb(event, line, cap - 2, JSON_COMPACT | JSON_ENSURE_ASCII) : 0;
@@ -121,7 +121,7 @@ static struct sockeye_fail late_fail(const char *op, const char *address)
 	return fail;
 }
 
-/* Writes the line that the handler prints. */
+/* Writes the line that the handler prints when the deadline has passed. */
 static void late_line_write(const struct cli_common *common, const struct sockeye_fail *fail)
 {
 	json_t *event;

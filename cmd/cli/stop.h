@@ -21,8 +21,8 @@ void stop_at_hangup_only(void);
 /* Returns the descriptor for poll(2), or -errno. */
 int stop_open(void);
 
-/* Lets the time of --deadline begin (0: none). Called after stop_catch(), with the same
- * op and address. */
+/* Starts the time of --deadline (0: there is no deadline). Call it after stop_catch(), with
+ * the same op and address. */
 void stop_deadline(const struct cli_common *common, const char *op, const char *address,
 		   uint64_t deadline_ns);
 #define STOP_DEADLINE_HELP   "give up after TIME, for everything together (default: never)"
@@ -31,8 +31,8 @@ void stop_deadline(const struct cli_common *common, const char *op, const char *
 /* Whether the deadline was the first to stop the program. */
 bool stop_is_late(void);
 
-/* After a stop: reports that the deadline has passed. Returns the exit code, also of
- * an interruption, which it does not report. */
+/* Call it after a stop. If the deadline caused the stop, reports that. Returns the exit
+ * code of the deadline or of a signal. */
 int stop_report(const struct cli_common *common, const char *op, const char *address);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define SOCKEYE__FILTERED_QUEUE_BYTES     (256 * 1024)
-#define SOCKEYE__FILTERED_QUEUE_READ_MAX  (64 * 1024) /* a filter's input at one time */
+#define SOCKEYE__FILTERED_QUEUE_READ_MAX  (64 * 1024) /* a filter's input in one call */
 #define SOCKEYE__FILTERED_QUEUE_NOTE_ROOM (32 * 1024) /* reserved for notes and filter ends */
 
 /* Rewrites the bytes of one direction. encode() writes at most factor * len +

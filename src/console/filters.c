@@ -5,7 +5,7 @@
 
 #include <sockeye/text.h>
 
-/* Returns the length of the UTF-8 character that starts with `lead`, or 1 if none does
+/* Returns the length of the UTF-8 character that starts with `lead`, or 1 if no character does
  * (RFC 3629, section 4). */
 static size_t character_len(uint8_t lead)
 {
@@ -94,8 +94,8 @@ size_t sockeye__filter_safe_encode(void *arg, const uint8_t *in, size_t len, uin
 	struct sockeye__filter_safe *safe = arg;
 	size_t total = 0, n, taken;
 
-	/* Complete the held bytes one at a time. If they turn out not to begin a
-	 * character, the first is escaped and the rest may still be held. */
+	/* Add bytes to the held bytes one at a time. If the held bytes turn out not to
+	 * begin a character, the first of them is escaped and the rest may stay held. */
 	while (safe->held_len > 0 && len > 0) {
 		safe->held[safe->held_len++] = *in++;
 		len--;

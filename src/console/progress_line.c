@@ -45,7 +45,7 @@ double sockeye__progress_rate_per_s(const struct sockeye__progress_rate *r)
 	return (double)bytes * 1e9 / (double)ns;
 }
 
-/* Prints v in the first unit that leaves it below step. */
+/* Prints v in the smallest unit in which it is less than step. */
 static const char *scaled(double v, double step, const char *const *units, char *buf)
 {
 	while (v >= step - 0.5 && units[1] != NULL) {

@@ -330,7 +330,7 @@ void sockeye__atomic_file_discard(struct sockeye__atomic_file *f)
 		close(f->fd);
 	if (f->target >= 0)
 		close(f->target);
-	close(f->dir); /* before undo: it may hold the last of the made directories */
+	close(f->dir); /* before undo: f->dir may hold the last of the made directories */
 	sockeye__made_folders_undo(&f->made);
 	*f = (struct sockeye__atomic_file){0};
 }

@@ -42,9 +42,9 @@ struct sockeye__atomic_file {
 };
 
 /* Opens a file that will be called `name`, one component, in dir_fd, which may be
- * AT_FDCWD or O_PATH; the caller may close it afterwards. A new file gets `mode`
- * less the umask; a file that replaces another gets its mode and, where allowed,
- * its owner.
+ * AT_FDCWD or opened with O_PATH; the caller may close dir_fd afterwards. A new file
+ * gets `mode` less the umask. A file that replaces another gets the mode of the other
+ * file and, where allowed, its owner.
  *
  * Returns 0 or -errno, among others -EEXIST (the name exists but must not),
  * -ELOOP (the name is a symbolic link; links are never followed), -EISDIR, -ENXIO

@@ -30,10 +30,11 @@ void sockeye__made_folders_keep(struct sockeye__made_folders *m);
  * empty. Frees the record. Does nothing to a zeroed record. */
 void sockeye__made_folders_undo(struct sockeye__made_folders *m);
 
-/* Holds the directory `dir`. Returns a descriptor that holds it until that descriptor
- * and its duplicates are closed, and closes `dir`; or returns `dir` itself if
- * directories cannot be locked. Fails with -ENOENT if the directory was removed and
- * -EAGAIN if another process may be removing it; then `dir` is closed. */
+/* Closes `dir` and returns a descriptor that holds the same directory until that
+ * descriptor and its duplicates are closed. If the directory cannot be opened for
+ * reading, it is not held, and `dir` itself is returned. Fails with -ENOENT if the
+ * directory was removed and -EAGAIN if another process may be removing it; then `dir`
+ * is closed. */
 int sockeye__made_folders_hold(int dir);
 
 #endif

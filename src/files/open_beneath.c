@@ -34,9 +34,9 @@ static int kernel_open(int root, const char *path, int flags, bool links)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-/* Whether openat2(2) itself is missing: kernels before 5.6 lack it, and seccomp
- * filters that do not know it fail it with EPERM. A file can cause EPERM too, so this
- * tries a call that must succeed. */
+/* Whether openat2(2) itself is missing: kernels before 5.6 lack it, and seccomp filters
+ * that do not know openat2(2) make it fail with EPERM. A file can cause EPERM, too, so
+ * this function tries a call that must succeed if openat2(2) works. */
 static bool kernel_cannot(int root, int err)
 {
 	int fd;
@@ -180,7 +180,7 @@ static bool walk_name(struct walk *w, char name[NAME_MAX + 2], bool *out_last)
 	return true;
 }
 
-/* Follows one name. Returns the descriptor after the last one, -EINPROGRESS if the
+/* Follows one name. Returns the descriptor after the last name, -EINPROGRESS if the
  * path continues, or -errno. */
 static int walk_step(struct walk *w, const char *name, bool last, int flags)
 {
@@ -200,7 +200,7 @@ static int walk_step(struct walk *w, const char *name, bool last, int flags)
 		err = walk_link(w, target, (size_t)len);
 		return err < 0 ? err : -EINPROGRESS;
 	}
-	if (errno != EINVAL) /* EINVAL: it exists and is not a link */
+	if (errno != EINVAL) /* EINVAL: the file exists and is not a link */
 		return -errno;
 	if (last) {
 		int fd = openat(w->dirs[w->depth], name, flags | O_NOFOLLOW);

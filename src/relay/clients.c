@@ -1,6 +1,6 @@
 /*
- * clients.c: keeps one flow per client: finds it by the client's address, opens it, and
- * closes it when it is idle or its memory or file descriptors are needed.
+ * clients.c: keeps one flow per client: finds the flow by the client's address, opens it,
+ * and closes it when it is idle or another flow needs its memory or file descriptors.
  */
 #include <errno.h>
 #include <stdlib.h>

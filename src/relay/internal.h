@@ -64,7 +64,7 @@ struct sockeye__relay_flow {
 	uint64_t number;                           /* from 1; 0: unused */
 	struct sockeye__relay_flow *chain;         /* the next one in its hash chain or `unused` */
 	struct sockeye__relay_flow *newer, *older; /* by last use */
-	struct sockeye_dgram client; /* its address, and the relay's address that it sends to */
+	struct sockeye_dgram client; /* the client, and the relay's address that it sends to */
 	uint64_t used_ns;
 	struct sockeye__relay_port target;
 	struct sockeye__relay_mapping mappings[SOCKEYE__RELAY_MAPPINGS_MAX];

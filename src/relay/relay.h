@@ -72,7 +72,7 @@ struct sockeye__relay_opts {
 	struct sockeye__fault_rules rules[SOCKEYE__FAULT_DIRECTIONS];
 	uint64_t seed;
 	uint32_t flows_max; /* 0: 1024 */
-	uint64_t idle_ns;   /* close flows without packets for this long; 0: 60 s */
+	uint64_t idle_ns;   /* close flows that had no packets for this time; 0: 60 s */
 	uint64_t queue_max; /* bytes of waiting packets; 0: 64 MiB */
 	uint64_t time_ns;   /* end after this time; 0: never */
 	bool no_follow;     /* treat other ports of the target as strangers */

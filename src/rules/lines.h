@@ -67,7 +67,7 @@ void sockeye__rules_source_close(struct sockeye__rules_source *source,
 int sockeye__rules_file_fail(struct sockeye_fail *fail, const char *path, int err,
 			     const struct sockeye__rules_error *error);
 
-/* Starts to read the lines of a text. Returns a copy of it, into which the words will
+/* Starts to read the lines of a text. Returns a copy of the text, into which the words will
  * point and which the caller frees, or NULL if memory is short. *out_rules_max is the
  * largest number of rules that the text can have, at least 1. */
 char *sockeye__rules_begin(struct sockeye__rules_lines *lines, const char *text, size_t len,

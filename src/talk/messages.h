@@ -21,7 +21,7 @@
 /* Connects the socket to another peer once `after` messages have been sent. */
 struct sockeye__peer_switch {
 	uint64_t after;
-	bool none; /* disconnects it instead; further messages go to the last peer */
+	bool none; /* disconnects the socket; further messages are sent to the last peer */
 	struct sockeye_sockaddr peer;
 };
 
@@ -75,7 +75,7 @@ struct sockeye__messages_result {
 	const char *op; /* of SOCKEYE__TALK_SOCKET: "send", "receive" or "connect" */
 	uint64_t sent, received, sent_bytes, received_bytes;
 	uint64_t errors;              /* messages reported as undelivered */
-	int first_error;              /* the code of the first of them */
+	int first_error;              /* the code of the first such message */
 	struct sockeye_sockaddr peer; /* of the last switch, even if it failed; len 0: none */
 };
 

@@ -31,7 +31,7 @@ struct sockeye__messages {
 	uint8_t *buf;                  /* one received message, or the filter's output */
 	size_t message_room;           /* output room for one message and a note */
 	int to_fd;                     /* the socket to send from; -1: not known yet */
-	struct sockeye_dgram to;       /* the peer to send to; without a peer: the connected one */
+	struct sockeye_dgram to;       /* the peer to send to; no peer: the socket is connected */
 	struct sockeye_sockaddr first; /* opts->unconnected: the peer before disconnecting */
 	size_t to_index;               /* next peer: 0: `first`, i: opts->also[i - 1] */
 	const struct sockeye__peer_switch *next_switch;
@@ -72,7 +72,7 @@ uint64_t sockeye__messages_send_ns(const struct sockeye__messages *m);
 /* Whether every message has a reply or an error. */
 bool sockeye__messages_answered(const struct sockeye__messages *m);
 
-/* The time at which the wait for replies ends, and whether it has passed. */
+/* Return the time at which the wait for replies ends, and whether that time has passed. */
 uint64_t sockeye__messages_silence_ns(const struct sockeye__messages *m);
 bool sockeye__messages_silent(const struct sockeye__messages *m);
 
@@ -88,8 +88,8 @@ void sockeye__messages_receive(struct sockeye__messages *m, int fd);
 void sockeye__messages_error(struct sockeye__messages *m, struct sockeye_dgram_error *error);
 
 /* Takes all errors from the error queue, which also clears the socket's pending error,
- * and returns their number. Reports those of the network; a local error was returned
- * by the send that caused it. */
+ * and returns their number. Reports only errors of the network: the send that causes a
+ * local error has returned that error. */
 size_t sockeye__messages_errors_take(struct sockeye__messages *m, int fd);
 
 #endif

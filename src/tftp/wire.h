@@ -49,7 +49,7 @@ void sockeye__tftp_wire_allow_fragments(int fd, const struct sockeye_sockaddr *p
 
 /* Connects the socket to its peer, which makes each packet cheaper. Packets from
  * other peers then arrive at a second socket on the same port, so that they can
- * still be rejected. Returns its descriptor, or -errno if it cannot be opened. */
+ * still be rejected. Returns the second socket, or -errno if that cannot be opened. */
 int sockeye__tftp_wire_connect(struct sockeye__tftp_wire *w);
 
 /* Enlarges the socket's buffers for a window of blocks, as far as the system

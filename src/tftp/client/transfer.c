@@ -187,7 +187,7 @@ static bool try_next(struct sockeye__tftp_run *r, uint64_t now_ns)
 	return true;
 }
 
-/* Whether the file is larger than the user allows, or will be. */
+/* Whether the file is larger than the user allows, or will be by the server's tsize. */
 static bool is_over_limit(const struct sockeye__tftp_run *r)
 {
 	uint64_t max = r->client->size_max;

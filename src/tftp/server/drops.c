@@ -14,10 +14,9 @@
 static const struct {
 	const char *why, *option;
 } reasons[SOCKEYE__TFTP_DROPS] = {
-    [SOCKEYE__TFTP_DROP_RATE] = {"their source sends too many unconfirmed ones",
+    [SOCKEYE__TFTP_DROP_RATE] = {"too many unconfirmed requests from its source",
 				 "--request-rate, or a policy line with trusted"},
-    [SOCKEYE__TFTP_DROP_BROADCAST] = {"they were sent to a broadcast or multicast address",
-				      "--broadcast"},
+    [SOCKEYE__TFTP_DROP_BROADCAST] = {"sent to a broadcast or multicast address", "--broadcast"},
 };
 
 static void write_line(struct sockeye__tftp_worker *w, enum sockeye__tftp_drop reason)
@@ -26,7 +25,7 @@ static void write_line(struct sockeye__tftp_worker *w, enum sockeye__tftp_drop r
 	char text[200];
 
 	snprintf(text, sizeof text,
-		 "%" PRIu64 " request%s dropped, the last of this client: %s (%s)", d->count,
+		 "%" PRIu64 " request%s dropped, the last from this client: %s (%s)", d->count,
 		 &"s"[d->count == 1], reasons[reason].why, reasons[reason].option);
 	sockeye__worker_event(w->base, &(struct sockeye_event){
 					   .kind = SOCKEYE_EVENT_REFUSE,
