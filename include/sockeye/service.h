@@ -3,9 +3,9 @@
  *
  * A service processes bytes. It uses no file descriptors, reads no clock, and does not
  * allocate memory, log or draw random numbers. A driver (a server model, a test, a
- * fuzzer) calls it with a turn: input, room for output, and the time. The service
- * takes input, and may return output, set a deadline or ask the driver to close. The
- * same service runs under every model.
+ * fuzzer) calls the service for each turn, with input, room for output, and the time. The
+ * service takes input, and may return output, set a deadline or ask the driver to close
+ * the session. The same service runs under every model.
  *
  *   turn: in  [bytes the peer sent ......]   in_end: no bytes follow them
  *             |-- in_taken --|               the rest is offered again
@@ -14,14 +14,14 @@
  * The driver keeps these rules:
  *  - `in` and `room` stay in place until the turn's output has been sent: with
  *    io_uring the kernel may still be reading the output.
- *  - The next turn follows when all output has been sent. If a peer does not read,
- *    the driver stops reading from it, so that no queue is unbounded.
+ *  - The next turn does not begin before all output has been sent. If a peer does not
+ *    read, the driver stops reading from that peer, so that no queue is unbounded.
  *  - `in_end` is set once input has ended, with the last bytes or alone, and in every
  *    later turn. The service may still send output.
  *  - Input that the service did not take is offered first in the next turn. While
  *    SOCKEYE_INPUT_MAX such bytes wait, the driver receives no more. If the service
  *    then sets neither `more` nor a deadline, the session can never continue, and the
- *    driver closes it.
+ *    driver closes the connection.
  *  - A record of a seqpacket connection (`in_is_record`) should be taken as a whole:
  *    the rest is offered again together with the next record. The driver skips empty
  *    records.
@@ -50,8 +50,8 @@ struct sockeye_turn {
 	size_t room_len;
 	struct sockeye_now now; /* zero unless the service sets uses_time */
 	bool in_end;            /* end of file: no bytes follow `in` */
-	bool in_is_record;      /* `in` is a record of a seqpacket connection, not part of a
-				 * stream */
+	bool in_is_record;      /* `in` is a record of a seqpacket connection, after any rest of
+				 * earlier records, and not part of a stream */
 
 	/* Set by the service; zero before the call. */
 	size_t in_taken;

@@ -140,16 +140,17 @@ int sockeye_error_exit(int err)
 	return SOCKEYE_EXIT_FAILURE;
 }
 
-/* What a user can do about an error. A call that knows the cause writes it into the
- * detail instead. The first row that matches is used. */
+/* What a user can do about an error. A call that knows the cause writes the cause into the
+ * detail and sets `explained`, so that no hint is added. The first row that matches is
+ * used. */
 static const struct {
 	const char *op; /* NULL: any */
 	int err;
 	const char *prefix; /* of the address; "" matches any */
 	const char *hint;
 } hints[] = {
-    {"bind", -EACCES, "unix", "you need write permission in its directory"},
-    {"bind", -ENOENT, "unix", "create its directory first"},
+    {"bind", -EACCES, "unix", "you need write permission in the directory of the path"},
+    {"bind", -ENOENT, "unix", "create the directory of the path first"},
     {"bind", -EADDRINUSE, "unix", "ss -xlp shows which process uses that name"},
     {"bind", -EADDRINUSE, "udp", "ss -ulnp shows which process uses that port"},
     {"bind", -EADDRINUSE, "tftp", "ss -ulnp shows which process uses that port"},

@@ -9,8 +9,8 @@
 
 #include "base/out.h"
 
-/* Decodes the UTF-8 character at p. Returns its length in bytes, or 0 if it is invalid,
- * as overlong forms and surrogates are (RFC 3629, section 3). */
+/* Decodes the UTF-8 character at p. Returns its length in bytes, or 0 if the bytes are
+ * invalid, which includes overlong forms and surrogates (RFC 3629, section 3). */
 static size_t utf8_decode(const uint8_t *p, size_t len, uint32_t *out_char)
 {
 	static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};

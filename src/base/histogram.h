@@ -25,9 +25,9 @@ void sockeye__hist_record(struct sockeye__hist *h, uint64_t value);
 /* Adds the values of `from` to `to`. */
 void sockeye__hist_merge(struct sockeye__hist *to, const struct sockeye__hist *from);
 
-/* Returns the smallest value that `percent` percent of the values do not exceed, with
- * the error described above, but never more than max. 0 < percent <= 100. Returns 0 if
- * the histogram is empty. */
+/* Returns the smallest value that `percent` percent of the recorded values do not exceed.
+ * The result is at most 1/128 too high, and never above max. 0 < percent <= 100. Returns 0
+ * if the histogram is empty. */
 uint64_t sockeye__hist_percentile(const struct sockeye__hist *h, double percent);
 
 /* Returns the mean, or 0 if the histogram is empty. */

@@ -1,5 +1,5 @@
 /*
- * slice.h: a part of a longer text or packet; it is not terminated and owns no
+ * slice.h: a part of a longer text or packet. A part is not NUL-terminated and owns no
  * memory.
  *
  * There are two types because their bytes mean different things. A slice is text

@@ -17,8 +17,8 @@ struct sockeye__tftp_name_rules {
 };
 
 /* Writes the name with a single slash between its components and none around them.
- * Removes "." components, and ".." with the component before it, so that the rules
- * see the name that is opened and "pub/../secret" does not bypass them.
+ * Removes "." components, and ".." with the component before it. So the rules of the
+ * server are applied to the name that it opens, and "pub/../secret" does not bypass them.
  * Returns the length without the NUL, -EINVAL if the name is empty or contains a
  * NUL, -EACCES if ".." leads above the root, or -ENAMETOOLONG. out[] is undefined
  * after a failure and must not overlap the name. */

@@ -17,9 +17,9 @@ struct sockeye__netascii {
 	uint8_t second; /* encoding: the second byte of that pair */
 };
 
-/* Encodes as much of in[] as fits in out[]. Returns the bytes written and sets *taken
- * to the bytes read. If all of in[] is taken and out[] is not full, no byte of a pair
- * is pending. */
+/* Encodes as much of in[] as fits in out[]. Returns the number of bytes written and sets
+ * *taken to the number of bytes read. If all of in[] is taken and out[] is not full, no
+ * second byte of a pair is pending. */
 size_t sockeye__netascii_encode(struct sockeye__netascii *s, const uint8_t *in, size_t len,
 				size_t *taken, uint8_t *out, size_t cap);
 
@@ -28,7 +28,8 @@ size_t sockeye__netascii_encode(struct sockeye__netascii *s, const uint8_t *in, 
 size_t sockeye__netascii_decode(struct sockeye__netascii *s, const uint8_t *in, size_t len,
 				uint8_t *out);
 
-/* Ends decoding. Writes a CR that was the last byte, and returns 0 or 1. */
+/* Ends decoding. If the last byte was a CR, writes it. Returns the number of bytes written,
+ * 0 or 1. */
 size_t sockeye__netascii_end(struct sockeye__netascii *s, uint8_t out[1]);
 
 #endif

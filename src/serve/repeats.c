@@ -3,10 +3,9 @@
  *
  * For each peer the table has the number of replies in the current second, which began
  * with the first of these replies. It is a set-associative cache, like the table in
- * rates.c: a new peer
- * replaces a peer whose second is over, or the peer that received the fewest replies.
- * Forged peers, which receive one reply each, therefore replace each other and never a
- * peer in a loop.
+ * rates.c: a new peer replaces a peer whose second is over, or the peer that received the
+ * fewest replies. Forged peers, which receive one reply each, therefore replace each other
+ * and never a peer in a loop.
  *
  * Workers use the table without a lock. If two workers update a cell at the same moment,
  * a peer may receive one reply too many.

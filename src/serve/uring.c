@@ -126,8 +126,8 @@ static void on_poll(struct sockeye__uring *l, size_t i)
 			;
 }
 
-/* Accepts the clients in the backlog, then shuts the listeners down, which also ends the
- * accept requests. */
+/* Accepts the clients in the backlog, shuts the listeners down, which also ends the accept
+ * requests, and replies to the datagrams already queued. */
 static void stop(struct sockeye__uring *l)
 {
 	l->stopping = true;
@@ -245,8 +245,8 @@ static void submit_and_wait(struct sockeye__uring *l)
 		(void)io_uring_submit_and_wait(&l->ring, 1);
 	}
 	/* The next turn assumes that the quiet sends of this turn have completed, so all
-	 * requests must be submitted. If memory is short, the kernel accepts only some
-	 * (EAGAIN). */
+	 * requests must be submitted. If memory is short, the kernel accepts only some of
+	 * them (EAGAIN): submit the rest again. */
 	while (l->ring.sq.sqe_tail != *l->ring.sq.khead)
 		(void)io_uring_submit(&l->ring);
 }

@@ -3,8 +3,8 @@
  * offered, and the input that waits for the session.
  *
  * Multishot receives continue while a session waits for its peer to read, so input can
- * accumulate. It may stay in ring buffers, up to a limit on the buffers of slow peers;
- * beyond that, input is copied to memory and uring_conn.c cancels the receive.
+ * accumulate. The input may stay in ring buffers, up to a limit on the buffers of slow
+ * peers; beyond that limit, input is copied to memory and uring_conn.c cancels the receive.
  */
 #include "serve/uring_internal.h"
 
@@ -32,8 +32,8 @@ static void queue_add(struct sockeye__uring *l, struct sockeye__uring_conn *c, i
 	c->queue_count++;
 }
 
-/* Moves all input that waits in ring buffers to memory. Afterwards only the chunk's
- * buffer can still be stalled. */
+/* Moves all input that waits in ring buffers to memory. Afterwards only the chunk's buffer
+ * can still be stalled. Returns false if memory is short. */
 static bool queue_copy(struct sockeye__uring *l, struct sockeye__uring_conn *c)
 {
 	uint32_t stalled = c->buffer >= 0 && c->stalled > 0;
@@ -146,7 +146,8 @@ bool sockeye__uring_input_queue(struct sockeye__uring *l, struct sockeye__uring_
 	bool copied;
 
 	c->waiting_bytes += n;
-	/* A tracked send may wait for the peer to read, and these buffers with it. */
+	/* While a tracked send waits for the peer to read, these buffers cannot be used again:
+	 * they count as stalled. */
 	if (id >= 0 && c->base.in == NULL && (!sending || stall(l, c, 1))) {
 		queue_add(l, c, id, n);
 		return true;

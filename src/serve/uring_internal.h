@@ -69,15 +69,16 @@ struct sockeye__uring_conn {
 
 	uint8_t *chunk;
 	uint32_t chunk_len;
-	int32_t buffer; /* -1: none */
+	int32_t buffer; /* id of the ring buffer that has the chunk; -1: none */
 	struct sockeye__queue *chunk_memory;
 
 	uint32_t waiting_bytes;
 	int32_t queue_first, queue_last; /* ids of ring buffers; -1: none */
 	uint32_t queue_count;
-	uint32_t stalled; /* number of its buffers that are counted in the loop's `stalled` */
+	uint32_t stalled; /* ring buffers of this connection that the loop counts as stalled */
 
-	/* The last send and, if it was quiet, the place of its buffer in `quiet`. */
+	/* The last send and, if it was quiet, the turn in which it was made and the index of
+	 * its buffer in the loop's `quiet`. */
 	const uint8_t *sent;
 	uint32_t sent_len;
 	uint32_t quiet_turn, quiet_index;
@@ -100,7 +101,7 @@ struct sockeye__uring_quiet {
 /* The owner of a ring buffer. Only the owner may write to the buffer or pass it on. The
  * owners are recorded only for invariants. */
 enum sockeye__uring_owner {
-	SOCKEYE__URING_OF_LOOP, /* between two owners */
+	SOCKEYE__URING_OF_LOOP, /* the loop, which passes the buffer on */
 	SOCKEYE__URING_OF_KERNEL,
 	SOCKEYE__URING_OF_CHUNK,
 	SOCKEYE__URING_OF_QUEUE,
@@ -125,7 +126,7 @@ struct sockeye__uring {
 	bool housekeeping; /* lists or sites need work at the end of the turn */
 	bool stopping;
 	bool *sites_armed;  /* by site: an accept or poll is armed */
-	bool sites_pending; /* a site is not armed */
+	bool sites_pending; /* at least one site is not armed */
 	uint64_t resume_ns; /* accept nothing before this time; 0: no pause */
 	/* Connections that found no free buffer. They receive again when one is free. */
 	struct sockeye__uring_conn *starved;

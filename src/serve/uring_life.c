@@ -45,7 +45,7 @@ void sockeye__uring_conn_close(struct sockeye__uring *l, struct sockeye__uring_c
 	sockeye__timers_clear(&l->clocks.timers, &c->base.timer);
 	if (sockeye__uring_is_quiet_pending(l, c)) /* its output must be sent first */
 		sockeye__uring_postpone(l, c);
-	else if (c->requests != 0) /* closing the descriptor would not end them */
+	else if (c->requests != 0) /* closing the file descriptor would not end the requests */
 		shutdown(c->base.visit.fd, sockeye__uring_is_sending(c) ? SHUT_RDWR : SHUT_RD);
 	sockeye__uring_release(l, c);
 }

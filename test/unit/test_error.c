@@ -117,7 +117,7 @@ static const struct {
     {{"parse address", "foo://h:1", SOCKEYE_E_SCHEME, "known schemes: tcp"},
      "parse address foo://h:1: unknown scheme (known schemes: tcp)"},
     {{"bind", "unix:/x", -EACCES, ""},
-     "bind unix:/x: Permission denied; you need write permission in its directory"},
+     "bind unix:/x: Permission denied; you need write permission in the directory of the path"},
     {{"bind", "tcp://*:7", -EACCES, "a detail"}, "bind tcp://*:7: Permission denied (a detail)"},
     {{"bind", "tcp://*:7", -EADDRINUSE, ""},
      "bind tcp://*:7: Address already in use; ss -ltnp shows which process listens there"},
