@@ -105,8 +105,8 @@ struct sockeye__tftp_client {
 	uint32_t retries;    /* with has_retries: give up after n retries; default: after 30 s */
 	bool has_retries;
 	/* How long network errors before the server's first reply are not final, because
-	 * it may be starting. Default SOCKEYE__TFTP_CLIENT_WAIT_NS. If given, requests to a
-	 * server that does not reply are also repeated for this time. */
+	 * the server may be starting. Default SOCKEYE__TFTP_CLIENT_WAIT_NS. If given,
+	 * requests to a server that does not reply are also repeated for this time. */
 	uint64_t wait_ns;
 	uint64_t size_max;                /* bytes of a file to fetch; default: no limit */
 	bool no_wait;                     /* network errors are final */

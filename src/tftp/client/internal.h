@@ -26,7 +26,7 @@ enum sockeye__tftp_run_phase {
 	SOCKEYE__RUN_IDLE,         /* no request has been sent */
 	SOCKEYE__RUN_WAITING,      /* no address can be reached; the next try is at `next_ns` */
 	SOCKEYE__RUN_ASKING,       /* the server's port is not known yet */
-	SOCKEYE__RUN_TRANSFERRING, /* its first reply has shown the port (RFC 1350, section 4) */
+	SOCKEYE__RUN_TRANSFERRING, /* the first reply has shown the port (RFC 1350, section 4) */
 	SOCKEYE__RUN_DALLYING,     /* `end` is filled in; only the last ACK is repeated */
 	SOCKEYE__RUN_OVER,         /* `end` is filled in; nothing more happens */
 };
@@ -116,8 +116,8 @@ void sockeye__tftp_run_ask_again(struct sockeye__tftp_run *r, uint64_t now_ns);
 
 /* --- notes.c --- */
 
-/* Returns how many bytes of the file have been transferred, and its size, 0 if
- * unknown. */
+/* The first returns how many bytes of the file have been transferred, the second the size
+ * of the file, or 0 if the size is unknown. */
 uint64_t sockeye__tftp_run_bytes(const struct sockeye__tftp_run *r);
 uint64_t sockeye__tftp_run_size(const struct sockeye__tftp_run *r);
 

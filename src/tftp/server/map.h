@@ -42,9 +42,9 @@ struct sockeye__tftp_mapped {
 
 /* The effect of one rule. */
 enum sockeye__tftp_map_effect {
-	SOCKEYE__TFTP_MAP_SKIPPED,  /* it is for other clients or the other direction */
-	SOCKEYE__TFTP_MAP_NO_MATCH, /* it did not apply */
-	SOCKEYE__TFTP_MAP_APPLIED,  /* it applied; the next rule follows */
+	SOCKEYE__TFTP_MAP_SKIPPED,  /* the rule is for other clients or the other direction */
+	SOCKEYE__TFTP_MAP_NO_MATCH, /* the rule did not apply */
+	SOCKEYE__TFTP_MAP_APPLIED,  /* the rule applied; the next rule follows */
 	SOCKEYE__TFTP_MAP_STOPS,
 	SOCKEYE__TFTP_MAP_RESTARTS,
 	SOCKEYE__TFTP_MAP_DENIES,

@@ -1,6 +1,6 @@
 /*
- * open_files.h: the files that are being sent. Each is open once, no matter how many
- * transfers send it.
+ * open_files.h: the files that are being sent. A file is open once, no matter how many
+ * transfers send it, unless it had just changed when it was opened.
  *
  * A transfer without a window reads one block at a time. Such small reads are served
  * from a cache of larger chunks. The number of chunks is fixed; their memory is
@@ -43,8 +43,8 @@ struct sockeye__tftp_open_files {
 /* Frees the cache. All files must have been released. Legal when zeroed. */
 void sockeye__tftp_open_files_fini(struct sockeye__tftp_open_files *files);
 
-/* Returns the open file that `st` describes, with one more user, or NULL if it is not
- * open or has changed: device, inode, size and times must be the same. */
+/* Returns the open file that `st` describes, with one more user, or NULL if the file is not
+ * open or has changed: its device, inode, size and times must be the same. */
 struct sockeye__tftp_open_file *
 sockeye__tftp_open_files_find(struct sockeye__tftp_open_files *files, const struct stat *st);
 

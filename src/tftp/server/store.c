@@ -274,7 +274,7 @@ static int folder_enter(const struct sockeye__tftp_store *s, int dir, const char
 			err = folder_make(s, dir, name, made);
 		fd = err < 0 ? err : folder_open(dir, name);
 	} else if (fd >= 0 && strcmp(name, ".") != 0) {
-		/* it existed before, and so did the directories above it */
+		/* This directory existed before, and so did the directories above it. */
 		sockeye__made_folders_keep(made);
 	}
 	close(dir);
