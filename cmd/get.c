@@ -191,7 +191,8 @@ const struct cli_command get_command = {
     .options = options,
     .more_options = transfer_options,
     .run = cmd_get,
-    .about = "Transfers are atomic: readers never see a partial file.\n"
-	     "Exit: 0 done, 3 host not found, 4 refused, 5 timed out, 6 network error,\n"
-	     "8 error from the server, 9 local file, 130 interrupted.",
+    .about = "A file appears under its name only when it is complete.\n"
+	     "Exit status: 0 done, 3 host not found, 4 nothing listens on the port, 5 timeout\n"
+	     "or no reply, 6 network error, 8 error from the server, 9 local error,\n"
+	     "130 interrupted.",
 };

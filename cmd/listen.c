@@ -255,5 +255,6 @@ const struct cli_command listen_command = {
     .more_options = talk_options,
     .run = cmd_listen,
     .about = "Exits after the first client unless -k or -n is given. On a datagram address,\n"
-	     "prints the datagrams of every sender and sends the input to the latest sender.",
+	     "prints the datagrams of every sender, and sends the input to the most recent\n"
+	     "sender.",
 };

@@ -130,6 +130,7 @@ const struct cli_command put_command = {
     .run = cmd_put,
     .about = "NAME is a directory on the server if it is empty or ends in /, or if there are\n"
 	     "several files.\n"
-	     "Exit: 0 done, 3 host not found, 4 refused, 5 timed out, 6 network error,\n"
-	     "8 error from the server, 9 local file, 130 interrupted.",
+	     "Exit status: 0 done, 3 host not found, 4 nothing listens on the port, 5 timeout\n"
+	     "or no reply, 6 network error, 8 error from the server, 9 local error,\n"
+	     "130 interrupted.",
 };

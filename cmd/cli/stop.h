@@ -25,7 +25,8 @@ int stop_open(void);
  * the same op and address. */
 void stop_deadline(const struct cli_common *common, const char *op, const char *address,
 		   uint64_t deadline_ns);
-#define STOP_DEADLINE_HELP   "give up after TIME, for everything together (default: never)"
+#define STOP_DEADLINE_HELP \
+	"give up TIME after the start, even during a session or transfer (default: never)"
 #define STOP_DEADLINE_DETAIL "the time of --deadline has passed"
 
 /* Whether the deadline was the first to stop the program. */
