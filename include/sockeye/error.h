@@ -2,10 +2,9 @@
  * error.h: error codes, with their names, texts and exit codes.
  *
  * Unless its description says otherwise, a call returns 0 or a count on success, and a
- * negative code on failure:
- * -errno for an error of the kernel, or one of the SOCKEYE_E codes for an error in
- * an address, from the resolver or from the peer. SOCKEYE_E codes are below -4095, the
- * lowest code of the kernel. The library never prints and never exits.
+ * negative code on failure: -errno for an error of the kernel, or one of the SOCKEYE_E
+ * codes for an error in an address, from the resolver or from the peer. SOCKEYE_E codes
+ * are below -4095, the lowest code of the kernel. The library never prints and never exits.
  */
 #ifndef SOCKEYE_ERROR_H
 #define SOCKEYE_ERROR_H

@@ -62,7 +62,7 @@ enum sockeye_counter_kind {
 	X(accept_failures, COUNTER, "failures to accept a connection for lack of a resource") \
 	X(workers_died, COUNTER, "workers that died and were replaced")
 
-/* A counter, added up across all workers since the start. */
+/* A counter or gauge: the sum of the values of all workers. */
 struct sockeye_counter {
 	const char *name, *text;
 	enum sockeye_counter_kind kind;
@@ -87,7 +87,8 @@ struct sockeye_event {
 	enum sockeye_scheme scheme;
 	const struct sockeye_sockaddr *peer; /* NULL if there is none */
 	int pid, thread;     /* OPEN, CLOSE: the process and the thread that serve the connection.
-			      * They are equal unless the process has several threads */
+			      * The two numbers are equal unless the process has several
+			      * threads */
 	const uint8_t *data; /* MESSAGE: the data received, not escaped */
 	size_t data_len;
 	uint64_t bytes_in, bytes_out; /* CLOSE */
@@ -101,7 +102,7 @@ struct sockeye_event {
 
 /* The sockets of the server, once all are listening. */
 struct sockeye_ready {
-	int pid; /* of the process to signal */
+	int pid; /* the process that handles SIGTERM, SIGHUP and SIGUSR1 */
 	size_t count;
 	const struct sockeye_ready_site {
 		const char *service;
