@@ -15,6 +15,9 @@ LIMITS = {"epoll": "epoll_echo", "uring": "uring_echo", "thread": "thread_echo",
 CFLAGS = ["-O2", "-g", "-std=gnu17", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wshadow",
           "-Wconversion"]
 
+# The other servers also stay root, and the directories are not for anyone else.
+KEEP_ROOT = ["--user", "root"] if os.geteuid() == 0 else []
+
 
 def build(out, want_peers=True):
     """Compiles the yardsticks, and the peers whose libraries are installed."""
@@ -128,7 +131,7 @@ YARDSTICKS = {"event": "epoll", "uring": "uring"}
 def sockeye(program, model, scheme="tcp", workers=1):
     sort = socket.SOCK_STREAM if scheme == "tcp" else socket.SOCK_DGRAM
     yardstick = "recvmmsg" if scheme == "udp" else YARDSTICKS.get(model, "thread")
-    command = [program, "serve", "echo", f"{scheme}://127.0.0.1:0", "--model", model]
+    command = [program, "serve", "echo", f"{scheme}://127.0.0.1:0", "--model", model, *KEEP_ROOT]
     if model in ("event", "uring", "prefork"):
         command += ["--workers", str(workers)]
     return Contender(f"sockeye {model}", command, yardstick, sort, "fd")

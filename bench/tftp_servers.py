@@ -7,11 +7,9 @@ import subprocess
 import time
 
 import measure
-from contenders import CFLAGS, HERE, free_port
+from contenders import CFLAGS, HERE, KEEP_ROOT, free_port
 
 NICE = [0]
-# The other servers also stay root, and the folders are not for anyone else.
-KEEP_ROOT = ["--user", "root"] if os.geteuid() == 0 else []
 RUNNING = set()
 PROBE = b"\0\1probe\0octet\0"
 

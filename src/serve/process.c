@@ -39,23 +39,23 @@ static void signals_set(void)
 	sigprocmask(SIG_SETMASK, &mask, NULL);
 }
 
-/* Returns 0 with *out_fd, or -errno after killing and reaping the child. No handler of the
- * caller can have reaped the child before, because all signals are blocked. */
-static int child_open(pid_t pid, int *out_fd)
+/* Returns 0 with *out, or -errno after reaping the child. No other code can have reaped it
+ * before: all signals are blocked. */
+static int child_open(pid_t pid, struct sockeye__process *out)
 {
 	int fd = pidfd_open(pid, 0), err = -errno;
 
-	if (fd < 0) {
+	if (fd < 0 && err != -ENOSYS && err != -EPERM) {
 		kill(pid, SIGKILL);
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
 		return err;
 	}
-	*out_fd = fd;
+	*out = (struct sockeye__process){.pid = pid, .fd = fd};
 	return 0;
 }
 
-int sockeye__process_fork(int *out_fd)
+int sockeye__process_fork(struct sockeye__process *out)
 {
 	sigset_t all, before;
 	pid_t pid;
@@ -68,46 +68,55 @@ int sockeye__process_fork(int *out_fd)
 		signals_set();
 		return 1;
 	}
-	err = pid < 0 ? -errno : child_open(pid, out_fd);
+	err = pid < 0 ? -errno : child_open(pid, out);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return err;
 }
 
 /* Waits like waitid(2). Returns false if the process is still running. */
-static bool ended(int fd, int flags, siginfo_t *out)
+static bool ended(struct sockeye__process *p, int flags, siginfo_t *out)
 {
+	const idtype_t type = p->fd >= 0 ? P_PIDFD : P_PID;
+	const id_t id = p->fd >= 0 ? (id_t)p->fd : (id_t)p->pid;
 	int done;
 
 	*out = (siginfo_t){0};
 	do
-		done = waitid(P_PIDFD, (id_t)fd, out, WEXITED | flags);
+		done = waitid(type, id, out, WEXITED | flags);
 	while (done < 0 && errno == EINTR);
-	/* ECHILD: the caller's handler for SIGCHLD has reaped the process */
-	return done < 0 || out->si_pid != 0;
+	/* ECHILD: the caller's handler for SIGCHLD has reaped it */
+	if (done == 0 && out->si_pid == 0)
+		return false;
+	if (p->fd >= 0)
+		close(p->fd);
+	*p = SOCKEYE__PROCESS_NONE;
+	return true;
 }
 
-bool sockeye__process_ended(int fd, bool *out_killed)
+bool sockeye__process_ended(struct sockeye__process *p, bool *out_killed)
 {
 	siginfo_t info;
 
-	if (!ended(fd, WNOHANG, &info))
+	if (!ended(p, WNOHANG, &info))
 		return false;
 	*out_killed = info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
 	return true;
 }
 
-void sockeye__process_signal(int fd, int sig)
+void sockeye__process_signal(const struct sockeye__process *p, int sig)
 {
-	(void)pidfd_send_signal(fd, sig, NULL, 0);
+	if (p->fd >= 0)
+		(void)pidfd_send_signal(p->fd, sig, NULL, 0);
+	else
+		(void)kill(p->pid, sig);
 }
 
-void sockeye__process_kill(int fd)
+void sockeye__process_kill(struct sockeye__process *p)
 {
 	siginfo_t info;
 
-	sockeye__process_signal(fd, SIGKILL);
-	(void)ended(fd, 0, &info);
-	close(fd);
+	sockeye__process_signal(p, SIGKILL);
+	(void)ended(p, 0, &info);
 }
 
 bool sockeye__has_terminal(void)
@@ -123,17 +132,17 @@ int sockeye__process_call(int (*call)(const void *arg), const void *arg)
 {
 	sigset_t child, before;
 	siginfo_t info = {0};
-	int fd = -1, err;
+	struct sockeye__process p = SOCKEYE__PROCESS_NONE;
+	int err;
 
 	sigemptyset(&child);
 	sigaddset(&child, SIGCHLD); /* the caller's handler must not reap the child */
 	sigprocmask(SIG_BLOCK, &child, &before);
-	err = sockeye__process_fork(&fd);
+	err = sockeye__process_fork(&p);
 	if (err == 1)
 		_exit(-call(arg));
 	if (err == 0) {
-		(void)ended(fd, 0, &info);
-		close(fd);
+		(void)ended(&p, 0, &info);
 		err = info.si_code == CLD_EXITED ? -info.si_status : -EIO;
 	}
 	sigprocmask(SIG_SETMASK, &before, NULL);

@@ -7,21 +7,30 @@
 #define SOCKEYE_SERVE_PROCESS_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
-/* Forks. Returns 1 in the child, 0 with *out_fd in the parent, or -errno. The child begins
+struct sockeye__process {
+	pid_t pid; /* 0: none */
+	int fd;    /* readable when the process has ended; -1 if this system has no pidfds
+		    * (valgrind, some containers): then it is known by pid alone */
+};
+
+#define SOCKEYE__PROCESS_NONE ((struct sockeye__process){.fd = -1})
+
+/* Forks. Returns 1 in the child, 0 with *out in the parent, or -errno. The child begins
  * with the default action of every signal and with none blocked, except SIGPIPE and
  * SIGXFSZ, which it ignores, and SIGHUP, SIGINT, SIGTERM, SIGUSR1 and SIGCHLD, which are
  * blocked, because only its parent stops it. Handlers for crashes (SIGSEGV …) stay. */
-int sockeye__process_fork(int *out_fd);
+int sockeye__process_fork(struct sockeye__process *out);
 
-/* Returns whether the process has ended. If so, reaps it and sets *out_killed if a signal
- * killed it. The file descriptor stays open. */
-bool sockeye__process_ended(int fd, bool *out_killed);
+/* Returns whether the process has ended. If so, reaps it, sets *out_killed to whether a
+ * signal killed it, and clears *p. */
+bool sockeye__process_ended(struct sockeye__process *p, bool *out_killed);
 
-void sockeye__process_signal(int fd, int sig);
+void sockeye__process_signal(const struct sockeye__process *p, int sig);
 
-/* Kills the process, reaps it and closes the file descriptor. */
-void sockeye__process_kill(int fd);
+/* Kills the process, reaps it and clears *p. */
+void sockeye__process_kill(struct sockeye__process *p);
 
 /* Whether this process has a controlling terminal. */
 bool sockeye__has_terminal(void);

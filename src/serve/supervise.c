@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define MALLOC_KEEP_BYTES (4 << 20)
+#define REAP_NS           (SOCKEYE_NS_PER_S / 5) /* between two looks for ended workers without pidfds */
 #define RESPAWN_MIN_NS    (100 * SOCKEYE_NS_PER_MS)
 #define RESPAWN_MAX_NS    (5 * SOCKEYE_NS_PER_S)
 #define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that ran this long is replaced at once */
@@ -36,7 +37,7 @@ struct child {
 	const struct sockeye__crew *crew;
 	unsigned member;
 	enum child_state state;
-	int fd; /* CHILD_RUNS: the process (process.h); otherwise -1 */
+	struct sockeye__process process; /* CHILD_RUNS: the worker; otherwise none */
 	uint64_t started_ns;
 	uint64_t respawn_ns; /* 0: now */
 	uint64_t backoff_ns;
@@ -67,7 +68,7 @@ static void child_check(const struct supervisor *s, const struct child *c)
 
 	assert(c->crew->first + c->member == index);
 	assert(c->member < c->crew->processes);
-	assert((c->state == CHILD_RUNS) == (c->fd >= 0));
+	assert((c->state == CHILD_RUNS) == (c->process.pid > 0));
 	assert(c->state != CHILD_WAITS || s->phase == PHASE_SERVES);
 	assert(c->state != CHILD_ENDED || s->phase == PHASE_DRAINS);
 	assert(c->backoff_ns <= RESPAWN_MAX_NS);
@@ -126,8 +127,8 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 	close(server->stop_wr); /* the stop pipe must end when the supervisor closes it */
 	close(s->signal_fd);
 	for (unsigned i = 0; i < server->processes; i++)
-		if (s->children[i].fd >= 0)
-			close(s->children[i].fd);
+		if (s->children[i].process.fd >= 0)
+			close(s->children[i].process.fd);
 	err = c->crew->switches_user ? sockeye__user_become(&c->crew->user) : 0;
 	if (err < 0) {
 		sockeye__cannot_start(&w, err);
@@ -150,7 +151,7 @@ static _Noreturn void worker_main(struct supervisor *s, unsigned index)
 static int child_start(struct supervisor *s, unsigned index, uint64_t now)
 {
 	struct child *c = &s->children[index];
-	int err = sockeye__process_fork(&c->fd);
+	int err = sockeye__process_fork(&c->process);
 
 	if (err == 1)
 		worker_main(s, index);
@@ -216,8 +217,6 @@ static void child_died(struct supervisor *s, unsigned index, bool killed, uint64
 	struct child *c = &s->children[index];
 	bool steady = now - c->started_ns >= STEADY_NS;
 
-	close(c->fd);
-	c->fd = -1;
 	s->running--;
 	child_account(s, index);
 	if (s->phase == PHASE_DRAINS) {
@@ -237,14 +236,15 @@ static void child_died(struct supervisor *s, unsigned index, bool killed, uint64
 	     0);
 }
 
-/* Reaps the workers whose file descriptors poll(2) reported. */
+/* Reaps the workers whose file descriptors poll(2) reported, and those without one. */
 static void children_reap(struct supervisor *s, uint64_t now)
 {
 	bool killed;
 
 	for (unsigned i = 0; i < s->server->processes; i++)
-		if (s->children[i].state == CHILD_RUNS && s->polled[i].revents != 0 &&
-		    sockeye__process_ended(s->children[i].fd, &killed))
+		if (s->children[i].state == CHILD_RUNS &&
+		    (s->polled[i].revents != 0 || s->children[i].process.fd < 0) &&
+		    sockeye__process_ended(&s->children[i].process, &killed))
 			child_died(s, i, killed, now);
 }
 
@@ -268,7 +268,7 @@ static void children_kill(struct supervisor *s)
 {
 	for (unsigned i = 0; i < s->server->processes; i++)
 		if (s->children[i].state == CHILD_RUNS)
-			sockeye__process_signal(s->children[i].fd, SIGKILL);
+			sockeye__process_signal(&s->children[i].process, SIGKILL);
 }
 
 /* --- signals --- */
@@ -306,7 +306,8 @@ static void crews_reload(const struct supervisor *s)
 			continue;
 		for (unsigned k = 0; k < crew->processes; k++)
 			if (s->children[crew->first + k].state == CHILD_RUNS)
-				sockeye__process_signal(s->children[crew->first + k].fd, SIGHUP);
+				sockeye__process_signal(&s->children[crew->first + k].process,
+							SIGHUP);
 	}
 }
 
@@ -337,13 +338,18 @@ static void signals_take(struct supervisor *s, uint64_t now)
 
 /* Returns the next time at which the supervisor must act without a signal, or 0 if there
  * is none. */
-static uint64_t next_deadline(const struct supervisor *s)
+static uint64_t next_deadline(const struct supervisor *s, uint64_t now)
 {
 	uint64_t next = s->phase == PHASE_DRAINS ? s->kill_ns : 0;
 
-	for (unsigned i = 0; i < s->server->processes; i++)
-		if (s->children[i].state == CHILD_WAITS)
-			next = sockeye__earlier(next, s->children[i].respawn_ns);
+	for (unsigned i = 0; i < s->server->processes; i++) {
+		const struct child *c = &s->children[i];
+
+		if (c->state == CHILD_WAITS)
+			next = sockeye__earlier(next, c->respawn_ns);
+		else if (c->state == CHILD_RUNS && c->process.fd < 0) /* poll(2) cannot report it */
+			next = sockeye__earlier(next, now + REAP_NS);
+	}
 	return next;
 }
 
@@ -356,11 +362,11 @@ static int wait_events(struct supervisor *s)
 	const uint64_t now = sockeye_now().mono_ns;
 
 	for (unsigned i = 0; i < children; i++) /* poll(2) skips -1 */
-		s->polled[i] = (struct pollfd){.fd = s->children[i].fd, .events = POLLIN};
+		s->polled[i] = (struct pollfd){.fd = s->children[i].process.fd, .events = POLLIN};
 	s->polled[children] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
 	s->polled[children + 1] =
 	    (struct pollfd){.fd = watch_stop_fd ? s->server->opts->stop_fd : -1, .events = POLLIN};
-	if (poll(s->polled, children + 2, sockeye__poll_ms(next_deadline(s), now)) < 0) {
+	if (poll(s->polled, children + 2, sockeye__poll_ms(next_deadline(s, now), now)) < 0) {
 		if (errno != EINTR)
 			return -errno;
 		for (unsigned i = 0; i < children + 2; i++)
@@ -437,8 +443,8 @@ static int supervisor_init(struct supervisor *s)
 		const struct sockeye__crew *crew = &s->server->crews[i];
 
 		for (unsigned k = 0; k < crew->processes; k++)
-			s->children[crew->first + k] =
-			    (struct child){.crew = crew, .member = k, .fd = -1};
+			s->children[crew->first + k] = (struct child){
+			    .crew = crew, .member = k, .process = SOCKEYE__PROCESS_NONE};
 	}
 	return 0;
 }
@@ -455,7 +461,7 @@ static void children_end(struct supervisor *s)
 	children_kill(s);
 	for (unsigned i = 0; i < s->server->processes; i++)
 		if (s->children[i].state == CHILD_RUNS)
-			sockeye__process_kill(s->children[i].fd);
+			sockeye__process_kill(&s->children[i].process);
 }
 
 int sockeye__supervise(struct sockeye__server *server, struct sockeye_fail *fail)
