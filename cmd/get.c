@@ -55,7 +55,7 @@ static const char *folder_of(const char *output, char *buf, size_t cap)
 	return buf;
 }
 
-/* Whether an earlier file of the command line has the same local path. */
+/* Whether an earlier file on the command line has the same local path. */
 static bool is_duplicate(const struct transfers *t, const struct transfer *file)
 {
 	for (size_t i = 0; i + 1 < t->count; i++)

@@ -112,7 +112,8 @@ int sockeye__names_reachable(const struct sockeye_addr *addr, struct sockeye_soc
 	if (kept > 0)
 		return kept;
 	sockeye__fail_addr(fail, "bind", addr, SOCKEYE_E_NAME_FAMILY);
-	sockeye__fail_detail(fail, "bind=%s has another family than the host", addr->opts.bind);
+	sockeye__fail_detail(fail, "bind=%s and the host have different address families",
+			     addr->opts.bind);
 	return SOCKEYE_E_NAME_FAMILY;
 }
 

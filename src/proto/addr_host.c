@@ -181,8 +181,9 @@ static int colon_find(const struct sockeye__reader *r, struct sockeye__slice tex
 		size_t end = close != NULL ? (size_t)(close - text.at) + 1 : 0;
 
 		if (close == NULL)
-			return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
-						  "the closing bracket is missing, as in [::1]:7");
+			return sockeye__addr_fail(
+			    r, SOCKEYE_E_SYNTAX,
+			    "the closing bracket is missing; an example is [::1]:7");
 		if (end < text.len && text.at[end] != ':')
 			return sockeye__addr_fail(r, SOCKEYE_E_SYNTAX,
 						  "only :PORT may follow the closing bracket");

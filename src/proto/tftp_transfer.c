@@ -32,7 +32,8 @@ static uint64_t otherwise(uint64_t v, uint64_t fallback)
 	return v != 0 ? v : fallback;
 }
 
-/* Returns the shortest timeout until the round trip of a window has been measured.
+/* Returns the lower bound of the timeout, which applies until the round-trip time of a
+ * window has been measured.
  * Earlier samples are of small packets. A slow line takes longer for a window of large
  * packets, and a premature retransmission would fill the line with copies. A receiver
  * sees each block arrive, so it need not wait for a whole window. */
@@ -189,8 +190,8 @@ static void on_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number)
 		sockeye__tftp_restraint_ack(x, now_ns, number);
 }
 
-/* Handles the first DATA, which is a client's reply to an OACK, or the reply of a server
- * that grants no options to a request. Returns whether the offer was accepted. */
+/* Handles the first DATA: a client's reply to an OACK, or the reply to a request from a
+ * server that grants no options. Returns whether the offer was accepted. */
 static bool on_first_data(struct sockeye__tftp *x, uint64_t now_ns,
 			  const struct sockeye__tftp_packet *p)
 {

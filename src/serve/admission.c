@@ -65,21 +65,23 @@ void sockeye__show(const struct sockeye__worker *w, const struct sockeye__site *
 								.data_len = len});
 }
 
-/* Reports an event of a connection from the process and thread that serve it. */
+/* Reports an event on a connection. Call it in the process and thread that serve the
+ * connection: OPEN and CLOSE events include their IDs. */
 static void visit_event(const struct sockeye__worker *w, const struct sockeye__visit *v,
-			struct sockeye_event *ev)
+			const struct sockeye_event *ev)
 {
 	struct sockeye_sockaddr name;
+	struct sockeye_event whole = *ev;
 
 	peer_unpack(&name, &v->peer);
-	ev->service = v->site->service->name;
-	ev->scheme = v->site->scheme;
-	ev->peer = &name;
+	whole.service = v->site->service->name;
+	whole.scheme = v->site->scheme;
+	whole.peer = &name;
 	if (ev->kind == SOCKEYE_EVENT_OPEN || ev->kind == SOCKEYE_EVENT_CLOSE) {
-		ev->pid = getpid();
-		ev->thread = gettid();
+		whole.pid = getpid();
+		whole.thread = gettid();
 	}
-	sockeye__event(w->server->opts, ev);
+	sockeye__event(w->server->opts, &whole);
 }
 
 void sockeye__visit_show(const struct sockeye__worker *w, const struct sockeye__visit *v,
@@ -168,7 +170,8 @@ static void drain(int fd)
 {
 	uint8_t sink[4096];
 
-	shutdown(fd, SHUT_RDWR); /* UNIX: no more input can arrive, which would cause a reset */
+	shutdown(fd, SHUT_RDWR); /* stops further input of a UNIX socket: unread input
+				  * would cause a reset */
 	for (int i = 0; i < 64; i++)
 		if (recv(fd, sink, sizeof sink, MSG_DONTWAIT) <= 0)
 			break;

@@ -22,10 +22,10 @@
 #include <unistd.h>
 
 #define MALLOC_KEEP_BYTES (4 << 20)
-#define REAP_NS           (SOCKEYE_NS_PER_S / 5) /* between two looks for ended workers without pidfds */
+#define REAP_NS           (SOCKEYE_NS_PER_S / 5) /* between checks for ended workers without a pidfd */
 #define RESPAWN_MIN_NS    (100 * SOCKEYE_NS_PER_MS)
 #define RESPAWN_MAX_NS    (5 * SOCKEYE_NS_PER_S)
-#define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that ran this long is replaced at once */
+#define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that ran this long is replaced immediately */
 
 enum child_state {
 	CHILD_WAITS, /* starts at respawn_ns */
@@ -383,7 +383,8 @@ static int watch(struct supervisor *s)
 	if (stop_events < 0)
 		return stop_events;
 	signals_take(s, now);
-	if (stop_events != 0 && s->phase == PHASE_SERVES) /* unless a signal was first */
+	if (stop_events != 0 &&
+	    s->phase == PHASE_SERVES) /* unless a signal has stopped it already */
 		stop(s, now);
 	children_reap(s, now);
 	if (s->phase == PHASE_SERVES) {

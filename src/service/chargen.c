@@ -1,6 +1,6 @@
 /*
- * chargen.c: an endless pattern of characters (RFC 864). Lines have 72 bytes, and each
- * line starts one character later in the ring of the 95 printing characters.
+ * chargen.c: an endless pattern of characters (RFC 864). Each line has 72 characters
+ * and CRLF, and starts one character later in the ring of the 95 printing characters.
  */
 #include <string.h>
 

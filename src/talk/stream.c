@@ -174,7 +174,8 @@ static bool input_is_ready(const struct sockeye__stream *s)
 	       (s->sending == SOCKEYE__STREAM_OPEN && s->src.kind == SOCKEYE__STANDARD_IO_NONE);
 }
 
-/* Ends the input of a terminal after the peer has ended and everything typed is sent, so
+/* Ends the input of a terminal once the peer has closed its side and everything
+ * typed has been sent, so
  * that the user need not type Ctrl-D. */
 static void check_peer_left(struct sockeye__stream *s)
 {

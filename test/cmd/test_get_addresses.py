@@ -130,7 +130,7 @@ def test_bind_and_ports(get):
 def test_bind_of_the_other_family(run, server):
     """The message is the same as in sockeye connect."""
     done = run("get", "--bind", "::1", server.url())
-    assert done.returncode == 3 and b"(bind=::1 has another family than the host)" in done.stderr
+    assert done.returncode == 3 and b"(bind=::1 and the host have different address families)" in done.stderr
     assert run("get", "-6", server.url()).returncode == 3
     server.expect_silence()
 

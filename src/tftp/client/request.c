@@ -156,8 +156,8 @@ static uint16_t window_choose(const struct sockeye__tftp_run *r, uint16_t blksiz
 	return (uint16_t)(room < 1 ? 1 : least32(room, want));
 }
 
-/* Requests a timeout: in whole seconds (RFC 2349), otherwise with tftp-hpa's
- * utimeout. */
+/* Requests a timeout: with the option timeout if it is a whole number of seconds (RFC
+ * 2349), otherwise with tftp-hpa's utimeout. Requests none if neither can express it. */
 static void timeout_ask(struct sockeye__tftp_options *o, uint64_t ns)
 {
 	uint64_t s = ns / SOCKEYE_NS_PER_S;
