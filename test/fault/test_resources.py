@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from serving import (CONCURRENT, LOOPS, MODELS, SOCKEYE, at_once, closed, preload, processes,
-                     read_n, sanitized, until)
+from serving import (CONCURRENT, KEEP_ROOT, LOOPS, MODELS, SOCKEYE, at_once, closed, preload,
+                     processes, read_n, sanitized, until)
 
 SOURCE = pathlib.Path(__file__).with_name("inject.c")
 ECHO = ("echo", "tcp://127.0.0.1:0")
@@ -82,7 +82,7 @@ def test_no_descriptor_for_the_next_client(serve, model):
 @pytest.mark.parametrize("model", [model for model in MODELS if model != "uring"])
 def test_descriptors_run_out_while_it_serves(serve, model):
     """The limit drops below the number of open descriptors, and rises again."""
-    server = serve(*ECHO, "--workers", "2", model=model)
+    server = serve(*ECHO, "--workers", "2", *KEEP_ROOT, model=model)  # for prlimit(2)
     assert server.ask(b"before") == b"before"
     soft, hard = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
     workers = server.workers(processes(model, 2))
@@ -136,8 +136,8 @@ def test_no_process_or_thread_for_a_client(serve, model):
     for client in inside:
         greet(client)
     assert closed(server.connect())
-    server.wait_log(f"no {'process' if model == 'fork' else 'thread'} for a connection; it was"
-                    " closed: Resource temporarily unavailable")
+    server.wait_log(f"cannot start a {'process' if model == 'fork' else 'thread'} for a connection; "
+                    "closed it: Resource temporarily unavailable")
     for client in inside:
         greet(client)
     counted = server.wait_counters(open=3)
@@ -201,7 +201,7 @@ def test_default_model_needs_no_io_uring(serve, inject):
 @pytest.mark.parametrize("model", CONCURRENT)
 def test_little_address_space(serve, model):
     """The server disconnects clients when memory is short, and goes on."""
-    server = serve(*ECHO, "--workers", "1", model=model)
+    server = serve(*ECHO, "--workers", "1", *KEEP_ROOT, model=model)  # for prlimit(2)
     worker, = server.workers(1)
     assert server.ask(b"before") == b"before"
     size = int(worker.status("VmSize").split()[0]) * 1024
