@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from serving import WAIT_S, parse, same
+from serving import KEEP_ROOT, WAIT_S, parse, same
 from theirs import answer_of, both_ways, client, listening, need, output_of
 
 STREAM = [pytest.param(name, scheme, marks=need(name))
@@ -31,7 +31,8 @@ def test_echo_to_the_end(serve, tmp_path, name, scheme, model):
 
 @pytest.mark.parametrize("name, scheme", DATAGRAM)
 def test_echo_of_datagrams(serve, tmp_path, name, scheme, model):
-    server = serve("echo", place(scheme, tmp_path), model=model)
+    # The workers must be able to write to the socket of a client that is root.
+    server = serve("echo", place(scheme, tmp_path), *KEEP_ROOT, model=model)
     assert answer_of(client(name, server.address), b"hello\n", 6) == b"hello\n"
     assert server.counters()["datagrams_in"] == 1
 
