@@ -103,7 +103,7 @@ static void test_hints(void **state)
 	} rows[] = {
 	    {"udp://127.255.255.255:9", "?broadcast"},
 	    {"tcp://127.0.0.1:9?bind=192.0.2.77", "this machine does not have the address"},
-	    {"tcp://127.0.0.1:9?bind=[::1]", "another family"},
+	    {"tcp://127.0.0.1:9?bind=[::1]", "different address families"},
 	};
 
 	(void)state;
