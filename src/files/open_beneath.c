@@ -239,7 +239,7 @@ static int hand_open(int root, const char *path, int flags, bool links)
 
 /* --- by the file at the end of links --- */
 
-static bool has_up(const char *path)
+bool sockeye__path_has_up(const char *path)
 {
 	for (const char *p = path; (p = strstr(p, "..")) != NULL; p += 2)
 		if ((p == path || p[-1] == '/') && (p[2] == '\0' || p[2] == '/'))
@@ -255,7 +255,9 @@ static int end_open(int root, const char *path, int flags, bool by_hand)
 	char link[32], end[PATH_MAX];
 	const char *inside = NULL;
 	ssize_t len = -1;
-	int fd = path[0] == '/' || has_up(path) ? -1 : openat(root, path, O_PATH | O_CLOEXEC);
+	int fd = path[0] == '/' || sockeye__path_has_up(path)
+		     ? -1
+		     : openat(root, path, O_PATH | O_CLOEXEC);
 
 	if (fd >= 0) {
 		snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
@@ -293,7 +295,8 @@ int sockeye__open_beneath(int root, const char *path, int flags, enum sockeye__l
 	assert(!(flags & O_CREAT) && (flags & O_TMPFILE) != O_TMPFILE);
 	flags |= O_CLOEXEC;
 	if (links == SOCKEYE__LINKS_ANY) {
-		fd = path[0] == '/' || has_up(path) ? -EXDEV : openat(root, path, flags);
+		fd = path[0] == '/' || sockeye__path_has_up(path) ? -EXDEV
+								  : openat(root, path, flags);
 		return fd == -1 ? -errno : fd;
 	}
 	if (*by_hand)

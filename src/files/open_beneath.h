@@ -14,6 +14,9 @@ enum sockeye__links {
 	SOCKEYE__LINKS_ANY, /* also to files outside root */
 };
 
+/* Whether a component of the path is "..". */
+bool sockeye__path_has_up(const char *path);
+
 /* Opens `path` below the directory `root`, which may be O_PATH, with flags of open(2)
  * other than O_CREAT and O_TMPFILE; O_CLOEXEC is added. Returns the file descriptor or
  * -errno: -EXDEV for an absolute path, for ".." that leads outside, and for links that

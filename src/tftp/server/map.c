@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/ascii.h"
+#include "files/open_beneath.h"
 #include "rules/clients.h"
 
 #include "tftp/server/map_internal.h"
@@ -396,17 +397,6 @@ static int clean(struct sockeye__span name, const struct sockeye__tftp_name_rule
 	return 0;
 }
 
-/* Whether the name has a ".." component. A rule may have made one, for example from
- * backslashes, and another rule may have put the client's directory in front of it:
- * the ".." would lead out of that directory. */
-static bool has_up(const char *name)
-{
-	for (const char *p = name; (p = strstr(p, "..")) != NULL; p++)
-		if ((p == name || p[-1] == '/') && (p[2] == '\0' || p[2] == '/'))
-			return true;
-	return false;
-}
-
 int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 			      const struct sockeye__tftp_name_rules *rules,
 			      const struct sockeye_sockaddr *client, bool upload,
@@ -429,7 +419,10 @@ int sockeye__tftp_map_request(const struct sockeye__tftp_map *map,
 	err = apply(map, client, upload, files, watch, out);
 	if (err < 0 || out->denied)
 		return err;
-	if (has_up(out->name))
+	/* A rule may have made a ".." component, for example from backslashes, and another
+	 * rule may have put the client's directory in front of it: ".." would lead out of
+	 * that directory. */
+	if (sockeye__path_has_up(out->name))
 		return fail(out, 0, -EACCES);
 	name = (struct sockeye__span){(const uint8_t *)out->name, strlen(out->name)};
 	return clean(name, &slashes_only, out);
