@@ -1,0 +1,305 @@
+/* children.c: starts, replaces and ends workers (children.h). */
+#include "serve/children.h"
+#include "base/deadline.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define MALLOC_KEEP_BYTES (4 << 20)
+#define REAP_NS           (SOCKEYE_NS_PER_S / 5) /* between checks for ended workers without a pidfd */
+#define RESPAWN_MIN_NS    (100 * SOCKEYE_NS_PER_MS)
+#define RESPAWN_MAX_NS    (5 * SOCKEYE_NS_PER_S)
+#define STEADY_NS         SOCKEYE_NS_PER_S /* a worker that ran this long is replaced immediately */
+
+/* --- start --- */
+
+/* Returns the share of `max` for worker `index` of `workers`, at least 1. */
+static uint32_t share(uint32_t max, unsigned workers, unsigned index)
+{
+	uint32_t n = max / workers + (index < max % workers);
+
+	return n > 0 ? n : 1;
+}
+
+/* This worker's share of connections_max. UINT32_MAX: no limit, or no worker accepts
+ * connections. */
+static uint32_t conns_share(const struct sockeye__server *server,
+			    const struct sockeye__child *child)
+{
+	if (server->opts->connections_max == 0 || server->acceptors == 0)
+		return UINT32_MAX;
+	return share(server->opts->connections_max, server->acceptors,
+		     child->crew->acceptors_before + child->member);
+}
+
+static _Noreturn void worker_main(struct sockeye__children *c, unsigned index)
+{
+	const struct sockeye__server *server = c->server;
+	const struct sockeye__child *child = &c->list[index];
+	struct sockeye__worker w = {
+	    .server = server,
+	    .crew = child->crew,
+	    .context = child->crew->spec != NULL ? child->crew->spec->context : NULL,
+	    .index = index,
+	    .member = child->member,
+	    .stop_fd = server->stop_rd,
+	    .conns_max = conns_share(server, child),
+	    .counters = sockeye__counters_of(server->shared, index),
+	    .spec_counters = sockeye__crew_counters(child->crew) != NULL
+				 ? sockeye__spec_counters_of(server->shared, index)
+				 : NULL,
+	};
+	int err;
+
+	close(server->stop_wr); /* the stop pipe must end when the supervisor closes it */
+	close(c->signal_fd);
+	for (unsigned i = 0; i < server->processes; i++)
+		if (c->list[i].process.fd >= 0)
+			close(c->list[i].process.fd);
+	err = child->crew->switches_user ? sockeye__user_become(&child->crew->user) : 0;
+	if (err < 0) {
+		sockeye__cannot_start(&w, err);
+		_exit(1);
+	}
+	/* Die with the supervisor, since no other process would stop this one. Must follow
+	 * the user switch, which clears the setting (prctl(2)). */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != c->supervisor)
+		_exit(1);
+	sockeye__sites_keep_own(&w);
+	/* Workers constantly allocate and free buffers of 100 KiB. Returning their pages to
+	 * the kernel each time would cost more than moving the bytes. */
+	mallopt(M_MMAP_THRESHOLD, MALLOC_KEEP_BYTES);
+	mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
+	child->crew->run(&w);
+	_exit(0);
+}
+
+static int child_start(struct sockeye__children *c, unsigned index, uint64_t now)
+{
+	struct sockeye__child *child = &c->list[index];
+	int err = sockeye__process_fork(&child->process);
+
+	if (err == 1)
+		worker_main(c, index);
+	if (err < 0)
+		return err;
+	child->state = SOCKEYE__CHILD_RUNS;
+	child->started_ns = now;
+	c->running++;
+	return 0;
+}
+
+static void warn(const struct sockeye__children *c, const char *text, int err)
+{
+	sockeye__event(
+	    c->server->opts,
+	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
+}
+
+void sockeye__children_start(struct sockeye__children *c, uint64_t now)
+{
+	for (unsigned i = 0; i < c->server->processes; i++) {
+		struct sockeye__child *child = &c->list[i];
+		int err;
+
+		if (child->state != SOCKEYE__CHILD_WAITS || now < child->respawn_ns)
+			continue;
+		err = child_start(c, i, now);
+		if (err < 0) {
+			warn(c, "cannot start a worker; retrying in 1 s", err);
+			child->respawn_ns = now + SOCKEYE_NS_PER_S;
+		}
+	}
+}
+
+/* --- death --- */
+
+/* Releases the slots of a dead worker and counts its open connections as closed_stop. */
+static void child_account(struct sockeye__children *c, unsigned index)
+{
+	const struct sockeye__child *child = &c->list[index];
+	const struct sockeye__crew_spec *spec = child->crew->spec;
+	const struct sockeye__counter_table *table = sockeye__crew_counters(child->crew);
+	struct sockeye__counters *counters = sockeye__counters_of(c->server->shared, index);
+	uint64_t *spec_counters = sockeye__spec_counters_of(c->server->shared, index);
+
+	counters->closed_stop += counters->open;
+	sockeye__counters_clear_gauges(&sockeye__counters_table, (uint64_t *)counters);
+	if (spec != NULL && spec->on_death != NULL)
+		spec->on_death(spec->context, child->member, table != NULL ? spec_counters : NULL);
+	if (table != NULL)
+		sockeye__counters_clear_gauges(table, spec_counters);
+	if (c->server->shared->sources != NULL)
+		sockeye__sources_forget(c->server->shared->sources, index);
+}
+
+static bool crew_runs(const struct sockeye__children *c, const struct sockeye__crew *crew)
+{
+	for (unsigned k = 0; k < crew->processes; k++)
+		if (c->list[crew->first + k].state == SOCKEYE__CHILD_RUNS)
+			return true;
+	return false;
+}
+
+/* Shuts down the listeners that no worker serves any more: the worker's own SO_REUSEPORT
+ * sockets, or the crew's shared sockets if this was its last worker. Otherwise clients
+ * would wait in the backlog until the other crews have ended. */
+static void listeners_refuse(const struct sockeye__children *c, const struct sockeye__child *child)
+{
+	for (size_t i = 0; i < child->crew->site_count; i++) {
+		const struct sockeye__site *site = &child->crew->sites[i];
+
+		if (site->stream && site->fd_count > 1)
+			shutdown(site->fds[child->member], SHUT_RD);
+		else if (site->stream && !crew_runs(c, child->crew))
+			shutdown(site->fds[0], SHUT_RD);
+	}
+}
+
+static void child_died(struct sockeye__children *c, unsigned index, bool killed, uint64_t now)
+{
+	struct sockeye__child *child = &c->list[index];
+	bool steady = now - child->started_ns >= STEADY_NS;
+
+	c->running--;
+	child_account(c, index);
+	if (c->phase == SOCKEYE__PHASE_DRAINS) {
+		child->state = SOCKEYE__CHILD_ENDED;
+		listeners_refuse(c, child);
+		return;
+	}
+	child->state = SOCKEYE__CHILD_WAITS;
+	sockeye__counters_of(c->server->shared, index)->workers_died++;
+	child->backoff_ns = steady                   ? 0
+			    : child->backoff_ns == 0 ? RESPAWN_MIN_NS
+						     : child->backoff_ns * 2;
+	if (child->backoff_ns > RESPAWN_MAX_NS)
+		child->backoff_ns = RESPAWN_MAX_NS;
+	child->respawn_ns = now + child->backoff_ns;
+	warn(c,
+	     killed ? "a worker was killed by a signal and is being replaced"
+		    : "a worker ended and is being replaced",
+	     0);
+}
+
+void sockeye__children_reap(struct sockeye__children *c, const struct pollfd *polled, uint64_t now)
+{
+	bool killed;
+
+	for (unsigned i = 0; i < c->server->processes; i++)
+		if (c->list[i].state == SOCKEYE__CHILD_RUNS &&
+		    (polled[i].revents != 0 || c->list[i].process.fd < 0) &&
+		    sockeye__process_ended(&c->list[i].process, &killed))
+			child_died(c, i, killed, now);
+}
+
+void sockeye__children_poll(const struct sockeye__children *c, struct pollfd *polled)
+{
+	for (unsigned i = 0; i < c->server->processes; i++) /* poll(2) skips -1 */
+		polled[i] = (struct pollfd){.fd = c->list[i].process.fd, .events = POLLIN};
+}
+
+uint64_t sockeye__children_due_ns(const struct sockeye__children *c, uint64_t now)
+{
+	uint64_t next = 0;
+
+	for (unsigned i = 0; i < c->server->processes; i++) {
+		const struct sockeye__child *child = &c->list[i];
+
+		if (child->state == SOCKEYE__CHILD_WAITS)
+			next = sockeye__earlier(next, child->respawn_ns);
+		else if (child->state == SOCKEYE__CHILD_RUNS && child->process.fd < 0)
+			next = sockeye__earlier(next, now + REAP_NS);
+	}
+	return next;
+}
+
+/* --- stop --- */
+
+void sockeye__children_drain(struct sockeye__children *c)
+{
+	c->phase = SOCKEYE__PHASE_DRAINS;
+	close(c->server->stop_wr);
+	c->server->stop_wr = -1;
+	for (unsigned i = 0; i < c->server->processes; i++)
+		if (c->list[i].state == SOCKEYE__CHILD_WAITS) {
+			c->list[i].state = SOCKEYE__CHILD_ENDED;
+			listeners_refuse(c, &c->list[i]);
+		}
+}
+
+void sockeye__children_signal(const struct sockeye__children *c, const struct sockeye__crew *crew,
+			      int sig)
+{
+	for (unsigned i = 0; i < c->server->processes; i++)
+		if (c->list[i].state == SOCKEYE__CHILD_RUNS &&
+		    (crew == NULL || c->list[i].crew == crew))
+			sockeye__process_signal(&c->list[i].process, sig);
+}
+
+void sockeye__children_end(struct sockeye__children *c)
+{
+	sockeye__children_signal(c, NULL, SIGKILL);
+	for (unsigned i = 0; i < c->server->processes; i++)
+		if (c->list[i].state == SOCKEYE__CHILD_RUNS)
+			sockeye__process_kill(&c->list[i].process);
+}
+
+/* --- all --- */
+
+int sockeye__children_init(struct sockeye__children *c, struct sockeye__server *server)
+{
+	*c = (struct sockeye__children){
+	    .server = server,
+	    .supervisor = getpid(),
+	    .signal_fd = -1,
+	    .list = calloc(server->processes, sizeof *c->list),
+	};
+	if (c->list == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < server->crew_count; i++) {
+		const struct sockeye__crew *crew = &server->crews[i];
+
+		for (unsigned k = 0; k < crew->processes; k++)
+			c->list[crew->first + k] = (struct sockeye__child){
+			    .crew = crew, .member = k, .process = SOCKEYE__PROCESS_NONE};
+	}
+	return 0;
+}
+
+void sockeye__children_fini(struct sockeye__children *c)
+{
+	free(c->list);
+	c->list = NULL;
+}
+
+static void child_check(const struct sockeye__children *c, const struct sockeye__child *child)
+{
+	unsigned index = (unsigned)(child - c->list);
+
+	assert(child->crew->first + child->member == index);
+	assert(child->member < child->crew->processes);
+	assert((child->state == SOCKEYE__CHILD_RUNS) == (child->process.pid > 0));
+	assert(child->state != SOCKEYE__CHILD_WAITS || c->phase == SOCKEYE__PHASE_SERVES);
+	assert(child->state != SOCKEYE__CHILD_ENDED || c->phase == SOCKEYE__PHASE_DRAINS);
+	assert(child->backoff_ns <= RESPAWN_MAX_NS);
+	assert(child->state == SOCKEYE__CHILD_RUNS ||
+	       sockeye__counters_of(c->server->shared, index)->open == 0);
+}
+
+void sockeye__children_check(const struct sockeye__children *c)
+{
+	unsigned running = 0;
+
+	for (unsigned i = 0; i < c->server->processes; i++) {
+		child_check(c, &c->list[i]);
+		running += c->list[i].state == SOCKEYE__CHILD_RUNS;
+	}
+	assert(running == c->running);
+	assert((c->server->stop_wr < 0) == (c->phase == SOCKEYE__PHASE_DRAINS));
+}
