@@ -56,6 +56,8 @@ struct sockeye_listener {
 	struct sockeye_sockaddr name; /* from getsockname(2): with the actual port */
 	bool unlink_at_close;         /* the listener has created its UNIX path */
 	uint64_t dev, ino;            /* the file of that path */
+	bool restores_mode;           /* closing an fd:N listener sets the mode it had: */
+	bool was_nonblocking;
 };
 
 struct sockeye_listen_opts {
@@ -72,8 +74,9 @@ struct sockeye_listen_opts {
  * another server uses the port already, the call fails. The option `reuseport` of the
  * address also shares the port with servers of the same user that were started before
  * with this option. fd:N must be a socket that listens (stream) or is bound (datagram).
- * The listener has a duplicate of N and the scheme of that socket. opts and fail may be
- * NULL.
+ * The listener has a duplicate of N and the scheme of that socket. Both share the
+ * non-blocking mode with the process that passed the socket; sockeye_listener_close()
+ * restores that mode. opts and fail may be NULL.
  * Returns the number of listeners, from 1 to max, which the caller closes with
  * sockeye_listener_close(). On failure closes all listeners and returns a negative code:
  * -EADDRINUSE, SOCKEYE_E_IN_USE_LIVE, SOCKEYE_E_NOT_A_SOCKET ... */
@@ -83,7 +86,8 @@ SOCKEYE_API int sockeye_listen(const struct sockeye_addr *addr,
 			       struct sockeye_fail *fail);
 
 /* Closes the socket. Removes its UNIX path if the path is still the file that the listener
- * created. Does nothing for a zeroed or closed listener (fd <= 0). */
+ * created. Restores the non-blocking mode that the socket of fd:N had before. Does nothing for a
+ * zeroed or closed listener (fd <= 0). */
 SOCKEYE_API void sockeye_listener_close(struct sockeye_listener *listener);
 
 /* Accepts one connection. Skips clients that have disconnected (ECONNABORTED, and the

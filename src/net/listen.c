@@ -195,6 +195,23 @@ static int reachable(const struct sockeye_listener *l, const char **out_why)
 	return l->name.len > sizeof(sa_family_t) ? 0 : -EINVAL;
 }
 
+/* Sets the mode of an inherited socket until the listener is closed. The process that passed
+ * the socket shares the mode, so a per-call flag would be better, but accept(2) has none: if
+ * several workers wait for one client, all but one would block, with all their sessions. */
+static int mode_borrow(struct sockeye_listener *l, bool nonblocking)
+{
+	int flags = fcntl(l->fd, F_GETFL), err;
+
+	if (flags < 0)
+		return -errno;
+	l->was_nonblocking = (flags & O_NONBLOCK) != 0;
+	if (l->was_nonblocking == nonblocking)
+		return 0;
+	err = sockeye__nonblocking_set(l->fd, nonblocking);
+	l->restores_mode = err == 0;
+	return err;
+}
+
 static int fd_listen(const struct sockeye_addr *addr, const struct sockeye_listen_opts *opts,
 		     struct sockeye_listener *out_listener, struct sockeye_fail *fail)
 {
@@ -214,7 +231,7 @@ static int fd_listen(const struct sockeye_addr *addr, const struct sockeye_liste
 	if (err == 0 && l.scheme == SOCKEYE_UDP)
 		err = sockeye_dgram_want_local(l.fd);
 	if (err == 0)
-		err = sockeye__nonblocking_set(l.fd, opts->nonblocking);
+		err = mode_borrow(&l, opts->nonblocking);
 	if (err < 0) {
 		close(l.fd);
 		sockeye__fail_addr(fail, "listen", addr, err);
@@ -287,7 +304,9 @@ void sockeye_listener_close(struct sockeye_listener *listener)
 	if (listener->fd <= 0)
 		return;
 	sockeye__unix_unlink(listener);
+	if (listener->restores_mode)
+		(void)sockeye__nonblocking_set(listener->fd, listener->was_nonblocking);
 	close(listener->fd);
 	listener->fd = -1;
-	listener->unlink_at_close = false;
+	listener->unlink_at_close = listener->restores_mode = false;
 }

@@ -146,7 +146,7 @@ static bool crew_runs(const struct sockeye__children *c, const struct sockeye__c
 	return false;
 }
 
-/* Shuts down the listeners that no worker serves any more: the worker's own SO_REUSEPORT
+/* Refuses clients at the listeners that no worker serves any more: the worker's own SO_REUSEPORT
  * sockets, or the crew's shared sockets if this was its last worker. Otherwise clients
  * would wait in the backlog until the other crews have ended. */
 static void listeners_refuse(const struct sockeye__children *c, const struct sockeye__child *child)
@@ -155,9 +155,9 @@ static void listeners_refuse(const struct sockeye__children *c, const struct soc
 		const struct sockeye__site *site = &child->crew->sites[i];
 
 		if (site->stream && site->fd_count > 1)
-			shutdown(site->fds[child->member], SHUT_RD);
+			sockeye__site_refuse(site, site->fds[child->member]);
 		else if (site->stream && !crew_runs(c, child->crew))
-			shutdown(site->fds[0], SHUT_RD);
+			sockeye__site_refuse(site, site->fds[0]);
 	}
 }
 

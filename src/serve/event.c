@@ -408,8 +408,8 @@ static void clients_accept(struct loop *l, size_t i, int max)
 	}
 }
 
-/* Accepts the clients in the backlog, shuts the listeners down, and replies to the
- * datagrams already queued. */
+/* Accepts the clients in the backlog, refuses further clients, and replies to the datagrams
+ * already queued. listeners_settle() then stops watching the listeners. */
 static void stop(struct loop *l)
 {
 	l->stopping = true;
@@ -418,7 +418,7 @@ static void stop(struct loop *l)
 
 		if (l->worker->crew->sites[i].stream) {
 			clients_accept(l, i, BACKLOG_MAX);
-			shutdown(fd, SHUT_RD);
+			sockeye__site_refuse(&l->worker->crew->sites[i], fd);
 		} else {
 			for (int n = 0; n < SOCKEYE__LAST_BATCHES; n++)
 				if (!sockeye__answer(l->answerer, i))

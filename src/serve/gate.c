@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define LEAVE_NS SOCKEYE_NS_PER_S /* see leave_ns in internal.h */
 #define TAG_STOP UINT64_MAX
 #define TAG_WAKE (UINT64_MAX - 1)
 
@@ -113,16 +114,25 @@ static bool take(struct sockeye__gate *g, size_t i, struct sockeye__visit *out_v
 	return false;
 }
 
-/* After a stop, accepts the clients in the backlog, one in each call, and then shuts the
- * listeners down. */
+/* Whether a worker that stops may still accept a client. The backlog of an inherited socket
+ * may never be empty, because new clients are not refused. */
+static bool may_take_last(const struct sockeye__gate *g, const struct sockeye__site *site)
+{
+	return !full(g) && (!site->inherited || sockeye_now().mono_ns < g->leave_ns);
+}
+
+/* After a stop, accepts the clients in the backlog, one in each call, and then refuses
+ * further clients. */
 static enum sockeye__gate_kind last_call(struct sockeye__gate *g, struct sockeye__visit *out_visit)
 {
 	for (size_t i = 0; i < g->worker->crew->site_count; i++) {
-		if (!g->worker->crew->sites[i].stream)
+		const struct sockeye__site *site = &g->worker->crew->sites[i];
+
+		if (!site->stream)
 			continue;
-		if (!full(g) && take(g, i, out_visit))
+		if (may_take_last(g, site) && take(g, i, out_visit))
 			return SOCKEYE__GATE_VISIT;
-		shutdown(sockeye__site_fd(g->worker, i), SHUT_RD);
+		sockeye__site_refuse(site, sockeye__site_fd(g->worker, i));
 	}
 	return SOCKEYE__GATE_STOP;
 }
@@ -139,6 +149,7 @@ enum sockeye__gate_kind sockeye__gate_next(struct sockeye__gate *g,
 			continue; /* timeout or EINTR */
 		if (ev.data.u64 == TAG_STOP) {
 			g->stopped = true;
+			g->leave_ns = sockeye_now().mono_ns + LEAVE_NS;
 		} else if (ev.data.u64 == TAG_WAKE) {
 			return SOCKEYE__GATE_WAKE;
 		} else if (!g->worker->crew->sites[ev.data.u64].stream) {

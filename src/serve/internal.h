@@ -43,6 +43,7 @@ struct sockeye__site {
 	struct sockeye_listener listener; /* the first socket, and the name */
 	bool stream;                      /* accepts connections (seqpacket too) */
 	bool keeps_records;               /* its connections keep record boundaries: seqpacket */
+	bool inherited;                   /* fd:N: another process may use the socket, too */
 	size_t request;                   /* index of the request it was opened for */
 	unsigned fd_count;
 	int *fds;
@@ -148,6 +149,9 @@ int sockeye__users_check(const struct sockeye__server *server, struct sockeye_fa
 int sockeye__sites_open(struct sockeye__server *server, struct sockeye__crew *crew,
 			const struct sockeye_site *site, size_t index, struct sockeye_fail *fail);
 void sockeye__sites_close(struct sockeye__server *server);
+/* Refuses further clients at one of the site's sockets. Does nothing to an inherited socket,
+ * which shutdown(2) would also end for its owner: the caller only stops accepting. */
+void sockeye__site_refuse(const struct sockeye__site *site, int fd);
 /* In a worker: closes the sockets that only other workers use. */
 void sockeye__sites_keep_own(const struct sockeye__worker *w);
 
@@ -253,6 +257,7 @@ struct sockeye__gate {
 	struct sockeye__worker *worker;
 	int epoll;
 	bool stopped;           /* serve only clients that are in the backlog */
+	uint64_t leave_ns;      /* then leave further clients to the owner of an inherited socket */
 	bool listeners_watched; /* the listeners are in the epoll set */
 	uint64_t resume_ns;     /* accept no client before this time; 0: no pause */
 };

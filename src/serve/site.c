@@ -146,6 +146,7 @@ static int site_open(struct sockeye__server *server, struct sockeye__crew *crew,
 	    .listener = *listener,
 	    .stream = sockeye_scheme_is_stream(listener->scheme),
 	    .keeps_records = listener->scheme == SOCKEYE_UNIX_SEQPACKET,
+	    .inherited = site->addr.scheme == SOCKEYE_FD,
 	    .request = index,
 	};
 	err = site_fill(s, crew, site, lo);
@@ -195,6 +196,12 @@ void sockeye__sites_close(struct sockeye__server *server)
 			site_close(server, &crew->sites[i]);
 		free(crew->sites);
 	}
+}
+
+void sockeye__site_refuse(const struct sockeye__site *site, int fd)
+{
+	if (!site->inherited)
+		shutdown(fd, SHUT_RD);
 }
 
 void sockeye__sites_keep_own(const struct sockeye__worker *w)

@@ -118,6 +118,8 @@ static void on_accept(struct sockeye__uring *l, size_t i, const struct io_uring_
 static void on_poll(struct sockeye__uring *l, size_t i)
 {
 	l->sites_armed[i] = false;
+	if (l->stopping)
+		return;
 	l->sites_pending = l->housekeeping = true;
 	if (l->worker->crew->sites[i].stream)
 		clients_accept(l, i);
@@ -126,15 +128,29 @@ static void on_poll(struct sockeye__uring *l, size_t i)
 			;
 }
 
-/* Accepts the clients in the backlog, shuts the listeners down, which also ends the accept
- * requests, and replies to the datagrams already queued. */
+/* Cancels the accept or poll of a site. */
+static void site_disarm(struct sockeye__uring *l, size_t i)
+{
+	bool accepts = l->worker->crew->sites[i].stream && !limited(l);
+	enum sockeye__uring_op op = accepts ? SOCKEYE__URING_ACCEPT : SOCKEYE__URING_POLL;
+
+	if (l->sites_armed[i])
+		io_uring_prep_cancel64(
+		    sockeye__uring_entry(l, sockeye__uring_site_tag(i, SOCKEYE__URING_DISARM)),
+		    sockeye__uring_site_tag(i, op), 0);
+}
+
+/* Accepts the clients in the backlog, refuses further clients, and replies to the datagrams
+ * already queued. */
 static void stop(struct sockeye__uring *l)
 {
 	l->stopping = true;
 	for (size_t i = 0; i < l->worker->crew->site_count; i++) {
+		site_disarm(l, i);
 		if (l->worker->crew->sites[i].stream) {
 			clients_accept(l, i);
-			shutdown(sockeye__site_fd(l->worker, i), SHUT_RD);
+			sockeye__site_refuse(&l->worker->crew->sites[i],
+					     sockeye__site_fd(l->worker, i));
 		} else {
 			for (int n = 0; n < SOCKEYE__LAST_BATCHES; n++)
 				if (!sockeye__answer(l->answerer, i))
@@ -171,6 +187,8 @@ static void dispatch(struct sockeye__uring *l, const struct io_uring_cqe *cqe)
 		break;
 	case SOCKEYE__URING_STOP:
 		stop(l);
+		break;
+	case SOCKEYE__URING_DISARM:
 		break;
 	}
 }

@@ -321,7 +321,8 @@ static void test_low_port(void **state)
 	in_child(as_unprivileged_user);
 }
 
-/* An inherited descriptor gives a listener with the scheme of its socket. */
+/* An inherited descriptor gives a listener with the scheme of its socket, whose mode changes
+ * only until the listener is closed. */
 static void test_inherited(void **state)
 {
 	static const char *const addresses[] = {
@@ -339,6 +340,16 @@ static void test_inherited(void **state)
 		const struct sockeye_listen_opts opts = {.nonblocking = true};
 		int client;
 
+		for (int mode = 0; mode < 4; mode++) {
+			const struct sockeye_listen_opts how = {.nonblocking = mode / 2};
+
+			assert_int_equal(sockeye__nonblocking_set(given.fd, mode % 2), 0);
+			assert_int_equal(sockeye_listen(&addr, &how, &l, 1, NULL), 1);
+			assert_int_equal(is_nonblocking(l.fd), mode / 2);
+			sockeye_listener_close(&l);
+			assert_int_equal(is_nonblocking(given.fd), mode % 2);
+		}
+		assert_int_equal(sockeye__nonblocking_set(given.fd, false), 0);
 		assert_int_equal(sockeye_listen(&addr, &opts, &l, 1, NULL), 1);
 		assert_int_equal(l.scheme, given.scheme);
 		assert_true(l.fd != given.fd && is_cloexec(l.fd) && is_nonblocking(l.fd));
