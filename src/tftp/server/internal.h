@@ -11,6 +11,7 @@
  * drops.c      reports requests that get no reply
  * again.c      requests of a peer that has a transfer
  * transfer.c   the life of a transfer
+ * report.c     counts and reports transfers that have ended
  * ports.c      the sockets of transfers
  * peers.c      the transfers of a worker, by peer and in rows
  * slots.c      limits on transfers and requests
@@ -272,13 +273,20 @@ uint64_t sockeye__tftp_drops_due_ns(const struct sockeye__tftp_worker *w);
 /* Logs the lines that are due. */
 void sockeye__tftp_drops_report(struct sockeye__tftp_worker *w);
 
+/* --- report.c --- */
+
+/* Counts a transfer that has ended, and reports it. `got`: the datagram that ended it, or NULL. */
+void sockeye__tftp_transfer_report(const struct sockeye__tftp_worker *w,
+				   const struct sockeye__tftp_transfer *t,
+				   const struct sockeye__tftp_got *got);
+/* Returns how many bytes of the file the receiver has. */
+uint64_t sockeye__tftp_transfer_moved(const struct sockeye__tftp_transfer *t);
+
 /* --- transfer.c --- */
 
 /* Starts a transfer whose file and socket are open, and sends its first packets. */
 void sockeye__tftp_transfer_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 				  const struct sockeye__tftp_config *config);
-/* Returns how many bytes of the file the receiver has. */
-uint64_t sockeye__tftp_transfer_moved(const struct sockeye__tftp_transfer *t);
 /* Handles a datagram of the peer, or several of `segment` bytes each; the last may be
  * shorter. */
 void sockeye__tftp_transfer_datagram(struct sockeye__tftp_worker *w,
