@@ -256,6 +256,17 @@ static int late_error(const struct sockeye__atomic_file *f)
 	return fd < 0 || close(fd) < 0 ? -errno : 0;
 }
 
+/* Writes the file to the disk. Some kinds of file cannot be synchronized (EINVAL). */
+static int disk_write(int fd)
+{
+	int done;
+
+	do
+		done = fsync(fd);
+	while (done < 0 && errno == EINTR);
+	return done < 0 && errno != EINVAL ? -errno : 0;
+}
+
 /* Gives the file a temporary name: link(2) cannot replace a file, rename(2) can. */
 static int need_temp(struct sockeye__atomic_file *f)
 {
@@ -306,14 +317,47 @@ static int put_over(struct sockeye__atomic_file *f)
 	return 0;
 }
 
+static int put(struct sockeye__atomic_file *f)
+{
+	return f->replaces ? put_over(f) : put_new(f);
+}
+
+/* Gives the file its name and writes the name to the disk. If that fails, a new name is
+ * removed. */
+static int put_and_sync(struct sockeye__atomic_file *f)
+{
+	/* Opened first: a lack of descriptors must not be noticed after the name is in place. */
+	int dir = openat(f->dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (dir < 0 && errno != EACCES)
+		return -errno;
+	err = sockeye__made_folders_sync(&f->made);
+	if (err == 0)
+		err = put(f);
+	if (err == 0) {
+		/* Without read permission on the directory, only the file can be synchronized;
+		 * ext4, XFS and Btrfs then write its new name too. */
+		err = disk_write(dir >= 0 ? dir : f->fd);
+		if (err < 0 && !f->replaces && has_name(f, f->fd))
+			unlinkat(f->dir, f->name, 0);
+	}
+	if (dir >= 0)
+		close(dir);
+	return err;
+}
+
 int sockeye__atomic_file_commit(struct sockeye__atomic_file *f)
 {
 	int err;
 
 	assert(f->is_open);
-	err = f->in_place && ftruncate(f->fd, f->len) < 0 ? -errno : late_error(f);
+	err = f->in_place && ftruncate(f->fd, f->len) < 0 ? -errno : 0;
+	if (err == 0 && f->sync)
+		err = disk_write(f->fd);
+	if (err == 0)
+		err = late_error(f);
 	if (err == 0 && !f->in_place)
-		err = f->replaces ? put_over(f) : put_new(f);
+		err = f->sync ? put_and_sync(f) : put(f);
 	if (err == 0)
 		sockeye__made_folders_keep(&f->made);
 	sockeye__atomic_file_discard(f);

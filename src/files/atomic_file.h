@@ -30,6 +30,7 @@ struct sockeye__atomic_file {
 	int fd;        /* to write to, never 0, 1 or 2 */
 	bool in_place; /* fd is the existing file: set `len` before the commit */
 	off_t len;
+	bool sync;     /* set it to have the commit wait until the disk has the file */
 	bool is_open;  /* the members below are private */
 	bool by_proc;  /* linked through /proc/self/fd, not with AT_EMPTY_PATH */
 	bool replaces; /* `target` is the existing file of this name, locked */
@@ -53,10 +54,13 @@ struct sockeye__atomic_file {
 int sockeye__atomic_file_open(struct sockeye__atomic_file *f, int dir_fd, const char *name,
 			      mode_t mode, enum sockeye__atomic_file_how how);
 
-/* Gives the file its name and closes it. Returns 0 or -errno, among others
- * -EEXIST (the name was created meanwhile), -EBUSY (the file to replace was
- * replaced meanwhile) and errors of earlier writes. On failure the file is discarded
- * like below. */
+/* Gives the file its name and closes it. With `sync`, writes first the file's contents and
+ * then its name, and the names of the directories made for it, to the disk; so after a power
+ * failure the file has its whole contents or does not exist. Another thread than the opener
+ * may call it. Returns 0 or -errno, among others -EEXIST (the name was created meanwhile),
+ * -EBUSY (the file to replace was replaced meanwhile) and errors of earlier writes. On
+ * failure the file is discarded like below. If only the disk's write of the name fails, a
+ * file that was replaced stays replaced. */
 int sockeye__atomic_file_commit(struct sockeye__atomic_file *f);
 
 /* Removes the new file; a file that was overwritten in place keeps what was written. Does

@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FOLDER (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) /* O_PATH cannot be locked */
+#define FOLDER      (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) /* can be locked */
+#define FOLDER_PATH (O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
 
 int sockeye__made_folders_add(struct sockeye__made_folders *m, int dir, const char *name)
 {
@@ -45,6 +46,42 @@ void sockeye__made_folders_keep(struct sockeye__made_folders *m)
 	close(m->dir);
 	free(m->names);
 	*m = (struct sockeye__made_folders){0};
+}
+
+/* Writes the entries of the directory `dir` to the disk. A directory that cannot be read
+ * cannot be synchronized. */
+static int entries_sync(int dir)
+{
+	int fd = openat(dir, ".", FOLDER), err = 0;
+
+	if (fd < 0)
+		return errno == EACCES ? 0 : -errno;
+	if (fsync(fd) < 0 && errno != EINVAL)
+		err = -errno;
+	close(fd);
+	return err;
+}
+
+int sockeye__made_folders_sync(const struct sockeye__made_folders *m)
+{
+	const char *name = m->names;
+	int dir = m->dir, err = 0;
+
+	for (size_t i = 0; i < m->count && err == 0; i++) {
+		int next;
+
+		err = entries_sync(dir);
+		next = err == 0 ? openat(dir, name, FOLDER_PATH) : -1;
+		if (err == 0 && next < 0)
+			err = -errno;
+		if (i > 0)
+			close(dir);
+		dir = next;
+		name += strlen(name) + 1;
+	}
+	if (m->count > 0 && dir >= 0)
+		close(dir);
+	return err;
 }
 
 /* Keeps each directory open instead of using "..": another process may have moved one

@@ -26,6 +26,9 @@ int sockeye__made_folders_add(struct sockeye__made_folders *m, int dir, const ch
 /* Keeps the directories and frees the record. Does nothing to a zeroed record. */
 void sockeye__made_folders_keep(struct sockeye__made_folders *m);
 
+/* Writes the names of the directories to the disk. Returns 0 or -errno. */
+int sockeye__made_folders_sync(const struct sockeye__made_folders *m);
+
 /* Removes the directories, the deepest first, and stops at one that is held or not
  * empty. Frees the record. Does nothing to a zeroed record. */
 void sockeye__made_folders_undo(struct sockeye__made_folders *m);
