@@ -110,16 +110,24 @@ static int kind_error(mode_t mode)
 	return S_ISDIR(mode) ? -EISDIR : -ENXIO;
 }
 
-/* Opens the file for writing, even if it will be replaced rather than written: a
- * read-only file must not be replaced. */
+static int target_open_for(const struct sockeye__atomic_file *f, int access)
+{
+	int fd = openat(f->dir, f->name, access | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* Opens the file that will be replaced, which must not be read-only. Opens it for reading if
+ * possible: programs that watch a directory for complete files (inotify(7), IN_CLOSE_WRITE)
+ * would take the end of writing for a new content. */
 static int target_open(const struct sockeye__atomic_file *f)
 {
-	const int flags = O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-	int fd = openat(f->dir, f->name, O_WRONLY | flags);
+	int fd;
 
-	if (fd < 0 && errno == ETXTBSY) /* a running program may be replaced */
-		fd = openat(f->dir, f->name, O_RDONLY | flags);
-	return fd < 0 ? -errno : fd;
+	if (faccessat(f->dir, f->name, W_OK, AT_EACCESS | AT_SYMLINK_NOFOLLOW) < 0)
+		return -errno;
+	fd = target_open_for(f, O_RDONLY);
+	return fd == -EACCES ? target_open_for(f, O_WRONLY) : fd;
 }
 
 static bool has_name(const struct sockeye__atomic_file *f, int fd)
@@ -198,18 +206,20 @@ static int name_check(const char *name)
 	return 0;
 }
 
-/* Whether the existing file is open for writing. A running program is open for reading
- * only. */
-static bool can_write_in_place(const struct sockeye__atomic_file *f)
-{
-	return f->replaces && (fcntl(f->target, F_GETFL) & O_ACCMODE) == O_WRONLY;
-}
-
+/* Opens the existing file for writing. Fails with -EACCES if it is a running program. */
 static int in_place_open(struct sockeye__atomic_file *f)
 {
-	f->fd = sockeye__fd_above_stdio(fcntl(f->target, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
-	f->in_place = f->fd >= 0;
-	return f->fd < 0 ? f->fd : 0;
+	int fd = sockeye__fd_above_stdio(target_open_for(f, O_WRONLY));
+
+	if (fd >= 0 && !has_name(f, fd)) { /* `target`, which has the lock, was replaced */
+		close(fd);
+		fd = -EBUSY;
+	}
+	if (fd == -ETXTBSY)
+		fd = -EACCES;
+	f->fd = fd;
+	f->in_place = fd >= 0;
+	return fd < 0 ? fd : 0;
 }
 
 static int file_open(struct sockeye__atomic_file *f, mode_t mode, int how)
@@ -221,7 +231,7 @@ static int file_open(struct sockeye__atomic_file *f, mode_t mode, int how)
 	err = how & SOCKEYE__ATOMIC_FILE_NAMED ? -EOPNOTSUPP : unnamed_open(f, mode);
 	if (cannot_be_unnamed(err))
 		err = named_open(f, mode);
-	if (err == -EACCES && (how & SOCKEYE__ATOMIC_FILE_IN_PLACE) && can_write_in_place(f))
+	if (err == -EACCES && (how & SOCKEYE__ATOMIC_FILE_IN_PLACE) && f->replaces)
 		return in_place_open(f);
 	if (err == 0 && f->replaces)
 		err = take_over(f);
