@@ -32,6 +32,9 @@ static const struct cli_option options[] = {
      "reject uploads that would leave less than SIZE bytes free on the file system "
      "(default: uploads may fill it)",
      .min = 1},
+    {"no-sync", 0, NULL, CLI_FLAG, OFFSET(no_sync),
+     "confirm an upload before the disk has stored it: faster, but a power failure may "
+     "lose the file"},
     {"umask", 0, "MODE", CLI_TEXT, OFFSET(umask),
      "create files and directories with this file mode creation mask, octal "
      "(default: the mask of the process)"},
@@ -131,6 +134,7 @@ static int store_config(const struct serve *s, struct sockeye__tftp_store_config
 	    .create = t->create,
 	    .upload_max = t->max_upload,
 	    .reserve = t->reserve,
+	    .no_sync = t->no_sync,
 	    .has_umask = t->umask != NULL,
 	};
 	return t->umask != NULL ? umask_read(s, t->umask, &out->umask) : CLI_GO;
@@ -271,6 +275,7 @@ enum {
 static const struct serve_effect effects[] = {
     {"max-upload", UPLOAD, "it needs --upload, --overwrite or --create"},
     {"reserve", UPLOAD, "it needs --upload, --overwrite or --create"},
+    {"no-sync", UPLOAD, "it needs --upload, --overwrite or --create"},
     {"umask", UPLOAD, "it needs --upload, --overwrite or --create"},
     {"port-range", PORTS, "with --single-port, transfers do not have their own ports"},
     {"map-client", 0, "it needs --map-test"},

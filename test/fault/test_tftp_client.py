@@ -25,7 +25,7 @@ ERRORS = {
     "recvmsg": "EINTR EAGAIN ENOMEM ECONNREFUSED",
     "openat": "EMFILE EACCES ENOENT", "newfstatat": "EACCES ENOENT", "pwritev": "EINTR ENOSPC EIO",
     "linkat": "EACCES ENOSPC", "renameat": "EACCES", "close": "EIO", "flock": "EAGAIN ENOLCK",
-    "preadv": "EINTR EIO", "fchmod": "EPERM", "fchown": "EPERM",
+    "preadv": "EINTR EIO", "fchmod": "EPERM", "fchown": "EPERM", "faccessat2": "EACCES ENOENT",
     "write": "EINTR ENOSPC EPIPE EAGAIN", "read": "EINTR EIO EAGAIN",
 }
 # Calls of the dynamic loader before main do not count.

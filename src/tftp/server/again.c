@@ -27,10 +27,12 @@ bool sockeye__tftp_is_duplicate(struct sockeye__tftp_worker *w, const struct soc
 		return false;
 	same = t->request_len == len && memcmp(t->bytes, bytes, len) == 0;
 	if (same && (!t->machine.confirmed || w->now_ns - t->machine.progress_ns < PATIENCE_NS) &&
-	    t->machine.result == SOCKEYE__TFTP_RUNNING) {
+	    (t->machine.result == SOCKEYE__TFTP_RUNNING || t->phase == SOCKEYE__TFTP_STORING)) {
 		sockeye__tftp_transfer_datagram(w, t, bytes, len, len);
 		return true;
 	}
+	if (t->phase == SOCKEYE__TFTP_STORING && t->port != NULL)
+		return false; /* it loses its last ACK when the other transfer is confirmed */
 	if (t->machine.result == SOCKEYE__TFTP_DONE) /* it only repeats its last ACK */
 		sockeye__tftp_transfer_drop(w, t, NULL);
 	else if (t->port == NULL || !t->machine.confirmed ||

@@ -12,6 +12,7 @@
  * again.c      requests of a peer that has a transfer
  * transfer.c   the life of a transfer
  * report.c     counts and reports transfers that have ended
+ * committer.c  threads that commit complete uploads
  * ports.c      the sockets of transfers
  * peers.c      the transfers of a worker, by peer and in rows
  * slots.c      limits on transfers and requests
@@ -27,6 +28,7 @@
 #include "serve/sources.h"
 #include "serve/timers.h"
 #include "files/atomic_file.h"
+#include "tftp/server/committer.h"
 #include "tftp/server/lookup.h"
 #include "tftp/server/server.h"
 #include "tftp/sink.h"
@@ -71,6 +73,7 @@ enum sockeye__tftp_watch {
 	SOCKEYE__WATCH_PORT,
 	SOCKEYE__WATCH_STRANGERS, /* the second socket of a transfer's port */
 	SOCKEYE__WATCH_TIMER,
+	SOCKEYE__WATCH_COMMITS, /* uploads were committed */
 };
 
 struct sockeye__tftp_site {
@@ -90,15 +93,24 @@ struct sockeye__tftp_port {
 	struct sockeye__tftp_port *next;     /* in the list of closed ports */
 };
 
+enum sockeye__tftp_upload_state {
+	SOCKEYE__TFTP_RECEIVING,
+	SOCKEYE__TFTP_COMPLETE, /* all bytes are written to the file, which has no name yet */
+	SOCKEYE__TFTP_COMMITTED,
+};
+
 /* The state that only uploads need. */
 struct sockeye__tftp_upload {
+	enum sockeye__tftp_upload_state state;
 	struct sockeye__atomic_file file;
+	struct sockeye__tftp_commit commit;
+	struct sockeye__tftp_transfer *transfer;
 	struct sockeye__tftp_sink sink;
 	uint8_t *memory;
 	size_t memory_len;
 	uint64_t room_at; /* the length of the file at which the free space is checked again */
-	bool committed;
-	bool in_place; /* the file is not atomic: its directory is not writable */
+	bool abandoned;   /* dropped while it was stored: sends no last ACK */
+	bool in_place;    /* the file is not atomic: its directory is not writable */
 };
 
 /* Transfers that may be dropped at a limit, the oldest first. */
@@ -106,12 +118,17 @@ struct sockeye__tftp_row {
 	struct sockeye__tftp_transfer *first, *last;
 };
 
-/* The phases of a transfer, in this order. A transfer may skip the second and the third. */
+/* The phases of a transfer, in this order. A transfer may skip all but the first and the
+ * last. */
 enum sockeye__tftp_phase {
 	/* The client's address may be forged. The transfer is in the row `unconfirmed`. */
 	SOCKEYE__TFTP_UNCONFIRMED,
 	/* The client has answered. The transfer is in the row `moving` or `slow`. */
 	SOCKEYE__TFTP_CONFIRMED,
+	/* A complete upload, whose file belongs to the committer. The transfer is in no row,
+	 * sends nothing and ignores all packets. Then it is CONFIRMED again, until its last ACK
+	 * or an ERROR is sent. */
+	SOCKEYE__TFTP_STORING,
 	/* An upload that is done and reported, and only repeats its last ACK
 	 * (RFC 1350, section 6). The transfer is in the row `dallying`. */
 	SOCKEYE__TFTP_DALLYING,
@@ -175,7 +192,9 @@ struct sockeye__tftp_worker {
 	struct sockeye__tftp_server *server;
 	struct sockeye__tftp_server_counters *counters; /* base->counters has the general ones */
 	int epoll, signals, timer_fd;
-	enum sockeye__tftp_watch watch_stop, watch_signals, watch_timer;
+	enum sockeye__tftp_watch watch_stop, watch_signals, watch_timer, watch_commits;
+	bool commits_aside; /* the committer is open */
+	struct sockeye__tftp_committer committer;
 	uint64_t timer_ns; /* when timer_fd fires; 0: never */
 	uint64_t stop_ns;  /* when the remaining transfers are ended; 0: not stopping */
 	bool stopping;
@@ -300,10 +319,13 @@ void sockeye__tftp_transfer_timer(struct sockeye__tftp_worker *w, struct sockeye
  * which may be temporary. */
 void sockeye__tftp_transfer_refused(struct sockeye__tftp_worker *w,
 				    struct sockeye__tftp_transfer *t, int err);
-/* Ends the transfer with an ERROR because the server is stopping. */
+/* Continues the transfers whose files the committer has stored or could not store. */
+void sockeye__tftp_transfers_committed(struct sockeye__tftp_worker *w);
+/* Ends the transfer with an ERROR because the server is stopping, unless its file is being
+ * stored. */
 void sockeye__tftp_transfer_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
 /* Ends the transfer without sending a packet. `text` is the reason for the log; NULL: the
- * machine's result. */
+ * machine's result. A transfer whose file is being stored ends when that is done. */
 void sockeye__tftp_transfer_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 				 const char *text);
 /* Closes and frees a transfer, whether or not it has begun. */

@@ -126,14 +126,24 @@ static uint32_t row_check(const struct sockeye__tftp_row *row)
 static void transfer_check(const struct sockeye__tftp_worker *w,
 			   const struct sockeye__tftp_transfer *t)
 {
+	const struct sockeye__tftp_upload *u = t->upload;
+
 	assert(t->phase != SOCKEYE__TFTP_CLOSED);
-	assert(t->row == (t->phase == SOCKEYE__TFTP_UNCONFIRMED ? &w->unconfirmed
-			  : t->phase == SOCKEYE__TFTP_DALLYING  ? &w->dallying
-			  : t->slow                             ? &w->slow
-								: &w->moving));
+	assert(t->row == (t->phase == SOCKEYE__TFTP_STORING       ? NULL
+			  : t->phase == SOCKEYE__TFTP_UNCONFIRMED ? &w->unconfirmed
+			  : t->phase == SOCKEYE__TFTP_DALLYING    ? &w->dallying
+			  : t->slow                               ? &w->slow
+								  : &w->moving));
 	assert(t->phase == SOCKEYE__TFTP_UNCONFIRMED || t->machine.confirmed);
 	assert((t->port == NULL) == w->server->config.single_port);
 	assert(t->port == NULL || (t->port->user == t && t->port->fd == t->wire.fd));
+	/* The file belongs to the committer exactly in the phase STORING, before the last ACK. */
+	assert((t->phase == SOCKEYE__TFTP_STORING) ==
+	       (u != NULL && u->state == SOCKEYE__TFTP_COMPLETE));
+	assert(t->phase != SOCKEYE__TFTP_STORING ||
+	       (t->timer.index == 0 && t->machine.control == SOCKEYE__TFTP_CONTROL_ACK));
+	assert(t->phase != SOCKEYE__TFTP_DALLYING ||
+	       (u != NULL && u->state == SOCKEYE__TFTP_COMMITTED));
 	sockeye__timers_check(&w->timers, &t->timer);
 }
 
@@ -166,6 +176,6 @@ void sockeye__tftp_peers_check(const struct sockeye__tftp_worker *w)
 	assert(row_check(&w->moving) + row_check(&w->slow) == in_phase[SOCKEYE__TFTP_CONFIRMED]);
 	assert(row_check(&w->dallying) == in_phase[SOCKEYE__TFTP_DALLYING]);
 	assert(w->count == in_phase[SOCKEYE__TFTP_UNCONFIRMED] + in_phase[SOCKEYE__TFTP_CONFIRMED] +
-			       in_phase[SOCKEYE__TFTP_DALLYING]);
+			       in_phase[SOCKEYE__TFTP_STORING] + in_phase[SOCKEYE__TFTP_DALLYING]);
 	assert(w->upload_bytes == upload_bytes && w->text_bytes == text_bytes);
 }

@@ -366,6 +366,7 @@ int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, con
 		return err;
 	}
 	f.made = made;
+	f.sync = !s->config.no_sync;
 	*out = f;
 	return 0;
 }

@@ -68,6 +68,10 @@ static void finish(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer
 void sockeye__tftp_transfer_drop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 				 const char *text)
 {
+	if (t->phase == SOCKEYE__TFTP_STORING) {
+		t->upload->abandoned = true;
+		return;
+	}
 	if (!is_reported(t))
 		t->text = text;
 	finish(w, t, NULL);
@@ -142,6 +146,52 @@ static void dally(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer 
 		t->machine.deadline_ns = w->now_ns + STOP_DALLY_NS;
 }
 
+static void commit_end(struct sockeye__tftp_transfer *t, int err)
+{
+	if (err < 0)
+		abort_for(t, err);
+	else
+		t->upload->state = SOCKEYE__TFTP_COMMITTED;
+}
+
+/* Gives a complete upload its name, before the last ACK is sent. If the file must be written
+ * to the disk first, the committer does this, and the transfer waits. The client may repeat
+ * its last block meanwhile. These repeats get no reply: an ACK of the block before would
+ * only make the client send more, and clients wait at least five times. */
+static void commit_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
+{
+	struct sockeye__tftp_upload *u = t->upload;
+
+	if (!w->commits_aside) {
+		commit_end(t, sockeye__atomic_file_commit(&u->file));
+		return;
+	}
+	t->phase = SOCKEYE__TFTP_STORING;
+	sockeye__tftp_row_leave(t);
+	sockeye__timers_clear(&w->timers, &t->timer);
+	u->transfer = t;
+	u->commit.file = &u->file;
+	sockeye__tftp_committer_submit(&w->committer, &u->commit);
+}
+
+/* Whether the file is to be committed. */
+static bool is_to_commit(const struct sockeye__tftp_transfer *t)
+{
+	return uploads(t) && t->upload->state == SOCKEYE__TFTP_COMPLETE &&
+	       t->machine.result == SOCKEYE__TFTP_DONE;
+}
+
+static void confirm(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
+{
+	t->phase = SOCKEYE__TFTP_CONFIRMED;
+	/* an answer that may be forged returns no token */
+	if (t->token && !t->machine.config.forgeable)
+		sockeye__tftp_rate_give(w, &t->wire.to.peer);
+	t->minute_ns = w->now_ns;
+	sockeye__tftp_row_join(&w->moving, t);
+	supersede_others(w, t);
+}
+
 /* Sends the packets that are due and handles changes of phase. */
 static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 		 const struct sockeye__tftp_got *got)
@@ -154,15 +204,12 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 
 	if (err < 0)
 		abort_for(t, err);
-	if (t->phase == SOCKEYE__TFTP_UNCONFIRMED && t->machine.confirmed) {
-		t->phase = SOCKEYE__TFTP_CONFIRMED;
-		/* an answer that may be forged returns no token */
-		if (t->token && !t->machine.config.forgeable)
-			sockeye__tftp_rate_give(w, &t->wire.to.peer);
-		t->minute_ns = w->now_ns;
-		sockeye__tftp_row_join(&w->moving, t);
-		supersede_others(w, t);
-	}
+	if (t->phase == SOCKEYE__TFTP_UNCONFIRMED && t->machine.confirmed)
+		confirm(w, t);
+	if (is_to_commit(t))
+		commit_begin(w, t);
+	if (t->phase == SOCKEYE__TFTP_STORING)
+		return;
 	if (t->phase == SOCKEYE__TFTP_CONFIRMED)
 		sockeye__tftp_rank(w, t);
 	if (t->port != NULL)
@@ -186,19 +233,40 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 		sockeye__tftp_transfer_drop(w, t, "out of memory");
 }
 
-/* Gives a complete upload its name, before the last ACK is sent. */
-static void commit(struct sockeye__tftp_transfer *t)
+static void committed(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
-	struct sockeye__tftp_upload *u = t->upload;
+	t->phase = SOCKEYE__TFTP_CONFIRMED;
+	sockeye__tftp_row_join(&w->moving, t);
+	t->machine.progress_ns = w->now_ns; /* the client was not silent: it got no reply */
+	commit_end(t, t->upload->commit.err);
+	if (t->upload->abandoned)
+		finish(w, t, NULL);
+	else
+		turn(w, t, NULL);
+}
+
+void sockeye__tftp_transfers_committed(struct sockeye__tftp_worker *w)
+{
+	struct sockeye__tftp_commit *commit = sockeye__tftp_committer_take(&w->committer);
+
+	while (commit != NULL) {
+		struct sockeye__tftp_upload *u =
+		    (void *)((char *)commit - offsetof(struct sockeye__tftp_upload, commit));
+
+		commit = commit->next;
+		committed(w, u->transfer);
+	}
+}
+
+/* Writes the last bytes of an upload to its file. */
+static int complete(struct sockeye__tftp_upload *u)
+{
 	int err = sockeye__tftp_sink_end(&u->sink);
 
 	u->file.len = (off_t)u->sink.bytes;
 	if (err == 0)
-		err = sockeye__atomic_file_commit(&u->file);
-	if (err < 0)
-		abort_for(t, err);
-	else
-		u->committed = true;
+		u->state = SOCKEYE__TFTP_COMPLETE;
+	return err;
 }
 
 /* Checks, once in ROOM_STEP bytes, that an upload leaves the reserve of the file system
@@ -218,15 +286,15 @@ static void take(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 
 	sockeye__count(&w->base->counters->datagrams_in, 1);
 	sockeye__tftp_datagram(&t->machine, w->now_ns, bytes, len, got);
-	if (!uploads(t) || t->upload->committed || t->text != NULL)
+	if (!uploads(t) || t->upload->state != SOCKEYE__TFTP_RECEIVING || t->text != NULL)
 		return;
 	err = sockeye__tftp_sink_put(&t->upload->sink, got);
 	if (err == 0)
 		err = room_check(w, t->upload);
+	if (err == 0 && got->end)
+		err = complete(t->upload);
 	if (err < 0)
 		abort_for(t, err);
-	else if (got->end)
-		commit(t);
 }
 
 void sockeye__tftp_transfer_datagram(struct sockeye__tftp_worker *w,
@@ -236,6 +304,10 @@ void sockeye__tftp_transfer_datagram(struct sockeye__tftp_worker *w,
 	struct sockeye__tftp_got got = {0};
 	size_t at = 0;
 
+	if (t->phase == SOCKEYE__TFTP_STORING) {
+		sockeye__count(&w->base->counters->datagrams_in, 1);
+		return;
+	}
 	do {
 		size_t piece = len - at < segment ? len - at : segment;
 
@@ -297,6 +369,12 @@ void sockeye__tftp_transfer_timer(struct sockeye__tftp_worker *w, struct sockeye
 
 void sockeye__tftp_transfer_stop(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
+	if (t->phase == SOCKEYE__TFTP_STORING) {
+		if (!sockeye__tftp_committer_cancel(&w->committer, &t->upload->commit))
+			return;
+		t->phase = SOCKEYE__TFTP_CONFIRMED;
+		sockeye__tftp_row_join(&w->moving, t);
+	}
 	if (!is_reported(t))
 		t->text = "the server is stopping";
 	sockeye__tftp_abort(&t->machine, SOCKEYE__TFTP_UNDEFINED, "server is stopping");
@@ -306,6 +384,8 @@ void sockeye__tftp_transfer_stop(struct sockeye__tftp_worker *w, struct sockeye_
 void sockeye__tftp_transfer_refused(struct sockeye__tftp_worker *w,
 				    struct sockeye__tftp_transfer *t, int err)
 {
+	if (t->phase == SOCKEYE__TFTP_STORING) /* the upload is complete, with or without client */
+		return;
 	/* A missing route may be temporary. */
 	if (err == -EHOSTUNREACH || err == -ENETUNREACH || err == -ENETDOWN) {
 		if (timer_keep(w, t) < 0)

@@ -42,6 +42,22 @@ static int site_open(struct sockeye__tftp_worker *w, size_t i)
 	return watch(w, site->fd, &site->watch);
 }
 
+/* Opens the committer if uploads are written to the disk before they are confirmed. */
+static int commits_open(struct sockeye__tftp_worker *w)
+{
+	const struct sockeye__tftp_store_config *c = &w->server->config.store;
+	int err;
+
+	if (!c->upload || c->no_sync)
+		return 0;
+	err = sockeye__tftp_committer_open(&w->committer);
+	if (err < 0)
+		return err;
+	w->commits_aside = true;
+	w->watch_commits = SOCKEYE__WATCH_COMMITS;
+	return watch(w, w->committer.fd, &w->watch_commits);
+}
+
 static int worker_open(struct sockeye__tftp_worker *w)
 {
 	const size_t sites = sockeye__site_count(w->base);
@@ -66,6 +82,8 @@ static int worker_open(struct sockeye__tftp_worker *w)
 		err = watch(w, w->signals, &w->watch_signals);
 	if (err == 0)
 		err = watch(w, w->timer_fd, &w->watch_timer);
+	if (err == 0)
+		err = commits_open(w);
 	for (size_t i = 0; i < sites && err == 0; i++)
 		err = site_open(w, i);
 	return err;
@@ -252,6 +270,9 @@ static void event(struct sockeye__tftp_worker *w, void *what)
 	case SOCKEYE__WATCH_TIMER:
 		timer_fired(w);
 		break;
+	case SOCKEYE__WATCH_COMMITS:
+		sockeye__tftp_transfers_committed(w);
+		break;
 	}
 }
 
@@ -355,6 +376,8 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
 	w->stopping = true;
 	sockeye__tftp_ports_free(w);
 	sockeye__timers_fini(&w->timers);
+	if (w->commits_aside)
+		sockeye__tftp_committer_close(&w->committer);
 	free(w->buckets);
 	free(w->sites);
 	close(w->epoll);
