@@ -90,6 +90,7 @@ static int child_start(struct sockeye__children *c, unsigned index, uint64_t now
 		return err;
 	child->state = SOCKEYE__CHILD_RUNS;
 	child->started_ns = now;
+	child->watched = (struct sockeye__watched){0};
 	c->running++;
 	return 0;
 }

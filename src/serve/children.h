@@ -12,6 +12,7 @@
 
 #include "serve/internal.h"
 #include "serve/process.h"
+#include "serve/watchdog.h"
 
 enum sockeye__child_state {
 	SOCKEYE__CHILD_WAITS, /* starts at respawn_ns */
@@ -27,6 +28,7 @@ struct sockeye__child {
 	uint64_t started_ns;
 	uint64_t respawn_ns; /* 0: now */
 	uint64_t backoff_ns;
+	struct sockeye__watched watched;
 };
 
 enum sockeye__phase {
@@ -41,6 +43,7 @@ struct sockeye__children {
 	enum sockeye__phase phase;
 	struct sockeye__child *list; /* as many as server->processes */
 	unsigned running;
+	uint64_t looked_ns; /* when the watchdog last looked at them */
 };
 
 /* Makes the list; no worker runs yet. Returns 0 or -ENOMEM. Call sockeye__children_fini() in

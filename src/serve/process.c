@@ -4,6 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -73,16 +76,27 @@ int sockeye__process_fork(struct sockeye__process *out)
 	return err;
 }
 
+/* A process as waitid(2) names it. */
+struct process_id {
+	idtype_t type;
+	id_t value;
+};
+
+static struct process_id id_of(const struct sockeye__process *p)
+{
+	return p->fd >= 0 ? (struct process_id){P_PIDFD, (id_t)p->fd}
+			  : (struct process_id){P_PID, (id_t)p->pid};
+}
+
 /* Waits like waitid(2). Returns false if the process is still running. */
 static bool ended(struct sockeye__process *p, int flags, siginfo_t *out)
 {
-	const idtype_t type = p->fd >= 0 ? P_PIDFD : P_PID;
-	const id_t id = p->fd >= 0 ? (id_t)p->fd : (id_t)p->pid;
+	const struct process_id id = id_of(p);
 	int done;
 
 	*out = (siginfo_t){0};
 	do
-		done = waitid(type, id, out, WEXITED | flags);
+		done = waitid(id.type, id.value, out, WEXITED | flags);
 	while (done < 0 && errno == EINTR);
 	/* ECHILD: the caller's handler for SIGCHLD has reaped it */
 	if (done == 0 && out->si_pid == 0)
@@ -101,6 +115,41 @@ bool sockeye__process_ended(struct sockeye__process *p, bool *out_killed)
 		return false;
 	*out_killed = info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
 	return true;
+}
+
+enum sockeye__process_change sockeye__process_change(const struct sockeye__process *p,
+						     int *out_signal)
+{
+	const struct process_id id = id_of(p);
+	siginfo_t info = {0};
+
+	if (waitid(id.type, id.value, &info, WSTOPPED | WCONTINUED | WNOHANG) < 0 ||
+	    info.si_pid == 0)
+		return SOCKEYE__PROCESS_SAME;
+	if (info.si_code == CLD_CONTINUED)
+		return SOCKEYE__PROCESS_CONTINUED;
+	if (info.si_code != CLD_STOPPED)
+		return SOCKEYE__PROCESS_SAME;
+	*out_signal = info.si_status;
+	return SOCKEYE__PROCESS_STOPPED;
+}
+
+bool sockeye__process_is_traced(const struct sockeye__process *p)
+{
+	static const char key[] = "TracerPid:";
+	char path[40], line[256];
+	bool traced = false;
+	FILE *f;
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)p->pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return false;
+	while (fgets(line, sizeof line, f) != NULL)
+		if (strncmp(line, key, sizeof key - 1) == 0)
+			traced = strtol(line + sizeof key - 1, NULL, 10) != 0;
+	fclose(f);
+	return traced;
 }
 
 void sockeye__process_signal(const struct sockeye__process *p, int sig)

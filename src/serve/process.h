@@ -27,6 +27,20 @@ int sockeye__process_fork(struct sockeye__process *out);
  * signal killed it, and clears *p. */
 bool sockeye__process_ended(struct sockeye__process *p, bool *out_killed);
 
+enum sockeye__process_change {
+	SOCKEYE__PROCESS_SAME,
+	SOCKEYE__PROCESS_STOPPED,
+	SOCKEYE__PROCESS_CONTINUED,
+};
+
+/* Returns how the process has changed since the last call. If it was stopped by a signal and
+ * is still stopped, sets *out_signal. The stops of a debugger do not count. */
+enum sockeye__process_change sockeye__process_change(const struct sockeye__process *p,
+						     int *out_signal);
+
+/* Whether a debugger traces the process. */
+bool sockeye__process_is_traced(const struct sockeye__process *p);
+
 void sockeye__process_signal(const struct sockeye__process *p, int sig);
 
 /* Kills the process, reaps it and clears *p. */

@@ -9,6 +9,7 @@
 #include "base/invariant.h"
 #include "net/net.h"
 #include "serve/children.h"
+#include "serve/watchdog.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -129,9 +130,9 @@ static int wait_events(struct supervisor *s)
 	const unsigned children = s->server->processes;
 	const bool watch_stop_fd = s->server->opts->stop_fd > 0 && serves(s);
 	const uint64_t now = sockeye_now().mono_ns;
-	const uint64_t due =
-	    sockeye__earlier(s->kill_ns, sockeye__children_due_ns(&s->children, now));
+	uint64_t due = sockeye__earlier(s->kill_ns, sockeye__children_due_ns(&s->children, now));
 
+	due = sockeye__earlier(due, sockeye__watchdog_due_ns(&s->children));
 	sockeye__children_poll(&s->children, s->polled);
 	s->polled[children] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
 	s->polled[children + 1] =
@@ -156,6 +157,7 @@ static int watch(struct supervisor *s)
 	if (stop_events != 0 && serves(s)) /* unless a signal has stopped it already */
 		stop(s, now);
 	sockeye__children_reap(&s->children, s->polled, now);
+	sockeye__watchdog_look(&s->children, now);
 	if (serves(s)) {
 		sockeye__children_start(&s->children, now);
 	} else if (now >= s->kill_ns) {

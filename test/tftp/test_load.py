@@ -1,6 +1,7 @@
 """Many clients, floods, signals, a root folder that disappears, and inherited sockets."""
 import contextlib
 import os
+import re
 import resource
 import select
 import shutil
@@ -208,6 +209,28 @@ def test_over_the_limit(serve, options):
     server.transfer(code=0, peer=f"udp://127.0.0.1:{peers[0].port}")
     peers[5].asks(rrq("f", "blksize=1024"))
     peers[5].gets(oack("blksize=1024"))
+
+
+@pytest.mark.parametrize("options", [[], ["--single-port"]], ids=["own ports", "one port"])
+def test_stopped_worker(serve, options):
+    """The kernel queues the requests of some clients for it: they are served, too. The first
+    stop costs no transfer; after the second one, another worker has its requests."""
+    server = serve("--workers", "3", *options)
+    server.put_file("f", TEXT[:2000])
+    begun = server.peer()
+    begun.asks(rrq("f"))
+    begun.gets(data(1, TEXT[:512]))
+    workers = server.pids()[1:]
+    for word in ("continuing", "replacing"):
+        for pid in workers[1:]:
+            os.kill(pid, signal.SIGSTOP)
+        for _ in range(30):
+            assert patient(server, server.name) == TEXT[:2000]
+        until(lambda word=word: len(re.findall(f"by SIGSTOP; {word} it", server.log.read_text())) == 2,
+              f"2 times: {word}")
+        until(lambda: len(server.pids()) == 4, "3 workers")
+    assert server.counters()["workers_died"] == 2
+    assert not set(workers[1:]) & set(server.pids())
 
 
 @case(138)

@@ -1,0 +1,30 @@
+/*
+ * watchdog.h: notices workers that are stopped, and lets them continue or replaces them.
+ *
+ * A worker that is stopped (SIGSTOP) would keep the requests that the kernel queues for it:
+ * with SO_REUSEPORT those of the same clients forever. The supervisor looks at its workers
+ * once per second.
+ */
+#ifndef SOCKEYE_SERVE_WATCHDOG_H
+#define SOCKEYE_SERVE_WATCHDOG_H
+
+#include <stdint.h>
+
+struct sockeye__children;
+
+/* What the supervisor knows of one worker. */
+struct sockeye__watched {
+	unsigned stopped;   /* looks at which it has been stopped; 0: it runs */
+	int signal;         /* that stopped it */
+	unsigned continued; /* looks until its next stop counts as the first; 0: it does */
+};
+
+/* Looks at the running workers if a second has passed since the last look. Sends SIGCONT to
+ * a worker that has been stopped for at least a second, and SIGKILL if it had already been
+ * continued within the last minute. Ignores workers that a debugger traces. */
+void sockeye__watchdog_look(struct sockeye__children *c, uint64_t now);
+
+/* Returns when the next look is due. */
+uint64_t sockeye__watchdog_due_ns(const struct sockeye__children *c);
+
+#endif
