@@ -1,6 +1,7 @@
 /* listen.c: the listen subcommand. */
 #include "commands.h"
 #include "cli/address.h"
+#include "cli/inherited.h"
 #include "cli/translate.h"
 #include "cli/report.h"
 #include "cli/words.h"
@@ -42,6 +43,7 @@ static const struct cli_option options[] = {
 struct listening {
 	const struct opts *o;
 	enum talk_kind kind;
+	enum sockeye_scheme scheme; /* of the last client's listener */
 	struct sockeye_listener at[SOCKEYE__MESSAGES_SOCKETS_MAX];
 	size_t count;
 	char names[SOCKEYE__MESSAGES_SOCKETS_MAX][SOCKEYE_ADDR_TEXT_MAX];
@@ -112,6 +114,7 @@ static int next_client(struct listening *l, struct sockeye_sockaddr *out_peer)
 				? sockeye_accept(l->at[i].fd, l->kind == TALK_RECORDS, 0, out_peer)
 				: -EAGAIN;
 
+			l->scheme = l->at[i].scheme;
 			if (fd != -EAGAIN)
 				return fd;
 		}
@@ -140,7 +143,7 @@ static int serve_client(struct listening *l, int fd, const struct sockeye_sockad
 	};
 	int code;
 
-	sockeye_sockaddr_print_url(peer, l->at[0].scheme, name, sizeof name);
+	sockeye_sockaddr_print_url(peer, l->scheme, name, sizeof name);
 	talk_report_names(&l->o->talk, "accepted", fd);
 	code = talk_run(&talk, &fd, 1);
 	talk_close(&l->o->talk, fd);
@@ -199,23 +202,60 @@ static int serve_datagrams(struct listening *l)
 	return talk_run(&talk, fds, l->count);
 }
 
+/* Checks that the options and the session, which are for one kind of socket, fit all sockets
+ * of LISTEN_FDS. Returns CLI_GO or 2. */
+static int inherited_check(const struct opts *o, const struct cli_inherited *in)
+{
+	const struct sockeye_addr first = cli_inherited_addr(0);
+
+	if (in->count > SOCKEYE__MESSAGES_SOCKETS_MAX)
+		return cli_usage(&o->talk.common, &listen_command,
+				 "LISTEN_FDS has %zu sockets; listen takes at most %d", in->count,
+				 SOCKEYE__MESSAGES_SOCKETS_MAX);
+	for (size_t i = 1; i < in->count; i++) {
+		const struct sockeye_addr other = cli_inherited_addr(i);
+
+		if (talk_kind_of(&other) != talk_kind_of(&first))
+			return cli_usage(&o->talk.common, &listen_command,
+					 "LISTEN_FDS has sockets of different kinds, such as TCP "
+					 "and UDP; start listen for each of them");
+	}
+	return CLI_GO;
+}
+
+/* Returns in *out the address on the command line, or else that of the first socket of
+ * LISTEN_FDS. Returns CLI_GO or the exit code. */
+static int address_read(const struct opts *o, const struct cli_operands *operands,
+			const struct cli_inherited *in, struct sockeye_addr *out)
+{
+	if (operands->count > 0)
+		return cli_address_only(&o->talk.common, &listen_command, operands, CLI_LISTENS,
+					"tcp", out);
+	if (in->count == 0)
+		return cli_too_few(&o->talk.common, &listen_command, 0);
+	*out = cli_inherited_addr(0);
+	return inherited_check(o, in);
+}
+
 static int cmd_listen(int argc, char **argv)
 {
 	struct opts o = {.talk = TALK_DEFAULTS};
 	struct listening l = {.o = &o, .in_fd = STDIN_FILENO};
 	struct sockeye_listen_opts how = {.nonblocking = true};
+	struct cli_inherited in;
 	struct cli_operands operands;
 	struct sockeye_addr addr;
 	struct sockeye_fail fail;
 	char address[SOCKEYE_ADDR_TEXT_MAX];
 	int code = cli_parse(&listen_command, argc, argv, &o, &operands), n;
 
+	cli_inherited_take(&in);
+
 	if (code == CLI_GO)
 		code = cli_ready_fd(&o.talk.common, &listen_command, o.ready_fd, &l.ready_fd);
 	if (code != CLI_GO)
 		return code;
-	code =
-	    cli_address_only(&o.talk.common, &listen_command, &operands, CLI_LISTENS, "tcp", &addr);
+	code = address_read(&o, &operands, &in, &addr);
 	if (code != CLI_GO)
 		return code;
 	if (o.backlog && talk_kind_of(&addr) == TALK_DATAGRAMS)
@@ -231,7 +271,9 @@ static int cmd_listen(int argc, char **argv)
 	how.backlog = o.backlog;
 	stop_catch(&o.talk.common, "listen", address, NULL);
 	l.stop_fd = stop_open();
-	n = sockeye_listen(&addr, &how, l.at, SOCKEYE__MESSAGES_SOCKETS_MAX, &fail);
+	n = operands.count > 0
+		? sockeye_listen(&addr, &how, l.at, SOCKEYE__MESSAGES_SOCKETS_MAX, &fail)
+		: cli_inherited_listen(&in, &how, l.at, &fail);
 	if (n < 0)
 		return cli_address_fail(&o.talk.common, &fail);
 	l.count = (size_t)n;
@@ -246,7 +288,6 @@ const struct cli_command listen_command = {
     .name = "listen",
     .summary = "accept one client and exchange data with it, like nc -l",
     .operands = "ADDRESS | HOST PORT",
-    .operands_min = 1,
     .operands_max = -1,
     .operand = cli_scheme_word,
     .example = ":7000",

@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "relay_log.h"
 #include "cli/address.h"
+#include "cli/inherited.h"
 #include "cli/report.h"
 #include "cli/suggest.h"
 #include "cli/stop.h"
@@ -211,6 +212,7 @@ static int seed_read(const struct opts *o, uint64_t *out_seed)
 struct context {
 	struct log_relay log; /* first: the callbacks cast the argument to it */
 	const struct opts *o;
+	struct cli_inherited inherited;
 	struct sockeye_listener at[SOCKEYE__RELAY_LISTENERS_MAX];
 	size_t count;
 	char target[SOCKEYE_ADDR_TEXT_MAX];
@@ -303,6 +305,17 @@ static int not_udp(const struct opts *o, const struct cli_operands *operands, in
 			     cli_shown(operands->v[which]).text);
 }
 
+/* Parses the address of the target. Returns CLI_GO or the exit code. */
+static int target_read(const struct opts *o, const char *word, struct sockeye_addr *out)
+{
+	int code = cli_address(&o->common, &relay_command, word, CLI_CONNECTS, out);
+
+	if (code == CLI_GO && out->opts.bind[0] != '\0')
+		return cli_usage(&o->common, &relay_command,
+				 "the target address cannot have bind=");
+	return code;
+}
+
 /* Parses both operands. Returns CLI_GO or the exit code. */
 static int addresses_read(const struct opts *o, const struct cli_operands *operands,
 			  struct sockeye_addr *out_listens, struct sockeye_addr *out_target)
@@ -311,6 +324,8 @@ static int addresses_read(const struct opts *o, const struct cli_operands *opera
 	struct suggestion s;
 	int code;
 
+	if (operands->count == 0)
+		return cli_too_few(&o->common, &relay_command, 0);
 	if (operands->count == 1)
 		return cli_usage_try(&o->common, &relay_command,
 				     suggest_append(&s, "udp://localhost:69", NULL),
@@ -321,12 +336,24 @@ static int addresses_read(const struct opts *o, const struct cli_operands *opera
 	if (sockeye_addr_parse(v[1], out_target, NULL) < 0 || out_target->scheme != SOCKEYE_UDP)
 		return not_udp(o, operands, 1);
 	code = cli_address(&o->common, &relay_command, v[0], CLI_LISTENS, out_listens);
-	if (code == CLI_GO)
-		code = cli_address(&o->common, &relay_command, v[1], CLI_CONNECTS, out_target);
-	if (code == CLI_GO && out_target->opts.bind[0] != '\0')
+	return code == CLI_GO ? target_read(o, v[1], out_target) : code;
+}
+
+/* Parses the operand of a relay whose sockets are in LISTEN_FDS. Returns CLI_GO or the exit
+ * code. */
+static int target_only_read(const struct opts *o, const struct cli_operands *operands,
+			    const struct cli_inherited *in, struct sockeye_addr *out_target)
+{
+	if (in->count > SOCKEYE__RELAY_LISTENERS_MAX)
 		return cli_usage(&o->common, &relay_command,
-				 "the target address cannot have bind=");
-	return code;
+				 "LISTEN_FDS has %zu sockets; relay takes at most %d", in->count,
+				 SOCKEYE__RELAY_LISTENERS_MAX);
+	if (sockeye_addr_parse(operands->v[0], out_target, NULL) < 0 ||
+	    out_target->scheme != SOCKEYE_UDP)
+		return cli_usage(&o->common, &relay_command,
+				 "'%s' is not a UDP address; write udp://HOST:PORT",
+				 cli_shown(operands->v[0]).text);
+	return target_read(o, operands->v[0], out_target);
 }
 
 /* Checks the sockets and the target. Returns CLI_GO or 2. */
@@ -343,6 +370,18 @@ static int check(const struct context *c, const struct sockeye_sockaddr *target)
 	return CLI_GO;
 }
 
+/* Opens the sockets: those of LISTEN_FDS if listen_addr is NULL. Returns their number, or a
+ * negative code with *fail. */
+static int sockets_open(struct context *c, const struct sockeye_addr *listen_addr,
+			struct sockeye_fail *fail)
+{
+	static const struct sockeye_listen_opts opts = {.nonblocking = true};
+
+	if (listen_addr == NULL)
+		return cli_inherited_listen(&c->inherited, &opts, c->at, fail);
+	return sockeye_listen(listen_addr, &opts, c->at, SOCKEYE__RELAY_LISTENERS_MAX, fail);
+}
+
 static int relay(struct context *c, const struct sockeye_addr *listen_addr,
 		 const struct sockeye_addr *target, const struct sockeye__relay_opts *opts)
 {
@@ -354,8 +393,7 @@ static int relay(struct context *c, const struct sockeye_addr *listen_addr,
 
 	if (n > 0) {
 		sockeye_sockaddr_print_url(&name, SOCKEYE_UDP, c->target, sizeof c->target);
-		n = sockeye_listen(listen_addr, &(struct sockeye_listen_opts){.nonblocking = true},
-				   c->at, SOCKEYE__RELAY_LISTENERS_MAX, &fail);
+		n = sockets_open(c, listen_addr, &fail);
 	}
 	if (n < 0)
 		return cli_address_fail(common, &fail);
@@ -391,7 +429,10 @@ static int cmd_relay(int argc, char **argv)
 	struct sockeye_addr listen_addr, target;
 	struct cli_operands operands;
 	int code = cli_parse(&relay_command, argc, argv, &o, &operands);
+	bool inherits;
 
+	cli_inherited_take(&c.inherited);
+	inherits = code == CLI_GO && operands.count == 1 && c.inherited.count > 0;
 	if (code == CLI_GO)
 		code = cli_ready_fd(&o.common, &relay_command, o.ready_fd, &c.ready_fd);
 	for (int direction = 0; direction < SOCKEYE__FAULT_DIRECTIONS && code == CLI_GO;
@@ -400,7 +441,8 @@ static int cmd_relay(int argc, char **argv)
 	if (code == CLI_GO)
 		code = seed_read(&o, &c.log.seed);
 	if (code == CLI_GO)
-		code = addresses_read(&o, &operands, &listen_addr, &target);
+		code = inherits ? target_only_read(&o, &operands, &c.inherited, &target)
+				: addresses_read(&o, &operands, &listen_addr, &target);
 	if (code != CLI_GO)
 		return code;
 	opts.seed = c.log.seed;
@@ -418,7 +460,7 @@ static int cmd_relay(int argc, char **argv)
 	opts.stop_fd = stop_open();
 	if (opts.stop_fd < 0)
 		return report_error(&o.common, "eventfd", NULL, opts.stop_fd, NULL);
-	return relay(&c, &listen_addr, &target, &opts);
+	return relay(&c, inherits ? NULL : &listen_addr, &target, &opts);
 }
 
 static const char *operand(size_t i)
@@ -430,7 +472,6 @@ const struct cli_command relay_command = {
     .name = "relay",
     .summary = "forward UDP datagrams, and drop, duplicate, reorder or delay some",
     .operands = "LISTEN TARGET",
-    .operands_min = 1,
     .example = "udp://:6969 udp://localhost:69",
     .operands_max = 2,
     .operand = operand,

@@ -3,6 +3,7 @@
 #define SOCKEYE_CMD_SERVE_H
 
 #include "cli/cli.h"
+#include "cli/inherited.h"
 #include "serve_log.h"
 
 #include <sockeye/serve.h>
@@ -47,11 +48,8 @@ struct serve {
 	bool has_operands; /* false: all built-in services are served */
 };
 
-/* Sockets that systemd has passed: fd:3 and the following ones. */
 struct serve_inherited {
-	size_t count, named;
-	const char *names[SERVE_SITES_MAX]; /* from the service manager; point into `text` */
-	char text[4096];
+	struct cli_inherited from;
 	const struct sockeye_service *waiting[SERVE_SITES_MAX]; /* services without addresses */
 	size_t waiting_count;
 };
@@ -120,10 +118,6 @@ int serve_sites_read(struct serve *s, const struct cli_operands *operands);
 int serve_site_add(struct serve *s, const struct sockeye_service *service, const char *address);
 
 /* --- serve_inherited.c --- */
-
-/* Takes LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES out of the environment. *out has no
- * sockets if they are not for this process. */
-void serve_inherited_take(struct serve_inherited *out);
 
 /* Gives each socket to the service that the socket's name denotes. Gives the other sockets
  * to the services without addresses, one each in their order, and the rest to the last of

@@ -1,56 +1,10 @@
-/* serve_inherited.c: the sockets that systemd passes to a server (sd_listen_fds(3)). */
+/* serve_inherited.c: shares the sockets that systemd passes out to the services. */
 #include "serve.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "commands.h"
-
-#define FIRST_FD 3 /* SD_LISTEN_FDS_START */
-
-/* Moves the value of a variable to buf. Removes the variable, and erases its text, which
- * would remain visible in /proc/PID/environ. Returns false if the variable is not set or its
- * value does not fit. */
-static bool variable_take(const char *name, char *buf, size_t cap)
-{
-	char *value = getenv(name);
-	size_t len = value != NULL ? strlen(value) : 0;
-	bool fits = value != NULL && len < cap;
-
-	if (value == NULL)
-		return false;
-	if (fits)
-		memcpy(buf, value, len + 1);
-	unsetenv(name);
-	memset(value - strlen(name) - 1, 0, strlen(name) + 1 + len);
-	return fits;
-}
-
-static bool number_take(const char *name, uint64_t max, uint64_t *out)
-{
-	char text[16], *end;
-
-	if (!variable_take(name, text, sizeof text) || *text < '0' || *text > '9')
-		return false;
-	*out = strtoull(text, &end, 10);
-	return *end == '\0' && *out <= max;
-}
-
-void serve_inherited_take(struct serve_inherited *out)
-{
-	uint64_t pid = 0, count = 0;
-	bool counted = number_take("LISTEN_FDS", SERVE_SITES_MAX, &count);
-	bool named = variable_take("LISTEN_FDNAMES", out->text, sizeof out->text);
-	bool ours = number_take("LISTEN_PID", INT32_MAX, &pid) && pid == (uint64_t)getpid();
-
-	out->count = ours && counted ? (size_t)count : 0;
-	for (char *at = out->text; named && at != NULL && out->named < out->count; out->named++)
-		out->names[out->named] = strsep(&at, ":");
-}
-
-/* --- which service gets a socket --- */
 
 /* Adds socket i as an address of the service. Returns CLI_GO or the exit code. */
 static int socket_add(struct serve *s, const struct sockeye_service *service, size_t i)
@@ -59,7 +13,7 @@ static int socket_add(struct serve *s, const struct sockeye_service *service, si
 	char text[16];
 	int code = CLI_GO;
 
-	snprintf(text, sizeof text, "fd:%zu", FIRST_FD + i);
+	snprintf(text, sizeof text, "fd:%zu", CLI_INHERITED_FIRST + i);
 	if (feature != NULL)
 		code = feature->address_check(s, text);
 	if (code == CLI_GO)
@@ -71,8 +25,8 @@ static int socket_add(struct serve *s, const struct sockeye_service *service, si
 static bool is_provided(const struct serve *s, const struct serve_inherited *in,
 			const struct sockeye_service *service)
 {
-	for (size_t i = 0; i < in->named; i++)
-		if (strcmp(in->names[i], service->name) == 0)
+	for (size_t i = 0; i < in->from.named; i++)
+		if (strcmp(in->from.names[i], service->name) == 0)
 			return true;
 	return serve_has(s, service);
 }
@@ -84,7 +38,7 @@ static const struct sockeye_service *service_for(const struct serve *s,
 						 const struct serve_inherited *in, size_t i)
 {
 	const struct sockeye_service *named =
-	    i < in->named ? serve_service_find(in->names[i]) : NULL;
+	    i < in->from.named ? serve_service_find(in->from.names[i]) : NULL;
 
 	for (size_t k = 0; named != NULL && k < in->waiting_count; k++)
 		if (in->waiting[k] == named)
@@ -101,15 +55,15 @@ int serve_inherited_share(struct serve *s, const struct serve_inherited *in)
 {
 	int code = CLI_GO;
 
-	for (size_t i = 0; i < in->count && code == CLI_GO; i++) {
+	for (size_t i = 0; i < in->from.count && code == CLI_GO; i++) {
 		const struct sockeye_service *service = service_for(s, in, i);
 
 		if (service == NULL)
 			return cli_usage(
 			    &s->common, &serve_command,
 			    "no service is given for the socket fd:%zu%s%s of LISTEN_FDS",
-			    FIRST_FD + i, i < in->named ? ", " : "",
-			    i < in->named ? in->names[i] : "");
+			    CLI_INHERITED_FIRST + i, i < in->from.named ? ", " : "",
+			    i < in->from.named ? in->from.names[i] : "");
 		code = socket_add(s, service, i);
 	}
 	for (size_t k = 0; k < in->waiting_count && code == CLI_GO; k++)

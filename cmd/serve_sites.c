@@ -271,7 +271,7 @@ static int address_read(struct serve *s, const struct sockeye_service *service,
 static int addresses_default(struct serve *s, struct serve_inherited *in,
 			     const struct sockeye_service *service)
 {
-	if (in->count == 0)
+	if (in->from.count == 0)
 		return site_add_defaults(s, service);
 	if (in->waiting_count < SERVE_SITES_MAX)
 		in->waiting[in->waiting_count++] = service;
@@ -286,7 +286,7 @@ int serve_sites_read(struct serve *s, const struct cli_operands *operands)
 	bool has_address = true;
 	int code = CLI_GO;
 
-	serve_inherited_take(&in);
+	cli_inherited_take(&in.from);
 	s->has_operands = operands->count > 0;
 	for (int i = 0; i < operands->count && code == CLI_GO; i++) {
 		const struct sockeye_service *named = serve_service_find(operands->v[i]);
@@ -305,7 +305,7 @@ int serve_sites_read(struct serve *s, const struct cli_operands *operands)
 	}
 	if (code == CLI_GO && !has_address)
 		code = addresses_default(s, &in, service);
-	if (code == CLI_GO && in.count > 0 && (in.waiting_count > 0 || !s->has_operands))
+	if (code == CLI_GO && in.from.count > 0 && (in.waiting_count > 0 || !s->has_operands))
 		return serve_inherited_share(s, &in);
 	for (size_t i = 0; !s->has_operands && sockeye_builtins[i] != NULL && code == CLI_GO; i++)
 		code = site_add_defaults(s, sockeye_builtins[i]);

@@ -132,6 +132,10 @@ bool cli_is_present(const struct cli_common *common, const struct cli_option *op
 int cli_usage_try(const struct cli_common *common, const struct cli_command *command,
 		  const char *try, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
+/* Reports that there are only `count` operands, and returns 2: for a command whose
+ * operands_min is smaller because a service manager can pass the sockets. */
+int cli_too_few(const struct cli_common *common, const struct cli_command *command, int count);
+
 /* Reports "--option takes wanted, not 'value'" with the value escaped, and returns 2. */
 int cli_usage_value(const struct cli_common *common, const struct cli_command *command,
 		    const char *option, const char *wanted, const char *value);

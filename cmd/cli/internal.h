@@ -54,7 +54,6 @@ int cli_bad_option(const struct cli_table *t, const struct cli_common *common, i
 /* `word` points to the name of a long option that is not in the table. */
 int cli_unknown_long(const struct cli_table *t, const struct cli_common *common, const char *word);
 
-int cli_too_few(const struct cli_common *common, const struct cli_command *command, int count);
 int cli_too_many(const struct cli_common *common, const struct cli_command *command, int count);
 
 #endif

@@ -1,0 +1,75 @@
+/* inherited.c: the sockets that a service manager passes (inherited.h). */
+#include "cli/inherited.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Moves the value of a variable to buf. Removes the variable, and erases its text, which
+ * would remain visible in /proc/PID/environ. Returns false if the variable is not set or its
+ * value does not fit. */
+static bool variable_take(const char *name, char *buf, size_t cap)
+{
+	char *value = getenv(name);
+	size_t len = value != NULL ? strlen(value) : 0;
+	bool fits = value != NULL && len < cap;
+
+	if (value == NULL)
+		return false;
+	if (fits)
+		memcpy(buf, value, len + 1);
+	unsetenv(name);
+	memset(value - strlen(name) - 1, 0, strlen(name) + 1 + len);
+	return fits;
+}
+
+static bool number_take(const char *name, uint64_t max, uint64_t *out)
+{
+	char text[16], *end;
+
+	if (!variable_take(name, text, sizeof text) || *text < '0' || *text > '9')
+		return false;
+	*out = strtoull(text, &end, 10);
+	return *end == '\0' && *out <= max;
+}
+
+void cli_inherited_take(struct cli_inherited *out)
+{
+	uint64_t pid = 0, count = 0;
+	bool counted = number_take("LISTEN_FDS", CLI_INHERITED_MAX, &count);
+	bool named = variable_take("LISTEN_FDNAMES", out->text, sizeof out->text);
+	bool ours = number_take("LISTEN_PID", INT32_MAX, &pid) && pid == (uint64_t)getpid();
+
+	out->count = ours && counted ? (size_t)count : 0;
+	out->named = 0;
+	for (char *at = out->text; named && at != NULL && out->named < out->count; out->named++)
+		out->names[out->named] = strsep(&at, ":");
+}
+
+struct sockeye_addr cli_inherited_addr(size_t i)
+{
+	return (struct sockeye_addr){.scheme = SOCKEYE_FD, .fd = CLI_INHERITED_FIRST + (int)i};
+}
+
+int cli_inherited_listen(const struct cli_inherited *in, const struct sockeye_listen_opts *opts,
+			 struct sockeye_listener *out_listeners, struct sockeye_fail *fail)
+{
+	size_t opened = 0;
+	int err = 0;
+
+	while (opened < in->count && err >= 0) {
+		struct sockeye_addr addr = cli_inherited_addr(opened);
+
+		err = sockeye_listen(&addr, opts, &out_listeners[opened], 1, fail);
+		opened += err > 0;
+	}
+	for (size_t i = 0; i < opened; i++) {
+		if (err < 0)
+			sockeye_listener_close(&out_listeners[i]);
+		else
+			close(CLI_INHERITED_FIRST + (int)i);
+	}
+	return err < 0 ? err : (int)opened;
+}

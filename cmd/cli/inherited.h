@@ -1,0 +1,32 @@
+/*
+ * inherited.h: the sockets that a service manager passes (sd_listen_fds(3)).
+ */
+#ifndef SOCKEYE_CMD_CLI_INHERITED_H
+#define SOCKEYE_CMD_CLI_INHERITED_H
+
+#include <stddef.h>
+
+#include <sockeye/stream.h>
+
+#define CLI_INHERITED_FIRST 3 /* SD_LISTEN_FDS_START: their first file descriptor */
+#define CLI_INHERITED_MAX   128
+
+struct cli_inherited {
+	size_t count, named;
+	const char *names[CLI_INHERITED_MAX]; /* from the service manager; point into `text` */
+	char text[4096];
+};
+
+/* Takes LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES out of the environment. *out has no
+ * sockets if they are not for this process. */
+void cli_inherited_take(struct cli_inherited *out);
+
+/* Writes the address of socket i. */
+struct sockeye_addr cli_inherited_addr(size_t i);
+
+/* Opens in->count listeners like sockeye_listen(), and closes the file descriptors that were
+ * passed. Returns their number, or a negative code with *fail and without a listener. */
+int cli_inherited_listen(const struct cli_inherited *in, const struct sockeye_listen_opts *opts,
+			 struct sockeye_listener *out_listeners, struct sockeye_fail *fail);
+
+#endif
