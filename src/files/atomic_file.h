@@ -30,13 +30,13 @@ struct sockeye__atomic_file {
 	int fd;        /* to write to, never 0, 1 or 2 */
 	bool in_place; /* fd is the existing file: set `len` before the commit */
 	off_t len;
-	bool sync;     /* set it to have the commit wait until the disk has the file */
+	bool sync; /* set it to have the commit wait until the disk has the file */
+	int dir;   /* of the file, O_PATH or for reading; do not change it */
+	char name[NAME_MAX + 1];
 	bool is_open;  /* the members below are private */
 	bool by_proc;  /* linked through /proc/self/fd, not with AT_EMPTY_PATH */
 	bool replaces; /* `target` is the existing file of this name, locked */
 	int target;
-	int dir;
-	char name[NAME_MAX + 1];
 	char temp[32];                     /* the temporary name; "" for none */
 	struct sockeye__made_folders made; /* directories made by the caller for this file;
 					    * removed on failure */

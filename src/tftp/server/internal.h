@@ -12,6 +12,7 @@
  * again.c      requests of a peer that has a transfer
  * transfer.c   the life of a transfer
  * report.c     counts and reports transfers that have ended
+ * claims.c     names that clients are uploading
  * committer.c  threads that commit complete uploads
  * ports.c      the sockets of transfers
  * peers.c      the transfers of a worker, by peer and in rows
@@ -28,6 +29,7 @@
 #include "serve/sources.h"
 #include "serve/timers.h"
 #include "files/atomic_file.h"
+#include "tftp/server/claims.h"
 #include "tftp/server/committer.h"
 #include "tftp/server/lookup.h"
 #include "tftp/server/server.h"
@@ -61,6 +63,7 @@ struct sockeye__tftp_server {
 	struct sockeye__tftp_rules_text *rules_text;
 	struct sockeye__sources *sources;
 	struct sockeye__rates *rates;
+	struct sockeye__tftp_claims *claims; /* NULL without uploads */
 	struct sockeye__crew_spec crew;
 	struct sockeye__tftp_shared *shared;
 };
@@ -103,6 +106,7 @@ enum sockeye__tftp_upload_state {
 struct sockeye__tftp_upload {
 	enum sockeye__tftp_upload_state state;
 	struct sockeye__atomic_file file;
+	struct sockeye__tftp_claim claim; /* until the file is committed */
 	struct sockeye__tftp_commit commit;
 	struct sockeye__tftp_transfer *transfer;
 	struct sockeye__tftp_sink sink;

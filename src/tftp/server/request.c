@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "net/net.h"
 
@@ -91,8 +92,8 @@ static void refuse_for(const struct request *r, int err)
 	const char *text;
 	uint16_t code = sockeye__tftp_store_error(err, &text);
 
-	/* not an error of the file system: uploads are disabled */
-	if (err == -EROFS && !r->w->server->config.store.upload)
+	/* not an error of the file system: uploads are disabled, or the name is claimed */
+	if ((err == -EROFS && !r->w->server->config.store.upload) || err == -EALREADY)
 		err = 0;
 	refuse(r, code, text, err);
 }
@@ -253,6 +254,23 @@ static int download_open(struct request *r, struct sockeye__tftp_transfer *t)
 	return 0;
 }
 
+/* Claims the file, so that no other client uploads it meanwhile. */
+static int upload_claim(const struct request *r, struct sockeye__tftp_upload *u)
+{
+	struct sockeye__tftp_claimed wanted = {
+	    .name = u->file.name,
+	    .client = &r->from->peer,
+	    .worker = r->w->base->member,
+	};
+	struct stat st;
+
+	if (fstat(u->file.dir, &st) < 0)
+		return -errno;
+	wanted.dev = st.st_dev;
+	wanted.ino = st.st_ino;
+	return sockeye__tftp_claims_take(r->w->server->claims, &wanted, r->w->now_ns, &u->claim);
+}
+
 static int upload_open(struct request *r, struct sockeye__tftp_transfer *t)
 {
 	bool has = sockeye__tftp_has(&r->asked, SOCKEYE__TFTP_TSIZE);
@@ -264,7 +282,10 @@ static int upload_open(struct request *r, struct sockeye__tftp_transfer *t)
 		return -ENOMEM;
 	t->upload->file.fd = -1;
 	err = sockeye__tftp_store_put(&r->w->server->store, r->name, size, &t->upload->file);
+	if (err == 0)
+		err = upload_claim(r, t->upload);
 	if (err < 0) {
+		sockeye__atomic_file_discard(&t->upload->file);
 		free(t->upload);
 		t->upload = NULL;
 		return err;

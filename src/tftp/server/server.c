@@ -69,6 +69,8 @@ static void worker_died(void *context, unsigned member, void *spec_counters)
 	__atomic_sub_fetch(&s->shared->transfers, s->shared->of_worker[member], __ATOMIC_RELAXED);
 	s->shared->of_worker[member] = 0;
 	sockeye__sources_forget(s->sources, member);
+	if (s->claims != NULL)
+		sockeye__tftp_claims_forget(s->claims, member);
 	counters->transfers_failed += counters->transfers_open;
 }
 
@@ -112,7 +114,10 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 	s->shared = mmap(NULL, sizeof *s->shared, PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	s->rates = sockeye__rates_new();
-	if (s->sources == NULL || s->rates == NULL || s->shared == MAP_FAILED) {
+	if (config->store.upload)
+		s->claims = sockeye__tftp_claims_new();
+	if (s->sources == NULL || s->rates == NULL || s->shared == MAP_FAILED ||
+	    (config->store.upload && s->claims == NULL)) {
 		s->shared = s->shared == MAP_FAILED ? NULL : s->shared;
 		sockeye__tftp_server_close(s);
 		return sockeye__fail_set(fail, "serve", "tftp", -ENOMEM);
@@ -134,6 +139,7 @@ void sockeye__tftp_server_close(struct sockeye__tftp_server *s)
 	sockeye__tftp_rules_close(s);
 	sockeye__sources_free(s->sources);
 	sockeye__rates_free(s->rates);
+	sockeye__tftp_claims_free(s->claims);
 	if (s->shared != NULL)
 		munmap(s->shared, sizeof *s->shared);
 	free(s);

@@ -391,6 +391,7 @@ static const struct answer {
     {-ENXIO, SOCKEYE__TFTP_ACCESS, "Not a regular file"},
     {-EROFS, SOCKEYE__TFTP_ACCESS, "Uploads are not allowed"},
     {-EBUSY, SOCKEYE__TFTP_ACCESS, "File is being written"},
+    {-EALREADY, SOCKEYE__TFTP_ACCESS, "Another client is uploading this file"}, /* claims.h */
     {-ENOSPC, SOCKEYE__TFTP_DISK_FULL, "Disk full"},
     {-EDQUOT, SOCKEYE__TFTP_DISK_FULL, "Disk quota exceeded"},
     {-EFBIG, SOCKEYE__TFTP_DISK_FULL, "File too large"},

@@ -5,9 +5,10 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
-#define LONG_BLOCKS   32         /* a transfer with this many blocks is likely to be long */
-#define ROOM_STEP     (1u << 20) /* bytes of an upload between two checks of the free space */
-#define RECEIVES_MAX  16         /* receive calls of one transfer before the others have a turn */
+#define LONG_BLOCKS   32               /* a transfer with this many blocks is likely to be long */
+#define CLAIM_NS      SOCKEYE_NS_PER_S /* how long a silent client keeps its host from the name */
+#define ROOM_STEP     (1u << 20)       /* bytes of an upload between two checks of the free space */
+#define RECEIVES_MAX  16 /* receive calls of one transfer before the others have a turn */
 #define STOP_DALLY_NS SOCKEYE_NS_PER_S /* dallying time while the server stops */
 
 static bool uploads(const struct sockeye__tftp_transfer *t)
@@ -17,13 +18,26 @@ static bool uploads(const struct sockeye__tftp_transfer *t)
 
 /* --- the end --- */
 
+static void claim_give(const struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
+{
+	sockeye__tftp_claims_give(w->server->claims, &t->upload->claim);
+}
+
+static void claim_renew(const struct sockeye__tftp_worker *w,
+			const struct sockeye__tftp_transfer *t, uint64_t until_ns)
+{
+	sockeye__tftp_claims_renew(w->server->claims, &t->upload->claim, until_ns);
+}
+
 static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
 	if (t->file != NULL)
 		sockeye__tftp_store_release(&w->server->store, t->file);
 	t->file = NULL;
-	if (t->upload != NULL)
+	if (t->upload != NULL) {
 		sockeye__atomic_file_discard(&t->upload->file);
+		claim_give(w, t);
+	}
 	if (t->port != NULL)
 		sockeye__tftp_port_close(w, t->port);
 	t->port = NULL;
@@ -146,12 +160,14 @@ static void dally(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer 
 		t->machine.deadline_ns = w->now_ns + STOP_DALLY_NS;
 }
 
-static void commit_end(struct sockeye__tftp_transfer *t, int err)
+static void commit_end(const struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
+		       int err)
 {
 	if (err < 0)
 		abort_for(t, err);
 	else
 		t->upload->state = SOCKEYE__TFTP_COMMITTED;
+	claim_give(w, t);
 }
 
 /* Gives a complete upload its name, before the last ACK is sent. If the file must be written
@@ -163,12 +179,13 @@ static void commit_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_tr
 	struct sockeye__tftp_upload *u = t->upload;
 
 	if (!w->commits_aside) {
-		commit_end(t, sockeye__atomic_file_commit(&u->file));
+		commit_end(w, t, sockeye__atomic_file_commit(&u->file));
 		return;
 	}
 	t->phase = SOCKEYE__TFTP_STORING;
 	sockeye__tftp_row_leave(t);
 	sockeye__timers_clear(&w->timers, &t->timer);
+	claim_renew(w, t, UINT64_MAX);
 	u->transfer = t;
 	u->commit.file = &u->file;
 	sockeye__tftp_committer_submit(&w->committer, &u->commit);
@@ -210,8 +227,11 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 		commit_begin(w, t);
 	if (t->phase == SOCKEYE__TFTP_STORING)
 		return;
-	if (t->phase == SOCKEYE__TFTP_CONFIRMED)
+	if (t->phase == SOCKEYE__TFTP_CONFIRMED) {
 		sockeye__tftp_rank(w, t);
+		if (uploads(t) && t->row_ns == w->now_ns)
+			claim_renew(w, t, w->now_ns + CLAIM_NS);
+	}
 	if (t->port != NULL)
 		socket_prepare(w, t);
 	err = sockeye__tftp_wire_flush(&t->wire, &t->machine, &t->source, w->now_ns, w->out,
@@ -238,7 +258,7 @@ static void committed(struct sockeye__tftp_worker *w, struct sockeye__tftp_trans
 	t->phase = SOCKEYE__TFTP_CONFIRMED;
 	sockeye__tftp_row_join(&w->moving, t);
 	t->machine.progress_ns = w->now_ns; /* the client was not silent: it got no reply */
-	commit_end(t, t->upload->commit.err);
+	commit_end(w, t, t->upload->commit.err);
 	if (t->upload->abandoned)
 		finish(w, t, NULL);
 	else
