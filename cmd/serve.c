@@ -232,6 +232,6 @@ const struct cli_command serve_command = {
     .run = cmd_serve,
     .about = "A service without an address is served over TCP and UDP on 127.0.0.1 and ::1, on\n"
 	     "port 7000 + its default port. Without operands, all services except tftp are\n"
-	     "served that way. SIGTERM or SIGINT stops the server; a second signal ends it\n"
-	     "immediately. SIGUSR1 logs the counters.",
+	     "served that way. SIGTERM or SIGINT stops the server; a second signal, at\n"
+	     "least 0.5 s later, ends it immediately. SIGUSR1 logs the counters.",
 };

@@ -17,7 +17,11 @@
 
 #include "cli/report.h"
 
+/* The second signal for one stop may come from another process, as with sockeye_serve(). */
+#define STOP_AGAIN_NS (500 * SOCKEYE_NS_PER_MS)
+
 static volatile sig_atomic_t stop_fd = -1, stop_late;
+static uint64_t stopped_ns;   /* used by the handler only */
 static const char *stop_path; /* set before the handlers are installed, like the lines */
 static char stop_line[640], late_line[768];
 static int late_fd = STDERR_FILENO;
@@ -54,8 +58,14 @@ static void on_signal(int sig)
 		errno = saved;
 		return;
 	}
+	if (stopped_ns != 0 && sig != SIGALRM &&
+	    sockeye_now().mono_ns - stopped_ns < STOP_AGAIN_NS) {
+		errno = saved;
+		return;
+	}
 	stop_fd = -1;
 	if (fd >= 0) {
+		stopped_ns = sockeye_now().mono_ns;
 		stop_late = sig == SIGALRM;
 		put(fd, &(uint64_t){1}, sizeof(uint64_t));
 		errno = saved;
@@ -87,6 +97,7 @@ void stop_catch(const struct cli_common *common, const char *op, const char *add
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 
+	sigfillset(&action.sa_mask); /* the handler is not interrupted by another signal */
 	line_write(common->json ? report_error_event(op, address, -EINTR, SOCKEYE_EXIT_INTERRUPTED)
 				: NULL,
 		   stop_line, sizeof stop_line);
@@ -145,7 +156,7 @@ static void late_line_write(const struct cli_common *common, const struct sockey
 void stop_deadline(const struct cli_common *common, const char *op, const char *address,
 		   uint64_t deadline_ns)
 {
-	const struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	const struct itimerval timer = {
 	    .it_value = {.tv_sec = (time_t)(deadline_ns / SOCKEYE_NS_PER_S),
 			 .tv_usec = (suseconds_t)(deadline_ns % SOCKEYE_NS_PER_S / 1000)}};
@@ -155,6 +166,7 @@ void stop_deadline(const struct cli_common *common, const char *op, const char *
 	if (deadline_ns == 0)
 		return;
 	late_line_write(common, &fail);
+	sigfillset(&action.sa_mask);
 	sigemptyset(&alarm);
 	sigaddset(&alarm, SIGALRM);
 	sigaction(SIGALRM, &action, NULL);

@@ -161,9 +161,9 @@ struct sockeye_serve_opts {
  * model, so that a crash ends only the sessions of one worker.
  *
  * Unless no_signals is set, SIGTERM or SIGINT stops the server: it accepts no more
- * connections, and sessions can continue for grace_ms. A second signal ends the server
- * immediately. SIGUSR1 causes a COUNTERS event. SIGHUP stops the server only if it
- * started with a controlling terminal and this terminal is gone. SIGCHLD may have any
+ * connections, and sessions can continue for grace_ms. A signal that follows after 500 ms
+ * or more ends the server immediately. SIGUSR1 causes a COUNTERS event. SIGHUP stops the server
+ * only if it started with a controlling terminal and this terminal is gone. SIGCHLD may have any
  * setting, and a handler for it may reap any child; if SIGCHLD is ignored, its default
  * action applies during the call. Workers start with the default action of every signal,
  * except that they ignore SIGPIPE and SIGXFSZ and keep handlers for crashes (SIGSEGV ...).

@@ -18,13 +18,19 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+/* A signal that arrives sooner after the stop does not count as a second one. Several
+ * processes may send a signal for one stop: the terminal to the process group and then a
+ * service manager, or timeout(1), which signals its child and its group. */
+#define STOP_AGAIN_NS (500 * SOCKEYE_NS_PER_MS)
+
 struct supervisor {
 	struct sockeye__server *server;
 	struct sockeye__children children;
 	struct pollfd *polled; /* the children, then signal_fd and stop_fd */
 	int signal_fd;
-	bool on_terminal; /* stop at SIGHUP once the controlling terminal is gone */
-	uint64_t kill_ns; /* the end of the grace period; 0: not stopping */
+	bool on_terminal;    /* stop at SIGHUP once the controlling terminal is gone */
+	uint64_t stopped_ns; /* the time of the stop */
+	uint64_t kill_ns;    /* the end of the grace period; 0: not stopping */
 	struct sockeye__totals totals;
 };
 
@@ -37,10 +43,12 @@ static bool serves(const struct supervisor *s)
 
 static void stop(struct supervisor *s, uint64_t now)
 {
-	if (!serves(s)) { /* the second stop */
-		sockeye__children_signal(&s->children, NULL, SIGKILL);
+	if (!serves(s)) { /* the second stop, or the same again */
+		if (now - s->stopped_ns >= STOP_AGAIN_NS)
+			sockeye__children_signal(&s->children, NULL, SIGKILL);
 		return;
 	}
+	s->stopped_ns = now;
 	s->kill_ns = now + sockeye__grace_ns(s->server);
 	sockeye__children_drain(&s->children);
 }

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from conftest import WAIT_S, connect_to, events, readable
+from conftest import WAIT_S, connect_to, events, read_all, readable
 from relay_fixtures import counters, relay, target, udp
 
 
@@ -14,6 +14,19 @@ def test_a_signal_ends_it_with_counters(relay, target, sig):
     _, url = target()
     started, _ = relay(url)
     assert counters(started, sig)["event"] == "counters"
+
+
+def test_signals_that_arrive_together_count_as_one(relay, target):
+    """A second signal ends the relay without counters, with code 130."""
+    _, url = target()
+    started, _ = relay(url)
+    started.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, started.pid, os.WSTOPPED)
+    for sig in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        started.send_signal(sig)
+    started.send_signal(signal.SIGCONT)
+    assert events(read_all(started.stdout))[-1]["event"] == "counters"
+    started.end(0)
 
 
 @pytest.mark.parametrize("command", ["relay", "serve"])
