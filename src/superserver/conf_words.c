@@ -298,7 +298,7 @@ static enum sockeye__conf_operator operator_take(struct sockeye__slice *rest)
 	} else if (rest->len == 0 || *rest->at != '=') {
 		return SOCKEYE__CONF_NO_OPERATOR;
 	}
-	*rest = (struct sockeye__slice){rest->at + len, rest->len - len};
+	*rest = trimmed(rest->at + len, rest->at + rest->len);
 	return op;
 }
 
