@@ -32,7 +32,7 @@ struct opts {
 	const char *bind;
 	bool dontroute, unconnected;
 	uint32_t retries;
-	uint64_t pause_ns, connect_ns, deadline_ns;
+	uint64_t pause_ns, connect_ns;
 	bool check;
 	char address[SOCKEYE_ADDR_TEXT_MAX]; /* as the user wrote it */
 };
@@ -44,8 +44,6 @@ static const struct cli_option options[] = {
     {"connect-timeout", 0, "TIME", CLI_TIME, offsetof(struct opts, connect_ns),
      "give up if no address accepts the connection within TIME (default: the "
      "kernel's limit)",
-     .min = 1000000},
-    {"deadline", 0, "TIME", CLI_TIME, offsetof(struct opts, deadline_ns), STOP_DEADLINE_HELP,
      .min = 1000000},
     {"check", 0, NULL, CLI_FLAG, offsetof(struct opts, check),
      "send nothing; print whether each port accepts connections, as in HOST:20-25,80"},
@@ -300,7 +298,6 @@ static int session_run(struct opts *o, const struct sockeye_addr *addr, int fd)
 	    .kind = talk_kind_of(addr),
 	    .connects = true,
 	    .in_fd = STDIN_FILENO,
-	    .stop_fd = stop_open(),
 	    .count_max = o->talk.count,
 	    .unconnected = o->unconnected,
 	    .also = also,
@@ -316,6 +313,7 @@ static int session_run(struct opts *o, const struct sockeye_addr *addr, int fd)
 	code = targets_resolve(o, fd, switches, also);
 	if (code != CLI_GO)
 		return code;
+	talk.stop_fd = stop_open(); /* a look-up would not notice it */
 	talk_report_names(&o->talk, "connected", fd);
 	return talk_run(&talk, &fd, 1);
 }
@@ -361,7 +359,7 @@ static int check(const struct opts *o, const struct cli_operands *operands)
 		      : o->talk.ipv6 ? 6
 				     : 0,
 	    .timeout_ns = o->connect_ns,
-	    .deadline_ns = o->deadline_ns,
+	    .deadline_ns = o->talk.deadline_ns,
 	};
 
 	for (size_t i = 0; i < common->present_count; i++) {
@@ -429,7 +427,7 @@ static int cmd_connect(int argc, char **argv)
 	if (talk_kind_of(&addr) == TALK_DATAGRAMS && addr.opts.rcvbuf == 0)
 		addr.opts.rcvbuf = 1 << 20;
 	stop_catch(&o.talk.common, "connect", o.address, path);
-	stop_deadline(&o.talk.common, "connect", o.address, o.deadline_ns);
+	stop_deadline(&o.talk.common, "connect", o.address, o.talk.deadline_ns);
 	fd = dial(&o, &addr, path, &fail);
 	if (fd < 0)
 		return cli_address_fail(&o.talk.common, &fail);

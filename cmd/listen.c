@@ -124,6 +124,8 @@ static int next_client(struct listening *l, struct sockeye_sockaddr *out_peer)
 /* Reports the signal only in JSON: a user who pressed Ctrl-C needs no message. */
 static int interrupted(const struct listening *l)
 {
+	if (stop_is_late())
+		return stop_report(&l->o->talk.common, "accept", l->names[0]);
 	if (l->o->talk.common.json)
 		report_json(
 		    report_error_event("accept", l->names[0], -EINTR, SOCKEYE_EXIT_INTERRUPTED));
@@ -178,7 +180,7 @@ static int serve_streams(struct listening *l)
 		if (left == 0)
 			close_all(l); /* refuse further clients instead of queueing them */
 		code = serve_client(l, fd, &peer, left > 0);
-		if (code == SOCKEYE_EXIT_INTERRUPTED)
+		if (code == SOCKEYE_EXIT_INTERRUPTED || stop_is_late())
 			break;
 	}
 	return code;
@@ -270,6 +272,7 @@ static int cmd_listen(int argc, char **argv)
 	l.kind = talk_kind_of(&addr);
 	how.backlog = o.backlog;
 	stop_catch(&o.talk.common, "listen", address, NULL);
+	stop_deadline(&o.talk.common, "listen", address, o.talk.deadline_ns);
 	l.stop_fd = stop_open();
 	n = operands.count > 0
 		? sockeye_listen(&addr, &how, l.at, SOCKEYE__MESSAGES_SOCKETS_MAX, &fail)

@@ -37,7 +37,7 @@ struct opts {
 	const char *seed;
 	bool no_follow;
 	uint32_t flows_max, ready_fd;
-	uint64_t idle_ns, queue_max, time_ns;
+	uint64_t idle_ns, queue_max, time_ns, deadline_ns;
 };
 
 #define THREE(name, value, kind, field, help_, ...) \
@@ -94,6 +94,8 @@ static const struct cli_option options[] = {
      .help = "queue up to SIZE bytes of delayed packets, and drop the rest (default 64Mi)"},
     {"time", 't', "TIME", CLI_TIME, offsetof(struct opts, time_ns), .min = 1,
      .help = "exit after TIME (default: run until stopped)"},
+    {"deadline", 0, "TIME", CLI_TIME, offsetof(struct opts, deadline_ns), .min = 1000000,
+     .help = "give up TIME after the start, with exit status 5 (default: never)"},
     {"ready-fd", 0, "N", CLI_UINT, offsetof(struct opts, ready_fd), .min = 1, .max = 1 << 20,
      .help = "when all sockets are listening, write the addresses to file descriptor N, one "
 	     "per line, and close it"},
@@ -215,6 +217,7 @@ struct context {
 	struct cli_inherited inherited;
 	struct sockeye_listener at[SOCKEYE__RELAY_LISTENERS_MAX];
 	size_t count;
+	const char *address; /* the first operand */
 	char target[SOCKEYE_ADDR_TEXT_MAX];
 	int ready_fd; /* -1: none */
 	int code;     /* the result of report_ready() */
@@ -383,7 +386,7 @@ static int sockets_open(struct context *c, const struct sockeye_addr *listen_add
 }
 
 static int relay(struct context *c, const struct sockeye_addr *listen_addr,
-		 const struct sockeye_addr *target, const struct sockeye__relay_opts *opts)
+		 const struct sockeye_addr *target, struct sockeye__relay_opts *opts)
 {
 	const struct cli_common *common = &c->o->common;
 	struct sockeye__relay_counts counts;
@@ -399,6 +402,9 @@ static int relay(struct context *c, const struct sockeye_addr *listen_addr,
 		return cli_address_fail(common, &fail);
 	c->count = (size_t)n;
 	c->code = check(c, &name);
+	opts->stop_fd = stop_open();
+	if (opts->stop_fd < 0)
+		c->code = report_error(common, "eventfd", NULL, opts->stop_fd, NULL);
 	if (c->code == CLI_GO) {
 		int err = sockeye__relay(c->at, c->count, target, &name, opts, &counts, &fail);
 
@@ -406,7 +412,8 @@ static int relay(struct context *c, const struct sockeye_addr *listen_addr,
 			c->code = report_fail(common, &fail);
 		if (c->code == CLI_GO) {
 			log_relay_counts(&c->log, &counts);
-			c->code = SOCKEYE_EXIT_DONE;
+			c->code = stop_is_late() ? stop_report(common, "relay", c->address)
+						 : SOCKEYE_EXIT_DONE;
 		}
 	}
 	for (int i = 0; i < n; i++)
@@ -453,13 +460,12 @@ static int cmd_relay(int argc, char **argv)
 	opts.no_follow = o.no_follow;
 	opts.on_event = o.common.verbose > 0 ? log_relay_event : NULL;
 	stop_at_hangup_only();
-	stop_catch(&o.common, "relay", operands.v[0], NULL);
+	c.address = operands.v[0];
+	stop_catch(&o.common, "relay", c.address, NULL);
+	stop_deadline(&o.common, "relay", c.address, o.deadline_ns);
 	opts.report_fd = usr1_open();
 	if (opts.report_fd < 0)
 		return report_error(&o.common, "eventfd", NULL, opts.report_fd, NULL);
-	opts.stop_fd = stop_open();
-	if (opts.stop_fd < 0)
-		return report_error(&o.common, "eventfd", NULL, opts.stop_fd, NULL);
 	return relay(&c, inherits ? NULL : &listen_addr, &target, &opts);
 }
 

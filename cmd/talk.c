@@ -61,6 +61,7 @@ const struct cli_option talk_options[] = {
      "after the end of the input: on a stream, exit after TIME (default: never); "
      "with datagrams or records, exit when nothing has arrived for TIME (default "
      "for datagrams: 1s; 0: do not wait)"},
+    {"deadline", 0, "TIME", CLI_TIME, FIELD(deadline_ns), STOP_DEADLINE_HELP, .min = 1000000},
     {"linger0", 0, NULL, CLI_FLAG, FIELD(linger0), "close the connection with a reset"},
     {.help = "Addresses:"},
     {"ipv4", '4', NULL, CLI_FLAG, FIELD(ipv4), "use IPv4 only"},

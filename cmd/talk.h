@@ -22,7 +22,7 @@ struct talk_opts {
 	    ipv6;
 	struct cli_list messages;
 	const char *per, *urgent;
-	uint64_t wait_ns, idle_ns, buffer;
+	uint64_t wait_ns, idle_ns, deadline_ns, buffer;
 	uint32_t peek, count;
 };
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,10 +18,13 @@
 
 #include "cli/report.h"
 
+/* Ends a program that is blocked in a write or a name look-up when the deadline passes. */
+#define LATE_AGAIN_S 2
+
 /* The second signal for one stop may come from another process, as with sockeye_serve(). */
 #define STOP_AGAIN_NS (500 * SOCKEYE_NS_PER_MS)
 
-static volatile sig_atomic_t stop_fd = -1, stop_late;
+static volatile sig_atomic_t stop_fd = -1, stop_late, late_reported;
 static uint64_t stopped_ns;   /* used by the handler only */
 static const char *stop_path; /* set before the handlers are installed, like the lines */
 static char stop_line[640], late_line[768];
@@ -30,6 +34,16 @@ static void put(int fd, const void *data, size_t len)
 {
 	while (write(fd, data, len) < 0 && errno == EINTR)
 		;
+}
+
+/* Writes a line if that does not block: while a handler waits for the reader of a full pipe,
+ * only SIGKILL ends the process. A pipe with POLLOUT takes PIPE_BUF bytes. */
+static void line_put(int fd, const char *line)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLOUT};
+
+	if (poll(&ready, 1, 0) == 1)
+		put(fd, line, strlen(line));
 }
 
 static bool hangup_only, on_terminal; /* both set before the handlers are installed */
@@ -73,10 +87,10 @@ static void on_signal(int sig)
 	}
 	if (stop_path)
 		unlink(stop_path);
-	if (sig == SIGALRM && !stop_late)
-		put(late_fd, late_line, strlen(late_line));
+	if (sig == SIGALRM && !late_reported)
+		line_put(late_fd, late_line);
 	else if (!stop_late)
-		put(STDOUT_FILENO, stop_line, strlen(stop_line));
+		line_put(STDOUT_FILENO, stop_line);
 	_exit(sig == SIGALRM || stop_late ? SOCKEYE_EXIT_TIMED_OUT : SOCKEYE_EXIT_INTERRUPTED);
 }
 
@@ -158,6 +172,7 @@ void stop_deadline(const struct cli_common *common, const char *op, const char *
 {
 	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
 	const struct itimerval timer = {
+	    .it_interval = {.tv_sec = LATE_AGAIN_S},
 	    .it_value = {.tv_sec = (time_t)(deadline_ns / SOCKEYE_NS_PER_S),
 			 .tv_usec = (suseconds_t)(deadline_ns % SOCKEYE_NS_PER_S / 1000)}};
 	const struct sockeye_fail fail = late_fail(op, address);
@@ -183,5 +198,8 @@ int stop_report(const struct cli_common *common, const char *op, const char *add
 {
 	const struct sockeye_fail fail = late_fail(op, address);
 
-	return stop_late ? report_fail(common, &fail) : SOCKEYE_EXIT_INTERRUPTED;
+	if (!stop_late)
+		return SOCKEYE_EXIT_INTERRUPTED;
+	late_reported = 1;
+	return report_fail(common, &fail);
 }
