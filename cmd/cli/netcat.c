@@ -4,12 +4,15 @@
 #include <getopt.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <sockeye/addr.h>
 
 #include "cli/words.h"
+
+#define OPERANDS_MAX 9
 
 /* A parsed command line of nc. The fields of options that are not on it are NULL. */
 struct netcat {
@@ -19,8 +22,9 @@ struct netcat {
 	unsigned verbose;
 	const char *port, *source, *wait_s, *quit_s, *count, *program, *rcvbuf, *sndbuf, *ttl;
 	const char *host; /* of --host, which users type although ncat does not have it */
-	const char *operands[3];
+	const char *operands[OPERANDS_MAX];
 	int operand_count;
+	char ports[64];   /* of -z, which takes several ports and ranges */
 	bool long_names;  /* the line has a long option of ncat */
 	char letters[16]; /* the options on the line that have another meaning in sockeye */
 };
@@ -151,6 +155,35 @@ static bool option_store(struct netcat *nc, int c)
 	return false;
 }
 
+/* Whether a word is a port or a range such as 20-25. */
+static bool is_range(const char *word)
+{
+	char *end;
+	unsigned long first = strtoul(word, &end, 10), last = first;
+
+	if (*end == '-' && cli_is_number(end + 1))
+		last = strtoul(end + 1, &end, 10);
+	return cli_is_number((char[]){*word, '\0'}) && *end == '\0' && first >= 1 &&
+	       first <= last && last <= UINT16_MAX;
+}
+
+/* Makes one operand, a list for --check, from the ports of -z. Returns false if --check does
+ * not take them. */
+static bool ports_join(struct netcat *nc)
+{
+	size_t len = 0;
+
+	for (int i = 1; i < nc->operand_count && len < sizeof nc->ports; i++) {
+		if (!is_range(nc->operands[i]))
+			return nc->operand_count == 2 && cli_is_port(nc->operands[1]); /* a name */
+		len += (size_t)snprintf(nc->ports + len, sizeof nc->ports - len, "%s%s",
+					i > 1 ? "," : "", nc->operands[i]);
+	}
+	nc->operands[1] = nc->ports;
+	nc->operand_count = 2;
+	return len < sizeof nc->ports;
+}
+
 /* Whether nc accepts the operands: HOST PORT, with -l [HOST] PORT, with -U PATH. -p PORT
  * may replace the port. */
 static bool operands_check(struct netcat *nc)
@@ -175,7 +208,19 @@ static bool operands_check(struct netcat *nc)
 	nc->operand_count = n;
 	if (nc->listen && n == 1)
 		return cli_is_port(v[0]);
-	return n == 2 && cli_is_host(v[0]) && !cli_is_number(v[0]) && cli_is_port(v[1]);
+	if (n < 2 || !cli_is_host(v[0]) || cli_is_number(v[0]))
+		return false;
+	return nc->zero ? ports_join(nc) : n == 2 && cli_is_port(v[1]);
+}
+
+static bool is_command(const char *word)
+{
+	static const char *const names[] = {"connect", "listen", "nc", "ncat", "netcat"};
+
+	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (strcmp(word, names[i]) == 0)
+			return true;
+	return false;
 }
 
 /* Parses the command line. Returns false if nc would not accept it. */
@@ -185,7 +230,7 @@ static bool netcat_read(struct netcat *nc)
 	int argc, c, index = -1;
 
 	argv = suggest_argv(&argc);
-	if (argc > 1 && (strcmp(argv[1], "connect") == 0 || strcmp(argv[1], "listen") == 0)) {
+	if (argc > 1 && is_command(argv[1])) {
 		nc->listen = strcmp(argv[1], "listen") == 0;
 		argc--;
 		argv++;
@@ -195,12 +240,12 @@ static bool netcat_read(struct netcat *nc)
 	while ((c = getopt_long(argc, argv, LETTERS, longs, &index)) != -1) {
 		nc->long_names |= index >= 0 && c != 'v' && c != 'C';
 		index = -1;
-		if (c == 1 && nc->operand_count < 2)
+		if (c == 1 && nc->operand_count < OPERANDS_MAX)
 			nc->operands[nc->operand_count++] = optarg;
 		else if (c == 1 || !option_store(nc, c))
 			return false;
 	}
-	while (optind < argc && nc->operand_count < 2)
+	while (optind < argc && nc->operand_count < OPERANDS_MAX)
 		nc->operands[nc->operand_count++] = argv[optind++];
 	return optind >= argc && operands_check(nc);
 }
@@ -266,15 +311,42 @@ static void add_option(struct suggestion *s, const char *name, const char *value
 	suggest_word(s, value);
 }
 
+static void add_bind(struct suggestion *s, const struct netcat *nc)
+{
+	char local[SOCKEYE_ADDR_TEXT_MAX];
+
+	if (nc->port) {
+		cli_host_port("", nc->source ? nc->source : "", nc->port, local, sizeof local);
+		add_option(s, "--bind", local);
+	} else {
+		add_option(s, "--bind", nc->source);
+	}
+}
+
+/* The options of --check. For UDP, one datagram that a closed port refuses. */
+static void add_check_options(struct suggestion *s, const struct netcat *nc, bool waits)
+{
+	if (nc->udp)
+		add_option(s, "-m", "X");
+	else
+		suggest_word(s, "--check");
+	if (waits)
+		add_option(s, nc->udp ? "--wait-after-eof" : "--connect-timeout", nc->wait_s);
+	add_bind(s, nc);
+}
+
 static void add_options(struct suggestion *s, const struct netcat *nc)
 {
 	bool waits = nc->wait_s && strtoul(nc->wait_s, NULL, 10) > 0;
-	char local[SOCKEYE_ADDR_TEXT_MAX];
 
 	for (unsigned i = 0; i < nc->verbose && i < 2; i++)
 		suggest_word(s, "-v");
 	if (nc->ipv4 || nc->ipv6)
 		suggest_word(s, nc->ipv4 ? "-4" : "-6");
+	if (nc->zero) {
+		add_check_options(s, nc, waits);
+		return;
+	}
 	if (nc->keep)
 		suggest_word(s, "-k");
 	if (nc->recv_only)
@@ -287,17 +359,10 @@ static void add_options(struct suggestion *s, const struct netcat *nc)
 		add_option(s, "--connect-timeout", nc->wait_s);
 	if (waits)
 		add_option(s, "--timeout", nc->wait_s);
-	if (nc->zero)
-		add_option(s, "--wait-after-eof", "0");
-	else if (nc->quit_s && nc->quit_s[0] != '-')
+	if (nc->quit_s && nc->quit_s[0] != '-')
 		add_option(s, "--wait-after-eof", nc->quit_s);
 	add_option(s, "--count", nc->count);
-	if (nc->port) {
-		cli_host_port("", nc->source ? nc->source : "", nc->port, local, sizeof local);
-		add_option(s, "--bind", local);
-	} else {
-		add_option(s, "--bind", nc->source);
-	}
+	add_bind(s, nc);
 }
 
 /* Proposes a service in place of a program: `nc -l -e /bin/cat` is an echo server. */
@@ -333,10 +398,12 @@ const char *translate_netcat(struct suggestion *s)
 		add_service(s, &nc);
 		return suggest_text(s);
 	}
+	if (nc.zero && nc.udp && nc.operand_count == 2 && !cli_is_port(nc.operands[1])) {
+		s->why = "--check is for connections, not for UDP";
+		return NULL;
+	}
 	suggest_word(s, nc.listen ? "listen" : "connect");
 	add_options(s, &nc);
 	add_address(s, &nc);
-	if (nc.zero)
-		suggest_shell(s, "</dev/null");
 	return suggest_text(s);
 }
