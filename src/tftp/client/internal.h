@@ -2,7 +2,9 @@
  * internal.h: private to the files of the TFTP client.
  *
  * client.c     the loop that runs all jobs
- * transfer.c   the packets and bytes of one run
+ * transfer.c   the life of one run
+ * send.c       the packets that a run sends, and to which address
+ * receive.c    the packets that a run receives
  * request.c    the request of a run: address, options, socket
  * wait.c       repeats requests to a server that cannot be reached yet
  * notes.c      reports the events of a run
@@ -79,6 +81,23 @@ static inline bool sockeye__tftp_run_ended(const struct sockeye__tftp_run *r)
 	return r->phase >= SOCKEYE__RUN_DALLYING;
 }
 
+/* Whether the server's port is known. */
+static inline bool sockeye__tftp_run_knows_port(const struct sockeye__tftp_run *r)
+{
+	return r->phase >= SOCKEYE__RUN_TRANSFERRING;
+}
+
+static inline bool sockeye__tftp_run_is_over(const struct sockeye__tftp_run *r)
+{
+	return r->phase == SOCKEYE__RUN_OVER;
+}
+
+/* Whether a request was sent, and the run is not over. */
+static inline bool sockeye__tftp_run_is_live(const struct sockeye__tftp_run *r)
+{
+	return r->phase >= SOCKEYE__RUN_ASKING && !sockeye__tftp_run_is_over(r);
+}
+
 /* --- transfer.c --- */
 
 /* Begins a run, in which the caller has set client, job, buf and scratch, and zeroed
@@ -93,6 +112,30 @@ void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fd
 /* Ends the run as interrupted. */
 void sockeye__tftp_run_stop(struct sockeye__tftp_run *r, uint64_t now_ns);
 void sockeye__tftp_run_close(struct sockeye__tftp_run *r);
+
+/* --- send.c --- */
+
+/* Sends a request to the current address or, if that fails, to the next one. */
+void sockeye__tftp_run_request(struct sockeye__tftp_run *r, uint64_t now_ns);
+/* Tries the next address if the current one does not reply, or waits after the last one.
+ * Returns false if it is too early for that, or if no attempt remains. */
+bool sockeye__tftp_run_try_next(struct sockeye__tftp_run *r, uint64_t now_ns);
+/* Sends all packets that are due. */
+void sockeye__tftp_run_send(struct sockeye__tftp_run *r, uint64_t now_ns);
+/* Ends the transfer with an ERROR to the server, if a request was sent. */
+void sockeye__tftp_run_give_up(struct sockeye__tftp_run *r, uint16_t code, const char *text,
+			       uint64_t now_ns);
+/* Handles an error of the local file, which ends the run. */
+void sockeye__tftp_run_local_failed(struct sockeye__tftp_run *r, const char *op, int err,
+				    uint64_t now_ns);
+/* Handles an error of the network. Once the server has answered, only a closed port
+ * is final (RFC 1122, section 4.2.3.9). */
+void sockeye__tftp_run_net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns);
+
+/* --- receive.c --- */
+
+/* Handles the packets and ICMP errors in the socket's queues. */
+void sockeye__tftp_run_receive(struct sockeye__tftp_run *r);
 
 /* --- request.c --- */
 
