@@ -333,19 +333,25 @@ struct sockeye_fail transfers_fail(const struct sockeye__tftp_end *end)
 	else if (end->over_limit)
 		snprintf(fail.detail + len, sizeof fail.detail - len,
 			 "the server sends more than --max-size");
+	else if (fail.err == -EMSGSIZE)
+		snprintf(fail.detail + len, sizeof fail.detail - len,
+			 "; --blksize 512 makes them smaller");
 	else if (end->waited && !end->answered)
 		snprintf(fail.detail + len, sizeof fail.detail - len, "%s--wait TIME tries longer",
 			 len > 0 ? "; " : "");
 	return fail;
 }
 
-static void error_json(json_t *event, const struct sockeye_fail *fail)
+static void error_json(json_t *event, const struct sockeye__tftp_end *end,
+		       const struct sockeye_fail *fail)
 {
 	json_object_set_new(event, "error", json_string(sockeye_error_name(fail->err)));
 	json_object_set_new(event, "text", json_string(sockeye_error_text(fail->err)));
 	if (fail->detail[0])
 		json_object_set_new(event, "detail", report_string(fail->detail));
-	if (strcmp(fail->op, "get") != 0 && strcmp(fail->op, "put") != 0)
+	if (end->trouble.err < 0 && end->trouble.err == fail->err)
+		tftp_trouble_json(event, &end->trouble);
+	else if (strcmp(fail->op, "get") != 0 && strcmp(fail->op, "put") != 0)
 		json_object_set_new(event, "step", json_string(fail->op));
 }
 
@@ -373,7 +379,7 @@ static void print_json(const struct transfers *t, const struct transfer *file,
 				  "without_options", end->without_options);
 
 	if (event && failed)
-		error_json(event, &fail);
+		error_json(event, end, &fail);
 	if (event && end->answered) {
 		sockeye_sockaddr_print(&end->peer, peer, sizeof peer);
 		json_object_set_new(event, "peer", report_string(peer));

@@ -85,6 +85,8 @@ static void text_transfer(FILE *out, const struct sockeye__tftp_report *r)
 	/* An error code above 0 has a text that describes the error. */
 	if (r->err != 0 && r->code <= 0 && strcasecmp(sockeye_error_text(r->err), r->text) != 0)
 		fprintf(out, ": %s", sockeye_error_text(r->err));
+	if (r->detail != NULL)
+		fprintf(out, " (%s)", r->detail);
 }
 
 static void set_escaped(json_t *object, const char *key, const void *data, size_t len)
@@ -116,6 +118,10 @@ static void json_transfer(json_t *object, const struct sockeye__tftp_report *r)
 	json_object_set_new(object, "text", json_string(text_of(r).text));
 	if (r->err != 0)
 		json_object_set_new(object, "error", json_string(sockeye_error_name(r->err)));
+	if (r->detail != NULL)
+		json_object_set_new(object, "detail", json_string(r->detail));
+	if (r->trouble != NULL)
+		tftp_trouble_json(object, r->trouble);
 	tftp_json(object, &facts);
 }
 

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <sockeye/text.h>
 
@@ -54,6 +55,21 @@ static void transfer_json(json_t *object, const struct tftp_facts *f)
 
 	json_object_update(object, more);
 	json_decref(more);
+}
+
+void tftp_trouble_json(json_t *object, const struct sockeye__tftp_trouble *trouble)
+{
+	char by[80], *host = by;
+
+	json_object_set_new(object, "step", json_string(sockeye__tftp_trouble_step(trouble)));
+	if (trouble->len > 0)
+		json_object_set_new(object, "packet_bytes", json_integer((json_int_t)trouble->len));
+	if (trouble->reporter.len == 0)
+		return;
+	sockeye_sockaddr_print(&trouble->reporter, by, sizeof by);
+	by[strcspn(by, "]") < strlen(by) ? strcspn(by, "]") : strcspn(by, ":")] = '\0';
+	host += *host == '[';
+	json_object_set_new(object, "reported_by", json_string(host));
 }
 
 void tftp_json(json_t *object, const struct tftp_facts *f)

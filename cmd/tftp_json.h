@@ -27,6 +27,9 @@ struct tftp_facts {
 /* Adds the members to the document. */
 void tftp_json(json_t *object, const struct tftp_facts *facts);
 
+/* Adds the members about the last error of the network. */
+void tftp_trouble_json(json_t *object, const struct sockeye__tftp_trouble *trouble);
+
 /* Returns the rate, or 0 if no time has passed. */
 double tftp_bytes_per_s(uint64_t bytes, uint64_t ns);
 

@@ -101,32 +101,48 @@ ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
 	return n;
 }
 
-/* Empties the error queue. Returns false if it was already empty. */
-static bool errors_take(int fd, const struct sockeye_sockaddr *peer, int *out_err)
+/* Empties the error queue, and keeps the last error about the peer. Returns false if the
+ * queue was already empty. */
+static bool errors_take(struct sockeye__tftp_wire *w, int *out_err)
 {
 	struct sockeye_dgram_error e;
 	bool any = false;
 
 	*out_err = 0;
-	for (; sockeye_dgram_error_recv(fd, &e) == 0; any = true)
-		if (e.err != -EMSGSIZE && (peer == NULL || sockeye_sockaddr_equal(&e.peer, peer)))
+	for (; sockeye_dgram_error_recv(w->fd, &e) == 0; any = true) {
+		if (!sockeye_sockaddr_equal(&e.peer, &w->to.peer))
+			continue;
+		w->trouble = sockeye__tftp_trouble_of_icmp(&e);
+		if (e.err != -EMSGSIZE)
 			*out_err = e.err;
+	}
 	return any;
 }
 
-int sockeye__tftp_wire_error(int fd, const struct sockeye_sockaddr *peer)
+int sockeye__tftp_wire_error(struct sockeye__tftp_wire *w, int received)
 {
 	int err;
 
-	errors_take(fd, peer, &err);
+	if (!errors_take(w, &err) && received < 0 && received != -EAGAIN)
+		w->trouble = (struct sockeye__tftp_trouble){
+		    .step = SOCKEYE__TFTP_STEP_RECEIVE,
+		    .err = received,
+		};
 	return err;
 }
 
 /* --- sending --- */
 
-/* Returns 0 for an error that means only that the datagram was lost, otherwise the error. */
-static int send_verdict(int err)
+/* Keeps the result of sending packets of `len` bytes. Returns 0 for an error that means only
+ * that the packets were lost, otherwise the error. */
+static int send_verdict(struct sockeye__tftp_wire *w, int err, size_t len)
 {
+	struct sockeye__tftp_trouble *t = &w->trouble;
+
+	if (err < 0 && !(t->step == SOCKEYE__TFTP_STEP_ICMP && t->err == err))
+		*t = (struct sockeye__tftp_trouble){.err = err, .len = len};
+	else if (err == 0 && t->step == SOCKEYE__TFTP_STEP_SEND && len >= t->len)
+		t->err = 0;
 	switch (err) {
 	case -EAGAIN:
 	case -ENOBUFS:
@@ -169,7 +185,7 @@ static ssize_t datagram_send(int fd, const struct msghdr *m)
 		      m->msg_namelen);
 }
 
-static ssize_t send_once(const struct sockeye__tftp_wire *w, struct mmsghdr *m, unsigned count)
+static ssize_t send_once(struct sockeye__tftp_wire *w, struct mmsghdr *m, unsigned count)
 {
 	for (int tries = 0;; tries++) {
 		int n = count == 1 ? (datagram_send(w->fd, &m->msg_hdr) < 0 ? -1 : 1)
@@ -183,7 +199,7 @@ static ssize_t send_once(const struct sockeye__tftp_wire *w, struct mmsghdr *m, 
 			continue;
 		if (!may_be_of_icmp(err) || (w->connected && err == -ECONNREFUSED))
 			return err;
-		queued = errors_take(w->fd, &w->to.peer, &about_peer);
+		queued = errors_take(w, &about_peer);
 		if (about_peer < 0)
 			return about_peer;
 		if (tries >= SEND_TRIES) /* not a failure: a flood of errors about other peers */
@@ -210,7 +226,7 @@ int sockeye__tftp_wire_packet(struct sockeye__tftp_wire *w, const void *packet, 
 	address(w, &m.msg_hdr, &control);
 	n = send_once(w, &m, 1);
 	w->sent++;
-	return n < 0 ? send_verdict((int)n) : 0;
+	return send_verdict(w, n < 0 ? (int)n : 0, len);
 }
 
 void sockeye__tftp_wire_reject(int fd, const struct sockeye_sockaddr *stranger,
@@ -232,6 +248,12 @@ struct train {
 	size_t len, segment;
 	unsigned count;
 };
+
+/* Returns the bytes of the largest datagram. */
+static size_t train_largest(const struct train *t)
+{
+	return t->len < t->segment ? t->len : t->segment;
+}
 
 /* Sends all datagrams in one call; the kernel splits the bytes into datagrams. */
 static int train_send_whole(struct sockeye__tftp_wire *w, const struct train *t)
@@ -265,10 +287,10 @@ static int train_send_each(struct sockeye__tftp_wire *w, const struct train *t)
 		ssize_t n = send_once(w, m + sent, t->count - sent);
 
 		if (n < 0)
-			return send_verdict((int)n);
+			return send_verdict(w, (int)n, train_largest(t));
 		sent += (unsigned)n;
 	}
-	return 0;
+	return send_verdict(w, 0, train_largest(t));
 }
 
 static int train_send(struct sockeye__tftp_wire *w, const struct train *t)
@@ -278,7 +300,7 @@ static int train_send(struct sockeye__tftp_wire *w, const struct train *t)
 		int err = train_send_whole(w, t);
 
 		if (!sockeye__dgram_cut_refused(err))
-			return send_verdict(err);
+			return send_verdict(w, err, train_largest(t));
 		w->no_segments = true;
 	}
 	return train_send_each(w, t);

@@ -16,6 +16,7 @@
 
 #include "proto/tftp_transfer.h"
 #include "tftp/source.h"
+#include "tftp/trouble.h"
 
 #define SOCKEYE__TFTP_BURST_MAX  64 /* datagrams of one UDP_SEGMENT call (udp(7)) */
 #define SOCKEYE__TFTP_WIRE_BYTES (64 << 10)
@@ -36,6 +37,9 @@ struct sockeye__tftp_wire {
 	bool coalesces;   /* one receive call may return several datagrams */
 	bool no_segments; /* the kernel cannot split a window into datagrams */
 	uint64_t sent;    /* datagrams */
+	/* The last error that did not end the transfer. The driver clears it when the transfer
+	 * progresses; sending a packet of the same size clears an error of sending. */
+	struct sockeye__tftp_trouble trouble;
 };
 
 /* Opens a socket on the address `local`, ignoring its port, and on a port of the
@@ -87,7 +91,7 @@ ssize_t sockeye__tftp_wire_recv_own(const struct sockeye__tftp_wire *w,
 void sockeye__tftp_wire_coalesce(struct sockeye__tftp_wire *w);
 
 /* Sends one packet. Returns 0, even if the packet was lost, for example in a full queue,
- * or an error that ends the transfer, such as -ECONNREFUSED. */
+ * or an error that ends the transfer, such as -ECONNREFUSED. Keeps the error in `trouble`. */
 int sockeye__tftp_wire_packet(struct sockeye__tftp_wire *w, const void *packet, size_t len);
 
 /* Answers a packet that belongs to no transfer with ERROR 5 (RFC 1350, section 4). Never
@@ -101,9 +105,10 @@ int sockeye__tftp_wire_flush(struct sockeye__tftp_wire *w, struct sockeye__tftp 
 			     struct sockeye__tftp_source *source, uint64_t now_ns,
 			     uint8_t scratch[SOCKEYE__TFTP_WIRE_BYTES], bool *out_source);
 
-/* Empties the error queue. Returns the last ICMP error about `peer` (NULL: about any
- * peer), such as -ECONNREFUSED, or 0. */
-int sockeye__tftp_wire_error(int fd, const struct sockeye_sockaddr *peer);
+/* Call it after receiving has failed with the error `received`. Empties the error queue and
+ * keeps the last error in `trouble`. Returns the last ICMP error about the peer, such as
+ * -ECONNREFUSED, or 0. Ignores packets larger than the path's MTU. */
+int sockeye__tftp_wire_error(struct sockeye__tftp_wire *w, int received);
 
 /* Returns the largest block that reaches `peer` without fragments (RFC 2348), or 0
  * if that is unknown. */

@@ -60,11 +60,11 @@ def test_both_ends_say_the_same_in_the_same_words(ready, run, tmp_path, op, name
                cwd=tmp_path)
     assert done.returncode == code
     [ours], theirs = events(done.stdout), read_events(server.stderr, "transfer")[-1]
-    common = members("at both ends")
-    assert set(ours) <= common | members("Only a client has")
+    common, of_failures = members("at both ends"), members("A transfer that failed")
+    assert set(ours) <= common | of_failures | members("Only a client has")
     assert set(theirs) <= common | members("Only the server has")
     both = set(ours) & set(theirs)
-    assert both <= common and both >= ({"code"} if code else common - {"code", "peer_text", "text",
+    assert both <= common | of_failures and both >= ({"code"} if code else common - {"code", "peer_text", "text",
                                                                       "error"})
     for key in both & {"op", "mode", "bytes", "options", "blksize", "windowsize", "blocks", "code"}:
         assert ours[key] == theirs[key], key

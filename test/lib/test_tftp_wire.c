@@ -148,9 +148,32 @@ static void test_closed_port(void **state)
 	close(e.peer);
 	err = sockeye__tftp_wire_packet(&e.wire, "\0\4\0\1", 4);
 	if (err == 0)
-		err = sockeye__tftp_wire_error(e.wire.fd, &e.wire.to.peer);
+		err = sockeye__tftp_wire_error(&e.wire, -ECONNREFUSED);
 	assert_int_equal(err, -ECONNREFUSED);
+	assert_int_equal(e.wire.trouble.err, -ECONNREFUSED);
+	assert_int_equal(e.wire.trouble.step, SOCKEYE__TFTP_STEP_ICMP);
+	assert_int_equal(e.wire.trouble.reporter.len, sizeof e.wire.trouble.reporter.u.in);
 	close(e.wire.fd);
+}
+
+/* An error of sending is forgotten when a packet of the same size was sent, an error that ICMP
+ * reported is not. */
+static void test_error_is_kept(void **state)
+{
+	struct ends e = ends_open("127.0.0.1");
+	uint8_t packet[101] = {0, 3};
+
+	(void)state;
+	e.wire.trouble = (struct sockeye__tftp_trouble){.err = -EPERM, .len = 101};
+	assert_int_equal(sockeye__tftp_wire_packet(&e.wire, packet, 100), 0);
+	assert_int_equal(e.wire.trouble.err, -EPERM);
+	assert_int_equal(sockeye__tftp_wire_packet(&e.wire, packet, 101), 0);
+	assert_int_equal(e.wire.trouble.err, 0);
+	e.wire.trouble =
+	    (struct sockeye__tftp_trouble){.err = -EHOSTUNREACH, .step = SOCKEYE__TFTP_STEP_ICMP};
+	assert_int_equal(sockeye__tftp_wire_packet(&e.wire, packet, 101), 0);
+	assert_int_equal(e.wire.trouble.err, -EHOSTUNREACH);
+	ends_close(&e);
 }
 
 static void test_largest_block_without_fragments(void **state)
@@ -169,6 +192,7 @@ int main(void)
 	    cmocka_unit_test(test_windows),
 	    cmocka_unit_test(test_ports_of_a_range),
 	    cmocka_unit_test(test_closed_port),
+	    cmocka_unit_test(test_error_is_kept),
 	    cmocka_unit_test(test_largest_block_without_fragments),
 	};
 

@@ -43,8 +43,9 @@ struct sockeye__tftp_job {
 /* The outcome of a job. */
 struct sockeye__tftp_end {
 	size_t job;
-	struct sockeye_fail fail; /* err is 0 on success */
-	bool answered;            /* `peer` replied */
+	struct sockeye_fail fail;             /* err is 0 on success */
+	struct sockeye__tftp_trouble trouble; /* the last error before the server's silence */
+	bool answered;                        /* `peer` replied */
 	struct sockeye_sockaddr peer;
 	bool other_source; /* timed out, but an address other than the server's replied */
 	bool over_limit;   /* the file is larger than size_max */

@@ -56,7 +56,6 @@ struct sockeye__tftp_run {
 	uint8_t request[SOCKEYE__TFTP_REQUEST_MAX];
 	struct sockeye__tftp machine;
 	uint8_t *memory;
-	int soft_err;                     /* an ICMP error that may be temporary; 0: none */
 	bool port_closed;                 /* ICMP reported the server's port as closed */
 	unsigned strangers;               /* packets of other peers */
 	struct sockeye_sockaddr stranger; /* the peer that sent the first of them */
@@ -183,6 +182,9 @@ void sockeye__tftp_run_note_wait(const struct sockeye__tftp_run *r, uint64_t wai
  * `address` is NULL or "", the job's address. */
 void sockeye__tftp_run_fail(struct sockeye__tftp_run *r, const char *op, const char *address,
 			    int err, const char *detail, uint64_t now_ns);
+
+/* Fills in *out from the last error of the network, which must exist. */
+void sockeye__tftp_run_trouble(const struct sockeye__tftp_run *r, struct sockeye_fail *out);
 
 /* Ends the run if the machine has a result. */
 void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns);

@@ -48,14 +48,33 @@ void sockeye__tftp_run_fail(struct sockeye__tftp_run *r, const char *op, const c
 	sum_up(r, SOCKEYE__RUN_OVER, now_ns);
 }
 
+void sockeye__tftp_run_trouble(const struct sockeye__tftp_run *r, struct sockeye_fail *out)
+{
+	sockeye__tftp_trouble_text(&r->wire.trouble, &r->wire.to.peer, out->detail);
+	out->err = r->wire.trouble.err;
+	out->explained = true;
+}
+
+/* Ends the run because the server is silent, with the last error of the network, if there is
+ * one, or else with a timeout. */
+static void silent(struct sockeye__tftp_run *r, const char *detail, uint64_t now_ns)
+{
+	struct sockeye_fail fail;
+
+	r->end.trouble = r->wire.trouble;
+	if (r->wire.trouble.err == 0) {
+		sockeye__tftp_run_fail(r, NULL, NULL, -ETIMEDOUT, detail, now_ns);
+		return;
+	}
+	sockeye__tftp_run_trouble(r, &fail);
+	sockeye__tftp_run_fail(r, NULL, NULL, fail.err, fail.detail, now_ns);
+	r->end.fail.explained = true;
+}
+
 static void timed_out(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	char detail[sizeof r->end.fail.detail], name[80];
 
-	if (r->soft_err < 0) {
-		sockeye__tftp_run_fail(r, NULL, NULL, r->soft_err, "and no further reply", now_ns);
-		return;
-	}
 	sockeye_sockaddr_print(&r->stranger, name, sizeof name);
 	if (r->phase == SOCKEYE__RUN_TRANSFERRING)
 		snprintf(detail, sizeof detail, "no packet from the server after %" PRIu64 " bytes",
@@ -66,7 +85,7 @@ static void timed_out(struct sockeye__tftp_run *r, uint64_t now_ns)
 		snprintf(detail, sizeof detail,
 			 "no reply; replies come from a new port, which a firewall may block");
 	r->end.other_source = r->phase == SOCKEYE__RUN_ASKING && r->strangers > 0;
-	sockeye__tftp_run_fail(r, NULL, NULL, -ETIMEDOUT, detail, now_ns);
+	silent(r, detail, now_ns);
 }
 
 /* The meaning of error codes (RFC 1350, section 5; RFC 2347). */
@@ -163,9 +182,7 @@ void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns)
 		wrong_size(r, now_ns);
 		return;
 	case SOCKEYE__TFTP_LAST_ACK_MISSING:
-		sockeye__tftp_run_fail(r, NULL, NULL, -ETIMEDOUT,
-				       "all data was sent, but the last block was not acknowledged",
-				       now_ns);
+		silent(r, "all data was sent, but the last block was not acknowledged", now_ns);
 		return;
 	case SOCKEYE__TFTP_BAD_OACK:
 		detail = "the server granted an option that was not requested";

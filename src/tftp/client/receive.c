@@ -85,6 +85,8 @@ static void packet(struct sockeye__tftp_run *r, const struct sockeye_dgram *d, c
 	struct sockeye__tftp_got got;
 
 	sockeye__tftp_datagram(&r->machine, now_ns, at, len, &got);
+	if (r->machine.progress_ns == now_ns)
+		r->wire.trouble.err = 0;
 	port_learn(r, d, &got);
 	sockeye__tftp_run_note_news(r, &before);
 	if (r->machine.result == SOCKEYE__TFTP_PEER_ERROR) {
@@ -199,7 +201,7 @@ void sockeye__tftp_run_receive(struct sockeye__tftp_run *r)
 		if (n == -EAGAIN)
 			return;
 		if (n < 0) {
-			err = sockeye__tftp_wire_error(r->wire.fd, &r->wire.to.peer);
+			err = sockeye__tftp_wire_error(&r->wire, (int)n);
 			if (err < 0)
 				sockeye__tftp_run_net_failed(r, err, now_ns);
 			continue;

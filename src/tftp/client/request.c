@@ -279,7 +279,6 @@ int sockeye__tftp_run_ask(struct sockeye__tftp_run *r, uint64_t now_ns, struct s
 	if (err < 0)
 		return err;
 	r->next_ns = r->name + 1 < r->job->name_count ? now_ns + NEXT_NS : UINT64_MAX;
-	r->soft_err = 0;
 	r->asked = options_choose(r);
 	len = request_encode(r);
 	if (len < 0)

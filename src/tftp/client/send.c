@@ -3,7 +3,6 @@
 #include "tftp/client/internal.h"
 
 #include <errno.h>
-#include <stdio.h>
 
 void sockeye__tftp_run_give_up(struct sockeye__tftp_run *r, uint16_t code, const char *text,
 			       uint64_t now_ns)
@@ -64,15 +63,11 @@ void sockeye__tftp_run_net_failed(struct sockeye__tftp_run *r, int err, uint64_t
 	struct sockeye_fail fail = {.err = err};
 
 	if (sockeye__tftp_run_knows_port(r)) {
-		if (err == -ECONNREFUSED)
-			r->port_closed = true;
-		else
-			r->soft_err = err;
+		r->port_closed = r->port_closed || err == -ECONNREFUSED;
 		return;
 	}
-	if (err == -EACCES) /* udp(7) */
-		snprintf(fail.detail, sizeof fail.detail,
-			 "a broadcast address, or a route prohibits sending");
+	if (r->wire.trouble.err == err && err != -ECONNREFUSED)
+		sockeye__tftp_run_trouble(r, &fail);
 	if (next_name(r, &fail))
 		sockeye__tftp_run_request(r, now_ns);
 	else
@@ -99,11 +94,12 @@ void sockeye__tftp_run_send(struct sockeye__tftp_run *r, uint64_t now_ns)
 	if (err == 0)
 		err = sockeye__tftp_wire_flush(&r->wire, &r->machine, &r->source, now_ns,
 					       r->scratch, &of_source);
-	if (err == 0)
-		return;
-	if (of_source)
+	/* A firewall that drops the request will hardly change before the next retransmission. */
+	if (err == 0 && r->wire.trouble.err == -EPERM && !sockeye__tftp_run_knows_port(r))
+		sockeye__tftp_run_net_failed(r, -EPERM, now_ns);
+	else if (err < 0 && of_source)
 		sockeye__tftp_run_local_failed(r, "read", err, now_ns);
-	else
+	else if (err < 0)
 		sockeye__tftp_run_net_failed(r, err, now_ns);
 }
 
@@ -130,10 +126,13 @@ void sockeye__tftp_run_request(struct sockeye__tftp_run *r, uint64_t now_ns)
 bool sockeye__tftp_run_try_next(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	bool timed_out = r->machine.result == SOCKEYE__TFTP_TIMED_OUT;
+	struct sockeye_fail fail = {.err = -ETIMEDOUT};
 
 	if (sockeye__tftp_run_knows_port(r) || (!timed_out && now_ns < r->next_ns))
 		return false;
-	if (!next_name(r, &(struct sockeye_fail){.err = -ETIMEDOUT}))
+	if (r->wire.trouble.err < 0)
+		sockeye__tftp_run_trouble(r, &fail);
+	if (!next_name(r, &fail))
 		return timed_out && sockeye__tftp_run_wait(r, now_ns);
 	sockeye__tftp_run_request(r, now_ns);
 	return true;

@@ -10,7 +10,8 @@
 
 #define PAUSE_NS (250 * SOCKEYE_NS_PER_MS)
 
-/* Whether the cause can be a server that is starting, or a link that is not up yet. */
+/* Whether the cause can be a server that is starting, a link that is not up yet, or a
+ * firewall whose table of connections is full. */
 static bool may_start(const struct sockeye__tftp_run *r, int err)
 {
 	switch (err) {
@@ -20,6 +21,7 @@ static bool may_start(const struct sockeye__tftp_run *r, int err)
 	case -ENETUNREACH:
 	case -ENETDOWN:
 	case -EADDRNOTAVAIL:
+	case -EPERM:
 		return true;
 	case -ETIMEDOUT:
 		return r->client->wait_ns > 0;

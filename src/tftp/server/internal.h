@@ -14,6 +14,7 @@
  * report.c     counts and reports transfers that have ended
  * claims.c     names that clients are uploading
  * committer.c  threads that commit complete uploads
+ * cause.c      why a client became silent
  * ports.c      the sockets of transfers
  * peers.c      the transfers of a worker, by peer and in rows
  * slots.c      limits on transfers and requests
@@ -334,6 +335,14 @@ void sockeye__tftp_transfer_drop(struct sockeye__tftp_worker *w, struct sockeye_
 				 const char *text);
 /* Closes and frees a transfer, whether or not it has begun. */
 void sockeye__tftp_transfer_free(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
+
+/* --- cause.c --- */
+
+/* Whether this machine could not send the last packets. */
+bool sockeye__tftp_cannot_send(const struct sockeye__tftp_transfer *t);
+/* Adds the cause of the client's silence to the report, if it is known. The text is in `buf`. */
+void sockeye__tftp_explain(const struct sockeye__tftp_transfer *t, struct sockeye__tftp_report *r,
+			   char buf[SOCKEYE__TFTP_TROUBLE_TEXT_MAX]);
 
 /* --- ports.c --- */
 

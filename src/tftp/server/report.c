@@ -23,7 +23,18 @@ static const char *const ends[] = {
 static bool is_done(const struct sockeye__tftp_transfer *t)
 {
 	return t->text == NULL && (t->machine.result == SOCKEYE__TFTP_DONE ||
-				   t->machine.result == SOCKEYE__TFTP_LAST_ACK_MISSING);
+				   (t->machine.result == SOCKEYE__TFTP_LAST_ACK_MISSING &&
+				    !sockeye__tftp_cannot_send(t)));
+}
+
+/* Returns how the transfer ended, unless t->text does. */
+static const char *end_of(const struct sockeye__tftp_transfer *t)
+{
+	if (t->machine.result == SOCKEYE__TFTP_LAST_ACK_MISSING && !is_done(t))
+		return "the last blocks could not be sent";
+	if (uploads(t) && t->upload->in_place && is_done(t))
+		return "done, but not atomically: the directory is not writable";
+	return ends[t->machine.result];
 }
 
 uint64_t sockeye__tftp_transfer_moved(const struct sockeye__tftp_transfer *t)
@@ -62,6 +73,7 @@ void sockeye__tftp_transfer_report(const struct sockeye__tftp_worker *w,
 	bool probe = error && got->code == SOCKEYE__TFTP_OPTION_REFUSED &&
 		     sockeye__tftp_is_unanswered(&t->machine);
 	struct sockeye__tftp_packet request = {0};
+	char detail[SOCKEYE__TFTP_TROUBLE_TEXT_MAX];
 	struct sockeye__tftp_report r = {
 	    .peer = &t->wire.to.peer,
 	    .upload = uploads(t),
@@ -78,9 +90,7 @@ void sockeye__tftp_transfer_report(const struct sockeye__tftp_worker *w,
 	    .probe = probe,
 	    .text = t->text != NULL ? t->text
 		    : probe         ? "size probe"
-		    : uploads(t) && t->upload->in_place && is_done(t)
-			? "done, but not atomically: the directory is not writable"
-			: ends[t->machine.result],
+				    : end_of(t),
 	    .code = error                           ? got->code
 		    : t->machine.error_text != NULL ? t->machine.error_code
 						    : -1,
@@ -94,5 +104,6 @@ void sockeye__tftp_transfer_report(const struct sockeye__tftp_worker *w,
 	r.asked = request.name;
 	if (error)
 		r.peer_text = got->text;
+	sockeye__tftp_explain(t, &r, detail);
 	c->on_transfer(c->arg, &r);
 }

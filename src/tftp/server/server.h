@@ -55,6 +55,8 @@ struct sockeye__tftp_report {
 	struct sockeye__span peer_text; /* of the client's ERROR; any bytes */
 	int code;                       /* of the ERROR that was sent or received; -1: none */
 	int err;                        /* a negative errno that caused it; 0: none */
+	const char *detail;             /* more about the cause; NULL: nothing */
+	const struct sockeye__tftp_trouble *trouble; /* the cause in the network; NULL: none */
 };
 
 /* Every member except store.root may be zero, which selects its default. */

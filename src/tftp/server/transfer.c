@@ -306,6 +306,8 @@ static void take(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 
 	sockeye__count(&w->base->counters->datagrams_in, 1);
 	sockeye__tftp_datagram(&t->machine, w->now_ns, bytes, len, got);
+	if (t->machine.progress_ns == w->now_ns)
+		t->wire.trouble.err = 0;
 	if (!uploads(t) || t->upload->state != SOCKEYE__TFTP_RECEIVING || t->text != NULL)
 		return;
 	err = sockeye__tftp_sink_put(&t->upload->sink, got);
@@ -355,7 +357,7 @@ void sockeye__tftp_transfer_ready(struct sockeye__tftp_worker *w, struct sockeye
 		if (n == -EAGAIN && i > 0)
 			return;
 		if (n < 0) { /* the error queue has the peer's address */
-			int err = sockeye__tftp_wire_error(t->wire.fd, &t->wire.to.peer);
+			int err = sockeye__tftp_wire_error(&t->wire, (int)n);
 
 			if (err == 0 && t->wire.connected && n != -EAGAIN && n != -EMSGSIZE)
 				err = (int)n;

@@ -175,7 +175,10 @@ static void site_errors(struct sockeye__tftp_worker *w, const struct sockeye__tf
 	while (sockeye_dgram_error_recv(site->fd, &e) == 0) {
 		struct sockeye__tftp_transfer *t = sockeye__tftp_peers_find(w, &e.peer);
 
-		if (t != NULL && e.err == -ECONNREFUSED)
+		if (t == NULL)
+			continue;
+		t->wire.trouble = sockeye__tftp_trouble_of_icmp(&e);
+		if (e.err == -ECONNREFUSED)
 			sockeye__tftp_transfer_refused(w, t, e.err);
 	}
 }
