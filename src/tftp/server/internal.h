@@ -7,6 +7,7 @@
  * worker.c     the loop of one worker: its sockets, signals, timers
  * request.c    turns a request into a transfer or an ERROR
  * budget.c     limits the time that the rules for names take
+ * upload.c     opens the file of an upload
  * reply.c      the socket that answers a request, and ERRORs
  * drops.c      reports requests that get no reply
  * again.c      requests of a peer that has a transfer
@@ -255,6 +256,18 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
  * other packets. */
 void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_site *site,
 			   const struct sockeye_dgram *from, const uint8_t *bytes, size_t len);
+
+/* --- upload.c --- */
+
+/* Opens the file that a client wants to upload. `size` is the announced size or NULL. Returns
+ * 0 or -errno, among others -EALREADY if another client uploads the file. */
+int sockeye__tftp_upload_open(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
+			      const struct sockeye_sockaddr *client, const char *name,
+			      const uint64_t *size);
+/* Allocates memory for blocks ahead of a gap. Without it the client must send such blocks
+ * again. */
+void sockeye__tftp_upload_memory(struct sockeye__tftp_worker *w, struct sockeye__tftp_upload *u,
+				 struct sockeye__tftp_config *config);
 
 /* --- again.c --- */
 

@@ -10,15 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "net/net.h"
 
 #define REQUEST_MAX 4096         /* bytes; RFC 2347 allows 512 */
 #define TEXT_WINDOW (256u << 10) /* bytes of a netascii window */
 /* Bytes of netascii rings per worker; above this, windows are limited to one block. */
-#define TEXT_MEMORY   (64u << 20)
-#define UPLOAD_MEMORY (64u << 20) /* bytes per worker for blocks ahead of a gap */
+#define TEXT_MEMORY (64u << 20)
 /* The most that is granted if the client's address may be forged even after an answer.
  * The window cannot begin smaller and grow: a receiver acknowledges only whole windows,
  * and atftp acknowledges a single block only after 5 s. sockeye-tftp(7) states how many
@@ -254,67 +252,12 @@ static int download_open(struct request *r, struct sockeye__tftp_transfer *t)
 	return 0;
 }
 
-/* Claims the file, so that no other client uploads it meanwhile. */
-static int upload_claim(const struct request *r, struct sockeye__tftp_upload *u)
-{
-	struct sockeye__tftp_claimed wanted = {
-	    .name = u->file.name,
-	    .client = &r->from->peer,
-	    .worker = r->w->base->member,
-	};
-	struct stat st;
-
-	if (fstat(u->file.dir, &st) < 0)
-		return -errno;
-	wanted.dev = st.st_dev;
-	wanted.ino = st.st_ino;
-	return sockeye__tftp_claims_take(r->w->server->claims, &wanted, r->w->now_ns, &u->claim);
-}
-
 static int upload_open(struct request *r, struct sockeye__tftp_transfer *t)
 {
 	bool has = sockeye__tftp_has(&r->asked, SOCKEYE__TFTP_TSIZE);
 	const uint64_t *size = has ? &r->asked.value[SOCKEYE__TFTP_TSIZE] : NULL;
-	int err;
 
-	t->upload = calloc(1, sizeof *t->upload);
-	if (t->upload == NULL)
-		return -ENOMEM;
-	t->upload->file.fd = -1;
-	err = sockeye__tftp_store_put(&r->w->server->store, r->name, size, &t->upload->file);
-	if (err == 0)
-		err = upload_claim(r, t->upload);
-	if (err < 0) {
-		sockeye__atomic_file_discard(&t->upload->file);
-		free(t->upload);
-		t->upload = NULL;
-		return err;
-	}
-	t->upload->in_place = t->upload->file.in_place;
-	t->upload->sink = (struct sockeye__tftp_sink){
-	    .fd = t->upload->file.fd,
-	    .netascii = t->netascii,
-	};
-	return 0;
-}
-
-/* Allocates memory for blocks ahead of a gap. Without it the client must send such
- * blocks again. */
-static void upload_memory(struct sockeye__tftp_worker *w, struct sockeye__tftp_upload *u,
-			  struct sockeye__tftp_config *config)
-{
-	size_t len = sockeye__tftp_memory(sockeye__tftp_blksize(&config->options),
-					  sockeye__tftp_windowsize(&config->options));
-
-	if (len == 0 || w->upload_bytes + len > UPLOAD_MEMORY)
-		return;
-	u->memory = malloc(len); /* pages are used only if there are gaps */
-	if (u->memory == NULL)
-		return;
-	u->memory_len = len;
-	w->upload_bytes += len;
-	config->memory = u->memory;
-	config->memory_len = len;
+	return sockeye__tftp_upload_open(r->w, t, &r->from->peer, r->name, size);
 }
 
 /* Returns the options that are granted. */
@@ -426,7 +369,7 @@ static int begin(struct request *r, struct sockeye__tftp_transfer *t)
 	window_fit(r, t->wire.fd);
 	config.options = options_grant(r, t);
 	if (r->upload)
-		upload_memory(r->w, t->upload, &config);
+		sockeye__tftp_upload_memory(r->w, t->upload, &config);
 	else
 		err = sockeye__tftp_source_open(&t->source, sockeye__tftp_blksize(&config.options),
 						sockeye__tftp_windowsize(&config.options));
