@@ -23,7 +23,7 @@ struct serve_tftp {
 	unsigned unique_root; /* index of the choice, or SERVE_UNSET */
 	unsigned links;       /* enum sockeye__links */
 	bool no_sync;
-	uint64_t max_upload, reserve, timeout_ns, give_up_ns;
+	uint64_t max_upload, upload_total, reserve, timeout_ns, give_up_ns;
 	uint32_t window_max, transfers_max, request_rate;
 	struct cli_list refuse;
 };

@@ -28,6 +28,9 @@ static const struct cli_option options[] = {
      "accept uploads of new files and create missing directories"},
     {"max-upload", 0, "SIZE", CLI_SIZE, OFFSET(max_upload),
      "accept uploads of at most SIZE bytes (default no limit)", .min = 1},
+    {"upload-total", 0, "SIZE", CLI_SIZE, OFFSET(upload_total),
+     "reject uploads once all uploads together have added SIZE bytes to the directory "
+     "(default 0: no limit)"},
     {"reserve", 0, "SIZE", CLI_SIZE, OFFSET(reserve),
      "reject uploads that would leave less than SIZE bytes free on the file system "
      "(default: uploads may fill it)",
@@ -185,6 +188,7 @@ static int config_read(struct serve *s, struct sockeye__tftp_server_config *out)
 	    .transfers_max = t->transfers_max,
 	    .per_source_max = s->per_source_max,
 	    .requests_per_s = t->request_rate,
+	    .upload_total = t->upload_total,
 	    .rto_first_ns = t->timeout_ns,
 	    .give_up_ns = t->give_up_ns,
 	    .on_transfer = log_transfer,
@@ -274,6 +278,7 @@ enum {
 
 static const struct serve_effect effects[] = {
     {"max-upload", UPLOAD, "it needs --upload, --overwrite or --create"},
+    {"upload-total", UPLOAD, "it needs --upload, --overwrite or --create"},
     {"reserve", UPLOAD, "it needs --upload, --overwrite or --create"},
     {"no-sync", UPLOAD, "it needs --upload, --overwrite or --create"},
     {"umask", UPLOAD, "it needs --upload, --overwrite or --create"},

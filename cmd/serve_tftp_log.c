@@ -38,6 +38,7 @@ static struct text text_of(const struct sockeye__tftp_report *r)
 	    [SOCKEYE__TFTP_LIMIT_SOURCE] = "--max-per-source",
 	    [SOCKEYE__TFTP_LIMIT_PORTS] = "--port-range",
 	    [SOCKEYE__TFTP_LIMIT_RATE] = "--request-rate",
+	    [SOCKEYE__TFTP_LIMIT_TOTAL] = "--upload-total",
 	};
 	struct text t;
 

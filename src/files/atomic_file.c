@@ -144,13 +144,15 @@ static bool has_name(const struct sockeye__atomic_file *f, int fd)
 static int target_hold(struct sockeye__atomic_file *f)
 {
 	int fd = target_open(f), err = 0;
+	struct stat st = {0};
 
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ELOOP ? 1 : fd;
 	/* Where files cannot be locked, the later of two commits fails. */
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
 		err = -EBUSY;
-	else if (!has_name(f, fd)) /* checked under the lock, so that it stays true */
+	else if (!has_name(f, fd) ||
+		 fstat(fd, &st) < 0) /* checked under the lock, so that it stays true */
 		err = 1;
 	if (err != 0) {
 		close(fd);
@@ -158,6 +160,7 @@ static int target_hold(struct sockeye__atomic_file *f)
 	}
 	f->target = fd;
 	f->replaces = true;
+	f->replaced = st.st_nlink == 1 ? st.st_size : 0; /* other names keep its contents */
 	return 0;
 }
 
@@ -210,6 +213,7 @@ static int name_check(const char *name)
 static int in_place_open(struct sockeye__atomic_file *f)
 {
 	int fd = sockeye__fd_above_stdio(target_open_for(f, O_WRONLY));
+	struct stat st;
 
 	if (fd >= 0 && !has_name(f, fd)) { /* `target`, which has the lock, was replaced */
 		close(fd);
@@ -219,6 +223,8 @@ static int in_place_open(struct sockeye__atomic_file *f)
 		fd = -EACCES;
 	f->fd = fd;
 	f->in_place = fd >= 0;
+	if (f->in_place && fstat(fd, &st) == 0)
+		f->replaced = st.st_size;
 	return fd < 0 ? fd : 0;
 }
 

@@ -30,8 +30,9 @@ struct sockeye__atomic_file {
 	int fd;        /* to write to, never 0, 1 or 2 */
 	bool in_place; /* fd is the existing file: set `len` before the commit */
 	off_t len;
-	bool sync; /* set it to have the commit wait until the disk has the file */
-	int dir;   /* of the file, O_PATH or for reading; do not change it */
+	off_t replaced; /* bytes of an existing file that the commit frees or overwrites */
+	bool sync;      /* set it to have the commit wait until the disk has the file */
+	int dir;        /* of the file, O_PATH or for reading; do not change it */
 	char name[NAME_MAX + 1];
 	bool is_open;  /* the members below are private */
 	bool by_proc;  /* linked through /proc/self/fd, not with AT_EMPTY_PATH */

@@ -13,6 +13,7 @@
  * again.c      requests of a peer that has a transfer
  * transfer.c   the life of a transfer
  * report.c     counts and reports transfers that have ended
+ * total.c      limit on the bytes of all uploads
  * claims.c     names that clients are uploading
  * committer.c  threads that commit complete uploads
  * cause.c      why a client became silent
@@ -55,6 +56,8 @@ struct sockeye__tftp_server_counters {
 struct sockeye__tftp_shared {
 	uint32_t transfers;
 	uint32_t of_worker[SOCKEYE__WORKERS_MAX]; /* subtracted when a worker dies */
+	uint64_t committed_bytes;                 /* of uploads, see total.c */
+	uint64_t received_bytes[SOCKEYE__WORKERS_MAX];
 };
 
 struct sockeye__tftp_server {
@@ -114,9 +117,13 @@ struct sockeye__tftp_upload {
 	struct sockeye__tftp_sink sink;
 	uint8_t *memory;
 	size_t memory_len;
-	uint64_t room_at; /* the length of the file at which the free space is checked again */
-	bool abandoned;   /* dropped while it was stored: sends no last ACK */
-	bool in_place;    /* the file is not atomic: its directory is not writable */
+	uint64_t room_at;  /* the length of the file at which the free space is checked again */
+	uint64_t replaced; /* bytes of the file that it replaces */
+	uint64_t counted;  /* bytes that it has added to the total (total.c) */
+	bool counted_committed; /* they are in committed_bytes, not in received_bytes */
+	bool over_total;        /* it has ended because the total was reached */
+	bool abandoned;         /* dropped while it was stored: sends no last ACK */
+	bool in_place;          /* the file is not atomic: its directory is not writable */
 };
 
 /* Transfers that may be dropped at a limit, the oldest first. */
@@ -260,7 +267,8 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 /* --- upload.c --- */
 
 /* Opens the file that a client wants to upload. `size` is the announced size or NULL. Returns
- * 0 or -errno, among others -EALREADY if another client uploads the file. */
+ * 0 or -errno, among others -EALREADY if another client uploads the file, and -EOVERFLOW if
+ * the size exceeds the total of all uploads. */
 int sockeye__tftp_upload_open(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 			      const struct sockeye_sockaddr *client, const char *name,
 			      const uint64_t *size);
@@ -414,6 +422,22 @@ bool sockeye__tftp_same_source(const struct sockeye__tftp_worker *w,
 
 /* Asserts that this worker holds one slot for each of its transfers. */
 void sockeye__tftp_slots_check(const struct sockeye__tftp_worker *w);
+
+/* --- total.c --- */
+
+/* Returns 0 if an upload of this size is within the total of all uploads, or -EOVERFLOW. */
+int sockeye__tftp_total_check(const struct sockeye__tftp_worker *w,
+			      const struct sockeye__tftp_upload *u, uint64_t size);
+/* Adds the bytes that were received to the total. Returns 0, or -EOVERFLOW if they exceed it. */
+int sockeye__tftp_total_take(const struct sockeye__tftp_worker *w, struct sockeye__tftp_upload *u);
+/* Called before a file is committed: if the worker dies now, its bytes stay in the total. */
+void sockeye__tftp_total_commit(const struct sockeye__tftp_worker *w,
+				struct sockeye__tftp_upload *u);
+/* Called after that: subtracts the bytes by which it is shorter than the file it replaced. */
+void sockeye__tftp_total_committed(const struct sockeye__tftp_worker *w,
+				   struct sockeye__tftp_upload *u);
+/* Subtracts the bytes of an upload that has failed. Does nothing after it was committed. */
+void sockeye__tftp_total_give(const struct sockeye__tftp_worker *w, struct sockeye__tftp_upload *u);
 
 /* --- admit.c --- */
 

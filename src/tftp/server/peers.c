@@ -147,17 +147,24 @@ static void transfer_check(const struct sockeye__tftp_worker *w,
 	sockeye__timers_check(&w->timers, &t->timer);
 }
 
-/* Adds the transfer's memory to the two totals that the worker limits. */
-static void memory_add(const struct sockeye__tftp_transfer *t, uint64_t *upload, uint64_t *text)
+/* What the transfers of a worker take of the totals that are limited. */
+struct taken {
+	uint64_t upload_bytes, text_bytes, received_bytes;
+};
+
+static void taken_add(const struct sockeye__tftp_transfer *t, struct taken *taken)
 {
-	*upload += t->upload != NULL ? t->upload->memory_len : 0;
-	*text += t->source.cap;
+	const struct sockeye__tftp_upload *u = t->upload;
+
+	taken->upload_bytes += u != NULL ? u->memory_len : 0;
+	taken->received_bytes += u != NULL && !u->counted_committed ? u->counted : 0;
+	taken->text_bytes += t->source.cap;
 }
 
 void sockeye__tftp_peers_check(const struct sockeye__tftp_worker *w)
 {
 	uint32_t in_phase[SOCKEYE__TFTP_CLOSED + 1] = {0};
-	uint64_t upload_bytes = 0, text_bytes = 0;
+	struct taken taken = {0};
 	const struct sockeye__tftp_transfer *t;
 
 	for (size_t i = 0; i < BUCKETS; i++)
@@ -165,17 +172,18 @@ void sockeye__tftp_peers_check(const struct sockeye__tftp_worker *w)
 			assert(bucket(w, &t->wire.to.peer) == &w->buckets[i]);
 			transfer_check(w, t);
 			in_phase[t->phase]++;
-			memory_add(t, &upload_bytes, &text_bytes);
+			taken_add(t, &taken);
 		}
 	for (t = w->dead; t != NULL; t = t->next) {
 		assert(t->phase == SOCKEYE__TFTP_CLOSED && t->row == NULL && t->port == NULL);
 		assert(t->timer.index == 0 && t->wire.fd == -1);
-		memory_add(t, &upload_bytes, &text_bytes);
+		taken_add(t, &taken);
 	}
 	assert(row_check(&w->unconfirmed) == in_phase[SOCKEYE__TFTP_UNCONFIRMED]);
 	assert(row_check(&w->moving) + row_check(&w->slow) == in_phase[SOCKEYE__TFTP_CONFIRMED]);
 	assert(row_check(&w->dallying) == in_phase[SOCKEYE__TFTP_DALLYING]);
 	assert(w->count == in_phase[SOCKEYE__TFTP_UNCONFIRMED] + in_phase[SOCKEYE__TFTP_CONFIRMED] +
 			       in_phase[SOCKEYE__TFTP_STORING] + in_phase[SOCKEYE__TFTP_DALLYING]);
-	assert(w->upload_bytes == upload_bytes && w->text_bytes == text_bytes);
+	assert(w->upload_bytes == taken.upload_bytes && w->text_bytes == taken.text_bytes);
+	assert(w->server->shared->received_bytes[w->base->member] == taken.received_bytes);
 }

@@ -95,6 +95,8 @@ void sockeye__tftp_transfer_report(const struct sockeye__tftp_worker *w,
 		    : t->machine.error_text != NULL ? t->machine.error_code
 						    : -1,
 	    .err = t->err,
+	    .limit = uploads(t) && t->upload->over_total ? SOCKEYE__TFTP_LIMIT_TOTAL
+							 : SOCKEYE__TFTP_LIMIT_NONE,
 	};
 
 	count(w, t, probe);

@@ -90,8 +90,9 @@ static void refuse_for(const struct request *r, int err)
 	const char *text;
 	uint16_t code = sockeye__tftp_store_error(err, &text);
 
-	/* not an error of the file system: uploads are disabled, or the name is claimed */
-	if ((err == -EROFS && !r->w->server->config.store.upload) || err == -EALREADY)
+	/* not an error of the file system: uploads are disabled, or a rule of the server */
+	if ((err == -EROFS && !r->w->server->config.store.upload) || err == -EALREADY ||
+	    err == -EOVERFLOW)
 		err = 0;
 	refuse(r, code, text, err);
 }
@@ -257,7 +258,11 @@ static int upload_open(struct request *r, struct sockeye__tftp_transfer *t)
 	bool has = sockeye__tftp_has(&r->asked, SOCKEYE__TFTP_TSIZE);
 	const uint64_t *size = has ? &r->asked.value[SOCKEYE__TFTP_TSIZE] : NULL;
 
-	return sockeye__tftp_upload_open(r->w, t, &r->from->peer, r->name, size);
+	int err = sockeye__tftp_upload_open(r->w, t, &r->from->peer, r->name, size);
+
+	if (err == -EOVERFLOW)
+		r->limit = SOCKEYE__TFTP_LIMIT_TOTAL;
+	return err;
 }
 
 /* Returns the options that are granted. */
@@ -410,6 +415,7 @@ static void serve(struct request *r)
 	case SOCKEYE__TFTP_LIMIT_SOURCE:
 		refuse(r, SOCKEYE__TFTP_UNDEFINED, "too many transfers", 0);
 		return;
+	case SOCKEYE__TFTP_LIMIT_TOTAL:
 	case SOCKEYE__TFTP_LIMIT_NONE:
 		break;
 	}

@@ -68,6 +68,7 @@ static void worker_died(void *context, unsigned member, void *spec_counters)
 
 	__atomic_sub_fetch(&s->shared->transfers, s->shared->of_worker[member], __ATOMIC_RELAXED);
 	s->shared->of_worker[member] = 0;
+	__atomic_store_n(&s->shared->received_bytes[member], 0, __ATOMIC_RELAXED);
 	sockeye__sources_forget(s->sources, member);
 	if (s->claims != NULL)
 		sockeye__tftp_claims_forget(s->claims, member);

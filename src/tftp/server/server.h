@@ -32,6 +32,7 @@ enum sockeye__tftp_limit {
 	SOCKEYE__TFTP_LIMIT_SOURCE,    /* per_source_max */
 	SOCKEYE__TFTP_LIMIT_PORTS,     /* ports */
 	SOCKEYE__TFTP_LIMIT_RATE,      /* requests_per_s */
+	SOCKEYE__TFTP_LIMIT_TOTAL,     /* upload_total */
 };
 
 /* A transfer that has ended, or a request that was refused. */
@@ -46,9 +47,9 @@ struct sockeye__tftp_report {
 	struct sockeye__tftp_options options; /* granted */
 	struct sockeye__tftp_counters count;
 	uint16_t blksize, window;
-	bool refused; /* no transfer began */
-	enum sockeye__tftp_limit limit;
-	bool confirmed; /* the client answered: its address is not forged */
+	bool refused;                   /* no transfer began */
+	enum sockeye__tftp_limit limit; /* that refused or ended it */
+	bool confirmed;                 /* the client answered: its address is not forged */
 	bool done;
 	bool probe;                     /* the client only asked for the size (UEFI) */
 	const char *text;               /* how it ended */
@@ -73,6 +74,8 @@ struct sockeye__tftp_server_config {
 	uint32_t per_source_max;            /* transfers of one source; 0: 2048 */
 	uint32_t requests_per_s;            /* unconfirmed requests of one source; 0: 100, but
 					     * no limit for loopback */
+	uint64_t upload_total;              /* bytes by which uploads may make the directory grow
+					     * while the server runs; 0: no limit */
 	uint64_t rto_first_ns;              /* 0: 1 s */
 	uint64_t give_up_ns;                /* how long a client may be silent before its
 					     * transfer ends; 0: 30 s or five negotiated

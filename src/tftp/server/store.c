@@ -393,6 +393,7 @@ static const struct answer {
     {-EBUSY, SOCKEYE__TFTP_ACCESS, "File is being written"},
     {-EALREADY, SOCKEYE__TFTP_ACCESS, "Another client is uploading this file"}, /* claims.h */
     {-ENOSPC, SOCKEYE__TFTP_DISK_FULL, "Disk full"},
+    {-EOVERFLOW, SOCKEYE__TFTP_DISK_FULL, "Limit on all uploads reached"}, /* total.c */
     {-EDQUOT, SOCKEYE__TFTP_DISK_FULL, "Disk quota exceeded"},
     {-EFBIG, SOCKEYE__TFTP_DISK_FULL, "File too large"},
     {-EEXIST, SOCKEYE__TFTP_EXISTS, "File already exists"},

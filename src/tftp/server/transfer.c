@@ -36,6 +36,7 @@ static void descriptors_close(struct sockeye__tftp_worker *w, struct sockeye__tf
 	t->file = NULL;
 	if (t->upload != NULL) {
 		sockeye__atomic_file_discard(&t->upload->file);
+		sockeye__tftp_total_give(w, t->upload);
 		claim_give(w, t);
 	}
 	if (t->port != NULL)
@@ -117,6 +118,15 @@ static void abort_for(struct sockeye__tftp_transfer *t, int err)
 	sockeye__tftp_abort(&t->machine, code, text);
 }
 
+static void abort_upload_for(struct sockeye__tftp_transfer *t, int err)
+{
+	abort_for(t, err);
+	if (err == -EOVERFLOW) { /* not an error of the file system */
+		t->upload->over_total = true;
+		t->err = 0;
+	}
+}
+
 /* Sets the timer only if it would fire too late. A timer that fires too early is set
  * again, which is cheaper than a heap operation in every turn. Returns 0 or -ENOMEM. */
 static int timer_keep(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
@@ -167,6 +177,10 @@ static void commit_end(const struct sockeye__tftp_worker *w, struct sockeye__tft
 		abort_for(t, err);
 	else
 		t->upload->state = SOCKEYE__TFTP_COMMITTED;
+	if (err == 0)
+		sockeye__tftp_total_committed(w, t->upload);
+	else
+		sockeye__tftp_total_give(w, t->upload);
 	claim_give(w, t);
 }
 
@@ -178,6 +192,7 @@ static void commit_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_tr
 {
 	struct sockeye__tftp_upload *u = t->upload;
 
+	sockeye__tftp_total_commit(w, u);
 	if (!w->commits_aside) {
 		commit_end(w, t, sockeye__atomic_file_commit(&u->file));
 		return;
@@ -313,10 +328,12 @@ static void take(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 	err = sockeye__tftp_sink_put(&t->upload->sink, got);
 	if (err == 0)
 		err = room_check(w, t->upload);
+	if (err == 0)
+		err = sockeye__tftp_total_take(w, t->upload);
 	if (err == 0 && got->end)
 		err = complete(t->upload);
 	if (err < 0)
-		abort_for(t, err);
+		abort_upload_for(t, err);
 }
 
 void sockeye__tftp_transfer_datagram(struct sockeye__tftp_worker *w,

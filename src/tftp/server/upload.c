@@ -32,7 +32,10 @@ static int file_open(struct sockeye__tftp_worker *w, struct sockeye__tftp_upload
 
 	if (err < 0)
 		return err;
-	err = claim(w, u, client);
+	u->replaced = (uint64_t)u->file.replaced;
+	err = sockeye__tftp_total_check(w, u, size != NULL ? *size : 0);
+	if (err == 0)
+		err = claim(w, u, client);
 	if (err < 0)
 		sockeye__atomic_file_discard(&u->file);
 	return err;
