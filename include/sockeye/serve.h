@@ -60,7 +60,7 @@ enum sockeye_counter_kind {
 	X(dropped_send, COUNTER, "datagrams not answered: too long, or sending failed") \
 	X(dropped_queue, COUNTER, "datagrams lost: the queue of a socket was full") \
 	X(accept_failures, COUNTER, "failures to accept a connection for lack of a resource") \
-	X(workers_died, COUNTER, "workers that died and were replaced")
+	X(workers_died, COUNTER, "workers that died; replaced unless the server was stopping")
 
 /* A counter or gauge: the sum of the values of all workers. */
 struct sockeye_counter {

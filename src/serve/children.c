@@ -162,41 +162,53 @@ static void listeners_refuse(const struct sockeye__children *c, const struct soc
 	}
 }
 
-static void child_died(struct sockeye__children *c, unsigned index, bool killed, uint64_t now)
+/* Counts and reports a worker that the supervisor has not ended. */
+static void crash_report(const struct sockeye__children *c, unsigned index, bool killed)
+{
+	static const char *const texts[2][2] = {
+	    {"a worker ended and is being replaced",
+	     "a worker was killed by a signal and is being replaced"},
+	    {"a worker failed during the stop; its sessions ended",
+	     "a worker was killed by a signal during the stop; its sessions ended"},
+	};
+
+	sockeye__counters_of(c->server->shared, index)->workers_died++;
+	warn(c, texts[c->phase == SOCKEYE__PHASE_DRAINS][killed], 0);
+}
+
+static void child_died(struct sockeye__children *c, unsigned index, enum sockeye__process_end end,
+		       uint64_t now)
 {
 	struct sockeye__child *child = &c->list[index];
 	bool steady = now - child->started_ns >= STEADY_NS;
 
 	c->running--;
 	child_account(c, index);
+	if (c->phase == SOCKEYE__PHASE_SERVES || (end != SOCKEYE__PROCESS_DONE && !c->killing))
+		crash_report(c, index, end == SOCKEYE__PROCESS_KILLED);
 	if (c->phase == SOCKEYE__PHASE_DRAINS) {
 		child->state = SOCKEYE__CHILD_ENDED;
 		listeners_refuse(c, child);
 		return;
 	}
 	child->state = SOCKEYE__CHILD_WAITS;
-	sockeye__counters_of(c->server->shared, index)->workers_died++;
 	child->backoff_ns = steady                   ? 0
 			    : child->backoff_ns == 0 ? RESPAWN_MIN_NS
 						     : child->backoff_ns * 2;
 	if (child->backoff_ns > RESPAWN_MAX_NS)
 		child->backoff_ns = RESPAWN_MAX_NS;
 	child->respawn_ns = now + child->backoff_ns;
-	warn(c,
-	     killed ? "a worker was killed by a signal and is being replaced"
-		    : "a worker ended and is being replaced",
-	     0);
 }
 
 void sockeye__children_reap(struct sockeye__children *c, const struct pollfd *polled, uint64_t now)
 {
-	bool killed;
+	enum sockeye__process_end end;
 
 	for (unsigned i = 0; i < c->server->processes; i++)
 		if (c->list[i].state == SOCKEYE__CHILD_RUNS &&
 		    (polled[i].revents != 0 || c->list[i].process.fd < 0) &&
-		    sockeye__process_ended(&c->list[i].process, &killed))
-			child_died(c, i, killed, now);
+		    sockeye__process_ended(&c->list[i].process, &end))
+			child_died(c, i, end, now);
 }
 
 void sockeye__children_poll(const struct sockeye__children *c, struct pollfd *polled)
@@ -243,9 +255,15 @@ void sockeye__children_signal(const struct sockeye__children *c, const struct so
 			sockeye__process_signal(&c->list[i].process, sig);
 }
 
+void sockeye__children_kill(struct sockeye__children *c)
+{
+	c->killing = true;
+	sockeye__children_signal(c, NULL, SIGKILL);
+}
+
 void sockeye__children_end(struct sockeye__children *c)
 {
-	sockeye__children_signal(c, NULL, SIGKILL);
+	sockeye__children_kill(c);
 	for (unsigned i = 0; i < c->server->processes; i++)
 		if (c->list[i].state == SOCKEYE__CHILD_RUNS)
 			sockeye__process_kill(&c->list[i].process);

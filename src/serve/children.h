@@ -41,6 +41,7 @@ struct sockeye__children {
 	pid_t supervisor;
 	int signal_fd; /* the supervisor's: closed in workers; -1: none */
 	enum sockeye__phase phase;
+	bool killing;                /* sockeye__children_kill() was called */
 	struct sockeye__child *list; /* as many as server->processes */
 	unsigned running;
 	uint64_t looked_ns; /* when the watchdog last looked at them */
@@ -72,6 +73,9 @@ void sockeye__children_drain(struct sockeye__children *c);
 /* Sends a signal to the running workers of a crew, or of all crews if it is NULL. */
 void sockeye__children_signal(const struct sockeye__children *c, const struct sockeye__crew *crew,
 			      int sig);
+
+/* Kills all workers. */
+void sockeye__children_kill(struct sockeye__children *c);
 
 /* Kills and reaps all workers. */
 void sockeye__children_end(struct sockeye__children *c);

@@ -107,13 +107,16 @@ static bool ended(struct sockeye__process *p, int flags, siginfo_t *out)
 	return true;
 }
 
-bool sockeye__process_ended(struct sockeye__process *p, bool *out_killed)
+bool sockeye__process_ended(struct sockeye__process *p, enum sockeye__process_end *out_end)
 {
 	siginfo_t info;
 
 	if (!ended(p, WNOHANG, &info))
 		return false;
-	*out_killed = info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED;
+	*out_end = info.si_code == CLD_KILLED || info.si_code == CLD_DUMPED
+		       ? SOCKEYE__PROCESS_KILLED
+		   : info.si_status != 0 ? SOCKEYE__PROCESS_FAILED
+					 : SOCKEYE__PROCESS_DONE;
 	return true;
 }
 

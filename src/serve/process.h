@@ -23,9 +23,15 @@ struct sockeye__process {
  * blocked, because only its parent stops it. Handlers for crashes (SIGSEGV …) stay. */
 int sockeye__process_fork(struct sockeye__process *out);
 
-/* Returns whether the process has ended. If so, reaps it, sets *out_killed to whether a
- * signal killed it, and clears *p. */
-bool sockeye__process_ended(struct sockeye__process *p, bool *out_killed);
+/* How a process ended. */
+enum sockeye__process_end {
+	SOCKEYE__PROCESS_DONE,   /* with exit code 0, or another process reaped it */
+	SOCKEYE__PROCESS_FAILED, /* with another exit code */
+	SOCKEYE__PROCESS_KILLED, /* by a signal */
+};
+
+/* Returns whether the process has ended. If so, reaps it, sets *out_end, and clears *p. */
+bool sockeye__process_ended(struct sockeye__process *p, enum sockeye__process_end *out_end);
 
 enum sockeye__process_change {
 	SOCKEYE__PROCESS_SAME,

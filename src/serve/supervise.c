@@ -45,7 +45,7 @@ static void stop(struct supervisor *s, uint64_t now)
 {
 	if (!serves(s)) { /* the second stop, or the same again */
 		if (now - s->stopped_ns >= STOP_AGAIN_NS)
-			sockeye__children_signal(&s->children, NULL, SIGKILL);
+			sockeye__children_kill(&s->children);
 		return;
 	}
 	s->stopped_ns = now;
@@ -169,7 +169,7 @@ static int watch(struct supervisor *s)
 	if (serves(s)) {
 		sockeye__children_start(&s->children, now);
 	} else if (now >= s->kill_ns) {
-		sockeye__children_signal(&s->children, NULL, SIGKILL);
+		sockeye__children_kill(&s->children);
 		/* A worker in an uninterruptible call may outlive the signal. Signal it again
 		 * in one second instead of spinning. */
 		s->kill_ns = now + SOCKEYE_NS_PER_S;

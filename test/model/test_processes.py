@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from serving import (CONCURRENT, LOOPS, MODEL_FACTS, SOCKEYE, at_once, closed, connect, processes,
-                     read_n, reset, sanitized, until)
+from serving import (CONCURRENT, COUNTERS, LOOPS, MODEL_FACTS, SOCKEYE, at_once, closed, connect,
+                     numbers, processes, read_n, reset, sanitized, until)
 
 ECHO = ("echo", "tcp://127.0.0.1:0")
 concurrent = pytest.mark.parametrize("model", CONCURRENT)
@@ -73,6 +73,42 @@ def test_death_of_a_worker_costs_only_its_sessions(serve, sig, model):
     counted = server.wait_counters(workers_died=1)
     assert counted["closed_stop"] == len(mine)
     assert len(server.workers(workers)) == workers
+
+
+@pytest.mark.parametrize("sig", [signal.SIGKILL, signal.SIGABRT])
+def test_death_during_a_stop_is_reported(serve, sig, model):
+    """And its sessions are counted as closed by the stop, the others as ended."""
+    if sig == signal.SIGABRT and sanitized():
+        pytest.skip("a sanitizer takes it for its own")
+    server = serve(*ECHO, "-v", "--workers", "2", "--grace", "60s", model=model)
+    clients = [server.connect() for _ in range(at_once(model, 2, 12))]
+    for client in clients:
+        greet(client)
+    held = holders(server, clients)
+    victim = held[clients[-1]] if model != "fork" else server.workers(1)[0]
+    mine = [c for c in clients if model == "fork" or held[c].pid == victim.pid]
+    server.popen.terminate()
+    until(lambda: not int(server.status("ShdPnd"), 16), "the stop")
+    victim.kill(sig)
+    server.wait_log("a worker was killed by a signal during the stop; its sessions ended")
+    for client in clients:
+        if client not in mine:
+            greet(client)
+        client.close()
+    assert server.wait() == 0
+    counted = numbers(server.wait_log(COUNTERS)[-1][0])
+    assert counted["closed_stop"] == len(mine)
+    assert counted["closed_end"] == len(clients) - len(mine)
+    assert (counted["open"], counted["workers_died"]) == (0, 1)
+
+
+def test_workers_that_the_server_kills_are_no_crashes(serve, model):
+    server = serve(*ECHO, "-v", "--grace", "100ms", model=model)
+    with server.connect() as client:
+        greet(client)
+        server.popen.terminate()
+        assert server.wait() == 0
+    assert "worker" not in re.sub(r"workers_died=0", "", server.log())
 
 
 def test_crash_loop_is_slowed_down(serve, model):
