@@ -153,6 +153,20 @@ static void test_stalled(void **state)
 	assert_true(is_dropped(c) && !is_dropped(a) && !is_dropped(b));
 }
 
+/* A stalled transfer gives way although the source of the request has one that moves. */
+static void test_own_source_moves(void **state)
+{
+	struct sockeye__tftp_transfer *stalled = begin(1, true), *own = begin(2, true),
+				      *other = begin(3, true);
+
+	(void)state;
+	t.w->now_ns += 3 * S;
+	progress(own, 1);
+	progress(other, 1);
+	begin(2, true);
+	assert_true(is_dropped(stalled) && !is_dropped(own) && !is_dropped(other));
+}
+
 /* One block of 512 bytes each 1.5 s is too slow, four are not. */
 static void test_slow(void **state)
 {
@@ -184,6 +198,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_unconfirmed_first, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_own_source_first, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_stalled, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_own_source_moves, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_slow, setup, teardown),
 	};
 

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#include "base/deadline.h"
+
 #define CUT_SEARCH 64 /* a transfer of the source is sought among this many of a row */
 #define RANK_NS    (SOCKEYE_NS_PER_S / 10)
 #define STALLED_NS (2 * SOCKEYE_NS_PER_S) /* the silence of a client that has stalled */
@@ -57,46 +59,79 @@ static struct sockeye__tftp_transfer *first(const struct sockeye__tftp_worker *w
 	return t != NULL || source_only ? t : row->first;
 }
 
-static uint64_t silent_ns(const struct sockeye__tftp_worker *w,
-			  const struct sockeye__tftp_transfer *t)
+/* Returns when the client of a transfer has stalled unless it makes progress, or 0 if there is
+ * no transfer. */
+static uint64_t stalls_ns(const struct sockeye__tftp_transfer *t)
 {
-	return t != NULL ? w->now_ns - t->machine.progress_ns : 0;
+	if (t == NULL)
+		return 0;
+	return t->machine.progress_ns +
+	       (t->machine.config.forgeable ? STALLED_FORGEABLE_NS : STALLED_NS);
+}
+
+uint64_t sockeye__tftp_stalls_ns(const struct sockeye__tftp_worker *w)
+{
+	return sockeye__earlier(stalls_ns(w->moving.first), stalls_ns(w->slow.first));
 }
 
 /* Returns the transfer if its client has stalled, otherwise NULL. */
 static struct sockeye__tftp_transfer *if_stalled(const struct sockeye__tftp_worker *w,
 						 struct sockeye__tftp_transfer *t)
 {
-	uint64_t most =
-	    t != NULL && t->machine.config.forgeable ? STALLED_FORGEABLE_NS : STALLED_NS;
-
-	return silent_ns(w, t) >= most ? t : NULL;
+	return t != NULL && w->now_ns >= stalls_ns(t) ? t : NULL;
 }
 
-static struct sockeye__tftp_transfer *least_deserving(const struct sockeye__tftp_worker *w,
-						      const struct sockeye_sockaddr *peer,
-						      bool source_only)
+/* Returns a transfer of a row whose client has stalled, or NULL. */
+static struct sockeye__tftp_transfer *stalled(const struct sockeye__tftp_worker *w,
+					      const struct sockeye__tftp_row *row,
+					      const struct sockeye_sockaddr *peer, bool source_only)
 {
-	struct sockeye__tftp_transfer *t = first(w, &w->dallying, peer, source_only), *slow;
+	struct sockeye__tftp_transfer *t = if_stalled(w, first(w, row, peer, source_only));
 
+	return t != NULL || source_only ? t : if_stalled(w, row->first);
+}
+
+/* Returns the transfer whose client has been silent longer. Either may be NULL. */
+static struct sockeye__tftp_transfer *more_silent(struct sockeye__tftp_transfer *a,
+						  struct sockeye__tftp_transfer *b)
+{
+	if (a == NULL || b == NULL)
+		return a != NULL ? a : b;
+	return a->machine.progress_ns <= b->machine.progress_ns ? a : b;
+}
+
+struct sockeye__tftp_transfer *sockeye__tftp_least_deserving(const struct sockeye__tftp_worker *w,
+							     const struct sockeye_sockaddr *peer,
+							     bool source_only,
+							     enum sockeye__tftp_rank *out_rank)
+{
+	struct sockeye__tftp_transfer *t = first(w, &w->dallying, peer, source_only);
+
+	*out_rank = SOCKEYE__TFTP_RANK_EXPENDABLE;
 	if (t == NULL)
 		t = first(w, &w->unconfirmed, peer, source_only);
 	if (t != NULL)
 		return t;
-	t = first(w, &w->moving, peer, source_only);
-	slow = first(w, &w->slow, peer, source_only);
-	t = if_stalled(w, silent_ns(w, slow) > silent_ns(w, t) ? slow : t);
-	return t != NULL ? t : slow;
+	*out_rank = SOCKEYE__TFTP_RANK_STALLED;
+	t = more_silent(stalled(w, &w->moving, peer, source_only),
+			stalled(w, &w->slow, peer, source_only));
+	if (t != NULL)
+		return t;
+	t = first(w, &w->slow, peer, source_only);
+	*out_rank = t != NULL ? SOCKEYE__TFTP_RANK_SLOW : SOCKEYE__TFTP_RANK_KEPT;
+	return t;
 }
 
 bool sockeye__tftp_make_room(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer,
-			     bool source_only)
+			     enum sockeye__tftp_scope scope)
 {
-	struct sockeye__tftp_transfer *t = least_deserving(w, peer, source_only);
+	enum sockeye__tftp_rank rank;
+	struct sockeye__tftp_transfer *t =
+	    sockeye__tftp_least_deserving(w, peer, scope == SOCKEYE__TFTP_OF_SOURCE, &rank);
 
-	if (t == NULL)
+	if (sockeye__tftp_room_elsewhere(w, scope, rank) || t == NULL)
 		return false;
-	sockeye__tftp_transfer_drop(w, t, "dropped to make room for another transfer");
+	sockeye__tftp_transfer_drop(w, t, SOCKEYE__TFTP_MADE_ROOM);
 	return true;
 }
 
@@ -109,9 +144,11 @@ enum sockeye__tftp_limit sockeye__tftp_admit(struct sockeye__tftp_worker *w,
 	while ((err = sockeye__tftp_slot_take(w, peer)) < 0) {
 		bool source = err == -EDQUOT;
 
-		if (sockeye__tftp_make_room(w, peer, source))
+		if (sockeye__tftp_make_room(
+			w, peer, source ? SOCKEYE__TFTP_OF_SOURCE : SOCKEYE__TFTP_OF_SERVER))
 			continue;
-		sockeye__count(source ? &c->refused_source : &c->refused_resource, 1);
+		if (!w->room.waits)
+			sockeye__count(source ? &c->refused_source : &c->refused_resource, 1);
 		return source ? SOCKEYE__TFTP_LIMIT_SOURCE : SOCKEYE__TFTP_LIMIT_TRANSFERS;
 	}
 	return SOCKEYE__TFTP_LIMIT_NONE;

@@ -21,6 +21,7 @@
  * peers.c      the transfers of a worker, by peer and in rows
  * slots.c      limits on transfers and requests
  * admit.c      which transfer is dropped under pressure
+ * room.c       room that another worker makes
  * sandbox.c    restricts a worker to its files
  */
 #ifndef SOCKEYE_TFTP_SERVER_INTERNAL_H
@@ -35,6 +36,7 @@
 #include "tftp/server/claims.h"
 #include "tftp/server/committer.h"
 #include "tftp/server/lookup.h"
+#include "tftp/server/room.h"
 #include "tftp/server/server.h"
 #include "tftp/sink.h"
 
@@ -58,6 +60,9 @@ struct sockeye__tftp_shared {
 	uint32_t of_worker[SOCKEYE__WORKERS_MAX]; /* subtracted when a worker dies */
 	uint64_t committed_bytes;                 /* of uploads, see total.c */
 	uint64_t received_bytes[SOCKEYE__WORKERS_MAX];
+	uint32_t room_made;  /* transfers that were dropped for other workers */
+	uint32_t seats_used; /* of the following; never reduced */
+	struct sockeye__tftp_seat seats[SOCKEYE__WORKERS_MAX];
 };
 
 struct sockeye__tftp_server {
@@ -71,6 +76,7 @@ struct sockeye__tftp_server {
 	struct sockeye__tftp_claims *claims; /* NULL without uploads */
 	struct sockeye__crew_spec crew;
 	struct sockeye__tftp_shared *shared;
+	int room_fd; /* an eventfd that wakes all workers (room.h) */
 };
 
 /* What an epoll event is about. The event's data.ptr points to a value of this enum. */
@@ -81,6 +87,7 @@ enum sockeye__tftp_watch {
 	SOCKEYE__WATCH_PORT,
 	SOCKEYE__WATCH_STRANGERS, /* the second socket of a transfer's port */
 	SOCKEYE__WATCH_TIMER,
+	SOCKEYE__WATCH_ROOM,
 	SOCKEYE__WATCH_COMMITS, /* uploads were committed */
 };
 
@@ -205,7 +212,7 @@ struct sockeye__tftp_worker {
 	struct sockeye__tftp_server *server;
 	struct sockeye__tftp_server_counters *counters; /* base->counters has the general ones */
 	int epoll, signals, timer_fd;
-	enum sockeye__tftp_watch watch_stop, watch_signals, watch_timer, watch_commits;
+	enum sockeye__tftp_watch watch_stop, watch_signals, watch_timer, watch_commits, watch_room;
 	bool commits_aside; /* the committer is open */
 	struct sockeye__tftp_committer committer;
 	uint64_t timer_ns; /* when timer_fd fires; 0: never */
@@ -229,6 +236,7 @@ struct sockeye__tftp_worker {
 	size_t site_count;
 	struct sockeye__tftp_dropped dropped[SOCKEYE__TFTP_DROPS];
 	struct sockeye__tftp_budget budget;
+	struct sockeye__tftp_room room;
 	struct sockeye__tftp_inbox inbox; /* for packets that sites receive */
 	uint8_t in[SOCKEYE__TFTP_WIRE_BYTES];
 	uint8_t out[SOCKEYE__TFTP_WIRE_BYTES];
@@ -236,6 +244,8 @@ struct sockeye__tftp_worker {
 
 /* The reason that is logged for a transfer whose peer began another one. */
 #define SOCKEYE__TFTP_SUPERSEDED "the client began another transfer"
+/* The reason that is logged for a transfer that was dropped at a limit. */
+#define SOCKEYE__TFTP_MADE_ROOM "dropped to make room for another transfer"
 
 /* --- rules.c --- */
 
@@ -441,20 +451,28 @@ void sockeye__tftp_total_give(const struct sockeye__tftp_worker *w, struct socke
 
 /* --- admit.c --- */
 
-/* Drops the least deserving transfer: one that only repeats its last ACK, otherwise the
- * oldest unconfirmed one, otherwise one whose client has been silent for 2 s (0.25 s if its
- * answers may be forged), the longest silent first, otherwise one slower than 1 KiB/s. In
- * each of these groups, a transfer of the source of `peer` is dropped first; with
- * `source_only`, transfers of other sources are not dropped. Returns false if there is no
- * such transfer. */
+/* Returns the least deserving transfer of this worker, with its rank: one that only repeats its
+ * last ACK, otherwise the oldest unconfirmed one, otherwise one whose client has been silent
+ * for 2 s (0.25 s if its answers may be forged), the longest silent first, otherwise one slower
+ * than 1 KiB/s. In each of these groups, a transfer of the source of `peer` is first; with
+ * `source_only`, those of other sources do not count. NULL: no transfer may be dropped. */
+struct sockeye__tftp_transfer *sockeye__tftp_least_deserving(const struct sockeye__tftp_worker *w,
+							     const struct sockeye_sockaddr *peer,
+							     bool source_only,
+							     enum sockeye__tftp_rank *out_rank);
+/* Returns when the longest silent client has stalled; 0: never. */
+uint64_t sockeye__tftp_stalls_ns(const struct sockeye__tftp_worker *w);
+
+/* Drops the least deserving transfer. Returns false if this worker has none, or if another
+ * worker has one that deserves less: the request is then held. */
 bool sockeye__tftp_make_room(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer,
-			     bool source_only);
+			     enum sockeye__tftp_scope scope);
 
 /* Moves a confirmed transfer to the end of its row if its client has just made progress. */
 void sockeye__tftp_rank(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t);
 
 /* Takes a slot for a new transfer. If a limit is reached, drops another transfer first.
- * Returns the limit if no transfer can be dropped, otherwise SOCKEYE__TFTP_LIMIT_NONE. */
+ * Returns the limit if no transfer can be dropped now, otherwise SOCKEYE__TFTP_LIMIT_NONE. */
 enum sockeye__tftp_limit sockeye__tftp_admit(struct sockeye__tftp_worker *w,
 					     const struct sockeye_sockaddr *peer);
 

@@ -300,11 +300,16 @@ static bool within_rate(struct request *r, const struct sockeye__tftp_transfer *
 	return r->token || (!is_forgeable(r) && reply_is_short(r, t));
 }
 
-/* Whether the error means that a resource is short that another transfer may hold. */
-static bool is_scarcity(int err)
+/* If the error means that a resource is short that another transfer may hold, drops one.
+ * Returns whether it did. */
+static bool make_room(const struct request *r, int err)
 {
-	return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS ||
-	       err == -EADDRINUSE;
+	const struct sockeye_sockaddr *peer = &r->from->peer;
+
+	if (err == -EMFILE)
+		return sockeye__tftp_make_room(r->w, peer, SOCKEYE__TFTP_OF_WORKER);
+	return (err == -ENFILE || err == -ENOMEM || err == -ENOBUFS || err == -EADDRINUSE) &&
+	       sockeye__tftp_make_room(r->w, peer, SOCKEYE__TFTP_OF_SERVER);
 }
 
 /* Opens the file. Drops other transfers if file descriptors or memory are short. Returns 0 or
@@ -315,7 +320,7 @@ static int file_open(struct request *r, struct sockeye__tftp_transfer *t)
 
 	do {
 		err = r->upload ? upload_open(r, t) : download_open(r, t);
-	} while (is_scarcity(err) && sockeye__tftp_make_room(r->w, &r->from->peer, false));
+	} while (make_room(r, err));
 	return err;
 }
 
@@ -327,7 +332,7 @@ static int wire_open(struct request *r, struct sockeye__tftp_transfer *t)
 
 	do {
 		err = sockeye__tftp_reply_open(r->w, r->site, r->from, &t->wire, &t->port);
-	} while (is_scarcity(err) && sockeye__tftp_make_room(r->w, &r->from->peer, false));
+	} while (make_room(r, err));
 	return err;
 }
 
@@ -404,6 +409,11 @@ static void serve(struct request *r)
 	if (err == 0)
 		return;
 	sockeye__tftp_transfer_free(r->w, t);
+	if (sockeye__tftp_room_hold(r->w, r->site, r->from, r->bytes, r->len)) {
+		if (r->token)
+			sockeye__tftp_rate_give(r->w, &r->from->peer);
+		return;
+	}
 	switch (r->limit) {
 	case SOCKEYE__TFTP_LIMIT_RATE:
 		sockeye__tftp_drop(r->w, SOCKEYE__TFTP_DROP_RATE, &r->from->peer);
@@ -433,7 +443,9 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 	uint16_t opcode = len >= 2 ? sockeye__tftp_get16(bytes) : 0;
 	int err;
 
-	sockeye__count(&w->base->counters->datagrams_in, 1);
+	w->room.waits = false;
+	if (w->room.again == NULL)
+		sockeye__count(&w->base->counters->datagrams_in, 1);
 	/* An unknown peer may only send requests, and not from port 0. */
 	if ((opcode != SOCKEYE__TFTP_RRQ && opcode != SOCKEYE__TFTP_WRQ) || len < 4 ||
 	    len > UINT16_MAX || sockeye_sockaddr_port(&from->peer) == 0)

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "net/net.h"
 #include "tftp/server/internal.h"
@@ -69,6 +71,7 @@ static void worker_died(void *context, unsigned member, void *spec_counters)
 	__atomic_sub_fetch(&s->shared->transfers, s->shared->of_worker[member], __ATOMIC_RELAXED);
 	s->shared->of_worker[member] = 0;
 	__atomic_store_n(&s->shared->received_bytes[member], 0, __ATOMIC_RELAXED);
+	sockeye__tftp_room_forget(s->shared, member);
 	sockeye__sources_forget(s->sources, member);
 	if (s->claims != NULL)
 		sockeye__tftp_claims_forget(s->claims, member);
@@ -90,6 +93,7 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 	if (s == NULL)
 		return sockeye__fail_set(fail, "serve", "tftp", -ENOMEM);
 	s->config = *config;
+	s->room_fd = -1;
 	s->crew = (struct sockeye__crew_spec){
 	    .run = run,
 	    .reload = rules_reload,
@@ -115,9 +119,10 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 	s->shared = mmap(NULL, sizeof *s->shared, PROT_READ | PROT_WRITE,
 			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	s->rates = sockeye__rates_new();
+	s->room_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (config->store.upload)
 		s->claims = sockeye__tftp_claims_new();
-	if (s->sources == NULL || s->rates == NULL || s->shared == MAP_FAILED ||
+	if (s->sources == NULL || s->rates == NULL || s->shared == MAP_FAILED || s->room_fd < 0 ||
 	    (config->store.upload && s->claims == NULL)) {
 		s->shared = s->shared == MAP_FAILED ? NULL : s->shared;
 		sockeye__tftp_server_close(s);
@@ -143,6 +148,8 @@ void sockeye__tftp_server_close(struct sockeye__tftp_server *s)
 	sockeye__tftp_claims_free(s->claims);
 	if (s->shared != NULL)
 		munmap(s->shared, sizeof *s->shared);
+	if (s->room_fd >= 0)
+		close(s->room_fd);
 	free(s);
 }
 

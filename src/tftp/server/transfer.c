@@ -446,6 +446,7 @@ void sockeye__tftp_transfer_begin(struct sockeye__tftp_worker *w, struct sockeye
 	sockeye__tftp_init(&t->machine, config, w->now_ns);
 	sockeye__tftp_peers_add(w, t);
 	sockeye__tftp_row_join(&w->unconfirmed, t);
+	sockeye__tftp_room_publish(w);
 	sockeye__count(&w->counters->transfers, 1);
 	turn(w, t, NULL);
 }

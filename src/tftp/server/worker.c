@@ -83,6 +83,8 @@ static int worker_open(struct sockeye__tftp_worker *w)
 	if (err == 0)
 		err = watch(w, w->timer_fd, &w->watch_timer);
 	if (err == 0)
+		err = sockeye__tftp_room_open(w);
+	if (err == 0)
 		err = commits_open(w);
 	for (size_t i = 0; i < sites && err == 0; i++)
 		err = site_open(w, i);
@@ -273,6 +275,9 @@ static void event(struct sockeye__tftp_worker *w, void *what)
 	case SOCKEYE__WATCH_TIMER:
 		timer_fired(w);
 		break;
+	case SOCKEYE__WATCH_ROOM:
+		w->room.woken = true;
+		break;
 	case SOCKEYE__WATCH_COMMITS:
 		sockeye__tftp_transfers_committed(w);
 		break;
@@ -311,6 +316,7 @@ static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events
 	uint64_t at = sockeye__earlier(timer != NULL ? timer->at_ns : 0, w->stop_ns);
 
 	at = sockeye__earlier(at, sockeye__tftp_drops_due_ns(w));
+	at = sockeye__earlier(at, sockeye__tftp_room_due_ns(w));
 	if (at != 0 && (w->timer_ns == 0 || at < w->timer_ns)) {
 		struct itimerspec when = {
 		    .it_value = {(time_t)(at / SOCKEYE_NS_PER_S), (long)(at % SOCKEYE_NS_PER_S)},
@@ -345,6 +351,7 @@ static void loop(struct sockeye__tftp_worker *w)
 		for (int i = 0; i < n; i++)
 			event(w, events[i].data.ptr);
 		timers_run(w);
+		sockeye__tftp_room_run(w);
 		sockeye__tftp_drops_report(w);
 		if (w->stop_ns != 0 && w->now_ns >= w->stop_ns) {
 			w->stop_ns = 0;
@@ -377,6 +384,7 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
 	w->server->store.confined = confine(w);
 	loop(w);
 	w->stopping = true;
+	sockeye__tftp_room_close(w);
 	sockeye__tftp_ports_free(w);
 	sockeye__timers_fini(&w->timers);
 	if (w->commits_aside)
