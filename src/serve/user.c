@@ -5,6 +5,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <pwd.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -16,12 +17,23 @@
 #define NOBODY      65534
 #define NOBODY_NAME "nobody"
 
+/* The size of a user's entry, which may be long in a directory service. */
+#define ENTRY_BYTES_MIN 4096
+#define ENTRY_BYTES_MAX (1 << 20)
+
 int sockeye__user_find(const char *name, struct sockeye__user *out)
 {
 	struct passwd pw, *found = NULL;
-	char buf[4096];
-	int err = getpwnam_r(name, &pw, buf, sizeof buf, &found);
+	int err = ERANGE;
 
+	for (size_t cap = ENTRY_BYTES_MIN; err == ERANGE && cap <= ENTRY_BYTES_MAX; cap *= 2) {
+		char *texts = malloc(cap);
+
+		if (texts == NULL)
+			return -ENOMEM;
+		err = getpwnam_r(name, &pw, texts, cap, &found);
+		free(texts); /* the numbers are in pw */
+	}
 	if (found != NULL)
 		*out = (struct sockeye__user){.name = name, .uid = pw.pw_uid, .gid = pw.pw_gid};
 	else if (strcmp(name, NOBODY_NAME) == 0)
