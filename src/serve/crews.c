@@ -2,10 +2,10 @@
  * users. */
 #include "serve/models.h"
 #include "net/net.h"
+#include "serve/cpus.h"
 #include "serve/process.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -48,12 +48,11 @@ static unsigned workers_count(const struct sockeye__server *server,
 			      const struct sockeye__site_request *request, unsigned preferred)
 {
 	unsigned n = request->workers > 0 ? request->workers : server->opts->workers;
-	cpu_set_t set;
 
 	if (n == 0)
 		n = preferred;
 	if (n == 0)
-		n = sched_getaffinity(0, sizeof set, &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
+		n = sockeye__cpus_count();
 	return n < SOCKEYE__WORKERS_MAX ? n : SOCKEYE__WORKERS_MAX;
 }
 
