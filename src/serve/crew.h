@@ -63,7 +63,7 @@ struct sockeye__crew_spec {
 };
 
 /* A site, and the crew that serves it. Requests that are equal in all but `site` share a
- * crew. */
+ * crew; requests with the same spec must be equal. */
 struct sockeye__site_request {
 	struct sockeye_site site;
 	const struct sockeye__crew_spec *spec; /* NULL: workers of `model` serve the site */

@@ -94,12 +94,27 @@ static int model_check(struct sockeye__server *server, struct sockeye__crew *cre
 	return 0;
 }
 
+/* Whether a crew has the spec already. The context of a spec holds one state for each member
+ * of one crew. */
+static bool is_taken(const struct sockeye__server *server, const struct sockeye__crew_spec *spec)
+{
+	for (size_t i = 0; spec != NULL && i < server->crew_count; i++)
+		if (server->crews[i].spec == spec)
+			return true;
+	return false;
+}
+
 static int crew_add(struct sockeye__server *server, const struct sockeye__site_request *request,
 		    struct sockeye_fail *fail)
 {
 	struct sockeye__crew *crew = &server->crews[server->crew_count];
 	int err;
 
+	if (is_taken(server, request->spec)) {
+		sockeye__fail_set(fail, "serve", request->site.service->name, -EINVAL);
+		sockeye__fail_detail(fail, "its addresses differ in user or number of workers");
+		return -EINVAL;
+	}
 	*crew = (struct sockeye__crew){.request = request, .spec = request->spec};
 	if (request->spec != NULL) {
 		crew->run = request->spec->run;
@@ -248,13 +263,20 @@ static void crews_limit(struct sockeye__server *server)
 	}
 }
 
-int sockeye__crews_complete(struct sockeye__server *server)
+int sockeye__crews_complete(struct sockeye__server *server, struct sockeye_fail *fail)
 {
+	const uint32_t max = server->opts->connections_max;
 	int err = answerers_split(server);
 
-	if (err == 0)
-		crews_limit(server);
-	return err;
+	if (err < 0)
+		return sockeye__fail_set(fail, "serve", "", err);
+	crews_limit(server);
+	if (max == 0 || server->acceptors <= max)
+		return 0;
+	sockeye__fail_set(fail, "serve", "", -EINVAL);
+	sockeye__fail_detail(fail, "%u connections are too few for %u groups of workers", max,
+			     server->acceptors);
+	return -EINVAL;
 }
 
 /* --- users --- */

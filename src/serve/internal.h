@@ -133,8 +133,9 @@ int sockeye__crews_form(struct sockeye__server *server,
 struct sockeye__crew *sockeye__crew_of(const struct sockeye__server *server,
 				       const struct sockeye__site_request *request);
 /* Gives each datagram site of a model with `answerers` a separate crew, and numbers the
- * processes. Returns 0 or -ENOMEM. */
-int sockeye__crews_complete(struct sockeye__server *server);
+ * processes. Returns 0, or a negative code with *fail: -EINVAL if connections_max does not
+ * allow one connection for each crew. */
+int sockeye__crews_complete(struct sockeye__server *server, struct sockeye_fail *fail);
 /* Finds the users of the crews or, if no request names a user, switches this process to
  * opts.user. Returns 0, or a negative code with *fail. */
 int sockeye__users_set(struct sockeye__server *server, struct sockeye_fail *fail);

@@ -193,9 +193,9 @@ static int server_open(struct sockeye__server *server, const struct sockeye__sit
 		err = sites_open(server, requests, count, fail);
 	if (err < 0)
 		return err;
-	err = sockeye__crews_complete(server);
+	err = sockeye__crews_complete(server, fail);
 	if (err < 0)
-		return sockeye__fail_set(fail, "serve", "", err);
+		return err;
 	err = sockeye__users_set(server, fail);
 	if (err == 0)
 		err = sockeye__users_check(server, fail);
