@@ -57,6 +57,9 @@ static _Noreturn void worker_main(struct sockeye__children *c, unsigned index)
 
 	close(server->stop_wr); /* the stop pipe must end when the supervisor closes it */
 	close(c->signal_fd);
+	/* Other descriptors of the caller stay open: its services may use them. */
+	if (server->opts->stop_fd > 0)
+		close(server->opts->stop_fd);
 	for (unsigned i = 0; i < server->processes; i++)
 		if (c->list[i].process.fd >= 0)
 			close(c->list[i].process.fd);
