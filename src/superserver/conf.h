@@ -198,7 +198,7 @@ struct sockeye__conf_service {
 	int64_t workers, instances, per_source;
 	int64_t per_source_prefix[2];         /* bits of IPv4 and IPv6 */
 	int64_t cps[2];                       /* connections per second, seconds of pause */
-	int64_t rate[2];                      /* connections per second, burst */
+	int64_t rate[3];                      /* connections, seconds, burst */
 	int64_t max_load;                     /* in 1/1000; 0: no limit */
 	int64_t idle_timeout_ns, max_time_ns; /* 0: never */
 	struct sockeye__access_list only_from, no_access;
@@ -280,10 +280,11 @@ enum sockeye__conf_kind {
 enum {
 	SOCKEYE__CONF_IN_SERVICE = 1 << 0,
 	SOCKEYE__CONF_IN_DEFAULTS = 1 << 1,
-	SOCKEYE__CONF_IS_SET = 1 << 2,    /* allows +=, -= and several lines */
-	SOCKEYE__CONF_COPIED = 1 << 3,    /* from the defaults that precede the service */
-	SOCKEYE__CONF_NEW = 1 << 4,       /* xinetd does not have it */
-	SOCKEYE__CONF_NO_REMOVE = 1 << 5, /* of a set: no -= */
+	SOCKEYE__CONF_IS_SET = 1 << 2,     /* allows +=, -= and several lines */
+	SOCKEYE__CONF_COPIED = 1 << 3,     /* from the defaults that precede the service */
+	SOCKEYE__CONF_NEW = 1 << 4,        /* xinetd does not have it */
+	SOCKEYE__CONF_NO_REMOVE = 1 << 5,  /* of a set: no -= */
+	SOCKEYE__CONF_OF_BUILTIN = 1 << 6, /* has no effect on programs */
 };
 
 /* An attribute: one row for the reader, the printer, the manual and help. */
@@ -291,7 +292,7 @@ struct sockeye__conf_info {
 	const char *name;
 	enum sockeye__conf_kind kind;
 	unsigned flags;
-	size_t offset; /* in struct sockeye__conf_service */
+	size_t offset, size; /* of the field in struct sockeye__conf_service */
 	int64_t min, max;
 	const char *const *words; /* CHOICE and BITS; ends with NULL */
 	const char *unit;         /* of the value, or NULL */

@@ -25,12 +25,14 @@ static const char *const models[] = {SOCKEYE__MODELS(MODEL_NAME) NULL};
 #define SET SOCKEYE__CONF_IS_SET
 #define CPY SOCKEYE__CONF_COPIED
 #define NEW SOCKEYE__CONF_NEW
+#define BLT SOCKEYE__CONF_OF_BUILTIN
 
 #define ROW(ID, text, kind_, flags_, field) \
 	[SOCKEYE__CONF_A_##ID] = {.name = (text), \
 				  .kind = SOCKEYE__CONF_K_##kind_, \
 				  .flags = (flags_), \
-				  .offset = offsetof(struct sockeye__conf_service, field),
+				  .offset = offsetof(struct sockeye__conf_service, field), \
+				  .size = sizeof(((struct sockeye__conf_service *)0)->field),
 #define HELP(default_, help_) \
 	.by_default = (default_), .help = (help_) \
 	}
@@ -95,15 +97,15 @@ const struct sockeye__conf_info sockeye__conf_infos[SOCKEYE__CONF_ATTRIBUTES] = 
 		HELP("none: required for RPC", "register these versions, N or N-M"),
 	ROW(RPC_NUMBER, "rpc_number", NUMBER, S, rpc_number) .min = 0, .max = UINT32_MAX,
 		HELP("from rpc(5)", "register this program number"),
-	ROW(MODEL, "model", CHOICE, SD | NEW, model) .words = models,
+	ROW(MODEL, "model", CHOICE, SD | NEW | BLT, model) .words = models,
 		HELP("event", "serve with this server model"),
-	ROW(WORKERS, "workers", NUMBER, SD | NEW, workers) .min = 1, .max = 256,
+	ROW(WORKERS, "workers", NUMBER, SD | NEW | BLT, workers) .min = 1, .max = 256,
 		HELP("prefork 8; event, uring and tftp one per CPU", "run this number of workers"),
-	ROW(SANDBOX, "sandbox", YES_NO, SD | NEW, sandbox)
+	ROW(SANDBOX, "sandbox", YES_NO, SD | NEW | BLT, sandbox)
 		HELP("yes", "restrict the workers of a built-in service"),
-	ROW(ROOT, "root", PATH, S | NEW, root)
+	ROW(ROOT, "root", PATH, S | NEW | BLT, root)
 		HELP("none: required for tftp", "serve the files below this directory"),
-	ROW(UPLOAD, "upload", YES_NO, S | NEW, upload)
+	ROW(UPLOAD, "upload", YES_NO, S | NEW | BLT, upload)
 		HELP("no", "accept uploads of new files"),
 	ROW(INSTANCES, "instances", LIMIT, SD, instances)
 		HELP("UNLIMITED", "serve up to this number of connections at a time"),

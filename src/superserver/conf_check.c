@@ -108,23 +108,32 @@ static void builtin_defaults(struct sockeye__conf_service *s)
 		    (struct sockeye__slice){event, strlen(event)});
 }
 
-/* Copies the values that xinetd takes from defaults after it has read all files. */
+/* Whether a service takes the value from defaults after all files have been read. */
+static bool is_late(const struct sockeye__conf_service *defaults,
+		    const struct sockeye__conf_service *service,
+		    enum sockeye__conf_attribute attribute)
+{
+	unsigned flags = sockeye__conf_infos[attribute].flags;
+
+	if (!(flags & SOCKEYE__CONF_IN_SERVICE) || !sockeye__conf_has(defaults, attribute) ||
+	    service->given[attribute].by == SOCKEYE__CONF_BY_ENTRY)
+		return false;
+	if ((flags & SOCKEYE__CONF_OF_BUILTIN) && !is_type(service, SOCKEYE__CONF_TYPE_INTERNAL))
+		return false;
+	return !(flags & SOCKEYE__CONF_COPIED) || attribute == SOCKEYE__CONF_A_LOG_ON_SUCCESS ||
+	       attribute == SOCKEYE__CONF_A_LOG_ON_FAILURE;
+}
+
 static void late_defaults(const struct sockeye__conf_service *defaults,
 			  struct sockeye__conf_service *service)
 {
 	for (unsigned i = 0; i < SOCKEYE__CONF_ATTRIBUTES; i++) {
 		const struct sockeye__conf_info *info = &sockeye__conf_infos[i];
-		enum sockeye__conf_attribute attribute = (enum sockeye__conf_attribute)i;
-		bool log = attribute == SOCKEYE__CONF_A_LOG_ON_SUCCESS ||
-			   attribute == SOCKEYE__CONF_A_LOG_ON_FAILURE;
 
-		if (!(info->flags & SOCKEYE__CONF_IN_SERVICE) ||
-		    !sockeye__conf_has(defaults, attribute) ||
-		    service->given[i].by == SOCKEYE__CONF_BY_ENTRY ||
-		    ((info->flags & SOCKEYE__CONF_COPIED) && !log))
+		if (!is_late(defaults, service, (enum sockeye__conf_attribute)i))
 			continue;
 		memcpy((char *)service + info->offset, (const char *)defaults + info->offset,
-		       sockeye__conf_kind_size(info->kind));
+		       info->size);
 		service->given[i] = (struct sockeye__conf_given){defaults->given[i].place,
 								 SOCKEYE__CONF_BY_DEFAULTS};
 	}
@@ -265,23 +274,20 @@ static void builtin_check(struct sockeye__conf_reading *r, struct sockeye__conf_
 
 static void program_check(struct sockeye__conf_reading *r, struct sockeye__conf_service *s)
 {
-	static const enum sockeye__conf_attribute builtin_only[] = {
-	    SOCKEYE__CONF_A_MODEL, SOCKEYE__CONF_A_WORKERS, SOCKEYE__CONF_A_ROOT,
-	    SOCKEYE__CONF_A_UPLOAD, SOCKEYE__CONF_A_SANDBOX};
-
 	if (has_flag(s, SOCKEYE__CONF_FLAG_NAMEINARGS) && !HAS(s, SERVER_ARGS) && !HAS(s, REDIRECT))
 		DROP(r, s, PLACE(s, FLAGS),
 		     "NAMEINARGS needs the name of the program as first word of 'server_args'");
 	if (has_flag(s, SOCKEYE__CONF_FLAG_INTERCEPT) && !s->wait)
 		SOCKEYE__CONF_PROBLEM(r, PLACE(s, FLAGS),
 				      "INTERCEPT has no effect without 'wait = yes': remove it");
-	for (size_t i = 0; i < sizeof builtin_only / sizeof *builtin_only; i++) {
-		const struct sockeye__conf_given *given = &s->given[builtin_only[i]];
+	for (unsigned i = 0; i < SOCKEYE__CONF_ATTRIBUTES; i++) {
+		const struct sockeye__conf_info *info = &sockeye__conf_infos[i];
 
-		if (given->by == SOCKEYE__CONF_BY_ENTRY)
-			SOCKEYE__CONF_PROBLEM(r, given->place,
+		if ((info->flags & SOCKEYE__CONF_OF_BUILTIN) &&
+		    s->given[i].by == SOCKEYE__CONF_BY_ENTRY)
+			SOCKEYE__CONF_PROBLEM(r, s->given[i].place,
 					      "'%s' has an effect only on built-in services",
-					      sockeye__conf_infos[builtin_only[i]].name);
+					      info->name);
 	}
 }
 
@@ -365,8 +371,17 @@ static void order_check(struct sockeye__conf_reading *r, const struct sockeye__c
 		    s->name, defaults->file, defaults->line);
 }
 
+/* The strict reader drops a service with a line that it could not read. */
+static void wrong_check(const struct sockeye__conf_reading *r, struct sockeye__conf_service *s)
+{
+	for (unsigned i = 0; i < SOCKEYE__CONF_ATTRIBUTES; i++)
+		if (s->given[i].by == SOCKEYE__CONF_WRONG && !r->compat)
+			s->state = SOCKEYE__CONF_DROPPED;
+}
+
 static void service_check(struct sockeye__conf_reading *r, struct sockeye__conf_service *s)
 {
+	wrong_check(r, s);
 	order_check(r, s);
 	required_check(r, s);
 	socket_check(r, s);
@@ -434,9 +449,9 @@ void sockeye__conf_finish(struct sockeye__conf_reading *r)
 	for (size_t i = 0; i < conf->count; i++) {
 		struct sockeye__conf_service *service = &conf->services[i];
 
+		derive(service);
 		late_defaults(&conf->defaults, service);
 		builtin_defaults(service);
-		derive(service);
 		if (service->state == SOCKEYE__CONF_ENABLED || !r->compat)
 			if (service->state != SOCKEYE__CONF_DISABLED)
 				service_check(r, service);

@@ -271,7 +271,12 @@ static bool is_number(struct sockeye__slice word)
 static void line_read(struct line *l)
 {
 	struct sockeye__slice host, versions, name = service_name(l, &host, &versions);
+	struct sockeye__slice rest = name, word;
 
+	if (!sockeye__conf_word_take(&rest, &word) || word.len != name.len) {
+		SOCKEYE__CONF_PROBLEM(l->r, l->place, "a service has a name without blanks");
+		return;
+	}
 	l->service = sockeye__conf_service_add(l->r, l->place, name);
 	if (l->service == NULL)
 		return;
@@ -300,18 +305,20 @@ static void text_line_read(struct sockeye__conf_reading *r, const char *file, un
 
 	if (text.len > 0 && text.at[text.len - 1] == '\r')
 		text.len--;
-	if (memchr(text.at, '\0', text.len) != NULL)
-		sockeye__conf_note(&r->conf->notes, SOCKEYE__CONF_BROKEN, l.place,
-				   "the line has a NUL byte: is this a text file?");
-	else if (!words_split(&l, text))
+	while (text.len > 0 && (*text.at == ' ' || *text.at == '\t'))
+		text = (struct sockeye__slice){text.at + 1, text.len - 1};
+	if (text.len == 0 || *text.at == '#' ||
+	    !sockeye__conf_line_check(&r->conf->notes, l.place, text))
+		return;
+	if (!words_split(&l, text))
 		SOCKEYE__CONF_PROBLEM(r, l.place, "a quote is not closed, or more than %d words",
 				      WORDS_MAX);
-	else if (l.count > 0 && *l.words[0].at != '#' && l.count <= SERVER)
+	else if (l.count <= SERVER)
 		SOCKEYE__CONF_PROBLEM(r, l.place,
 				      "a line has at least 6 words, and this has %zu: SERVICE TYPE "
 				      "PROTOCOL WAIT USER SERVER [ARG]...",
 				      l.count);
-	else if (l.count > 0 && *l.words[0].at != '#')
+	else
 		line_read(&l);
 }
 

@@ -50,7 +50,7 @@ int sockeye__conf_value_read(struct sockeye__conf_reading *r,
 struct sockeye__conf_arity {
 	size_t min, max;
 };
-/* Returns the size of the field. */
+/* Returns the size of a field of this kind. */
 size_t sockeye__conf_kind_size(enum sockeye__conf_kind kind);
 struct sockeye__conf_arity sockeye__conf_kind_arity(enum sockeye__conf_kind kind);
 

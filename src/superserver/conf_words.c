@@ -71,22 +71,26 @@ static struct sockeye__slice trimmed(const char *start, const char *end)
 	return (struct sockeye__slice){start, (size_t)(end - start)};
 }
 
-/* Returns false, and reports why, if the line is not text. */
-static bool is_text(const struct sockeye__conf_words *words, struct sockeye__slice line)
+bool sockeye__conf_line_check(struct sockeye__conf_notes *notes, struct sockeye__conf_place place,
+			      struct sockeye__slice line)
 {
-	bool too_long = line.len > SOCKEYE__CONF_LINE_MAX;
+	size_t i = 0;
 
-	if (!too_long && memchr(line.at, '\0', line.len) == NULL)
+	while (i < line.len && ((unsigned char)line.at[i] >= ' ' || line.at[i] == '\t') &&
+	       line.at[i] != 0x7f)
+		i++;
+	if (i == line.len && line.len <= SOCKEYE__CONF_LINE_MAX)
 		return true;
-	if (words->notes == NULL)
+	if (notes == NULL)
 		return false;
-	if (too_long)
-		sockeye__conf_note(words->notes, SOCKEYE__CONF_BROKEN, here(words),
+	if (i < line.len)
+		sockeye__conf_note(
+		    notes, SOCKEYE__CONF_BROKEN, place, "the line has the control character %s",
+		    sockeye__conf_show((struct sockeye__slice){line.at + i, 1}).text);
+	else
+		sockeye__conf_note(notes, SOCKEYE__CONF_BROKEN, place,
 				   "the line has %zu bytes; the longest possible has %d", line.len,
 				   SOCKEYE__CONF_LINE_MAX);
-	else
-		sockeye__conf_note(words->notes, SOCKEYE__CONF_BROKEN, here(words),
-				   "the line has a NUL byte: is this a text file?");
 	return false;
 }
 
@@ -103,7 +107,8 @@ static bool line_next(struct sockeye__conf_words *words, struct sockeye__slice *
 		words->at = end < words->end ? end + 1 : end;
 		words->line++;
 		*out = trimmed(start, end);
-		if (out->len > 0 && *out->at != '#' && is_text(words, *out))
+		if (out->len > 0 && *out->at != '#' &&
+		    sockeye__conf_line_check(words->notes, here(words), *out))
 			return true;
 	}
 	return false;

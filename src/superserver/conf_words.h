@@ -72,6 +72,11 @@ void sockeye__conf_words_begin(struct sockeye__conf_words *words, const char *te
  * then _CLOSE or _LOST. After _END, it returns _END again. */
 struct sockeye__conf_item sockeye__conf_words_next(struct sockeye__conf_words *words);
 
+/* Returns false, and reports why, if a line has a control character or is too long.
+ * `notes` may be NULL. */
+bool sockeye__conf_line_check(struct sockeye__conf_notes *notes, struct sockeye__conf_place place,
+			      struct sockeye__slice line);
+
 /* Takes the first word off *rest. Returns false if there is none. Blanks and tabs
  * separate words. */
 bool sockeye__conf_word_take(struct sockeye__slice *rest, struct sockeye__slice *out);

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "../rows.h"
-#include "superserver/conf.h"
+#include "superserver/conf_internal.h"
 
 #define STRICT false
 #define COMPAT true
@@ -643,6 +643,36 @@ static void test_first_file(void **state)
 	sockeye__conf_free(NULL);
 }
 
+/* Every attribute, printed and read again, has the same value. */
+static void test_print(void **state)
+{
+	static const char text[] =
+	    "service x\n{\n\tid = y\n\ttype = UNLISTED\n\tflags = NAMEINARGS NODELAY IPv6\n"
+	    "\tsocket_type = stream\n\tprotocol = tcp\n\tport = 9000\n\tbind = ::1\n"
+	    "\tv6only = yes\n\twait = no\n\tuser = nobody\n\tgroup = mail\n\tgroups = yes\n"
+	    "\tserver = /bin/cat\n\tserver_args = cat -u\n\tenv = A=1 B=\n\tpassenv = TZ\n"
+	    "\tstderr = null\n\tumask = 0027\n\tnice = -3\n\trlimit_as = 1048576\n"
+	    "\trlimit_cpu = UNLIMITED\n\trlimit_files = 64\n\trpc_version = 2-3\n"
+	    "\trpc_number = 100003\n\tinstances = UNLIMITED\n\tper_source = 3\n"
+	    "\tper_source_prefix = 24 56\n\tcps = 25 30\n\trate = 256/m 40\n"
+	    "\tmax_load = 2.500\n\tover_limit = refuse\n\tidle_timeout = 90s\n"
+	    "\tmax_time = 1500000000ns\n"
+	    "\tonly_from = 10.1.0.0/16 10.0.0.0/32 2001:db8::/32 .example.org h.example.org\n"
+	    "\tno_access =\n\taccess_times = 8:05-12:00 13:00-23:59\n"
+	    "\tlibwrap = cat\n\tproxy_protocol = accept send-v2\n\tbanner = /b\n"
+	    "\tlog_type = FILE /l 1000 6120\n\tlog_on_success = PID HOST\n"
+	    "\tlog_on_failure = HOST ATTEMPT\n}\n"
+	    "\nservice ftp\n{\n\tdisable = yes\n\tredirect = h 80\n\tdeny_time = FOREVER\n"
+	    "\tlog_type = SYSLOG auth err\n}\n";
+	struct sockeye__conf *conf = conf_of(text, STRICT);
+	char *printed = sockeye__conf_print(conf);
+
+	(void)state;
+	assert_string_equal(printed, text);
+	free(printed);
+	sockeye__conf_free(conf);
+}
+
 /* Each attribute has a name, help and a default in words, and belongs somewhere. */
 static void test_table(void **state)
 {
@@ -655,6 +685,7 @@ static void test_table(void **state)
 		assert_non_null(info->by_default);
 		assert_true(info->flags & (SOCKEYE__CONF_IN_SERVICE | SOCKEYE__CONF_IN_DEFAULTS));
 		assert_true(info->offset > 0);
+		assert_int_equal(info->size, sockeye__conf_kind_size(info->kind));
 		assert_true((info->words != NULL) == (info->kind == SOCKEYE__CONF_K_CHOICE ||
 						      info->kind == SOCKEYE__CONF_K_BITS));
 	}
@@ -670,7 +701,7 @@ int main(void)
 	    cmocka_unit_test(test_defaults),      cmocka_unit_test(test_late_defaults),
 	    cmocka_unit_test(test_includedir),    cmocka_unit_test(test_include_faults),
 	    cmocka_unit_test(test_include_depth), cmocka_unit_test(test_first_file),
-	    cmocka_unit_test(test_table),
+	    cmocka_unit_test(test_print),         cmocka_unit_test(test_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

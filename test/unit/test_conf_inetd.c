@@ -212,6 +212,11 @@ static void test_wrong(void **state)
 	     "'nowait/3/9': the limit for a minute and one address is not supported: write 0 for "
 	     "it",
 	     true},
+	    {"\n  # don't\n'' stream tcp nowait r /f", "a service has a name without blanks",
+	     false},
+	    {"\n\n/2 stream tcp nowait r /f", "a service has a name without blanks", false},
+	    {"\n\n'a b' stream tcp nowait r /f", "a service has a name without blanks", false},
+	    {"\n\na\x01 stream tcp nowait r /f", "the line has the control character \\x01", false},
 	    {"\n\nqotd stream tcp nowait r internal", NULL, false},
 	};
 
@@ -225,7 +230,7 @@ static void test_wrong(void **state)
 			assert_string_equal(conf->notes.list[0].text, rows[i].why);
 		sockeye__conf_free(conf);
 		conf = conf_of(rows[i].text, true);
-		assert_false(sockeye__conf_notes_fatal(&conf->notes));
+		assert_int_equal(conf->notes.errors, 0);
 		assert_int_equal(conf->count > 0 &&
 				     conf->services[0].state == SOCKEYE__CONF_ENABLED,
 				 rows[i].service);
