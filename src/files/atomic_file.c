@@ -141,7 +141,7 @@ static bool has_name(const struct sockeye__atomic_file *f, int fd)
 
 /* Opens and locks the file to replace. Returns 0, 1 if the name changed
  * meanwhile, or -errno. */
-static int target_hold(struct sockeye__atomic_file *f)
+static int target_hold(struct sockeye__atomic_file *f, int how)
 {
 	int fd = target_open(f), err = 0;
 	struct stat st = {0};
@@ -149,7 +149,8 @@ static int target_hold(struct sockeye__atomic_file *f)
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ELOOP ? 1 : fd;
 	/* Where files cannot be locked, the later of two commits fails. */
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+	f->contested = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	if (f->contested && !(how & SOCKEYE__ATOMIC_FILE_CONTEST))
 		err = -EBUSY;
 	else if (!has_name(f, fd) ||
 		 fstat(fd, &st) < 0) /* checked under the lock, so that it stays true */
@@ -164,7 +165,7 @@ static int target_hold(struct sockeye__atomic_file *f)
 	return 0;
 }
 
-static int target_find(struct sockeye__atomic_file *f, enum sockeye__atomic_file_how how)
+static int target_find(struct sockeye__atomic_file *f, int how)
 {
 	struct stat st;
 	int err = 1;
@@ -172,11 +173,11 @@ static int target_find(struct sockeye__atomic_file *f, enum sockeye__atomic_file
 	for (int tries = 0; err == 1 && tries < TRIES; tries++) {
 		if (fstatat(f->dir, f->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			return errno == ENOENT ? 0 : -errno;
-		if (how == SOCKEYE__ATOMIC_FILE_NEW)
+		if ((how & SOCKEYE__ATOMIC_FILE_HOW) == SOCKEYE__ATOMIC_FILE_NEW)
 			return -EEXIST;
 		err = kind_error(st.st_mode);
 		if (err == 0)
-			err = target_hold(f);
+			err = target_hold(f, how);
 	}
 	return err == 1 ? -EBUSY : err;
 }
@@ -230,7 +231,7 @@ static int in_place_open(struct sockeye__atomic_file *f)
 
 static int file_open(struct sockeye__atomic_file *f, mode_t mode, int how)
 {
-	int err = target_find(f, how & SOCKEYE__ATOMIC_FILE_HOW);
+	int err = target_find(f, how);
 
 	if (err < 0)
 		return err;
@@ -238,7 +239,7 @@ static int file_open(struct sockeye__atomic_file *f, mode_t mode, int how)
 	if (cannot_be_unnamed(err))
 		err = named_open(f, mode);
 	if (err == -EACCES && (how & SOCKEYE__ATOMIC_FILE_IN_PLACE) && f->replaces)
-		return in_place_open(f);
+		return f->contested ? -EBUSY : in_place_open(f);
 	if (err == 0 && f->replaces)
 		err = take_over(f);
 	return err;

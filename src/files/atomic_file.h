@@ -24,6 +24,9 @@ enum sockeye__atomic_file_how {
 	 * the existing file is, overwrite the existing file. Readers may then see a partial
 	 * file. */
 	SOCKEYE__ATOMIC_FILE_IN_PLACE = 0x200,
+	/* A flag: if another process is replacing the file, set `contested` instead of failing
+	 * with -EBUSY. The later of the two commits then fails. */
+	SOCKEYE__ATOMIC_FILE_CONTEST = 0x400,
 };
 
 struct sockeye__atomic_file {
@@ -31,6 +34,7 @@ struct sockeye__atomic_file {
 	bool in_place; /* fd is the existing file: set `len` before the commit */
 	off_t len;
 	off_t replaced; /* bytes of an existing file that the commit frees or overwrites */
+	bool contested; /* another process is replacing the file: it is not locked */
 	bool sync;      /* set it to have the commit wait until the disk has the file */
 	int dir;        /* of the file, O_PATH or for reading; do not change it */
 	char name[NAME_MAX + 1];

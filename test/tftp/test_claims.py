@@ -1,4 +1,5 @@
 """The second of two clients that upload the same file is refused before it sends its data."""
+import fcntl
 import os
 import signal
 import time
@@ -112,6 +113,28 @@ def test_other_files(serve, root):
     for peer in [*peers, begins(server, "h")]:
         ends(peer)
     assert len(os.listdir(root / "127.0.0.1")) == 4
+
+
+def test_restarted_client_that_replaces_a_file(serve, root):
+    """The transfer that it has abandoned does not keep the file."""
+    server = serve("--overwrite", "--workers", "2")
+    server.put_file("f", b"old")
+    begins(server, "f")
+    is_refused(server, "f", OTHER)
+    time.sleep(ACTIVE_S + 0.2)
+    is_refused(server, "f", OTHER)
+    ends(begins(server, "f"))
+    assert (root / "f").read_bytes() == b"x" * 513
+
+
+def test_file_that_another_process_replaces(serve, root):
+    server = serve("--overwrite")
+    with open(server.put_file("f", b"old"), "rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        peer = server.peer()
+        peer.asks(wrq("f"))
+        assert b"being written" in peer.gets_error(ACCESS)
+    ends(begins(server, "f"))
 
 
 def test_restarted_client(serve, root):

@@ -148,8 +148,12 @@ int sockeye__tftp_claims_take(struct sockeye__tftp_claims *c,
 		err = -EALREADY;
 	} else if (cell != NULL) {
 		new.serial = ++c->serial;
+		*out = (struct sockeye__tftp_claim){
+		    .cell = (uint32_t)(cell - c->cells),
+		    .taken_over = cell->serial != 0,
+		    .serial = new.serial,
+		};
 		*cell = new;
-		*out = (struct sockeye__tftp_claim){(uint32_t)(cell - c->cells), new.serial};
 	}
 	unlock(c);
 	return err;

@@ -21,6 +21,7 @@ struct sockeye__tftp_claims;
 /* A claim that a transfer holds. Zeroed: none. */
 struct sockeye__tftp_claim {
 	uint32_t cell;
+	bool taken_over; /* from another transfer, which may still have the file open */
 	uint64_t serial;
 };
 

@@ -329,10 +329,11 @@ static int file_new(const struct sockeye__tftp_store *s, int dir, const char *na
 		    struct sockeye__atomic_file *f)
 {
 	const mode_t mode = DEFFILEMODE & ~s->config.umask;
-	int err = sockeye__atomic_file_open(f, dir, name, mode,
-					    s->config.overwrite ? SOCKEYE__ATOMIC_FILE_REPLACE |
-								      SOCKEYE__ATOMIC_FILE_IN_PLACE
-								: SOCKEYE__ATOMIC_FILE_NEW);
+	int err = sockeye__atomic_file_open(
+	    f, dir, name, mode,
+	    s->config.overwrite ? SOCKEYE__ATOMIC_FILE_REPLACE | SOCKEYE__ATOMIC_FILE_IN_PLACE |
+				      SOCKEYE__ATOMIC_FILE_CONTEST
+				: SOCKEYE__ATOMIC_FILE_NEW);
 
 	if (err == 0 && s->config.has_umask && !f->replaces && fchmod(f->fd, mode) < 0) {
 		err = -errno;

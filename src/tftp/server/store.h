@@ -74,7 +74,7 @@ void sockeye__tftp_store_share(struct sockeye__tftp_store *s, bool on);
  * `size` is the announced size or NULL. Follows no links in `name`. Returns 0 or
  * -errno: -EROFS if uploads are not allowed, -EFBIG if the announced size exceeds the
  * limit, -ENOSPC if it exceeds the free space less the reserve, and errors of
- * sockeye__atomic_file_open(). */
+ * sockeye__atomic_file_open(). out->contested: another upload is replacing the file. */
 int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, const uint64_t *size,
 			    struct sockeye__atomic_file *out);
 

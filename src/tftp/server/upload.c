@@ -36,6 +36,12 @@ static int file_open(struct sockeye__tftp_worker *w, struct sockeye__tftp_upload
 	err = sockeye__tftp_total_check(w, u, size != NULL ? *size : 0);
 	if (err == 0)
 		err = claim(w, u, client);
+	/* The transfer that has lost its claim may still hold the file; the first of the two that
+	 * is complete is stored. Otherwise the file is held by another program. */
+	if (err == 0 && u->file.contested && !u->claim.taken_over) {
+		sockeye__tftp_claims_give(w->server->claims, &u->claim);
+		err = -EBUSY;
+	}
 	if (err < 0)
 		sockeye__atomic_file_discard(&u->file);
 	return err;
