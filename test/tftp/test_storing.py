@@ -153,6 +153,17 @@ def test_client_that_has_left(serve, root, disk, port):
     assert sorted(os.listdir(root)) == ["f", "g"]
 
 
+def test_slow_disk_is_logged(serve, disk):
+    server = serve("--upload", env=disk.env)
+    disk.stops()
+    peer = offers(server, "f")
+    peer.silent(5.1)
+    disk.continues()
+    peer.gets(ack(1))
+    ended = server.transfer()
+    assert ended["result"] == "done" and "--no-sync" in ended["text"]
+
+
 def test_client_that_reports_an_error(serve, root, disk):
     server = serve("--upload", "--workers", "1", env=disk.env)
     disk.stops()

@@ -121,6 +121,7 @@ struct sockeye__tftp_upload {
 	struct sockeye__tftp_claim claim; /* until the file is committed */
 	struct sockeye__tftp_commit commit;
 	struct sockeye__tftp_transfer *transfer;
+	uint64_t commit_ns; /* when the commit began; then how long it took */
 	struct sockeye__tftp_sink sink;
 	uint8_t *memory;
 	size_t memory_len;

@@ -1,6 +1,10 @@
 /* report.c: counts and reports the transfers that have ended (internal.h). */
 #include "tftp/server/internal.h"
 
+/* The usual timeout of clients. If the disk takes longer, they repeat their last block, and may
+ * give up. */
+#define SLOW_DISK_NS (5 * SOCKEYE_NS_PER_S)
+
 static bool uploads(const struct sockeye__tftp_transfer *t)
 {
 	return t->upload != NULL;
@@ -34,6 +38,8 @@ static const char *end_of(const struct sockeye__tftp_transfer *t)
 		return "the last blocks could not be sent";
 	if (uploads(t) && t->upload->in_place && is_done(t))
 		return "done, but not atomically: the directory is not writable";
+	if (uploads(t) && t->upload->commit_ns >= SLOW_DISK_NS && is_done(t))
+		return "done, but the disk was slow (--no-sync does not wait for it)";
 	return ends[t->machine.result];
 }
 

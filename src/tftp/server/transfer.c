@@ -202,6 +202,7 @@ static void commit_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_tr
 	sockeye__timers_clear(&w->timers, &t->timer);
 	claim_renew(w, t, UINT64_MAX);
 	u->transfer = t;
+	u->commit_ns = w->now_ns;
 	u->commit.file = &u->file;
 	sockeye__tftp_committer_submit(&w->committer, &u->commit);
 }
@@ -273,6 +274,7 @@ static void committed(struct sockeye__tftp_worker *w, struct sockeye__tftp_trans
 	t->phase = SOCKEYE__TFTP_CONFIRMED;
 	sockeye__tftp_row_join(&w->moving, t);
 	t->machine.progress_ns = w->now_ns; /* the client was not silent: it got no reply */
+	t->upload->commit_ns = w->now_ns - t->upload->commit_ns;
 	commit_end(w, t, t->upload->commit.err);
 	if (t->upload->abandoned)
 		finish(w, t, NULL);
