@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define MALLOC_KEEP_BYTES (4 << 20)
@@ -36,7 +37,25 @@ static uint32_t conns_share(const struct sockeye__server *server,
 		     child->crew->acceptors_before + child->member);
 }
 
-static _Noreturn void worker_main(struct sockeye__children *c, unsigned index)
+/* In a worker: closes the supervisor's links, except those to older workers of the same
+ * member. */
+static void links_keep(const struct sockeye__children *c, struct sockeye__worker *w)
+{
+	w->older = w->link_fd >= 0 ? calloc(w->crew->seats, sizeof *w->older) : NULL;
+	for (unsigned i = 0; i < c->server->seats; i++) {
+		const struct sockeye__child *child = &c->list[i];
+
+		if (child->link < 0)
+			continue;
+		if (w->older != NULL && child->state == SOCKEYE__CHILD_RETIRES &&
+		    child->crew == w->crew && child->member == w->member)
+			w->older[w->older_count++] = child->link;
+		else
+			close(child->link);
+	}
+}
+
+static _Noreturn void worker_main(struct sockeye__children *c, unsigned index, int link)
 {
 	const struct sockeye__server *server = c->server;
 	const struct sockeye__child *child = &c->list[index];
@@ -45,7 +64,9 @@ static _Noreturn void worker_main(struct sockeye__children *c, unsigned index)
 	    .crew = child->crew,
 	    .context = child->crew->spec != NULL ? child->crew->spec->context : NULL,
 	    .index = index,
+	    .seat = index - child->crew->first,
 	    .member = child->member,
+	    .link_fd = link,
 	    .stop_fd = server->stop_rd,
 	    .conns_max = conns_share(server, child),
 	    .counters = sockeye__counters_of(server->shared, index),
@@ -60,9 +81,10 @@ static _Noreturn void worker_main(struct sockeye__children *c, unsigned index)
 	/* Other descriptors of the caller stay open: its services may use them. */
 	if (server->opts->stop_fd > 0)
 		close(server->opts->stop_fd);
-	for (unsigned i = 0; i < server->processes; i++)
+	for (unsigned i = 0; i < server->seats; i++)
 		if (c->list[i].process.fd >= 0)
 			close(c->list[i].process.fd);
+	links_keep(c, &w);
 	err = child->crew->switches_user ? sockeye__user_become(&child->crew->user) : 0;
 	if (err < 0) {
 		sockeye__cannot_start(&w, err);
@@ -85,12 +107,26 @@ static _Noreturn void worker_main(struct sockeye__children *c, unsigned index)
 static int child_start(struct sockeye__children *c, unsigned index, uint64_t now)
 {
 	struct sockeye__child *child = &c->list[index];
-	int err = sockeye__process_fork(&child->process);
+	int err, link[2] = {-1, -1};
 
-	if (err == 1)
-		worker_main(c, index);
-	if (err < 0)
+	if (sockeye__renewal_applies(child->crew) &&
+	    socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, link) < 0)
+		return -errno;
+	err = sockeye__process_fork(&child->process);
+	if (err == 1) {
+		if (link[0] >= 0)
+			close(link[0]);
+		worker_main(c, index, link[1]);
+	}
+	if (link[1] >= 0)
+		close(link[1]);
+	if (err < 0) {
+		if (link[0] >= 0)
+			close(link[0]);
 		return err;
+	}
+	child->link = link[0];
+	child->generation = child->crew->generation;
 	child->state = SOCKEYE__CHILD_RUNS;
 	child->started_ns = now;
 	child->watched = (struct sockeye__watched){0};
@@ -107,7 +143,7 @@ static void warn(const struct sockeye__children *c, const char *text, int err)
 
 void sockeye__children_start(struct sockeye__children *c, uint64_t now)
 {
-	for (unsigned i = 0; i < c->server->processes; i++) {
+	for (unsigned i = 0; i < c->server->seats; i++) {
 		struct sockeye__child *child = &c->list[i];
 		int err;
 
@@ -135,7 +171,8 @@ static void child_account(struct sockeye__children *c, unsigned index)
 	counters->closed_stop += counters->open;
 	sockeye__counters_clear_gauges(&sockeye__counters_table, (uint64_t *)counters);
 	if (spec != NULL && spec->on_death != NULL)
-		spec->on_death(spec->context, child->member, table != NULL ? spec_counters : NULL);
+		spec->on_death(spec->context, index - child->crew->first,
+			       table != NULL ? spec_counters : NULL);
 	if (table != NULL)
 		sockeye__counters_clear_gauges(table, spec_counters);
 	if (c->server->shared->sources != NULL)
@@ -168,15 +205,20 @@ static void listeners_refuse(const struct sockeye__children *c, const struct soc
 /* Counts and reports a worker that the supervisor has not ended. */
 static void crash_report(const struct sockeye__children *c, unsigned index, bool killed)
 {
-	static const char *const texts[2][2] = {
+	static const char *const texts[3][2] = {
 	    {"a worker ended and is being replaced",
 	     "a worker was killed by a signal and is being replaced"},
 	    {"a worker failed during the stop; its sessions ended",
 	     "a worker was killed by a signal during the stop; its sessions ended"},
+	    {"a worker that finished its last sessions failed; they ended",
+	     "a worker that finished its last sessions was killed by a signal; they ended"},
 	};
+	const int row = c->phase == SOCKEYE__PHASE_DRAINS                ? 1
+			: c->list[index].state == SOCKEYE__CHILD_RETIRES ? 2
+									 : 0;
 
 	sockeye__counters_of(c->server->shared, index)->workers_died++;
-	warn(c, texts[c->phase == SOCKEYE__PHASE_DRAINS][killed], 0);
+	warn(c, texts[row][killed], 0);
 }
 
 static void child_died(struct sockeye__children *c, unsigned index, enum sockeye__process_end end,
@@ -184,14 +226,22 @@ static void child_died(struct sockeye__children *c, unsigned index, enum sockeye
 {
 	struct sockeye__child *child = &c->list[index];
 	bool steady = now - child->started_ns >= STEADY_NS;
+	bool ends = c->phase == SOCKEYE__PHASE_DRAINS || child->state == SOCKEYE__CHILD_RETIRES;
 
 	c->running--;
+	if (child->link >= 0)
+		close(child->link);
+	child->link = -1;
 	child_account(c, index);
-	if (c->phase == SOCKEYE__PHASE_SERVES || (end != SOCKEYE__PROCESS_DONE && !c->killing))
+	if (!ends || (end != SOCKEYE__PROCESS_DONE && !c->killing))
 		crash_report(c, index, end == SOCKEYE__PROCESS_KILLED);
 	if (c->phase == SOCKEYE__PHASE_DRAINS) {
 		child->state = SOCKEYE__CHILD_ENDED;
 		listeners_refuse(c, child);
+		return;
+	}
+	if (child->state == SOCKEYE__CHILD_RETIRES) {
+		child->state = SOCKEYE__CHILD_FREE;
 		return;
 	}
 	child->state = SOCKEYE__CHILD_WAITS;
@@ -207,29 +257,40 @@ void sockeye__children_reap(struct sockeye__children *c, const struct pollfd *po
 {
 	enum sockeye__process_end end;
 
-	for (unsigned i = 0; i < c->server->processes; i++)
-		if (c->list[i].state == SOCKEYE__CHILD_RUNS &&
-		    (polled[i].revents != 0 || c->list[i].process.fd < 0) &&
+	for (unsigned i = 0; i < c->server->seats; i++)
+		if (sockeye__child_has_process(&c->list[i]) &&
+		    (polled[c->list[i].poll_at].revents != 0 || c->list[i].process.fd < 0) &&
 		    sockeye__process_ended(&c->list[i].process, &end))
 			child_died(c, i, end, now);
 }
 
-void sockeye__children_poll(const struct sockeye__children *c, struct pollfd *polled)
+unsigned sockeye__children_poll(struct sockeye__children *c, struct pollfd *polled)
 {
-	for (unsigned i = 0; i < c->server->processes; i++) /* poll(2) skips -1 */
-		polled[i] = (struct pollfd){.fd = c->list[i].process.fd, .events = POLLIN};
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->server->seats; i++) { /* poll(2) skips -1 */
+		struct sockeye__child *child = &c->list[i];
+		bool may_ask = child->state == SOCKEYE__CHILD_RUNS;
+
+		if (!sockeye__child_has_process(child))
+			continue;
+		child->poll_at = n;
+		polled[n++] = (struct pollfd){.fd = child->process.fd, .events = POLLIN};
+		polled[n++] = (struct pollfd){.fd = may_ask ? child->link : -1, .events = POLLIN};
+	}
+	return n;
 }
 
 uint64_t sockeye__children_due_ns(const struct sockeye__children *c, uint64_t now)
 {
-	uint64_t next = 0;
+	uint64_t next = c->phase == SOCKEYE__PHASE_SERVES ? c->renew_ns : 0;
 
-	for (unsigned i = 0; i < c->server->processes; i++) {
+	for (unsigned i = 0; i < c->server->seats; i++) {
 		const struct sockeye__child *child = &c->list[i];
 
 		if (child->state == SOCKEYE__CHILD_WAITS)
 			next = sockeye__earlier(next, child->respawn_ns);
-		else if (child->state == SOCKEYE__CHILD_RUNS && child->process.fd < 0)
+		else if (sockeye__child_has_process(child) && child->process.fd < 0)
 			next = sockeye__earlier(next, now + REAP_NS);
 	}
 	return next;
@@ -242,8 +303,9 @@ void sockeye__children_drain(struct sockeye__children *c)
 	c->phase = SOCKEYE__PHASE_DRAINS;
 	close(c->server->stop_wr);
 	c->server->stop_wr = -1;
-	for (unsigned i = 0; i < c->server->processes; i++)
-		if (c->list[i].state == SOCKEYE__CHILD_WAITS) {
+	for (unsigned i = 0; i < c->server->seats; i++)
+		if (c->list[i].state == SOCKEYE__CHILD_WAITS ||
+		    c->list[i].state == SOCKEYE__CHILD_FREE) {
 			c->list[i].state = SOCKEYE__CHILD_ENDED;
 			listeners_refuse(c, &c->list[i]);
 		}
@@ -252,8 +314,8 @@ void sockeye__children_drain(struct sockeye__children *c)
 void sockeye__children_signal(const struct sockeye__children *c, const struct sockeye__crew *crew,
 			      int sig)
 {
-	for (unsigned i = 0; i < c->server->processes; i++)
-		if (c->list[i].state == SOCKEYE__CHILD_RUNS &&
+	for (unsigned i = 0; i < c->server->seats; i++)
+		if (sockeye__child_has_process(&c->list[i]) &&
 		    (crew == NULL || c->list[i].crew == crew))
 			sockeye__process_signal(&c->list[i].process, sig);
 }
@@ -267,8 +329,8 @@ void sockeye__children_kill(struct sockeye__children *c)
 void sockeye__children_end(struct sockeye__children *c)
 {
 	sockeye__children_kill(c);
-	for (unsigned i = 0; i < c->server->processes; i++)
-		if (c->list[i].state == SOCKEYE__CHILD_RUNS)
+	for (unsigned i = 0; i < c->server->seats; i++)
+		if (sockeye__child_has_process(&c->list[i]))
 			sockeye__process_kill(&c->list[i].process);
 }
 
@@ -280,22 +342,33 @@ int sockeye__children_init(struct sockeye__children *c, struct sockeye__server *
 	    .server = server,
 	    .supervisor = getpid(),
 	    .signal_fd = -1,
-	    .list = calloc(server->processes, sizeof *c->list),
+	    .list = calloc(server->seats, sizeof *c->list),
 	};
 	if (c->list == NULL)
 		return -ENOMEM;
 	for (size_t i = 0; i < server->crew_count; i++) {
 		const struct sockeye__crew *crew = &server->crews[i];
 
-		for (unsigned k = 0; k < crew->processes; k++)
+		if (sockeye__renewal_applies(crew))
+			c->renew_ns = 1; /* at once */
+		for (unsigned k = 0; k < crew->seats; k++)
 			c->list[crew->first + k] = (struct sockeye__child){
-			    .crew = crew, .member = k, .process = SOCKEYE__PROCESS_NONE};
+			    .crew = crew,
+			    .member = k,
+			    .state =
+				k < crew->processes ? SOCKEYE__CHILD_WAITS : SOCKEYE__CHILD_FREE,
+			    .link = -1,
+			    .process = SOCKEYE__PROCESS_NONE,
+			};
 	}
 	return 0;
 }
 
 void sockeye__children_fini(struct sockeye__children *c)
 {
+	for (unsigned i = 0; c->list != NULL && i < c->server->seats; i++)
+		if (c->list[i].link >= 0)
+			close(c->list[i].link);
 	free(c->list);
 	c->list = NULL;
 }
@@ -304,13 +377,16 @@ static void child_check(const struct sockeye__children *c, const struct sockeye_
 {
 	unsigned index = (unsigned)(child - c->list);
 
-	assert(child->crew->first + child->member == index);
-	assert(child->member < child->crew->processes);
-	assert((child->state == SOCKEYE__CHILD_RUNS) == (child->process.pid > 0));
+	assert(index - child->crew->first < child->crew->seats);
+	assert(child->state == SOCKEYE__CHILD_FREE || child->state == SOCKEYE__CHILD_ENDED ||
+	       child->member < child->crew->processes);
+	assert(sockeye__child_has_process(child) == (child->process.pid > 0));
+	assert(sockeye__child_has_process(child) || child->link < 0);
+	assert(child->state != SOCKEYE__CHILD_FREE || c->phase == SOCKEYE__PHASE_SERVES);
 	assert(child->state != SOCKEYE__CHILD_WAITS || c->phase == SOCKEYE__PHASE_SERVES);
 	assert(child->state != SOCKEYE__CHILD_ENDED || c->phase == SOCKEYE__PHASE_DRAINS);
 	assert(child->backoff_ns <= RESPAWN_MAX_NS);
-	assert(child->state == SOCKEYE__CHILD_RUNS ||
+	assert(sockeye__child_has_process(child) ||
 	       sockeye__counters_of(c->server->shared, index)->open == 0);
 }
 
@@ -318,9 +394,9 @@ void sockeye__children_check(const struct sockeye__children *c)
 {
 	unsigned running = 0;
 
-	for (unsigned i = 0; i < c->server->processes; i++) {
+	for (unsigned i = 0; i < c->server->seats; i++) {
 		child_check(c, &c->list[i]);
-		running += c->list[i].state == SOCKEYE__CHILD_RUNS;
+		running += sockeye__child_has_process(&c->list[i]);
 	}
 	assert(running == c->running);
 	assert((c->server->stop_wr < 0) == (c->phase == SOCKEYE__PHASE_DRAINS));

@@ -14,11 +14,13 @@
 #include <stdint.h>
 
 #include <sockeye/serve.h>
+#include <sockeye/sockaddr.h>
 
 #include "serve/counters.h"
 #include "serve/source.h"
 
-#define SOCKEYE__WORKERS_MAX 256 /* of one crew */
+#define SOCKEYE__WORKERS_MAX 256                        /* of one crew, that serve at a time */
+#define SOCKEYE__SEATS_MAX   (2 * SOCKEYE__WORKERS_MAX) /* with those of older generations */
 
 struct sockeye__server;
 struct sockeye__crew;
@@ -28,12 +30,18 @@ struct sockeye__worker {
 	const struct sockeye__server *server;
 	const struct sockeye__crew *crew;
 	void *context;      /* of the crew's spec */
-	unsigned index;     /* among all processes of the server, from 0 */
-	unsigned member;    /* among the processes of its crew, from 0 */
+	unsigned index;     /* of its seat among all seats of the server, from 0 */
+	unsigned seat;      /* of its seat among the seats of its crew, from 0 */
+	unsigned member;    /* among the processes of its crew that serve, from 0. Workers of
+			     * several generations may be the same member */
 	int stop_fd;        /* at end of file: stop accepting, finish the sessions, return */
 	uint32_t conns_max; /* this worker's share of connections_max; UINT32_MAX: no limit */
 	uint32_t conns;     /* open connections of this worker */
 	uint64_t warned_ns; /* time of the last report of a failure that peers can cause */
+	int link_fd;        /* to the supervisor, in crews with `renew`; otherwise -1 */
+	int *older;         /* links to the same member's workers of older generations; -1: that
+			     * worker has ended */
+	unsigned older_count;
 	struct sockeye__counters *counters;
 	void *spec_counters; /* the struct of the spec's table; NULL: no table */
 };
@@ -49,15 +57,22 @@ struct sockeye__crew_spec {
 	 * and reports the change. If it returns true, the supervisor sends SIGHUP to the
 	 * workers. May be NULL. */
 	bool (*reload)(void *context, const struct sockeye_serve_opts *opts);
+	/* Called in the supervisor once a second, at SIGHUP, and when a worker asks: opens
+	 * again what the workers hold, if it was replaced, verifies it with
+	 * sockeye__crew_check() and reports the change or the failure. If it returns true, new
+	 * workers replace all workers of the crew, which receive SOCKEYE__LINK_RETIRE.
+	 * `again`: an earlier failure is reported again. May be NULL. */
+	bool (*renew)(void *context, const struct sockeye__server *server,
+		      const struct sockeye__crew *crew, bool again);
 	/* Called with the privileges of a worker before the first worker starts, unless the
 	 * server keeps the privileges of its caller. A negative code ends the server;
 	 * `explain` then fills in *fail for this user. May be NULL. */
 	int (*check)(const void *context);
 	void (*explain)(const void *context, const char *user, int err, struct sockeye_fail *fail);
-	/* Called in the supervisor after worker `member` died, before another worker replaces
-	 * it: releases the slots of the dead worker and updates its counters. The supervisor
-	 * then sets its gauges to 0. May be NULL. */
-	void (*on_death)(void *context, unsigned member, void *spec_counters);
+	/* Called in the supervisor after the worker of a seat ended, before another worker
+	 * takes the seat: releases the slots of that worker and updates its counters. The
+	 * supervisor then sets its gauges to 0. May be NULL. */
+	void (*on_death)(void *context, unsigned seat, void *spec_counters);
 	const struct sockeye__counter_table *counters; /* additional counters; NULL: none */
 	void *context;
 };
@@ -93,6 +108,32 @@ const struct sockeye_sockaddr *sockeye__site_name(const struct sockeye__worker *
  * has no source (UNIX). */
 bool sockeye__worker_source(const struct sockeye__worker *w, const struct sockaddr *peer,
 			    struct sockeye__source *out);
+
+/* Calls the spec's `check` as the user of the crew's workers. Returns 0, or a negative code
+ * with *fail. */
+int sockeye__crew_check(const struct sockeye__server *server, const struct sockeye__crew *crew,
+			struct sockeye_fail *fail);
+/* Set the time of the event and call on_event of the server. */
+void sockeye__server_event(const struct sockeye__server *server, struct sockeye_event *ev);
+
+/* --- link.c: between a worker, its supervisor and workers of older generations --- */
+
+enum sockeye__link_word {
+	SOCKEYE__LINK_NONE,   /* nothing more to receive */
+	SOCKEYE__LINK_ASK,    /* to the supervisor: call `renew`, and answer */
+	SOCKEYE__LINK_STAY,   /* the answer to ASK: go on */
+	SOCKEYE__LINK_RETIRE, /* accept nothing more, finish the sessions, return */
+	SOCKEYE__LINK_PACKET, /* from a newer worker: a packet that may belong to a session */
+};
+
+/* Sends a word. If the other side does not receive, the word is lost. */
+void sockeye__link_say(int fd, enum sockeye__link_word word);
+/* Receives a word and, after PACKET, the peer and the bytes of the packet. */
+enum sockeye__link_word sockeye__link_hear(int fd, struct sockeye_sockaddr *out_peer,
+					   uint8_t *bytes, size_t cap, size_t *out_len);
+/* Sends a packet to all older workers. */
+void sockeye__link_pass(struct sockeye__worker *w, const struct sockeye_sockaddr *peer,
+			const uint8_t *bytes, size_t len);
 
 /* Returns how long after a stop the supervisor kills the remaining workers. */
 uint64_t sockeye__grace_ns(const struct sockeye__server *server);

@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#define OLD_MIN 100 /* seats for workers of older generations, in a small crew */
+
 static const char *model_name(const struct sockeye__server *server,
 			      const struct sockeye__site_request *request)
 {
@@ -234,17 +236,26 @@ static struct sockeye__crew *largest(const struct sockeye__server *server)
 	return found;
 }
 
+/* The number of workers of older generations that may run beside those that serve. */
+static unsigned spare_seats(const struct sockeye__crew *crew)
+{
+	if (crew->processes == 0 || crew->spec == NULL || crew->spec->renew == NULL)
+		return 0;
+	return crew->processes > OLD_MIN ? crew->processes : OLD_MIN;
+}
+
 static void crews_number(struct sockeye__server *server)
 {
-	server->processes = server->acceptors = 0;
+	server->seats = server->acceptors = 0;
 	for (size_t i = 0; i < server->crew_count; i++) {
 		struct sockeye__crew *crew = &server->crews[i];
 
 		if (crew->site_count == 0)
 			crew->processes = 0;
-		crew->first = server->processes;
+		crew->seats = crew->processes + spare_seats(crew);
+		crew->first = server->seats;
 		crew->acceptors_before = server->acceptors;
-		server->processes += crew->processes;
+		server->seats += crew->seats;
 		server->acceptors += accepts(crew) ? crew->processes : 0;
 	}
 }
@@ -387,24 +398,35 @@ static int check_as_user(const void *arg)
 	return err < 0 ? err : crew->spec->check(crew->spec->context);
 }
 
+int sockeye__crew_check(const struct sockeye__server *server, const struct sockeye__crew *crew,
+			struct sockeye_fail *fail)
+{
+	const char *name = crew->switches_user ? crew->user.name : server->opts->user;
+	int err = crew->switches_user ? sockeye__process_call(check_as_user, crew)
+				      : crew->spec->check(crew->spec->context);
+	char uid[16];
+
+	snprintf(uid, sizeof uid, "%u", (unsigned)geteuid());
+	if (err < 0)
+		crew->spec->explain(crew->spec->context,
+				    crew->user.stays ? "root"
+				    : name != NULL   ? name
+						     : uid,
+				    err, fail);
+	return err;
+}
+
 int sockeye__users_check(const struct sockeye__server *server, struct sockeye_fail *fail)
 {
 	for (size_t i = 0; i < server->crew_count; i++) {
 		const struct sockeye__crew *crew = &server->crews[i];
-		const char *name = crew->switches_user ? crew->user.name : server->opts->user;
 		int err = 0;
 
-		if (crew->spec == NULL || crew->spec->check == NULL)
-			continue;
-		if (crew->switches_user)
-			err = sockeye__process_call(check_as_user, crew);
-		else if (server->gave_up_root)
-			err = crew->spec->check(crew->spec->context);
-		if (err < 0) {
-			crew->spec->explain(crew->spec->context, crew->user.stays ? "root" : name,
-					    err, fail);
+		if (crew->spec != NULL && crew->spec->check != NULL &&
+		    (crew->switches_user || server->gave_up_root))
+			err = sockeye__crew_check(server, crew, fail);
+		if (err < 0)
 			return err;
-		}
 	}
 	return 0;
 }

@@ -61,9 +61,12 @@ struct sockeye__crew {
 	void (*run)(struct sockeye__worker *w);
 	struct sockeye__site *sites;
 	size_t site_count;
-	unsigned processes;        /* 0: the crew has no site */
-	unsigned first;            /* index of its first process among all of the server */
+	unsigned processes;        /* that serve at a time; 0: the crew has no site */
+	unsigned seats;            /* `processes`, and seats for workers of older generations */
+	unsigned first;            /* index of its first seat among all of the server */
 	unsigned acceptors_before; /* processes of earlier crews that accept connections */
+	uint64_t generation;       /* counts the renewals (crew.h) */
+	bool crowded;              /* workers could not be replaced for lack of seats */
 	bool switches_user;        /* its workers switch to `user` */
 	struct sockeye__user user;
 };
@@ -72,21 +75,21 @@ struct sockeye__shared {
 	struct sockeye__sources *sources; /* NULL without per_source_max */
 	struct sockeye__rates *rates;     /* of datagram replies */
 	struct sockeye__repeats *repeats; /* NULL: replies to possible servers have no limit */
-	/* For each process struct sockeye__counters and, in the crews of a spec, a struct
+	/* For each seat struct sockeye__counters and, in the crews of a spec, a struct
 	 * of its table; stride values apart, so that no cache line has two writers. */
 	size_t stride;
 	_Alignas(64) uint64_t counters[];
 };
 
 static inline struct sockeye__counters *sockeye__counters_of(struct sockeye__shared *shared,
-							     unsigned process)
+							     unsigned seat)
 {
-	return (void *)&shared->counters[process * shared->stride];
+	return (void *)&shared->counters[seat * shared->stride];
 }
 
-static inline uint64_t *sockeye__spec_counters_of(struct sockeye__shared *shared, unsigned process)
+static inline uint64_t *sockeye__spec_counters_of(struct sockeye__shared *shared, unsigned seat)
 {
-	return &shared->counters[process * shared->stride +
+	return &shared->counters[seat * shared->stride +
 				 sizeof(struct sockeye__counters) / sizeof(uint64_t)];
 }
 
@@ -110,7 +113,7 @@ struct sockeye__server {
 	struct sockeye__crew *crews;
 	size_t crew_count;
 	size_t site_count;  /* of all crews */
-	unsigned processes; /* of all crews */
+	unsigned seats;     /* of all crews */
 	unsigned acceptors; /* processes of crews that accept connections */
 	bool gave_up_root;  /* the supervisor has become opts.user */
 	struct sockeye__shared *shared;

@@ -138,7 +138,7 @@ static int shared_open(struct sockeye__server *server)
 	const size_t stride = counters_stride(server);
 	struct sockeye__shared *shared;
 
-	server->shared_bytes = sizeof *shared + server->processes * stride * sizeof(uint64_t);
+	server->shared_bytes = sizeof *shared + server->seats * stride * sizeof(uint64_t);
 	shared = mmap(NULL, server->shared_bytes, PROT_READ | PROT_WRITE,
 		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)

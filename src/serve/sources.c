@@ -18,7 +18,7 @@
 
 #define CELLS (1u << 20) /* pages take memory only when used */
 #define PROBES \
-	64u /* cells that may hold a source: only a nearly full table has none of them free */
+	128u /* cells that may hold a source: only a nearly full table has none of them free */
 #define PAGE_CELLS 256u /* cells per page */
 
 struct cell {

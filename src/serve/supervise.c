@@ -26,7 +26,8 @@
 struct supervisor {
 	struct sockeye__server *server;
 	struct sockeye__children children;
-	struct pollfd *polled; /* the children, then signal_fd and stop_fd */
+	struct pollfd *polled; /* the children's, then signal_fd and stop_fd */
+	bool hung_up;          /* SIGHUP has arrived, and sockeye__renewal_run() is due */
 	int signal_fd;
 	bool on_terminal;    /* stop at SIGHUP once the controlling terminal is gone */
 	uint64_t stopped_ns; /* the time of the stop */
@@ -75,10 +76,12 @@ static void crews_reload(const struct supervisor *s)
  * a reload. */
 static void hangup(struct supervisor *s, uint64_t now)
 {
-	if (!s->on_terminal || sockeye__has_terminal())
+	if (!s->on_terminal || sockeye__has_terminal()) {
 		crews_reload(s);
-	else if (serves(s))
+		s->hung_up = true;
+	} else if (serves(s)) {
 		stop(s, now);
+	}
 }
 
 static void signals_take(struct supervisor *s, uint64_t now)
@@ -119,7 +122,8 @@ static int signals_block(struct supervisor *s)
 		sigaddset(&set, SIGUSR1);
 	}
 	for (size_t i = 0; i < s->server->crew_count; i++)
-		hangs_up |= reloads(&s->server->crews[i]);
+		hangs_up |=
+		    reloads(&s->server->crews[i]) || sockeye__renewal_applies(&s->server->crews[i]);
 	if (hangs_up)
 		sigaddset(&set, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
@@ -135,13 +139,13 @@ static int signals_block(struct supervisor *s)
  * must act without a signal. Returns the events of stop_fd, or -errno. */
 static int wait_events(struct supervisor *s)
 {
-	const unsigned children = s->server->processes;
+	unsigned children;
 	const bool watch_stop_fd = s->server->opts->stop_fd > 0 && serves(s);
 	const uint64_t now = sockeye_now().mono_ns;
 	uint64_t due = sockeye__earlier(s->kill_ns, sockeye__children_due_ns(&s->children, now));
 
 	due = sockeye__earlier(due, sockeye__watchdog_due_ns(&s->children));
-	sockeye__children_poll(&s->children, s->polled);
+	children = sockeye__children_poll(&s->children, s->polled);
 	s->polled[children] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
 	s->polled[children + 1] =
 	    (struct pollfd){.fd = watch_stop_fd ? s->server->opts->stop_fd : -1, .events = POLLIN};
@@ -167,6 +171,8 @@ static int watch(struct supervisor *s)
 	sockeye__children_reap(&s->children, s->polled, now);
 	sockeye__watchdog_look(&s->children, now);
 	if (serves(s)) {
+		sockeye__renewal_run(&s->children, s->polled, s->hung_up, now);
+		s->hung_up = false;
 		sockeye__children_start(&s->children, now);
 	} else if (now >= s->kill_ns) {
 		sockeye__children_kill(&s->children);
@@ -183,7 +189,7 @@ static int supervisor_init(struct supervisor *s)
 	int err = sockeye__totals_init(&s->totals, s->server);
 	int children_err = sockeye__children_init(&s->children, s->server);
 
-	s->polled = calloc(s->server->processes + 2, sizeof *s->polled);
+	s->polled = calloc(SOCKEYE__CHILD_FDS * s->server->seats + 2, sizeof *s->polled);
 	return err < 0 || children_err < 0 || s->polled == NULL ? -ENOMEM : 0;
 }
 

@@ -68,7 +68,7 @@ void sockeye__totals_fini(struct sockeye__totals *t)
 static void general_add(struct sockeye__server *server, struct sockeye_counter *rows)
 {
 	sockeye__counters_name(&sockeye__counters_table, rows);
-	for (unsigned i = 0; i < server->processes; i++)
+	for (unsigned i = 0; i < server->seats; i++)
 		sockeye__counters_add(&sockeye__counters_table,
 				      (uint64_t *)sockeye__counters_of(server->shared, i), rows);
 	rows[offsetof(struct sockeye__counters, dropped_queue) / sizeof(uint64_t)].value +=
@@ -83,8 +83,7 @@ static void table_add(const struct sockeye__server *server,
 	for (size_t c = 0; c < server->crew_count; c++) {
 		const struct sockeye__crew *crew = &server->crews[c];
 
-		for (unsigned k = 0; sockeye__crew_counters(crew) == table && k < crew->processes;
-		     k++)
+		for (unsigned k = 0; sockeye__crew_counters(crew) == table && k < crew->seats; k++)
 			sockeye__counters_add(
 			    table, sockeye__spec_counters_of(server->shared, crew->first + k),
 			    rows);

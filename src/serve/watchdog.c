@@ -72,8 +72,8 @@ void sockeye__watchdog_look(struct sockeye__children *c, uint64_t now)
 	if (now < sockeye__watchdog_due_ns(c))
 		return;
 	c->looked_ns = now;
-	for (unsigned i = 0; i < c->server->processes; i++)
-		if (c->list[i].state == SOCKEYE__CHILD_RUNS)
+	for (unsigned i = 0; i < c->server->seats; i++)
+		if (sockeye__child_has_process(&c->list[i]))
 			child_look(c, &c->list[i], late);
 }
 

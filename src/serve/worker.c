@@ -46,9 +46,14 @@ void sockeye__event(const struct sockeye_serve_opts *opts, struct sockeye_event 
 	opts->on_event(opts->arg, ev);
 }
 
+void sockeye__server_event(const struct sockeye__server *server, struct sockeye_event *ev)
+{
+	sockeye__event(server->opts, ev);
+}
+
 void sockeye__worker_event(const struct sockeye__worker *w, struct sockeye_event *ev)
 {
-	sockeye__event(w->server->opts, ev);
+	sockeye__server_event(w->server, ev);
 }
 
 void sockeye__warn(const struct sockeye__worker *w, const char *text, int err)

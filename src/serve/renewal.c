@@ -1,0 +1,120 @@
+/*
+ * renewal.c: generations of workers (children.h).
+ *
+ * A worker in a sandbox cannot open again what it holds, such as the root directory of TFTP. If
+ * it was replaced, a new worker takes over each member of the crew, with its sockets: requests
+ * that wait in their queues are not lost. The old worker accepts nothing more, and ends after
+ * its last session. Each worker needs a seat. While the old workers leave no seat free, the
+ * workers stay that have none to be replaced from.
+ */
+#include "base/deadline.h"
+#include "serve/children.h"
+
+#define LOOK_NS   SOCKEYE_NS_PER_S
+#define WORDS_MAX 16 /* that are read of a worker at a time */
+
+bool sockeye__renewal_applies(const struct sockeye__crew *crew)
+{
+	return crew->spec != NULL && crew->spec->renew != NULL;
+}
+
+/* Whether a worker of the crew has asked. Reads its question. */
+static bool has_asked(const struct sockeye__children *c, const struct pollfd *polled,
+		      unsigned index)
+{
+	const struct sockeye__child *child = &c->list[index];
+	struct sockeye_sockaddr peer;
+	uint8_t bytes[64];
+	size_t len;
+	bool asked = false;
+	int words = 0;
+
+	if (child->state != SOCKEYE__CHILD_RUNS || child->link < 0 ||
+	    polled[child->poll_at + 1].revents == 0)
+		return false;
+	while (words++ < WORDS_MAX && sockeye__link_hear(child->link, &peer, bytes, sizeof bytes,
+							 &len) == SOCKEYE__LINK_ASK)
+		asked = true;
+	return asked;
+}
+
+static struct sockeye__child *seat_free(const struct sockeye__children *c,
+					const struct sockeye__crew *crew)
+{
+	for (unsigned k = 0; k < crew->seats; k++)
+		if (c->list[crew->first + k].state == SOCKEYE__CHILD_FREE)
+			return &c->list[crew->first + k];
+	return NULL;
+}
+
+/* Retires the worker and schedules its successor. Returns false if no seat is free. */
+static bool succeed(const struct sockeye__children *c, struct sockeye__child *old)
+{
+	struct sockeye__child *new = seat_free(c, old->crew);
+
+	if (new == NULL)
+		return false;
+	*new = (struct sockeye__child){.crew = old->crew,
+				       .member = old->member,
+				       .state = SOCKEYE__CHILD_WAITS,
+				       .link = -1,
+				       .process = SOCKEYE__PROCESS_NONE};
+	old->state = SOCKEYE__CHILD_RETIRES;
+	sockeye__link_say(old->link, SOCKEYE__LINK_RETIRE);
+	return true;
+}
+
+/* Retires the workers of old generations. Returns how many had to stay. */
+static unsigned crew_retire(struct sockeye__children *c, const struct sockeye__crew *crew)
+{
+	unsigned stay = 0;
+
+	for (unsigned k = 0; k < crew->seats; k++) {
+		struct sockeye__child *child = &c->list[crew->first + k];
+
+		if (child->state == SOCKEYE__CHILD_RUNS && child->generation != crew->generation &&
+		    !succeed(c, child))
+			stay++;
+	}
+	return stay;
+}
+
+static void crew_renew(struct sockeye__children *c, struct sockeye__crew *crew, bool again)
+{
+	unsigned stay;
+
+	if (crew->spec->renew(crew->spec->context, c->server, crew, again))
+		crew->generation++;
+	stay = crew_retire(c, crew);
+	if (stay > 0 && !crew->crowded)
+		sockeye__server_event(
+		    c->server,
+		    &(struct sockeye_event){
+			.kind = SOCKEYE_EVENT_WARNING,
+			.text = "too many workers still finish transfers that began before "
+				"earlier changes; the others are replaced as those end"});
+	crew->crowded = stay > 0;
+}
+
+void sockeye__renewal_run(struct sockeye__children *c, const struct pollfd *polled, bool hangup,
+			  uint64_t now)
+{
+	const bool due = hangup || now >= c->renew_ns;
+
+	for (size_t i = 0; i < c->server->crew_count; i++) {
+		struct sockeye__crew *crew = &c->server->crews[i];
+		bool asked[SOCKEYE__SEATS_MAX] = {false}, any = false;
+
+		if (!sockeye__renewal_applies(crew) || crew->seats == 0)
+			continue;
+		for (unsigned k = 0; k < crew->seats; k++)
+			any |= asked[k] = has_asked(c, polled, crew->first + k);
+		if (due || any)
+			crew_renew(c, crew, hangup);
+		for (unsigned k = 0; k < crew->seats; k++)
+			if (asked[k] && c->list[crew->first + k].state == SOCKEYE__CHILD_RUNS)
+				sockeye__link_say(c->list[crew->first + k].link,
+						  SOCKEYE__LINK_STAY);
+		c->renew_ns = due ? now + LOOK_NS : c->renew_ns;
+	}
+}
