@@ -3,8 +3,10 @@
  *
  * server.c     opens and closes the server
  * rules.c      reads the rules for names and clients, and hands them to the workers
+ * root.c       opens the root again when it was replaced
  * root_check.c checks that the workers' user may use the root
  * worker.c     the loop of one worker: its sockets, signals, timers
+ * handover.c   a newer worker takes over the sites
  * request.c    turns a request into a transfer or an ERROR
  * budget.c     limits the time that the rules for names take
  * upload.c     opens the file of an upload
@@ -57,12 +59,12 @@ struct sockeye__tftp_server_counters {
 /* Memory shared by all workers. */
 struct sockeye__tftp_shared {
 	uint32_t transfers;
-	uint32_t of_worker[SOCKEYE__WORKERS_MAX]; /* subtracted when a worker dies */
-	uint64_t committed_bytes;                 /* of uploads, see total.c */
-	uint64_t received_bytes[SOCKEYE__WORKERS_MAX];
+	uint32_t of_seat[SOCKEYE__SEATS_MAX]; /* subtracted when a worker dies */
+	uint64_t committed_bytes;             /* of uploads, see total.c */
+	uint64_t received_bytes[SOCKEYE__SEATS_MAX];
 	uint32_t room_made;  /* transfers that were dropped for other workers */
 	uint32_t seats_used; /* of the following; never reduced */
-	struct sockeye__tftp_seat seats[SOCKEYE__WORKERS_MAX];
+	struct sockeye__tftp_seat seats[SOCKEYE__SEATS_MAX];
 };
 
 struct sockeye__tftp_server {
@@ -76,13 +78,17 @@ struct sockeye__tftp_server {
 	struct sockeye__tftp_claims *claims; /* NULL without uploads */
 	struct sockeye__crew_spec crew;
 	struct sockeye__tftp_shared *shared;
-	int room_fd; /* an eventfd that wakes all workers (room.h) */
+	int room_fd;    /* an eventfd that wakes all workers (room.h) */
+	bool root_seen; /* the supervisor may open the path of the root */
+	int root_err;   /* the last failure to open it again that was reported; 0: none */
 };
 
 /* What an epoll event is about. The event's data.ptr points to a value of this enum. */
 enum sockeye__tftp_watch {
 	SOCKEYE__WATCH_STOP,
 	SOCKEYE__WATCH_SIGNALS,
+	SOCKEYE__WATCH_LINK,
+	SOCKEYE__WATCH_OLDER, /* an older worker has ended */
 	SOCKEYE__WATCH_SITE,
 	SOCKEYE__WATCH_PORT,
 	SOCKEYE__WATCH_STRANGERS, /* the second socket of a transfer's port */
@@ -213,13 +219,16 @@ struct sockeye__tftp_worker {
 	struct sockeye__tftp_server *server;
 	struct sockeye__tftp_server_counters *counters; /* base->counters has the general ones */
 	int epoll, signals, timer_fd;
-	enum sockeye__tftp_watch watch_stop, watch_signals, watch_timer, watch_commits, watch_room;
+	enum sockeye__tftp_watch watch_stop, watch_signals, watch_link, watch_older, watch_timer,
+	    watch_commits, watch_room;
 	bool commits_aside; /* the committer is open */
 	struct sockeye__tftp_committer committer;
 	uint64_t timer_ns; /* when timer_fd fires; 0: never */
 	uint64_t stop_ns;  /* when the remaining transfers are ended; 0: not stopping */
 	bool stopping;
-	bool retiring; /* exits after its last transfer: its sandbox excludes the new root */
+	bool retiring;     /* another worker serves the sites; exits after the last transfer */
+	uint64_t asked_ns; /* when it asked about the root; 0: it waits for no answer */
+	uint64_t stay_ns;  /* asks not again before */
 	uint64_t now_ns;
 	uint64_t seed;
 	struct sockeye__hash_key key; /* secret: peers must not choose ports that share a bucket */
@@ -267,6 +276,32 @@ int sockeye__tftp_rules_take(struct sockeye__tftp_server *server);
 
 /* Serves until the server stops and the last transfer has ended. */
 void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tftp_server *server);
+
+/* --- root.c --- */
+
+/* In the supervisor: opens the root again if it was replaced, and reports the change or the
+ * failure. Returns true if new workers must replace the present ones (crew.h). */
+bool sockeye__tftp_root_renew(struct sockeye__tftp_server *s, const struct sockeye__server *server,
+			      const struct sockeye__crew *crew, bool again);
+
+/* --- handover.c --- */
+
+/* Watches the sites for packets, or stops watching them. Returns 0 or -errno. */
+int sockeye__tftp_sites_watch(struct sockeye__tftp_worker *w, bool on);
+/* If the root was replaced, asks the supervisor for a worker that can open the new one, and
+ * leaves the packets to it. Returns whether this worker serves the sites. */
+bool sockeye__tftp_may_serve(struct sockeye__tftp_worker *w);
+/* Handles what the supervisor or a newer worker has sent. */
+void sockeye__tftp_link_ready(struct sockeye__tftp_worker *w);
+/* Serves the sites again if the supervisor does not answer. */
+void sockeye__tftp_handover_timer(struct sockeye__tftp_worker *w);
+/* When sockeye__tftp_handover_timer() is due; 0: never. */
+uint64_t sockeye__tftp_handover_due_ns(const struct sockeye__tftp_worker *w);
+/* Closes the links to older workers that have ended; in single-port mode, watches the others.
+ * In the other mode they are not needed. */
+void sockeye__tftp_older_watch(struct sockeye__tftp_worker *w);
+/* Whether older workers have transfers whose packets this worker must pass on. */
+bool sockeye__tftp_has_older(const struct sockeye__tftp_worker *w);
 
 /* --- request.c --- */
 

@@ -185,5 +185,5 @@ void sockeye__tftp_peers_check(const struct sockeye__tftp_worker *w)
 	assert(w->count == in_phase[SOCKEYE__TFTP_UNCONFIRMED] + in_phase[SOCKEYE__TFTP_CONFIRMED] +
 			       in_phase[SOCKEYE__TFTP_STORING] + in_phase[SOCKEYE__TFTP_DALLYING]);
 	assert(w->upload_bytes == taken.upload_bytes && w->text_bytes == taken.text_bytes);
-	assert(w->server->shared->received_bytes[w->base->member] == taken.received_bytes);
+	assert(w->server->shared->received_bytes[w->base->seat] == taken.received_bytes);
 }

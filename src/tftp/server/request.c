@@ -429,10 +429,6 @@ static void serve(struct request *r)
 	case SOCKEYE__TFTP_LIMIT_NONE:
 		break;
 	}
-	/* No reply: the root directory was replaced. The client repeats its request, and
-	 * the worker that replaces this one can open the new root. */
-	if (r->w->server->store.confined && sockeye__tftp_store_replaced(&r->w->server->store))
-		return;
 	refuse_for(r, err);
 }
 

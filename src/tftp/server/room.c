@@ -28,7 +28,7 @@ struct sockeye__tftp_held {
 
 static struct sockeye__tftp_seat *seat_of(const struct sockeye__tftp_worker *w)
 {
-	return &w->server->shared->seats[w->base->member];
+	return &w->server->shared->seats[w->base->seat];
 }
 
 static unsigned seats(const struct sockeye__tftp_worker *w)
@@ -48,7 +48,7 @@ int sockeye__tftp_room_open(struct sockeye__tftp_worker *w)
 {
 	struct sockeye__tftp_shared *shared = w->server->shared;
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLET, .data.ptr = &w->watch_room};
-	uint32_t mine = w->base->member + 1, used = seats(w);
+	uint32_t mine = w->base->seat + 1, used = seats(w);
 
 	w->room.end = &w->room.first;
 	w->watch_room = SOCKEYE__WATCH_ROOM;
@@ -101,7 +101,7 @@ static enum sockeye__tftp_rank offered(const struct sockeye__tftp_worker *w,
 {
 	for (; rank < SOCKEYE__TFTP_RANK_KEPT; rank++)
 		for (unsigned i = 0; i < seats(w); i++)
-			if (i != w->base->member &&
+			if (i != w->base->seat &&
 			    offers(&w->server->shared->seats[i], rank, w->now_ns))
 				return rank;
 	return rank;
@@ -301,7 +301,7 @@ static bool answer_all(struct sockeye__tftp_worker *w)
 	bool dropped = false;
 
 	for (unsigned i = 0; i < seats(w); i++)
-		if (i != w->base->member)
+		if (i != w->base->seat)
 			dropped |= answer(w, &w->server->shared->seats[i]);
 	return dropped;
 }

@@ -63,18 +63,24 @@ static void root_explain(const void *context, const char *user, int err, struct 
 	sockeye__tftp_root_explain(&s->store, user, err, fail);
 }
 
-static void worker_died(void *context, unsigned member, void *spec_counters)
+static bool root_renew(void *context, const struct sockeye__server *server,
+		       const struct sockeye__crew *crew, bool again)
+{
+	return sockeye__tftp_root_renew(context, server, crew, again);
+}
+
+static void worker_died(void *context, unsigned seat, void *spec_counters)
 {
 	const struct sockeye__tftp_server *s = context;
 	struct sockeye__tftp_server_counters *counters = spec_counters;
 
-	__atomic_sub_fetch(&s->shared->transfers, s->shared->of_worker[member], __ATOMIC_RELAXED);
-	s->shared->of_worker[member] = 0;
-	__atomic_store_n(&s->shared->received_bytes[member], 0, __ATOMIC_RELAXED);
-	sockeye__tftp_room_forget(s->shared, member);
-	sockeye__sources_forget(s->sources, member);
+	__atomic_sub_fetch(&s->shared->transfers, s->shared->of_seat[seat], __ATOMIC_RELAXED);
+	s->shared->of_seat[seat] = 0;
+	__atomic_store_n(&s->shared->received_bytes[seat], 0, __ATOMIC_RELAXED);
+	sockeye__tftp_room_forget(s->shared, seat);
+	sockeye__sources_forget(s->sources, seat);
 	if (s->claims != NULL)
-		sockeye__tftp_claims_forget(s->claims, member);
+		sockeye__tftp_claims_forget(s->claims, seat);
 	counters->transfers_failed += counters->transfers_open;
 }
 
@@ -97,6 +103,7 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 	s->crew = (struct sockeye__crew_spec){
 	    .run = run,
 	    .reload = rules_reload,
+	    .renew = root_renew,
 	    .check = root_check,
 	    .explain = root_explain,
 	    .on_death = worker_died,

@@ -37,12 +37,12 @@ int sockeye__tftp_slot_take(struct sockeye__tftp_worker *w, const struct sockeye
 		__atomic_sub_fetch(&shared->transfers, 1, __ATOMIC_RELAXED);
 		return -ENOSPC;
 	}
-	err = sockeye__sources_take(w->server->sources, &source, w->base->member);
+	err = sockeye__sources_take(w->server->sources, &source, w->base->seat);
 	if (err < 0) {
 		__atomic_sub_fetch(&shared->transfers, 1, __ATOMIC_RELAXED);
 		return err;
 	}
-	__atomic_add_fetch(&shared->of_worker[w->base->member], 1, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&shared->of_seat[w->base->seat], 1, __ATOMIC_RELAXED);
 	sockeye__count(&w->counters->transfers_open, 1);
 	return 0;
 }
@@ -51,8 +51,8 @@ void sockeye__tftp_slot_give(struct sockeye__tftp_worker *w, const struct sockey
 {
 	struct sockeye__source source = source_of(w, peer);
 
-	sockeye__sources_give(w->server->sources, &source, w->base->member);
-	__atomic_sub_fetch(&w->server->shared->of_worker[w->base->member], 1, __ATOMIC_RELAXED);
+	sockeye__sources_give(w->server->sources, &source, w->base->seat);
+	__atomic_sub_fetch(&w->server->shared->of_seat[w->base->seat], 1, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&w->server->shared->transfers, 1, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&w->counters->transfers_open, 1, __ATOMIC_RELAXED);
 }
@@ -87,7 +87,7 @@ void sockeye__tftp_slots_check(const struct sockeye__tftp_worker *w)
 {
 	const struct sockeye__tftp_shared *shared = w->server->shared;
 
-	assert(shared->of_worker[w->base->member] == w->count);
+	assert(shared->of_seat[w->base->seat] == w->count);
 	assert(__atomic_load_n(&shared->transfers, __ATOMIC_RELAXED) >= w->count);
 	assert(w->counters->transfers_open == w->count);
 }

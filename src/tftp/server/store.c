@@ -39,45 +39,38 @@ void sockeye__tftp_store_close(struct sockeye__tftp_store *s)
 	s->is_open = false;
 }
 
-/* Opens the root again if it was removed and its name exists again. Returns false
- * otherwise. */
-static bool root_reopen(struct sockeye__tftp_store *s)
+static bool is_root(const struct sockeye__tftp_store *s, const struct stat *st)
 {
-	struct stat st;
-	int root;
+	struct stat held;
 
-	if (s->confined || fstat(s->root, &st) < 0 || st.st_nlink > 0)
-		return false;
-	root = open(s->config.root, FOLDER);
-	if (root < 0)
-		return false;
-	close(s->root);
-	s->root = root;
-	return true;
+	return fstat(s->root, &held) == 0 && held.st_dev == st->st_dev && held.st_ino == st->st_ino;
 }
 
 bool sockeye__tftp_store_replaced(const struct sockeye__tftp_store *s)
 {
-	struct stat held, now;
+	struct stat now;
 
-	/* st_nlink alone is not enough: some file systems do not count links */
-	return fstat(s->root, &held) == 0 && held.st_nlink == 0 &&
-	       stat(s->config.root, &now) == 0 && S_ISDIR(now.st_mode) &&
-	       (held.st_dev != now.st_dev || held.st_ino != now.st_ino);
+	return stat(s->config.root, &now) == 0 && S_ISDIR(now.st_mode) && !is_root(s, &now);
 }
 
-void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s)
+int sockeye__tftp_store_look(const struct sockeye__tftp_store *s, int *out_root)
 {
-	(void)root_reopen(s);
+	int root = open(s->config.root, FOLDER), err;
+	struct stat st;
+
+	if (root < 0)
+		return -errno;
+	err = fstat(root, &st) < 0 ? -errno : !is_root(s, &st);
+	if (err == 1)
+		*out_root = root;
+	else
+		close(root);
+	return err;
 }
 
 static int open_below(struct sockeye__tftp_store *s, const char *name, int flags)
 {
-	int fd = sockeye__open_beneath(s->root, name, flags, s->config.links, &s->by_hand);
-
-	if (fd == -ENOENT && root_reopen(s))
-		fd = sockeye__open_beneath(s->root, name, flags, s->config.links, &s->by_hand);
-	return fd;
+	return sockeye__open_beneath(s->root, name, flags, s->config.links, &s->by_hand);
 }
 
 static bool can_open(struct sockeye__tftp_store *s, const char *name, int flags)
@@ -354,7 +347,6 @@ int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, con
 		return -EROFS;
 	if (size != NULL && s->config.upload_max > 0 && *size > s->config.upload_max)
 		return -EFBIG;
-	root_reopen(s); /* "." of a removed root can still be opened */
 	dir = parent_hold(s, name, size, last, &made);
 	if (dir < 0)
 		return dir;

@@ -33,8 +33,7 @@ struct sockeye__tftp_store {
 	struct sockeye__tftp_store_config config;
 	int root; /* O_PATH */
 	bool is_open;
-	bool confined; /* a sandbox keeps this process from opening another root */
-	bool by_hand;  /* the kernel cannot resolve names safely (open_beneath.h) */
+	bool by_hand; /* the kernel cannot resolve names safely (open_beneath.h) */
 	struct sockeye__tftp_open_files files;
 	bool shares;                          /* see sockeye__tftp_store_share */
 	struct sockeye__tftp_open_file *last; /* the file of last_name; NULL: none */
@@ -46,12 +45,12 @@ int sockeye__tftp_store_open(struct sockeye__tftp_store *s,
 			     const struct sockeye__tftp_store_config *config,
 			     struct sockeye_fail *fail);
 
-/* Whether the root directory was removed and its name now belongs to another directory.
- * sockeye__tftp_store_refresh() and lookups switch to that directory unless the store is
- * confined to the old one. */
+/* Whether the path of the root now names another directory: a symbolic link was switched, or
+ * the directory was removed and made again. The store keeps the old one. */
 bool sockeye__tftp_store_replaced(const struct sockeye__tftp_store *s);
-/* Switches to the other directory if the root was replaced. */
-void sockeye__tftp_store_refresh(struct sockeye__tftp_store *s);
+/* Opens the path of the root again. Returns 1 with the descriptor of another directory than
+ * that of the store, 0 if it is the same one, or -errno. */
+int sockeye__tftp_store_look(const struct sockeye__tftp_store *s, int *out_root);
 
 /* Closes the root. All files must have been released. Legal when zeroed. */
 void sockeye__tftp_store_close(struct sockeye__tftp_store *s);

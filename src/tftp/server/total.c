@@ -36,7 +36,7 @@ static uint64_t total(const struct sockeye__tftp_shared *shared)
 {
 	uint64_t sum = load(&shared->committed_bytes);
 
-	for (unsigned i = 0; i < SOCKEYE__WORKERS_MAX; i++)
+	for (unsigned i = 0; i < SOCKEYE__SEATS_MAX; i++)
 		sum += load(&shared->received_bytes[i]);
 	return sum;
 }
@@ -58,7 +58,7 @@ int sockeye__tftp_total_check(const struct sockeye__tftp_worker *w,
 int sockeye__tftp_total_take(const struct sockeye__tftp_worker *w, struct sockeye__tftp_upload *u)
 {
 	uint64_t max = w->server->config.upload_total;
-	uint64_t *received = &w->server->shared->received_bytes[w->base->member];
+	uint64_t *received = &w->server->shared->received_bytes[w->base->seat];
 	uint64_t wanted = growth(u, u->sink.bytes), more = wanted - u->counted;
 
 	if (max == 0 || more == 0)
@@ -78,7 +78,7 @@ void sockeye__tftp_total_commit(const struct sockeye__tftp_worker *w,
 	struct sockeye__tftp_shared *shared = w->server->shared;
 
 	add(&shared->committed_bytes, u->counted);
-	subtract(&shared->received_bytes[w->base->member], u->counted);
+	subtract(&shared->received_bytes[w->base->seat], u->counted);
 	u->counted_committed = true;
 }
 
@@ -99,7 +99,7 @@ void sockeye__tftp_total_give(const struct sockeye__tftp_worker *w, struct socke
 		sockeye__tftp_total_commit(w, u);
 	else if (!u->in_place)
 		subtract(u->counted_committed ? &shared->committed_bytes
-					      : &shared->received_bytes[w->base->member],
+					      : &shared->received_bytes[w->base->seat],
 			 u->counted);
 	u->counted = 0;
 }

@@ -14,7 +14,7 @@ static int claim(const struct sockeye__tftp_worker *w, struct sockeye__tftp_uplo
 	struct sockeye__tftp_claimed wanted = {
 	    .name = u->file.name,
 	    .client = client,
-	    .worker = w->base->member,
+	    .worker = w->base->seat,
 	};
 	struct stat st;
 

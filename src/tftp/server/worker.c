@@ -29,7 +29,7 @@ static int watch(const struct sockeye__tftp_worker *w, int fd, enum sockeye__tft
 	return epoll_ctl(w->epoll, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
 }
 
-static int site_open(struct sockeye__tftp_worker *w, size_t i)
+static void site_open(struct sockeye__tftp_worker *w, size_t i)
 {
 	struct sockeye__tftp_site *site = &w->sites[w->site_count++];
 
@@ -39,7 +39,6 @@ static int site_open(struct sockeye__tftp_worker *w, size_t i)
 	(void)sockeye__tftp_wire_room(site->fd, QUEUE_BLKSIZE, QUEUE_BLOCKS);
 	if (w->server->config.single_port)
 		(void)sockeye_dgram_want_errors(site->fd);
-	return watch(w, site->fd, &site->watch);
 }
 
 /* Opens the committer if uploads are written to the disk before they are confirmed. */
@@ -76,6 +75,8 @@ static int worker_open(struct sockeye__tftp_worker *w)
 		return w->sites == NULL ? -ENOMEM : -errno;
 	w->watch_stop = SOCKEYE__WATCH_STOP;
 	w->watch_signals = SOCKEYE__WATCH_SIGNALS;
+	w->watch_link = SOCKEYE__WATCH_LINK;
+	w->watch_older = SOCKEYE__WATCH_OLDER;
 	w->watch_timer = SOCKEYE__WATCH_TIMER;
 	err = watch(w, w->base->stop_fd, &w->watch_stop);
 	if (err == 0)
@@ -86,9 +87,12 @@ static int worker_open(struct sockeye__tftp_worker *w)
 		err = sockeye__tftp_room_open(w);
 	if (err == 0)
 		err = commits_open(w);
+	if (err == 0 && w->base->link_fd >= 0)
+		err = watch(w, w->base->link_fd, &w->watch_link);
+	sockeye__tftp_older_watch(w);
 	for (size_t i = 0; i < sites && err == 0; i++)
-		err = site_open(w, i);
-	return err;
+		site_open(w, i);
+	return err < 0 ? err : sockeye__tftp_sites_watch(w, true);
 }
 
 /* Reports an event that all workers notice; only the first worker reports it. */
@@ -120,8 +124,8 @@ static void permissions_check(const struct sockeye__tftp_worker *w)
 		    (unsigned)geteuid(), w->server->config.store.root);
 }
 
-/* Returns whether the worker is confined, and reports why it is not. */
-static bool confine(const struct sockeye__tftp_worker *w)
+/* Confines the worker, and reports why that fails. */
+static void confine(const struct sockeye__tftp_worker *w)
 {
 	int err = sockeye__tftp_sandbox(w->server);
 
@@ -132,7 +136,6 @@ static bool confine(const struct sockeye__tftp_worker *w)
 	else if (err < 0)
 		say(w, SOCKEYE_EVENT_WARNING, err,
 		    "Landlock could not confine the workers to the root directory");
-	return err == 0;
 }
 
 static void reload(struct sockeye__tftp_worker *w)
@@ -163,8 +166,11 @@ static void stop(struct sockeye__tftp_worker *w)
 	w->stopping = true;
 	w->stop_ns = w->now_ns + grace_ns(w->base);
 	epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->base->stop_fd, NULL);
-	for (size_t i = 0; i < w->site_count && !w->server->config.single_port; i++)
-		epoll_ctl(w->epoll, EPOLL_CTL_DEL, w->sites[i].fd, NULL);
+	if (w->server->config.single_port && w->asked_ns != 0)
+		(void)sockeye__tftp_sites_watch(w, true);
+	if (!w->server->config.single_port && w->asked_ns == 0 && !w->retiring)
+		(void)sockeye__tftp_sites_watch(w, false);
+	w->asked_ns = 0;
 	while (w->dallying.first != NULL)
 		sockeye__tftp_transfer_drop(w, w->dallying.first, NULL);
 }
@@ -198,20 +204,12 @@ static void site_packet(struct sockeye__tftp_worker *w, struct sockeye__tftp_sit
 
 	if (!request && w->server->config.single_port)
 		t = sockeye__tftp_peers_find(w, &from->peer);
+	if (t == NULL && w->server->config.single_port)
+		sockeye__link_pass(w->base, &from->peer, bytes, len);
 	if (t != NULL)
 		sockeye__tftp_transfer_datagram(w, t, bytes, len, len);
 	else
 		sockeye__tftp_request(w, site, from, bytes, len);
-}
-
-/* Whether the root was replaced by a directory that this worker's sandbox excludes. The
- * worker then exits when it has no transfers, and its replacement serves the queued
- * requests. */
-static bool must_retire(struct sockeye__tftp_worker *w)
-{
-	if (w->server->store.confined && w->count == 0 && !w->stopping)
-		w->retiring = sockeye__tftp_store_replaced(&w->server->store);
-	return w->retiring;
 }
 
 /* Handles the queued packets of a site. Requests of one batch share lookups of the same
@@ -220,9 +218,9 @@ static void site_ready(struct sockeye__tftp_worker *w, struct sockeye__tftp_site
 {
 	int n = SOCKEYE__TFTP_INBOX;
 
-	if (must_retire(w))
-		return;
 	for (int turn = 0; turn < REQUEST_TURNS && n == SOCKEYE__TFTP_INBOX; turn++) {
+		if (!sockeye__tftp_may_serve(w))
+			return;
 		n = sockeye__tftp_wire_recv_many(site->fd, &w->inbox);
 		/* epoll reports a queued ICMP error until it is read. */
 		if (n < 0 && (n != -EAGAIN || turn == 0))
@@ -255,6 +253,12 @@ static void event(struct sockeye__tftp_worker *w, void *what)
 		break;
 	case SOCKEYE__WATCH_SIGNALS:
 		reload(w);
+		break;
+	case SOCKEYE__WATCH_LINK:
+		sockeye__tftp_link_ready(w);
+		break;
+	case SOCKEYE__WATCH_OLDER:
+		sockeye__tftp_older_watch(w);
 		break;
 	case SOCKEYE__WATCH_SITE:
 		site_ready(w, what);
@@ -317,6 +321,7 @@ static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events
 
 	at = sockeye__earlier(at, sockeye__tftp_drops_due_ns(w));
 	at = sockeye__earlier(at, sockeye__tftp_room_due_ns(w));
+	at = sockeye__earlier(at, sockeye__tftp_handover_due_ns(w));
 	if (at != 0 && (w->timer_ns == 0 || at < w->timer_ns)) {
 		struct itimerspec when = {
 		    .it_value = {(time_t)(at / SOCKEYE_NS_PER_S), (long)(at % SOCKEYE_NS_PER_S)},
@@ -336,11 +341,19 @@ static void check(const struct sockeye__tftp_worker *w)
 	sockeye__tftp_slots_check(w);
 }
 
+/* Whether the worker has anything left to do. */
+static bool serves(const struct sockeye__tftp_worker *w)
+{
+	if (w->count > 0 || sockeye__tftp_has_older(w))
+		return true;
+	return !w->stopping && (!w->retiring || w->room.first != NULL);
+}
+
 static void loop(struct sockeye__tftp_worker *w)
 {
 	struct epoll_event events[EVENTS];
 
-	while (!(w->stopping || w->retiring) || w->count > 0) {
+	while (serves(w)) {
 		int n = wait_events(w, events);
 
 		if (n < 0 && errno != EINTR) {
@@ -353,6 +366,7 @@ static void loop(struct sockeye__tftp_worker *w)
 		timers_run(w);
 		sockeye__tftp_room_run(w);
 		sockeye__tftp_drops_report(w);
+		sockeye__tftp_handover_timer(w);
 		if (w->stop_ns != 0 && w->now_ns >= w->stop_ns) {
 			w->stop_ns = 0;
 			sockeye__tftp_peers_each(w, sockeye__tftp_transfer_stop);
@@ -379,9 +393,8 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
 		_exit(1);
 	}
 	sockeye__tftp_rules_protect(server);
-	sockeye__tftp_store_refresh(&w->server->store);
 	permissions_check(w);
-	w->server->store.confined = confine(w);
+	confine(w);
 	loop(w);
 	w->stopping = true;
 	sockeye__tftp_room_close(w);
