@@ -50,7 +50,8 @@ static int files_list(void *context, const char *path, char **out_names)
 
 static struct sockeye__conf *read_files(struct files *files, bool inetd, bool compat)
 {
-	struct sockeye__conf_world world = {files, file_read, files_list, NULL, NULL};
+	struct sockeye__conf_world world = {
+	    .context = files, .read = file_read, .list = files_list};
 	struct sockeye__conf *conf = NULL;
 
 	require(sockeye__conf_read("f", inetd ? SOCKEYE__CONF_INETD : SOCKEYE__CONF_XINETD, compat,

@@ -234,6 +234,10 @@ struct sockeye__conf_world {
 	int (*port)(void *context, const char *service, const char *protocol);
 	/* Whether a host or network with this name is known. */
 	bool (*name_known)(void *context, const char *name);
+	/* Whether this is a program that the server can run; user names and groups. */
+	bool (*is_program)(void *context, const char *path);
+	bool (*is_user)(void *context, const char *name);
+	bool (*is_group)(void *context, const char *name);
 };
 
 enum sockeye__conf_language { SOCKEYE__CONF_XINETD, SOCKEYE__CONF_INETD };

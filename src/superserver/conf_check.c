@@ -251,6 +251,29 @@ static void required_check(struct sockeye__conf_reading *r, struct sockeye__conf
 		require(r, s, SOCKEYE__CONF_A_RPC_NUMBER, ", and its type is RPC UNLISTED");
 }
 
+static bool is_number(const char *text)
+{
+	return *text != '\0' && text[strspn(text, "0123456789")] == '\0';
+}
+
+/* Reports a program that cannot be run, and users and groups that do not exist. Numbers need
+ * no entry in passwd(5) or group(5). */
+static void names_check(struct sockeye__conf_reading *r, struct sockeye__conf_service *s)
+{
+	const struct sockeye__conf_world *world = r->world;
+
+	if (HAS(s, SERVER) && !HAS(s, REDIRECT) && world->is_program != NULL &&
+	    !world->is_program(world->context, s->server))
+		DROP(r, s, PLACE(s, SERVER), "server = %.200s: is not a program that can be run",
+		     s->server);
+	if (HAS(s, USER) && world->is_user != NULL && !is_number(s->user) &&
+	    !world->is_user(world->context, s->user))
+		DROP(r, s, PLACE(s, USER), "user = %.64s: there is no such user", s->user);
+	if (HAS(s, GROUP) && world->is_group != NULL && !is_number(s->group) &&
+	    !world->is_group(world->context, s->group))
+		DROP(r, s, PLACE(s, GROUP), "group = %.64s: there is no such group", s->group);
+}
+
 static void builtin_check(struct sockeye__conf_reading *r, struct sockeye__conf_service *s)
 {
 	bool known = has_flag(s, SOCKEYE__CONF_FLAG_SENSOR), tftp = is_word(s->name, "tftp");
@@ -390,6 +413,7 @@ static void service_check(struct sockeye__conf_reading *r, struct sockeye__conf_
 		builtin_check(r, s);
 	else
 		program_check(r, s);
+	names_check(r, s);
 	redirect_check(r, s);
 	access_check(r, s);
 }

@@ -66,7 +66,8 @@ static int port_of(void *context, const char *service, const char *protocol)
 
 static struct sockeye__conf *files_conf(const struct file *files, bool compat)
 {
-	struct sockeye__conf_world world = {(void *)files, file_read, files_list, port_of, NULL};
+	struct sockeye__conf_world world = {
+	    .context = (void *)files, .read = file_read, .list = files_list, .port = port_of};
 	struct sockeye__conf *conf = NULL;
 
 	assert_int_equal(
@@ -633,7 +634,8 @@ static void test_include_depth(void **state)
 static void test_first_file(void **state)
 {
 	static const struct file files[] = {{NULL, NULL}};
-	struct sockeye__conf_world world = {(void *)files, file_read, files_list, NULL, NULL};
+	struct sockeye__conf_world world = {
+	    .context = (void *)files, .read = file_read, .list = files_list};
 	struct sockeye__conf *conf = NULL;
 
 	(void)state;

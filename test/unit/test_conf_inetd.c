@@ -33,7 +33,8 @@ static int port_of(void *context, const char *service, const char *protocol)
 
 static struct sockeye__conf *conf_of(const char *text, bool compat)
 {
-	struct sockeye__conf_world world = {(void *)text, text_read, NULL, port_of, NULL};
+	struct sockeye__conf_world world = {
+	    .context = (void *)text, .read = text_read, .port = port_of};
 	struct sockeye__conf *conf = NULL;
 
 	assert_int_equal(sockeye__conf_read("i", SOCKEYE__CONF_INETD, compat, &world, &conf), 0);
