@@ -220,11 +220,11 @@ def test_stop_waits_for_the_disk(serve, root, disk):
 def test_stop_with_a_disk_that_is_too_slow(serve, root, disk):
     """Files that no thread has begun are refused; the others may not appear half-written."""
     server, waiting = stopped(serve, disk)
-    refused = [peer for peer in waiting if readable(peer.sock, 5)]
+    server.process.wait(20)
+    refused = [peer for peer in waiting if readable(peer.sock, 0)]
     assert len(refused) == 2
     for peer in refused:
         peer.gets_error(0)
-    server.process.wait(20)
     disk.continues()
     until(lambda: not os.listdir(root), "no file")
 
