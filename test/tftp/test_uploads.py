@@ -331,3 +331,26 @@ def test_upload_while_it_is_read(serve, root):
     begun = time.monotonic()
     assert server.get("f").content == b"n" * 3000
     assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("end", ["timeout", "port closed", "stop", "too large"])
+def test_folders_of_broken_uploads(serve, root, end):
+    """However an upload ends, the directories that were made for it are removed."""
+    server = serve("--create", "--timeout", "50ms", "--give-up", "1s", "--grace", "300ms",
+                   "--max-upload", "1500")
+    (root / "old").mkdir()
+    peer = server.peer()
+    peer.asks(wrq("old/a/b/f"))
+    peer.gets(ack(0))
+    peer.says(data(1, b"x" * 512))
+    peer.gets(ack(1))
+    if end == "port closed":
+        peer.close()
+    elif end == "stop":
+        assert server.stop() == 0
+    elif end == "too large":
+        peer.says(data(2, b"x" * 512))
+        peer.gets(ack(2))
+        peer.says(data(3, b"x" * 512))
+        peer.gets_error(DISK_FULL)
+    until(lambda: os.listdir(root) == ["old"] and not os.listdir(root / "old"), "folders removed")
