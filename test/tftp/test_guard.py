@@ -1,10 +1,10 @@
 """Guards of the server against forged addresses and clients that hold slots, and the innocent
 clients that they must not hit."""
 import contextlib
+import os
 import resource
 import select
 import socket
-import struct
 import subprocess
 import time
 
@@ -14,7 +14,6 @@ from shared import SOCKEYE, WAIT_S, until
 from wire import ack, data, error, free_range, oack, readable, rrq, wrq
 
 TEXT = bytes(i * 11 % 253 for i in range(1 << 20))
-IP_PKTINFO = 8
 
 
 @pytest.fixture
@@ -336,6 +335,9 @@ def test_every_drop_is_logged(serve, netns):  # pylint: disable=unused-argument
 
 # --- crowds in a namespace ---
 
+LATE_S = 0.25  # a turn of the loop that serves 300 machines takes much less
+
+
 class Machine:
     """A PXE client: asks for the size, tries a name that is missing, and fetches the file. It
     repeats a request or an ACK after a second of silence, like a ROM."""
@@ -362,8 +364,9 @@ class Machine:
         if self.steps:
             self.ask()
 
-    def take(self, packet, source):
-        """Handles a packet. Returns whether the machine has booted."""
+    def take(self, packet, source, late):
+        """Handles a packet. Returns whether the machine has booted. `late`: this process was
+        late, so the packet may be a repetition that this process has caused."""
         if len(self.steps) > 1:
             if packet[1] == 6 and len(self.steps) == 3:
                 self.sock.sendto(error(8, "User aborted the transfer"), source)
@@ -381,7 +384,7 @@ class Machine:
         self.packets += 1
         number = packet[2] << 8 | packet[3]
         if number != self.following:
-            self.repeats += 1
+            self.repeats += not late
             if (number - self.following) & 0xffff < 0x8000:
                 self.sock.sendto(ack(self.following - 1), source)
             return False
@@ -397,6 +400,7 @@ class Machine:
 def boot(machines):
     """Runs all machines until they have booted."""
     poll, left, deadline = select.epoll(), {}, time.monotonic() + 120
+    late, now = 0, time.monotonic()
     for machine in machines:
         left[machine.sock.fileno()] = machine
         poll.register(machine.sock, select.EPOLLIN)
@@ -406,10 +410,13 @@ def boot(machines):
             machine = left[fd]
             with contextlib.suppress(BlockingIOError):
                 for _ in range(16):
-                    if machine.take(*machine.sock.recvfrom(2048)):
+                    if machine.take(*machine.sock.recvfrom(2048), late > 0):
                         poll.unregister(fd)
                         del left[fd]
                         break
+        # On a busy machine this process may not run for a while. What the server repeats
+        # meanwhile arrives in this turn and, if the queues were full, in the next one.
+        late = 2 if time.monotonic() - now > LATE_S else late - 1
         now = time.monotonic()
         for machine in left.values():
             if machine.asked is not None and now - machine.asked > 1:
@@ -431,36 +438,11 @@ def test_rack_that_boots(serve, hosts, options):
     assert all(machine.right for machine in machines)
     assert {machine.following for machine in machines} == {size // 1408 + 2}
     packets = sum(machine.packets for machine in machines)
-    assert sum(machine.repeats for machine in machines) <= packets / 20
+    assert sum(machine.repeats for machine in machines) <= packets / 100
     until(lambda: len(server.transfers(result="done")) == 300, "a line for each")
     assert not [e for e in server.transfers(result="failed") if e["bytes"] > 0]
     for machine in machines:
         machine.sock.close()
-
-
-@pytest.mark.parametrize("options", [[], ["--single-port"]], ids=["own ports", "one port"])
-def test_forged_flood(serve, hosts, options):
-    """100,000 requests from 50,000 forged addresses: meanwhile and afterwards other clients
-    are served, and memory is bounded."""
-    server = serve(*options, "--timeout", "100ms", "--max-transfers", "1000",
-                   url="udp://10.77.0.1:0")
-    server.put_file("f", TEXT[:4096])
-    kib, packet = server.private_kib(), rrq("f", "blksize=1024")
-    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    sock.bind(("0.0.0.0", 0))
-    for i in range(100_000):
-        source = struct.pack("=I4s4s", 0, socket.inet_aton(hosts(i * 7919 % 50_000)), bytes(4))
-        sock.sendmsg([packet], [(socket.IPPROTO_IP, IP_PKTINFO, source)], 0, server.name)
-        if i % 20_000 == 19_999:
-            peer = server.peer(source=(hosts(60_000 + i // 20_000), 0))
-            assert served(peer, packet, oack("blksize=1024"))
-            peer.says(ack(0))
-            peer.gets(data(1, TEXT[:1024]))
-            peer.says(ack(1))
-            peer.gets(data(2, TEXT[1024:2048]))
-    assert server.grown_by(kib) < 60_000
-    sock.close()
-    assert server.answers()
 
 
 # --- rules for names ---
@@ -479,7 +461,37 @@ def test_expensive_names(serve, tmp_path):
     assert served(honest, rrq("f"), data(1, b"yes"))
     assert time.monotonic() - begun < 6
     until(lambda: [e for e in server.transfers(result="refused")
-                   if "rules, line" in e["text"] and "too long" in e["text"]], "a refusal")
+                   if "--map, line" in e["text"] and "too long" in e["text"]], "a refusal")
+
+
+def cpu_s(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("rules, name", [
+    ("a ([a-z]*[a-z]*[0-9]){1}$ no\n" * 5, "/".join(["w" * 100] * 4) + "-"),
+    ("r ^((x+x+)+y|b)$ c\n" * 3, "x" * 240 + "z"),
+    ("rg (.*.*.*)[=;]$ c\n" * 2, "e" * 300)], ids=["parts", "nested", "global"])
+def test_expensive_names_have_a_budget_per_second(serve, tmp_path, rules, name):
+    """Each of 2,000 requests may use 10 ms, but all together 100 ms per second. The budget counts
+    the time of the server, so this test does, too."""
+    (tmp_path / "rules").write_text(rules)
+    server = serve("--workers", "1", "--map", tmp_path / "rules")
+    server.put_file("f", b"yes")
+    assert server.answers("f")
+    worker, attacker, sent = server.pids()[1], server.peer(), 0
+    begun, before = time.monotonic(), cpu_s(worker)
+    while sent < 2000:
+        for _ in range(50):
+            attacker.sock.sendto(rrq(name), server.name)
+            sent += 1
+        assert served(server.peer(), rrq("f"), data(1, b"yes"))
+    took, used = time.monotonic() - begun, cpu_s(worker) - before
+    assert used < 4 + took / 10, (used, took)
+    until(lambda: [e for e in server.transfers(result="refused")
+                   if e["text"].startswith("--map, line") and "too long" in e["text"]], "a refusal")
 
 
 def test_no_jit():

@@ -130,7 +130,7 @@ static bool name_find(struct request *r)
 		return false;
 	}
 	if (err < 0) { /* the rules are too expensive for this name: details only in the log */
-		snprintf(r->note, sizeof r->note, "rules, line %u: %s", mapped.rule, mapped.text);
+		snprintf(r->note, sizeof r->note, "--map, line %u: %s", mapped.rule, mapped.text);
 		refuse(r, SOCKEYE__TFTP_ACCESS, "refused by a rule", err);
 		return false;
 	}
