@@ -273,6 +273,18 @@ static void print_wait(struct transfers *t, const struct transfer *file,
 	report_info(&t->o->common, "%s", text);
 }
 
+static void print_smaller(const struct transfers *t, const struct transfer *file,
+			  const struct sockeye__tftp_note *note)
+{
+	char address[sizeof file->address];
+
+	sockeye_escape(file->address, strlen(file->address), address, sizeof address);
+	report_info(&t->o->common,
+		    "%s %s: no block of %u bytes arrived; trying blocks of 512 bytes "
+		    "(--blksize 512 begins with them)",
+		    t->command->name, address, note->blksize);
+}
+
 void transfers_note(struct transfers *t, const struct transfer *file,
 		    const struct sockeye__tftp_note *note)
 {
@@ -280,7 +292,8 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 	bool put = t->way == SOCKEYE__TFTP_PUT;
 	char name[NAME_SHOWN], there[NAME_SHOWN], peer[128], options[TFTP_OPTIONS_TEXT_MAX];
 
-	if (!common->verbose && note->kind != SOCKEYE__TFTP_NOTE_WAIT)
+	if (!common->verbose && note->kind != SOCKEYE__TFTP_NOTE_WAIT &&
+	    note->kind != SOCKEYE__TFTP_NOTE_SMALLER)
 		return;
 	progress_clear(&t->progress);
 	name_text(file, name);
@@ -297,6 +310,9 @@ void transfers_note(struct transfers *t, const struct transfer *file,
 		return;
 	case SOCKEYE__TFTP_NOTE_WAIT:
 		print_wait(t, file, note);
+		return;
+	case SOCKEYE__TFTP_NOTE_SMALLER:
+		print_smaller(t, file, note);
 		return;
 	case SOCKEYE__TFTP_NOTE_ANSWER:
 		print_answer(common, name, peer, note);
@@ -384,6 +400,8 @@ static void print_json(const struct transfers *t, const struct transfer *file,
 		sockeye_sockaddr_print(&end->peer, peer, sizeof peer);
 		json_object_set_new(event, "peer", report_string(peer));
 	}
+	if (event && end->lost_blksize > 0)
+		json_object_set_new(event, "lost_blksize", json_integer(end->lost_blksize));
 	if (event)
 		tftp_json(event, &facts);
 	report_json(event);

@@ -7,6 +7,7 @@
  * tftp_burst.c      how many blocks the sender sends without a pause
  * tftp_restraint.c  how much the sender sends while its peer may be forged
  * tftp_receive.c    receives DATA, sends ACKs
+ * tftp_path.c       recognizes a path that drops large packets
  */
 #ifndef SOCKEYE_PROTO_TFTP_INTERNAL_H
 #define SOCKEYE_PROTO_TFTP_INTERNAL_H

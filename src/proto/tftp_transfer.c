@@ -130,6 +130,8 @@ static void offer_end(struct sockeye__tftp *x, uint64_t now_ns,
 	if (x->unconfirmed_packets == 1)
 		sockeye__rtt_sample(&x->rtt, now_ns - x->offer_ns);
 	x->stage = SOCKEYE__TFTP_STAGE_MOVING;
+	x->moving_ns = now_ns;
+	x->moving_timeouts = x->count.timeouts;
 	x->control = SOCKEYE__TFTP_CONTROL_NONE;
 	if (!x->config.server)
 		options_apply(x, options);
@@ -143,6 +145,7 @@ static void offer_end(struct sockeye__tftp *x, uint64_t now_ns,
  * reply, or the reply is in flight. */
 static void start_repeated(struct sockeye__tftp *x, uint64_t now_ns)
 {
+	x->start_repeats++;
 	if (x->config.sends)
 		sockeye__tftp_sender_repeat(x, now_ns);
 	else
@@ -184,10 +187,12 @@ static void on_ack(struct sockeye__tftp *x, uint64_t now_ns, uint16_t number)
 		x->count.ignored++;
 		return;
 	}
-	if (offering)
+	if (offering) {
 		offer_end(x, now_ns, &none);
-	else
-		sockeye__tftp_restraint_ack(x, now_ns, number);
+		return;
+	}
+	x->start_repeats += number == 0 && x->sender.una == 1;
+	sockeye__tftp_restraint_ack(x, now_ns, number);
 }
 
 /* Handles the first DATA: a client's reply to an OACK, or the reply to a request from a

@@ -263,6 +263,9 @@ struct sockeye__tftp {
 	uint64_t silent_ns;       /* when the timer of the first of these timeouts was started */
 	uint64_t timeout_ns;      /* when the timer last fired */
 	uint64_t offer_ns;        /* when the offer was last sent */
+	uint64_t moving_ns;       /* when the peer accepted the offer */
+	uint64_t moving_timeouts; /* count.timeouts at that time */
+	unsigned start_repeats;   /* a sender's peer requested the first block again */
 	unsigned unconfirmed_packets; /* sent to the peer before it is confirmed */
 	struct sockeye__tftp_restraint restraint;
 	uint64_t random;
@@ -335,6 +338,13 @@ uint16_t sockeye__tftp_number(const struct sockeye__tftp *x, uint64_t block);
 
 /* Asserts the invariants that hold between two calls. */
 void sockeye__tftp_check(const struct sockeye__tftp *x);
+
+/* Whether no block has reached the receiver, and the blocks may be too large for the path. */
+bool sockeye__tftp_is_stuck(const struct sockeye__tftp *x);
+
+/* Whether the path probably drops the blocks, so that a client should request smaller ones.
+ * Remains true if the transfer times out. */
+bool sockeye__tftp_loses_blocks(const struct sockeye__tftp *x, uint64_t now_ns);
 
 static inline bool sockeye__tftp_is_over(const struct sockeye__tftp *x)
 {

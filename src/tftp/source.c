@@ -1,6 +1,7 @@
 /* source.c: a sender's bytes, from a file or through a ring (source.h). */
 #include "tftp/source.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +17,24 @@ static bool in_place(const struct sockeye__tftp_source *s)
 
 int sockeye__tftp_source_open(struct sockeye__tftp_source *s, uint16_t blksize, uint16_t window)
 {
+	uint8_t *ring;
+	size_t cap;
+
 	if (in_place(s))
 		return 0;
 	/* A byte is encoded only if a pair of bytes fits. The slack ensures that the ring
 	 * can nevertheless hold a whole window: the receiver acknowledges no smaller part. */
-	s->cap = (size_t)blksize * window + SLACK;
-	s->ring = malloc(s->cap);
-	return s->ring != NULL ? 0 : -ENOMEM;
+	cap = (size_t)blksize * window + SLACK;
+	if (cap <= s->cap)
+		return 0;
+	/* No byte was discarded, so the bytes in the ring begin at its start. */
+	assert(s->from == 0);
+	ring = realloc(s->ring, cap);
+	if (ring == NULL)
+		return -ENOMEM;
+	s->ring = ring;
+	s->cap = cap;
+	return 0;
 }
 
 void sockeye__tftp_source_close(struct sockeye__tftp_source *s)

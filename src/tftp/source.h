@@ -37,7 +37,8 @@ struct sockeye__tftp_source {
 };
 
 /* Allocates the ring, if one is needed, for the transfer's blocks and windows. The
- * caller has zeroed all private members. Returns 0 or -ENOMEM. */
+ * caller has zeroed all private members, or begins the transfer again with other blocks, of
+ * which none was acknowledged: the bytes that were read stay. Returns 0 or -ENOMEM. */
 int sockeye__tftp_source_open(struct sockeye__tftp_source *s, uint16_t blksize, uint16_t window);
 void sockeye__tftp_source_close(struct sockeye__tftp_source *s);
 

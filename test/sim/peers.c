@@ -64,6 +64,8 @@ static bool is_lost(const uint8_t *head, size_t len)
 		w.lost_once = true;
 		return true;
 	}
+	if (w.h->largest != 0 && len > w.h->largest)
+		return true;
 	return random_chance(&w.random, w.h->lost);
 }
 
@@ -298,6 +300,8 @@ struct outcome peers_run(const struct habit *h)
 		    sockeye__most(w.now_ns, sockeye__least(next_ns(CLIENT), next_ns(SERVER)));
 		turn(CLIENT);
 		turn(SERVER);
+		if (w.out.loses_ns == 0 && sockeye__tftp_loses_blocks(&w.side[CLIENT].x, w.now_ns))
+			w.out.loses_ns = w.now_ns - START_NS;
 	}
 	w.out.done = server->result == SOCKEYE__TFTP_DONE;
 	w.out.ns = w.now_ns - START_NS;

@@ -1,12 +1,13 @@
 /*
  * peers.h: one transfer with a peer that has a habit, in virtual time. The server sends
  * a file, and the client or the server pauses, or the client is a boot ROM with room for
- * few blocks.
+ * few blocks, or the path drops large packets.
  */
 #ifndef SOCKEYE_TEST_PEERS_H
 #define SOCKEYE_TEST_PEERS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <sockeye/time.h>
@@ -19,6 +20,7 @@ struct habit {
 	uint64_t bytes;
 	uint64_t trip_ns;    /* round trip of an empty network */
 	unsigned lost;       /* per mille of the packets */
+	size_t largest;      /* larger packets are lost; 0: none */
 	uint64_t lost_block; /* its first copy is lost; 0 none */
 	uint64_t seed;
 
@@ -40,6 +42,7 @@ struct outcome {
 	uint64_t ns;                       /* until the server has the last ACK */
 	uint64_t blocks, resent, timeouts; /* of the server */
 	unsigned same_acks;                /* most ACKs of the client with one number */
+	uint64_t loses_ns; /* when the client saw that the path drops its blocks; 0: never */
 };
 
 struct outcome peers_run(const struct habit *h);

@@ -58,7 +58,9 @@ struct sockeye__tftp_end {
 	bool reader_left;                     /* the process that reads the output closed it */
 	struct sockeye__tftp_options options; /* in force */
 	uint16_t blksize, window;
-	uint64_t bytes; /* of the file */
+	uint16_t lost_blksize; /* blocks of this size did not arrive, so the request was
+				* repeated for blocks of 512 bytes; 0: no */
+	uint64_t bytes;        /* of the file */
 	uint64_t ns;
 	struct sockeye__tftp_counters count;
 };
@@ -80,6 +82,8 @@ struct sockeye__tftp_note {
 		SOCKEYE__TFTP_NOTE_WAIT,     /* all addresses failed, with -errno in `code`:
 					      * they are tried again for `wait_ns` */
 		SOCKEYE__TFTP_NOTE_ANSWER,   /* `peer` granted `options` or sent ERROR `code` */
+		SOCKEYE__TFTP_NOTE_SMALLER,  /* blocks of `blksize` bytes do not arrive: blocks
+					      * of 512 bytes are requested */
 		SOCKEYE__TFTP_NOTE_TIMEOUT,  /* a packet without an answer is sent again */
 		SOCKEYE__TFTP_NOTE_GAP,      /* one end asks for a lost block */
 		SOCKEYE__TFTP_NOTE_STRANGER, /* the first packet of another peer, `peer` */
@@ -91,6 +95,7 @@ struct sockeye__tftp_note {
 	struct sockeye__span text;
 	uint64_t bytes; /* of the file so far */
 	uint64_t wait_ns;
+	uint16_t blksize;
 };
 
 /* Every member except stop_fd may be zero, which selects its default. */

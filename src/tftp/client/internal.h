@@ -49,6 +49,8 @@ struct sockeye__tftp_run {
 				    * first request */
 	unsigned requests;         /* sent */
 	bool without_options;      /* after the server refused a request with options */
+	uint16_t lost_blksize;     /* blocks of this size did not arrive, so blocks of 512 bytes
+				    * were requested; 0: this has not happened */
 	uint64_t next_ns;          /* when to try the next address if the current one is
 				    * silent or, while waiting, all addresses again */
 	struct sockeye__tftp_wire wire;
@@ -119,6 +121,9 @@ void sockeye__tftp_run_request(struct sockeye__tftp_run *r, uint64_t now_ns);
 /* Tries the next address if the current one does not reply, or waits after the last one.
  * Returns false if it is too early for that, or if no attempt remains. */
 bool sockeye__tftp_run_try_next(struct sockeye__tftp_run *r, uint64_t now_ns);
+/* Requests blocks of 512 bytes if the path seems to drop larger ones. Returns false if it sent
+ * no request. */
+bool sockeye__tftp_run_ask_smaller(struct sockeye__tftp_run *r, uint64_t now_ns);
 /* Sends all packets that are due. */
 void sockeye__tftp_run_send(struct sockeye__tftp_run *r, uint64_t now_ns);
 /* Ends the transfer with an ERROR to the server, if a request was sent. */
@@ -173,6 +178,8 @@ void sockeye__tftp_run_note_news(const struct sockeye__tftp_run *r,
 				 const struct sockeye__tftp_counters *before);
 /* Reports that the current address failed with `err`. */
 void sockeye__tftp_run_note_next(const struct sockeye__tftp_run *r, int err);
+/* Reports that blocks of 512 bytes are requested instead of larger ones. */
+void sockeye__tftp_run_note_smaller(const struct sockeye__tftp_run *r);
 /* Reports the failure because of which the run waits, and for how long it waits. */
 void sockeye__tftp_run_note_wait(const struct sockeye__tftp_run *r, uint64_t wait_ns);
 

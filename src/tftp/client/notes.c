@@ -69,6 +69,16 @@ void sockeye__tftp_run_note_wait(const struct sockeye__tftp_run *r, uint64_t wai
 		  });
 }
 
+void sockeye__tftp_run_note_smaller(const struct sockeye__tftp_run *r)
+{
+	notify(r, &(struct sockeye__tftp_note){
+		      .kind = SOCKEYE__TFTP_NOTE_SMALLER,
+		      .job = r->end.job,
+		      .peer = &r->wire.to.peer,
+		      .blksize = r->lost_blksize,
+		  });
+}
+
 void sockeye__tftp_run_note_news(const struct sockeye__tftp_run *r,
 				 const struct sockeye__tftp_counters *before)
 {

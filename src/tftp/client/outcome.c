@@ -27,6 +27,7 @@ static void sum_up(struct sockeye__tftp_run *r, enum sockeye__tftp_run_phase pha
 	end->without_options = r->without_options;
 	end->options = r->machine.options;
 	end->blksize = r->machine.blksize;
+	end->lost_blksize = r->lost_blksize;
 	end->window = r->machine.window;
 	end->bytes = sockeye__tftp_run_bytes(r);
 	end->ns = now_ns - r->begun_ns;
@@ -71,12 +72,24 @@ static void silent(struct sockeye__tftp_run *r, const char *detail, uint64_t now
 	r->end.fail.explained = true;
 }
 
+static bool none_moved(const struct sockeye__tftp *machine)
+{
+	return machine->config.sends ? machine->sender.una == 1 : machine->receiver.next == 1;
+}
+
 static void timed_out(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	char detail[sizeof r->end.fail.detail], name[80];
 
 	sockeye_sockaddr_print(&r->stranger, name, sizeof name);
-	if (r->phase == SOCKEYE__RUN_TRANSFERRING)
+	if (r->lost_blksize > 0 && none_moved(&r->machine))
+		snprintf(detail, sizeof detail,
+			 "no block arrived, neither of %u bytes nor of 512 bytes", r->lost_blksize);
+	else if (r->phase == SOCKEYE__RUN_TRANSFERRING && sockeye__tftp_is_stuck(&r->machine))
+		snprintf(detail, sizeof detail,
+			 "no block of %u bytes arrived; --blksize 512 passes more networks",
+			 r->machine.blksize);
+	else if (r->phase == SOCKEYE__RUN_TRANSFERRING)
 		snprintf(detail, sizeof detail, "no packet from the server after %" PRIu64 " bytes",
 			 sockeye__tftp_run_bytes(r));
 	else if (r->strangers > 0)
@@ -182,7 +195,11 @@ void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns)
 		wrong_size(r, now_ns);
 		return;
 	case SOCKEYE__TFTP_LAST_ACK_MISSING:
-		silent(r, "all data was sent, but the last block was not acknowledged", now_ns);
+		if (r->lost_blksize > 0 || sockeye__tftp_is_stuck(&r->machine))
+			timed_out(r, now_ns);
+		else
+			silent(r, "all data was sent, but the last block was not acknowledged",
+			       now_ns);
 		return;
 	case SOCKEYE__TFTP_BAD_OACK:
 		detail = "the server granted an option that was not requested";

@@ -179,7 +179,8 @@ static struct sockeye__tftp_options options_choose(const struct sockeye__tftp_ru
 		return r->job->ask;
 	if (c->no_options || r->without_options)
 		return o;
-	blksize = blksize_choose(c, &r->wire.to.peer);
+	blksize = r->lost_blksize > 0 ? SOCKEYE__TFTP_BLKSIZE_DEFAULT
+				      : blksize_choose(c, &r->wire.to.peer);
 	window = window_choose(r, blksize);
 	if (blksize != SOCKEYE__TFTP_BLKSIZE_DEFAULT)
 		sockeye__tftp_set(&o, SOCKEYE__TFTP_BLKSIZE, blksize);

@@ -58,12 +58,40 @@ static void all_failed(struct sockeye__tftp_run *r, uint64_t now_ns)
 	r->end.fail.explained = first->explained;
 }
 
+static bool may_ask_smaller(const struct sockeye__tftp_run *r)
+{
+	return r->phase == SOCKEYE__RUN_TRANSFERRING && r->lost_blksize == 0 &&
+	       r->job->way != SOCKEYE__TFTP_PROBE;
+}
+
+/* Begins again with blocks of 512 bytes. No byte was written to the file or discarded from
+ * the input. */
+static void ask_smaller(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	r->lost_blksize = r->machine.blksize;
+	sockeye__tftp_run_note_smaller(r);
+	sockeye__tftp_run_give_up(r, SOCKEYE__TFTP_UNDEFINED, "the path drops large blocks",
+				  now_ns);
+	r->source_open = false;
+	sockeye__tftp_run_request(r, now_ns);
+}
+
+bool sockeye__tftp_run_ask_smaller(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	if (!may_ask_smaller(r) || !sockeye__tftp_loses_blocks(&r->machine, now_ns))
+		return false;
+	ask_smaller(r, now_ns);
+	return true;
+}
+
 void sockeye__tftp_run_net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns)
 {
 	struct sockeye_fail fail = {.err = err};
 
 	if (sockeye__tftp_run_knows_port(r)) {
 		r->port_closed = r->port_closed || err == -ECONNREFUSED;
+		if (err == -EMSGSIZE && may_ask_smaller(r) && sockeye__tftp_is_stuck(&r->machine))
+			ask_smaller(r, now_ns);
 		return;
 	}
 	if (r->wire.trouble.err == err && err != -ECONNREFUSED)

@@ -107,7 +107,7 @@ void sockeye__tftp_run_turn(struct sockeye__tftp_run *r, const struct pollfd *fd
 		timer(r, now_ns);
 	if (r->port_closed && sockeye__tftp_run_is_live(r))
 		sockeye__tftp_run_receive(r);
-	if (sockeye__tftp_run_is_live(r))
+	if (sockeye__tftp_run_is_live(r) && !sockeye__tftp_run_ask_smaller(r, now_ns))
 		sockeye__tftp_run_finish(r, now_ns);
 }
 

@@ -407,6 +407,8 @@ void sockeye__tftp_transfer_free(struct sockeye__tftp_worker *w, struct sockeye_
 
 /* Whether this machine could not send the last packets. */
 bool sockeye__tftp_cannot_send(const struct sockeye__tftp_transfer *t);
+/* Whether blocks that the client did not acknowledge have probably not arrived. */
+bool sockeye__tftp_undelivered(const struct sockeye__tftp_transfer *t);
 /* Adds the cause of the client's silence to the report, if it is known. The text is in `buf`. */
 void sockeye__tftp_explain(const struct sockeye__tftp_transfer *t, struct sockeye__tftp_report *r,
 			   char buf[SOCKEYE__TFTP_TROUBLE_TEXT_MAX]);

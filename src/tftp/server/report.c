@@ -28,14 +28,15 @@ static bool is_done(const struct sockeye__tftp_transfer *t)
 {
 	return t->text == NULL && (t->machine.result == SOCKEYE__TFTP_DONE ||
 				   (t->machine.result == SOCKEYE__TFTP_LAST_ACK_MISSING &&
-				    !sockeye__tftp_cannot_send(t)));
+				    !sockeye__tftp_undelivered(t)));
 }
 
 /* Returns how the transfer ended, unless t->text does. */
 static const char *end_of(const struct sockeye__tftp_transfer *t)
 {
 	if (t->machine.result == SOCKEYE__TFTP_LAST_ACK_MISSING && !is_done(t))
-		return "the last blocks could not be sent";
+		return sockeye__tftp_cannot_send(t) ? "the last blocks could not be sent"
+						    : ends[SOCKEYE__TFTP_TIMED_OUT];
 	if (uploads(t) && t->upload->in_place && is_done(t))
 		return "done, but not atomically: the directory is not writable";
 	if (uploads(t) && t->upload->commit_ns >= SLOW_DISK_NS && is_done(t))
