@@ -44,6 +44,7 @@ struct sockeye_addr_opts {
 	bool broadcast;   /* SO_BROADCAST */
 	bool dontroute;   /* SO_DONTROUTE */
 	bool v6only;      /* IPV6_V6ONLY */
+	bool freebind;    /* IP_FREEBIND, IPV6_FREEBIND */
 	bool has_mode;    /* mode=0660 */
 	uint16_t mode;    /* permission bits of a UNIX socket's file */
 	uint8_t ttl;      /* 1 to 255: IP_TTL and IPV6_UNICAST_HOPS */

@@ -92,8 +92,6 @@ static const char *hint(const char *op, enum sockeye_scheme scheme,
 		return port > 0 && port < 1024 ? "ports below 1024 need CAP_NET_BIND_SERVICE"
 					       : NULL;
 	}
-	if (strcmp(op, "bind") == 0 && err == -EADDRNOTAVAIL)
-		return "this machine does not have the address";
 	if (strcmp(op, "connect") == 0 && err == -EACCES && scheme == SOCKEYE_UDP)
 		return "append ?broadcast to send to a broadcast address";
 	if (strcmp(op, "connect") == 0 && err == -EPROTOTYPE)
@@ -203,6 +201,15 @@ static void name_show(struct sockeye_fail *fail, const struct sockeye_addr *addr
 	sockeye__fail_detail(fail, "%s", text);
 }
 
+/* Explains why bind(2) reports an address as not available. */
+static void absent_explain(struct sockeye_fail *fail, const struct sockeye_addr *addr)
+{
+	const bool may_wait = addr->scheme != SOCKEYE_TFTP;
+
+	sockeye__fail_add(fail, "this machine does not have the address%s",
+			  may_wait ? "; append ?freebind to bind before it has" : "");
+}
+
 static void cause_add(struct sockeye_fail *fail, const struct sockeye_addr *addr,
 		      const struct sockeye_sockaddr *name)
 {
@@ -210,6 +217,8 @@ static void cause_add(struct sockeye_fail *fail, const struct sockeye_addr *addr
 
 	if (text != NULL)
 		sockeye__fail_add(fail, "%s", text);
+	if (strcmp(fail->op, "bind") == 0 && fail->err == -EADDRNOTAVAIL)
+		absent_explain(fail, addr);
 	if (strcmp(fail->op, "connect") == 0 && fail->err == -ETIMEDOUT)
 		silence_explain(fail, addr, name);
 	else if (fail->err == -EADDRINUSE || fail->err == SOCKEYE_E_IN_USE_LIVE)

@@ -101,6 +101,7 @@ int sockeye__options_apply(int fd, const struct sockeye_addr *addr,
 {
 	const struct sockeye_addr_opts *o = &addr->opts;
 	const bool inet = name->u.sa.sa_family != AF_UNIX;
+	const bool v6 = name->u.sa.sa_family == AF_INET6;
 	const bool sctp = addr->scheme == SOCKEYE_SCTP;
 	const struct {
 		bool wanted;
@@ -110,6 +111,8 @@ int sockeye__options_apply(int fd, const struct sockeye_addr *addr,
 	    {o->keepalive, SOL_SOCKET, SO_KEEPALIVE, 1},
 	    {o->broadcast, SOL_SOCKET, SO_BROADCAST, 1},
 	    {o->dontroute, SOL_SOCKET, SO_DONTROUTE, 1},
+	    {o->freebind && inet, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_FREEBIND : IP_FREEBIND,
+	     1},
 	    {o->rcvbuf > 0, SOL_SOCKET, SO_RCVBUF, (int)o->rcvbuf},
 	    {o->sndbuf > 0, SOL_SOCKET, SO_SNDBUF, (int)o->sndbuf},
 	    /* IPv6 sockets too, because they may send IPv4 */
@@ -130,5 +133,5 @@ int sockeye__options_apply(int fd, const struct sockeye_addr *addr,
 		if (err < 0)
 			return err;
 	}
-	return name->u.sa.sa_family == AF_INET6 ? ipv6_apply(fd, addr, name) : 0;
+	return v6 ? ipv6_apply(fd, addr, name) : 0;
 }

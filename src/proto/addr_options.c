@@ -56,6 +56,7 @@ static const struct option {
     {"broadcast", FLAG, FIELD(broadcast), ON(UDP), 1, FLAG_TAKES},
     {"dontroute", FLAG, FIELD(dontroute), INETS, 1, FLAG_TAKES},
     {"v6only", FLAG, FIELD(v6only), PORTS, 1, FLAG_TAKES},
+    {"freebind", FLAG, FIELD(freebind), PORTS & ~ON(TFTP), 1, FLAG_TAKES},
     {"mode", MODE, FIELD(mode), UNIXES, 0777, "octal permissions up to 0777"},
     {"ttl", BYTE, FIELD(ttl), INETS, UINT8_MAX, "1 to 255"},
     {"backlog", NUMBER, FIELD(backlog), STREAMS, UINT16_MAX, "1 to 65535"},

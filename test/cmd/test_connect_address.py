@@ -1,4 +1,4 @@
-"""sockeye connect: families, several addresses, --bind and --retry."""
+"""sockeye connect: families, several addresses, --bind, freebind and --retry."""
 import os
 import re
 import socket
@@ -97,3 +97,18 @@ def test_retry_gives_up(run):
     result = run("connect", "--retry", "2", "--retry-pause", "1ms", "tcp://127.0.0.1:1")
     assert result.returncode == 4
     assert result.stderr.count(b"trying again") == 2
+
+
+@pytest.mark.parametrize("host, bits", [("192.0.2.5", "32"), ("[2001:db8::5]", "128")])
+@pytest.mark.parametrize("scheme", ["tcp", "udp"])
+def test_an_address_that_appears_later(netns, ready, run, scheme, host, bits):
+    """With freebind, a server starts before its address exists, and a client can use it as its
+    local address."""
+    plain = run("serve", "echo", f"{scheme}://{host}:0")
+    assert plain.returncode == 6 and b"append ?freebind" in plain.stderr
+    _, (name,) = ready("serve", "echo", f"{scheme}://{host}:0?freebind")
+    subprocess.run(["ip", "addr", "add", f"{host.strip('[]')}/{bits}", "dev", "lo", "nodad"]
+                   if ":" in host else ["ip", "addr", "add", f"{host}/{bits}", "dev", "lo"],
+                   check=True)
+    done = run("connect", "-n", "1", f"{name}?freebind&bind={host}:0", input=b"hello\n")
+    assert done.stdout == b"hello\n", done

@@ -272,6 +272,25 @@ static void test_options(void **state)
 	sockeye_listener_close(&l);
 }
 
+/* An address that this machine does not have: documentation addresses. */
+static void test_freebind(void **state)
+{
+	static const char *const rows[] = {
+	    "tcp://192.0.2.77:0?freebind",
+	    "udp://192.0.2.77:0?freebind",
+	    "tcp://[2001:db8::77]:0?freebind",
+	    "udp://[2001:db8::77]:0?freebind",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+		struct sockeye_listener l = listener_on(rows[i]);
+
+		assert_true(sockeye_sockaddr_port(&l.name) > 0);
+		sockeye_listener_close(&l);
+	}
+}
+
 static void test_failures(void **state)
 {
 	static const struct {
@@ -416,7 +435,9 @@ static void names_in_own_network(void)
 		_exit(3);
 	if (listen_to("tcp://none:0", NULL, l, 4, &why) != -EADDRNOTAVAIL ||
 	    strcmp(why.address, "tcp://none:0") != 0 ||
-	    strcmp(why.detail, "192.0.2.7; this machine does not have the address") != 0)
+	    strcmp(why.detail,
+		   "192.0.2.7; this machine does not have the address; append ?freebind "
+		   "to bind before it has") != 0)
 		_exit(4);
 }
 
@@ -486,6 +507,7 @@ int main(void)
 	    cmocka_unit_test(test_listen_again_not),
 	    cmocka_unit_test(test_backlog),
 	    cmocka_unit_test(test_options),
+	    cmocka_unit_test(test_freebind),
 	    cmocka_unit_test(test_failures),
 	    cmocka_unit_test(test_low_port),
 	    cmocka_unit_test(test_inherited),

@@ -11,9 +11,9 @@ static inline bool same_opts(const struct sockeye_addr_opts *a, const struct soc
 	return a->nodelay == b->nodelay && a->keepalive == b->keepalive &&
 	       a->reuseport == b->reuseport && a->broadcast == b->broadcast &&
 	       a->dontroute == b->dontroute && a->v6only == b->v6only &&
-	       a->has_mode == b->has_mode && a->mode == b->mode && a->ttl == b->ttl &&
-	       a->backlog == b->backlog && a->rcvbuf == b->rcvbuf && a->sndbuf == b->sndbuf &&
-	       memcmp(a->bind, b->bind, sizeof a->bind) == 0;
+	       a->freebind == b->freebind && a->has_mode == b->has_mode && a->mode == b->mode &&
+	       a->ttl == b->ttl && a->backlog == b->backlog && a->rcvbuf == b->rcvbuf &&
+	       a->sndbuf == b->sndbuf && memcmp(a->bind, b->bind, sizeof a->bind) == 0;
 }
 
 /* Also compares the bytes after the NUL of a string, which are zero. */
