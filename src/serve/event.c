@@ -10,7 +10,7 @@
  */
 #include "serve/models.h"
 #include "base/invariant.h"
-#include "serve/conn.h"
+#include "serve/event_internal.h"
 #include "net/net.h"
 
 #include <errno.h>
@@ -27,30 +27,10 @@
 #define ANSWER_BATCHES 4     /* batches of datagrams handled per event */
 #define BUFFER_BYTES   SOCKEYE__RECORD_BYTES /* one record must fit */
 
-/* An event's data is a pointer to a connection or one of these odd numbers. */
-#define TAG_STOP         UINT64_C(1)
-#define TAG_SITE(i)      ((uint64_t)(i)*2 + 3)
-#define TAG_SITE_OF(tag) (((tag)-3) / 2)
-
 struct conn {
 	struct sockeye__conn base;
 	uint32_t watched; /* the events in the epoll set: EPOLLIN, EPOLLOUT, both or neither */
 	_Alignas(8) uint8_t state[];
-};
-
-struct loop {
-	struct sockeye__worker *worker;
-	struct sockeye__counters *counters;
-	bool show_messages;
-	int epoll;
-	bool listeners_watched; /* the listeners are in the epoll set */
-	bool stopping;
-	uint64_t resume_ns; /* accept nothing before this time; 0: no pause */
-	struct sockeye__clocks clocks;
-	struct sockeye__answerer *answerer;
-	struct sockeye_turn turn;
-	uint8_t *buffer;
-	uint8_t room[SOCKEYE__ROOM_BYTES];
 };
 
 /* --- one connection --- */
@@ -63,7 +43,7 @@ static bool is_full(const struct conn *c)
 }
 
 /* Asserts the invariants of a connection between two steps. */
-static void conn_check(const struct loop *l, const struct conn *c)
+static void conn_check(const struct sockeye__loop *l, const struct conn *c)
 {
 	const struct sockeye__conn *base = &c->base;
 	bool reads = base->out == NULL && !base->visit.in_end && !is_full(c);
@@ -82,7 +62,7 @@ static void conn_check(const struct loop *l, const struct conn *c)
 	assert(base->in == NULL || base->in->at == 0);
 }
 
-static void conn_close(struct loop *l, struct conn *c, enum sockeye__end end)
+static void conn_close(struct sockeye__loop *l, struct conn *c, enum sockeye__end end)
 {
 	sockeye__timers_clear(&l->clocks.timers, &c->base.timer);
 	/* Closes the file descriptor, which also removes it from the epoll set. */
@@ -101,7 +81,8 @@ static bool would_block(int err)
 
 /* Sends as much as the socket accepts without blocking. Returns the number of bytes sent,
  * which may be 0, or -errno. */
-SOCKEYE__HOT ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *out, size_t len)
+SOCKEYE__HOT ssize_t conn_send(struct sockeye__loop *l, struct conn *c, const uint8_t *out,
+			       size_t len)
 {
 	ssize_t n = send(c->base.visit.fd, out, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -115,7 +96,7 @@ SOCKEYE__HOT ssize_t conn_send(struct loop *l, struct conn *c, const uint8_t *ou
 
 /* Ends a step: watches for the event that continues the connection, or closes the
  * connection if no event can. While output waits, no input is read. */
-SOCKEYE__HOT void conn_watch(struct loop *l, struct conn *c)
+SOCKEYE__HOT void conn_watch(struct sockeye__loop *l, struct conn *c)
 {
 	bool full = c->base.in != NULL && is_full(c);
 	uint32_t events = 0;
@@ -143,7 +124,7 @@ SOCKEYE__HOT void conn_watch(struct loop *l, struct conn *c)
 
 /* Sends the output of a turn and queues the part that the socket does not accept.
  * Returns false if the connection has been closed. */
-SOCKEYE__HOT bool conn_output(struct loop *l, struct conn *c, const struct sockeye_turn *t)
+SOCKEYE__HOT bool conn_output(struct sockeye__loop *l, struct conn *c, const struct sockeye_turn *t)
 {
 	if (t->out_len > 0) {
 		ssize_t n = conn_send(l, c, t->out, t->out_len);
@@ -168,7 +149,7 @@ SOCKEYE__HOT bool conn_output(struct loop *l, struct conn *c, const struct socke
 
 /* Gives the session turns on in[0..len), which is in the loop's buffer, until it has no
  * more output or the socket accepts no more. */
-static void conn_turns(struct loop *l, struct conn *c, uint8_t *in, size_t len)
+static void conn_turns(struct sockeye__loop *l, struct conn *c, uint8_t *in, size_t len)
 {
 	struct sockeye_turn *t = &l->turn;
 	bool again = true;
@@ -196,7 +177,7 @@ static void conn_turns(struct loop *l, struct conn *c, uint8_t *in, size_t len)
 
 /* Moves the input that the session has not taken to the start of the loop's buffer, and
  * returns its length. */
-static size_t conn_leftover(struct loop *l, struct conn *c)
+static size_t conn_leftover(struct sockeye__loop *l, struct conn *c)
 {
 	size_t len = sockeye__queue_left(c->base.in);
 
@@ -206,7 +187,7 @@ static size_t conn_leftover(struct loop *l, struct conn *c)
 	return len;
 }
 
-static void conn_read(struct loop *l, struct conn *c)
+static void conn_read(struct sockeye__loop *l, struct conn *c)
 {
 	size_t len = c->base.in != NULL ? conn_leftover(l, c) : 0;
 	size_t room = BUFFER_BYTES - len;
@@ -236,7 +217,7 @@ static void conn_read(struct loop *l, struct conn *c)
 
 /* The socket accepts output again: sends the queued output, then gives the session
  * turns. */
-static void conn_flush(struct loop *l, struct conn *c)
+static void conn_flush(struct sockeye__loop *l, struct conn *c)
 {
 	struct sockeye__queue *out = c->base.out;
 
@@ -264,7 +245,7 @@ static void conn_flush(struct loop *l, struct conn *c)
 		conn_watch(l, c);
 }
 
-static void conn_ready(struct loop *l, struct conn *c, uint32_t events)
+static void conn_ready(struct sockeye__loop *l, struct conn *c, uint32_t events)
 {
 	if (c->watched == 0) /* epoll then reports only an error or a hangup */
 		conn_close(l, c, SOCKEYE__END_RESET);
@@ -274,7 +255,7 @@ static void conn_ready(struct loop *l, struct conn *c, uint32_t events)
 		conn_flush(l, c);
 }
 
-static void conn_deadline(struct loop *l, struct conn *c)
+static void conn_deadline(struct sockeye__loop *l, struct conn *c)
 {
 	if (c->base.out == NULL) {
 		conn_turns(l, c, l->buffer, conn_leftover(l, c));
@@ -285,7 +266,7 @@ static void conn_deadline(struct loop *l, struct conn *c)
 	conn_watch(l, c);
 }
 
-static void conn_expired(struct loop *l, struct conn *c)
+static void conn_expired(struct sockeye__loop *l, struct conn *c)
 {
 	switch (sockeye__conn_due(&l->clocks, &c->base)) {
 	case SOCKEYE__DUE_IDLE:
@@ -303,7 +284,7 @@ static void conn_expired(struct loop *l, struct conn *c)
 	}
 }
 
-static void conn_open(struct loop *l, const struct sockeye__visit *v)
+static void conn_open(struct sockeye__loop *l, const struct sockeye__visit *v)
 {
 	struct conn *c = calloc(1, sizeof *c + v->site->service->state_size);
 	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
@@ -329,50 +310,9 @@ static void conn_open(struct loop *l, const struct sockeye__visit *v)
 
 /* --- the loop --- */
 
-static bool watch(struct loop *l, int fd, uint32_t events, uint64_t tag)
-{
-	struct epoll_event ev = {.events = events, .data.u64 = tag};
-
-	return epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &ev) == 0;
-}
-
-static void listeners_unwatch(struct loop *l)
-{
-	const struct sockeye__crew *crew = l->worker->crew;
-
-	for (size_t i = 0; i < crew->site_count; i++)
-		if (crew->sites[i].stream)
-			epoll_ctl(l->epoll, EPOLL_CTL_DEL, sockeye__site_fd(l->worker, i), NULL);
-	l->listeners_watched = false;
-}
-
-/* Watches all listeners or, if memory is short, none until the end of a pause. With
- * EPOLLEXCLUSIVE, a new client wakes at least one of the workers that share a listener,
- * but usually not all. */
-static void listeners_watch(struct loop *l)
-{
-	const struct sockeye__crew *crew = l->worker->crew;
-	bool watched = true;
-
-	for (size_t i = 0; i < crew->site_count && watched; i++) {
-		bool shared = crew->sites[i].fd_count == 1 && crew->processes > 1;
-
-		if (crew->sites[i].stream)
-			watched =
-			    watch(l, sockeye__site_fd(l->worker, i),
-				  EPOLLIN | (shared ? (uint32_t)EPOLLEXCLUSIVE : 0), TAG_SITE(i));
-	}
-	l->listeners_watched = true;
-	if (!watched) {
-		sockeye__warn_rarely(l->worker, "cannot add a listener to epoll; retrying", -errno);
-		listeners_unwatch(l);
-		l->resume_ns = sockeye_now().mono_ns + SOCKEYE__PAUSE_NS;
-	}
-}
-
 /* Watches the listeners while the worker may accept clients: not while it stops, has its
  * maximum of connections, or pauses. */
-static void listeners_settle(struct loop *l)
+static void listeners_settle(struct sockeye__loop *l)
 {
 	bool want = !l->stopping && l->worker->conns < l->worker->conns_max;
 
@@ -383,12 +323,12 @@ static void listeners_settle(struct loop *l)
 			l->resume_ns = 0;
 	}
 	if (want && !l->listeners_watched)
-		listeners_watch(l);
+		sockeye__loop_listeners_watch(l);
 	else if (!want && l->listeners_watched)
-		listeners_unwatch(l);
+		sockeye__loop_listeners_unwatch(l);
 }
 
-static void clients_accept(struct loop *l, size_t i, int max)
+static void clients_accept(struct sockeye__loop *l, size_t i, int max)
 {
 	for (int n = 0; n < max && l->worker->conns < l->worker->conns_max; n++) {
 		struct sockeye_sockaddr peer;
@@ -410,7 +350,7 @@ static void clients_accept(struct loop *l, size_t i, int max)
 
 /* Accepts the clients in the backlog, refuses further clients, and replies to the datagrams
  * already queued. listeners_settle() then stops watching the listeners. */
-static void stop(struct loop *l)
+static void stop(struct sockeye__loop *l)
 {
 	l->stopping = true;
 	for (size_t i = 0; i < l->worker->crew->site_count; i++) {
@@ -429,7 +369,7 @@ static void stop(struct loop *l)
 	epoll_ctl(l->epoll, EPOLL_CTL_DEL, l->worker->stop_fd, NULL);
 }
 
-static void dispatch(struct loop *l, const struct epoll_event *ev)
+static void dispatch(struct sockeye__loop *l, const struct epoll_event *ev)
 {
 	size_t i;
 
@@ -437,11 +377,11 @@ static void dispatch(struct loop *l, const struct epoll_event *ev)
 		conn_ready(l, ev->data.ptr, ev->events);
 		return;
 	}
-	if (ev->data.u64 == TAG_STOP) {
+	if (ev->data.u64 == SOCKEYE__LOOP_TAG_STOP) {
 		stop(l);
 		return;
 	}
-	i = TAG_SITE_OF(ev->data.u64);
+	i = SOCKEYE__LOOP_TAG_SITE_OF(ev->data.u64);
 	if (l->worker->crew->sites[i].stream)
 		clients_accept(l, i, ACCEPTS_MAX);
 	else
@@ -449,7 +389,7 @@ static void dispatch(struct loop *l, const struct epoll_event *ev)
 			;
 }
 
-static void loop_turn(struct loop *l)
+static void loop_turn(struct sockeye__loop *l)
 {
 	struct epoll_event evs[EVENTS_MAX];
 	struct sockeye__conn *c;
@@ -471,7 +411,7 @@ static void loop_turn(struct loop *l)
 }
 
 /* Returns 0 or -errno. */
-static int loop_open(struct loop *l)
+static int loop_open(struct sockeye__loop *l)
 {
 	const struct sockeye__crew *crew = l->worker->crew;
 
@@ -485,23 +425,24 @@ static int loop_open(struct loop *l)
 	sockeye__clocks_init(&l->clocks, l->worker);
 	l->turn.room = l->room;
 	l->turn.room_len = sizeof l->room;
-	if (!watch(l, l->worker->stop_fd, EPOLLIN, TAG_STOP))
+	if (!sockeye__loop_watch(l, l->worker->stop_fd, EPOLLIN, SOCKEYE__LOOP_TAG_STOP))
 		return -errno;
 	for (size_t i = 0; i < crew->site_count; i++) {
 		if (crew->sites[i].stream)
 			continue;
 		if (l->answerer == NULL && (l->answerer = sockeye__answerer_new(l->worker)) == NULL)
 			return -ENOMEM;
-		if (!watch(l, sockeye__site_fd(l->worker, i), EPOLLIN, TAG_SITE(i)))
+		if (!sockeye__loop_watch(l, sockeye__site_fd(l->worker, i), EPOLLIN,
+					 SOCKEYE__LOOP_TAG_SITE(i)))
 			return -errno;
 	}
-	listeners_watch(l);
+	sockeye__loop_listeners_watch(l);
 	return 0;
 }
 
 static void run(struct sockeye__worker *w)
 {
-	struct loop *l = calloc(1, sizeof *l);
+	struct sockeye__loop *l = calloc(1, sizeof *l);
 	int err;
 
 	if (l == NULL) {
