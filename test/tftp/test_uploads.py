@@ -336,7 +336,8 @@ def test_upload_while_it_is_read(serve, root):
 @pytest.mark.parametrize("end", ["timeout", "port closed", "stop", "too large"])
 def test_folders_of_broken_uploads(serve, root, end):
     """However an upload ends, the directories that were made for it are removed."""
-    server = serve("--create", "--timeout", "50ms", "--give-up", "1s", "--grace", "300ms",
+    # The worker has the last eighth of the grace period for the removal.
+    server = serve("--create", "--timeout", "50ms", "--give-up", "1s", "--grace", "8s",
                    "--max-upload", "1500")
     (root / "old").mkdir()
     peer = server.peer()
