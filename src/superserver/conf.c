@@ -141,36 +141,57 @@ static bool attribute_allowed(struct sockeye__conf_reading *r,
 	return false;
 }
 
-/* The words of an attribute, with the parts that are the same for all kinds checked. */
-static bool value_acceptable(struct sockeye__conf_reading *r, struct sockeye__conf_value *value,
-			     const struct sockeye__conf_given *given, bool in_defaults)
+enum verdict {
+	TAKEN,
+	IGNORED,  /* xinetd ignores the line */
+	REJECTED, /* xinetd does not start the service */
+};
+
+/* Checks an operator and whether the attribute is there already. */
+static enum verdict operator_check(struct sockeye__conf_reading *r,
+				   struct sockeye__conf_value *value,
+				   const struct sockeye__conf_given *given, bool in_defaults)
+{
+	const struct sockeye__conf_info *info = value->info;
+
+	if (info->flags & SOCKEYE__CONF_IS_SET) {
+		if (in_defaults && value->op == SOCKEYE__CONF_SET)
+			value->op = SOCKEYE__CONF_ADD; /* as in xinetd */
+		if (!(info->flags & SOCKEYE__CONF_NO_REMOVE) || value->op != SOCKEYE__CONF_REMOVE)
+			return TAKEN;
+		SOCKEYE__CONF_PROBLEM(r, value->place, "'%s' cannot be used with -=", info->name);
+		return REJECTED;
+	}
+	if (given->by == SOCKEYE__CONF_BY_ENTRY) {
+		SOCKEYE__CONF_PROBLEM(r, value->place,
+				      "'%s' is already set at line %u, which has effect",
+				      info->name, given->place.line);
+		return IGNORED;
+	}
+	if (value->op != SOCKEYE__CONF_SET) {
+		SOCKEYE__CONF_PROBLEM(r, value->place, "'%s' has a single value: write '%s = %s'",
+				      info->name, info->name,
+				      sockeye__conf_show(value->words).text);
+		return IGNORED;
+	}
+	return TAKEN;
+}
+
+/* Checks the number of words. xinetd ignores a line with a wrong number if the attribute has
+ * a fixed one. */
+static enum verdict count_check(struct sockeye__conf_reading *r,
+				const struct sockeye__conf_value *value)
 {
 	const struct sockeye__conf_info *info = value->info;
 	struct sockeye__conf_arity arity = sockeye__conf_kind_arity(info->kind);
 	size_t count = sockeye__conf_words_count(value->words);
 
-	if (!(info->flags & SOCKEYE__CONF_IS_SET)) {
-		if (given->by == SOCKEYE__CONF_BY_ENTRY) {
-			SOCKEYE__CONF_PROBLEM(r, value->place,
-					      "'%s' is already set at line %u, which has effect",
-					      info->name, given->place.line);
-			return false;
-		}
-		if (value->op != SOCKEYE__CONF_SET) {
-			SOCKEYE__CONF_PROBLEM(
-			    r, value->place, "'%s' has a single value: write '%s = %s'", info->name,
-			    info->name, sockeye__conf_show(value->words).text);
-			return false;
-		}
-	}
-	if (info->flags & SOCKEYE__CONF_NO_REMOVE && value->op == SOCKEYE__CONF_REMOVE) {
-		SOCKEYE__CONF_PROBLEM(r, value->place, "'%s' cannot be used with -=", info->name);
-		return false;
-	}
-	if (in_defaults && value->op == SOCKEYE__CONF_SET && (info->flags & SOCKEYE__CONF_IS_SET))
-		value->op = SOCKEYE__CONF_ADD; /* as in xinetd */
+	if (arity.min == 0 && !(info->flags & SOCKEYE__CONF_IS_SET))
+		arity.min = 1;
+	if (info->kind == SOCKEYE__CONF_K_TARGETS && r->compat)
+		arity.max = arity.min;
 	if (count >= arity.min && count <= arity.max)
-		return true;
+		return TAKEN;
 	if (memchr(value->words.at, '#', value->words.len) != NULL)
 		SOCKEYE__CONF_PROBLEM(
 		    r, value->place,
@@ -180,7 +201,7 @@ static bool value_acceptable(struct sockeye__conf_reading *r, struct sockeye__co
 	else
 		SOCKEYE__CONF_PROBLEM(r, value->place, "'%s' needs %zu value%s and has %zu",
 				      info->name, arity.min, &"s"[arity.min == 1], count);
-	return false;
+	return arity.min == arity.max ? IGNORED : REJECTED;
 }
 
 /* xinetd ignores a line with a wrong number of values, so that "disable = yes # off" enables
@@ -224,13 +245,18 @@ void sockeye__conf_attribute_apply(struct sockeye__conf_reading *r,
 	    .place = {file, item->line}, .op = item->op, .words = item->values};
 	enum sockeye__conf_attribute attribute;
 	struct sockeye__conf_given *given;
+	enum verdict verdict;
 
 	if (!attribute_allowed(r, item, value.place, in_defaults, &attribute))
 		return;
 	value.info = &sockeye__conf_infos[attribute];
 	given = &entry->given[attribute];
-	if (item->op == SOCKEYE__CONF_NO_OPERATOR ||
-	    !value_acceptable(r, &value, given, in_defaults)) {
+	verdict = item->op == SOCKEYE__CONF_NO_OPERATOR
+		      ? IGNORED
+		      : operator_check(r, &value, given, in_defaults);
+	if (verdict == TAKEN)
+		verdict = count_check(r, &value);
+	if (verdict == IGNORED) {
 		disable_if_meant(r, &value, attribute, entry);
 		if (!sockeye__conf_has(entry, attribute))
 			*given = (struct sockeye__conf_given){value.place, SOCKEYE__CONF_WRONG};
@@ -242,7 +268,8 @@ void sockeye__conf_attribute_apply(struct sockeye__conf_reading *r,
 				      value.info->name);
 		value.op = SOCKEYE__CONF_ADD;
 	}
-	if (sockeye__conf_value_read(r, &value, sockeye__conf_field(entry, attribute)) < 0) {
+	if (verdict == REJECTED ||
+	    sockeye__conf_value_read(r, &value, sockeye__conf_field(entry, attribute)) < 0) {
 		*given = (struct sockeye__conf_given){value.place, SOCKEYE__CONF_WRONG};
 		wrong_value(r, &value, entry, in_defaults);
 		return;

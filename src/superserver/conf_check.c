@@ -2,6 +2,7 @@
  * that cannot work, would not be protected, or exclude each other (conf_internal.h). */
 #include "superserver/conf_internal.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -256,8 +257,15 @@ static bool is_number(const char *text)
 	return *text != '\0' && text[strspn(text, "0123456789")] == '\0';
 }
 
-/* Reports a program that cannot be run, and users and groups that do not exist. Numbers need
- * no entry in passwd(5) or group(5). */
+static bool is_address(const char *text)
+{
+	uint8_t bytes[16];
+
+	return inet_pton(AF_INET, text, bytes) == 1 || inet_pton(AF_INET6, text, bytes) == 1;
+}
+
+/* Reports a program that cannot be run, addresses to bind, and users and groups that do not exist.
+ * Numbers need no entry in passwd(5) or group(5). */
 static void names_check(struct sockeye__conf_reading *r, struct sockeye__conf_service *s)
 {
 	const struct sockeye__conf_world *world = r->world;
@@ -266,6 +274,10 @@ static void names_check(struct sockeye__conf_reading *r, struct sockeye__conf_se
 	    !world->is_program(world->context, s->server))
 		DROP(r, s, PLACE(s, SERVER), "server = %.200s: is not a program that can be run",
 		     s->server);
+	if (HAS(s, BIND) && world->name_known != NULL && !is_address(s->bind) &&
+	    !world->name_known(world->context, s->bind))
+		DROP(r, s, PLACE(s, BIND),
+		     "bind = %.64s: is not an address and not the name of a known host", s->bind);
 	if (HAS(s, USER) && world->is_user != NULL && !is_number(s->user) &&
 	    !world->is_user(world->context, s->user))
 		DROP(r, s, PLACE(s, USER), "user = %.64s: there is no such user", s->user);
@@ -364,7 +376,9 @@ static void socket_check(struct sockeye__conf_reading *r, struct sockeye__conf_s
 	bool both = HAS(s, SOCKET_TYPE) && HAS(s, PROTOCOL);
 
 	if (has_flag(s, SOCKEYE__CONF_FLAG_IPV4) && has_flag(s, SOCKEYE__CONF_FLAG_IPV6))
-		DROP(r, s, PLACE(s, FLAGS), "flags IPv4 and IPv6 exclude each other");
+		SOCKEYE__CONF_PROBLEM(r, PLACE(s, FLAGS),
+				      "flags IPv4 and IPv6 exclude each other; "
+				      "xinetd takes IPv6");
 	if (has_flag(s, SOCKEYE__CONF_FLAG_LABELED))
 		DROP(r, s, PLACE(s, FLAGS), "the flag LABELED is not supported");
 	if (both && ((s->protocol == SOCKEYE__CONF_TCP && s->socket_type != SOCKEYE__CONF_STREAM) ||

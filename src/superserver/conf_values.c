@@ -71,11 +71,12 @@ static int stderr_read(struct sockeye__conf_reading *r, const struct sockeye__co
 	return word_read(r, value, field);
 }
 
-/* Reads a whole number with an optional minus sign. */
+/* Reads a whole number with an optional sign. */
 static int integer_parse(struct sockeye__slice text, int64_t min, int64_t max, int64_t *out)
 {
 	bool minus = text.len > 0 && *text.at == '-';
-	struct sockeye__slice digits = {text.at + minus, text.len - minus};
+	bool sign = minus || (text.len > 0 && *text.at == '+');
+	struct sockeye__slice digits = {text.at + sign, text.len - sign};
 	uint64_t v;
 	int64_t n;
 
@@ -102,8 +103,17 @@ static int must_be_number(struct sockeye__conf_reading *r, const struct sockeye_
 static int number_read(struct sockeye__conf_reading *r, const struct sockeye__conf_value *value,
 		       void *field)
 {
-	if (integer_parse(first(value), value->info->min, value->info->max, field) < 0)
-		return must_be_number(r, value, "");
+	bool nice = value->info == &sockeye__conf_infos[SOCKEYE__CONF_A_NICE];
+	int64_t *out = field;
+	int err;
+
+	if (integer_parse(first(value), value->info->min, value->info->max, out) == 0)
+		return 0;
+	err = must_be_number(r, value, "");
+	/* The kernel limits the value for xinetd. */
+	if (!r->compat || !nice || integer_parse(first(value), INT32_MIN, INT32_MAX, out) < 0)
+		return err;
+	*out = *out < 0 ? value->info->min : value->info->max;
 	return 0;
 }
 
@@ -290,13 +300,13 @@ static int choice_read(struct sockeye__conf_reading *r, const struct sockeye__co
 	return 0;
 }
 
-/* Reads pairs of host and port. xinetd knows one pair. */
+/* Reads pairs of host and port. */
 static int targets_read(struct sockeye__conf_reading *r, const struct sockeye__conf_value *value,
 			void *field)
 {
 	size_t count = sockeye__conf_words_count(value->words);
 
-	if (count % 2 != 0 || (r->compat && count > 2))
+	if (count % 2 != 0)
 		return must_be(r, value, "a host and a port");
 	return sockeye__conf_words_read(r, value, field);
 }

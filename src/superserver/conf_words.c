@@ -94,9 +94,9 @@ bool sockeye__conf_line_check(struct sockeye__conf_notes *notes, struct sockeye_
 	return false;
 }
 
-/* Reads the next line that is neither empty nor a comment, without the white space around
- * it. Returns false at the end of the text. Skips lines that are not text. */
-static bool line_next(struct sockeye__conf_words *words, struct sockeye__slice *out)
+/* Reads the next line that is not empty, without the white space around it. Returns false
+ * at the end of the text. */
+static bool line_take(struct sockeye__conf_words *words, struct sockeye__slice *out)
 {
 	while (words->at < words->end) {
 		const char *start = words->at;
@@ -107,10 +107,18 @@ static bool line_next(struct sockeye__conf_words *words, struct sockeye__slice *
 		words->at = end < words->end ? end + 1 : end;
 		words->line++;
 		*out = trimmed(start, end);
-		if (out->len > 0 && *out->at != '#' &&
-		    sockeye__conf_line_check(words->notes, here(words), *out))
+		if (out->len > 0)
 			return true;
 	}
+	return false;
+}
+
+/* Reads the next line that is neither empty nor a comment. Skips lines that are not text. */
+static bool line_next(struct sockeye__conf_words *words, struct sockeye__slice *out)
+{
+	while (line_take(words, out))
+		if (*out->at != '#' && sockeye__conf_line_check(words->notes, here(words), *out))
+			return true;
 	return false;
 }
 
@@ -254,7 +262,7 @@ static bool include_take(struct sockeye__conf_words *words, struct sockeye__slic
 static bool line_outside(struct sockeye__conf_words *words, struct sockeye__slice line,
 			 struct sockeye__conf_item *item)
 {
-	struct sockeye__slice rest = line, word;
+	struct sockeye__slice rest = line, word = line;
 
 	sockeye__conf_word_take(&rest, &word);
 	item->line = words->line;
@@ -286,7 +294,7 @@ static bool line_outside(struct sockeye__conf_words *words, struct sockeye__slic
 /* Ends an entry that xinetd drops because of a wrong line. */
 static void entry_lose(struct sockeye__conf_words *words, struct sockeye__conf_item *item)
 {
-	*item = (struct sockeye__conf_item){.kind = SOCKEYE__CONF_LOST, .line = words->line};
+	*item = (struct sockeye__conf_item){.kind = SOCKEYE__CONF_LOST, .line = item->line};
 	words->inside = false;
 	skip_lost(words);
 }
@@ -343,6 +351,7 @@ static bool attribute_split(struct sockeye__conf_words *words, struct sockeye__s
 {
 	struct sockeye__slice rest = line;
 
+	item->name = line; /* which has a word */
 	sockeye__conf_word_take(&rest, &item->name);
 	if (memchr(item->name.at, '=', item->name.len) != NULL) {
 		unspaced_split(line, item);
@@ -387,8 +396,13 @@ static bool line_inside(struct sockeye__conf_words *words, struct sockeye__slice
 		return true;
 	}
 	item->kind = SOCKEYE__CONF_ATTRIBUTE;
-	if (!attribute_split(words, line, item) && words->compat)
+	if (!attribute_split(words, line, item) && words->compat) {
+		/* After a line with one word, xinetd reads on in the next line and damages it:
+		 * a } there does not end the entry. */
+		if (item->name.len == line.len)
+			line_take(words, &line);
 		entry_lose(words, item);
+	}
 	return !is_only(item->name, '{');
 }
 

@@ -234,6 +234,9 @@ static void test_wrong_values(void **state)
 	static const struct {
 		const char *line, *why;
 	} rows[] = {
+	    {"access_times =", "'access_times' needs 1 value and has 0"},
+	    {"server_args =", "'server_args' needs 1 value and has 0"},
+	    {"type =", "'type' needs 1 value and has 0"},
 	    {"disable = maybe", "disable = maybe: must be yes or no"},
 	    {"port = 65536", "port = 65536: must be 0 to 65535"},
 	    {"port = http", "port = http: must be 0 to 65535"},
@@ -241,7 +244,7 @@ static void test_wrong_values(void **state)
 	    {"cps = fast 10", "cps = fast 10: must be 0 to 2147483647, twice"},
 	    {"umask = 0778", "umask = 0778: must be octal, 0 to 0777"},
 	    {"umask = 1000", "umask = 1000: must be octal, 0 to 0777"},
-	    {"nice = 20", "nice = 20: must be -20 to 19"},
+	    {"nice = low", "nice = low: must be -20 to 19"},
 	    {"rlimit_as = 9999999999999M",
 	     "rlimit_as = 9999999999999M: must be a whole number, K (1024) or M (1048576) may "
 	     "follow, or UNLIMITED"},
@@ -265,7 +268,6 @@ static void test_wrong_values(void **state)
 	     "log_type: 'here': is not a facility, such as daemon or local0"},
 	    {"log_type = FILE /l 10 5",
 	     "log_type: 'FILE /l 10 5': the second limit is below the first"},
-	    {"redirect = host 80 x", "redirect = host 80 x: must be a host and a port"},
 	    {"rpc_version = 3-2", "rpc_version = 3-2: must be a version N, or versions N-M"},
 	    {"deny_time = soon", "deny_time = soon: must be a number of minutes, FOREVER or NEVER"},
 	    {"only_from = 10.0.0.1,10.0.0.2",
@@ -313,6 +315,11 @@ static void test_refusals(void **state)
 	    {BEGIN "disable = yes # off" END, "f:7 e 'disable = yes # off': " COMMENT, OFF},
 	    {BEGIN "disable = no # on" END, "f:7 e 'disable = no # on': " COMMENT, OPEN},
 	    {BEGIN "instances = 3 # few" END, "f:7 e 'instances = 3 # few': " COMMENT, OPEN},
+	    {BEGIN "redirect = host 80 x" END,
+	     "f:7 e redirect = host 80 x: must be a host and a port", OPEN},
+	    {BEGIN "nice = 20" END, "f:7 e nice = 20: must be -20 to 19", OPEN},
+	    {BEGIN "log_type = SYSLOG auth err # x" END,
+	     "f:7 e 'log_type = SYSLOG auth err # x': " COMMENT, LOST},
 	    {BEGIN "cps = 3" END, "f:7 e 'cps' needs 2 values and has 1", OPEN},
 	    {BEGIN END "defaults\n{\n}\n",
 	     "f:1 e service 'ftp' is before defaults (f:9) and does not get only_from, no_access, "
@@ -341,7 +348,7 @@ static void test_refusals(void **state)
 	    {BEGIN "interface = ::1\nbind = ::1" END,
 	     "f:8 e 'bind' is already set at line 7, which has effect", OPEN},
 	    {BEGIN "nice += 3" END, "f:7 e 'nice' has a single value: write 'nice = 3'", OPEN},
-	    {BEGIN "env -= A=1" END, "f:7 e 'env' cannot be used with -=", OPEN},
+	    {BEGIN "env -= A=1" END, "f:7 e 'env' cannot be used with -=", LOST},
 	    {BEGIN "wait" END, "f:7 e 'wait' has no operator: write 'wait = VALUE'", LOST},
 	    {BEGIN "umask=022" END,
 	     "f:7 e 'umask' needs a blank before its operator: write 'umask = 022'", LOST},
@@ -349,7 +356,8 @@ static void test_refusals(void **state)
 	     "f:7 e port = 2121: services(5) has port 21 for 'ftp': add 'type = UNLISTED' for "
 	     "another port",
 	     LOST},
-	    {BEGIN "flags = IPv4 IPv6" END, "f:7 e flags IPv4 and IPv6 exclude each other", LOST},
+	    {BEGIN "flags = IPv4 IPv6" END,
+	     "f:7 e flags IPv4 and IPv6 exclude each other; xinetd takes IPv6", OPEN},
 	    {BEGIN "flags = NAMEINARGS" END,
 	     "f:7 e NAMEINARGS needs the name of the program as first word of 'server_args'", LOST},
 	    {BEGIN "log_on_success = TRAFFIC" END,

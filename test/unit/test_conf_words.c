@@ -133,6 +133,13 @@ static void test_deviations(void **state)
 	     "3 B the entry that begins at line 1 has no }"},
 	    {"service x\n{\ndisable\n}", COMPAT, "1:SERVICEx 3:LOST",
 	     "3 w 'disable' has no operator: write 'disable = VALUE'"},
+	    {"service x\n{\ndisable\n}\nservice y\n{\n}\nservice z\n{\n}", COMPAT,
+	     "1:SERVICEx 3:LOST 8:SERVICEz 10:CLOSE",
+	     "3 w 'disable' has no operator: write 'disable = VALUE'\n"
+	     "5 w 'service y' is lost, as under xinetd, because of a mistake before it"},
+	    {"service x\n{\ndisable\n\tport = 1\n}\nservice y\n{\n}", COMPAT,
+	     "1:SERVICEx 3:LOST 6:SERVICEy 8:CLOSE",
+	     "3 w 'disable' has no operator: write 'disable = VALUE'"},
 	    {"service x\n{\nport : 80\n}", STRICT, "1:SERVICEx 3:port?:,80 4:CLOSE",
 	     "3 e 'port' has no operator: write 'port = 80'"},
 	    {"service x\n{\nport + 80\n}", COMPAT, "1:SERVICEx 3:LOST",
