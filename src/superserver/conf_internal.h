@@ -2,6 +2,8 @@
 #ifndef SOCKEYE_SUPERSERVER_CONF_INTERNAL_H
 #define SOCKEYE_SUPERSERVER_CONF_INTERNAL_H
 
+#include <string.h>
+
 #include "superserver/conf.h"
 #include "superserver/conf_words.h"
 
@@ -75,10 +77,63 @@ struct sockeye__conf_known sockeye__conf_known_words(const char *const *words);
 /* Returns the row of a word, without regard to case, or -1. */
 int sockeye__conf_word_find(const char *const *words, struct sockeye__slice word);
 
+/* Reports that a service cannot be started. */
+#define SOCKEYE__CONF_DROP(r, service, place, ...) \
+	do { \
+		SOCKEYE__CONF_PROBLEM(r, place, __VA_ARGS__); \
+		(service)->state = SOCKEYE__CONF_DROPPED; \
+	} while (0)
+
+#define SOCKEYE__CONF_HAS(service, attribute) \
+	sockeye__conf_has(service, SOCKEYE__CONF_A_##attribute)
+#define SOCKEYE__CONF_PLACE(service, attribute) \
+	((service)->given[SOCKEYE__CONF_A_##attribute].place)
+
+static inline bool sockeye__conf_is_type(const struct sockeye__conf_service *service, unsigned type)
+{
+	return (service->type & type) != 0;
+}
+
+static inline bool sockeye__conf_has_flag(const struct sockeye__conf_service *service,
+					  unsigned flag)
+{
+	return (service->flags & flag) != 0;
+}
+
+static inline bool sockeye__conf_is_mux_client(const struct sockeye__conf_service *service)
+{
+	return sockeye__conf_is_type(service,
+				     SOCKEYE__CONF_TYPE_TCPMUX | SOCKEYE__CONF_TYPE_TCPMUXPLUS);
+}
+
+/* Compares without regard to case. */
+static inline bool sockeye__conf_text_is(const char *a, const char *b)
+{
+	return sockeye__conf_word_is((struct sockeye__slice){a, strlen(a)}, b);
+}
+
+/* Marks a value as derived from others. */
+static inline void sockeye__conf_set_derived(struct sockeye__conf_service *service,
+					     enum sockeye__conf_attribute attribute)
+{
+	service->given[attribute] =
+	    (struct sockeye__conf_given){service->place, SOCKEYE__CONF_DERIVED};
+}
+
+/* conf_service.c. Finds the port of a service, and checks the service. */
+void sockeye__conf_service_check(struct sockeye__conf_reading *r, struct sockeye__conf_service *s);
+
 /* conf_check.c. Completes the services after all files have been read, and checks them. */
 void sockeye__conf_finish(struct sockeye__conf_reading *r);
 
-/* conf.c. Adds a service to the configuration, or returns NULL. */
+/* conf_entry.c. Read an entry, whose header has been read. *found: whether the file has had
+ * a defaults entry before. */
+void sockeye__conf_service_read(struct sockeye__conf_reading *r, struct sockeye__conf_words *words,
+				const struct sockeye__conf_item *header);
+void sockeye__conf_defaults_read(struct sockeye__conf_reading *r, struct sockeye__conf_words *words,
+				 const struct sockeye__conf_item *header, bool *found);
+
+/* Adds a service to the configuration, or returns NULL. */
 struct sockeye__conf_service *sockeye__conf_service_add(struct sockeye__conf_reading *r,
 							struct sockeye__conf_place place,
 							struct sockeye__slice name);
