@@ -9,14 +9,18 @@
 #define CAP_HOLD_FIRST 64
 #define CAP_HOLD_MAX   4096
 
-/* Shortens the bursts in the second consecutive window with a loss. The window
- * itself is not shortened: receivers acknowledge only a full window, counted from
+#define LOSSY_WINDOWS_MIN 3
+
+/* Shortens the bursts in the third consecutive window with a loss, and in each that follows.
+ * Of the windows of 64 blocks, a network that loses 1 % of the packets hits half: after two
+ * in a row, bursts would become shorter on average, although that prevents no loss. The
+ * window itself is not shortened: receivers acknowledge only a full window, counted from
  * their last ACK, and would wait for the rest of it. */
 void sockeye__tftp_burst_shrink(struct sockeye__tftp_pacing *p)
 {
 	if (!p->window_lossy)
 		p->lossy_windows++;
-	if (p->lossy_windows > 1 && p->burst > 1)
+	if (p->lossy_windows >= LOSSY_WINDOWS_MIN && p->burst > 1)
 		p->burst /= 2;
 	p->window_lossy = true;
 }
