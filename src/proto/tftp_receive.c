@@ -292,11 +292,12 @@ static void on_ahead(struct sockeye__tftp *x, uint64_t now_ns, uint64_t block,
 {
 	struct sockeye__tftp_receiver *r = &x->receiver;
 	bool again = is_kept(x, block), last = block == window_end(x) || block == r->final, lost;
+	uint64_t late_ns;
 
-	/* If such a block arrives late, the sender's timer has fired: the ACK that reported the
-	 * gap may have been lost. */
-	if ((again || last) && r->gap_reported == r->next &&
-	    now_ns - r->ack_ns >= sockeye__rtt_patience(&x->rtt))
+	/* If a block arrives late, the sender's timer has fired: the ACK that reported the gap
+	 * may have been lost. A block that was not kept may also arrive for the first time. */
+	late_ns = again || last ? sockeye__rtt_patience(&x->rtt) : x->rtt.rto_ns;
+	if (r->gap_reported == r->next && now_ns - r->ack_ns >= late_ns)
 		ack(x);
 	if (again) {
 		x->count.resent++;

@@ -168,6 +168,29 @@ static void test_no_memory(void **state)
 	script_turn(s, "DATA 5 8", "ACK 5");
 }
 
+/* The report of a gap was lost. Each block that the sender's timer sends again postpones the
+ * receiver's timer, but one that arrives after a whole timeout shows that the report is due
+ * again. */
+static void test_gap_report_lost(void **state)
+{
+	uint8_t none;
+	struct script *s = receiving_with((struct sockeye__tftp_config){.memory = &none},
+					  "blksize=8 windowsize=4");
+	double ms;
+
+	(void)state;
+	script_turn(s, "DATA 1 8", "");
+	script_turn(s, "DATA 3 8", "ACK 1");
+	ms = (double)s->x.rtt.rto_ns / 1e6 * 0.6;
+	for (int i = 0; i < 3; i++) {
+		script_wait(s, ms);
+		script_turn(s, "DATA 3 8", "");
+		script_wait(s, ms);
+		script_turn(s, "DATA 3 8", "ACK 1");
+	}
+	assert_int_equal(s->x.count.timeouts, 0);
+}
+
 /* The ACK was lost and the window arrives again. The ACK is repeated twice, not for
  * each block. */
 static void test_window_again(void **state)
@@ -369,6 +392,7 @@ int main(void)
 	    cmocka_unit_test(test_gap_at_the_end_of_a_window),
 	    cmocka_unit_test(test_gap_before_the_end),
 	    cmocka_unit_test(test_gap_by_time),
+	    cmocka_unit_test(test_gap_report_lost),
 	    cmocka_unit_test(test_no_memory),
 	    cmocka_unit_test(test_window_again),
 	    cmocka_unit_test(test_echo),
