@@ -204,6 +204,14 @@ static bool is_addressed(struct sim *s, const struct packet *packet)
 	return p->exists && (request || packet->tid == p->tid);
 }
 
+/* Whether the packet is an ACK or a request. */
+static bool is_asking(const struct packet *packet)
+{
+	unsigned opcode = packet->len >= 4 ? packet->data[1] : 0;
+
+	return (opcode == SOCKEYE__TFTP_ACK && packet->len == 4) || opcode == SOCKEYE__TFTP_RRQ;
+}
+
 static void arrive(struct sim *s)
 {
 	const struct packet *packet = network_take(&s->net);
@@ -216,7 +224,7 @@ static void arrive(struct sim *s)
 	if (!is_addressed(s, packet))
 		return;
 	was_over = sockeye__tftp_is_over(&p->x);
-	p->asked_since += packet->len == 4 && packet->data[1] == SOCKEYE__TFTP_ACK;
+	p->asked_since += is_asking(packet);
 	sockeye__tftp_datagram(&p->x, s->now_ns, packet->data, packet->len, &g);
 	got(s, packet->to, &g);
 	if (packet->to == CLIENT && p->tid == 0 && !sockeye__tftp_is_unanswered(&p->x))
