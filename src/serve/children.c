@@ -73,10 +73,12 @@ static _Noreturn void worker_main(struct sockeye__children *c, unsigned index, i
 	    .spec_counters = sockeye__crew_counters(child->crew) != NULL
 				 ? sockeye__spec_counters_of(server->shared, index)
 				 : NULL,
+	    .turns = sockeye__turns_of(server->shared, index),
 	};
 	int err;
 
-	close(server->stop_wr); /* the stop pipe must end when the supervisor closes it */
+	sockeye__worker_waits(&w); /* until its loop begins, if it has one */
+	close(server->stop_wr);    /* the stop pipe must end when the supervisor closes it */
 	close(c->signal_fd);
 	/* Other descriptors of the caller stay open: its services may use them. */
 	if (server->opts->stop_fd > 0)

@@ -44,6 +44,7 @@ struct sockeye__worker {
 	unsigned older_count;
 	struct sockeye__counters *counters;
 	void *spec_counters; /* the struct of the spec's table; NULL: no table */
+	uint64_t *turns;     /* of its event loop, in shared memory */
 };
 
 /* What the crew of a service with its own event loop does. Sites with the same spec share
@@ -97,6 +98,18 @@ int sockeye__serve_crews(const struct sockeye__site_request *requests, size_t co
 			 const struct sockeye_serve_opts *opts, struct sockeye_fail *fail);
 
 /* --- for run functions --- */
+
+/* An event loop calls these before and after it waits for events. While the count is odd, it
+ * handles events; if the count then stays the same, the worker hangs (watchdog.h). */
+static inline void sockeye__worker_waits(const struct sockeye__worker *w)
+{
+	__atomic_store_n(w->turns, (*w->turns | 1) + 1, __ATOMIC_RELAXED);
+}
+
+static inline void sockeye__worker_works(const struct sockeye__worker *w)
+{
+	__atomic_store_n(w->turns, *w->turns | 1, __ATOMIC_RELAXED);
+}
 
 /* Return the number of sites of the crew, the file descriptor that this worker uses for a
  * site, and the address to which the site is bound. */

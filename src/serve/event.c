@@ -394,9 +394,12 @@ static void loop_turn(struct sockeye__loop *l)
 	struct epoll_event evs[EVENTS_MAX];
 	struct sockeye__conn *c;
 	bool timed = l->clocks.needed || l->resume_ns != 0;
-	int n = epoll_wait(l->epoll, evs, EVENTS_MAX,
-			   timed ? sockeye__clocks_wait_ms(&l->clocks, l->resume_ns) : -1);
+	int n;
 
+	sockeye__worker_waits(l->worker);
+	n = epoll_wait(l->epoll, evs, EVENTS_MAX,
+		       timed ? sockeye__clocks_wait_ms(&l->clocks, l->resume_ns) : -1);
+	sockeye__worker_works(l->worker);
 	if (l->clocks.needed)
 		l->turn.now = l->clocks.now = sockeye_now();
 	for (int i = 0; i < n; i++)
@@ -457,6 +460,7 @@ static void run(struct sockeye__worker *w)
 		sockeye__cannot_start(w, err);
 	while (err == 0 && (!l->stopping || w->conns > 0))
 		loop_turn(l);
+	sockeye__worker_waits(w);
 	sockeye__answerer_free(l->answerer);
 	sockeye__timers_fini(&l->clocks.timers);
 	free(l->buffer);

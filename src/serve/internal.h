@@ -76,7 +76,8 @@ struct sockeye__shared {
 	struct sockeye__rates *rates;     /* of datagram replies */
 	struct sockeye__repeats *repeats; /* NULL: replies to possible servers have no limit */
 	/* For each seat struct sockeye__counters and, in the crews of a spec, a struct
-	 * of its table; stride values apart, so that no cache line has two writers. */
+	 * of its table; last its turns. They are stride values apart, so that no cache line has two
+	 * writers. */
 	size_t stride;
 	_Alignas(64) uint64_t counters[];
 };
@@ -91,6 +92,12 @@ static inline uint64_t *sockeye__spec_counters_of(struct sockeye__shared *shared
 {
 	return &shared->counters[seat * shared->stride +
 				 sizeof(struct sockeye__counters) / sizeof(uint64_t)];
+}
+
+/* The turns of a process's event loop: see sockeye__worker_waits(). */
+static inline uint64_t *sockeye__turns_of(struct sockeye__shared *shared, unsigned process)
+{
+	return &shared->counters[(process + 1) * shared->stride - 1];
 }
 
 struct sockeye__model {

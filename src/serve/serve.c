@@ -117,7 +117,8 @@ static int sites_open(struct sockeye__server *server, const struct sockeye__site
 	return 0;
 }
 
-/* The number of counters per process, rounded up to whole cache lines. */
+/* The number of counters per process and its count of turns, rounded up to whole cache
+ * lines. */
 static size_t counters_stride(const struct sockeye__server *server)
 {
 	const size_t line = 64 / sizeof(uint64_t);
@@ -130,7 +131,7 @@ static size_t counters_stride(const struct sockeye__server *server)
 		if (table != NULL && table->count > spec_max)
 			spec_max = table->count;
 	}
-	return (sockeye__counters_table.count + spec_max + line - 1) / line * line;
+	return (sockeye__counters_table.count + spec_max + 1 + line - 1) / line * line;
 }
 
 static int shared_open(struct sockeye__server *server)

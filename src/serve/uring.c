@@ -327,7 +327,9 @@ static void loop_end_check(const struct sockeye__uring *l)
 
 static void loop_turn(struct sockeye__uring *l)
 {
+	sockeye__worker_waits(l->worker);
 	submit_and_wait(l);
+	sockeye__worker_works(l->worker);
 	turn_begin(l);
 	do
 		completions_take(l);

@@ -1,8 +1,11 @@
 /*
- * watchdog.h: notices workers that are stopped, and lets them continue or replaces them.
+ * watchdog.h: notices workers that are stopped or hang, and lets them continue or replaces
+ * them.
  *
  * A worker that is stopped (SIGSTOP) would keep the requests that the kernel queues for it:
- * with SO_REUSEPORT those of the same clients forever. The supervisor looks at its workers
+ * with SO_REUSEPORT those of the same clients forever. The same applies to an event loop that
+ * handles the same events for a long time, for example because it waits for a disk. Workers of
+ * blocking models are not expected to return to a loop. The supervisor looks at its workers
  * once per second.
  */
 #ifndef SOCKEYE_SERVE_WATCHDOG_H
@@ -17,11 +20,14 @@ struct sockeye__watched {
 	unsigned stopped;   /* looks at which it has been stopped; 0: it runs */
 	int signal;         /* that stopped it */
 	unsigned continued; /* looks until its next stop counts as the first; 0: it does */
+	uint64_t turns;     /* of its event loop at the last look */
+	unsigned busy;      /* looks at which it handled the same events */
 };
 
 /* Looks at the running workers if a second has passed since the last look. Sends SIGCONT to
  * a worker that has been stopped for at least a second, and SIGKILL if it had already been
- * continued within the last minute. Ignores workers that a debugger traces. */
+ * continued within the last minute. Reports a worker that handles the same events for 10 s, and
+ * kills it after 60 s. Ignores workers that a debugger traces. */
 void sockeye__watchdog_look(struct sockeye__children *c, uint64_t now);
 
 /* Returns when the next look is due. */

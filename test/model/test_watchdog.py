@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from serving import MODEL_FACTS, ROOT, at_once, closed, preload, processes, read_n, until
+from serving import LOOPS, MODEL_FACTS, ROOT, at_once, closed, preload, processes, read_n, until
 
 PLACES = ("echo", "tcp://127.0.0.1:0", "echo", "udp://127.0.0.1:0")
 CONTINUING = r"warning: worker \d+ is stopped by SIGSTOP; continuing it"
@@ -148,6 +148,19 @@ def test_stop_of_the_whole_job(serve, model):
     time.sleep(LOOKS_S)
     assert "stopped" not in server.log()
     assert [w.pid for w in all_workers(server, model)] == [w.pid for w in workers]
+
+
+def test_event_loops_that_wait_do_not_hang(serve, tmp_path):
+    """They have no events for longer than the supervisor tolerates in a loop that handles some.
+    test/lib/test_watchdog.c has the loops that hang."""
+    tmp_path.chmod(0o755)
+    servers = [serve(*PLACES, "--workers", "2", model=model) for model in LOOPS]
+    servers.append(serve("tftp", "udp://127.0.0.1:0", "--root", tmp_path, "--workers", "2"))
+    clients = [server.connect() for server in servers]
+    for client in clients[:-1]:
+        greet(client)
+    time.sleep(12)
+    assert not [server.log() for server in servers if "same events" in server.log()]
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")

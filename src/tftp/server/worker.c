@@ -318,6 +318,7 @@ static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events
 {
 	const struct sockeye__timer *timer = sockeye__timers_first(&w->timers);
 	uint64_t at = sockeye__earlier(timer != NULL ? timer->at_ns : 0, w->stop_ns);
+	int n;
 
 	at = sockeye__earlier(at, sockeye__tftp_drops_due_ns(w));
 	at = sockeye__earlier(at, sockeye__tftp_room_due_ns(w));
@@ -330,7 +331,10 @@ static int wait_events(struct sockeye__tftp_worker *w, struct epoll_event events
 		(void)timerfd_settime(w->timer_fd, TFD_TIMER_ABSTIME, &when, NULL);
 		w->timer_ns = at;
 	}
-	return epoll_wait(w->epoll, events, EVENTS, -1);
+	sockeye__worker_waits(w->base);
+	n = epoll_wait(w->epoll, events, EVENTS, -1);
+	sockeye__worker_works(w->base);
+	return n;
 }
 
 /* Asserts that lists, counts, slots and phases agree. */
@@ -396,6 +400,7 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
 	permissions_check(w);
 	confine(w);
 	loop(w);
+	sockeye__worker_waits(worker);
 	w->stopping = true;
 	sockeye__tftp_room_close(w);
 	sockeye__tftp_ports_free(w);
