@@ -199,7 +199,7 @@ def test_disk_that_fails(serve, root, disk, how, kind, name):
 
 def stopped(serve, disk):
     """A server that is stopping while more files are stored than it has threads."""
-    server = serve("--upload", "--workers", "1", "--grace", "2s", env=disk.env)
+    server = serve("--upload", "--workers", "1", "--grace", "8s", env=disk.env)
     disk.stops()
     waiting = [offers(server, f"f{i}") for i in range(COMMITTERS + 2)]
     disk.waits_for(COMMITTERS)
