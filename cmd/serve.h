@@ -143,6 +143,7 @@ extern const struct serve_feature serve_tftp;
 /* Parse the options of tftp. serve_tftp_terms() returns CLI_GO or the exit code. */
 int serve_tftp_terms(const struct serve *s, struct sockeye__tftp_terms *out);
 struct sockeye__tftp_name_rules serve_tftp_names(const struct serve_tftp *t);
+enum sockeye__tftp_unique_root serve_tftp_unique_root(const struct serve_tftp *t);
 
 /* --map-test: prints how the rules change a name. Returns the exit code. */
 int serve_tftp_map_test(struct serve *s);

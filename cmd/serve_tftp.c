@@ -13,7 +13,7 @@
 
 #define OFFSET(field) offsetof(struct serve, tftp.field)
 
-static const char *const unique_roots[] = {"ip", NULL};
+static const char *const unique_roots[] = {"ip", "mac", NULL}; /* 1 less than the enum */
 /* In the order of enum sockeye__links. */
 static const char *const links[] = {"inside", "none", "any", NULL};
 
@@ -53,8 +53,8 @@ static const struct cli_option options[] = {
      "or all links (any)",
      .choices = links},
     {"unique-root", 0, "KIND", CLI_CHOICE, OFFSET(unique_root),
-     "ip: serve each client from the directory in the root that is named after its "
-     "address, if that directory exists",
+     "serve each client from the directory in the root that is named after its address "
+     "(ip), or after the MAC address of its network card (mac), if that directory exists",
      .choices = unique_roots},
     {"backslash", 0, NULL, CLI_FLAG, OFFSET(backslash),
      "treat \\ in names as / (Windows boot loaders)"},
@@ -172,6 +172,12 @@ struct sockeye__tftp_name_rules serve_tftp_names(const struct serve_tftp *t)
 	};
 }
 
+enum sockeye__tftp_unique_root serve_tftp_unique_root(const struct serve_tftp *t)
+{
+	return t->unique_root == SERVE_UNSET ? SOCKEYE__TFTP_UNIQUE_NONE
+					     : SOCKEYE__TFTP_UNIQUE_IP + t->unique_root;
+}
+
 static int config_read(struct serve *s, struct sockeye__tftp_server_config *out)
 {
 	const struct serve_tftp *t = &s->tftp;
@@ -183,7 +189,7 @@ static int config_read(struct serve *s, struct sockeye__tftp_server_config *out)
 	    .policy_path = t->policy,
 	    .single_port = t->single_port,
 	    .fold_case = t->fold_case,
-	    .unique_root = t->unique_root != SERVE_UNSET,
+	    .unique_root = serve_tftp_unique_root(t),
 	    .broadcast = t->broadcast,
 	    .transfers_max = t->transfers_max,
 	    .per_source_max = s->per_source_max,

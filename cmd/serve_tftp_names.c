@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "cli/report.h"
 #include "serve.h"
+#include "tftp/server/client_folder.h"
 #include "tftp/server/lookup.h"
 
 #include <arpa/inet.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include <sockeye/text.h>
+#include <sockeye/time.h>
 
 /* A name for output. It is escaped only if it has control characters, so that backslashes
  * stay readable. */
@@ -152,10 +154,17 @@ static int map_test(struct serve *s, const struct sockeye_sockaddr *client,
 							  .links = (enum sockeye__links)t->links};
 	const struct sockeye__tftp_map_watch watch = {.step = show_step, .arg = s};
 	const struct sockeye__span asked = {(const uint8_t *)t->map_test, strlen(t->map_test)};
+	const enum sockeye__tftp_unique_root unique = serve_tftp_unique_root(t);
+	struct sockeye__tftp_neighbors *neighbors = NULL;
+	char folder[SOCKEYE__TFTP_FOLDER_MAX];
 	struct sockeye__tftp_store store = {0};
 	struct sockeye__rules_source map;
 	struct sockeye_fail fail;
 
+	if (unique == SOCKEYE__TFTP_UNIQUE_MAC)
+		(void)sockeye__tftp_neighbors_open(&neighbors);
+	sockeye__tftp_client_folder(unique, neighbors, client, sockeye_now().mono_ns, folder);
+	sockeye__tftp_neighbors_close(neighbors);
 	if (sockeye__rules_source_open(&map, t->map, &sockeye__tftp_map_kind, &fail) < 0)
 		return report_fail(&s->common, &fail);
 	if (t->root != NULL && sockeye__tftp_store_open(&store, &config, &fail) < 0) {
@@ -167,7 +176,7 @@ static int map_test(struct serve *s, const struct sockeye_sockaddr *client,
 	    .store = t->root != NULL ? &store : NULL,
 	    .names = serve_tftp_names(t),
 	    .fold_case = t->fold_case,
-	    .unique_root = t->unique_root != SERVE_UNSET,
+	    .folder = unique != SOCKEYE__TFTP_UNIQUE_NONE ? folder : NULL,
 	};
 
 	if (sockeye__tftp_lookup(&lookup, client, t->map_put, asked, &watch, out) < 0)

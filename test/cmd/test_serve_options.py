@@ -89,7 +89,7 @@ def test_effect(ready, tmp_path, args):
     (["--window-max", "65536"], 2, "--window-max takes 1 to 65535, not '65536'"),
     (["--timeout", "256"], 2, "--timeout takes 0.001 to 255 s, not '256'"),
     (["--port-range", "9-8"], 2, "two ports, the smaller first, such as 50000-50100, not '9-8'"),
-    (["--unique-root", "mac"], 2, "--unique-root takes one of ip, not 'mac'"),
+    (["--unique-root", "name"], 2, "--unique-root takes one of ip, mac, not 'name'"),
     (["--map-test", "a", "--map-client", "1.2.3.4:5"], 2, "192.0.2.1 or 2001:db8::1, not '1.2.3"),
 ])
 def test_wrong_values(tmp_path, args, code, words):

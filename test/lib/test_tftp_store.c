@@ -168,17 +168,14 @@ static void test_which_files(void **state)
 	assert_int_equal(store.files.count, 0);
 }
 
-static const char *own_name(const char *address, bool upload, size_t cap)
+static const char *own_name(const char *folder, bool upload, size_t cap)
 {
 	static char name[32];
-	struct sockeye_sockaddr client = {.len = sizeof client.u.in};
+	int err;
 
-	client.u.in.sin_family = AF_INET;
-	assert_int_equal(inet_pton(AF_INET, address, &client.u.in.sin_addr), 1);
 	snprintf(name, sizeof name, "f");
-	if (sockeye__tftp_store_client_folder(&store, &client, upload, name, cap) < 0)
-		return "too long";
-	return name;
+	err = sockeye__tftp_store_client_folder(&store, folder, upload, name, cap);
+	return err == -ENAMETOOLONG ? "too long" : err == -EADDRNOTAVAIL ? "unknown" : name;
 }
 
 static void test_folders_of_clients(void **state)
@@ -196,7 +193,9 @@ static void test_folders_of_clients(void **state)
 		assert_string_equal(own_name("192.0.2.3", false, 32), "f");
 		assert_string_equal(own_name("192.0.2.4", false, 32), "f");
 		assert_string_equal(own_name("192.0.2.5", false, 32), "f");
+		assert_string_equal(own_name("", false, 32), "f");
 		/* an upload never goes to the directory of all clients */
+		assert_string_equal(own_name("", true, 32), "unknown");
 		assert_string_equal(own_name("192.0.2.1", true, 32), "192.0.2.1/f");
 		assert_string_equal(own_name("192.0.2.5", true, 32), "192.0.2.5/f");
 		assert_string_equal(own_name("192.0.2.5", true, 11), "too long");

@@ -247,7 +247,8 @@ struct sockeye__tftp_worker {
 	struct sockeye__tftp_dropped dropped[SOCKEYE__TFTP_DROPS];
 	struct sockeye__tftp_budget budget;
 	struct sockeye__tftp_room room;
-	struct sockeye__tftp_inbox inbox; /* for packets that sites receive */
+	struct sockeye__tftp_neighbors *neighbors; /* NULL: not needed */
+	struct sockeye__tftp_inbox inbox;          /* for packets that sites receive */
 	uint8_t in[SOCKEYE__TFTP_WIRE_BYTES];
 	uint8_t out[SOCKEYE__TFTP_WIRE_BYTES];
 };

@@ -31,8 +31,8 @@ static int place(const struct asker *a, char *name)
 	const struct sockeye__tftp_lookup *k = a->lookup;
 	int err = 0;
 
-	if (k->unique_root && k->store != NULL)
-		err = sockeye__tftp_store_client_folder(k->store, a->client, a->upload, name,
+	if (k->folder != NULL && k->store != NULL)
+		err = sockeye__tftp_store_client_folder(k->store, k->folder, a->upload, name,
 							SOCKEYE__TFTP_NAME_MAX);
 	if (err == 0 && k->fold_case && !has(k, name))
 		fold(name);

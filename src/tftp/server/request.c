@@ -103,19 +103,23 @@ static void refuse_for(const struct request *r, int err)
 static bool name_find(struct request *r)
 {
 	struct sockeye__tftp_server *server = r->w->server;
+	const enum sockeye__tftp_unique_root unique = server->config.unique_root;
 	struct sockeye__tftp_mapped mapped = {0};
+	char folder[SOCKEYE__TFTP_FOLDER_MAX];
 	const struct sockeye__tftp_lookup lookup = {
 	    .map = server->map,
 	    .store = &server->store,
 	    .names = server->config.names,
 	    .fold_case = server->config.fold_case,
-	    .unique_root = server->config.unique_root,
+	    .folder = unique != SOCKEYE__TFTP_UNIQUE_NONE ? folder : NULL,
 	};
 	struct sockeye__tftp_budget *budget = &r->w->budget;
-	int err = sockeye__tftp_lookup(
-	    &lookup, &r->from->peer, r->upload, r->packet.name,
-	    server->map != NULL ? sockeye__tftp_budget_begin(budget) : NULL, &mapped);
+	int err;
 
+	sockeye__tftp_client_folder(unique, r->w->neighbors, &r->from->peer, r->w->now_ns, folder);
+	err = sockeye__tftp_lookup(&lookup, &r->from->peer, r->upload, r->packet.name,
+				   server->map != NULL ? sockeye__tftp_budget_begin(budget) : NULL,
+				   &mapped);
 	if (server->map != NULL)
 		sockeye__tftp_budget_end(budget);
 	snprintf(r->name, sizeof r->name, "%s", mapped.name);
@@ -123,6 +127,10 @@ static bool name_find(struct request *r)
 		r->name[0] = '\0';
 		refuse(r, err == -EINVAL ? SOCKEYE__TFTP_ILLEGAL : SOCKEYE__TFTP_NOT_FOUND,
 		       err == -EINVAL ? "empty name" : "name too long", err);
+		return false;
+	}
+	if (err == -EADDRNOTAVAIL) { /* the client has no directory */
+		refuse_for(r, err);
 		return false;
 	}
 	if (err == -EACCES) { /* the name leads outside the root */

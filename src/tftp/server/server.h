@@ -20,6 +20,7 @@
 
 #include "proto/tftp_name.h"
 #include "proto/tftp_transfer.h"
+#include "tftp/server/client_folder.h"
 #include "tftp/server/map.h"
 #include "tftp/server/policy.h"
 #include "tftp/server/store.h"
@@ -68,18 +69,19 @@ struct sockeye__tftp_server_config {
 	struct sockeye__tftp_terms terms;   /* if no line of the policy applies */
 	struct sockeye__port_range ports;   /* of transfers */
 	bool single_port;                   /* transfers use the site's port */
-	bool fold_case, unique_root;        /* lookup.h */
-	bool broadcast;                     /* answer broadcasts (RFC 1123, section 4.2.3.5) */
-	uint32_t transfers_max;             /* at a time, across all workers; 0: 8192 */
-	uint32_t per_source_max;            /* transfers of one source; 0: 2048 */
-	uint32_t requests_per_s;            /* unconfirmed requests of one source; 0: 100, but
-					     * no limit for loopback */
-	uint64_t upload_total;              /* bytes by which uploads may make the directory grow
-					     * while the server runs; 0: no limit */
-	uint64_t rto_first_ns;              /* 0: 1 s */
-	uint64_t give_up_ns;                /* how long a client may be silent before its
-					     * transfer ends; 0: 30 s or five negotiated
-					     * timeouts, whichever is longer */
+	bool fold_case;                     /* lookup.h */
+	enum sockeye__tftp_unique_root unique_root;
+	bool broadcast;          /* answer broadcasts (RFC 1123, section 4.2.3.5) */
+	uint32_t transfers_max;  /* at a time, across all workers; 0: 8192 */
+	uint32_t per_source_max; /* transfers of one source; 0: 2048 */
+	uint32_t requests_per_s; /* unconfirmed requests of one source; 0: 100, but
+				  * no limit for loopback */
+	uint64_t upload_total;   /* bytes by which uploads may make the directory grow
+				  * while the server runs; 0: no limit */
+	uint64_t rto_first_ns;   /* 0: 1 s */
+	uint64_t give_up_ns;     /* how long a client may be silent before its
+				  * transfer ends; 0: 30 s or five negotiated
+				  * timeouts, whichever is longer */
 
 	/* Called in the worker for each transfer and refused request; may be NULL. */
 	void (*on_transfer)(void *arg, const struct sockeye__tftp_report *report);

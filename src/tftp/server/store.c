@@ -1,7 +1,6 @@
 /* store.c: the directory that a TFTP server serves (store.h). */
 #include "tftp/server/store.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -87,20 +86,15 @@ bool sockeye__tftp_store_has(struct sockeye__tftp_store *s, const char *name)
 	return can_open(s, name, O_PATH);
 }
 
-int sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s,
-				      const struct sockeye_sockaddr *client, bool upload,
-				      char *name, size_t cap)
+int sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s, const char *folder,
+				      bool upload, char *name, size_t cap)
 {
-	struct sockeye_sockaddr plain = sockeye__sockaddr_unmapped(client);
-	bool v6 = plain.u.sa.sa_family == AF_INET6;
-	const void *at = v6 ? (const void *)&plain.u.in6.sin6_addr : &plain.u.in.sin_addr;
-	char folder[INET6_ADDRSTRLEN];
-	size_t len, name_len = strlen(name) + 1;
+	size_t len = strlen(folder), name_len = strlen(name) + 1;
 
-	if (inet_ntop(plain.u.sa.sa_family, at, folder, sizeof folder) == NULL ||
-	    (!upload && !can_open(s, folder, FOLDER)))
+	if (upload && len == 0)
+		return -EADDRNOTAVAIL;
+	if (!upload && (len == 0 || !can_open(s, folder, FOLDER)))
 		return 0;
-	len = strlen(folder);
 	if (len + 1 + name_len > cap)
 		return -ENAMETOOLONG;
 	memmove(name + len + 1, name, name_len);
@@ -378,6 +372,7 @@ static const struct answer {
     {-ESTALE, SOCKEYE__TFTP_NOT_FOUND, "File not found"},
     {-EACCES, SOCKEYE__TFTP_ACCESS, "Permission denied"},
     {-EPERM, SOCKEYE__TFTP_ACCESS, "Permission denied"},
+    {-EADDRNOTAVAIL, SOCKEYE__TFTP_ACCESS, "Your MAC address is not known here"},
     {-EXDEV, SOCKEYE__TFTP_ACCESS, "Outside the served directory"},
     {-ELOOP, SOCKEYE__TFTP_ACCESS, "Symbolic links are not followed"},
     {-EISDIR, SOCKEYE__TFTP_ACCESS, "Is a directory"},

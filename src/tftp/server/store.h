@@ -81,12 +81,11 @@ int sockeye__tftp_store_put(struct sockeye__tftp_store *s, const char *name, con
  * -ENOSPC. */
 int sockeye__tftp_store_room(const struct sockeye__tftp_store *s, int fd, uint64_t more);
 
-/* Puts the directory named after the client's address in front of the name: for an
- * upload always, for a download if the root has this directory. Returns 0, or
- * -ENAMETOOLONG if the result exceeds `cap` bytes. */
-int sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s,
-				      const struct sockeye_sockaddr *client, bool upload,
-				      char *name, size_t cap);
+/* Puts the directory of the client in front of the name: for an upload always, for a download
+ * if the root has this directory. Returns 0, -ENAMETOOLONG if the result exceeds `cap` bytes, or
+ * -EADDRNOTAVAIL for an upload if `folder` is "". */
+int sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s, const char *folder,
+				      bool upload, char *name, size_t cap);
 
 /* Whether something below the root has this name. */
 bool sockeye__tftp_store_has(struct sockeye__tftp_store *s, const char *name);

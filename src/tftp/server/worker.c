@@ -89,6 +89,8 @@ static int worker_open(struct sockeye__tftp_worker *w)
 		err = commits_open(w);
 	if (err == 0 && w->base->link_fd >= 0)
 		err = watch(w, w->base->link_fd, &w->watch_link);
+	if (err == 0 && w->server->config.unique_root == SOCKEYE__TFTP_UNIQUE_MAC)
+		err = sockeye__tftp_neighbors_open(&w->neighbors);
 	sockeye__tftp_older_watch(w);
 	for (size_t i = 0; i < sites && err == 0; i++)
 		site_open(w, i);
@@ -404,6 +406,7 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
 	w->stopping = true;
 	sockeye__tftp_room_close(w);
 	sockeye__tftp_ports_free(w);
+	sockeye__tftp_neighbors_close(w->neighbors);
 	sockeye__timers_fini(&w->timers);
 	if (w->commits_aside)
 		sockeye__tftp_committer_close(&w->committer);
