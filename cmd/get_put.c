@@ -466,7 +466,9 @@ void transfers_resolve(struct transfers *t)
 		    .fd = t->way == SOCKEYE__TFTP_PUT ? STDIN_FILENO : STDOUT_FILENO,
 		};
 		if (sockeye__tftp_job_resolve(job, t->job_count ? job - 1 : NULL, &fail) < 0)
-			code_set(t, report_fail(&t->o->common, &fail));
+			code_set(t, fail.err == SOCKEYE_E_HOST
+					? cli_address_fail(&t->o->common, &fail)
+					: report_fail(&t->o->common, &fail));
 		else
 			t->job_of[t->job_count++] = i;
 	}

@@ -358,10 +358,8 @@ int cli_address_fail(const struct cli_common *common, const struct sockeye_fail 
 	if (service)
 		addr.port = ntohs((uint16_t)service->s_port);
 	snprintf(port, sizeof port, "%u", addr.port);
-	if (fail->err == -EINVAL && needs_zone(&addr)) {
+	if ((fail->err == -EINVAL || fail->err == SOCKEYE_E_HOST) && needs_zone(&addr)) {
 		explained.err = SOCKEYE_E_HOST;
-		strcpy(explained.detail,
-		       "a link-local address needs its interface, as in fe80::1%eth0");
 		try = with_zone(&s);
 	} else if (strcmp(fail->op, "bind") == 0 && fail->err == -EACCES && addr.port < 1024) {
 		try = with_port(&s, port, 7000 + addr.port % 1000);

@@ -210,15 +210,25 @@ static void absent_explain(struct sockeye_fail *fail, const struct sockeye_addr 
 			  may_wait ? "; append ?freebind to bind before it has" : "");
 }
 
+static bool lacks_zone(const struct sockeye_sockaddr *name)
+{
+	return name->u.sa.sa_family == AF_INET6 && name->u.in6.sin6_scope_id == 0 &&
+	       IN6_IS_ADDR_LINKLOCAL(&name->u.in6.sin6_addr);
+}
+
 static void cause_add(struct sockeye_fail *fail, const struct sockeye_addr *addr,
 		      const struct sockeye_sockaddr *name)
 {
 	const char *text = hint(fail->op, addr->scheme, name, fail->err);
+	char host[INET6_ADDRSTRLEN];
 
 	if (text != NULL)
 		sockeye__fail_add(fail, "%s", text);
 	if (strcmp(fail->op, "bind") == 0 && fail->err == -EADDRNOTAVAIL)
 		absent_explain(fail, addr);
+	if (fail->err == -EINVAL && lacks_zone(name))
+		sockeye__fail_zone(
+		    fail, inet_ntop(AF_INET6, &name->u.in6.sin6_addr, host, sizeof host), "");
 	if (strcmp(fail->op, "connect") == 0 && fail->err == -ETIMEDOUT)
 		silence_explain(fail, addr, name);
 	else if (fail->err == -EADDRINUSE || fail->err == SOCKEYE_E_IN_USE_LIVE)

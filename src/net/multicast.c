@@ -51,8 +51,11 @@ int sockeye__multicast_check(const struct sockeye_addr *addr, struct sockeye_soc
 	if (o->interface[0] == '\0' && o->source[0] == '\0')
 		return 0;
 	index = sockeye__interface_index(o->interface);
-	if (o->interface[0] != '\0' && index == 0)
-		return check_fail(fail, addr, "there is no interface ", o->interface);
+	if (o->interface[0] != '\0' && index == 0) {
+		check_fail(fail, addr, "there is no interface ", o->interface);
+		sockeye__fail_interfaces(fail);
+		return SOCKEYE_E_OPTION_VALUE;
+	}
 	if (o->source[0] != '\0' && !joins)
 		return check_fail(fail, addr, "source= is for listening to a group", "");
 	for (size_t i = 0; i < count; i++) {

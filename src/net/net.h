@@ -4,6 +4,7 @@
 #ifndef SOCKEYE_NET_NET_H
 #define SOCKEYE_NET_NET_H
 
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -140,10 +141,18 @@ bool sockeye__sockaddr_is_any(const struct sockeye_sockaddr *name);
 /* Whether the address is a multicast group. */
 bool sockeye__sockaddr_is_multicast(const struct sockeye_sockaddr *name);
 
-/* --- resolve.c --- */
+/* --- interfaces.c --- */
 
 /* Returns the index of an interface by its name or number, or 0. */
 uint32_t sockeye__interface_index(const char *zone);
+/* Returns how many interfaces have link-local IPv6 addresses, and writes the name of the first
+ * one, if there is one. */
+unsigned sockeye__interfaces_link_local(char name[IF_NAMESIZE]);
+/* Adds the interfaces of this machine to the detail. */
+void sockeye__fail_interfaces(struct sockeye_fail *fail);
+/* Explains that a link-local address needs an interface or, if `zone` is not "", that this
+ * interface does not exist. Lists the interfaces. */
+void sockeye__fail_zone(struct sockeye_fail *fail, const char *host, const char *zone);
 
 /* --- multicast.c --- */
 

@@ -152,16 +152,17 @@ static void names_of_any(struct query *q)
 	name_add(q, (const struct sockaddr *)&in);
 }
 
-uint32_t sockeye__interface_index(const char *zone)
+/* Whether a link-local address lacks its interface. connect(2) and bind(2) would fail with
+ * EINVAL. A TFTP request is sent without connecting, and if only one interface has link-local
+ * addresses, the kernel chooses that one. */
+static bool zone_is_missing(const struct sockeye_addr *addr, const struct in6_addr *ip)
 {
-	uint32_t index = if_nametoindex(zone);
-	unsigned long number;
-	char *end;
+	char name[IF_NAMESIZE];
 
-	if (index != 0 || *zone < '0' || *zone > '9')
-		return index;
-	number = strtoul(zone, &end, 10);
-	return *end == '\0' && number <= UINT32_MAX ? (uint32_t)number : 0;
+	if (addr->zone[0] != '\0' || !IN6_IS_ADDR_LINKLOCAL(ip) ||
+	    strchr(addr->opts.bind, '%') != NULL)
+		return false;
+	return addr->scheme != SOCKEYE_TFTP || sockeye__interfaces_link_local(name) != 1;
 }
 
 /* Adds a host that is an IP address. Returns 0, 1 if the host is a name, or a negative
@@ -176,8 +177,13 @@ static int host_number(struct query *q)
 		in6.sin6_scope_id = addr->zone[0] ? sockeye__interface_index(addr->zone) : 0;
 		if (addr->zone[0] && in6.sin6_scope_id == 0) {
 			FAILED(q, SOCKEYE_E_NONAME);
-			sockeye__fail_detail(q->fail, "there is no interface \"%s\"", addr->zone);
+			sockeye__fail_zone(q->fail, addr->host, addr->zone);
 			return SOCKEYE_E_NONAME;
+		}
+		if (zone_is_missing(addr, &in6.sin6_addr)) {
+			FAILED(q, SOCKEYE_E_HOST);
+			sockeye__fail_zone(q->fail, addr->host, "");
+			return SOCKEYE_E_HOST;
 		}
 		name_add(q, (const struct sockaddr *)&in6);
 		return 0;

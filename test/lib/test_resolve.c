@@ -74,6 +74,7 @@ static const struct row {
 	{SOCKEYE_TCP, 0, "host.123", "", 7, "", 0, SOCKEYE_E_HOST, NULL, NULL},
 	/* zones and families */
 	{SOCKEYE_TCP, 0, "fe80::1", "nope", 7, "", 0, SOCKEYE_E_NONAME, NULL, NULL},
+	{SOCKEYE_UDP, 0, "fe80::abc", "", 7, "", 0, SOCKEYE_E_HOST, NULL, NULL},
 	{SOCKEYE_TCP, 0, "fe80::1", "0", 7, "", 0, SOCKEYE_E_NONAME, NULL, NULL},
 	{SOCKEYE_TCP, 0, "fe80::1", "4294967296", 7, "", 0, SOCKEYE_E_NONAME, NULL, NULL},
 	{SOCKEYE_TCP, 0, "127.0.0.1", "lo", 7, "", 0, SOCKEYE_E_HOST, NULL, NULL},
@@ -168,7 +169,9 @@ static void test_details(void **state)
 	    {{SOCKEYE_UDP, 0, "127.0.0.1", "", -1, "http", 0, 0, NULL, NULL},
 	     "\"http\" is a service of tcp only, port 80"},
 	    {{SOCKEYE_TCP, 0, "fe80::1", "nope", 7, "", 0, 0, NULL, NULL},
-	     "there is no interface \"nope\""},
+	     "there is no interface \"nope\"; the interfaces are "},
+	    {{SOCKEYE_UDP, 0, "fe80::abc", "", 7, "", 0, 0, NULL, NULL},
+	     "a link-local address needs its interface, as in fe80::abc%"},
 	    {{SOCKEYE_TCP, 0, "127.0.0.1", "", 0, "", 0, 0, NULL, NULL},
 	     "port 0 is for listening only"},
 	};
@@ -180,7 +183,8 @@ static void test_details(void **state)
 		struct sockeye_fail why;
 
 		assert_true(sockeye_resolve(&addr, false, &found, 1, &why) < 0);
-		assert_string_equal(why.detail, hints[i].detail);
+		/* a list of this machine's interfaces may follow */
+		assert_memory_equal(why.detail, hints[i].detail, strlen(hints[i].detail));
 		assert_true(why.address[0] != '\0');
 	}
 }
