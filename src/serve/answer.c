@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -220,9 +221,28 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 	return true;
 }
 
+/* Counts a reply that could not be sent, and logs why. The receiver's queue may be full at any
+ * time, and its socket may have been closed, so these errors are not logged. */
+static void send_failed(struct sockeye__answerer *a, const struct sockeye__site *site,
+			const struct msghdr *out, int err)
+{
+	struct sockeye_sockaddr peer = {.len = out->msg_namelen};
+	char text[120];
+
+	if (err == 0 || err == -EAGAIN || err == -ECONNREFUSED || err == -ENOENT) {
+		sockeye__count(&a->worker->counters->dropped_send, 1);
+		return;
+	}
+	memcpy(&peer.u, out->msg_name, out->msg_namelen);
+	snprintf(text, sizeof text, "the reply could not be sent: %s%s", sockeye_error_text(err),
+		 err == -EPERM ? " (a firewall on this machine drops it)" : "");
+	refuse(a, site, &a->worker->counters->dropped_send, &peer, text);
+}
+
 /* Sends out[0..n). Counts and skips a reply that cannot be sent, for example because the
  * receiver's queue is full, so that it does not delay the others. */
-static void transmit(struct sockeye__answerer *a, int fd, unsigned n)
+static void transmit(struct sockeye__answerer *a, const struct sockeye__site *site, int fd,
+		     unsigned n)
 {
 	uint64_t bytes = 0, sent = 0;
 	bool waited = false;
@@ -238,7 +258,7 @@ static void transmit(struct sockeye__answerer *a, int fd, unsigned n)
 			continue;
 		}
 		if (k <= 0) {
-			sockeye__count(&a->worker->counters->dropped_send, 1);
+			send_failed(a, site, &a->out[done].msg_hdr, k < 0 ? -errno : 0);
 			done++;
 			continue;
 		}
@@ -283,7 +303,7 @@ bool sockeye__answer(struct sockeye__answerer *a, size_t i)
 	}
 	sockeye__count(&a->worker->counters->datagrams_in, a->used);
 	sockeye__count(&a->worker->counters->bytes_in, bytes);
-	transmit(a, fd, n);
+	transmit(a, site, fd, n);
 	return true;
 }
 

@@ -107,3 +107,18 @@ def test_server_cannot_send(firewall, root, tmp_path, error, log):
     assert (event["error"], event["step"]) == (error, "send")
     assert (event["packet_bytes"], event["blksize"]) == (BLKSIZE + 4, BLKSIZE)
     assert event["detail"].startswith(f"sending packets of {BLKSIZE + 4} bytes to 127.0.0.1:")
+
+
+@pytest.mark.parametrize("model", ["event", "thread"])
+@pytest.mark.parametrize("error", ["EPERM", "ENETUNREACH", "EMSGSIZE"])
+def test_datagram_service_cannot_answer(firewall, model, error):
+    """The log names the error, at most once a second."""
+    with Server("echo", "udp://127.0.0.1:0", "--workers", "1", model=model,
+                env=firewall(error, 40)) as server, server.connect() as one:
+        for _ in range(20):
+            one.send(b"x" * 41)
+        one.send(b"y" * 40)
+        assert one.recv(100) == b"y" * 40
+        text = os.strerror(getattr(errno, error))
+        server.wait_log(f"the reply could not be sent: {text}")
+        assert server.log().count("could not be sent") < 5
