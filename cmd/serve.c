@@ -15,6 +15,7 @@
 #define USER_DEFAULT "nobody"
 
 static const char *const log_forms[] = {"text", "json", NULL};
+static const char *const sandboxes[] = {"on", "off", "require", NULL};
 
 const struct cli_option serve_options[] = {
     {NULL, .help = "Serving:"},
@@ -57,6 +58,10 @@ const struct cli_option serve_options[] = {
     {"user", 'u', "NAME", CLI_TEXT, offsetof(struct serve, user),
      "after binding, switch permanently to user NAME and its groups (default if "
      "root starts the server: only the workers switch, to nobody)"},
+    {"sandbox", 0, "MODE", CLI_CHOICE, offsetof(struct serve, sandbox),
+     "let workers use only the files and system calls that they need (on, default), "
+     "also if the system cannot enforce all of it; require: fail then; off: no limit",
+     .choices = sandboxes},
     {"foreground", 'f', NULL, CLI_FLAG, offsetof(struct serve, foreground),
      "run in the foreground (always the case)"},
     {NULL, .help = "Output:"},
@@ -153,6 +158,9 @@ static uint32_t repeats_per_s(const struct serve *s)
 
 static int serve(struct serve *s)
 {
+	/* In the order of `sandboxes`. */
+	static const enum sockeye_sandbox sandbox_modes[] = {
+	    SOCKEYE_SANDBOX_ON, SOCKEYE_SANDBOX_OFF, SOCKEYE_SANDBOX_REQUIRE};
 	const struct sockeye_serve_opts opts = {
 	    .model = s->model != SERVE_UNSET ? sockeye_models[s->model] : NULL,
 	    .workers = s->workers,
@@ -167,6 +175,7 @@ static int serve(struct serve *s)
 	    .answers_per_s = s->answers_per_s,
 	    .repeats_per_s = repeats_per_s(s),
 	    .user = s->user,
+	    .sandbox = sandbox_modes[s->sandbox],
 	    .show_messages = s->show_messages,
 	    .verbose = s->common.verbose > 0,
 	    .on_ready = on_ready,
@@ -210,6 +219,8 @@ static int cmd_serve(int argc, char **argv)
 	s.log = (struct log){.json = s.log_form == 1 || s.common.json,
 			     .quiet = s.common.quiet,
 			     .verbose = s.common.verbose > 0};
+	if (s.log.json)
+		json_object_seed(0); /* reads /dev/urandom, which workers cannot open */
 	code = serve_sites_read(&s, &operands);
 	if (code != CLI_GO)
 		return code;

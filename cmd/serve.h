@@ -39,7 +39,7 @@ struct serve {
 	uint64_t idle_ns, time_ns, grace_ns;
 	const char *user;
 	bool show_messages, foreground, list;
-	unsigned log_form;
+	unsigned log_form, sandbox; /* indexes of choices */
 	struct serve_tftp tftp;
 	struct sockeye_builtin_config config; /* the options of the built-in services */
 	struct log log;

@@ -113,6 +113,17 @@ struct sockeye_ready {
 	} * sites;
 };
 
+/* Whether workers give up what serving does not need. In a sandbox a worker can open no file,
+ * open no socket, start no program and signal no other process: a worker that a peer has
+ * taken over can only exchange data with the peers of its service. A service of the caller,
+ * and on_event, must then need no such call. */
+enum sockeye_sandbox {
+	SOCKEYE_SANDBOX_OFF,
+	SOCKEYE_SANDBOX_ON,      /* as far as this system allows; a WARNING event reports what
+				  * it lacks */
+	SOCKEYE_SANDBOX_REQUIRE, /* fail if this system lacks a part */
+};
+
 /* A zero field selects its default. */
 struct sockeye_serve_opts {
 	const char *model; /* a name of sockeye_models; NULL: event */
@@ -139,8 +150,9 @@ struct sockeye_serve_opts {
 	 * A peer that exceeds the limit receives no replies for 10 s, so that two servers do
 	 * not reply to each other endlessly. 0: 200; UINT32_MAX: no limit */
 	uint32_t repeats_per_s;
-	const char *user;   /* after binding, switch permanently to this user; NULL: keep all
-			     * privileges */
+	const char *user; /* after binding, switch permanently to this user; NULL: keep all
+			   * privileges */
+	enum sockeye_sandbox sandbox;
 	bool show_messages; /* MESSAGE events */
 	bool verbose;       /* OPEN, CLOSE and final COUNTERS events */
 	int stop_fd;        /* > 0: stop, as for SIGTERM, when it becomes readable */

@@ -130,6 +130,10 @@ int sockeye__poll_ms(uint64_t deadline_ns, uint64_t mono_ns);
 
 /* --- sockaddr.c --- */
 
+/* Lets sockeye_sockaddr_print() name the interface of a link-local address although this
+ * process will be unable to open sockets. Returns 0 or -errno. */
+int sockeye__zones_prepare(void);
+
 /* Returns the IPv4 address of an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2),
  * and any other address unchanged. A dual-stack socket reports its IPv4 peers as
  * mapped. */

@@ -6,6 +6,8 @@
 #include <net/if.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
 
 #include <sockeye/sockaddr.h>
 #include <sockeye/text.h>
@@ -62,6 +64,33 @@ static size_t unix_name_len(const struct sockeye_sockaddr *name)
 	return len;
 }
 
+static int zone_fd = -1; /* a socket for the names of interfaces; -1: open one each time */
+
+int sockeye__zones_prepare(void)
+{
+	int pair[2];
+
+	if (zone_fd >= 0)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	close(pair[1]); /* the other end can neither send nor be connected again */
+	zone_fd = pair[0];
+	return 0;
+}
+
+static bool zone_name(unsigned index, char name[static IF_NAMESIZE])
+{
+	struct ifreq request = {.ifr_ifindex = (int)index};
+
+	if (zone_fd < 0)
+		return if_indextoname(index, name) != NULL;
+	if (ioctl(zone_fd, SIOCGIFNAME, &request) < 0)
+		return false;
+	memcpy(name, request.ifr_name, IF_NAMESIZE);
+	return true;
+}
+
 /* Writes "%lo" if the address has a zone, otherwise "". */
 static void zone_print(const struct sockaddr_in6 *in6, char zone[static IF_NAMESIZE + 1])
 {
@@ -69,7 +98,7 @@ static void zone_print(const struct sockaddr_in6 *in6, char zone[static IF_NAMES
 	if (in6->sin6_scope_id == 0)
 		return;
 	*zone = '%';
-	if (if_indextoname(in6->sin6_scope_id, zone + 1) == NULL) /* the interface was removed */
+	if (!zone_name(in6->sin6_scope_id, zone + 1)) /* the interface was removed */
 		snprintf(zone + 1, IF_NAMESIZE, "%u", in6->sin6_scope_id);
 }
 

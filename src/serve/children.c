@@ -102,6 +102,9 @@ static _Noreturn void worker_main(struct sockeye__children *c, unsigned index, i
 	 * the kernel each time would cost more than moving the bytes. */
 	mallopt(M_MMAP_THRESHOLD, MALLOC_KEEP_BYTES);
 	mallopt(M_TRIM_THRESHOLD, MALLOC_KEEP_BYTES);
+	if (child->crew->model != NULL && !child->crew->model->confines &&
+	    sockeye__sandbox_enter(&w, -1, false) < 0)
+		_exit(1);
 	child->crew->run(&w);
 	_exit(0);
 }

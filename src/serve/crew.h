@@ -17,6 +17,7 @@
 #include <sockeye/sockaddr.h>
 
 #include "serve/counters.h"
+#include "serve/sandbox.h"
 #include "serve/source.h"
 
 #define SOCKEYE__WORKERS_MAX 256                        /* of one crew, that serve at a time */
@@ -50,9 +51,9 @@ struct sockeye__worker {
 /* What the crew of a service with its own event loop does. Sites with the same spec share
  * a crew. */
 struct sockeye__crew_spec {
-	/* Called in each worker. Returns when its sessions have ended after end of file on
-	 * stop_fd. In a crew with `reload`, SIGHUP is blocked and sent to each worker: read
-	 * it from a signalfd. */
+	/* Called in each worker; calls sockeye__sandbox_enter(). Returns when its sessions have
+	 * ended after end of file on stop_fd. In a crew with `reload`, SIGHUP is blocked and sent
+	 * to each worker: read it from a signalfd. */
 	void (*run)(struct sockeye__worker *w);
 	/* Called in the supervisor at SIGHUP: renews the data that future workers inherit,
 	 * and reports the change. If it returns true, the supervisor sends SIGHUP to the
@@ -75,6 +76,7 @@ struct sockeye__crew_spec {
 	 * supervisor then sets its gauges to 0. May be NULL. */
 	void (*on_death)(void *context, unsigned seat, void *spec_counters);
 	const struct sockeye__counter_table *counters; /* additional counters; NULL: none */
+	unsigned calls; /* groups of system calls that its workers need (sandbox.h) */
 	void *context;
 };
 

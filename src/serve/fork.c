@@ -144,5 +144,6 @@ const struct sockeye__model sockeye__model_fork = {
 	    .workers = 1,
 	},
     .answerers = true,
+    .calls = SOCKEYE__CALLS_PROCESSES,
     .run = run,
 };

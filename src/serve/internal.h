@@ -23,6 +23,7 @@
 #include "serve/crew.h"
 #include "serve/rates.h"
 #include "serve/repeats.h"
+#include "serve/sandbox.h"
 #include "serve/sources.h"
 #include "serve/user.h"
 
@@ -104,6 +105,8 @@ struct sockeye__model {
 	struct sockeye_model facts;
 	bool answerers;     /* each datagram site gets a separate crew: a worker may be
 			     * busy with one session for a long time */
+	unsigned calls;     /* groups of system calls that its workers need (sandbox.h) */
+	bool confines;      /* run() enters the sandbox, after it has opened a ring */
 	int (*probe)(void); /* returns 0 if this machine supports the model, or -errno; NULL:
 			     * every machine does */
 	void (*run)(struct sockeye__worker *w); /* in a worker; returns after a stop */
@@ -125,7 +128,12 @@ struct sockeye__server {
 	bool gave_up_root;  /* the supervisor has become opts.user */
 	struct sockeye__shared *shared;
 	size_t shared_bytes;
-	int stop_rd, stop_wr; /* a pipe: end of file on stop_rd means stop */
+	int stop_rd, stop_wr;            /* a pipe: end of file on stop_rd means stop */
+	int denied_rd, denied_wr;        /* a pipe: calls that a sandbox denied; -1: no sandbox */
+	unsigned sandbox_parts;          /* what workers apply (sandbox.h); 0: no sandbox */
+	struct sockeye__filter *filters; /* of system calls, for all crews */
+	size_t filter_count;
+	uint64_t denied_ns; /* time of the last report of such a call */
 };
 
 /* serve.c: calls on_ready with the sites in the order of the caller. Returns 0 or the

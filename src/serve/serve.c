@@ -167,6 +167,7 @@ static int shared_open(struct sockeye__server *server)
 static void server_close(struct sockeye__server *server)
 {
 	sockeye__sites_close(server);
+	sockeye__sandbox_close(server);
 	free(server->crews);
 	if (server->shared != NULL) {
 		sockeye__sources_free(server->shared->sources);
@@ -200,6 +201,8 @@ static int server_open(struct sockeye__server *server, const struct sockeye__sit
 	err = sockeye__users_set(server, fail);
 	if (err == 0)
 		err = sockeye__users_check(server, fail);
+	if (err == 0)
+		err = sockeye__sandbox_open(server, fail);
 	if (err < 0)
 		return err;
 	err = shared_open(server);
@@ -244,8 +247,11 @@ int sockeye__serve_crews(const struct sockeye__site_request *requests, size_t co
 			 const struct sockeye_serve_opts *opts, struct sockeye_fail *fail)
 {
 	static const struct sockeye_serve_opts defaults;
-	struct sockeye__server server = {
-	    .opts = opts != NULL ? opts : &defaults, .stop_rd = -1, .stop_wr = -1};
+	struct sockeye__server server = {.opts = opts != NULL ? opts : &defaults,
+					 .stop_rd = -1,
+					 .stop_wr = -1,
+					 .denied_rd = -1,
+					 .denied_wr = -1};
 	struct process_state before = {.files_raised = false};
 	int err;
 

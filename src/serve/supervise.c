@@ -23,10 +23,18 @@
  * service manager, or timeout(1), which signals its child and its group. */
 #define STOP_AGAIN_NS (500 * SOCKEYE_NS_PER_MS)
 
+/* What the supervisor polls, after its children. */
+enum {
+	POLLED_SIGNAL,
+	POLLED_STOP,
+	POLLED_DENIED,
+	POLLED_OWN, /* their number */
+};
+
 struct supervisor {
 	struct sockeye__server *server;
 	struct sockeye__children children;
-	struct pollfd *polled; /* the children's, then signal_fd and stop_fd */
+	struct pollfd *polled; /* the children's, then those of POLLED_SIGNAL and so on */
 	bool hung_up;          /* SIGHUP has arrived, and sockeye__renewal_run() is due */
 	int signal_fd;
 	bool on_terminal;    /* stop at SIGHUP once the controlling terminal is gone */
@@ -143,19 +151,24 @@ static int wait_events(struct supervisor *s)
 	const bool watch_stop_fd = s->server->opts->stop_fd > 0 && serves(s);
 	const uint64_t now = sockeye_now().mono_ns;
 	uint64_t due = sockeye__earlier(s->kill_ns, sockeye__children_due_ns(&s->children, now));
+	struct pollfd *own;
 
 	due = sockeye__earlier(due, sockeye__watchdog_due_ns(&s->children));
 	children = sockeye__children_poll(&s->children, s->polled);
-	s->polled[children] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
-	s->polled[children + 1] =
+	own = s->polled + children;
+	own[POLLED_SIGNAL] = (struct pollfd){.fd = s->signal_fd, .events = POLLIN};
+	own[POLLED_STOP] =
 	    (struct pollfd){.fd = watch_stop_fd ? s->server->opts->stop_fd : -1, .events = POLLIN};
-	if (poll(s->polled, children + 2, sockeye__poll_ms(due, now)) < 0) {
+	own[POLLED_DENIED] = (struct pollfd){.fd = s->server->denied_rd, .events = POLLIN};
+	if (poll(s->polled, children + POLLED_OWN, sockeye__poll_ms(due, now)) < 0) {
 		if (errno != EINTR)
 			return -errno;
-		for (unsigned i = 0; i < children + 2; i++)
+		for (unsigned i = 0; i < children + POLLED_OWN; i++)
 			s->polled[i].revents = 0;
 	}
-	return s->polled[children + 1].revents;
+	if (own[POLLED_DENIED].revents != 0)
+		sockeye__sandbox_report(s->server);
+	return own[POLLED_STOP].revents;
 }
 
 static int watch(struct supervisor *s)
@@ -189,7 +202,7 @@ static int supervisor_init(struct supervisor *s)
 	int err = sockeye__totals_init(&s->totals, s->server);
 	int children_err = sockeye__children_init(&s->children, s->server);
 
-	s->polled = calloc(SOCKEYE__CHILD_FDS * s->server->seats + 2, sizeof *s->polled);
+	s->polled = calloc(SOCKEYE__CHILD_FDS * s->server->seats + POLLED_OWN, sizeof *s->polled);
 	return err < 0 || children_err < 0 || s->polled == NULL ? -ENOMEM : 0;
 }
 

@@ -93,5 +93,6 @@ const struct sockeye__model sockeye__model_thread = {
 	    .workers = 1,
 	},
     .answerers = true,
+    .calls = SOCKEYE__CALLS_THREADS,
     .run = run,
 };

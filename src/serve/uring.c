@@ -377,6 +377,8 @@ static void run(struct sockeye__worker *w)
 	err = loop_open(l);
 	if (err < 0)
 		sockeye__cannot_start(w, err);
+	else if (sockeye__sandbox_enter(w, -1, false) < 0)
+		_exit(1);
 	while (err == 0 && (!l->stopping || w->conns > 0))
 		loop_turn(l);
 	if (err == 0)
@@ -395,6 +397,8 @@ const struct sockeye__model sockeye__model_uring = {
 	    .summary = "many connections in each of a few processes, with io_uring",
 	    .own_sockets = true,
 	},
+    .calls = SOCKEYE__CALLS_RING,
+    .confines = true,
     .probe = sockeye__uring_probe,
     .run = run,
 };

@@ -10,11 +10,11 @@
 #define SQ_ENTRIES 1024
 #define CQ_ENTRIES 8192
 
-static int ring_open(struct io_uring *ring, unsigned sq, unsigned cq)
+static int ring_open(struct io_uring *ring, unsigned sq, unsigned cq, unsigned flags)
 {
 	struct io_uring_params p = {
-	    .flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CQSIZE |
-		     IORING_SETUP_SUBMIT_ALL,
+	    .flags = flags | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+		     IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL,
 	    .cq_entries = cq,
 	};
 
@@ -40,15 +40,50 @@ static int buffers_register(struct io_uring *ring, unsigned count, struct io_uri
 	return 0;
 }
 
+#define ALLOW_REQUEST(op) \
+	{ \
+		.opcode = IORING_RESTRICTION_SQE_OP, .sqe_op = (op) \
+	}
+#define ALLOW_REGISTER(op) \
+	{ \
+		.opcode = IORING_RESTRICTION_REGISTER_OP, .register_op = (op) \
+	}
+
+/* Limits the ring to the requests of the loop: the kernel filters no requests by seccomp(2),
+ * so that without this limit a ring could open files and sockets. Then starts the ring. */
+static int ring_confine(struct io_uring *ring)
+{
+	struct io_uring_restriction allowed[] = {
+	    ALLOW_REQUEST(IORING_OP_ACCEPT),
+	    ALLOW_REQUEST(IORING_OP_POLL_ADD),
+	    ALLOW_REQUEST(IORING_OP_RECV),
+	    ALLOW_REQUEST(IORING_OP_SEND),
+	    ALLOW_REQUEST(IORING_OP_ASYNC_CANCEL),
+	    {.opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED,
+	     .sqe_flags = IOSQE_BUFFER_SELECT | IOSQE_CQE_SKIP_SUCCESS},
+	    ALLOW_REGISTER(IORING_REGISTER_SYNC_CANCEL),
+	    ALLOW_REGISTER(IORING_UNREGISTER_RING_FDS),
+	};
+	const unsigned fd = (unsigned)ring->ring_fd, count = sizeof allowed / sizeof allowed[0];
+	int err = io_uring_register(fd, IORING_REGISTER_RESTRICTIONS, allowed, count);
+
+	/* Debian's liburing lacks io_uring_enable_rings(3). */
+	return err < 0 ? err : io_uring_register(fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0);
+}
+
 int sockeye__uring_open(struct sockeye__uring *l)
 {
 	const int32_t count = SOCKEYE__URING_BUFFERS;
-	int err = ring_open(&l->ring, SQ_ENTRIES, CQ_ENTRIES);
+	const bool confined = l->worker->server->opts->sandbox != SOCKEYE_SANDBOX_OFF;
+	int err =
+	    ring_open(&l->ring, SQ_ENTRIES, CQ_ENTRIES, confined ? IORING_SETUP_R_DISABLED : 0);
 
 	if (err < 0)
 		return err;
 	(void)io_uring_register_ring_fd(&l->ring); /* saves a lookup per call; Linux 5.18 */
 	err = buffers_register(&l->ring, count, &l->buffers);
+	if (err == 0 && confined)
+		err = ring_confine(&l->ring);
 	if (err < 0)
 		return err;
 	l->memory =
@@ -114,7 +149,7 @@ int sockeye__uring_probe(void)
 {
 	struct io_uring ring;
 	struct io_uring_buf_ring *buffers = NULL;
-	int pair[2], err = ring_open(&ring, 4, 8);
+	int pair[2], err = ring_open(&ring, 4, 8, 0);
 
 	if (err < 0)
 		return err;

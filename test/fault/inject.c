@@ -218,9 +218,19 @@ WRAP_NEGATIVE(io_uring_submit_and_wait_timeout,
 extern void *__libc_malloc(size_t), *__libc_calloc(size_t, size_t), *__libc_realloc(void *, size_t),
     *__libc_memalign(size_t, size_t);
 
-static bool no_memory(enum call call)
+/* libseccomp makes thousands of calls, and crashes when one of them fails. The server runs
+ * it in a child process for this reason. */
+static bool is_libseccomp(const void *caller)
 {
-	if (!hit(call))
+	Dl_info info;
+
+	return dladdr(caller, &info) != 0 && info.dli_fname != NULL &&
+	       strstr(info.dli_fname, "libseccomp") != NULL;
+}
+
+static bool no_memory(enum call call, const void *caller)
+{
+	if (is_libseccomp(caller) || !hit(call))
 		return false;
 	errno = ENOMEM;
 	return true;
@@ -228,17 +238,17 @@ static bool no_memory(enum call call)
 
 EXPORT void *malloc(size_t n)
 {
-	return no_memory(CALL_malloc) ? NULL : __libc_malloc(n);
+	return no_memory(CALL_malloc, __builtin_return_address(0)) ? NULL : __libc_malloc(n);
 }
 
 EXPORT void *calloc(size_t n, size_t size)
 {
-	return no_memory(CALL_calloc) ? NULL : __libc_calloc(n, size);
+	return no_memory(CALL_calloc, __builtin_return_address(0)) ? NULL : __libc_calloc(n, size);
 }
 
 EXPORT void *realloc(void *p, size_t n)
 {
-	return no_memory(CALL_realloc) ? NULL : __libc_realloc(p, n);
+	return no_memory(CALL_realloc, __builtin_return_address(0)) ? NULL : __libc_realloc(p, n);
 }
 
 EXPORT void *reallocarray(void *p, size_t n, size_t size)
@@ -252,12 +262,16 @@ EXPORT void *reallocarray(void *p, size_t n, size_t size)
 
 EXPORT void *aligned_alloc(size_t alignment, size_t n)
 {
-	return no_memory(CALL_aligned_alloc) ? NULL : __libc_memalign(alignment, n);
+	return no_memory(CALL_aligned_alloc, __builtin_return_address(0))
+		   ? NULL
+		   : __libc_memalign(alignment, n);
 }
 
 EXPORT int posix_memalign(void **out, size_t alignment, size_t n)
 {
-	void *p = no_memory(CALL_posix_memalign) ? NULL : __libc_memalign(alignment, n);
+	void *p = no_memory(CALL_posix_memalign, __builtin_return_address(0))
+		      ? NULL
+		      : __libc_memalign(alignment, n);
 
 	if (p == NULL)
 		return ENOMEM;

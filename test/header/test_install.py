@@ -51,7 +51,8 @@ def test_a_program_builds_and_runs(installed, tmp_path, how):
     if how == "shared":
         link = flags(installed, "--cflags", "--libs")
     else:
-        link = [*flags(installed, "--cflags"), str(libdir / "libsockeye.a"), "-luring", "-pthread"]
+        link = [*flags(installed, "--cflags"), str(libdir / "libsockeye.a"), "-luring", "-lseccomp",
+                "-pthread"]
     subprocess.run(["gcc", "-Wall", "-Werror", "-o", tmp_path / "user", source, *link],
                    check=True)
     out = subprocess.run([tmp_path / "user"], env=dict(os.environ, LD_LIBRARY_PATH=str(libdir)),

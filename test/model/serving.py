@@ -357,6 +357,7 @@ class Server(Process):
                 self.popen.terminate()
             code = self.wait(timeout)
             assert not SANITIZER.search(self.words), self.log()
+            assert b"the sandbox denied" not in self.words, self.log()
             assert code == 0, f"exit code {code}:\n{self.log()}"
         finally:
             self.end()

@@ -50,6 +50,27 @@ def test_workers_of_root_become_nobody(serve, model):
     assert server.ask(b"again") == b"again"
 
 
+def filters(process):
+    return int(process.status("Seccomp_filters"))
+
+
+def test_sandbox(serve, model):
+    """Every worker, and every child of a worker of fork, has a filter of system calls."""
+    server = serve(*ECHO, "echo", "udp://127.0.0.1:0", "--workers", "2", model=model)
+    client = server.connect()
+    client.sendall(b"hello")
+    assert client.recv(9) == b"hello"
+    for process in server.descendants():
+        until(lambda process=process: filters(process) == filters(server) + 1, "a filter")
+        assert process.status("NoNewPrivs") == "1"
+
+
+def test_no_sandbox(serve, model):
+    server = serve(*ECHO, "--sandbox", "off", model=model)
+    assert server.ask(b"hello") == b"hello"
+    assert {filters(process) for process in server.descendants()} == {filters(server)}
+
+
 @as_root
 def test_user_root_stays_root(serve, model):
     server = serve(*ECHO, "--user", "root", "--workers", "1", model=model)

@@ -188,9 +188,11 @@ def peers():
 def serve(peers, program, root, tmp_path):
     """Starts servers of `root`, which log in JSON by default."""
     count = iter(range(100))
+    logs = []
 
     def start(*options, url="udp://127.0.0.1:0", log="json", pass_fds=(), **kw):
         path = tmp_path / f"log{next(count)}"
+        logs.append(path)
         urls = [url] if isinstance(url, str) else url
         reading, writing = os.pipe()
         with open(path, "wb") as file:
@@ -205,7 +207,9 @@ def serve(peers, program, root, tmp_path):
         workers = (int(options[options.index("--workers") + 1]) if "--workers" in options
                    else len(os.sched_getaffinity(0)))
         return Server(process, names, root, path, peers, workers)
-    return start
+    yield start
+    for path in logs:
+        assert b"the sandbox denied" not in path.read_bytes(), path.read_text()
 
 
 @pytest.fixture

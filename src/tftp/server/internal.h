@@ -24,7 +24,6 @@
  * slots.c      limits on transfers and requests
  * admit.c      which transfer is dropped under pressure
  * room.c       room that another worker makes
- * sandbox.c    restricts a worker to its files
  */
 #ifndef SOCKEYE_TFTP_SERVER_INTERNAL_H
 #define SOCKEYE_TFTP_SERVER_INTERNAL_H
@@ -524,11 +523,5 @@ int sockeye__tftp_root_check(const struct sockeye__tftp_store *store);
  * missing permission. */
 void sockeye__tftp_root_explain(const struct sockeye__tftp_store *store, const char *user, int err,
 				struct sockeye_fail *fail);
-
-/* --- sandbox.c --- */
-
-/* Confines this process to the root directory with landlock(7); with --links any, the process
- * may still read all files. Returns 0, -EOPNOTSUPP if the kernel has no Landlock, or -errno. */
-int sockeye__tftp_sandbox(const struct sockeye__tftp_server *server);
 
 #endif

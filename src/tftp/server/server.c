@@ -108,6 +108,8 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 	    .explain = root_explain,
 	    .on_death = worker_died,
 	    .counters = &counters_table,
+	    .calls = SOCKEYE__CALLS_DATAGRAM | SOCKEYE__CALLS_READ |
+		     (config->store.upload ? SOCKEYE__CALLS_WRITE | SOCKEYE__CALLS_THREADS : 0),
 	    .context = s,
 	};
 	err = sockeye__tftp_store_open(&s->store, &config->store, fail);

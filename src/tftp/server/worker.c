@@ -14,6 +14,7 @@
 
 #include "base/deadline.h"
 #include "base/invariant.h"
+#include "serve/sandbox.h"
 #include "tftp/server/internal.h"
 
 #define EVENTS        256
@@ -126,18 +127,14 @@ static void permissions_check(const struct sockeye__tftp_worker *w)
 		    (unsigned)geteuid(), w->server->config.store.root);
 }
 
-/* Confines the worker, and reports why that fails. */
+/* Lets the worker open only files below the root directory. */
 static void confine(const struct sockeye__tftp_worker *w)
 {
-	int err = sockeye__tftp_sandbox(w->server);
+	const struct sockeye__tftp_store *store = &w->server->store;
 
-	if (err == -EOPNOTSUPP)
-		say(w, SOCKEYE_EVENT_NOTICE, 0,
-		    "this kernel has no Landlock: only file permissions confine the workers to "
-		    "the root directory");
-	else if (err < 0)
-		say(w, SOCKEYE_EVENT_WARNING, err,
-		    "Landlock could not confine the workers to the root directory");
+	if (sockeye__sandbox_enter(w->base, store->root,
+				   store->config.links == SOCKEYE__LINKS_ANY) < 0)
+		_exit(1);
 }
 
 static void reload(struct sockeye__tftp_worker *w)
