@@ -67,6 +67,8 @@ const struct cli_option serve_options[] = {
     {NULL, .help = "Output:"},
     {"list", 'l', NULL, CLI_FLAG, offsetof(struct serve, list),
      "list the services and models, and exit"},
+    {"check-sandbox", 0, NULL, CLI_FLAG, offsetof(struct serve, check_sandbox),
+     "start workers with the given options, print what they can do in their sandbox, and exit"},
     {"ready-fd", 0, "N", CLI_UINT, offsetof(struct serve, ready_number),
      "when all sockets are listening, write the addresses to file descriptor N, one "
      "per line, and close it",
@@ -161,7 +163,7 @@ static int serve(struct serve *s)
 	/* In the order of `sandboxes`. */
 	static const enum sockeye_sandbox sandbox_modes[] = {
 	    SOCKEYE_SANDBOX_ON, SOCKEYE_SANDBOX_OFF, SOCKEYE_SANDBOX_REQUIRE};
-	const struct sockeye_serve_opts opts = {
+	struct sockeye_serve_opts opts = {
 	    .model = s->model != SERVE_UNSET ? sockeye_models[s->model] : NULL,
 	    .workers = s->workers,
 	    .connections_max = s->connections_max,
@@ -190,6 +192,8 @@ static int serve(struct serve *s)
 		s->sites[i].user = USER_DEFAULT;
 		s->sites[i].user_optional = true;
 	}
+	if (s->check_sandbox)
+		return serve_check(s, &opts);
 	err = sockeye__serve_crews(s->sites, s->site_count, &opts, &fail);
 
 	return err < 0 ? cli_address_fail(&s->common, &fail) : SOCKEYE_EXIT_DONE;

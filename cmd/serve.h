@@ -38,7 +38,7 @@ struct serve {
 	int ready_fd; /* -1: none */
 	uint64_t idle_ns, time_ns, grace_ns;
 	const char *user;
-	bool show_messages, foreground, list;
+	bool show_messages, foreground, list, check_sandbox;
 	unsigned log_form, sandbox; /* indexes of choices */
 	struct serve_tftp tftp;
 	struct sockeye_builtin_config config; /* the options of the built-in services */
@@ -129,6 +129,12 @@ const char *serve_operand(size_t i);
 
 /* The .translate of serve_command: accepts --port and --host. */
 const char *serve_translate(struct suggestion *line);
+
+/* --- serve_check.c --- */
+
+/* --check-sandbox: starts one worker of each kind with these options, and prints what it can
+ * do in its sandbox. Returns the exit code. */
+int serve_check(struct serve *s, struct sockeye_serve_opts *opts);
 
 /* --- serve_effects.c --- */
 

@@ -91,6 +91,11 @@ struct sockeye__site_request {
 	/* If the workers cannot switch to the user (a container with one user), they keep
 	 * their user and give up all capabilities, and the server reports a warning. */
 	bool user_optional;
+	/* Called in each worker when it has entered its sandbox, and must not return: the
+	 * worker does not serve. status_fd is open for reading /proc/self/status, or -1.
+	 * NULL: serve. */
+	void (*instead)(const struct sockeye__worker *w, const struct sockeye__sandbox *needs,
+			int status_fd);
 };
 
 /* Like sockeye_serve(), with a crew for each combination of spec or model, workers and
@@ -118,6 +123,11 @@ static inline void sockeye__worker_works(const struct sockeye__worker *w)
 size_t sockeye__site_count(const struct sockeye__worker *w);
 int sockeye__site_fd(const struct sockeye__worker *w, size_t i);
 const struct sockeye_sockaddr *sockeye__site_name(const struct sockeye__worker *w, size_t i);
+
+/* Return the service of the crew's first site, and the name of its model, or "" if it has a
+ * spec. */
+const char *sockeye__worker_service(const struct sockeye__worker *w);
+const char *sockeye__worker_model(const struct sockeye__worker *w);
 
 /* Writes the source of a peer, by the prefixes of the server. Returns false if the peer
  * has no source (UNIX). */

@@ -95,6 +95,9 @@ static int enter(const struct sockeye__worker *w, const struct sockeye__sandbox 
 
 int sockeye__sandbox_enter(const struct sockeye__worker *w, int root, bool reads_all)
 {
+	const struct sockeye__site_request *request = w->crew->request;
+	const int status_fd =
+	    request->instead != NULL ? open("/proc/self/status", O_RDONLY | O_CLOEXEC) : -1;
 	const struct sockeye__sandbox needs = {
 	    .calls = calls_of(w->crew),
 	    .root = root,
@@ -109,6 +112,8 @@ int sockeye__sandbox_enter(const struct sockeye__worker *w, int root, bool reads
 	}
 	if (err < 0)
 		sockeye__cannot_start(w, err);
+	else if (request->instead != NULL)
+		request->instead(w, &needs, status_fd);
 	return err;
 }
 

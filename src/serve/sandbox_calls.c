@@ -178,6 +178,7 @@ static const struct rule rules[] = {
     CALL(SERVE, geteuid),
     CALL(SERVE, getgid),
     CALL(SERVE, getegid),
+    CALL_IF(SERVE, prctl, IS(0, PR_GET_DUMPABLE)), /* --check-sandbox */
 
     /* Threads of connections, and of uploads that are written to the disk. clone3(2) keeps its
      * flags in memory, which a filter cannot read: it fails with ENOSYS, and the C library uses

@@ -20,6 +20,16 @@ const struct sockeye_sockaddr *sockeye__site_name(const struct sockeye__worker *
 	return &w->crew->sites[i].listener.name;
 }
 
+const char *sockeye__worker_service(const struct sockeye__worker *w)
+{
+	return w->crew->sites[0].service->name;
+}
+
+const char *sockeye__worker_model(const struct sockeye__worker *w)
+{
+	return w->crew->model != NULL ? w->crew->model->facts.name : "";
+}
+
 uint64_t sockeye__grace_ns(const struct sockeye__server *server)
 {
 	uint64_t ms = server->opts->grace_ms;
