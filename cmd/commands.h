@@ -6,6 +6,7 @@
 
 /* .run is a static function of the file: int cmd_NAME(int argc, char **argv). */
 extern const struct cli_command bench_command;
+extern const struct cli_command check_command;
 extern const struct cli_command connect_command;
 extern const struct cli_command get_command;
 extern const struct cli_command listen_command;

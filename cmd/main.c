@@ -18,8 +18,8 @@
 #include <sockeye/error.h>
 
 static const struct cli_command *const commands[] = {
-    &bench_command, &connect_command, &get_command,   &listen_command,
-    &put_command,   &relay_command,   &serve_command, NULL,
+    &bench_command, &check_command, &connect_command, &get_command, &listen_command,
+    &put_command,   &relay_command, &serve_command,   NULL,
 };
 
 static const char *const top_words[] = {"help", "--help", "--version", "--completion", NULL};

@@ -6,7 +6,7 @@ import pytest
 
 from conftest import events
 
-COMMANDS = ["bench", "connect", "get", "listen", "put", "relay", "serve"]
+COMMANDS = ["bench", "check", "connect", "get", "listen", "put", "relay", "serve"]
 each_command = pytest.mark.parametrize("command", COMMANDS)
 
 

@@ -61,6 +61,8 @@ FILES = {
     "srv/tftp/a": 99132, "srv/tftp/config.txt": "hostname a\n", "srv/tftp/firmware.bin": 500000,
     "srv/tftp/file": 100000, "usr/lib/PXELINUX/pxelinux.0": 42392,
     "etc/systemd/system/tftp.service": "", "srv/www/index.html": "<p>hello</p>\n",
+    "etc/xinetd.conf": "service echo\n{\n\ttype = INTERNAL\n\tsocket_type = dgram\n\twait = yes\n}\n",
+    "etc/inetd.conf": "daytime stream tcp nowait root internal\n",
 }
 DIRECTORIES = ["boot", "run", "srv/tftp/boot", "srv/config"]
 

@@ -108,6 +108,12 @@ def test_bench(start):
     assert check(run("bench", "--json", "-n", "10", address), "sockeye-bench.1") == {"bench"}
 
 
+def test_check_of_configurations(tmp_path):
+    (tmp_path / "conf").write_text("service ftp\n{\ncolour = red\n}\n")
+    lines = run("check", "--json", str(tmp_path / "conf"))
+    assert check(lines, "sockeye-check.1") == {"note", "configuration"}
+
+
 def test_relay(start):
     target, relay = silent(), None
     relay, [address] = start("relay", "--json", "-vv", "udp://127.0.0.1:0", target)
