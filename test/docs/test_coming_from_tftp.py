@@ -1,4 +1,5 @@
 """docs/coming-from/tftp.md: the commands of each row have the same result."""
+import contextlib
 import json
 import os
 import pathlib
@@ -23,16 +24,20 @@ SERVER = """sockeye serve tftp udp://127.0.0.1:7069 'udp://[::1]:7069' --root pu
 pytestmark = needs_namespace
 
 
-def parameters(heading):
-    for task, theirs, ours in coming_from.pairs(PAGE, heading):
+def program_path(program):
+    return shutil.which(program, path=f"{os.environ['PATH']}:{PATH}")
+
+
+def parameters(heading, page=PAGE):
+    for task, theirs, ours in coming_from.pairs(page, heading):
         program = theirs.split()[0]
-        there = shutil.which(program, path=f"{os.environ['PATH']}:{PATH}")
+        there = program_path(program)
         yield pytest.param(task, theirs, ours, id=f"{program}-{task}",
                            marks=pytest.mark.skipif(not there, reason=f"no {program} here"))
 
 
-@pytest.fixture(name="net")
-def _net():
+@contextlib.contextmanager
+def served_folder():
     """A namespace, and a folder that the servers' users may enter."""
     with tempfile.TemporaryDirectory(prefix="sockeye-coming-from-") as name:
         folder = pathlib.Path(name)
@@ -50,6 +55,12 @@ def _net():
         with network(folder, SOCKEYE) as made:
             made.env["PATH"] += f":{PATH}"
             yield made
+
+
+@pytest.fixture(name="net")
+def _net():
+    with served_folder() as made:
+        yield made
 
 
 def files(folder):
@@ -110,19 +121,23 @@ PROBES = {
 }
 
 
-@needs_root
-@pytest.mark.parametrize("task, theirs, ours", parameters("Servers"))
-def test_server(net, task, theirs, ours):
+def compare(net, theirs, ours, probe):
     address = re.search(r"udp4?://([\d.]*:\d+)", ours)[1]
     number = int(address.rpartition(":")[2])
     url = f"tftp://127.0.0.1:{number}"
     before, results = files(net.folder), []
     for command in (theirs, ours):
         with net.serving(command, lambda: net.bound("udp", number)):
-            results.append(PROBES.get(task, fetch("hello.txt"))(net, url))
+            results.append(probe(net, url))
         reset(net, before)
     assert results[0] == results[1]
     assert results[0][0] in (0, [0, 0])
+
+
+@needs_root
+@pytest.mark.parametrize("task, theirs, ours", parameters("Servers"))
+def test_server(net, task, theirs, ours):
+    compare(net, theirs, ours, PROBES.get(task, fetch("hello.txt")))
 
 
 # --- clients: which files there are afterwards ---
