@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,6 +153,13 @@ static bool is_permanent(int err)
 	}
 }
 
+/* The mode for the socket. An inherited socket keeps its mode, which it shares with the process
+ * that passed it; a session works in both modes. */
+static bool is_nonblocking(const struct sockeye_addr *addr)
+{
+	return addr->scheme != SOCKEYE_FD || (fcntl(addr->fd, F_GETFL) & O_NONBLOCK);
+}
+
 /* Connects, with retries. Returns the file descriptor, or a negative code with *fail
  * filled in. */
 static int dial(struct opts *o, const struct sockeye_addr *addr, const char *path,
@@ -159,8 +167,7 @@ static int dial(struct opts *o, const struct sockeye_addr *addr, const char *pat
 {
 	const struct cli_common *common = &o->talk.common;
 	struct sockeye_connect_opts how = {
-	    /* O_NONBLOCK on an inherited socket would also affect other processes. */
-	    .nonblocking = addr->scheme != SOCKEYE_FD,
+	    .nonblocking = is_nonblocking(addr),
 	    .on_attempt = report_attempt,
 	    .arg = &o->talk.common,
 	};

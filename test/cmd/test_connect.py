@@ -298,15 +298,35 @@ def test_crlf_split_across_reads(program, listening):
         assert read_exactly(conn, 2) == b"\nb"
 
 
-def test_inherited_descriptor(run):
-    ours, theirs = socket.socketpair()
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_SEQPACKET])
+def test_inherited_descriptor(run, kind, blocking):
+    """It keeps its mode, which other processes share."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, kind)
     with ours, theirs:
         ours.sendall(b"answer")
         ours.shutdown(socket.SHUT_WR)
+        os.set_blocking(theirs.fileno(), blocking)
         result = run("connect", "-m", "hello", f"fd:{theirs.fileno()}", pass_fds=[theirs.fileno()])
         assert (result.returncode, result.stdout) == (0, b"answer")
-        assert ours.recv(100) == b"hello\n"
-        assert theirs.getblocking()
+        assert ours.recv(100).strip() == b"hello"
+        assert os.get_blocking(theirs.fileno()) == blocking
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+def test_much_data_over_an_inherited_descriptor(program, blocking):
+    ours, theirs = socket.socketpair()
+    data = bytes(range(256)) * 20000
+    with ours:
+        with theirs:
+            os.set_blocking(theirs.fileno(), blocking)
+            started = program("connect", f"fd:{theirs.fileno()}", pass_fds=[theirs.fileno()])
+        sender = threading.Thread(target=lambda: (started.stdin.write(data), started.close_input()))
+        sender.start()
+        assert read_all(ours) == data
+        sender.join(WAIT_S)
+        ours.shutdown(socket.SHUT_WR)
+    started.end(0)
 
 
 def test_descriptors_closed_at_the_start(listening):
