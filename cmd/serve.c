@@ -5,6 +5,7 @@
 #include "serve.h"
 #include "serve_log_output.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -124,12 +125,34 @@ static void ready_print(const struct serve *s, const struct sockeye_ready *ready
 		       site->model != NULL ? site->model : "");
 }
 
+static void nothing(int sig)
+{
+	(void)sig;
+}
+
+/* While the server runs, it reads signals from a file descriptor. A signal that arrives after
+ * the stop, such as the second one of timeout(1), must not change the exit code. An ignored
+ * signal stays ignored. */
+static void late_signals_catch(void)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR1};
+	const struct sigaction action = {.sa_handler = nothing, .sa_flags = SA_RESTART};
+
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+		struct sigaction old;
+
+		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+			sigaction(signals[i], &action, NULL);
+	}
+}
+
 static int on_ready(void *arg, const struct sockeye_ready *ready)
 {
 	const struct serve *s = arg;
 	char lines[SERVE_SITES_MAX * (SOCKEYE_ADDR_TEXT_MAX + 1)];
 	size_t len = 0;
 
+	late_signals_catch();
 	lines[0] = '\0';
 	for (size_t i = 0; i < ready->count; i++) {
 		const struct sockeye_ready_site *site = &ready->sites[i];

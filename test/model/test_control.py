@@ -130,6 +130,16 @@ def test_signals_that_arrive_together_count_as_one(serve, names, model):
     assert "closed_stop=0" in server.log()
 
 
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP])
+def test_signals_until_the_end_do_not_change_the_exit_code(serve, sig):
+    for _ in range(5):
+        server = serve(*ECHO, "-q", "--workers", "1", stderr=subprocess.DEVNULL)
+        server.popen.terminate()
+        while server.popen.poll() is None:
+            server.popen.send_signal(sig)
+        assert server.popen.returncode == 0
+
+
 def test_stop_of_an_idle_server_is_quick(serve, model):
     server = serve(*ECHO, "echo", "udp://127.0.0.1:0", model=model)
     started = time.monotonic()
