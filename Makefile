@@ -44,6 +44,7 @@ pictures: build ## record the demo and the tables again, draw every picture
 
 soak: build ## load servers for minutes: no leak, no zombie, no lost byte
 	@scripts/soak $(BUILD)/sockeye
+	@SOAK=1 scripts/test --build $(BUILD) --only tftp -k waste
 
 fuzz: ## run each fuzz target for FUZZ_SECONDS (60)
 	@scripts/install-deps build lint
