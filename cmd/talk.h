@@ -44,6 +44,9 @@ enum talk_kind talk_kind_of(const struct sockeye_addr *addr);
 int talk_check(const struct talk_opts *o, const struct cli_command *command,
 	       struct sockeye_addr *addr);
 
+/* Parses the value of --per, or NULL for the default. Returns 0 or -EINVAL. */
+int talk_per_parse(const char *text, enum sockeye__message_per *out_per, size_t *out_size);
+
 struct talk {
 	const struct talk_opts *o;
 	const char *address;                     /* the peer, for messages */
