@@ -220,7 +220,7 @@ def test_stopped_worker(serve, options):
     begun = server.peer()
     begun.asks(rrq("f"))
     begun.gets(data(1, TEXT[:512]))
-    workers = server.pids()[1:]
+    workers = until(lambda: len(found := server.pids()[1:]) == 3 and found, "3 workers")
     for word in ("continuing", "replacing"):
         for pid in workers[1:]:
             os.kill(pid, signal.SIGSTOP)

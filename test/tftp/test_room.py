@@ -4,6 +4,7 @@ import contextlib
 import os
 import pathlib
 import re
+import resource
 import signal
 import time
 
@@ -189,6 +190,19 @@ def test_two_hundred_holders(serve, host, options):
         assert receive(peer, 1024, first=ack(0)).content == TEXT[:3000]
     until(lambda: len(server.transfers(result="done")) == 50, "50 transfers")
     assert len(server.transfers(text=MADE_ROOM)) >= 50
+
+
+def test_descriptors_of_all_workers(serve):
+    """Each worker has its own limit of descriptors, and 350 transfers reach that of all."""
+    server = serve("--workers", "4", preexec_fn=lambda: resource.setrlimit(
+        resource.RLIMIT_NOFILE, (64, 64)))
+    server.put_file("f", TEXT[:3000])
+    for _ in range(350):
+        ask(server.peer())
+    for _ in range(50):
+        served(server.peer())
+    assert len(server.transfers(text=MADE_ROOM)) > 50
+    assert server.transfers(result="refused") == []
 
 
 def test_limit_of_a_source_is_kept(serve):
