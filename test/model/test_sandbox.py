@@ -1,14 +1,17 @@
 """sockeye serve --check-sandbox: what a worker can do. test/lib/test_sandbox.c makes the calls
 without it."""
+import ctypes
+import errno
 import json
 import os
 import pathlib
+import struct
 import subprocess
 import tempfile
 
 import pytest
 
-from serving import MODELS, SOCKEYE
+from serving import MODELS, SOCKEYE, sanitized
 
 ECHO = ("echo", "tcp://127.0.0.1:0", "udp://127.0.0.1:0")
 ALWAYS_DENIED = [
@@ -24,6 +27,8 @@ UDP = {"open a UDP socket", "open a UDP socket for IPv6"}
 LIST = "list the TFTP root"
 CREATE = "create a file in the TFTP root"
 READS = {"read /etc/passwd", "list /", "list the directory above the TFTP root"}
+libc = ctypes.CDLL(None, use_errno=True)
+exact = pytest.mark.skipif(bool(sanitized()), reason="a sanitizer needs more rights to report")
 as_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
 
 
@@ -60,6 +65,7 @@ def user(request):
         "user": "nobody", "group": "nogroup", "extra_groups": []}
 
 
+@exact
 @pytest.mark.parametrize("model", MODELS)
 def test_echo(model, user):
     workers, tries = check(*ECHO, "--model", model, cwd="/", **user)
@@ -73,6 +79,7 @@ def test_echo(model, user):
     assert {t["error"] for t in tries if not t["allowed"]} == {"EPERM"}
 
 
+@exact
 @pytest.mark.parametrize("options, more", [
     ((), set()),
     (("--upload",), {CREATE, "start a thread"}),
@@ -95,6 +102,7 @@ def test_several_crews(root):
         ("echo", "fork"), ("echo", "fork"), ("tftp", "")]
 
 
+@exact
 def test_without_a_sandbox_the_check_fails():
     _, tries = check(*ECHO, "--sandbox", "off", code=10)
     assert {"read /etc/passwd", "open a TCP socket", "execute a program", "start a process"} <= \
@@ -102,9 +110,62 @@ def test_without_a_sandbox_the_check_fails():
     assert not any(t["needed"] for t in tries)
 
 
+@exact
 def test_for_a_person():
     done = subprocess.run([SOCKEYE, "serve", "--check-sandbox", *ECHO], stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, timeout=60, check=True)
     assert "worker of echo, model event\n" in done.stdout
     assert "  denied   read /etc/passwd: Operation not permitted\n" in done.stdout
     assert done.stderr == ""
+
+
+# --- systems that lack a part ---
+
+CALLS = {"Landlock": {"x86_64": 444, "aarch64": 444}, "seccomp": {"x86_64": 317, "aarch64": 277}}
+LACKS = {"Landlock": "this system has no Landlock", "seccomp": "this system has no seccomp filters"}
+
+
+def without(part):
+    """A function that makes the system call of this part fail with ENOSYS, for preexec_fn."""
+    number = CALLS[part].get(os.uname().machine)
+    if number is None:
+        pytest.skip("unknown architecture")
+    code = struct.pack("HBBI" * 4, 0x20, 0, 0, 0,      # load the number of the call
+                       0x15, 0, 1, number,             # skip the next one if it differs
+                       0x06, 0, 0, 0x50000 | errno.ENOSYS,
+                       0x06, 0, 0, 0x7fff0000)         # allow
+    held = ctypes.create_string_buffer(code, len(code))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 4, ctypes.addressof(held)))
+
+    def apply():
+        assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+        assert libc.prctl(22, 2, program, 0, 0) == 0  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+        assert held
+    return apply
+
+
+@pytest.mark.parametrize("part", CALLS)
+def test_missing_part_is_logged_once(serve, part):
+    server = serve(*ECHO, "--workers", "3", preexec_fn=without(part))
+    assert server.ask(b"hello") == b"hello"
+    assert len(server.wait_log(f"warning: {LACKS[part]}: .*: Function not implemented")) == 1
+    server.stop()
+    assert server.log().count("this system has no") == 1
+
+
+@pytest.mark.parametrize("part", CALLS)
+def test_missing_part_that_is_required(part):
+    done = subprocess.run([SOCKEYE, "serve", *ECHO, "--sandbox", "require"], timeout=60,
+                          stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                          preexec_fn=without(part))
+    assert done.returncode == 10
+    assert done.stderr == f"sockeye: sandbox {part}: Function not implemented\n"
+
+
+@exact
+@pytest.mark.parametrize("part", CALLS)
+def test_the_other_part_stays(part):
+    """Both deny what they can without the other."""
+    workers, tries = check(*ECHO, code=10 if part == "seccomp" else 0, preexec_fn=without(part))
+    assert {w["seccomp"] for w in workers} == {2}  # that of this test, at least
+    assert {"read /etc/passwd", "list /", "create a file in /tmp"}.isdisjoint(allowed(tries))
