@@ -74,6 +74,22 @@ static const struct trial trials[] = {
     {"a call of the future", 4000, {0}, ENOSYS},
 };
 
+/* Bytes that make calls of another architecture. */
+#define CALL_32  254
+#define CALL_X32 255
+
+static void foreign_call(uint8_t byte)
+{
+#ifdef __x86_64__
+	if (byte == CALL_32)
+		__asm__ volatile("int $0x80" : : "a"(20) : "memory"); /* getpid(2) */
+	if (byte == CALL_X32)
+		syscall(0x40000000 + SYS_getpid);
+#else
+	(void)byte;
+#endif
+}
+
 /* Makes the call whose index the peer sends, and replies with the error number. */
 static void try_turn(void *state, const void *config, struct sockeye_turn *t)
 {
@@ -84,9 +100,12 @@ static void try_turn(void *state, const void *config, struct sockeye_turn *t)
 	t->out = t->in;
 	t->out_len = t->in_len;
 	for (size_t i = 0; i < t->in_len; i++) {
-		const struct trial *r = &trials[t->in[i]];
+		const bool known = t->in[i] < sizeof trials / sizeof trials[0];
+		const struct trial *r = &trials[known ? t->in[i] : 0];
 		const long *a = r->args;
 
+		if (!known)
+			foreign_call(t->in[i]);
 		t->in[i] =
 		    syscall(r->number, a[0], a[1], a[2], a[3], a[4], a[5]) < 0 ? (uint8_t)errno : 0;
 	}
@@ -216,6 +235,28 @@ static void test_denied_calls_are_reported(void **state)
 	server_close(&s, fd);
 }
 
+/* They could be calls that the filter would have to judge by other numbers. */
+static void test_calls_of_other_architectures_end_the_worker(void **state)
+{
+	(void)state;
+#ifdef __x86_64__
+	for (int byte = CALL_32; byte <= CALL_X32; byte++) {
+		struct server s;
+		int fd = server_open(&s, "event", SOCKEYE_SANDBOX_ON);
+		uint8_t call = (uint8_t)byte;
+		char text[512] = "";
+
+		assert_int_equal(send(fd, &call, 1, 0), 1);
+		assert_true(recv(fd, &call, 1, 0) <= 0);
+		assert_true(read(s.events[0], text, sizeof text - 1) > 0);
+		assert_non_null(strstr(text, "killed by"));
+		server_close(&s, fd);
+	}
+#else
+	skip();
+#endif
+}
+
 /* A service of a library's user keeps its rights unless it gives them up. */
 static void test_off_by_default(void **state)
 {
@@ -265,6 +306,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_every_call_is_denied),
 	    cmocka_unit_test(test_denied_calls_are_reported),
+	    cmocka_unit_test(test_calls_of_other_architectures_end_the_worker),
 	    cmocka_unit_test(test_off_by_default),
 	    cmocka_unit_test(test_ring_is_restricted),
 	};
