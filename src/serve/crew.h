@@ -61,11 +61,13 @@ struct sockeye__crew_spec {
 	bool (*reload)(void *context, const struct sockeye_serve_opts *opts);
 	/* Called in the supervisor once a second, at SIGHUP, and when a worker asks: opens
 	 * again what the workers hold, if it was replaced, verifies it with
-	 * sockeye__crew_check() and reports the change or the failure. If it returns true, new
-	 * workers replace all workers of the crew, which receive SOCKEYE__LINK_RETIRE.
-	 * `again`: an earlier failure is reported again. May be NULL. */
+	 * sockeye__crew_check() and reports a failure. If it returns true, new workers replace
+	 * all workers of the crew, which receive SOCKEYE__LINK_RETIRE, and `renewed` reports the
+	 * change: no worker serves with the old resources afterwards. `again`: an earlier failure
+	 * is reported again. May be NULL. */
 	bool (*renew)(void *context, const struct sockeye__server *server,
 		      const struct sockeye__crew *crew, bool again);
+	void (*renewed)(const void *context, const struct sockeye__server *server);
 	/* Called with the privileges of a worker before the first worker starts, unless the
 	 * server keeps the privileges of its caller. A negative code ends the server;
 	 * `explain` then fills in *fail for this user. May be NULL. */

@@ -81,11 +81,13 @@ static unsigned crew_retire(struct sockeye__children *c, const struct sockeye__c
 
 static void crew_renew(struct sockeye__children *c, struct sockeye__crew *crew, bool again)
 {
+	bool renewed = crew->spec->renew(crew->spec->context, c->server, crew, again);
 	unsigned stay;
 
-	if (crew->spec->renew(crew->spec->context, c->server, crew, again))
-		crew->generation++;
+	crew->generation += renewed;
 	stay = crew_retire(c, crew);
+	if (renewed)
+		crew->spec->renewed(crew->spec->context, c->server);
 	if (stay > 0 && !crew->crowded)
 		sockeye__server_event(
 		    c->server,

@@ -36,8 +36,10 @@ int sockeye__tftp_sites_watch(struct sockeye__tftp_worker *w, bool on)
 
 bool sockeye__tftp_may_serve(struct sockeye__tftp_worker *w)
 {
+	if (w->base->link_fd >= 0)
+		sockeye__tftp_link_ready(w); /* the supervisor may have noticed the change first */
 	if (w->retiring || w->asked_ns != 0)
-		return false; /* an event of the same batch */
+		return false;
 	if (w->stopping || w->base->link_fd < 0 || w->now_ns < w->stay_ns ||
 	    !sockeye__tftp_store_replaced(&w->server->store))
 		return true;

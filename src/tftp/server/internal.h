@@ -279,10 +279,14 @@ void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tf
 
 /* --- root.c --- */
 
-/* In the supervisor: opens the root again if it was replaced, and reports the change or the
- * failure. Returns true if new workers must replace the present ones (crew.h). */
+/* In the supervisor: opens the root again if it was replaced, or reports the failure. Returns true
+ * if new workers must replace the present ones (crew.h). */
 bool sockeye__tftp_root_renew(struct sockeye__tftp_server *s, const struct sockeye__server *server,
 			      const struct sockeye__crew *crew, bool again);
+
+/* Reports the change. */
+void sockeye__tftp_root_renewed(const struct sockeye__tftp_server *s,
+				const struct sockeye__server *server);
 
 /* --- handover.c --- */
 

@@ -50,7 +50,6 @@ bool sockeye__tftp_root_renew(struct sockeye__tftp_server *s, const struct socke
 {
 	struct sockeye__tftp_store *store = &s->store;
 	struct sockeye_fail fail;
-	char text[768];
 	int root = -1, before, err = sockeye__tftp_store_look(store, &root);
 
 	if (err < 0) {
@@ -72,10 +71,17 @@ bool sockeye__tftp_root_renew(struct sockeye__tftp_server *s, const struct socke
 	}
 	close(before);
 	s->root_err = 0;
+	return true;
+}
+
+void sockeye__tftp_root_renewed(const struct sockeye__tftp_server *s,
+				const struct sockeye__server *server)
+{
+	char text[768];
+
 	snprintf(text, sizeof text,
 		 "the root directory %s was replaced: new requests use the new one, and transfers "
 		 "in progress finish in the old one",
-		 store->config.root);
+		 s->store.config.root);
 	say(server, SOCKEYE_EVENT_NOTICE, text);
-	return true;
 }

@@ -69,6 +69,11 @@ static bool root_renew(void *context, const struct sockeye__server *server,
 	return sockeye__tftp_root_renew(context, server, crew, again);
 }
 
+static void root_renewed(const void *context, const struct sockeye__server *server)
+{
+	sockeye__tftp_root_renewed(context, server);
+}
+
 static void worker_died(void *context, unsigned seat, void *spec_counters)
 {
 	const struct sockeye__tftp_server *s = context;
@@ -104,6 +109,7 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 	    .run = run,
 	    .reload = rules_reload,
 	    .renew = root_renew,
+	    .renewed = root_renewed,
 	    .check = root_check,
 	    .explain = root_explain,
 	    .on_death = worker_died,
