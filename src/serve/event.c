@@ -333,7 +333,7 @@ static void clients_accept(struct sockeye__loop *l, size_t i, int max)
 	for (int n = 0; n < max && l->worker->conns < l->worker->conns_max; n++) {
 		struct sockeye_sockaddr peer;
 		struct sockeye__visit v;
-		int fd = sockeye_accept(sockeye__site_fd(l->worker, i), true, 0, &peer);
+		int fd = sockeye__site_accept(l->worker, i, true, &peer);
 
 		if (fd >= 0) {
 			if (sockeye__admit(l->worker, &l->worker->crew->sites[i], fd, &peer, &v)) {

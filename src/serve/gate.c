@@ -105,7 +105,7 @@ static int listeners_update(struct sockeye__gate *g)
 static bool take(struct sockeye__gate *g, size_t i, struct sockeye__visit *out_visit)
 {
 	struct sockeye_sockaddr peer;
-	int fd = sockeye_accept(sockeye__site_fd(g->worker, i), false, 0, &peer);
+	int fd = sockeye__site_accept(g->worker, i, false, &peer);
 
 	if (fd >= 0)
 		return sockeye__admit(g->worker, &g->worker->crew->sites[i], fd, &peer, out_visit);

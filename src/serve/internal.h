@@ -168,6 +168,9 @@ int sockeye__users_check(const struct sockeye__server *server, struct sockeye_fa
 int sockeye__sites_open(struct sockeye__server *server, struct sockeye__crew *crew,
 			const struct sockeye_site *site, size_t index, struct sockeye_fail *fail);
 void sockeye__sites_close(struct sockeye__server *server);
+/* Accepts a client of site i, if one waits. Returns like sockeye_accept(). */
+int sockeye__site_accept(const struct sockeye__worker *w, size_t i, bool nonblocking,
+			 struct sockeye_sockaddr *out_peer);
 /* Refuses further clients at one of the site's sockets. Does nothing to an inherited socket,
  * which shutdown(2) would also end for its owner: the caller only stops accepting. */
 void sockeye__site_refuse(const struct sockeye__site *site, int fd);

@@ -198,6 +198,19 @@ void sockeye__sites_close(struct sockeye__server *server)
 	}
 }
 
+int sockeye__site_accept(const struct sockeye__worker *w, size_t i, bool nonblocking,
+			 struct sockeye_sockaddr *out_peer)
+{
+	int fd = sockeye__site_fd(w, i);
+
+	/* Another server on an inherited socket may have stopped, and restored the blocking
+	 * mode. This call would then wait for a client, and all sessions of the worker with
+	 * it. */
+	if (w->crew->sites[i].inherited)
+		(void)sockeye__nonblocking_set(fd, true);
+	return sockeye_accept(fd, nonblocking, 0, out_peer);
+}
+
 void sockeye__site_refuse(const struct sockeye__site *site, int fd)
 {
 	if (!site->inherited)

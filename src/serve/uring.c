@@ -87,7 +87,7 @@ static void clients_accept(struct sockeye__uring *l, size_t i)
 {
 	while (l->worker->conns < l->worker->conns_max) {
 		struct sockeye_sockaddr peer;
-		int fd = sockeye_accept(sockeye__site_fd(l->worker, i), true, 0, &peer);
+		int fd = sockeye__site_accept(l->worker, i, true, &peer);
 
 		if (fd < 0) {
 			accept_failed(l, fd);

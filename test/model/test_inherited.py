@@ -7,7 +7,7 @@ import socket
 
 import pytest
 
-from serving import MODEL_FACTS, NotServing, Server, connect, read_n, until
+from serving import MODEL_FACTS, NotServing, Server, at_once, connect, read_n, until
 
 STREAMS = ["tcp", "tcp6", "unix", "unix-seqpacket"]
 DATAGRAMS = ["udp", "unix-dgram"]
@@ -101,6 +101,25 @@ def accepts(server, mine):
             return False
         client.settimeout(15)  # a slow server
         return client.recv(1) == b"x"
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_hand_over_between_two_servers(serve, owned, kind, model):
+    """The first server restores the mode while the second one serves. A worker that then blocks
+    in accept(2) would not serve its sessions."""
+    mine = owned(kind)
+    first, second = (serve("echo", f"fd:{mine.fd}", "--workers", "3", model=model,
+                           inherit=[mine.fd]) for _ in range(2))
+    with first.connect() as client:
+        greet(client)
+    first.stop()
+    many = at_once(model, 3, 40)
+    for _ in range(5):
+        clients = [second.connect() for _ in range(many)]
+        for client in clients + clients:
+            greet(client)
+        for client in clients:
+            client.close()
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix", "udp"])
