@@ -1,11 +1,15 @@
 /*
  * firewall.c: a packet filter of this machine. Load it with LD_PRELOAD. It fails each call
- * that sends more than FIREWALL_BYTES bytes with the error FIREWALL_ERRNO; if that is 0, the
- * call succeeds, but nothing is sent.
+ * that sends datagrams of more than FIREWALL_BYTES bytes with the error FIREWALL_ERRNO; if that
+ * is 0, the call succeeds, but nothing is sent.
  */
 #include <dlfcn.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #define EXPORT     __attribute__((visibility("default")))
@@ -24,6 +28,22 @@ static size_t length(const struct msghdr *m)
 
 	for (size_t i = 0; i < m->msg_iovlen; i++)
 		len += m->msg_iov[i].iov_len;
+	return len;
+}
+
+/* Returns the bytes of the largest datagram that the message is split into. */
+static size_t largest(const struct msghdr *m)
+{
+	size_t len = length(m);
+	uint16_t segment;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL;
+	     c = CMSG_NXTHDR((struct msghdr *)m, c)) {
+		if (c->cmsg_level != SOL_UDP || c->cmsg_type != UDP_SEGMENT)
+			continue;
+		memcpy(&segment, CMSG_DATA(c), sizeof segment);
+		len = segment < len ? segment : len;
+	}
 	return len;
 }
 
@@ -46,7 +66,7 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
-	ssize_t done = filter(length(m), (ssize_t)length(m));
+	ssize_t done = filter(largest(m), (ssize_t)length(m));
 
 	return done == -2 ? NEXT(sendmsg)(fd, m, flags) : done;
 }

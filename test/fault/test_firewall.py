@@ -109,6 +109,26 @@ def test_server_cannot_send(firewall, root, tmp_path, error, log):
     assert event["detail"].startswith(f"sending packets of {BLKSIZE + 4} bytes to 127.0.0.1:")
 
 
+def test_block_larger_than_the_mtu(firewall, root, tmp_path):
+    """put repeats the request immediately, for blocks of 512 bytes."""
+    with serve(root) as server:
+        url = f"{server.url}/new"
+        done = client(tmp_path, firewall("EMSGSIZE", 600), "put", "-", url, "--json", "--blksize",
+                      str(BLKSIZE), "--retries", "0")
+    event = json.loads(done.stdout)
+    assert (event["lost_blksize"], event["blksize"], event["exit"]) == (BLKSIZE, 512, 0)
+    assert (root / "new").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("error", ["EMSGSIZE", "EPERM"])
+def test_server_cannot_send_large_blocks(firewall, root, tmp_path, error):
+    """get repeats the request for blocks that the server can send."""
+    with serve(root, env=firewall(error, 600)) as server:
+        done = client(tmp_path, os.environ, "get", "-o", "-", f"{server.url}/f", "--blksize",
+                      str(BLKSIZE))
+    assert (done.returncode, done.stdout) == (0, CONTENT), done.stderr
+
+
 @pytest.mark.parametrize("model", ["event", "thread"])
 @pytest.mark.parametrize("error", ["EPERM", "ENETUNREACH", "EMSGSIZE"])
 def test_datagram_service_cannot_answer(firewall, model, error):

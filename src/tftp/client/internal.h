@@ -26,7 +26,8 @@ enum { SOCKEYE__RUN_NET, SOCKEYE__RUN_LOCAL, SOCKEYE__RUN_FDS };
  * without options, goes back to SOCKEYE__RUN_ASKING. */
 enum sockeye__tftp_run_phase {
 	SOCKEYE__RUN_IDLE,         /* no request has been sent */
-	SOCKEYE__RUN_WAITING,      /* no address can be reached; the next try is at `next_ns` */
+	SOCKEYE__RUN_WAITING,      /* the next request is sent at `next_ns`: no address can be
+				    * reached, or the server has to end the first transfer */
 	SOCKEYE__RUN_ASKING,       /* the server's port is not known yet */
 	SOCKEYE__RUN_TRANSFERRING, /* the first reply has shown the port (RFC 1350, section 4) */
 	SOCKEYE__RUN_DALLYING,     /* `end` is filled in; only the last ACK is repeated */
@@ -121,8 +122,8 @@ void sockeye__tftp_run_request(struct sockeye__tftp_run *r, uint64_t now_ns);
 /* Tries the next address if the current one does not reply, or waits after the last one.
  * Returns false if it is too early for that, or if no attempt remains. */
 bool sockeye__tftp_run_try_next(struct sockeye__tftp_run *r, uint64_t now_ns);
-/* Requests blocks of 512 bytes if the path seems to drop larger ones. Returns false if it sent
- * no request. */
+/* Begins to request blocks of 512 bytes if the path seems to drop larger ones. Returns false if
+ * it does not. */
 bool sockeye__tftp_run_ask_smaller(struct sockeye__tftp_run *r, uint64_t now_ns);
 /* Sends all packets that are due. */
 void sockeye__tftp_run_send(struct sockeye__tftp_run *r, uint64_t now_ns);

@@ -4,6 +4,12 @@
 
 #include <errno.h>
 
+#include <sockeye/time.h>
+
+/* A server may receive an ERROR and a new request on two sockets, in any order, and refuse a
+ * second upload of the same file. */
+#define SMALLER_PAUSE_NS (250 * SOCKEYE_NS_PER_MS)
+
 void sockeye__tftp_run_give_up(struct sockeye__tftp_run *r, uint16_t code, const char *text,
 			       uint64_t now_ns)
 {
@@ -72,8 +78,10 @@ static void ask_smaller(struct sockeye__tftp_run *r, uint64_t now_ns)
 	sockeye__tftp_run_note_smaller(r);
 	sockeye__tftp_run_give_up(r, SOCKEYE__TFTP_UNDEFINED, "the path drops large blocks",
 				  now_ns);
+	sockeye__tftp_run_hang_up(r);
 	r->source_open = false;
-	sockeye__tftp_run_request(r, now_ns);
+	r->phase = SOCKEYE__RUN_WAITING;
+	r->next_ns = now_ns + SMALLER_PAUSE_NS;
 }
 
 bool sockeye__tftp_run_ask_smaller(struct sockeye__tftp_run *r, uint64_t now_ns)

@@ -65,7 +65,8 @@ static void timer(struct sockeye__tftp_run *r, uint64_t now_ns)
 	const struct sockeye__tftp_counters before = r->machine.count;
 
 	if (r->phase == SOCKEYE__RUN_WAITING) {
-		sockeye__tftp_run_ask_again(r, now_ns);
+		if (r->lost_blksize == 0)
+			sockeye__tftp_run_ask_again(r, now_ns);
 		sockeye__tftp_run_request(r, now_ns);
 		return;
 	}

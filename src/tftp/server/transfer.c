@@ -427,8 +427,9 @@ void sockeye__tftp_transfer_refused(struct sockeye__tftp_worker *w,
 {
 	if (t->phase == SOCKEYE__TFTP_STORING) /* the upload is complete, with or without client */
 		return;
-	/* A missing route may be temporary. */
-	if (err == -EHOSTUNREACH || err == -ENETUNREACH || err == -ENETDOWN) {
+	/* A missing route may be temporary. Blocks larger than the MTU are sent in fragments after
+	 * the first timeout, and a client may request smaller ones. */
+	if (err == -EHOSTUNREACH || err == -ENETUNREACH || err == -ENETDOWN || err == -EMSGSIZE) {
 		if (timer_keep(w, t) < 0)
 			sockeye__tftp_transfer_drop(w, t, "out of memory");
 		return;
