@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,9 +23,21 @@
 #define WAIT_MS 20000
 #define FILES   300
 
+/* The reading end of stop_fd's pipe, which workers must not have. */
+static struct stat stop_pipe;
+static int stop_number;
+
+static bool has_stop_fd(void)
+{
+	struct stat st;
+
+	return fstat(stop_number, &st) == 0 && st.st_dev == stop_pipe.st_dev &&
+	       st.st_ino == stop_pipe.st_ino;
+}
+
 static void pid_turn(void *state, const void *config, struct sockeye_turn *t)
 {
-	const pid_t pid = getpid();
+	const pid_t pid = has_stop_fd() ? -1 : getpid();
 
 	(void)state, (void)config;
 	memcpy(t->room, &pid, sizeof pid);
@@ -141,7 +154,8 @@ static void serve(const char *model)
 
 	assert_int_equal(pipe(c.stop), 0);
 	assert_int_equal(pipe(c.result), 0);
-	opts.stop_fd = c.stop[0];
+	opts.stop_fd = stop_number = c.stop[0];
+	assert_int_equal(fstat(stop_number, &stop_pipe), 0);
 	assert_int_equal(sockeye_addr_parse("tcp://127.0.0.1:0", &site.addr, NULL), 0);
 	assert_int_equal(sockeye_serve(&site, 1, &opts, NULL), 0);
 	close(c.result[1]);
