@@ -431,6 +431,7 @@ static int cmd_relay(int argc, char **argv)
 	    .on_ready = report_ready,
 	    .on_counts = log_relay_counts,
 	    .on_refused = log_relay_refused,
+	    .on_lost = log_relay_lost,
 	    .arg = &c,
 	};
 	struct sockeye_addr listen_addr, target;

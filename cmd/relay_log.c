@@ -131,6 +131,21 @@ void log_relay_event(void *arg, const struct sockeye__relay_event *e)
 	}
 }
 
+void log_relay_lost(void *arg, uint64_t flow, enum sockeye__fault_direction direction, int err)
+{
+	struct log_relay *log = arg;
+	const char *text = sockeye_error_text(err);
+
+	if (log->common->json && (!log->lost || log->common->verbose > 0))
+		report_json(json_pack("{ss sI ss ss ss}", "event", "lost", "flow", (json_int_t)flow,
+				      "direction", direction_words[direction], "error",
+				      sockeye_error_name(err), "text", text));
+	(log->lost ? report_verbose : report_info)(
+	    log->common, "flow %" PRIu64 ": cannot send packets to the %s: %s", flow,
+	    direction == SOCKEYE__FAULT_UP ? "target" : "client", text);
+	log->lost = true;
+}
+
 void log_relay_refused(void *arg, uint64_t flow, uint16_t target_port, int err)
 {
 	struct log_relay *log = arg;

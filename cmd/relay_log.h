@@ -12,10 +12,12 @@ struct log_relay {
 	const struct cli_common *common;
 	uint64_t seed;
 	bool refused; /* a refusal has been logged; further ones are logged only with -v */
+	bool lost;    /* likewise for a packet that could not be sent */
 };
 
 void log_relay_counts(void *arg, const struct sockeye__relay_counts *counts);
 void log_relay_event(void *arg, const struct sockeye__relay_event *event);
+void log_relay_lost(void *arg, uint64_t flow, enum sockeye__fault_direction direction, int err);
 void log_relay_refused(void *arg, uint64_t flow, uint16_t target_port, int err);
 
 #endif

@@ -74,6 +74,7 @@ struct sockeye__relay_flow {
 	unsigned queued[SOCKEYE__FAULT_DIRECTIONS]; /* packets in the heap, not to be overtaken */
 	struct sockeye__fault_dropped *dropped;
 	bool refusal_reported;
+	bool loss_reported[SOCKEYE__FAULT_DIRECTIONS];
 };
 
 /* Packets of one size to one receiver, sent as one message of several segments

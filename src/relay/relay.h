@@ -86,6 +86,9 @@ struct sockeye__relay_opts {
 	/* Called for the first packet of a flow that the target's host refuses, with the
 	 * target's port and a negative errno. May be NULL. */
 	void (*on_refused)(void *arg, uint64_t flow, uint16_t target_port, int err);
+	/* Called for the first packet of a flow and direction that this machine cannot send,
+	 * with a negative errno. May be NULL. */
+	void (*on_lost)(void *arg, uint64_t flow, enum sockeye__fault_direction direction, int err);
 	void *arg;
 };
 

@@ -68,6 +68,21 @@ static bool retry_prepare(struct sockeye__relay_run *run, struct sockeye__relay_
 	return err == ECONNREFUSED;
 }
 
+/* Counts packets that could not be sent, and reports the error, except a full queue or a closed
+ * port. */
+static void lose(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow, unsigned count,
+		 int err)
+{
+	enum sockeye__fault_direction direction = run->outbox.direction;
+
+	run->counts->direction[direction].lost += count;
+	if (err == EAGAIN || err == ECONNREFUSED || flow->loss_reported[direction] ||
+	    run->opts.on_lost == NULL)
+		return;
+	flow->loss_reported[direction] = true;
+	run->opts.on_lost(run->opts.arg, flow->number, direction, -err);
+}
+
 /* Sends the packets of a group one by one. */
 static void send_singly(struct sockeye__relay_run *run, struct sockeye__relay_flow *flow,
 			struct msghdr group, size_t size)
@@ -83,16 +98,18 @@ static void send_singly(struct sockeye__relay_run *run, struct sockeye__relay_fl
 			struct msghdr msg = group;
 			unsigned tries = 0;
 			ssize_t n;
+			int err;
 
 			msg.msg_iov = &one;
 			msg.msg_iovlen = 1;
-			do
+			do {
 				n = sendmsg(o->fd, &msg, MSG_NOSIGNAL);
-			while (n < 0 && retry_prepare(run, flow, errno, &tries));
+				err = errno;
+			} while (n < 0 && retry_prepare(run, flow, err, &tries));
 			if (n >= 0)
 				count_out(run, o->direction, 1, one.iov_len);
 			else
-				run->counts->direction[o->direction].lost++;
+				lose(run, flow, 1, err);
 			rest.iov_base = (uint8_t *)rest.iov_base + one.iov_len;
 			rest.iov_len -= one.iov_len;
 		}
@@ -108,7 +125,7 @@ static void send_failed(struct sockeye__relay_run *run, unsigned i, int err)
 	struct msghdr msg = o->msgs[i].msg_hdr;
 
 	if (p->count == 1 || !sockeye__dgram_cut_refused(-err)) {
-		run->counts->direction[o->direction].lost += p->count;
+		lose(run, p->flow, p->count, err);
 		return;
 	}
 	o->no_segments[o->direction] = true;

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pathlib
+import socket
 import subprocess
 
 import pytest
@@ -142,3 +143,37 @@ def test_datagram_service_cannot_answer(firewall, model, error):
         text = os.strerror(getattr(errno, error))
         server.wait_log(f"the reply could not be sent: {text}")
         assert server.log().count("could not be sent") < 5
+
+
+@pytest.mark.parametrize("direction, words", [("up", "target"), ("down", "client")])
+@pytest.mark.parametrize("error", ["EPERM", "ENETUNREACH"])
+@pytest.mark.parametrize("json_log", [False, True])
+def test_relay_cannot_send(firewall, direction, words, error, json_log):
+    """The relay names the error once, and counts the packets as lost."""
+    ready, child = os.pipe()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as target, \
+         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        target.bind(("127.0.0.1", 0))
+        target.settimeout(20)
+        process = subprocess.Popen(
+            [SOCKEYE, "relay", *["--json"] * json_log, "--ready-fd", str(child),
+             "udp://127.0.0.1:0", f"udp://127.0.0.1:{target.getsockname()[1]}"], pass_fds=[child],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=firewall(error, 30))
+        os.close(child)
+        with os.fdopen(ready) as lines:
+            one.connect(("127.0.0.1", int(lines.readline().rpartition(":")[2])))
+        one.send(b"x" * (20 if direction == "down" else 31))
+        if direction == "down":
+            target.sendto(b"y" * 31, target.recvfrom(100)[1])
+        stream = process.stdout if json_log else process.stderr
+        while b"lost" not in (line := stream.readline()) and b"cannot send" not in line:
+            assert line
+        process.terminate()
+        process.communicate(timeout=20)
+    if json_log:
+        event = json.loads(line)
+        assert event == {"event": "lost", "flow": 1, "direction": direction, "error": error,
+                         "text": os.strerror(getattr(errno, error))}
+    else:
+        text = os.strerror(getattr(errno, error))
+        assert line.decode() == f"sockeye: flow 1: cannot send packets to the {words}: {text}\n"
