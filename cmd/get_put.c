@@ -281,7 +281,7 @@ static void print_smaller(const struct transfers *t, const struct transfer *file
 	sockeye_escape(file->address, strlen(file->address), address, sizeof address);
 	report_info(&t->o->common,
 		    "%s %s: no block of %u bytes arrived; trying blocks of 512 bytes "
-		    "(--blksize 512 begins with them)",
+		    "(--blksize 512 starts with them)",
 		    t->command->name, address, note->blksize);
 }
 

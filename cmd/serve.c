@@ -60,8 +60,8 @@ const struct cli_option serve_options[] = {
      "after binding, switch permanently to user NAME and its groups (default if "
      "root starts the server: only the workers switch, to nobody)"},
     {"sandbox", 0, "MODE", CLI_CHOICE, offsetof(struct serve, sandbox),
-     "let workers use only the files and system calls that they need (on, default), "
-     "also if the system cannot enforce all of it; require: fail then; off: no limit",
+     "limit workers to the files and system calls that they need: on (default): as far as "
+     "the system allows; require: fail if the system lacks a part; off: no limit",
      .choices = sandboxes},
     {"foreground", 'f', NULL, CLI_FLAG, offsetof(struct serve, foreground),
      "run in the foreground (always the case)"},

@@ -169,7 +169,7 @@ static int print(const struct serve *s)
 		report_info(&s->common, "no worker reported what its sandbox allows");
 	else
 		report_info(&s->common,
-			    "the sandbox is incomplete: it allows %zu thing%s that "
+			    "the sandbox is incomplete: it allows %zu operation%s that "
 			    "serving does not need",
 			    wrong, &"s"[wrong == 1]);
 	return SOCKEYE_EXIT_UNSUPPORTED;

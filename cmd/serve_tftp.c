@@ -36,7 +36,7 @@ static const struct cli_option options[] = {
      "(default: uploads may fill it)",
      .min = 1},
     {"no-sync", 0, NULL, CLI_FLAG, OFFSET(no_sync),
-     "confirm an upload before the disk has stored it: faster, but a power failure may "
+     "acknowledge an upload before the disk has stored it: faster, but a power failure may "
      "lose the file"},
     {"umask", 0, "MODE", CLI_TEXT, OFFSET(umask),
      "create files and directories with this file mode creation mask, octal "

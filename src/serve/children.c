@@ -215,8 +215,8 @@ static void crash_report(const struct sockeye__children *c, unsigned index, bool
 	     "a worker was killed by a signal and is being replaced"},
 	    {"a worker failed during the stop; its sessions ended",
 	     "a worker was killed by a signal during the stop; its sessions ended"},
-	    {"a worker that finished its last sessions failed; they ended",
-	     "a worker that finished its last sessions was killed by a signal; they ended"},
+	    {"a worker failed while it finished its last sessions; they ended",
+	     "a worker was killed by a signal while it finished its last sessions; they ended"},
 	};
 	const int row = c->phase == SOCKEYE__PHASE_DRAINS                ? 1
 			: c->list[index].state == SOCKEYE__CHILD_RETIRES ? 2

@@ -94,7 +94,8 @@ static void crew_renew(struct sockeye__children *c, struct sockeye__crew *crew, 
 		    &(struct sockeye_event){
 			.kind = SOCKEYE_EVENT_WARNING,
 			.text = "too many workers still finish transfers that began before "
-				"earlier changes; the others are replaced as those end"});
+				"earlier changes; the remaining workers are replaced when "
+				"those end"});
 	crew->crowded = stay > 0;
 }
 

@@ -168,7 +168,7 @@ static void duplicates_check(struct sockeye__conf_reading *r)
 				continue;
 			SOCKEYE__CONF_DROP(
 			    r, s, s->place,
-			    "service '%.64s' (id %.64s) has the socket of the service at "
+			    "service '%.64s' (id %.64s) binds the socket of the service at "
 			    "%.100s:%u, %s port %lld: disable one of them%s",
 			    s->name, s->id, t->place.file, t->place.line,
 			    sockeye__conf_infos[SOCKEYE__CONF_A_PROTOCOL].words[s->protocol],

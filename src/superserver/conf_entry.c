@@ -112,7 +112,7 @@ static enum verdict operator_check(struct sockeye__conf_reading *r,
 	}
 	if (given->by == SOCKEYE__CONF_BY_ENTRY) {
 		SOCKEYE__CONF_PROBLEM(r, value->place,
-				      "'%s' is already set at line %u, which has effect",
+				      "'%s' is already set at line %u, which takes effect",
 				      info->name, given->place.line);
 		return IGNORED;
 	}

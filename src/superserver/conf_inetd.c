@@ -314,10 +314,11 @@ static void text_line_read(struct sockeye__conf_reading *r, const char *file, un
 		SOCKEYE__CONF_PROBLEM(r, l.place, "a quote is not closed, or more than %d words",
 				      WORDS_MAX);
 	else if (l.count <= SERVER)
-		SOCKEYE__CONF_PROBLEM(r, l.place,
-				      "a line has at least 6 words, and this has %zu: SERVICE TYPE "
-				      "PROTOCOL WAIT USER SERVER [ARG]...",
-				      l.count);
+		SOCKEYE__CONF_PROBLEM(
+		    r, l.place,
+		    "a line needs at least 6 words and this has %zu: SERVICE TYPE "
+		    "PROTOCOL WAIT USER SERVER [ARG]...",
+		    l.count);
 	else
 		line_read(&l);
 }

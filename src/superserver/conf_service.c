@@ -145,7 +145,7 @@ static void builtin_check(struct sockeye__conf_reading *r, struct sockeye__conf_
 				   "there is no built-in service '%.64s'", s->name);
 	if (sockeye__conf_has_flag(s, SOCKEYE__CONF_FLAG_NAMEINARGS))
 		SOCKEYE__CONF_DROP(r, s, SOCKEYE__CONF_PLACE(s, FLAGS),
-				   "NAMEINARGS excludes 'type = INTERNAL'");
+				   "NAMEINARGS cannot be combined with 'type = INTERNAL'");
 	if (sockeye__conf_has_flag(s, SOCKEYE__CONF_FLAG_INTERCEPT))
 		SOCKEYE__CONF_PROBLEM(r, SOCKEYE__CONF_PLACE(s, FLAGS),
 				      "INTERCEPT has no effect on a built-in service: remove it");
@@ -198,11 +198,11 @@ static void redirect_check(struct sockeye__conf_reading *r, struct sockeye__conf
 				   "'redirect' needs 'wait = no'");
 	if (sockeye__conf_has_flag(s, SOCKEYE__CONF_FLAG_NAMEINARGS))
 		SOCKEYE__CONF_DROP(r, s, SOCKEYE__CONF_PLACE(s, FLAGS),
-				   "NAMEINARGS excludes 'redirect'");
+				   "NAMEINARGS cannot be combined with 'redirect'");
 	if (SOCKEYE__CONF_HAS(s, SERVER))
 		sockeye__conf_note(&r->conf->notes, SOCKEYE__CONF_WARNING,
 				   SOCKEYE__CONF_PLACE(s, SERVER),
-				   "'server' has no effect beside 'redirect'");
+				   "'server' has no effect with 'redirect'");
 }
 
 /* Access rules that are not applied, or deny every client. */

@@ -53,7 +53,7 @@ MISTAKES = [
      "11: error: '} # end' does not end the entry for xinetd, which loses this entry and the next: "
      "} must be alone on its line", None),
     (service(more="disable"), "10: error: 'disable' has no operator: write 'disable = VALUE'", None),
-    (service(more="user = nobody"), "10: error: 'user' is already set at line 8, which has effect",
+    (service(more="user = nobody"), "10: error: 'user' is already set at line 8, which takes effect",
      True),
     (service(more="flags = IPv5"),
      "10: error: flags: 'IPv5': must be REUSE, INTERCEPT, NORETRY, IDONLY, NAMEINARGS, NODELAY, "
@@ -61,7 +61,7 @@ MISTAKES = [
     (service().replace("/bin/cat", "/bin/no-cat"),
      "9: error: server = /bin/no-cat: is not a program that can be run", False),
     (service() + service("b"),
-     "12: error: service 'b' (id b) has the socket of the service at 1, tcp port 9001: disable one "
+     "12: error: service 'b' (id b) binds the socket of the service at 1, tcp port 9001: disable one "
      "of them", True),
 ]
 
@@ -123,7 +123,7 @@ def test_inetd(run, tmp_path):
     file.write_text("9003 stream tcp nowait.30 root.root /bin/cat cat -u\necho stream tcp\n")
     result = run("check", f"inetd:{file}")
     assert result.returncode == 9
-    assert result.stderr.decode().startswith(f"{file}:2: error: a line has at least 6 words")
+    assert result.stderr.decode().startswith(f"{file}:2: error: a line needs at least 6 words")
     printed = result.stdout.decode()
     assert "\tserver_args = cat -u\n" in printed and "\trate = 30/m 30\n" in printed
     (tmp_path / "conf").write_text(printed)

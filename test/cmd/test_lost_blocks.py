@@ -89,7 +89,7 @@ def path(request, ready, tmp_path):
 
 def told(way, url, blksize):
     return (f"sockeye: {way} {url}: no block of {blksize} bytes arrived; trying blocks of 512 bytes "
-            f"(--blksize 512 begins with them)")
+            f"(--blksize 512 starts with them)")
 
 
 # The last block of 800 bytes passes the path, with 1000 bytes per block.
@@ -197,4 +197,4 @@ def test_fewer_retries_win(program, server, tmp_path):
     with server.answer(server.request(), oack(blksize=1400)) as peer:
         peer.expect(ack(0))
         line = client.end(5).decode()
-    assert "no block of 1400 bytes arrived; --blksize 512 passes more networks" in line
+    assert "no block of 1400 bytes arrived; --blksize 512 works on more networks" in line

@@ -343,10 +343,10 @@ static void test_refusals(void **state)
 	    {BEGIN "colour = red" END, "f:7 e unknown attribute 'colour'", OPEN},
 	    {BEGIN "enabled = ftp" END,
 	     "f:7 e 'enabled' has no effect in a service: move it to defaults", OPEN},
-	    {BEGIN "user = nobody" END, "f:7 e 'user' is already set at line 5, which has effect",
+	    {BEGIN "user = nobody" END, "f:7 e 'user' is already set at line 5, which takes effect",
 	     OPEN},
 	    {BEGIN "interface = ::1\nbind = ::1" END,
-	     "f:8 e 'bind' is already set at line 7, which has effect", OPEN},
+	     "f:8 e 'bind' is already set at line 7, which takes effect", OPEN},
 	    {BEGIN "nice += 3" END, "f:7 e 'nice' has a single value: write 'nice = 3'", OPEN},
 	    {BEGIN "env -= A=1" END, "f:7 e 'env' cannot be used with -=", LOST},
 	    {BEGIN "wait" END, "f:7 e 'wait' has no operator: write 'wait = VALUE'", LOST},
@@ -460,9 +460,10 @@ static void test_one_socket(void **state)
 		conf = conf_of(text, STRICT);
 		assert_int_equal(sockeye__conf_notes_fatal(&conf->notes), rows[i].clash);
 		if (rows[i].clash)
-			assert_non_null(strstr(conf->notes.list[0].text,
-					       "service 'ftp' (id g) has the socket of the service "
-					       "at f:1, tcp port 21: disable one of them"));
+			assert_non_null(
+			    strstr(conf->notes.list[0].text,
+				   "service 'ftp' (id g) binds the socket of the service "
+				   "at f:1, tcp port 21: disable one of them"));
 		sockeye__conf_free(conf);
 	}
 }
@@ -492,7 +493,7 @@ static void test_debian(void **state)
 	assert_int_equal(conf->services[0].port, 7);
 	sockeye__conf_free(conf);
 	conf = files_conf(both, STRICT);
-	assert_notes(conf, "/d/echo-udp:1 e service 'echo' (id echo-dgram) has the socket of the "
+	assert_notes(conf, "/d/echo-udp:1 e service 'echo' (id echo-dgram) binds the socket of the "
 			   "service at /d/echo:1, udp port 7: disable one of them (Debian's "
 			   "package has some services in two files)");
 	sockeye__conf_free(conf);

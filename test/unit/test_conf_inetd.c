@@ -193,7 +193,7 @@ static void test_wrong(void **state)
 		bool service;
 	} rows[] = {
 	    {"\n# x\nftp stream tcp",
-	     "a line has at least 6 words, and this has 3: SERVICE TYPE PROTOCOL WAIT USER SERVER "
+	     "a line needs at least 6 words and this has 3: SERVICE TYPE PROTOCOL WAIT USER SERVER "
 	     "[ARG]...",
 	     false},
 	    {"\n\nftp stream tcp nowait r /f 'x", "a quote is not closed, or more than 64 words",

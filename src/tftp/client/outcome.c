@@ -87,7 +87,7 @@ static void timed_out(struct sockeye__tftp_run *r, uint64_t now_ns)
 			 "no block arrived, neither of %u bytes nor of 512 bytes", r->lost_blksize);
 	else if (r->phase == SOCKEYE__RUN_TRANSFERRING && sockeye__tftp_is_stuck(&r->machine))
 		snprintf(detail, sizeof detail,
-			 "no block of %u bytes arrived; --blksize 512 passes more networks",
+			 "no block of %u bytes arrived; --blksize 512 works on more networks",
 			 r->machine.blksize);
 	else if (r->phase == SOCKEYE__RUN_TRANSFERRING)
 		snprintf(detail, sizeof detail, "no packet from the server after %" PRIu64 " bytes",

@@ -23,8 +23,8 @@ static void report(struct sockeye__tftp_server *s, const struct sockeye__server 
 		   const struct sockeye_fail *fail, bool again)
 {
 	const bool hidden = err == -EACCES && !s->root_seen;
-	const char *keeping = hidden ? "the root directory stays the one that is open: "
-				     : "keeping the old root directory, and looking again each "
+	const char *keeping = hidden ? "keeping the old root directory: "
+				     : "keeping the old root directory, and trying again every "
 				       "second: ";
 	char cause[640], text[768];
 
