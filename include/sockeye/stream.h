@@ -56,7 +56,7 @@ struct sockeye_listener {
 	struct sockeye_sockaddr name; /* from getsockname(2): with the actual port */
 	bool unlink_at_close;         /* the listener has created its UNIX path */
 	uint64_t dev, ino;            /* the file of that path */
-	bool restores_mode;           /* closing an fd:N listener sets the mode it had: */
+	bool restores_mode;           /* closing an fd:N listener restores this mode: */
 	bool was_nonblocking;
 };
 

@@ -118,8 +118,8 @@ static int target_open_for(const struct sockeye__atomic_file *f, int access)
 }
 
 /* Opens the file that will be replaced, which must not be read-only. Opens it for reading if
- * possible: programs that watch a directory for complete files (inotify(7), IN_CLOSE_WRITE)
- * would take the end of writing for a new content. */
+ * possible: closing a descriptor that was opened for writing would look like a complete new
+ * file to programs that watch the directory (inotify(7), IN_CLOSE_WRITE). */
 static int target_open(const struct sockeye__atomic_file *f)
 {
 	int fd;

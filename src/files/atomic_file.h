@@ -61,11 +61,11 @@ int sockeye__atomic_file_open(struct sockeye__atomic_file *f, int dir_fd, const 
 
 /* Gives the file its name and closes it. With `sync`, writes first the file's contents and
  * then its name, and the names of the directories made for it, to the disk; so after a power
- * failure the file has its whole contents or does not exist. Another thread than the opener
- * may call it. Returns 0 or -errno, among others -EEXIST (the name was created meanwhile),
- * -EBUSY (the file to replace was replaced meanwhile) and errors of earlier writes. On
- * failure the file is discarded like below. If only the disk's write of the name fails, a
- * file that was replaced stays replaced. */
+ * failure the file has its whole contents or does not exist. Any thread may call it. Returns
+ * 0 or -errno, among others -EEXIST (the name was created meanwhile), -EBUSY (the file to
+ * replace was replaced meanwhile) and errors of earlier writes. On failure it discards the
+ * file as sockeye__atomic_file_discard() does. But if only writing the name to the disk fails,
+ * a file that was replaced stays replaced. */
 int sockeye__atomic_file_commit(struct sockeye__atomic_file *f);
 
 /* Removes the new file; a file that was overwritten in place keeps what was written. Does

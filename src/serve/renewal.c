@@ -1,17 +1,17 @@
 /*
  * renewal.c: generations of workers (children.h).
  *
- * A worker in a sandbox cannot open again what it holds, such as the root directory of TFTP. If
- * it was replaced, a new worker takes over each member of the crew, with its sockets: requests
- * that wait in their queues are not lost. The old worker accepts nothing more, and ends after
- * its last session. Each worker needs a seat. While the old workers leave no seat free, the
- * workers stay that have none to be replaced from.
+ * A worker in a sandbox cannot reopen a resource that it holds, such as the root directory of
+ * TFTP. If the resource was replaced, a new worker takes over each member of the crew with its
+ * sockets, so requests that wait in their queues are not lost. The old worker accepts nothing
+ * more, and ends after its last session. Each worker needs a seat. While old workers occupy all
+ * seats, the remaining workers are not replaced.
  */
 #include "base/deadline.h"
 #include "serve/children.h"
 
 #define LOOK_NS   SOCKEYE_NS_PER_S
-#define WORDS_MAX 16 /* that are read of a worker at a time */
+#define WORDS_MAX 16 /* words read from a worker at a time */
 
 bool sockeye__renewal_applies(const struct sockeye__crew *crew)
 {

@@ -1,10 +1,9 @@
 /*
  * sandbox_calls.c: limits the system calls of a worker (seccomp(2)).
  *
- * A call that is missing in the table fails with EPERM, and the log names it. It does not
- * kill the worker: another C library or architecture may make a call that this one does not,
- * and the sessions of the worker are worth more than the certainty that a taken-over worker
- * ends at its first forbidden call, since each such call fails.
+ * A call that is not in the table fails with EPERM, and the log names it. It does not kill the
+ * worker: another C library or architecture may make a call that this one does not. Killing
+ * the worker would end its sessions and prevent nothing, since every forbidden call fails.
  */
 #include "serve/sandbox.h"
 
@@ -323,8 +322,8 @@ static int rules_add(scmp_filter_ctx filter, unsigned groups)
 {
 	int err = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 
-	/* free(3) in a thread reads /proc/sys/vm/overcommit_memory, and needs no success. The
-	 * log would not help. */
+	/* free(3) in a thread tries to read /proc/sys/vm/overcommit_memory, and works without
+	 * it. A line in the log would not help. */
 	if (err == 0 && (groups & THREADS) && !(groups & (READ | SANITIZER)))
 		err = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(openat), 0);
 	for (size_t i = 0; i < sizeof rules / sizeof rules[0] && err == 0; i++)

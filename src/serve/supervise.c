@@ -52,7 +52,7 @@ static bool serves(const struct supervisor *s)
 
 static void stop(struct supervisor *s, uint64_t now)
 {
-	if (!serves(s)) { /* the second stop, or the same again */
+	if (!serves(s)) { /* a second stop, or another signal for the first */
 		if (now - s->stopped_ns >= STOP_AGAIN_NS)
 			sockeye__children_kill(&s->children);
 		return;

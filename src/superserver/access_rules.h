@@ -47,7 +47,7 @@ struct sockeye__access_list {
 /* Reads one word. Returns the number of rules in out[], whose `name` points to the word's
  * first byte and is not terminated, or -EINVAL with the reason in `why`.
  *
- * The strict reader rejects forms that mean something else than they seem to: 192.168 is
+ * The strict reader rejects forms that do not mean what they seem to mean: 192.168 is
  * 192.0.0.168 for xinetd. The compatible reader reads them as xinetd does and has the reason
  * in `why`, otherwise ""; it returns -EINVAL only if xinetd disables the service, and an
  * UNREADABLE rule where xinetd would go on without the rule. */
@@ -63,7 +63,7 @@ enum sockeye__access {
 	SOCKEYE__ACCESS_ALLOWED,
 	SOCKEYE__ACCESS_NOT_LISTED, /* denied: not in only_from */
 	SOCKEYE__ACCESS_LISTED,     /* denied: in no_access */
-	SOCKEYE__ACCESS_UNKNOWN,    /* denied if the lookup has failed, else: look names up */
+	SOCKEYE__ACCESS_UNKNOWN,    /* denied if the lookup failed; otherwise look up names */
 };
 
 /* Looks up whether the client is the host, or belongs to the domain or network, of the rule.

@@ -248,7 +248,7 @@ enum sockeye__conf_language { SOCKEYE__CONF_XINETD, SOCKEYE__CONF_INETD };
  * read. */
 int sockeye__conf_read(const char *path, enum sockeye__conf_language language, bool compat,
 		       const struct sockeye__conf_world *world, struct sockeye__conf **out);
-/* NULL is legal. */
+/* Frees a configuration. Does nothing for NULL. */
 void sockeye__conf_free(struct sockeye__conf *conf);
 
 /* Whether a service has the attribute, from its entry or from defaults. */

@@ -100,10 +100,10 @@ static struct sockeye__tftp_transfer *more_silent(struct sockeye__tftp_transfer 
 	return a->machine.progress_ns <= b->machine.progress_ns ? a : b;
 }
 
-struct sockeye__tftp_transfer *sockeye__tftp_least_deserving(const struct sockeye__tftp_worker *w,
-							     const struct sockeye_sockaddr *peer,
-							     bool source_only,
-							     enum sockeye__tftp_rank *out_rank)
+struct sockeye__tftp_transfer *sockeye__tftp_drop_candidate(const struct sockeye__tftp_worker *w,
+							    const struct sockeye_sockaddr *peer,
+							    bool source_only,
+							    enum sockeye__tftp_rank *out_rank)
 {
 	struct sockeye__tftp_transfer *t = first(w, &w->dallying, peer, source_only);
 
@@ -127,7 +127,7 @@ bool sockeye__tftp_make_room(struct sockeye__tftp_worker *w, const struct sockey
 {
 	enum sockeye__tftp_rank rank;
 	struct sockeye__tftp_transfer *t =
-	    sockeye__tftp_least_deserving(w, peer, scope == SOCKEYE__TFTP_OF_SOURCE, &rank);
+	    sockeye__tftp_drop_candidate(w, peer, scope == SOCKEYE__TFTP_OF_SOURCE, &rank);
 
 	if (sockeye__tftp_room_elsewhere(w, scope, rank) || t == NULL)
 		return false;

@@ -33,7 +33,7 @@ struct sockeye__tftp_committer {
 	/* Private. */
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
-	/* Under the lock. A worker has a commit for each transfer at most, which limits both. */
+	/* Under the lock. A transfer has at most one commit, which limits both lists. */
 	struct sockeye__tftp_commits queued, done;
 	unsigned waiting; /* in `queued` */
 	unsigned busy;    /* threads that commit a file */

@@ -227,7 +227,7 @@ struct sockeye__tftp_worker {
 	bool stopping;
 	bool retiring;     /* another worker serves the sites; exits after the last transfer */
 	uint64_t asked_ns; /* when it asked about the root; 0: it waits for no answer */
-	uint64_t stay_ns;  /* asks not again before */
+	uint64_t stay_ns;  /* it does not ask again before this time */
 	uint64_t now_ns;
 	uint64_t seed;
 	struct sockeye__hash_key key; /* secret: peers must not choose ports that share a bucket */
@@ -493,20 +493,20 @@ void sockeye__tftp_total_give(const struct sockeye__tftp_worker *w, struct socke
 
 /* --- admit.c --- */
 
-/* Returns the least deserving transfer of this worker, with its rank: one that only repeats its
+/* Returns the transfer of this worker to drop first, with its rank: one that only repeats its
  * last ACK, otherwise the oldest unconfirmed one, otherwise one whose client has been silent
  * for 2 s (0.25 s if its answers may be forged), the longest silent first, otherwise one slower
  * than 1 KiB/s. In each of these groups, a transfer of the source of `peer` is first; with
  * `source_only`, those of other sources do not count. NULL: no transfer may be dropped. */
-struct sockeye__tftp_transfer *sockeye__tftp_least_deserving(const struct sockeye__tftp_worker *w,
-							     const struct sockeye_sockaddr *peer,
-							     bool source_only,
-							     enum sockeye__tftp_rank *out_rank);
+struct sockeye__tftp_transfer *sockeye__tftp_drop_candidate(const struct sockeye__tftp_worker *w,
+							    const struct sockeye_sockaddr *peer,
+							    bool source_only,
+							    enum sockeye__tftp_rank *out_rank);
 /* Returns when the longest silent client has stalled; 0: never. */
 uint64_t sockeye__tftp_stalls_ns(const struct sockeye__tftp_worker *w);
 
-/* Drops the least deserving transfer. Returns false if this worker has none, or if another
- * worker has one that deserves less: the request is then held. */
+/* Drops the transfer that is first in this order. Returns false if this worker has none, or if
+ * another worker has one of a lower rank: the request is then held. */
 bool sockeye__tftp_make_room(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer,
 			     enum sockeye__tftp_scope scope);
 

@@ -284,7 +284,7 @@ static bool answer(struct sockeye__tftp_worker *w, struct sockeye__tftp_seat *se
 	while (__atomic_load_n(&seat->ask.wanted, __ATOMIC_ACQUIRE) > 0) {
 		const struct sockeye_sockaddr peer = seat->ask.peer;
 		enum sockeye__tftp_rank rank;
-		struct sockeye__tftp_transfer *t = sockeye__tftp_least_deserving(
+		struct sockeye__tftp_transfer *t = sockeye__tftp_drop_candidate(
 		    w, &peer, seat->ask.scope == SOCKEYE__TFTP_OF_SOURCE, &rank);
 
 		if (rank > seat->ask.rank || t == NULL || !claim(&seat->ask.wanted))

@@ -3,9 +3,9 @@
  *
  * The limits apply to all workers together, but the kernel chooses the worker that receives
  * a request, and only the worker that runs a transfer can drop it. So each worker publishes
- * in shared memory what it could drop. A worker that needs room, and has nothing as little
- * deserving itself, holds the request and asks the others. The worker that drops a transfer
- * wakes all workers, and the one that asked tries again.
+ * in shared memory what it could drop. A worker that needs room holds the request and asks the
+ * others if one of them has a transfer of a lower rank than its own. The worker that drops a
+ * transfer wakes all workers, and the worker that asked tries the request again.
  */
 #ifndef SOCKEYE_TFTP_SERVER_ROOM_H
 #define SOCKEYE_TFTP_SERVER_ROOM_H
@@ -21,7 +21,7 @@ struct sockeye__tftp_shared;
 struct sockeye__tftp_site;
 struct sockeye__tftp_worker;
 
-/* How little a transfer deserves its slot: the first are dropped first. */
+/* The order in which transfers are dropped: those of the lowest rank first. */
 enum sockeye__tftp_rank {
 	SOCKEYE__TFTP_RANK_EXPENDABLE, /* complete and repeats its last ACK, or unconfirmed */
 	SOCKEYE__TFTP_RANK_STALLED,
@@ -45,7 +45,7 @@ struct sockeye__tftp_seat {
 	} offer __attribute__((aligned(64)));
 	struct {
 		uint32_t wanted; /* transfers to drop; a worker subtracts one before it drops one */
-		enum sockeye__tftp_rank rank; /* drop none that deserves more */
+		enum sockeye__tftp_rank rank; /* drop none of a higher rank */
 		enum sockeye__tftp_scope scope;
 		struct sockeye_sockaddr peer;
 	} ask __attribute__((aligned(64)));
@@ -74,7 +74,7 @@ void sockeye__tftp_room_close(struct sockeye__tftp_worker *w);
 void sockeye__tftp_room_publish(const struct sockeye__tftp_worker *w);
 
 /* Whether another worker should drop a transfer for the current request instead of this one,
- * whose least deserving transfer has the given rank. The request must then be held. */
+ * whose own candidate has the given rank. The request must then be held. */
 bool sockeye__tftp_room_elsewhere(struct sockeye__tftp_worker *w, enum sockeye__tftp_scope scope,
 				  enum sockeye__tftp_rank rank);
 

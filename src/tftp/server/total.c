@@ -3,8 +3,8 @@
  * (internal.h).
  *
  * The total is the sum of the files that are or will be committed and, for each worker, of
- * the uploads that are still received. So if a worker dies, its received bytes are
- * subtracted, and no file that it may have committed is.
+ * the uploads in progress. So if a worker dies, the bytes of its uploads in progress are
+ * subtracted, but not those of a file that it may have committed.
  */
 #include "tftp/server/internal.h"
 

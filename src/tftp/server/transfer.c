@@ -187,7 +187,7 @@ static void commit_end(const struct sockeye__tftp_worker *w, struct sockeye__tft
 /* Gives a complete upload its name, before the last ACK is sent. If the file must be written
  * to the disk first, the committer does this, and the transfer waits. The client may repeat
  * its last block meanwhile. These repeats get no reply: an ACK of the block before would
- * only make the client send more, and clients wait at least five times. */
+ * only make the client send more, and clients retransmit at least five times. */
 static void commit_begin(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
 	struct sockeye__tftp_upload *u = t->upload;
