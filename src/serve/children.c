@@ -109,9 +109,9 @@ static _Noreturn void worker_main(struct sockeye__children *c, unsigned index, i
 	_exit(0);
 }
 
-static int child_start(struct sockeye__children *c, unsigned index, uint64_t now)
+/* Starts a worker. Returns 0 or -errno. */
+static int child_fork(struct sockeye__children *c, struct sockeye__child *child, uint64_t now)
 {
-	struct sockeye__child *child = &c->list[index];
 	int err, link[2] = {-1, -1};
 
 	if (sockeye__renewal_applies(child->crew) &&
@@ -121,7 +121,7 @@ static int child_start(struct sockeye__children *c, unsigned index, uint64_t now
 	if (err == 1) {
 		if (link[0] >= 0)
 			close(link[0]);
-		worker_main(c, index, link[1]);
+		worker_main(c, (unsigned)(child - c->list), link[1]);
 	}
 	if (link[1] >= 0)
 		close(link[1]);
@@ -146,19 +146,23 @@ static void warn(const struct sockeye__children *c, const char *text, int err)
 	    &(struct sockeye_event){.kind = SOCKEYE_EVENT_WARNING, .text = text, .err = err});
 }
 
+bool sockeye__child_start(struct sockeye__children *c, struct sockeye__child *child, uint64_t now)
+{
+	int err = child_fork(c, child, now);
+
+	if (err < 0)
+		warn(c, "cannot start a worker; retrying in 1 s", err);
+	return err == 0;
+}
+
 void sockeye__children_start(struct sockeye__children *c, uint64_t now)
 {
 	for (unsigned i = 0; i < c->server->seats; i++) {
 		struct sockeye__child *child = &c->list[i];
-		int err;
 
-		if (child->state != SOCKEYE__CHILD_WAITS || now < child->respawn_ns)
-			continue;
-		err = child_start(c, i, now);
-		if (err < 0) {
-			warn(c, "cannot start a worker; retrying in 1 s", err);
+		if (child->state == SOCKEYE__CHILD_WAITS && now >= child->respawn_ns &&
+		    !sockeye__child_start(c, child, now))
 			child->respawn_ns = now + SOCKEYE_NS_PER_S;
-		}
 	}
 }
 

@@ -65,6 +65,10 @@ static inline bool sockeye__child_has_process(const struct sockeye__child *child
 int sockeye__children_init(struct sockeye__children *c, struct sockeye__server *server);
 void sockeye__children_fini(struct sockeye__children *c);
 
+/* Starts a worker. Returns false after a warning; the caller tries again in 1 s. In the worker,
+ * does not return. */
+bool sockeye__child_start(struct sockeye__children *c, struct sockeye__child *child, uint64_t now);
+
 /* Starts the workers whose time has come. In a worker, does not return. */
 void sockeye__children_start(struct sockeye__children *c, uint64_t now);
 

@@ -63,8 +63,8 @@ struct sockeye__crew_spec {
 	 * again what the workers hold, if it was replaced, verifies it with
 	 * sockeye__crew_check() and reports a failure. If it returns true, new workers replace
 	 * all workers of the crew, which receive SOCKEYE__LINK_RETIRE, and `renewed` reports the
-	 * change: no worker serves with the old resources afterwards. `again`: an earlier failure
-	 * is reported again. May be NULL. */
+	 * change: no worker serves with the old resources afterwards, unless its successor could
+	 * not be started. `again`: an earlier failure is reported again. May be NULL. */
 	bool (*renew)(void *context, const struct sockeye__server *server,
 		      const struct sockeye__crew *crew, bool again);
 	void (*renewed)(const void *context, const struct sockeye__server *server);

@@ -47,45 +47,54 @@ static struct sockeye__child *seat_free(const struct sockeye__children *c,
 	return NULL;
 }
 
-/* Retires the worker and schedules its successor. Returns false if no seat is free. */
-static bool succeed(const struct sockeye__children *c, struct sockeye__child *old)
+/* Starts the successor of a worker in a free seat, and retires the worker. If the successor
+ * cannot be started, returns false, and the worker goes on with what it holds. */
+static bool succeed(struct sockeye__children *c, struct sockeye__child *old,
+		    struct sockeye__child *seat, uint64_t now)
 {
-	struct sockeye__child *new = seat_free(c, old->crew);
-
-	if (new == NULL)
+	*seat = (struct sockeye__child){.crew = old->crew,
+					.member = old->member,
+					.state = SOCKEYE__CHILD_FREE,
+					.link = -1,
+					.process = SOCKEYE__PROCESS_NONE};
+	old->state = SOCKEYE__CHILD_RETIRES; /* the successor keeps the links to such workers */
+	if (!sockeye__child_start(c, seat, now)) {
+		old->state = SOCKEYE__CHILD_RUNS;
 		return false;
-	*new = (struct sockeye__child){.crew = old->crew,
-				       .member = old->member,
-				       .state = SOCKEYE__CHILD_WAITS,
-				       .link = -1,
-				       .process = SOCKEYE__PROCESS_NONE};
-	old->state = SOCKEYE__CHILD_RETIRES;
+	}
 	sockeye__link_say(old->link, SOCKEYE__LINK_RETIRE);
 	return true;
 }
 
-/* Retires the workers of old generations. Returns how many had to stay. */
-static unsigned crew_retire(struct sockeye__children *c, const struct sockeye__crew *crew)
+/* Retires the workers of old generations, or those for which successors can be started. Returns
+ * how many had to stay for lack of a seat. */
+static unsigned crew_retire(struct sockeye__children *c, const struct sockeye__crew *crew,
+			    uint64_t now)
 {
 	unsigned stay = 0;
 
 	for (unsigned k = 0; k < crew->seats; k++) {
-		struct sockeye__child *child = &c->list[crew->first + k];
+		struct sockeye__child *child = &c->list[crew->first + k], *seat;
 
-		if (child->state == SOCKEYE__CHILD_RUNS && child->generation != crew->generation &&
-		    !succeed(c, child))
+		if (child->state != SOCKEYE__CHILD_RUNS || child->generation == crew->generation)
+			continue;
+		seat = seat_free(c, crew);
+		if (seat == NULL)
 			stay++;
+		else if (!succeed(c, child, seat, now))
+			break;
 	}
 	return stay;
 }
 
-static void crew_renew(struct sockeye__children *c, struct sockeye__crew *crew, bool again)
+static void crew_renew(struct sockeye__children *c, struct sockeye__crew *crew, bool again,
+		       uint64_t now)
 {
 	bool renewed = crew->spec->renew(crew->spec->context, c->server, crew, again);
 	unsigned stay;
 
 	crew->generation += renewed;
-	stay = crew_retire(c, crew);
+	stay = crew_retire(c, crew, now);
 	if (renewed)
 		crew->spec->renewed(crew->spec->context, c->server);
 	if (stay > 0 && !crew->crowded)
@@ -113,7 +122,7 @@ void sockeye__renewal_run(struct sockeye__children *c, const struct pollfd *poll
 		for (unsigned k = 0; k < crew->seats; k++)
 			any |= asked[k] = has_asked(c, polled, crew->first + k);
 		if (due || any)
-			crew_renew(c, crew, hangup);
+			crew_renew(c, crew, hangup, now);
 		for (unsigned k = 0; k < crew->seats; k++)
 			if (asked[k] && c->list[crew->first + k].state == SOCKEYE__CHILD_RUNS)
 				sockeye__link_say(c->list[crew->first + k].link,

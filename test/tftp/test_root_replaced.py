@@ -2,6 +2,7 @@
 that is removed and made again, or one that cannot be read."""
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import tempfile
@@ -248,6 +249,31 @@ def test_many_old_workers(serve, releases):
     until(lambda: get(server) == b"v101", "the next look")
     blocks = releases.big(3)
     proceed(old[3], [blocks[512:1024], blocks[1024:1536]], 1)
+
+
+def leave_descriptors(pid, spare):
+    """Limits the file descriptors of a process to those that it has and `spare` more."""
+    used = {int(fd) for fd in os.listdir(f"/proc/{pid}/fd")}
+    limit = len(used) + spare
+    while sum(fd not in used for fd in range(limit)) > spare:
+        limit -= 1
+    _, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, hard))
+
+
+def test_new_worker_cannot_start(serve, releases):
+    """The old worker goes on with the old root until the new one can be started."""
+    server = serve("--workers", "1")
+    supervisor = server.process.pid
+    served(server, b"v0")
+    before = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+    leave_descriptors(supervisor, 2)  # enough for the root and for the link to a worker
+    releases.make(1)
+    releases.switch(1)
+    until(lambda: texts(server, "cannot start a worker"), "a warning")
+    served(server, b"v0")
+    resource.prlimit(supervisor, resource.RLIMIT_NOFILE, before)
+    until(lambda: get(server) == b"v1", "the next look")
 
 
 def get(server):
