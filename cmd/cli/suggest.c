@@ -12,7 +12,9 @@ static int line_len;
 
 void suggest_keep(int argc, char **argv)
 {
+	free(line);
 	/* A copy, because cli_parse() moves the operands to the front of argv. */
+	line_len = 0;
 	line = calloc((size_t)argc + 1, sizeof *line);
 	if (!line)
 		return;
