@@ -204,8 +204,8 @@ static int serve_datagrams(struct listening *l)
 	return talk_run(&talk, fds, l->count);
 }
 
-/* Checks that the options and the session, which are for one kind of socket, fit all sockets
- * of LISTEN_FDS. Returns CLI_GO or 2. */
+/* Checks that the sockets of LISTEN_FDS are of one kind, as the options and the session
+ * require, and not too many. Returns CLI_GO or 2. */
 static int inherited_check(const struct opts *o, const struct cli_inherited *in)
 {
 	const struct sockeye_addr first = cli_inherited_addr(0);

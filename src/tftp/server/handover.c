@@ -1,6 +1,6 @@
 /*
  * handover.c: a newer worker takes over the sites of a worker, because this one cannot open the
- * root directory that replaced its own (internal.h).
+ * root directory that replaced its own (root.h).
  *
  * Before it takes packets of a site, a worker compares the root with its path. If they differ,
  * it leaves the packets in the queue and asks the supervisor, which starts another worker with
@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #include "base/deadline.h"
-#include "tftp/server/internal.h"
+#include "tftp/server/root.h"
 
 #define ANSWER_NS SOCKEYE_NS_PER_S /* how long a worker waits for the supervisor */
 #define STAY_NS   SOCKEYE_NS_PER_S /* after STAY, a worker asks again after this time */

@@ -277,36 +277,6 @@ int sockeye__tftp_rules_take(struct sockeye__tftp_server *server);
 /* Serves until the server stops and the last transfer has ended. */
 void sockeye__tftp_worker_run(struct sockeye__worker *worker, struct sockeye__tftp_server *server);
 
-/* --- root.c --- */
-
-/* In the supervisor: opens the root again if it was replaced, or reports the failure. Returns true
- * if new workers must replace the present ones (crew.h). */
-bool sockeye__tftp_root_renew(struct sockeye__tftp_server *s, const struct sockeye__server *server,
-			      const struct sockeye__crew *crew, bool again);
-
-/* Reports the change. */
-void sockeye__tftp_root_renewed(const struct sockeye__tftp_server *s,
-				const struct sockeye__server *server);
-
-/* --- handover.c --- */
-
-/* Watches the sites for packets, or stops watching them. Returns 0 or -errno. */
-int sockeye__tftp_sites_watch(struct sockeye__tftp_worker *w, bool on);
-/* If the root was replaced, asks the supervisor for a worker that can open the new one, and
- * leaves the packets to it. Returns whether this worker serves the sites. */
-bool sockeye__tftp_may_serve(struct sockeye__tftp_worker *w);
-/* Handles what the supervisor or a newer worker has sent. */
-void sockeye__tftp_link_ready(struct sockeye__tftp_worker *w);
-/* Serves the sites again if the supervisor does not answer. */
-void sockeye__tftp_handover_timer(struct sockeye__tftp_worker *w);
-/* When sockeye__tftp_handover_timer() is due; 0: never. */
-uint64_t sockeye__tftp_handover_due_ns(const struct sockeye__tftp_worker *w);
-/* Closes the links to older workers that have ended; in single-port mode, watches the others.
- * In the other mode they are not needed. */
-void sockeye__tftp_older_watch(struct sockeye__tftp_worker *w);
-/* Whether older workers have transfers whose packets this worker must pass on. */
-bool sockeye__tftp_has_older(const struct sockeye__tftp_worker *w);
-
 /* --- request.c --- */
 
 /* Handles a packet that belongs to no transfer, or a request: answers requests and ignores
@@ -517,15 +487,5 @@ void sockeye__tftp_rank(struct sockeye__tftp_worker *w, struct sockeye__tftp_tra
  * Returns the limit if no transfer can be dropped now, otherwise SOCKEYE__TFTP_LIMIT_NONE. */
 enum sockeye__tftp_limit sockeye__tftp_admit(struct sockeye__tftp_worker *w,
 					     const struct sockeye_sockaddr *peer);
-
-/* --- root_check.c --- */
-
-/* Checks that this process may enter the root and, for uploads, write to the root or to one of
- * its entries. Returns 0, -EACCES (cannot enter), -EPERM (cannot write) or -EROFS. */
-int sockeye__tftp_root_check(const struct sockeye__tftp_store *store);
-/* Fills in *fail for an error of sockeye__tftp_root_check(), with a command that grants the
- * missing permission. */
-void sockeye__tftp_root_explain(const struct sockeye__tftp_store *store, const char *user, int err,
-				struct sockeye_fail *fail);
 
 #endif

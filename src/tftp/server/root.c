@@ -1,13 +1,13 @@
 /*
  * root.c: the supervisor opens the root directory again when it was replaced: a symbolic link
- * was switched, or the directory was removed and made again (internal.h).
+ * was switched, or the directory was removed and made again (root.h).
  */
 #include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "net/net.h"
-#include "tftp/server/internal.h"
+#include "tftp/server/root.h"
 
 static void say(const struct sockeye__server *server, enum sockeye_event_kind kind,
 		const char *text)

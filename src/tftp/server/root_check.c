@@ -1,4 +1,4 @@
-/* root_check.c: whether the user of the workers can use the served directory (internal.h). */
+/* root_check.c: whether the user of the workers can use the served directory (root.h). */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "net/net.h"
-#include "tftp/server/internal.h"
+#include "tftp/server/root.h"
 
 #define ENTRIES_MAX 10000 /* entries of the root that are checked */
 

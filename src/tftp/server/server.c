@@ -9,6 +9,7 @@
 
 #include "net/net.h"
 #include "tftp/server/internal.h"
+#include "tftp/server/root.h"
 
 #define PER_SOURCE 2048
 

@@ -16,6 +16,7 @@
 #include "base/invariant.h"
 #include "serve/sandbox.h"
 #include "tftp/server/internal.h"
+#include "tftp/server/root.h"
 
 #define EVENTS        256
 #define REQUEST_TURNS 4 /* full inboxes of one socket before the others have a turn */
