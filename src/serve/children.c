@@ -55,6 +55,22 @@ static void links_keep(const struct sockeye__children *c, struct sockeye__worker
 	}
 }
 
+/* In a worker: closes the descriptors of the supervisor. Other descriptors of the caller stay
+ * open: its services may use them. */
+static void descriptors_close(const struct sockeye__children *c, struct sockeye__worker *w)
+{
+	const struct sockeye__server *server = c->server;
+
+	close(server->stop_wr); /* the stop pipe must end when the supervisor closes it */
+	close(c->signal_fd);
+	if (server->opts->stop_fd > 0)
+		close(server->opts->stop_fd);
+	for (unsigned i = 0; i < server->seats; i++)
+		if (c->list[i].process.fd >= 0)
+			close(c->list[i].process.fd);
+	links_keep(c, w);
+}
+
 static _Noreturn void worker_main(struct sockeye__children *c, unsigned index, int link)
 {
 	const struct sockeye__server *server = c->server;
@@ -78,15 +94,7 @@ static _Noreturn void worker_main(struct sockeye__children *c, unsigned index, i
 	int err;
 
 	sockeye__worker_waits(&w); /* until its loop begins, if it has one */
-	close(server->stop_wr);    /* the stop pipe must end when the supervisor closes it */
-	close(c->signal_fd);
-	/* Other descriptors of the caller stay open: its services may use them. */
-	if (server->opts->stop_fd > 0)
-		close(server->opts->stop_fd);
-	for (unsigned i = 0; i < server->seats; i++)
-		if (c->list[i].process.fd >= 0)
-			close(c->list[i].process.fd);
-	links_keep(c, &w);
+	descriptors_close(c, &w);
 	err = child->crew->switches_user ? sockeye__user_become(&child->crew->user) : 0;
 	if (err < 0) {
 		sockeye__cannot_start(&w, err);
