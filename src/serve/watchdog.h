@@ -2,11 +2,11 @@
  * watchdog.h: notices workers that are stopped or hang, and lets them continue or replaces
  * them.
  *
- * A worker that is stopped (SIGSTOP) would keep the requests that the kernel queues for it:
- * with SO_REUSEPORT those of the same clients forever. The same applies to an event loop that
- * handles the same events for a long time, for example because it waits for a disk. Workers of
- * blocking models are not expected to return to a loop. The supervisor looks at its workers
- * once per second.
+ * The kernel continues to queue requests for a worker that is stopped (SIGSTOP). With
+ * SO_REUSEPORT it always chooses this worker for the same clients, which would wait forever.
+ * The same applies to an event loop that handles the same events for a long time, for example
+ * because it waits for a disk. Workers of blocking models may wait for one client, so they are
+ * not watched for this. The supervisor looks at its workers once per second.
  */
 #ifndef SOCKEYE_SERVE_WATCHDOG_H
 #define SOCKEYE_SERVE_WATCHDOG_H

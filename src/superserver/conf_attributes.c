@@ -115,7 +115,7 @@ const struct sockeye__conf_info sockeye__conf_infos[SOCKEYE__CONF_ATTRIBUTES] = 
 		.min = 1, .max = 128, .unit = "bits",
 		HELP("32 64", "count IPv4 and IPv6 addresses with the same first bits as one source"),
 	ROW(CPS, "cps", PAIR, SD, cps) .min = 0, .max = INT32_MAX,
-		HELP("50 10", "above this number of connections per second, pause for seconds"),
+		HELP("50 10", "above N connections per second, pause for M seconds"),
 	ROW(RATE, "rate", RATE, SD | NEW, rate) .min = 1, .max = INT32_MAX,
 		HELP("no limit", "serve up to N/s, N/m or N/h connections, and a burst of N"),
 	ROW(MAX_LOAD, "max_load", THOUSANDTHS, SD, max_load)
@@ -133,7 +133,7 @@ const struct sockeye__conf_info sockeye__conf_infos[SOCKEYE__CONF_ATTRIBUTES] = 
 	ROW(ACCESS_TIMES, "access_times", SPANS, S, access_times)
 		HELP("always", "serve clients only at these times, H:MM-H:MM"),
 	ROW(DENY_TIME, "deny_time", MINUTES, S, deny_time) .unit = "minutes",
-		HELP("NEVER", "deny a source that the sensor has seen for this time"),
+		HELP("NEVER", "deny a source for this time after the sensor has seen it"),
 	ROW(LIBWRAP, "libwrap", WORD, S, libwrap)
 		HELP("the name of the program", "look this name up in hosts_access(5)"),
 	ROW(PROXY_PROTOCOL, "proxy_protocol", BITS, SD | NEW, proxy_protocol) .words = proxies,

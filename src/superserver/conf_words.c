@@ -89,7 +89,7 @@ bool sockeye__conf_line_check(struct sockeye__conf_notes *notes, struct sockeye_
 		    sockeye__conf_show((struct sockeye__slice){line.at + i, 1}).text);
 	else
 		sockeye__conf_note(notes, SOCKEYE__CONF_BROKEN, place,
-				   "the line has %zu bytes; the longest possible has %d", line.len,
+				   "the line has %zu bytes; at most %d are possible", line.len,
 				   SOCKEYE__CONF_LINE_MAX);
 	return false;
 }

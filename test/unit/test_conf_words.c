@@ -242,9 +242,8 @@ static void test_not_text(void **state)
 		read_text(text, len, true, items, sizeof items, &notes);
 		assert_int_equal(notes.broken, over);
 		if (over)
-			assert_string_equal(
-			    notes.list[0].text,
-			    "the line has 16385 bytes; the longest possible has 16384");
+			assert_string_equal(notes.list[0].text,
+					    "the line has 16385 bytes; at most 16384 are possible");
 	}
 }
 

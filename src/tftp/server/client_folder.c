@@ -1,8 +1,9 @@
 /*
  * client_folder.c: the name of a client's directory (client_folder.h).
  *
- * The kernel is asked for the route to the client and then, if the client is on a network of
- * this machine, for this one neighbor: it answers both within the call that asks (rtnetlink(7)).
+ * Asks the kernel for the route to the client and then, if the client is on a network of this
+ * machine, for this one neighbor. The kernel answers each question before the call that sends
+ * it returns (rtnetlink(7)).
  */
 #include "tftp/server/client_folder.h"
 

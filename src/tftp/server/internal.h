@@ -23,7 +23,7 @@
  * peers.c      the transfers of a worker, by peer and in rows
  * slots.c      limits on transfers and requests
  * admit.c      which transfer is dropped under pressure
- * room.c       room that another worker makes
+ * room.c       makes room for transfers of other workers
  */
 #ifndef SOCKEYE_TFTP_SERVER_INTERNAL_H
 #define SOCKEYE_TFTP_SERVER_INTERNAL_H

@@ -1,4 +1,4 @@
-/* room.c: room for a new transfer that another worker makes (room.h). */
+/* room.c: makes room for new transfers of other workers (room.h). */
 #include "tftp/server/internal.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
 /*
- * room.h: room for a new transfer that another worker makes.
+ * room.h: how workers make room for a new transfer of another worker.
  *
  * The limits apply to all workers together, but the kernel chooses the worker that receives
  * a request, and only the worker that runs a transfer can drop it. So each worker publishes

@@ -24,7 +24,7 @@ struct sockeye__tftp_store_config {
 	bool create;               /* with upload: make missing directories */
 	uint64_t upload_max;       /* bytes of a file; 0: no limit */
 	uint64_t reserve;          /* bytes of the file system that uploads leave free */
-	bool no_sync;              /* confirm an upload before the disk has it */
+	bool no_sync;              /* acknowledge an upload before the disk has it */
 	mode_t umask;
 	bool has_umask; /* use `umask`; otherwise the process's own applies */
 };
