@@ -4,14 +4,13 @@
  * A hash table with open addressing in shared memory has a cell for each pair of source
  * and worker, so that the slots of a worker that was killed can be released. The hash is
  * keyed: neighboring addresses spread over the table, and no peer can choose addresses
- * that share cells. The mutex is robust: a worker that dies while it holds the mutex does
- * not block the others.
+ * that share cells.
  */
 #include "serve/sources.h"
 #include "base/siphash.h"
+#include "serve/shared_lock.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -37,7 +36,6 @@ struct sockeye__sources {
 
 struct sockeye__sources *sockeye__sources_new(uint32_t per_source_max)
 {
-	pthread_mutexattr_t attr;
 	struct sockeye__sources *s = mmap(NULL, sizeof *s, PROT_READ | PROT_WRITE,
 					  MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -48,11 +46,7 @@ struct sockeye__sources *sockeye__sources_new(uint32_t per_source_max)
 		return NULL;
 	}
 	s->max = per_source_max;
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	pthread_mutex_init(&s->lock, &attr);
-	pthread_mutexattr_destroy(&attr);
+	sockeye__shared_lock_init(&s->lock);
 	return s;
 }
 
@@ -60,17 +54,6 @@ void sockeye__sources_free(struct sockeye__sources *s)
 {
 	if (s != NULL)
 		munmap(s, sizeof *s);
-}
-
-static void lock(struct sockeye__sources *s)
-{
-	if (pthread_mutex_lock(&s->lock) == EOWNERDEAD)
-		pthread_mutex_consistent(&s->lock);
-}
-
-static void unlock(struct sockeye__sources *s)
-{
-	pthread_mutex_unlock(&s->lock);
 }
 
 static struct cell *probe(struct sockeye__sources *s, uint64_t tag, uint32_t i)
@@ -111,7 +94,7 @@ int sockeye__sources_take(struct sockeye__sources *s, const struct sockeye__sour
 	struct found found;
 	int err = 0;
 
-	lock(s);
+	sockeye__shared_lock(&s->lock);
 	found = find(s, tag, worker);
 	if (found.sum >= s->max) {
 		err = -EDQUOT;
@@ -123,7 +106,7 @@ int sockeye__sources_take(struct sockeye__sources *s, const struct sockeye__sour
 	} else {
 		err = -ENOSPC;
 	}
-	unlock(s);
+	sockeye__shared_unlock(&s->lock);
 	return err;
 }
 
@@ -132,16 +115,17 @@ void sockeye__sources_give(struct sockeye__sources *s, const struct sockeye__sou
 {
 	struct cell *mine;
 
-	lock(s);
+	sockeye__shared_lock(&s->lock);
 	mine = find(s, sockeye__siphash(&s->key, source, sizeof *source), worker).mine;
 	if (mine != NULL)
 		mine->count--;
-	unlock(s);
+	sockeye__shared_unlock(&s->lock);
 }
 
 void sockeye__sources_forget(struct sockeye__sources *s, unsigned worker)
 {
-	lock(s);
+	const bool locked = sockeye__shared_lock_briefly(&s->lock);
+
 	for (size_t page = 0; page < CELLS / PAGE_CELLS; page++)
 		for (size_t i = 0; s->page_used[page] && i < PAGE_CELLS; i++) {
 			struct cell *c = &s->cells[page * PAGE_CELLS + i];
@@ -149,5 +133,6 @@ void sockeye__sources_forget(struct sockeye__sources *s, unsigned worker)
 			if (c->worker == worker)
 				c->count = 0;
 		}
-	unlock(s);
+	if (locked)
+		sockeye__shared_unlock(&s->lock);
 }

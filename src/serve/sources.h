@@ -22,7 +22,7 @@ int sockeye__sources_take(struct sockeye__sources *s, const struct sockeye__sour
 			  unsigned worker);
 void sockeye__sources_give(struct sockeye__sources *s, const struct sockeye__source *source,
 			   unsigned worker);
-/* Releases all slots of a worker that died. */
+/* In the supervisor: releases all slots of a worker that died. */
 void sockeye__sources_forget(struct sockeye__sources *s, unsigned worker);
 
 #endif

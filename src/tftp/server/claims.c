@@ -2,13 +2,11 @@
  * claims.c: the names of the files that clients are uploading (claims.h).
  *
  * A hash table with open addressing in shared memory. The hash is keyed, so that no peer can
- * choose names that share cells. The mutex is robust: a worker that dies while it holds the
- * mutex does not block the others.
+ * choose names that share cells.
  */
 #include "tftp/server/claims.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
@@ -16,6 +14,7 @@
 #include <sockeye/time.h>
 
 #include "base/siphash.h"
+#include "serve/shared_lock.h"
 #include "serve/source.h"
 
 #define CELLS      (1u << 15)       /* pages take memory only when used */
@@ -41,7 +40,6 @@ struct sockeye__tftp_claims {
 
 struct sockeye__tftp_claims *sockeye__tftp_claims_new(void)
 {
-	pthread_mutexattr_t attr;
 	struct sockeye__tftp_claims *c = mmap(NULL, sizeof *c, PROT_READ | PROT_WRITE,
 					      MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -51,11 +49,7 @@ struct sockeye__tftp_claims *sockeye__tftp_claims_new(void)
 		munmap(c, sizeof *c);
 		return NULL;
 	}
-	pthread_mutexattr_init(&attr);
-	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	pthread_mutex_init(&c->lock, &attr);
-	pthread_mutexattr_destroy(&attr);
+	sockeye__shared_lock_init(&c->lock);
 	return c;
 }
 
@@ -63,17 +57,6 @@ void sockeye__tftp_claims_free(struct sockeye__tftp_claims *c)
 {
 	if (c != NULL)
 		munmap(c, sizeof *c);
-}
-
-static void lock(struct sockeye__tftp_claims *c)
-{
-	if (pthread_mutex_lock(&c->lock) == EOWNERDEAD)
-		pthread_mutex_consistent(&c->lock);
-}
-
-static void unlock(struct sockeye__tftp_claims *c)
-{
-	pthread_mutex_unlock(&c->lock);
 }
 
 /* Returns the hash of the directory and the name, which has at most NAME_MAX bytes. */
@@ -142,7 +125,7 @@ int sockeye__tftp_claims_take(struct sockeye__tftp_claims *c,
 
 	client_hash(c, wanted->client, &new);
 	*out = (struct sockeye__tftp_claim){0};
-	lock(c);
+	sockeye__shared_lock(&c->lock);
 	cell = find(c, new.tag);
 	if (cell != NULL && cell->serial != 0 && !yields(cell, &new, now_ns)) {
 		err = -EALREADY;
@@ -155,7 +138,7 @@ int sockeye__tftp_claims_take(struct sockeye__tftp_claims *c,
 		};
 		*cell = new;
 	}
-	unlock(c);
+	sockeye__shared_unlock(&c->lock);
 	return err;
 }
 
@@ -166,12 +149,12 @@ void sockeye__tftp_claims_renew(struct sockeye__tftp_claims *c,
 
 	if (claim->serial == 0)
 		return;
-	lock(c);
+	sockeye__shared_lock(&c->lock);
 	if (cell->serial == claim->serial) {
 		cell->until_ns = until_ns;
 		cell->confirmed = true;
 	}
-	unlock(c);
+	sockeye__shared_unlock(&c->lock);
 }
 
 void sockeye__tftp_claims_give(struct sockeye__tftp_claims *c, struct sockeye__tftp_claim *claim)
@@ -180,18 +163,20 @@ void sockeye__tftp_claims_give(struct sockeye__tftp_claims *c, struct sockeye__t
 
 	if (claim->serial == 0)
 		return;
-	lock(c);
+	sockeye__shared_lock(&c->lock);
 	if (cell->serial == claim->serial)
 		cell->serial = 0;
-	unlock(c);
+	sockeye__shared_unlock(&c->lock);
 	claim->serial = 0;
 }
 
 void sockeye__tftp_claims_forget(struct sockeye__tftp_claims *c, unsigned worker)
 {
-	lock(c);
+	const bool locked = sockeye__shared_lock_briefly(&c->lock);
+
 	for (struct cell *cell = c->cells; cell < c->cells + CELLS; cell++)
 		if (cell->serial != 0 && cell->worker == worker)
 			cell->serial = 0;
-	unlock(c);
+	if (locked)
+		sockeye__shared_unlock(&c->lock);
 }

@@ -48,7 +48,7 @@ void sockeye__tftp_claims_renew(struct sockeye__tftp_claims *c,
 				const struct sockeye__tftp_claim *claim, uint64_t until_ns);
 /* Releases a claim, unless another transfer has taken it over, and zeroes *claim. */
 void sockeye__tftp_claims_give(struct sockeye__tftp_claims *c, struct sockeye__tftp_claim *claim);
-/* Releases all claims of a worker that died. */
+/* In the supervisor: releases all claims of a worker that died. */
 void sockeye__tftp_claims_forget(struct sockeye__tftp_claims *c, unsigned worker);
 
 #endif
