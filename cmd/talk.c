@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include <sockeye/stream.h>
-#include <sockeye/text.h>
 #include <sockeye/time.h>
 
 #include "cli/report.h"
