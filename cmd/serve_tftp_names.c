@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include <sockeye/text.h>
-#include <sockeye/time.h>
 
 /* A name for output. It is escaped only if it has control characters, so that backslashes
  * stay readable. */
@@ -163,7 +162,7 @@ static int map_test(struct serve *s, const struct sockeye_sockaddr *client,
 
 	if (unique == SOCKEYE__TFTP_UNIQUE_MAC)
 		(void)sockeye__tftp_neighbors_open(&neighbors);
-	sockeye__tftp_client_folder(unique, neighbors, client, sockeye_now().mono_ns, folder);
+	sockeye__tftp_client_folder(unique, neighbors, client, folder);
 	sockeye__tftp_neighbors_close(neighbors);
 	if (sockeye__rules_source_open(&map, t->map, &sockeye__tftp_map_kind, &fail) < 0)
 		return report_fail(&s->common, &fail);

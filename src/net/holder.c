@@ -2,6 +2,7 @@
  * holder.c: finds out which sockets have a port, from the kernel's list (sock_diag(7)).
  */
 #include <errno.h>
+#include <libmnl/libmnl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -82,45 +83,35 @@ static void socket_take(struct search *s, const struct inet_diag_msg *m)
 		found->free_ms = m->idiag_expires;
 }
 
-/* Takes the sockets of one answer. Returns false after the last. */
-static bool answer_take(struct search *s, const char *buf, ssize_t len)
+static int message_take(const struct nlmsghdr *head, void *search)
 {
-	for (const struct nlmsghdr *h = (const void *)buf; NLMSG_OK(h, len);
-	     h = NLMSG_NEXT(h, len)) {
-		if (h->nlmsg_type == NLMSG_DONE || h->nlmsg_type == NLMSG_ERROR)
-			return false;
-		if (h->nlmsg_len >= NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
-			socket_take(s, NLMSG_DATA(h));
-	}
-	return len >= 0;
+	if (mnl_nlmsg_get_payload_len(head) >= sizeof(struct inet_diag_msg))
+		socket_take(search, mnl_nlmsg_get_payload(head));
+	return MNL_CB_OK;
 }
 
 /* Asks for the TCP sockets of a family that have the port. */
 static void family_search(struct search *s, int fd, int family)
 {
-	struct {
-		struct nlmsghdr head;
-		struct inet_diag_req_v2 body;
-	} ask = {
-	    .head = {.nlmsg_len = sizeof ask,
-		     .nlmsg_type = SOCK_DIAG_BY_FAMILY,
-		     .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-	    .body = {.sdiag_family = (__u8)family,
-		     .sdiag_protocol = IPPROTO_TCP,
-		     .idiag_states = ~0U,
-		     .id.idiag_sport = htons(sockeye_sockaddr_port(s->name))},
-	};
 	union {
 		struct nlmsghdr align;
 		char bytes[16384];
-	} answer;
+	} buf; /* the question, then the answers */
+	struct nlmsghdr *head = mnl_nlmsg_put_header(buf.bytes);
+	struct inet_diag_req_v2 *ask = mnl_nlmsg_put_extra_header(head, sizeof *ask);
 	ssize_t n;
 
-	if (send(fd, &ask, sizeof ask, 0) < 0)
+	head->nlmsg_type = SOCK_DIAG_BY_FAMILY;
+	head->nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP;
+	ask->sdiag_family = (__u8)family;
+	ask->sdiag_protocol = IPPROTO_TCP;
+	ask->idiag_states = ~0U;
+	ask->id.idiag_sport = htons(sockeye_sockaddr_port(s->name));
+	if (send(fd, head, head->nlmsg_len, 0) < 0)
 		return;
 	do
-		n = recv(fd, &answer, sizeof answer, 0);
-	while (n > 0 && answer_take(s, answer.bytes, n));
+		n = recv(fd, &buf, sizeof buf, 0);
+	while (n > 0 && mnl_cb_run(buf.bytes, (size_t)n, 0, 0, message_take, s) == MNL_CB_OK);
 }
 
 struct sockeye__holder sockeye__holder_find(const struct sockeye_sockaddr *name,

@@ -51,7 +51,7 @@ def test_a_program_builds_and_runs(installed, tmp_path, how):
     if how == "shared":
         link = flags(installed, "--cflags", "--libs")
     else:
-        link = [*flags(installed, "--cflags"), str(libdir / "libsockeye.a"), "-luring", "-lseccomp",
+        link = [*flags(installed, "--cflags"), str(libdir / "libsockeye.a"), "-luring", "-lmnl", "-lseccomp",
                 "-pthread"]
     subprocess.run(["gcc", "-Wall", "-Werror", "-o", tmp_path / "user", source, *link],
                    check=True)

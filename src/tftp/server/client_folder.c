@@ -8,39 +8,26 @@
 #include "tftp/server/client_folder.h"
 
 #include <arpa/inet.h>
-#include <assert.h>
 #include <errno.h>
+#include <libmnl/libmnl.h>
 #include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <sockeye/time.h>
-
 #include "net/net.h"
 
-#define CACHE      256
-#define KEEP_NS    SOCKEYE_NS_PER_S /* an answer is used this long */
-#define MAC_MAX    20               /* bytes: InfiniBand */
-#define HAS_MAC    (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT)
-#define ANSWER_MAX 4096
-
-struct entry {
-	struct sockeye_sockaddr client; /* port 0 */
-	uint64_t until_ns;
-	char folder[SOCKEYE__TFTP_FOLDER_MAX];
-};
+#define MAC_MAX 20 /* bytes: InfiniBand */
+#define HAS_MAC (NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT)
 
 struct sockeye__tftp_neighbors {
 	int fd;
 	uint32_t seq;
-	struct entry cache[CACHE];
 };
 
 int sockeye__tftp_neighbors_open(struct sockeye__tftp_neighbors **out)
@@ -68,27 +55,10 @@ void sockeye__tftp_neighbors_close(struct sockeye__tftp_neighbors *n)
 	free(n);
 }
 
-/* A question about one address. */
-struct question {
+/* A question to the kernel, then its answer. */
+union message {
 	struct nlmsghdr head;
-	union {
-		struct rtmsg route;
-		struct ndmsg neighbor;
-	} of;
-	struct rtattr attr;
-	uint8_t address[16];
-};
-
-static_assert(offsetof(struct question, attr) == NLMSG_LENGTH(sizeof(struct rtmsg)) &&
-		  sizeof(struct rtmsg) == sizeof(struct ndmsg),
-	      "the attribute follows the header of both messages");
-
-/* A message of the kernel. */
-struct answer {
-	union {
-		struct nlmsghdr head;
-		uint8_t bytes[ANSWER_MAX];
-	} u;
+	char bytes[4096];
 };
 
 static const void *address_of(const struct sockeye_sockaddr *client, uint16_t *out_len)
@@ -99,148 +69,117 @@ static const void *address_of(const struct sockeye_sockaddr *client, uint16_t *o
 	return v6 ? (const void *)&client->u.in6.sin6_addr : &client->u.in.sin_addr;
 }
 
-/* Sends the question and receives the answer to it. Returns false if the kernel refuses. */
-static bool ask(struct sockeye__tftp_neighbors *n, struct question *q, uint16_t type,
-		struct answer *out)
+/* Returns the header of a question about the client, `len` bytes that follow the netlink
+ * header. */
+static void *question(union message *m, uint16_t type, size_t len)
 {
+	(void)mnl_nlmsg_put_header(m->bytes);
+	m->head.nlmsg_type = type;
+	m->head.nlmsg_flags = NLM_F_REQUEST;
+	return mnl_nlmsg_put_extra_header(&m->head, len);
+}
+
+/* Adds the client's address to the question, sends it, and replaces it by the answer. Returns
+ * false if the kernel refuses. */
+static bool ask(struct sockeye__tftp_neighbors *n, union message *m, uint16_t address_attr,
+		const struct sockeye_sockaddr *client, uint16_t answer_type)
+{
+	uint16_t address_len;
+	const void *address = address_of(client, &address_len);
 	ssize_t len;
 
-	q->head.nlmsg_type = type;
-	q->head.nlmsg_flags = NLM_F_REQUEST;
-	q->head.nlmsg_seq = ++n->seq;
-	if (send(n->fd, q, q->head.nlmsg_len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+	mnl_attr_put(&m->head, address_attr, address_len, address);
+	m->head.nlmsg_seq = ++n->seq;
+	if (send(n->fd, m, m->head.nlmsg_len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		return false;
 	do
-		len = recv(n->fd, &out->u, sizeof out->u, MSG_DONTWAIT);
+		len = recv(n->fd, m, sizeof *m, MSG_DONTWAIT);
 	while ((len < 0 && errno == EINTR) ||
-	       (len >= (ssize_t)sizeof out->u.head && out->u.head.nlmsg_seq != n->seq));
-	return len >= (ssize_t)sizeof out->u.head && out->u.head.nlmsg_len <= (size_t)len &&
-	       out->u.head.nlmsg_type != NLMSG_ERROR;
+	       (len > 0 && mnl_nlmsg_ok(&m->head, (int)len) && m->head.nlmsg_seq != n->seq));
+	return len > 0 && mnl_nlmsg_ok(&m->head, (int)len) && m->head.nlmsg_type == answer_type;
 }
 
 /* Returns the attribute of a message whose own header has `skip` bytes, or NULL. */
-static const struct rtattr *attr_find(const struct answer *a, size_t skip, uint16_t type)
+static const struct nlattr *attr_find(const union message *m, size_t skip, uint16_t type)
 {
-	const size_t end = a->u.head.nlmsg_len;
-	const struct rtattr *attr;
+	const struct nlattr *attr = mnl_nlmsg_get_payload_offset(&m->head, skip);
+	const char *end = mnl_nlmsg_get_payload_tail(&m->head);
 
-	for (size_t at = NLMSG_HDRLEN + NLMSG_ALIGN(skip); at + sizeof *attr <= end;
-	     at += RTA_ALIGN(attr->rta_len)) {
-		attr = (const void *)(a->u.bytes + at);
-		if (attr->rta_len < sizeof *attr || attr->rta_len > end - at)
-			return NULL;
-		if (attr->rta_type == type)
+	for (; mnl_attr_ok(attr, (int)(end - (const char *)attr)); attr = mnl_attr_next(attr))
+		if (mnl_attr_get_type(attr) == type)
 			return attr;
-	}
 	return NULL;
-}
-
-static struct question question(const struct sockeye_sockaddr *client, uint16_t attr_type)
-{
-	struct question q = {.head.nlmsg_len = 0};
-	uint16_t len;
-	const void *address = address_of(client, &len);
-
-	q.attr.rta_type = attr_type;
-	q.attr.rta_len = (uint16_t)(RTA_LENGTH(0) + len);
-	memcpy(q.address, address, len);
-	q.head.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof q.of) + q.attr.rta_len);
-	return q;
 }
 
 /* Returns the interface of a client on a network of this machine, or 0. */
 static int interface_of(struct sockeye__tftp_neighbors *n, const struct sockeye_sockaddr *client)
 {
-	struct question q = question(client, RTA_DST);
-	const struct rtattr *out;
-	const struct rtmsg *route;
-	struct answer a;
-	int index;
+	union message m;
+	struct rtmsg *route;
+	const struct nlattr *out;
 
 	if (client->u.sa.sa_family == AF_INET6 && client->u.in6.sin6_scope_id != 0)
 		return (int)client->u.in6.sin6_scope_id;
-	q.of.route.rtm_family = (uint8_t)client->u.sa.sa_family;
-	q.of.route.rtm_dst_len = client->u.sa.sa_family == AF_INET6 ? 128 : 32;
-	if (!ask(n, &q, RTM_GETROUTE, &a) || a.u.head.nlmsg_type != RTM_NEWROUTE)
+	route = question(&m, RTM_GETROUTE, sizeof *route);
+	route->rtm_family = (uint8_t)client->u.sa.sa_family;
+	route->rtm_dst_len = client->u.sa.sa_family == AF_INET6 ? 128 : 32;
+	if (!ask(n, &m, RTA_DST, client, RTM_NEWROUTE))
 		return 0;
-	route = NLMSG_DATA(&a.u.head);
-	out = attr_find(&a, sizeof *route, RTA_OIF);
-	if (route->rtm_type != RTN_UNICAST || attr_find(&a, sizeof *route, RTA_GATEWAY) != NULL ||
-	    attr_find(&a, sizeof *route, RTA_VIA) != NULL || out == NULL)
+	route = mnl_nlmsg_get_payload(&m.head);
+	out = attr_find(&m, sizeof *route, RTA_OIF);
+	if (route->rtm_type != RTN_UNICAST || attr_find(&m, sizeof *route, RTA_GATEWAY) != NULL ||
+	    attr_find(&m, sizeof *route, RTA_VIA) != NULL || out == NULL ||
+	    mnl_attr_validate(out, MNL_TYPE_U32) < 0)
 		return 0;
-	memcpy(&index, RTA_DATA(out), sizeof index);
-	return index;
+	return (int)mnl_attr_get_u32(out);
 }
 
 /* Writes the MAC address of the client as the name of its directory, or "". */
 static void mac_find(struct sockeye__tftp_neighbors *n, const struct sockeye_sockaddr *client,
 		     char out[SOCKEYE__TFTP_FOLDER_MAX])
 {
-	struct question q = question(client, NDA_DST);
-	const struct ndmsg *neighbor;
-	const struct rtattr *mac;
-	struct answer a;
+	union message m;
+	struct ndmsg *neighbor;
+	const struct nlattr *mac;
+	const uint8_t *bytes;
+	int interface = interface_of(n, client);
+	size_t len;
 
 	out[0] = '\0';
-	q.of.neighbor.ndm_family = (uint8_t)client->u.sa.sa_family;
-	q.of.neighbor.ndm_ifindex = interface_of(n, client);
-	if (q.of.neighbor.ndm_ifindex == 0 || !ask(n, &q, RTM_GETNEIGH, &a) ||
-	    a.u.head.nlmsg_type != RTM_NEWNEIGH)
+	if (interface == 0)
 		return;
-	neighbor = NLMSG_DATA(&a.u.head);
-	mac = attr_find(&a, sizeof *neighbor, NDA_LLADDR);
-	if ((neighbor->ndm_state & HAS_MAC) == 0 || mac == NULL || RTA_PAYLOAD(mac) > MAC_MAX)
+	neighbor = question(&m, RTM_GETNEIGH, sizeof *neighbor);
+	neighbor->ndm_family = (uint8_t)client->u.sa.sa_family;
+	neighbor->ndm_ifindex = interface;
+	if (!ask(n, &m, NDA_DST, client, RTM_NEWNEIGH))
 		return;
-	for (size_t i = 0; i < RTA_PAYLOAD(mac); i++)
-		snprintf(out + 3 * i, 4, "%02x-", ((const uint8_t *)RTA_DATA(mac))[i]);
-	if (out[0] != '\0')
-		out[3 * RTA_PAYLOAD(mac) - 1] = '\0'; /* the last dash */
-	if (strspn(out, "0-") == strlen(out))         /* loopback */
+	neighbor = mnl_nlmsg_get_payload(&m.head);
+	mac = attr_find(&m, sizeof *neighbor, NDA_LLADDR);
+	if ((neighbor->ndm_state & HAS_MAC) == 0 || mac == NULL)
+		return;
+	len = mnl_attr_get_payload_len(mac);
+	bytes = mnl_attr_get_payload(mac);
+	if (len == 0 || len > MAC_MAX)
+		return;
+	for (size_t i = 0; i < len; i++)
+		snprintf(out + 3 * i, 4, "%02x-", bytes[i]);
+	out[3 * len - 1] = '\0';              /* the last dash */
+	if (strspn(out, "0-") == strlen(out)) /* loopback */
 		out[0] = '\0';
-}
-
-static struct entry *entry_of(struct sockeye__tftp_neighbors *n,
-			      const struct sockeye_sockaddr *client)
-{
-	uint16_t len;
-	const uint8_t *address = address_of(client, &len);
-	unsigned sum = 0;
-
-	for (unsigned i = 0; i < len; i++)
-		sum = sum * 31 + address[i];
-	return &n->cache[sum % CACHE];
-}
-
-static void port_clear(struct sockeye_sockaddr *name)
-{
-	if (name->u.sa.sa_family == AF_INET6)
-		name->u.in6.sin6_port = 0;
-	else
-		name->u.in.sin_port = 0;
 }
 
 void sockeye__tftp_client_folder(enum sockeye__tftp_unique_root kind,
 				 struct sockeye__tftp_neighbors *n,
-				 const struct sockeye_sockaddr *client, uint64_t now_ns,
+				 const struct sockeye_sockaddr *client,
 				 char out[SOCKEYE__TFTP_FOLDER_MAX])
 {
 	struct sockeye_sockaddr plain = sockeye__sockaddr_unmapped(client);
-	struct entry *entry;
 	uint16_t len;
 
-	port_clear(&plain);
 	out[0] = '\0';
 	if (kind == SOCKEYE__TFTP_UNIQUE_IP)
 		(void)inet_ntop(plain.u.sa.sa_family, address_of(&plain, &len), out,
 				SOCKEYE__TFTP_FOLDER_MAX);
-	if (kind != SOCKEYE__TFTP_UNIQUE_MAC || n == NULL)
-		return;
-	entry = entry_of(n, &plain);
-	if (now_ns >= entry->until_ns || !sockeye_sockaddr_equal(&entry->client, &plain)) {
-		entry->client = plain;
-		mac_find(n, &plain, entry->folder);
-		/* An unknown neighbor may become known at any time. */
-		entry->until_ns = entry->folder[0] != '\0' ? now_ns + KEEP_NS : 0;
-	}
-	memcpy(out, entry->folder, sizeof entry->folder);
+	else if (kind == SOCKEYE__TFTP_UNIQUE_MAC && n != NULL)
+		mac_find(n, &plain, out);
 }

@@ -17,7 +17,7 @@ enum sockeye__tftp_unique_root {
 	SOCKEYE__TFTP_UNIQUE_MAC,
 };
 
-/* A socket to the kernel's neighbor table (rtnetlink(7)), and recent answers. */
+/* A socket to the kernel's neighbor table (rtnetlink(7)). */
 struct sockeye__tftp_neighbors;
 
 /* Open the table before a sandbox forbids sockets. Returns 0 or -errno. */
@@ -29,7 +29,7 @@ void sockeye__tftp_neighbors_close(struct sockeye__tftp_neighbors *n);
  * Never waits for the network. */
 void sockeye__tftp_client_folder(enum sockeye__tftp_unique_root kind,
 				 struct sockeye__tftp_neighbors *n,
-				 const struct sockeye_sockaddr *client, uint64_t now_ns,
+				 const struct sockeye_sockaddr *client,
 				 char out[SOCKEYE__TFTP_FOLDER_MAX]);
 
 #endif

@@ -116,7 +116,7 @@ static bool name_find(struct request *r)
 	struct sockeye__tftp_budget *budget = &r->w->budget;
 	int err;
 
-	sockeye__tftp_client_folder(unique, r->w->neighbors, &r->from->peer, r->w->now_ns, folder);
+	sockeye__tftp_client_folder(unique, r->w->neighbors, &r->from->peer, folder);
 	err = sockeye__tftp_lookup(&lookup, &r->from->peer, r->upload, r->packet.name,
 				   server->map != NULL ? sockeye__tftp_budget_begin(budget) : NULL,
 				   &mapped);
