@@ -225,7 +225,7 @@ static int inherited_check(const struct opts *o, const struct cli_inherited *in)
 	return CLI_GO;
 }
 
-/* Returns in *out the address on the command line, or else that of the first socket of
+/* Writes the address on the command line to *out or, without one, that of the first socket of
  * LISTEN_FDS. Returns CLI_GO or the exit code. */
 static int address_read(const struct opts *o, const struct cli_operands *operands,
 			const struct cli_inherited *in, struct sockeye_addr *out)

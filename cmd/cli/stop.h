@@ -2,8 +2,8 @@
  * stop.h: handles SIGINT, SIGTERM, SIGHUP and --deadline. Before stop_open(), a signal
  * immediately ends the process with exit code 130, and the deadline with 5. Afterwards,
  * the first of them makes a file descriptor readable and the second ends the process, unless
- * it is a signal less than half a second after the first. The deadline counts as the second
- * 2 s after it has passed, so that it also ends a process that is blocked.
+ * it is a signal less than half a second after the first. If the process still runs 2 s after
+ * the deadline, for example because a write blocks, the deadline ends it.
  */
 #ifndef SOCKEYE_CMD_CLI_STOP_H
 #define SOCKEYE_CMD_CLI_STOP_H
