@@ -1,6 +1,7 @@
 /*
  * internal.h: shared by the files of the relay. relay.c is the loop, clients.c keeps
- * the flows, sockets.c opens their sockets, and send.c sends packets, now or later.
+ * the flows, sockets.c opens their sockets, send.c decides when a packet is sent, and outbox.c
+ * sends it.
  */
 #ifndef SOCKEYE_RELAY_INTERNAL_H
 #define SOCKEYE_RELAY_INTERNAL_H
@@ -193,6 +194,31 @@ struct sockeye__relay_mapping *sockeye__relay_mapping_of(struct sockeye__relay_r
 							 struct sockeye__relay_flow *flow,
 							 uint16_t port);
 
+/* --- outbox.c --- */
+
+/* A packet to be sent, now or later. */
+struct sockeye__relay_outgoing {
+	struct sockeye__relay_flow *flow;
+	struct sockeye__relay_mapping *mapping;
+	enum sockeye__fault_direction direction;
+	uint64_t jitter_ns;
+	bool duplicate;
+	const uint8_t *data;
+	size_t len;
+	struct sockeye__relay_packet *copy; /* the copy that holds `data`; NULL: the inbox */
+};
+
+/* Adds a packet, and its duplicate, to the outbox, which takes over the copy. */
+void sockeye__relay_send(struct sockeye__relay_run *run, const struct sockeye__relay_outgoing *p);
+
+/* Sends the packets in the outbox. Must be called before the inbox is filled again,
+ * because the outbox may point into it. */
+void sockeye__relay_flush(struct sockeye__relay_run *run);
+
+/* Returns how many bytes of opts.queue_max the copy of a packet of this length occupies. */
+size_t sockeye__relay_copy_bytes(size_t len);
+void sockeye__relay_copy_free(struct sockeye__relay_run *run, struct sockeye__relay_packet *copy);
+
 /* --- send.c --- */
 
 /* Sends, delays or holds a packet according to the verdict. `data` is in the inbox. */
@@ -207,10 +233,6 @@ void sockeye__relay_release(struct sockeye__relay_run *run);
 
 /* Returns when the next packet is due, or UINT64_MAX if none waits. */
 uint64_t sockeye__relay_next_ns(const struct sockeye__relay_run *run);
-
-/* Sends the packets in the outbox. Must be called before the inbox is filled again,
- * because the outbox may point into it. */
-void sockeye__relay_flush(struct sockeye__relay_run *run);
 
 /* The first drops the held packets of a flow, the second all packets in the heap. Both
  * count the packets as lost. */
