@@ -98,8 +98,7 @@ int sockeye__tftp_store_client_folder(struct sockeye__tftp_store *s, const char 
 	if (len + 1 + name_len > cap)
 		return -ENAMETOOLONG;
 	memmove(name + len + 1, name, name_len);
-	memcpy(name, folder, len);
-	name[len] = '/';
+	*stpcpy(name, folder) = '/';
 	return 0;
 }
 
