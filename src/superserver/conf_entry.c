@@ -212,7 +212,7 @@ void sockeye__conf_attribute_apply(struct sockeye__conf_reading *r,
 	}
 	if ((attribute == SOCKEYE__CONF_A_DISABLED || attribute == SOCKEYE__CONF_A_ENABLED) &&
 	    value.op == SOCKEYE__CONF_REMOVE) {
-		SOCKEYE__CONF_PROBLEM(r, value.place, "xinetd takes -= for += here: write '%s ='",
+		SOCKEYE__CONF_PROBLEM(r, value.place, "xinetd reads -= as += here: write '%s ='",
 				      value.info->name);
 		value.op = SOCKEYE__CONF_ADD;
 	}

@@ -198,7 +198,7 @@ static void wait_read(const struct line *l)
 	else if (sockeye__conf_word_is(first, "nowait"))
 		set_text(l, SOCKEYE__CONF_A_WAIT, "no");
 	else
-		wrong(l, word, "must be wait or nowait, and .N may follow");
+		wrong(l, word, "must be wait or nowait, optionally followed by .N");
 	if (separator == '.' || separator == ':')
 		per_minute_set(l, rest);
 	if (separator != '/')

@@ -217,9 +217,8 @@ static void access_check(struct sockeye__conf_reading *r, struct sockeye__conf_s
 		    s->only_from.given ? SOCKEYE__CONF_PLACE(s, ONLY_FROM)
 				       : SOCKEYE__CONF_PLACE(s, NO_ACCESS),
 		    "service '%.64s': with 'wait = yes' the program accepts TCP connections "
-		    "itself, "
-		    "and xinetd then serves no client: write 'wait = no', or check addresses in "
-		    "the program",
+		    "itself, so xinetd cannot check their addresses and serves no client: write "
+		    "'wait = no', or check addresses in the program",
 		    s->name);
 	if (s->only_from.given && s->only_from.count == 0)
 		sockeye__conf_note(
@@ -241,8 +240,8 @@ static void socket_check(struct sockeye__conf_reading *r, struct sockeye__conf_s
 	if (sockeye__conf_has_flag(s, SOCKEYE__CONF_FLAG_IPV4) &&
 	    sockeye__conf_has_flag(s, SOCKEYE__CONF_FLAG_IPV6))
 		SOCKEYE__CONF_PROBLEM(r, SOCKEYE__CONF_PLACE(s, FLAGS),
-				      "flags IPv4 and IPv6 exclude each other; "
-				      "xinetd takes IPv6");
+				      "flags IPv4 and IPv6 cannot be combined; "
+				      "xinetd uses IPv6");
 	if (sockeye__conf_has_flag(s, SOCKEYE__CONF_FLAG_LABELED))
 		SOCKEYE__CONF_DROP(r, s, SOCKEYE__CONF_PLACE(s, FLAGS),
 				   "the flag LABELED is not supported");

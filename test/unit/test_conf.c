@@ -333,8 +333,8 @@ static void test_refusals(void **state)
 	    {"service ftp\n{\nsocket_type = stream\nwait = yes\nuser = root\nserver = /x\n"
 	     "only_from = 10.0.0.0" END,
 	     "f:7 e service 'ftp': with 'wait = yes' the program accepts TCP connections itself, "
-	     "and xinetd then serves no client: write 'wait = no', or check addresses in the "
-	     "program",
+	     "so xinetd cannot check their addresses and serves no client: write 'wait = no', or "
+	     "check addresses in the program",
 	     OPEN},
 	    {BEGIN "onlyfrom = 10.0.0.0" END,
 	     "f:7 e unknown attribute 'onlyfrom': write 'only_from'", OPEN},
@@ -357,7 +357,7 @@ static void test_refusals(void **state)
 	     "another port",
 	     LOST},
 	    {BEGIN "flags = IPv4 IPv6" END,
-	     "f:7 e flags IPv4 and IPv6 exclude each other; xinetd takes IPv6", OPEN},
+	     "f:7 e flags IPv4 and IPv6 cannot be combined; xinetd uses IPv6", OPEN},
 	    {BEGIN "flags = NAMEINARGS" END,
 	     "f:7 e NAMEINARGS needs the name of the program as first word of 'server_args'", LOST},
 	    {BEGIN "log_on_success = TRAFFIC" END,
@@ -392,7 +392,7 @@ static void test_refusals(void **state)
 	    {"defaults\n{\ndisabled = fpt\n}\n" BEGIN END,
 	     "f:3 e disabled: no service has the id 'fpt'", OPEN},
 	    {"defaults\n{\ndisabled -= ftp\n}\n" BEGIN END,
-	     "f:3 e xinetd takes -= for += here: write 'disabled ='", OFF},
+	     "f:3 e xinetd reads -= as += here: write 'disabled ='", OFF},
 	};
 
 	(void)state;
