@@ -27,7 +27,7 @@ struct tftp_facts {
 /* Adds the members to the document. */
 void tftp_json(json_t *object, const struct tftp_facts *facts);
 
-/* Adds the members about the last error of the network. */
+/* Adds the members about the last network error. */
 void tftp_trouble_json(json_t *object, const struct sockeye__tftp_trouble *trouble);
 
 /* Returns the rate, or 0 if no time has passed. */

@@ -88,7 +88,7 @@ void sockeye__messages_receive(struct sockeye__messages *m, int fd);
 void sockeye__messages_error(struct sockeye__messages *m, struct sockeye_dgram_error *error);
 
 /* Takes all errors from the error queue, which also clears the socket's pending error,
- * and returns their number. Reports only errors of the network: the send that causes a
+ * and returns their number. Reports only network errors: the send that causes a
  * local error has returned that error. */
 size_t sockeye__messages_errors_take(struct sockeye__messages *m, int fd);
 

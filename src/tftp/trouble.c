@@ -1,4 +1,4 @@
-/* trouble.c: describes errors of the network (trouble.h). */
+/* trouble.c: describes network errors (trouble.h). */
 #include "tftp/trouble.h"
 
 #include <errno.h>

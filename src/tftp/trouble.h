@@ -1,5 +1,5 @@
 /*
- * trouble.h: an error of the network that does not end a transfer by itself.
+ * trouble.h: a network error that does not end a transfer by itself.
  *
  * A firewall, a missing route or a full queue may be temporary, so the transfer goes on.
  * If the peer then remains silent, the last such error is probably the cause.

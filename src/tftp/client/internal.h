@@ -133,7 +133,7 @@ void sockeye__tftp_run_give_up(struct sockeye__tftp_run *r, uint16_t code, const
 /* Handles an error of the local file, which ends the run. */
 void sockeye__tftp_run_local_failed(struct sockeye__tftp_run *r, const char *op, int err,
 				    uint64_t now_ns);
-/* Handles an error of the network. Once the server has answered, only a closed port
+/* Handles a network error. Once the server has answered, only a closed port
  * is final (RFC 1122, section 4.2.3.9). */
 void sockeye__tftp_run_net_failed(struct sockeye__tftp_run *r, int err, uint64_t now_ns);
 
@@ -191,7 +191,7 @@ void sockeye__tftp_run_note_wait(const struct sockeye__tftp_run *r, uint64_t wai
 void sockeye__tftp_run_fail(struct sockeye__tftp_run *r, const char *op, const char *address,
 			    int err, const char *detail, uint64_t now_ns);
 
-/* Fills in *out from the last error of the network, which must exist. */
+/* Fills in *out from the last network error, which must exist. */
 void sockeye__tftp_run_trouble(const struct sockeye__tftp_run *r, struct sockeye_fail *out);
 
 /* Ends the run if the machine has a result. */

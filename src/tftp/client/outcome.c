@@ -56,8 +56,8 @@ void sockeye__tftp_run_trouble(const struct sockeye__tftp_run *r, struct sockeye
 	out->explained = true;
 }
 
-/* Ends the run because the server is silent, with the last error of the network, if there is
- * one, or else with a timeout. */
+/* Ends the run because the server is silent, with the last network error if there is one,
+ * otherwise with a timeout. */
 static void silent(struct sockeye__tftp_run *r, const char *detail, uint64_t now_ns)
 {
 	struct sockeye_fail fail;
