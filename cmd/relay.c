@@ -95,7 +95,7 @@ static const struct cli_option options[] = {
     {"time", 't', "TIME", CLI_TIME, offsetof(struct opts, time_ns), .min = 1,
      .help = "exit after TIME (default: run until stopped)"},
     {"deadline", 0, "TIME", CLI_TIME, offsetof(struct opts, deadline_ns), .min = 1000000,
-     .help = "give up TIME after the start, with exit status 5 (default: never)"},
+     .help = STOP_DEADLINE_HELP},
     {"ready-fd", 0, "N", CLI_UINT, offsetof(struct opts, ready_fd), .min = 1, .max = 1 << 20,
      .help = "when all sockets are listening, write the addresses to file descriptor N, one "
 	     "per line, and close it"},

@@ -27,8 +27,7 @@ int stop_open(void);
  * the same op and address. */
 void stop_deadline(const struct cli_common *common, const char *op, const char *address,
 		   uint64_t deadline_ns);
-#define STOP_DEADLINE_HELP \
-	"give up TIME after the start, even during a session or transfer (default: never)"
+#define STOP_DEADLINE_HELP   "give up TIME after the start, with exit status 5 (default: never)"
 #define STOP_DEADLINE_DETAIL "the time of --deadline has passed"
 
 /* Whether the deadline was the first to stop the program. */
