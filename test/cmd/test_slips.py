@@ -170,6 +170,20 @@ SLIPS = [
     ("UDP-LISTEN:17031,fork UDP:localhost:1", 2, "unknown command",
      "relay udp://:17031 udp://localhost:1"),
 
+    ("listen TCP-LISTEN:17045,bind=127.0.0.2,fork -", 2, "2 operands",
+     "listen -k tcp://127.0.0.2:17045"),
+    ("listen TCP6-LISTEN:17046,reuseaddr,bind=[::1] STDOUT", 2, "2 operands",
+     "listen 'tcp6://[::1]:17046'"),
+    ("TCP-LISTEN:17047,bind=127.0.0.3 PIPE", 2, "unknown command",
+     "serve echo tcp://127.0.0.3:17047"),
+    ("connect - TCP:localhost:1,nodelay,bind=127.0.0.1:17048", 2, "2 operands",
+     "connect --bind 127.0.0.1:17048 tcp://localhost:1"),
+    ("connect -t7 - TCP:localhost:1", 2, "PORT", "connect --wait-after-eof 7 tcp://localhost:1"),
+    ("connect -T 2 STDIN TCP:localhost:1", 2, "unknown option -T",
+     "connect --timeout 2 tcp://localhost:1"),
+    ("socat -t 0.5 - TCP:localhost:1", 2, "unknown command",
+     "connect --wait-after-eof 0.5 tcp://localhost:1"),
+
     # --- listen and serve ---
     ("listen", 2, "no operand", "listen :7000"),
     ("serve ecko", 2, "unknown service 'ecko'", "serve echo"),
