@@ -74,29 +74,33 @@ void cli_help(const struct cli_command *command, FILE *out)
 	fprintf(out, "\nAddresses: sockeye-address(7). More: sockeye-%s(1).\n", command->name);
 }
 
-/* Returns the Levenshtein distance of two words of at most WORD_MAX bytes. */
+static bool is_swap(const char *a, const char *b)
+{
+	return a[0] == b[1] && a[1] == b[0];
+}
+
+/* Returns the Levenshtein distance of two words of at most WORD_MAX bytes. Exchanging two
+ * neighboring letters counts as one change. */
 static size_t distance(const char *a, const char *b)
 {
-	size_t row[WORD_MAX + 1], la = strlen(a), lb = strlen(b);
+	size_t d[WORD_MAX + 1][WORD_MAX + 1], la = strlen(a), lb = strlen(b);
 
-	for (size_t j = 0; j <= lb; j++)
-		row[j] = j;
-	for (size_t i = 1; i <= la; i++) {
-		size_t diagonal = row[0];
+	for (size_t i = 0; i <= la; i++)
+		for (size_t j = 0; j <= lb; j++) {
+			size_t best = i + j; /* for the first row and column */
 
-		row[0] = i;
-		for (size_t j = 1; j <= lb; j++) {
-			size_t best = diagonal + (a[i - 1] != b[j - 1]);
-
-			diagonal = row[j];
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			if (row[j - 1] + 1 < best)
-				best = row[j - 1] + 1;
-			row[j] = best;
+			if (i > 0 && j > 0)
+				best = d[i - 1][j - 1] + (a[i - 1] != b[j - 1]);
+			if (i > 0 && d[i - 1][j] + 1 < best)
+				best = d[i - 1][j] + 1;
+			if (j > 0 && d[i][j - 1] + 1 < best)
+				best = d[i][j - 1] + 1;
+			if (i > 1 && j > 1 && is_swap(a + i - 2, b + j - 2) &&
+			    d[i - 2][j - 2] + 1 < best)
+				best = d[i - 2][j - 2] + 1;
+			d[i][j] = best;
 		}
-	}
-	return row[lb];
+	return d[la][lb];
 }
 
 const char *cli_nearest(const char *word, const char *const *names, size_t count)

@@ -184,6 +184,10 @@ SLIPS = [
     ("socat -t 0.5 - TCP:localhost:1", 2, "unknown command",
      "connect --wait-after-eof 0.5 tcp://localhost:1"),
 
+    # --- exchanged letters ---
+    ("get --wiat 3 tftp://127.0.0.1:1/x", 2, "unknown option --wiat",
+     "get --wait 3 tftp://127.0.0.1:1/x"),
+
     # --- listen and serve ---
     ("listen", 2, "no operand", "listen :7000"),
     ("serve ecko", 2, "unknown service 'ecko'", "serve echo"),
