@@ -21,7 +21,7 @@ KEEP_ROOT = ["--user", "root"] if os.geteuid() == 0 else []
 def described(*pages):
     """The words that the pages mark as keys, and those that they mark as values."""
     text = " ".join((mdoc.MAN / page).read_text() for page in pages)
-    keys = {word for words in re.findall(r"^\.(?:It )?Sq ([^\n]*)", text, re.M)
+    keys = {word for words in re.findall(r"^\.(?:It )?S[qo] ([^\n]*)", text, re.M)
             for word in re.findall(r"[\w.]+", words)}
     keys |= set(re.findall(r"^\.It Va (\w+)", text, re.M))
     keys |= {word for line in re.findall(r"^\.It Va (.*)", text, re.M) for word in line.split(" , ")}
