@@ -258,7 +258,8 @@ static void print_errors(const struct sockeye__bench_errors *errors)
 {
 #define ERROR_PRINT(name, text) \
 	if (errors->name > 0) \
-		printf("  %-10" PRIu64 " connections or messages: %s\n", errors->name, text);
+		printf("  %-10" PRIu64 " connection%s or message%s: %s\n", errors->name, \
+		       errors->name == 1 ? "" : "s", errors->name == 1 ? "" : "s", text);
 	SOCKEYE__BENCH_ERRORS(ERROR_PRINT)
 #undef ERROR_PRINT
 }
@@ -308,8 +309,8 @@ static void print_text(const struct opts *o, const char *address,
 		printf("  opened     %" PRIu64 " connections, closed with %s\n", r->connections,
 		       churn_words[o->churn]);
 	if (r->lost > 0 || r->late > 0)
-		printf("  lost       %" PRIu64 " messages; late or twice %" PRIu64 "\n", r->lost,
-		       r->late);
+		printf("  lost       %" PRIu64 " message%s; late or twice %" PRIu64 "\n", r->lost,
+		       r->lost == 1 ? "" : "s", r->late);
 	if (o->keep_going)
 		print_downtime(r);
 	print_errors(&r->errors);

@@ -83,7 +83,7 @@ struct sockeye__bench_opts {
 	X(timed_out, "timed out") \
 	X(closed, "closed by the peer") \
 	X(reset, "reset") \
-	X(mismatch, "wrong answer") \
+	X(mismatch, "wrong reply") \
 	X(no_port, "no local port left") \
 	X(other, "other errors")
 
