@@ -144,13 +144,15 @@ static bool has_name(const struct sockeye__atomic_file *f, int fd)
 static int target_hold(struct sockeye__atomic_file *f, int how)
 {
 	int fd = target_open(f), err = 0;
+	const bool contest = how & SOCKEYE__ATOMIC_FILE_CONTEST;
 	struct stat st = {0};
 
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ELOOP ? 1 : fd;
 	/* Where files cannot be locked, the later of two commits fails. */
-	f->contested = flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
-	if (f->contested && !(how & SOCKEYE__ATOMIC_FILE_CONTEST))
+	f->contested =
+	    flock(fd, (contest ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	if (f->contested && !contest)
 		err = -EBUSY;
 	else if (!has_name(f, fd) ||
 		 fstat(fd, &st) < 0) /* checked under the lock, so that it stays true */
@@ -159,6 +161,8 @@ static int target_hold(struct sockeye__atomic_file *f, int how)
 		close(fd);
 		return err;
 	}
+	if (contest)
+		(void)flock(fd, LOCK_UN);
 	f->target = fd;
 	f->replaces = true;
 	f->replaced = st.st_nlink == 1 ? st.st_size : 0; /* other names keep its contents */
@@ -262,6 +266,14 @@ int sockeye__atomic_file_open(struct sockeye__atomic_file *f, int dir_fd, const 
 	if (err < 0)
 		sockeye__atomic_file_discard(f);
 	return err;
+}
+
+int sockeye__atomic_file_hold(struct sockeye__atomic_file *f)
+{
+	if (!f->replaces)
+		return 0;
+	f->contested = flock(f->target, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	return f->in_place && (f->contested || !has_name(f, f->fd)) ? -EBUSY : 0;
 }
 
 /* Some file systems report a failed write only at close(2). Closing a duplicate descriptor

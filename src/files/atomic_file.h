@@ -25,7 +25,8 @@ enum sockeye__atomic_file_how {
 	 * file. */
 	SOCKEYE__ATOMIC_FILE_IN_PLACE = 0x200,
 	/* A flag: if another process is replacing the file, set `contested` instead of failing
-	 * with -EBUSY. The later of the two commits then fails. */
+	 * with -EBUSY. The later of the two commits then fails. The file is not locked before
+	 * sockeye__atomic_file_hold(). */
 	SOCKEYE__ATOMIC_FILE_CONTEST = 0x400,
 };
 
@@ -58,6 +59,10 @@ struct sockeye__atomic_file {
  * process is replacing the same file), -EINVAL (not a file name). */
 int sockeye__atomic_file_open(struct sockeye__atomic_file *f, int dir_fd, const char *name,
 			      mode_t mode, enum sockeye__atomic_file_how how);
+/* Locks the file to replace, if it was opened with SOCKEYE__ATOMIC_FILE_CONTEST. Sets
+ * `contested` if another process has locked it meanwhile. Returns 0, or -EBUSY if the file is
+ * written in place and another process writes it too. */
+int sockeye__atomic_file_hold(struct sockeye__atomic_file *f);
 
 /* Gives the file its name and closes it. With `sync`, writes first the file's contents and
  * then its name, and the names of the directories made for it, to the disk; so after a power

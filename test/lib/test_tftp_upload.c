@@ -130,7 +130,12 @@ static void test_overwrite(void **state)
 	assert_int_equal(put_text("folder", "x"), -EISDIR);
 	assert_int_equal(put_text("pipe", "x"), -ENXIO);
 	assert_int_equal(sockeye__tftp_store_put(&store, "file", NULL, &first), 0);
-	assert_false(first.contested);
+	assert_int_equal(sockeye__tftp_store_put(&store, "file", NULL, &second), 0);
+	assert_int_equal(sockeye__atomic_file_hold(&first), 0);
+	assert_false(first.contested || second.contested);
+	assert_int_equal(sockeye__atomic_file_hold(&second), 0);
+	assert_true(second.contested);
+	sockeye__atomic_file_discard(&second);
 	assert_int_equal(sockeye__tftp_store_put(&store, "file", NULL, &second), 0);
 	assert_true(second.contested);
 	sockeye__atomic_file_discard(&second);

@@ -65,14 +65,24 @@ def test_second_client_of_a_host(serve, root):
     assert os.listdir(root) == ["f"]
 
 
-def test_before_the_first_block(serve):
-    server = serve("--upload")
-    first = server.peer()
-    first.asks(wrq("f"))
-    first.gets(ack(0))
-    is_refused(server, "f", OTHER)
-    first.says(data(1))
-    first.gets(ack(1))
+@pytest.mark.parametrize("old", [None, b"old"])
+def test_before_the_first_block(serve, root, old):
+    """The client that sends it first has the name; the others are refused at theirs."""
+    server = serve("--overwrite" if old else "--upload", "--workers", "2")
+    if old:
+        server.put_file("f", old)
+    peers = [server.peer(source=source) for source in (None, OTHER, ("127.0.0.3", 0))]
+    for peer in peers:
+        peer.asks(wrq("f"))
+        peer.gets(ack(0))
+    peers[1].says(data(1, b"x" * 512))
+    peers[1].gets(ack(1))
+    for peer in (peers[0], peers[2]):
+        peer.says(data(1, b"y" * 512))
+        assert b"Another client" in peer.gets_error(ACCESS)
+    is_refused(server, "f", ("127.0.0.4", 0))
+    ends(peers[1])
+    assert (root / "f").read_bytes() == b"x" * 513
 
 
 @pytest.mark.parametrize("options, first, second", [
@@ -154,10 +164,42 @@ def test_restarted_client(serve, root):
     assert os.listdir(root) == ["g"]
 
 
-def test_forged_request(serve):
-    """A request without an answer reserves the name for a short time only."""
+@pytest.mark.parametrize("options, old", [
+    (["--upload"], None),
+    (["--overwrite"], b"old"),
+    (["--overwrite", "--single-port"], b"old"),
+])
+def test_forged_requests(serve, root, options, old):
+    """Requests without an answer do not keep the name from a client."""
+    server = serve(*options, "--workers", "2")
+    if old:
+        server.put_file("f", old)
+    for host in range(10, 40):
+        server.peer(source=(f"127.0.0.{host}", 0)).asks(wrq("f"))
+    peer = begins(server, "f", OTHER)
+    for host in range(40, 50):
+        server.peer(source=(f"127.0.0.{host}", 0)).asks(wrq("f"))
+    ends(peer)
+    assert (root / "f").read_bytes() == b"x" * 513
+
+
+def test_forged_request_of_the_active_client(serve, root):
+    """It neither takes the name over nor frees it."""
     server = serve("--upload")
-    server.peer().asks(wrq("f"))
+    first = begins(server, "f")
+    first.asks_again(wrq("f", "blksize=600"))
+    oack, _ = first.sock.recvfrom(1000)  # the client ignores it
+    assert oack[1] == 6
+    is_refused(server, "f", OTHER)
+    ends(first)
+    assert (root / "f").read_bytes() == b"x" * 513
+
+
+def test_forged_data(serve):
+    """On a single port the data may be forged too: any client may take the name of a silent one."""
+    server = serve("--upload", "--single-port")
+    begins(server, "f")
+    is_refused(server, "f", OTHER)
     time.sleep(ACTIVE_S + 0.2)
     ends(begins(server, "f", OTHER))
 

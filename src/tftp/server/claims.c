@@ -19,7 +19,7 @@
 
 #define CELLS      (1u << 15)       /* pages take memory only when used */
 #define PROBES     64u              /* cells that may hold a name */
-#define ACTIVE_NS  SOCKEYE_NS_PER_S /* how long a request claims a name that is not renewed */
+#define ACTIVE_NS  SOCKEYE_NS_PER_S /* how long the first data shows that a client is active */
 #define NAME_BYTES 256u
 
 struct cell {
@@ -28,7 +28,7 @@ struct cell {
 	uint64_t serial;     /* of the claim; 0: the cell is free */
 	uint64_t until_ns;   /* the client is active until then */
 	uint32_t worker;
-	bool confirmed;
+	bool forgeable; /* an attacker may have sent the data */
 };
 
 struct sockeye__tftp_claims {
@@ -94,7 +94,7 @@ static bool yields(const struct cell *held, const struct cell *to, uint64_t now_
 {
 	if (held->peer == to->peer)
 		return true;
-	return now_ns >= held->until_ns && (!held->confirmed || held->host == to->host);
+	return now_ns >= held->until_ns && (held->forgeable || held->host == to->host);
 }
 
 /* Returns the cell that has the tag, otherwise a free one, otherwise NULL. */
@@ -113,17 +113,54 @@ static struct cell *find(struct sockeye__tftp_claims *c, uint64_t tag)
 	return vacant;
 }
 
+static struct cell cell_of(const struct sockeye__tftp_claims *c,
+			   const struct sockeye__tftp_claimed *wanted, uint64_t now_ns)
+{
+	struct cell cell = {.tag = tag_of(c, wanted),
+			    .worker = wanted->worker,
+			    .forgeable = wanted->forgeable,
+			    .until_ns = now_ns + ACTIVE_NS};
+
+	client_hash(c, wanted->client, &cell);
+	return cell;
+}
+
+int sockeye__tftp_claims_check(struct sockeye__tftp_claims *c,
+			       const struct sockeye__tftp_claimed *wanted, uint64_t now_ns,
+			       bool *out_shared)
+{
+	const struct cell new = cell_of(c, wanted, now_ns), *held;
+	bool refused;
+
+	sockeye__shared_lock(&c->lock);
+	held = find(c, new.tag);
+	*out_shared = held != NULL && held->serial != 0;
+	refused = *out_shared && !yields(held, &new, now_ns);
+	sockeye__shared_unlock(&c->lock);
+	return refused ? -EALREADY : 0;
+}
+
+/* Writes the owner before the number, which makes the cell valid: if this worker dies in
+ * between, the supervisor sees either a free cell or one that has an owner. */
+static void cell_set(struct cell *cell, const struct cell *new)
+{
+	__atomic_store_n(&cell->serial, 0, __ATOMIC_SEQ_CST);
+	cell->tag = new->tag;
+	cell->host = new->host;
+	cell->peer = new->peer;
+	cell->until_ns = new->until_ns;
+	cell->worker = new->worker;
+	cell->forgeable = new->forgeable;
+	__atomic_store_n(&cell->serial, new->serial, __ATOMIC_RELEASE);
+}
+
 int sockeye__tftp_claims_take(struct sockeye__tftp_claims *c,
 			      const struct sockeye__tftp_claimed *wanted, uint64_t now_ns,
 			      struct sockeye__tftp_claim *out)
 {
-	struct cell new = {.tag = tag_of(c, wanted),
-			   .worker = wanted->worker,
-			   .until_ns = now_ns + ACTIVE_NS},
-		    *cell;
+	struct cell new = cell_of(c, wanted, now_ns), *cell;
 	int err = 0;
 
-	client_hash(c, wanted->client, &new);
 	*out = (struct sockeye__tftp_claim){0};
 	sockeye__shared_lock(&c->lock);
 	cell = find(c, new.tag);
@@ -136,7 +173,7 @@ int sockeye__tftp_claims_take(struct sockeye__tftp_claims *c,
 		    .taken_over = cell->serial != 0,
 		    .serial = new.serial,
 		};
-		*cell = new;
+		cell_set(cell, &new);
 	}
 	sockeye__shared_unlock(&c->lock);
 	return err;
@@ -150,10 +187,8 @@ void sockeye__tftp_claims_renew(struct sockeye__tftp_claims *c,
 	if (claim->serial == 0)
 		return;
 	sockeye__shared_lock(&c->lock);
-	if (cell->serial == claim->serial) {
+	if (cell->serial == claim->serial)
 		cell->until_ns = until_ns;
-		cell->confirmed = true;
-	}
 	sockeye__shared_unlock(&c->lock);
 }
 

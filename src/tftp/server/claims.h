@@ -1,10 +1,11 @@
 /*
  * claims.h: the names of the files that clients are uploading, across all workers. A second
- * client that uploads the same file is refused before it sends the data.
+ * client that uploads the same file is refused before its data is stored.
  *
- * A claim protects a client that is active. It does not protect a request that was never
- * confirmed, because its address may be forged; nor a silent client against another request
- * of the same host, because the client was probably restarted.
+ * A request claims nothing, because its address may be forged: the client's first data does. A
+ * claim protects a client that is active. It does not protect a silent client against another
+ * request of the same host, because the client was probably restarted; nor, if its data may be
+ * forged too, against any other client.
  */
 #ifndef SOCKEYE_TFTP_SERVER_CLAIMS_H
 #define SOCKEYE_TFTP_SERVER_CLAIMS_H
@@ -22,7 +23,7 @@ struct sockeye__tftp_claims;
 struct sockeye__tftp_claim {
 	uint32_t cell;
 	bool taken_over; /* from another transfer, which may still have the file open */
-	uint64_t serial;
+	uint64_t serial; /* 0: none */
 };
 
 /* A file to be uploaded: two names lead to the same file if directory and name are equal. */
@@ -32,18 +33,24 @@ struct sockeye__tftp_claimed {
 	const char *name;
 	const struct sockeye_sockaddr *client;
 	unsigned worker;
+	bool forgeable; /* an attacker can send data in the client's name */
 };
 
 /* Return claims in memory that future child processes share, or NULL. */
 struct sockeye__tftp_claims *sockeye__tftp_claims_new(void);
 void sockeye__tftp_claims_free(struct sockeye__tftp_claims *c);
 
-/* Claims a file for a client whose request has just arrived. Returns 0, or -EALREADY if the
+/* Checks a request. Returns 0, or -EALREADY if the file is claimed by another client.
+ * *out_shared: another transfer, which yields to this one, may have the file open. */
+int sockeye__tftp_claims_check(struct sockeye__tftp_claims *c,
+			       const struct sockeye__tftp_claimed *wanted, uint64_t now_ns,
+			       bool *out_shared);
+/* Claims a file for a client whose first data has just arrived. Returns 0, or -EALREADY if the
  * file is claimed by another client. If the table is full, returns 0 without a claim. */
 int sockeye__tftp_claims_take(struct sockeye__tftp_claims *c,
 			      const struct sockeye__tftp_claimed *wanted, uint64_t now_ns,
 			      struct sockeye__tftp_claim *out);
-/* Records that the client is confirmed and not silent, until `until_ns`. */
+/* Records that the client is not silent, until `until_ns`. */
 void sockeye__tftp_claims_renew(struct sockeye__tftp_claims *c,
 				const struct sockeye__tftp_claim *claim, uint64_t until_ns);
 /* Releases a claim, unless another transfer has taken it over, and zeroes *claim. */

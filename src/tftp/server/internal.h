@@ -123,6 +123,7 @@ enum sockeye__tftp_upload_state {
 struct sockeye__tftp_upload {
 	enum sockeye__tftp_upload_state state;
 	struct sockeye__atomic_file file;
+	bool claimed;                     /* its first data has arrived */
 	struct sockeye__tftp_claim claim; /* until the file is committed */
 	struct sockeye__tftp_commit commit;
 	struct sockeye__tftp_transfer *transfer;
@@ -292,6 +293,10 @@ void sockeye__tftp_request(struct sockeye__tftp_worker *w, struct sockeye__tftp_
 int sockeye__tftp_upload_open(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 			      const struct sockeye_sockaddr *client, const char *name,
 			      const uint64_t *size);
+/* Claims the file for a client that has sent its first data, so that no other client uploads
+ * it meanwhile. Returns 0 or -errno, among others -EALREADY if another client uploads it. */
+int sockeye__tftp_upload_claim(const struct sockeye__tftp_worker *w,
+			       struct sockeye__tftp_transfer *t);
 /* Allocates memory for blocks ahead of a gap. Without it the client must send such blocks
  * again. */
 void sockeye__tftp_upload_memory(struct sockeye__tftp_worker *w, struct sockeye__tftp_upload *u,

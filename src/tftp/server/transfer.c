@@ -319,7 +319,7 @@ static int room_check(const struct sockeye__tftp_worker *w, struct sockeye__tftp
 static void take(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t,
 		 const uint8_t *bytes, size_t len, struct sockeye__tftp_got *got)
 {
-	int err;
+	int err = 0;
 
 	sockeye__count(&w->base->counters->datagrams_in, 1);
 	sockeye__tftp_datagram(&t->machine, w->now_ns, bytes, len, got);
@@ -327,7 +327,10 @@ static void take(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 		t->wire.trouble.err = 0;
 	if (!uploads(t) || t->upload->state != SOCKEYE__TFTP_RECEIVING || t->text != NULL)
 		return;
-	err = sockeye__tftp_sink_put(&t->upload->sink, got);
+	if (!t->upload->claimed && t->machine.confirmed && !sockeye__tftp_is_over(&t->machine))
+		err = sockeye__tftp_upload_claim(w, t);
+	if (err == 0)
+		err = sockeye__tftp_sink_put(&t->upload->sink, got);
 	if (err == 0)
 		err = room_check(w, t->upload);
 	if (err == 0)

@@ -7,22 +7,55 @@
 
 #define UPLOAD_MEMORY (64u << 20) /* bytes per worker for blocks ahead of a gap */
 
-/* Claims the file, so that no other client uploads it meanwhile. */
-static int claim(const struct sockeye__tftp_worker *w, struct sockeye__tftp_upload *u,
-		 const struct sockeye_sockaddr *client)
+/* Fills in what the client wants to claim. Returns 0 or -errno. */
+static int wanted_find(const struct sockeye__tftp_worker *w, const struct sockeye__tftp_upload *u,
+		       const struct sockeye_sockaddr *client, struct sockeye__tftp_claimed *out)
 {
-	struct sockeye__tftp_claimed wanted = {
-	    .name = u->file.name,
-	    .client = client,
-	    .worker = w->base->seat,
-	};
 	struct stat st;
 
 	if (fstat(u->file.dir, &st) < 0)
 		return -errno;
-	wanted.dev = st.st_dev;
-	wanted.ino = st.st_ino;
-	return sockeye__tftp_claims_take(w->server->claims, &wanted, w->now_ns, &u->claim);
+	*out = (struct sockeye__tftp_claimed){
+	    .dev = st.st_dev,
+	    .ino = st.st_ino,
+	    .name = u->file.name,
+	    .client = client,
+	    .worker = w->base->seat,
+	};
+	return 0;
+}
+
+static int check(const struct sockeye__tftp_worker *w, const struct sockeye__tftp_upload *u,
+		 const struct sockeye_sockaddr *client)
+{
+	struct sockeye__tftp_claimed wanted;
+	bool shared = false;
+	int err = wanted_find(w, u, client, &wanted);
+
+	if (err == 0)
+		err = sockeye__tftp_claims_check(w->server->claims, &wanted, w->now_ns, &shared);
+	/* The transfer that yields may still hold the file; the first of the two that is complete
+	 * is stored. Otherwise the file is held by another program. */
+	return err == 0 && u->file.contested && !shared ? -EBUSY : err;
+}
+
+int sockeye__tftp_upload_claim(const struct sockeye__tftp_worker *w,
+			       struct sockeye__tftp_transfer *t)
+{
+	struct sockeye__tftp_upload *u = t->upload;
+	struct sockeye__tftp_claimed wanted;
+	int err = wanted_find(w, u, &t->wire.to.peer, &wanted);
+
+	if (err < 0)
+		return err;
+	wanted.forgeable = t->machine.config.forgeable;
+	err = sockeye__tftp_claims_take(w->server->claims, &wanted, w->now_ns, &u->claim);
+	if (err == 0)
+		err = sockeye__atomic_file_hold(&u->file);
+	if (err == 0 && u->file.contested && !u->claim.taken_over)
+		err = -EBUSY;
+	u->claimed = err == 0;
+	return err;
 }
 
 static int file_open(struct sockeye__tftp_worker *w, struct sockeye__tftp_upload *u,
@@ -35,13 +68,7 @@ static int file_open(struct sockeye__tftp_worker *w, struct sockeye__tftp_upload
 	u->replaced = (uint64_t)u->file.replaced;
 	err = sockeye__tftp_total_check(w, u, size != NULL ? *size : 0);
 	if (err == 0)
-		err = claim(w, u, client);
-	/* The transfer that has lost its claim may still hold the file; the first of the two that
-	 * is complete is stored. Otherwise the file is held by another program. */
-	if (err == 0 && u->file.contested && !u->claim.taken_over) {
-		sockeye__tftp_claims_give(w->server->claims, &u->claim);
-		err = -EBUSY;
-	}
+		err = check(w, u, client);
 	if (err < 0)
 		sockeye__atomic_file_discard(&u->file);
 	return err;
