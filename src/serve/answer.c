@@ -163,6 +163,27 @@ static bool within_repeats(struct sockeye__answerer *a, const struct sockeye_soc
 	       sockeye__repeats_take(repeats, peer, sockeye_now().mono_ns);
 }
 
+/* Returns why the reply must not be sent, with the counter of that reason, or NULL if it may be
+ * sent. Sets the source address of the reply. */
+static const char *refusal(struct sockeye__answerer *a, const struct sockeye_sockaddr *peer,
+			   struct msghdr *in, struct msghdr *out, const struct sockeye_answer *ans,
+			   uint64_t **out_counter)
+{
+	*out_counter = &a->worker->counters->dropped_loop;
+	if (could_loop(a, peer))
+		return "the source could be a server";
+	if (!reply_from_asked(in, out))
+		return "sent to a broadcast or multicast address";
+	*out_counter = &a->worker->counters->dropped_repeat;
+	if (!within_repeats(a, peer))
+		return "the source may be a server and exceeded its rate; it receives no replies "
+		       "for 10 s (--repeat-rate)";
+	*out_counter = &a->worker->counters->dropped_rate;
+	if (ans->out_len > ans->in_len && !within_rate(a, peer))
+		return "the source exceeded its rate";
+	return NULL;
+}
+
 /* Writes the reply to datagram `i` to out[n]. Returns false if there is no reply. */
 static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *site, unsigned i,
 		       unsigned n, struct sockeye_now now)
@@ -176,6 +197,8 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 	    .room_len = sizeof a->room[i],
 	    .now = now,
 	};
+	uint64_t *counter;
+	const char *why;
 
 	peer->len = in->msg_namelen;
 	if (peer->len == 0) /* an unnamed UNIX socket; the slot holds an earlier name */
@@ -190,25 +213,9 @@ static bool answer_one(struct sockeye__answerer *a, const struct sockeye__site *
 	site->service->datagram(site->config, &ans);
 	if (!ans.send)
 		return false;
-	if (could_loop(a, peer)) {
-		refuse(a, site, &a->worker->counters->dropped_loop, peer,
-		       "the source could be a server");
-		return false;
-	}
-	if (!reply_from_asked(in, out)) {
-		refuse(a, site, &a->worker->counters->dropped_loop, peer,
-		       "sent to a broadcast or multicast address");
-		return false;
-	}
-	if (!within_repeats(a, peer)) {
-		refuse(a, site, &a->worker->counters->dropped_repeat, peer,
-		       "the source may be a server and exceeded its rate; it receives no replies "
-		       "for 10 s (--repeat-rate)");
-		return false;
-	}
-	if (ans.out_len > ans.in_len && !within_rate(a, peer)) {
-		refuse(a, site, &a->worker->counters->dropped_rate, peer,
-		       "the source exceeded its rate");
+	why = refusal(a, peer, in, out, &ans, &counter);
+	if (why != NULL) {
+		refuse(a, site, counter, peer, why);
 		return false;
 	}
 	if (peer->len <= sizeof(sa_family_t)) { /* an unnamed socket cannot receive a reply */
