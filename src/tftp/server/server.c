@@ -95,6 +95,27 @@ static void run(struct sockeye__worker *worker)
 	sockeye__tftp_worker_run(worker, worker->context);
 }
 
+/* Creates the limits, locks and event descriptor that all workers share. Returns 0, or -ENOMEM,
+ * after which the caller closes the server. */
+static int shared_open(struct sockeye__tftp_server *s)
+{
+	const struct sockeye__tftp_server_config *config = &s->config;
+	void *shared = mmap(NULL, sizeof *s->shared, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	s->shared = shared == MAP_FAILED ? NULL : shared;
+	s->sources =
+	    sockeye__sources_new(config->per_source_max != 0 ? config->per_source_max : PER_SOURCE);
+	s->rates = sockeye__rates_new();
+	s->room_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (config->store.upload)
+		s->claims = sockeye__tftp_claims_new();
+	if (s->shared == NULL || s->sources == NULL || s->rates == NULL || s->room_fd < 0 ||
+	    (config->store.upload && s->claims == NULL))
+		return -ENOMEM;
+	return 0;
+}
+
 int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 			      const struct sockeye__tftp_server_config *config,
 			      struct sockeye_fail *fail)
@@ -126,23 +147,11 @@ int sockeye__tftp_server_open(struct sockeye__tftp_server **out,
 		err = sockeye__fail_set(fail, "serve", "tftp", -ENOMEM);
 	if (err == 0)
 		err = sockeye__tftp_rules_read(s, fail);
+	if (err == 0 && shared_open(s) < 0)
+		err = sockeye__fail_set(fail, "serve", "tftp", -ENOMEM);
 	if (err < 0) {
 		sockeye__tftp_server_close(s);
 		return err;
-	}
-	s->sources =
-	    sockeye__sources_new(config->per_source_max != 0 ? config->per_source_max : PER_SOURCE);
-	s->shared = mmap(NULL, sizeof *s->shared, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	s->rates = sockeye__rates_new();
-	s->room_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (config->store.upload)
-		s->claims = sockeye__tftp_claims_new();
-	if (s->sources == NULL || s->rates == NULL || s->shared == MAP_FAILED || s->room_fd < 0 ||
-	    (config->store.upload && s->claims == NULL)) {
-		s->shared = s->shared == MAP_FAILED ? NULL : s->shared;
-		sockeye__tftp_server_close(s);
-		return sockeye__fail_set(fail, "serve", "tftp", -ENOMEM);
 	}
 	*out = s;
 	return 0;
