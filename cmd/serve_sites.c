@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LOOPBACK_PORT 7000 /* added to default ports, so that they need no privileges */
@@ -135,6 +136,30 @@ static int bad_service(const struct serve *s, const struct cli_operands *operand
 			     "no service given for '%s'; put its name first", cli_shown(word).text);
 }
 
+/* Reports the name of a file in place of an address of the service, and returns 2. */
+static int bad_file(const struct serve *s, const struct sockeye_service *service, const char *word)
+{
+	const bool udp = serve_feature_of(service) != NULL;
+	char address[SOCKEYE_ADDR_TEXT_MAX];
+	struct suggestion line = {0};
+	struct stat st;
+	bool directory = stat(word, &st) == 0 && S_ISDIR(st.st_mode);
+
+	suggest_word(&line, "serve");
+	suggest_word(&line, service->name);
+	snprintf(address, sizeof address, "%s://*:%u", udp ? "udp" : "tcp",
+		 LOOPBACK_PORT + service->port);
+	suggest_word(&line, address);
+	if (udp) { /* without --root, the proposed line would fail */
+		suggest_word(&line, "--root");
+		suggest_word(&line, directory ? word : ".");
+	}
+	return cli_usage_try(&s->common, &serve_command, suggest_text(&line),
+			     "'%s' is a %s, not an address (the shell expands a * that is not "
+			     "quoted)",
+			     cli_shown(word).text, directory ? "directory" : "file");
+}
+
 /* Reports operand i, which is not an address of the service, and returns 2. */
 static int bad_address(const struct serve *s, const struct sockeye_service *service,
 		       const struct cli_operands *operands, int i)
@@ -150,17 +175,8 @@ static int bad_address(const struct serve *s, const struct sockeye_service *serv
 	if (near != NULL)
 		return cli_usage_try(&s->common, &serve_command, suggest_replace(&line, word, near),
 				     "unknown service '%s'", cli_shown(word).text);
-	if (strchr(word, ':') == NULL && access(word, F_OK) == 0) {
-		suggest_word(&line, "serve");
-		suggest_word(&line, service->name);
-		snprintf(address, sizeof address, "%s://*:%u", udp ? "udp" : "tcp",
-			 LOOPBACK_PORT + service->port);
-		suggest_word(&line, address);
-		return cli_usage_try(&s->common, &serve_command, suggest_text(&line),
-				     "'%s' is a file, not an address (the shell expands a * that "
-				     "is not quoted)",
-				     cli_shown(word).text);
-	}
+	if (strchr(word, ':') == NULL && access(word, F_OK) == 0)
+		return bad_file(s, service, word);
 	if (next != NULL && cli_is_host(word) && cli_is_port(next)) {
 		cli_host_port(udp ? "udp" : "tcp", word, next, address, sizeof address);
 		edits[0].text = address;

@@ -204,6 +204,8 @@ SLIPS = [
     ("serve echo -p 17039", 2, "unknown option -p", "serve echo tcp://:17039"),
     ("serve --host 127.0.0.1 --port=17040 echo", 2, "unknown option --host",
      "serve echo tcp://127.0.0.1:17040"),
+    ("serve tftp udp://127.0.0.1:17049 -s folder", 2, "'folder' is a directory, not an address",
+     "serve tftp 'udp://*:7069' --root folder"),
     ("serve echo file another", 2, "'file' is a file, not an address (the shell expands a *",
      "serve echo 'tcp://*:7007'"),
     ("serve tftp", 2, "tftp needs --root DIR", "serve tftp --root ."),
