@@ -87,6 +87,16 @@ static struct found find(struct sockeye__sources *s, uint64_t tag, unsigned work
 	return found;
 }
 
+/* Writes the count, which makes the cell valid, last: if this worker dies before, the cell is
+ * still free, and if it dies later, the supervisor finds the cell. */
+static void cell_set(struct sockeye__sources *s, struct cell *c, uint64_t tag, unsigned worker)
+{
+	s->page_used[(size_t)(c - s->cells) / PAGE_CELLS] = 1;
+	c->tag = tag;
+	c->worker = worker;
+	__atomic_store_n(&c->count, 1, __ATOMIC_RELEASE);
+}
+
 int sockeye__sources_take(struct sockeye__sources *s, const struct sockeye__source *source,
 			  unsigned worker)
 {
@@ -101,8 +111,7 @@ int sockeye__sources_take(struct sockeye__sources *s, const struct sockeye__sour
 	} else if (found.mine != NULL) {
 		found.mine->count++;
 	} else if (found.vacant != NULL) {
-		*found.vacant = (struct cell){.tag = tag, .worker = worker, .count = 1};
-		s->page_used[(size_t)(found.vacant - s->cells) / PAGE_CELLS] = 1;
+		cell_set(s, found.vacant, tag, worker);
 	} else {
 		err = -ENOSPC;
 	}

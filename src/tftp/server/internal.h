@@ -57,8 +57,7 @@ struct sockeye__tftp_server_counters {
 
 /* Memory shared by all workers. */
 struct sockeye__tftp_shared {
-	uint32_t transfers;
-	uint32_t of_seat[SOCKEYE__SEATS_MAX]; /* subtracted when a worker dies */
+	uint32_t of_seat[SOCKEYE__SEATS_MAX]; /* transfers */
 	uint64_t committed_bytes;             /* of uploads, see total.c */
 	uint64_t received_bytes[SOCKEYE__SEATS_MAX];
 	uint32_t room_made;  /* transfers that were dropped for other workers */

@@ -80,8 +80,7 @@ static void worker_died(void *context, unsigned seat, void *spec_counters)
 	const struct sockeye__tftp_server *s = context;
 	struct sockeye__tftp_server_counters *counters = spec_counters;
 
-	__atomic_sub_fetch(&s->shared->transfers, s->shared->of_seat[seat], __ATOMIC_RELAXED);
-	s->shared->of_seat[seat] = 0;
+	__atomic_store_n(&s->shared->of_seat[seat], 0, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->shared->received_bytes[seat], 0, __ATOMIC_RELAXED);
 	sockeye__tftp_room_forget(s->shared, seat);
 	sockeye__sources_forget(s->sources, seat);

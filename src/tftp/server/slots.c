@@ -25,24 +25,32 @@ bool sockeye__tftp_same_source(const struct sockeye__tftp_worker *w,
 	return sockeye__source_equal(&x, &y);
 }
 
+/* Returns the transfers of all workers. A sum, so that a worker's transfers end with it wherever
+ * it is killed. */
+static uint64_t transfers(const struct sockeye__tftp_shared *shared)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < SOCKEYE__SEATS_MAX; i++)
+		sum += __atomic_load_n(&shared->of_seat[i], __ATOMIC_RELAXED);
+	return sum;
+}
+
 int sockeye__tftp_slot_take(struct sockeye__tftp_worker *w, const struct sockeye_sockaddr *peer)
 {
 	struct sockeye__tftp_shared *shared = w->server->shared;
 	struct sockeye__source source = source_of(w, peer);
-	uint32_t max = w->server->config.transfers_max;
+	uint32_t max = w->server->config.transfers_max, *mine = &shared->of_seat[w->base->seat];
 	int err;
 
-	if (__atomic_add_fetch(&shared->transfers, 1, __ATOMIC_RELAXED) >
-	    (max != 0 ? max : TRANSFERS_MAX)) {
-		__atomic_sub_fetch(&shared->transfers, 1, __ATOMIC_RELAXED);
-		return -ENOSPC;
-	}
-	err = sockeye__sources_take(w->server->sources, &source, w->base->seat);
+	__atomic_add_fetch(mine, 1, __ATOMIC_SEQ_CST);
+	err = transfers(shared) > (max != 0 ? max : TRANSFERS_MAX)
+		  ? -ENOSPC
+		  : sockeye__sources_take(w->server->sources, &source, w->base->seat);
 	if (err < 0) {
-		__atomic_sub_fetch(&shared->transfers, 1, __ATOMIC_RELAXED);
+		__atomic_sub_fetch(mine, 1, __ATOMIC_RELAXED);
 		return err;
 	}
-	__atomic_add_fetch(&shared->of_seat[w->base->seat], 1, __ATOMIC_RELAXED);
 	sockeye__count(&w->counters->transfers_open, 1);
 	return 0;
 }
@@ -53,7 +61,6 @@ void sockeye__tftp_slot_give(struct sockeye__tftp_worker *w, const struct sockey
 
 	sockeye__sources_give(w->server->sources, &source, w->base->seat);
 	__atomic_sub_fetch(&w->server->shared->of_seat[w->base->seat], 1, __ATOMIC_RELAXED);
-	__atomic_sub_fetch(&w->server->shared->transfers, 1, __ATOMIC_RELAXED);
 	__atomic_sub_fetch(&w->counters->transfers_open, 1, __ATOMIC_RELAXED);
 }
 
@@ -88,6 +95,5 @@ void sockeye__tftp_slots_check(const struct sockeye__tftp_worker *w)
 	const struct sockeye__tftp_shared *shared = w->server->shared;
 
 	assert(shared->of_seat[w->base->seat] == w->count);
-	assert(__atomic_load_n(&shared->transfers, __ATOMIC_RELAXED) >= w->count);
 	assert(w->counters->transfers_open == w->count);
 }
