@@ -108,6 +108,12 @@ static void supersede_others(struct sockeye__tftp_worker *w, const struct sockey
 
 /* --- in progress --- */
 
+/* Appends a transfer that is confirmed again to its row. */
+static void row_rejoin(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
+{
+	sockeye__tftp_row_join(t->slow ? &w->slow : &w->moving, t);
+}
+
 static void abort_for(struct sockeye__tftp_transfer *t, int err)
 {
 	const char *text;
@@ -272,7 +278,7 @@ static void turn(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *
 static void committed(struct sockeye__tftp_worker *w, struct sockeye__tftp_transfer *t)
 {
 	t->phase = SOCKEYE__TFTP_CONFIRMED;
-	sockeye__tftp_row_join(&w->moving, t);
+	row_rejoin(w, t);
 	t->machine.progress_ns = w->now_ns; /* the client was not silent: it got no reply */
 	t->upload->commit_ns = w->now_ns - t->upload->commit_ns;
 	commit_end(w, t, t->upload->commit.err);
@@ -417,7 +423,7 @@ void sockeye__tftp_transfer_stop(struct sockeye__tftp_worker *w, struct sockeye_
 		if (!sockeye__tftp_committer_cancel(&w->committer, &t->upload->commit))
 			return;
 		t->phase = SOCKEYE__TFTP_CONFIRMED;
-		sockeye__tftp_row_join(&w->moving, t);
+		row_rejoin(w, t);
 	}
 	if (!is_reported(t))
 		t->text = "the server is stopping";
