@@ -20,11 +20,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define EVENTS_MAX     256   /* events, and then expired timers, handled in one turn of the loop */
-#define ACCEPTS_MAX    16    /* clients accepted per event: open connections must not wait long */
-#define BACKLOG_MAX    65535 /* the largest --backlog */
-#define TURNS_MAX      16    /* consecutive turns of a session that always has more output */
-#define ANSWER_BATCHES 4     /* batches of datagrams handled per event */
+#define EVENTS_MAX     256 /* events, and then expired timers, handled in one turn of the loop */
+#define ACCEPTS_MAX    16  /* clients accepted per event: open connections must not wait long */
+#define TURNS_MAX      16  /* consecutive turns of a session that always has more output */
+#define ANSWER_BATCHES 4   /* batches of datagrams handled per event */
 #define BUFFER_BYTES   SOCKEYE__RECORD_BYTES /* one record must fit */
 
 struct conn {
@@ -357,7 +356,7 @@ static void stop(struct sockeye__loop *l)
 		int fd = sockeye__site_fd(l->worker, i);
 
 		if (l->worker->crew->sites[i].stream) {
-			clients_accept(l, i, BACKLOG_MAX);
+			clients_accept(l, i, SOCKEYE__BACKLOG_MAX);
 			sockeye__site_refuse(&l->worker->crew->sites[i], fd);
 		} else {
 			for (int n = 0; n < SOCKEYE__LAST_BATCHES; n++)

@@ -31,6 +31,7 @@
 /* The longest record or UNIX datagram that a model receives. The default SO_SNDBUF of the
  * sender allows none that is longer. */
 #define SOCKEYE__RECORD_BYTES SOCKEYE_INPUT_MAX
+#define SOCKEYE__BACKLOG_MAX  65535 /* the largest --backlog: clients accepted after a stop */
 #define SOCKEYE__LAST_BATCHES 4096  /* batches of datagrams that are answered after a stop */
 #define SOCKEYE__ROOM_BYTES   16384 /* room for output that a service writes */
 #define SOCKEYE__PAUSE_NS     (100 * SOCKEYE_NS_PER_MS) /* pause in accepting, after EMFILE */

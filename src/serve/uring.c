@@ -85,7 +85,7 @@ static void client_admit(struct sockeye__uring *l, size_t i, int fd,
 
 static void clients_accept(struct sockeye__uring *l, size_t i)
 {
-	while (l->worker->conns < l->worker->conns_max) {
+	for (int n = 0; n < SOCKEYE__BACKLOG_MAX && l->worker->conns < l->worker->conns_max; n++) {
 		struct sockeye_sockaddr peer;
 		int fd = sockeye__site_accept(l->worker, i, true, &peer);
 
