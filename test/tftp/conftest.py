@@ -9,6 +9,7 @@ exchange packets with it one by one, and a scripted server for the client.
         peer.gets(data(1))
 """
 import contextlib
+import glob
 import json
 import os
 import pathlib
@@ -158,8 +159,10 @@ class Server:
 
 
 def task_children(pid):
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        yield (task / "children").read_text()
+    """The children of each thread. Threads and the process may end meanwhile."""
+    for path in glob.glob(f"/proc/{pid}/task/*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            yield pathlib.Path(path).read_text()
 
 
 def receive_granted(peer, granted, **kw):
