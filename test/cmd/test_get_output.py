@@ -8,6 +8,7 @@ import pty
 import re
 import struct
 import termios
+import time
 
 import pytest
 
@@ -120,6 +121,23 @@ def test_a_reader_that_is_slow(server, get):
                 assert heard[1] == ACK
         assert reader.result() == content
         client.end()
+
+
+def test_a_server_that_is_gone_before_a_slow_reader_has_read(server, get):
+    """All blocks have arrived, but a full pipe holds them back. The acknowledgment of a repeated
+    block then meets a closed port, which is not a failure."""
+    content = hashlib.shake_256(b"gone").digest(300_000)
+    blocks = [content[at:at + 16384] for at in range(0, len(content), 16384)]
+    client = get("--blksize", "16384", "--window", "32", "-o", "-", server.url())
+    request = server.request()
+    with server.answer(request, granted(request, tsize=len(content))) as peer:
+        peer.expect(ack(0))
+        peer.say(*(data(i, block) for i, block in enumerate(blocks, 1)))
+        until(lambda: peer.hear() == ack(len(blocks)), "the last acknowledgment")
+        peer.say(data(len(blocks), blocks[-1]))
+    time.sleep(QUIET_S)
+    assert read_all(client.stdout) == content
+    client.end()
 
 
 def test_a_terminal_is_safe(server, get):

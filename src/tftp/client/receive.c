@@ -182,6 +182,10 @@ static void server_gone(struct sockeye__tftp_run *r, uint64_t now_ns)
 		r->phase = SOCKEYE__RUN_OVER;
 		return;
 	}
+	if (r->machine.result == SOCKEYE__TFTP_DONE) { /* only local data has to be written */
+		r->port_closed = false;
+		return;
+	}
 	snprintf(detail, sizeof detail, "the server closed its port after %" PRIu64 " bytes",
 		 sockeye__tftp_run_bytes(r));
 	sockeye__tftp_run_fail(r, NULL, NULL, -ECONNREFUSED, detail, now_ns);
