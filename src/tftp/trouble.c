@@ -47,7 +47,7 @@ static const struct {
 	const char *text;
 } causes[] = {
     {-EPERM, SOCKEYE__TFTP_STEP_SEND, "a firewall on this machine drops them"},
-    {-EACCES, SOCKEYE__TFTP_STEP_SEND, "a broadcast address, or a route prohibits sending"},
+    {-EACCES, SOCKEYE__TFTP_STEP_SEND, "it is a broadcast address, or a route prohibits sending"},
     {-ENETUNREACH, SOCKEYE__TFTP_STEP_SEND, "no route leads there"},
     {-EHOSTUNREACH, SOCKEYE__TFTP_STEP_SEND, "no route leads there"},
     {-ENETDOWN, SOCKEYE__TFTP_STEP_SEND, "the network interface is down"},
@@ -78,7 +78,7 @@ const char *sockeye__tftp_trouble_text(const struct sockeye__tftp_trouble *t,
 {
 	const size_t cap = SOCKEYE__TFTP_TROUBLE_TEXT_MAX;
 	const char *cause = cause_of(t);
-	char to[80], by[80]; /* `by` ends in ":0", no port */
+	char to[80], by[80]; /* `by` ends in ":0": ICMP has no ports */
 	int len;
 
 	sockeye_sockaddr_print(peer, to, sizeof to);

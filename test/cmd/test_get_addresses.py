@@ -151,7 +151,7 @@ def test_addresses_that_cannot_be_bound(run, server, args, code, why):
 
 def test_broadcast(get):
     """The client could not tell the replies of several servers apart."""
-    assert (b"Permission denied (sending packets to 127.255.255.255:69: a broadcast address, or "
+    assert (b"Permission denied (sending packets to 127.255.255.255:69: it is a broadcast address, "
             in get("tftp://127.255.255.255/f").end(9))
 
 

@@ -48,7 +48,7 @@ def client(folder, env, *args):
 
 REQUESTS = [
     ("EPERM", 9, "Operation not permitted", "a firewall on this machine drops them"),
-    ("EACCES", 9, "Permission denied", "a broadcast address, or a route prohibits sending"),
+    ("EACCES", 9, "Permission denied", "it is a broadcast address, or a route prohibits sending"),
     ("ENETUNREACH", 6, "Network is unreachable", "no route leads there"),
     ("EHOSTUNREACH", 6, "No route to host", "no route leads there"),
     ("ENETDOWN", 6, "Network is down", "the network interface is down"),
