@@ -93,7 +93,7 @@ static _Noreturn void worker_main(struct sockeye__children *c, unsigned index, i
 	};
 	int err;
 
-	sockeye__worker_waits(&w); /* until its loop begins, if it has one */
+	sockeye__worker_waits(&w); /* counts as waiting until its loop begins, if it has one */
 	descriptors_close(c, &w);
 	err = child->crew->switches_user ? sockeye__user_become(&child->crew->user) : 0;
 	if (err < 0) {
@@ -219,7 +219,7 @@ static void listeners_refuse(const struct sockeye__children *c, const struct soc
 	}
 }
 
-/* Counts and reports a worker that the supervisor has not ended. */
+/* Counts and reports a worker that ended unexpectedly, also one that the watchdog killed. */
 static void crash_report(const struct sockeye__children *c, unsigned index, bool killed)
 {
 	static const char *const texts[3][2] = {

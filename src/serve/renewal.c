@@ -2,10 +2,10 @@
  * renewal.c: generations of workers (children.h).
  *
  * A worker in a sandbox cannot reopen a resource that it holds, such as the root directory of
- * TFTP. If the resource was replaced, a new worker takes over each member of the crew with its
+ * TFTP. If the resource was replaced, each member of the crew passes to a new worker, with its
  * sockets, so requests that wait in their queues are not lost. The old worker accepts nothing
- * more, and ends after its last session. Each worker needs a seat. While old workers occupy all
- * seats, the remaining workers are not replaced.
+ * more, and ends after its last session. Each worker needs a seat. While retiring workers occupy
+ * all spare seats, the other workers are not replaced.
  */
 #include "base/deadline.h"
 #include "serve/children.h"
@@ -18,7 +18,7 @@ bool sockeye__renewal_applies(const struct sockeye__crew *crew)
 	return crew->spec != NULL && crew->spec->renew != NULL;
 }
 
-/* Whether a worker of the crew has asked. Reads its question. */
+/* Reads the words of a worker. Returns whether it has asked for a renewal. */
 static bool has_asked(const struct sockeye__children *c, const struct pollfd *polled,
 		      unsigned index)
 {
@@ -66,8 +66,8 @@ static bool succeed(struct sockeye__children *c, struct sockeye__child *old,
 	return true;
 }
 
-/* Retires the workers of old generations, or those for which successors can be started. Returns
- * how many had to stay for lack of a seat. */
+/* Retires the workers of old generations, as far as successors can be started. Returns how many
+ * workers had to stay for lack of a seat. */
 static unsigned crew_retire(struct sockeye__children *c, const struct sockeye__crew *crew,
 			    uint64_t now)
 {
@@ -102,9 +102,9 @@ static void crew_renew(struct sockeye__children *c, struct sockeye__crew *crew, 
 		    c->server,
 		    &(struct sockeye_event){
 			.kind = SOCKEYE_EVENT_WARNING,
-			.text = "too many workers still finish transfers that began before "
-				"earlier changes; the remaining workers are replaced when "
-				"those end"});
+			.text = "too many workers are still finishing transfers that began "
+				"before earlier changes; the other workers are replaced "
+				"when those transfers end"});
 	crew->crowded = stay > 0;
 }
 

@@ -74,7 +74,8 @@ struct rule {
 #else
 #define CLONE_FLAGS 0
 #endif
-/* fork(3) sets these and SIGCHLD, without namespaces. */
+/* All flags except those that the C library may set when it forks. The rest must be SIGCHLD, so
+ * the process cannot create a namespace. */
 #define FORK_BITS (~(scmp_datum_t)(CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID) & UINT32_MAX)
 
 static const struct rule rules[] = {
@@ -261,8 +262,9 @@ static const struct rule rules[] = {
 
 /* --- denied calls --- */
 
-/* Numbers are the same on all architectures since Linux 5.1. A C library that tries a newer
- * call has a fallback, which it uses after ENOSYS and not after EPERM. */
+/* Calls that were added since Linux 5.1 have the same number on all architectures. A C library
+ * that tries a call newer than this one has a fallback, which it uses after ENOSYS and not after
+ * EPERM. */
 #define CALL_NEWEST 450 /* of Linux 6.1 */
 
 static int report_fd = -1;
@@ -363,7 +365,8 @@ int sockeye__filter_apply(const struct sockeye__filter *filter, int denied_fd)
 {
 	const struct sock_fprog program = {.len = filter->count, .filter = filter->code};
 	/* Without this flag, kernels before 5.16 disable the prediction of memory accesses in
-	 * this process, which slows it. It runs no code of peers. */
+	 * this process, which slows it. It needs no such protection, because it runs no code
+	 * of peers. */
 	unsigned flags = SECCOMP_FILTER_FLAG_SPEC_ALLOW;
 	int err = denied_watch(denied_fd);
 

@@ -18,8 +18,8 @@
 #include "serve/source.h"
 
 #define CELLS      (1u << 15)       /* pages take memory only when used */
-#define PROBES     64u              /* cells that may hold a name */
-#define ACTIVE_NS  SOCKEYE_NS_PER_S /* how long the first data shows that a client is active */
+#define PROBES     64u              /* cells in which a given name may be */
+#define ACTIVE_NS  SOCKEYE_NS_PER_S /* how long a client counts as active after its first data */
 #define NAME_BYTES 256u
 
 struct cell {
@@ -140,7 +140,7 @@ int sockeye__tftp_claims_check(struct sockeye__tftp_claims *c,
 	return refused ? -EALREADY : 0;
 }
 
-/* Writes the owner before the number, which makes the cell valid: if this worker dies in
+/* Writes the owner before the serial number, which makes the cell valid: if this worker dies in
  * between, the supervisor sees either a free cell or one that has an owner. */
 static void cell_set(struct cell *cell, const struct cell *new)
 {

@@ -30,7 +30,7 @@ static void clear(struct sockeye__tftp_commits *list)
 	list->end = &list->first;
 }
 
-/* Appends the commit to the list of done ones. The caller has locked it. */
+/* Appends the commit to the list of finished commits. The caller holds the lock. */
 static void done(struct sockeye__tftp_committer *c, struct sockeye__tftp_commit *commit)
 {
 	const uint64_t one = 1;
@@ -99,8 +99,8 @@ static void thread_start(struct sockeye__tftp_committer *c)
 {
 	sigset_t all, before;
 
-	/* The worker's own thread handles the signals, except that of a system call which the
-	 * sandbox denies: it would end the process. */
+	/* The worker's own thread handles the signals. Only SIGSYS stays unblocked: if it were
+	 * blocked, a system call that the sandbox denies would end the process. */
 	sigfillset(&all);
 	sigdelset(&all, SIGSYS);
 	pthread_sigmask(SIG_SETMASK, &all, &before);

@@ -8,11 +8,12 @@
 #include <unistd.h>
 
 #define HELD_MAX        256
-#define HELD_OF_SOURCES 64 /* of these, for limits of sources: others must not lack slots */
+#define HELD_OF_SOURCES 64 /* of these, at a limit per source; the rest is for other requests */
 /* How long a request is held: long enough for a worker that is stopped to continue
  * (serve/watchdog.h). */
 #define HOLD_NS (3 * SOCKEYE_NS_PER_S)
-/* How long the workers have to answer, before those with transfers of the next rank are asked. */
+/* How much time the workers have for an answer before those with transfers of the next rank are
+ * asked. */
 #define STEP_NS (SOCKEYE_NS_PER_S / 10)
 
 struct sockeye__tftp_held {
@@ -224,7 +225,7 @@ void sockeye__tftp_room_close(struct sockeye__tftp_worker *w)
 
 /* --- asking --- */
 
-/* Returns the request to ask for next. One that lacks a slot of its source waits for the
+/* Returns the request for which to ask next. Requests held at a limit per source come after the
  * others: a single source must not delay them. */
 static struct sockeye__tftp_held *most_urgent(const struct sockeye__tftp_worker *w)
 {
