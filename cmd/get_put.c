@@ -352,7 +352,7 @@ struct sockeye_fail transfers_fail(const struct sockeye__tftp_end *end)
 	else if (fail.err == -EMSGSIZE)
 		snprintf(fail.detail + len, sizeof fail.detail - len,
 			 "; --blksize 512 makes them smaller");
-	else if (end->waited && !end->answered)
+	else if (end->waited_for < 0 && !end->answered)
 		snprintf(fail.detail + len, sizeof fail.detail - len, "%s--wait TIME tries longer",
 			 len > 0 ? "; " : "");
 	return fail;

@@ -1,5 +1,7 @@
 """A server that refuses or cannot be reached yet is asked again: a device that starts."""
+import socket
 import subprocess
+import time
 
 import pytest
 
@@ -100,6 +102,22 @@ def test_the_wait_ends_with_the_last_error(netns, run, tmp_path, route, options,
         done = run("get", option, *options, f"tftp://{host}:6969/f", cwd=tmp_path)
         assert done.returncode == code and b"trying" not in done.stderr
         assert b"--wait" not in done.stderr and error in done.stderr.decode()
+
+
+def test_the_wait_for_a_host_without_arp(netns, run, tmp_path):
+    """The kernel takes 3 s to find out that no host answers, and then starts again."""
+    ip("link", "add", "near", "type", "veth", "peer", "name", "far")
+    ip("link", "set", "far", "up")
+    ip("addr", "add", "192.0.2.1/24", "dev", "near")
+    ip("link", "set", "near", "up")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
+        first.sendto(b"", ("192.0.2.7", 9))
+    time.sleep(1)  # the error arrives 2 s after the command has started
+    done = run("get", "--wait", "3s", "--retries", "1", "tftp://192.0.2.7/f", cwd=tmp_path)
+    said, last = done.stderr.decode().splitlines()
+    assert done.returncode == 6
+    assert "No route to host (trying for 3 s; " in said
+    assert "No route to host" in last and "firewall" not in last
 
 
 @pytest.mark.parametrize("url, code", [("tftp://192.0.2.2/f", 9), ("tftp://no.invalid/f", 3)])

@@ -38,7 +38,7 @@ static void end_report(struct loop *l, struct sockeye__tftp_run *r, bool was_end
 		return;
 	l->ended++;
 	l->bytes += r->end.bytes;
-	if (r->end.waited && !r->end.answered)
+	if (r->end.waited_for < 0 && !r->end.answered)
 		l->absent = r->job;
 	if (l->client->on_end)
 		l->client->on_end(l->client->arg, &r->end);

@@ -49,9 +49,9 @@ struct sockeye__tftp_end {
 	struct sockeye_sockaddr peer;
 	bool other_source; /* timed out, but an address other than the server's replied */
 	bool over_limit;   /* the file is larger than size_max */
-	bool waited;       /* the server could not be reached, and the request was repeated */
-	int code;          /* of the ERROR that was sent or received; -1: none */
-	bool peer_error;   /* the server sent the ERROR, with `text` */
+	int waited_for;  /* the last error, -errno, after which the request was repeated; 0: none */
+	int code;        /* of the ERROR that was sent or received; -1: none */
+	bool peer_error; /* the server sent the ERROR, with `text` */
 	size_t text_len;
 	uint8_t text[SOCKEYE__TFTP_TEXT_MAX]; /* any bytes */
 	bool without_options;                 /* the request was repeated without options */

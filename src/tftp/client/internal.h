@@ -161,6 +161,11 @@ void sockeye__tftp_run_address_failed(struct sockeye__tftp_run *r, const struct 
 bool sockeye__tftp_run_wait(struct sockeye__tftp_run *r, uint64_t now_ns);
 /* Returns to the first address, to try all of them again. */
 void sockeye__tftp_run_ask_again(struct sockeye__tftp_run *r, uint64_t now_ns);
+/* Returns when the wait for a host that was unreachable ends without a reply; 0: never. */
+uint64_t sockeye__tftp_run_wait_end(const struct sockeye__tftp_run *r);
+/* Whether the host was unreachable, and the current request is so young that the kernel may
+ * still be looking for the host. */
+bool sockeye__tftp_run_is_unreachable(const struct sockeye__tftp_run *r, uint64_t now_ns);
 
 /* --- notes.c --- */
 
@@ -193,6 +198,9 @@ void sockeye__tftp_run_fail(struct sockeye__tftp_run *r, const char *op, const c
 
 /* Fills in *out from the last network error, which must exist. */
 void sockeye__tftp_run_trouble(const struct sockeye__tftp_run *r, struct sockeye_fail *out);
+
+/* Ends the run with the error of the previous request. */
+void sockeye__tftp_run_unreachable(struct sockeye__tftp_run *r, uint64_t now_ns);
 
 /* Ends the run if the machine has a result. */
 void sockeye__tftp_run_finish(struct sockeye__tftp_run *r, uint64_t now_ns);

@@ -72,6 +72,12 @@ static void silent(struct sockeye__tftp_run *r, const char *detail, uint64_t now
 	r->end.fail.explained = true;
 }
 
+void sockeye__tftp_run_unreachable(struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	sockeye__tftp_run_fail(r, NULL, NULL, r->end.waited_for, "no reply to the last request",
+			       now_ns);
+}
+
 static bool none_moved(const struct sockeye__tftp *machine)
 {
 	return machine->config.sends ? machine->sender.una == 1 : machine->receiver.next == 1;
@@ -81,6 +87,11 @@ static void timed_out(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	char detail[sizeof r->end.fail.detail], name[80];
 
+	if (r->strangers == 0 && r->wire.trouble.err == 0 &&
+	    sockeye__tftp_run_is_unreachable(r, now_ns)) {
+		sockeye__tftp_run_unreachable(r, now_ns);
+		return;
+	}
 	sockeye_sockaddr_print(&r->stranger, name, sizeof name);
 	if (r->lost_blksize > 0 && none_moved(&r->machine))
 		snprintf(detail, sizeof detail,

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/deadline.h"
+
 void sockeye__tftp_run_begin(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	const struct sockeye__tftp_job *job = r->job;
@@ -45,9 +47,9 @@ uint64_t sockeye__tftp_run_deadline(const struct sockeye__tftp_run *r)
 		return 0;
 	if (r->phase == SOCKEYE__RUN_WAITING)
 		return r->next_ns;
-	return sockeye__tftp_run_knows_port(r) || r->machine.deadline_ns < r->next_ns
-		   ? r->machine.deadline_ns
-		   : r->next_ns;
+	if (sockeye__tftp_run_knows_port(r) || r->machine.deadline_ns < r->next_ns)
+		return sockeye__earlier(r->machine.deadline_ns, sockeye__tftp_run_wait_end(r));
+	return sockeye__earlier(r->next_ns, sockeye__tftp_run_wait_end(r));
 }
 
 static void output_turn(struct sockeye__tftp_run *r, uint64_t now_ns)
@@ -63,11 +65,17 @@ static void output_turn(struct sockeye__tftp_run *r, uint64_t now_ns)
 static void timer(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	const struct sockeye__tftp_counters before = r->machine.count;
+	uint64_t end_ns;
 
 	if (r->phase == SOCKEYE__RUN_WAITING) {
 		if (r->lost_blksize == 0)
 			sockeye__tftp_run_ask_again(r, now_ns);
 		sockeye__tftp_run_request(r, now_ns);
+		return;
+	}
+	end_ns = sockeye__tftp_run_wait_end(r);
+	if (end_ns != 0 && now_ns >= end_ns) {
+		sockeye__tftp_run_unreachable(r, now_ns);
 		return;
 	}
 	sockeye__tftp_timer(&r->machine, now_ns);

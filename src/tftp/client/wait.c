@@ -10,6 +10,9 @@
 
 #define PAUSE_NS (250 * SOCKEYE_NS_PER_MS)
 
+/* Linux reports a neighbor that does not answer ARP after three attempts, one per second. */
+#define NEIGHBOR_NS (4 * SOCKEYE_NS_PER_S)
+
 /* Whether the cause can be a server that is starting, a link that is not up yet, or a
  * firewall whose table of connections is full. */
 static bool may_start(const struct sockeye__tftp_run *r, int err)
@@ -48,15 +51,6 @@ void sockeye__tftp_run_wait_begin(struct sockeye__tftp_run *r, uint64_t now_ns)
 		r->wait_until_ns = now_ns + wait_ns(r);
 }
 
-/* Reports the rest of the wait, or all of it if it has just begun. */
-static void wait_note(const struct sockeye__tftp_run *r, uint64_t now_ns)
-{
-	uint64_t left_ns = r->wait_until_ns - now_ns;
-
-	sockeye__tftp_run_note_wait(r,
-				    wait_ns(r) - left_ns < SOCKEYE_NS_PER_S ? wait_ns(r) : left_ns);
-}
-
 void sockeye__tftp_run_address_failed(struct sockeye__tftp_run *r, const struct sockeye_fail *fail)
 {
 	if (r->first.err == 0 || (!is_specific(r->first.err) && is_specific(fail->err)))
@@ -69,9 +63,9 @@ bool sockeye__tftp_run_wait(struct sockeye__tftp_run *r, uint64_t now_ns)
 	if (!r->may_start || r->no_wait || r->client->no_wait || r->end.answered ||
 	    now_ns >= r->wait_until_ns)
 		return false;
-	if (!r->end.waited)
-		wait_note(r, now_ns);
-	r->end.waited = true;
+	if (r->end.waited_for == 0)
+		sockeye__tftp_run_note_wait(r, wait_ns(r));
+	r->end.waited_for = r->first.err;
 	sockeye__tftp_run_hang_up(r);
 	r->phase = SOCKEYE__RUN_WAITING;
 	r->next_ns = sockeye__least(now_ns + PAUSE_NS, r->wait_until_ns);
@@ -84,4 +78,26 @@ void sockeye__tftp_run_ask_again(struct sockeye__tftp_run *r, uint64_t now_ns)
 	r->first.err = 0;
 	r->may_start = false;
 	r->begun_ns = now_ns; /* the time of the transfer does not include the wait */
+}
+
+static bool was_unreachable(const struct sockeye__tftp_run *r)
+{
+	return r->phase == SOCKEYE__RUN_ASKING &&
+	       (r->end.waited_for == -EHOSTUNREACH || r->end.waited_for == -EHOSTDOWN);
+}
+
+/* A server may need more time for a write request, for example to erase its flash. */
+uint64_t sockeye__tftp_run_wait_end(const struct sockeye__tftp_run *r)
+{
+	uint64_t timeout_ns = r->client->timeout_ns ?: SOCKEYE_NS_PER_S;
+
+	if (!was_unreachable(r) || r->client->wait_ns == 0 || sockeye__tftp_run_is_put(r))
+		return 0;
+	return r->wait_until_ns > r->begun_ns + timeout_ns ? r->wait_until_ns
+							   : r->begun_ns + timeout_ns;
+}
+
+bool sockeye__tftp_run_is_unreachable(const struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	return was_unreachable(r) && now_ns - r->begun_ns < NEIGHBOR_NS;
 }
