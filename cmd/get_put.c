@@ -258,7 +258,9 @@ static void print_wait(struct transfers *t, const struct transfer *file,
 		       const struct sockeye__tftp_note *note)
 {
 	struct sockeye_fail fail = {.op = t->command->name, .err = note->code, .explained = true};
-	uint64_t ms = note->wait_ns / SOCKEYE_NS_PER_MS;
+	uint64_t deadline_ns = t->o->deadline_ns ?: UINT64_MAX;
+	uint64_t wait_ns = note->wait_ns < deadline_ns ? note->wait_ns : deadline_ns;
+	uint64_t ms = wait_ns / SOCKEYE_NS_PER_MS;
 	char text[768];
 
 	if (t->waited && strcmp(t->waited->addr.host, file->addr.host) == 0)
@@ -339,10 +341,11 @@ struct sockeye_fail transfers_fail(const struct sockeye__tftp_end *end)
 	if (fail.err == -EINTR && stop_is_late()) {
 		fail.err = -ETIMEDOUT;
 		fail.explained = true;
-		snprintf(fail.detail, sizeof fail.detail, "%s", STOP_DEADLINE_DETAIL);
+		snprintf(fail.detail, sizeof fail.detail, "%s%s%s", STOP_DEADLINE_DETAIL,
+			 end->waited_for < 0 ? "; the last error was: " : "",
+			 end->waited_for < 0 ? sockeye_error_text(end->waited_for) : "");
 		return fail;
 	}
-
 	if (end->other_source)
 		snprintf(fail.detail + len, sizeof fail.detail - len,
 			 "; --any-source accepts its reply");

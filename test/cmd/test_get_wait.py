@@ -164,6 +164,14 @@ def test_interrupted_wait(program, tmp_path):
     assert names(tmp_path) == []
 
 
+def test_a_deadline_before_the_end_of_the_wait(run, tmp_path):
+    done = run("get", "--wait", "1h", "--deadline", "2s", f"tftp://127.0.0.1:{closed_port()}/f",
+               cwd=tmp_path)
+    first, last = done.stderr.decode().splitlines()
+    assert done.returncode == 5 and "(trying for 2 s; " in first
+    assert "(the time of --deadline has passed; the last error was: Connection refused)" in last
+
+
 def test_wait_and_no_wait(run):
     done = run("get", "--wait", "3s", "--no-wait", "tftp://127.0.0.1/f")
     assert done.returncode == 2 and b"--wait and --no-wait cannot be combined" in done.stderr
