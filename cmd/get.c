@@ -4,6 +4,7 @@
 #include "cli/report.h"
 #include "cli/standard_fds.h"
 #include "cli/suggest.h"
+#include "cli/words.h"
 #include "get_put.h"
 
 #include <errno.h>
@@ -76,20 +77,37 @@ static int report_no_file(const struct transfers *t, const char *url)
 			     "'%s' names no file; write tftp://HOST/FILE", cli_shown(url).text);
 }
 
-/* Reports "get HOST FILE", the syntax of other clients, and returns 2; otherwise CLI_GO. */
+#define HOST_FILES_MAX 16
+
+/* Reports "get HOST [PORT] FILE...", the syntax of other clients, and returns 2; otherwise
+ * CLI_GO. */
 static int check_host_file(const struct cli_common *common, const struct cli_operands *words)
 {
-	char url[SOCKEYE_ADDR_TEXT_MAX];
-	const struct suggest_edit edits[] = {{.at = words->v[0], .text = url}, {.at = words->v[1]}};
-	const char *file = words->count == 2 ? words->v[1] : "";
+	char urls[HOST_FILES_MAX][SOCKEYE_ADDR_TEXT_MAX];
+	struct suggest_edit edits[HOST_FILES_MAX];
+	bool has_port = words->count > 2 && cli_is_number(words->v[1]);
+	bool valid = true;
+	struct sockeye_addr addr;
 	struct suggestion s;
 
-	if (words->count != 2 || strpbrk(words->v[0], "/") || strstr(file, "://"))
+	if (words->count < 2 || words->count > HOST_FILES_MAX || strchr(words->v[0], '/'))
 		return CLI_GO;
-	snprintf(url, sizeof url, "tftp://%s/%s", words->v[0], file + (*file == '/'));
-	return cli_usage_try(common, &get_command, suggest_edit(&s, edits, 2),
-			     "'%s' is not a TFTP address; write tftp://HOST/FILE",
-			     cli_shown(words->v[0]).text);
+	for (int i = 0; i < words->count; i++) {
+		const char *file = words->v[i];
+
+		if (strstr(file, "://"))
+			return CLI_GO;
+		edits[i] = (struct suggest_edit){.at = file};
+		if (i <= has_port)
+			continue;
+		snprintf(urls[i], sizeof urls[i], "tftp://%s%s%s/%s", words->v[0],
+			 has_port ? ":" : "", has_port ? words->v[1] : "", file + (*file == '/'));
+		edits[i].text = urls[i];
+		valid &= sockeye_addr_parse(urls[i], &addr, NULL) == 0 && addr.file[0];
+	}
+	return cli_usage_try(
+	    common, &get_command, valid ? suggest_edit(&s, edits, (size_t)words->count) : NULL,
+	    "'%s' is not a TFTP address; write tftp://HOST/FILE", cli_shown(words->v[0]).text);
 }
 
 /* Chooses the local path of a file. Returns CLI_GO or the exit code. */
@@ -169,6 +187,7 @@ static int cmd_get(int argc, char **argv)
 		code = transfers_open(&t, &o.t, &get_command,
 				      o.probe ? SOCKEYE__TFTP_PROBE : SOCKEYE__TFTP_GET,
 				      (size_t)urls.count);
+	t.addresses = &urls;
 	for (int i = 0; i < urls.count && code == CLI_GO; i++) {
 		code = transfers_add(&t, urls.v[i], &file);
 		if (code == CLI_GO)

@@ -42,6 +42,7 @@ struct transfers {
 	const struct transfer_opts *o;
 	const struct cli_command *command;
 	enum sockeye__tftp_way way;
+	const struct cli_operands *addresses; /* operands that must all be addresses, or NULL */
 	struct transfer *list;
 	struct sockeye__tftp_job *jobs; /* in the same order, without hosts that do not resolve */
 	size_t count, job_count;

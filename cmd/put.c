@@ -3,6 +3,7 @@
 #include "cli/report.h"
 #include "cli/standard_fds.h"
 #include "cli/suggest.h"
+#include "cli/words.h"
 #include "get_put.h"
 
 #include <errno.h>
@@ -60,6 +61,25 @@ static int choose_name(struct transfers *t, const char *path, bool is_folder, st
 	return CLI_GO;
 }
 
+/* Reports HOST PORT instead of an address after the files, and returns 2; otherwise CLI_GO. */
+static int host_port_check(const struct cli_common *common, const struct cli_operands *operands)
+{
+	char *const *v = operands->v + operands->count - 2;
+	char host[SOCKEYE_ADDR_TEXT_MAX], url[SOCKEYE_ADDR_TEXT_MAX];
+	const struct suggest_edit edits[] = {{.at = v[0], .text = url}, {.at = v[1]}};
+	struct sockeye_addr addr;
+	struct suggestion s;
+
+	if (operands->count < 3 || !cli_is_host(v[0]) || !cli_is_number(v[1]))
+		return CLI_GO;
+	cli_host_port("tftp", v[0], v[1], host, sizeof host);
+	snprintf(url, sizeof url, "%.*s/", (int)sizeof url - 2, host);
+	return cli_usage_try(
+	    common, &put_command,
+	    sockeye_addr_parse(url, &addr, NULL) < 0 ? NULL : suggest_edit(&s, edits, 2),
+	    "'%s' is not a TFTP address; write tftp://HOST/FILE", cli_shown(v[1]).text);
+}
+
 /* Reports a missing address, or one that is not the last operand. Returns CLI_GO or 2. */
 static int operands_check(const struct cli_common *common, const struct cli_operands *operands)
 {
@@ -82,7 +102,7 @@ static int operands_check(const struct cli_common *common, const struct cli_oper
 	if (strstr(first, "://") && !strstr(last, "://"))
 		return cli_usage_try(common, &put_command, suggest_edit(&s, edits, 2),
 				     "the address must be the last operand");
-	return CLI_GO;
+	return host_port_check(common, operands);
 }
 
 static int cmd_put(int argc, char **argv)

@@ -6,6 +6,7 @@ it proposes after "try:". The test runs the proposal: it may fail because no ser
 listens, but never with a usage error (exit code 2), and a server that it starts has to
 become ready.
 """
+import itertools
 import os
 import shlex
 import subprocess
@@ -221,6 +222,14 @@ SLIPS = [
      "get tftp://localhost/file"),
     ("get localhost:/file", 2, "is not a TFTP address", "get tftp://localhost/file"),
     ("get localhost file", 2, "is not a TFTP address", "get tftp://localhost/file"),
+    ("get 127.0.0.1 7169 boot.img", 2, "'127.0.0.1' is not a TFTP address",
+     "get tftp://127.0.0.1:7169/boot.img"),
+    ("get localhost 7169 /a b", 2, "is not a TFTP address",
+     "get tftp://localhost:7169/a tftp://localhost:7169/b"),
+    ("get localhost a b", 2, "is not a TFTP address", "get tftp://localhost/a tftp://localhost/b"),
+    ("get localhost 99999 a", 2, "is not a TFTP address", NONE),
+    ("get localhost/a localhost:/b", 2, "'localhost/a' is not a TFTP address",
+     "get tftp://localhost/a tftp://localhost/b"),
     ("get http://localhost/file", 2, "is not a TFTP address", "get tftp://localhost/file"),
     ("get tftp:/localhost/file", 2, "is not a TFTP address", "get tftp://localhost/file"),
     ("get tftp://localhost", 2, "'tftp://localhost' names no file",
@@ -231,6 +240,8 @@ SLIPS = [
     ("put tftp://localhost/file", 2, "no file to send", "put file tftp://localhost/file"),
     ("put tftp://localhost/x file", 2, "the address must be the last operand",
      "put file tftp://localhost/x"),
+    ("put file 127.0.0.1 7169", 2, "'7169' is not a TFTP address",
+     "put file tftp://127.0.0.1:7169/"),
     ("put file localhost", 2, "'localhost' is not a TFTP address", "put file tftp://localhost/"),
     ("bench", 2, "no operand", "bench localhost 7007"),
     ("bench localhost", 2, "the port is missing", "bench localhost:7007"),
@@ -298,6 +309,19 @@ def test_slip(folder, typed, code, said, proposed):
     assert line == f"sockeye {proposed}"
     assert message.count("\n") == 1
     parses(line, folder)
+
+
+@pytest.mark.parametrize("command", ["connect", "listen", "get --no-wait", "put --no-wait",
+                                     "bench", "relay"])
+def test_proposals_for_three_words(folder, command):
+    """Three words in every order: the proposals must be valid."""
+    proposals = set()
+    for words in itertools.permutations(["127.0.0.1", "7169", "file", "tftp://127.0.0.1:1/x"], 3):
+        result = run_line(f"sockeye {command} {shlex.join(words)}", cwd=folder)
+        if result.returncode == 2:
+            proposals.add(result.stderr.decode().partition("try: ")[2].rstrip("\n"))
+    for line in sorted(proposals - {""}):
+        parses(line, folder)
 
 
 def test_the_table_is_long_enough():
