@@ -25,6 +25,7 @@ struct netcat {
 	const char *operands[OPERANDS_MAX];
 	int operand_count;
 	char ports[64];   /* of -z, which takes several ports and ranges */
+	bool named;       /* the line has the name of the program */
 	bool long_names;  /* the line has a long option of ncat */
 	char letters[16]; /* the options on the line that have another meaning in sockeye */
 };
@@ -213,28 +214,34 @@ static bool operands_check(struct netcat *nc)
 	return nc->zero ? ports_join(nc) : n == 2 && cli_is_port(v[1]);
 }
 
-static bool is_command(const char *word)
+/* Returns the number of words before the options: a command of sockeye, the name of the
+ * program, or both. */
+static int names_read(struct netcat *nc, int argc, char *const *argv)
 {
-	static const char *const names[] = {"connect", "listen", "nc", "ncat", "netcat"};
+	int i = 1;
 
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (strcmp(word, names[i]) == 0)
-			return true;
-	return false;
+	if (i < argc && (strcmp(argv[i], "connect") == 0 || strcmp(argv[i], "listen") == 0)) {
+		nc->listen = strcmp(argv[i], "listen") == 0;
+		i++;
+	}
+	if (i < argc && (strcmp(argv[i], "nc") == 0 || strcmp(argv[i], "ncat") == 0 ||
+			 strcmp(argv[i], "netcat") == 0)) {
+		nc->named = true;
+		i++;
+	}
+	return i - 1;
 }
 
 /* Parses the command line. Returns false if nc would not accept it. */
 static bool netcat_read(struct netcat *nc)
 {
 	char *const *argv;
-	int argc, c, index = -1;
+	int argc, c, names, index = -1;
 
 	argv = suggest_argv(&argc);
-	if (argc > 1 && is_command(argv[1])) {
-		nc->listen = strcmp(argv[1], "listen") == 0;
-		argc--;
-		argv++;
-	}
+	names = names_read(nc, argc, argv);
+	argc -= names;
+	argv += names;
 	opterr = 0;
 	optind = 0; /* restarts getopt_long (GNU) */
 	while ((c = getopt_long(argc, argv, LETTERS, longs, &index)) != -1) {
@@ -387,7 +394,7 @@ const char *translate_netcat(struct suggestion *s)
 	struct netcat nc = {0};
 
 	*s = (struct suggestion){0};
-	if (!netcat_read(&nc) || (!nc.letters[0] && !nc.long_names))
+	if (!netcat_read(&nc) || (!nc.letters[0] && !nc.long_names && !nc.named))
 		return NULL;
 	memcpy(s->letters, nc.letters, sizeof s->letters);
 	if (nc.cannot) {

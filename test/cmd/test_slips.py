@@ -144,6 +144,13 @@ SLIPS = [
     ("connect -u 127.0.0.1 1", 0, "-u is --unconnected here; for nc's -u: sockeye connect "
      "udp://127.0.0.1:1\n", NONE),
 
+    ("connect nc -l -p 17050", 2, "unknown option -l", "listen :17050"),
+    ("connect netcat -ul 17051", 2, "unknown option -l", "listen udp://:17051"),
+    ("listen ncat -k 127.0.0.1 17052", 2, "3 operands", "listen -k 127.0.0.1 17052"),
+    ("connect nc localhost 1", 2, "3 operands", "connect localhost 1"),
+    ("connect nc -z localhost 1", 2, "unknown option -z", "connect --check localhost 1"),
+    ("listen socat TCP-LISTEN:17053,fork -", 2, "3 operands", "listen -k tcp://:17053"),
+
     # --- ncat ---
     ("connect --listen 17022", 2, "unknown option --listen", "listen :17022"),
     ("listen --udp 17023", 2, "unknown option --udp", "listen udp://:17023"),
