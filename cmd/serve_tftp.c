@@ -236,6 +236,18 @@ static int tftp_open(struct serve *s)
 	return CLI_GO;
 }
 
+/* Rejects an inherited socket that is not UDP. Returns CLI_GO or 2. */
+static int fd_check(const struct serve *s, int fd)
+{
+	char given[256];
+
+	/* The listener reports a file descriptor that is not a socket. */
+	if (cli_fd_scheme(fd) < 0 || cli_fd_scheme(fd) == SOCKEYE_UDP)
+		return CLI_GO;
+	cli_fd_text(fd, given, sizeof given);
+	return cli_usage(&s->common, &serve_command, "tftp is served over UDP, not on %s", given);
+}
+
 /* Rejects addresses that are not UDP, such as host:port, which is TCP. Returns CLI_GO or
  * 2. */
 static int scheme_check(const struct serve *s, const char *operand)
@@ -244,9 +256,10 @@ static int scheme_check(const struct serve *s, const char *operand)
 	struct suggestion line;
 	struct sockeye_addr addr;
 
-	if (sockeye_addr_parse(operand, &addr, NULL) < 0 || addr.scheme == SOCKEYE_UDP ||
-	    addr.scheme == SOCKEYE_FD)
+	if (sockeye_addr_parse(operand, &addr, NULL) < 0 || addr.scheme == SOCKEYE_UDP)
 		return CLI_GO;
+	if (addr.scheme == SOCKEYE_FD)
+		return fd_check(s, addr.fd);
 	sockeye_addr_print(&addr, given, sizeof given);
 	if (addr.has_port || addr.service[0] != '\0') {
 		addr.scheme = SOCKEYE_UDP;

@@ -1,10 +1,13 @@
 /* inherited.c: the sockets that a service manager passes (inherited.h). */
 #include "cli/inherited.h"
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* Moves the value of a variable to buf. Removes the variable, and erases its text, which
@@ -51,6 +54,33 @@ void cli_inherited_take(struct cli_inherited *out)
 struct sockeye_addr cli_inherited_addr(size_t i)
 {
 	return (struct sockeye_addr){.scheme = SOCKEYE_FD, .fd = CLI_INHERITED_FIRST + (int)i};
+}
+
+int cli_fd_scheme(int fd)
+{
+	int domain, type;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &(socklen_t){sizeof domain}) < 0 ||
+	    getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &(socklen_t){sizeof type}) < 0)
+		return -errno;
+	if (domain == AF_UNIX)
+		return type == SOCK_STREAM  ? SOCKEYE_UNIX
+		       : type == SOCK_DGRAM ? SOCKEYE_UNIX_DGRAM
+					    : SOCKEYE_UNIX_SEQPACKET;
+	return type == SOCK_DGRAM ? SOCKEYE_UDP : SOCKEYE_TCP;
+}
+
+void cli_fd_text(int fd, char *buf, size_t cap)
+{
+	struct sockeye_sockaddr name;
+	int scheme = cli_fd_scheme(fd);
+	size_t len = (size_t)snprintf(buf, cap, "fd:%d", fd);
+
+	if (scheme < 0 || sockeye_local_name(fd, &name) < 0 || len + 2 >= cap)
+		return;
+	memcpy(buf + len, ", ", 3);
+	sockeye_sockaddr_print_url(&name, (enum sockeye_scheme)scheme, buf + len + 2,
+				   cap - len - 2);
 }
 
 int cli_inherited_listen(const struct cli_inherited *in, const struct sockeye_listen_opts *opts,

@@ -24,6 +24,12 @@ void cli_inherited_take(struct cli_inherited *out);
 /* Writes the address of socket i. */
 struct sockeye_addr cli_inherited_addr(size_t i);
 
+/* Returns the scheme of a socket's addresses, or -errno. */
+int cli_fd_scheme(int fd);
+
+/* Writes a socket and its address: "fd:3, udp://127.0.0.1:69". */
+void cli_fd_text(int fd, char *buf, size_t cap);
+
 /* Opens in->count listeners like sockeye_listen(), and closes the file descriptors that were
  * passed. Returns their number, or a negative code with *fail and without a listener. */
 int cli_inherited_listen(const struct cli_inherited *in, const struct sockeye_listen_opts *opts,

@@ -89,7 +89,8 @@ def test_the_variables_are_removed(activated):
     ("echo upper", [TCP], "", "LISTEN_FDS has no socket for upper"),
     ("echo", [TCP], "upper", "no service is given for the socket fd:3, upper"),
     ("", [TCP], "", "no service is given for the socket fd:3"),
-    ("tftp --root /", [TCP], "", "fd:3"),
+    ("tftp --root /", [TCP], "", "tftp is served over UDP, not on fd:3, tcp://127.0.0.1:"),
+    ("tftp fd:4 --root /", [UDP, TCP], "", "tftp is served over UDP, not on fd:4, tcp://127.0.0."),
 ])
 def test_sockets_that_fit_nothing(activated, line, kinds, names, said):
     process, _ = activated(line, kinds, names)
