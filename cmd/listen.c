@@ -269,6 +269,9 @@ static int cmd_listen(int argc, char **argv)
 	code = talk_check(&o.talk, &listen_command, &addr);
 	if (code != CLI_GO)
 		return code;
+	if (operands.count > 0)
+		cli_inherited_drop_all(&o.talk.common, &in, &addr,
+				       "listen takes it if no address is given");
 	l.kind = talk_kind_of(&addr);
 	how.backlog = o.backlog;
 	stop_catch(&o.talk.common, "listen", address, NULL);

@@ -453,6 +453,9 @@ static int cmd_relay(int argc, char **argv)
 				: addresses_read(&o, &operands, &listen_addr, &target);
 	if (code != CLI_GO)
 		return code;
+	if (!inherits)
+		cli_inherited_drop_all(&o.common, &c.inherited, &listen_addr,
+				       "relay takes it if TARGET is the only operand");
 	opts.seed = c.log.seed;
 	opts.flows_max = o.flows_max;
 	opts.idle_ns = o.idle_ns;

@@ -124,6 +124,9 @@ int serve_site_add(struct serve *s, const struct sockeye_service *service, const
  * these services. Returns CLI_GO or the exit code. */
 int serve_inherited_share(struct serve *s, const struct serve_inherited *in);
 
+/* Closes the sockets that no address on the command line names, with a warning. */
+void serve_inherited_drop(const struct serve *s, const struct serve_inherited *in);
+
 /* The .operand of serve_command: services, then schemes. */
 const char *serve_operand(size_t i);
 

@@ -51,6 +51,22 @@ static const struct sockeye_service *service_for(const struct serve *s,
 	return in->waiting_count > 0 ? in->waiting[in->waiting_count - 1] : NULL;
 }
 
+static bool is_used(const struct serve *s, size_t i)
+{
+	for (size_t k = 0; k < s->site_count; k++)
+		if (s->sites[k].site.addr.scheme == SOCKEYE_FD &&
+		    s->sites[k].site.addr.fd == CLI_INHERITED_FIRST + (int)i)
+			return true;
+	return false;
+}
+
+void serve_inherited_drop(const struct serve *s, const struct serve_inherited *in)
+{
+	for (size_t i = 0; i < in->from.count; i++)
+		if (!is_used(s, i))
+			cli_inherited_drop(&s->common, i, "a service without an address takes it");
+}
+
 int serve_inherited_share(struct serve *s, const struct serve_inherited *in)
 {
 	int code = CLI_GO;

@@ -323,6 +323,8 @@ int serve_sites_read(struct serve *s, const struct cli_operands *operands)
 		code = addresses_default(s, &in, service);
 	if (code == CLI_GO && in.from.count > 0 && (in.waiting_count > 0 || !s->has_operands))
 		return serve_inherited_share(s, &in);
+	if (code == CLI_GO)
+		serve_inherited_drop(s, &in);
 	for (size_t i = 0; !s->has_operands && sockeye_builtins[i] != NULL && code == CLI_GO; i++)
 		code = site_add_defaults(s, sockeye_builtins[i]);
 	return code;

@@ -10,6 +10,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cli/report.h"
+
 /* Moves the value of a variable to buf. Removes the variable, and erases its text, which
  * would remain visible in /proc/PID/environ. Returns false if the variable is not set or its
  * value does not fit. */
@@ -81,6 +83,27 @@ void cli_fd_text(int fd, char *buf, size_t cap)
 	memcpy(buf + len, ", ", 3);
 	sockeye_sockaddr_print_url(&name, (enum sockeye_scheme)scheme, buf + len + 2,
 				   cap - len - 2);
+}
+
+void cli_inherited_drop(const struct cli_common *common, size_t i, const char *instead)
+{
+	const int fd = CLI_INHERITED_FIRST + (int)i;
+	char text[256];
+
+	if (cli_fd_scheme(fd) < 0)
+		return;
+	cli_fd_text(fd, text, sizeof text);
+	close(fd);
+	report_info(common, "warning: closed a socket of LISTEN_FDS that is not used: %s; %s", text,
+		    instead);
+}
+
+void cli_inherited_drop_all(const struct cli_common *common, const struct cli_inherited *in,
+			    const struct sockeye_addr *used, const char *instead)
+{
+	for (size_t i = 0; i < in->count; i++)
+		if (used->scheme != SOCKEYE_FD || used->fd != CLI_INHERITED_FIRST + (int)i)
+			cli_inherited_drop(common, i, instead);
 }
 
 int cli_inherited_listen(const struct cli_inherited *in, const struct sockeye_listen_opts *opts,

@@ -8,6 +8,8 @@
 
 #include <sockeye/stream.h>
 
+#include "cli/cli.h"
+
 #define CLI_INHERITED_FIRST 3 /* SD_LISTEN_FDS_START: their first file descriptor */
 #define CLI_INHERITED_MAX   128
 
@@ -29,6 +31,15 @@ int cli_fd_scheme(int fd);
 
 /* Writes a socket and its address: "fd:3, udp://127.0.0.1:69". */
 void cli_fd_text(int fd, char *buf, size_t cap);
+
+/* Closes socket i, which is not served, so that its clients do not wait. Prints a warning with
+ * its address and `instead`, a sentence about how to use it. Does nothing if it is not a
+ * socket. */
+void cli_inherited_drop(const struct cli_common *common, size_t i, const char *instead);
+
+/* Does the same for all sockets, except for the socket of the address `used`. */
+void cli_inherited_drop_all(const struct cli_common *common, const struct cli_inherited *in,
+			    const struct sockeye_addr *used, const char *instead);
 
 /* Opens in->count listeners like sockeye_listen(), and closes the file descriptors that were
  * passed. Returns their number, or a negative code with *fail and without a listener. */

@@ -45,6 +45,15 @@ def ask(url, text=b"hello.\n"):
         return read_all(conn)
 
 
+def descriptors(pid):
+    """What the file descriptors of a process refer to."""
+    targets = []
+    for link in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            targets.append(os.readlink(link))
+    return targets
+
+
 def lines(process, count):
     """The first lines of standard output, which name the services and addresses."""
     return sorted(" ".join(process.stdout.readline().decode().split()[:2]) for _ in range(count))
@@ -147,10 +156,28 @@ def test_relay_takes_the_sockets(activated, listening):
     ("listen", "tcp://127.0.0.1:0", TCP), ("relay", "udp://127.0.0.1:0 udp://127.0.0.1:9", UDP)])
 def test_an_address_on_the_command_line_comes_first(activated, command, line, kind):
     process, [url] = activated(line, [kind], command=command)
+    assert url in process.stderr.readline().decode()  # a warning
     said = process.stderr.readline().decode()
     assert "127.0.0.1:" in said and url not in said
     process.terminate()
     process.wait(WAIT_S)
+
+
+@pytest.mark.parametrize("command, line, kinds, instead", [
+    ("serve", "echo tcp://127.0.0.1:0", [TCP, UDP], "a service without an address takes it"),
+    ("serve", "tftp udp://127.0.0.1:0 --root /var", [UDP], "a service without an address takes"),
+    ("serve", "echo fd:4", [UDP, TCP], "a service without an address takes it"),
+    ("listen", "tcp://127.0.0.1:0", [UDP, TCP], "listen takes it if no address is given"),
+    ("relay", "udp://127.0.0.1:0 udp://127.0.0.1:9", [UDP], "relay takes it if TARGET is"),
+])
+def test_a_socket_that_an_address_leaves_out(activated, command, line, kinds, instead):
+    """It is closed, so that its clients do not wait."""
+    process, mine = activated(line, kinds, command=command, sockets=True)
+    for number, sock in enumerate(mine, 3):
+        if f"fd:{number}" not in line:
+            said = process.stderr.readline().decode()
+            assert f"is not used: fd:{number}, {sock.url}; {instead}" in said
+            assert f"socket:[{os.fstat(sock.fileno()).st_ino}]" not in descriptors(process.pid)
 
 
 @pytest.mark.parametrize("command, line", [("listen", "-k"), ("relay", "udp://127.0.0.1:9")])
