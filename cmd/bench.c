@@ -296,15 +296,27 @@ static void print_bytes(const struct sockeye__bench_result *r)
 		printf("sent %s, received %s\n", sent, received);
 }
 
-static void print_text(const struct opts *o, const char *address,
-		       const struct sockeye__bench_result *r)
+static void print_rates(const struct sockeye__bench_result *r)
 {
-	print_load(o, address);
 	printf("  messages   %" PRIu64 " in %.3f s, %.0f/s, ", r->messages, seconds(r->elapsed_ns),
 	       per_second(r, r->messages));
 	print_bytes(r);
 	if (r->latency.count > 0)
 		print_latency(r);
+}
+
+/* Prints no rates and latencies if no message got a reply before the run ended early: they
+ * would describe only the failure. */
+static void print_text(const struct opts *o, const char *address,
+		       const struct sockeye__bench_result *r, int err)
+{
+	bool measured = r->messages > 0 || (err == 0 && !r->interrupted);
+
+	print_load(o, address);
+	if (measured)
+		print_rates(r);
+	else
+		printf("  messages   0\n");
 	if (o->churn != SOCKEYE__BENCH_KEEP)
 		printf("  opened     %" PRIu64 " connections, closed with %s\n", r->connections,
 		       churn_words[o->churn]);
@@ -315,7 +327,8 @@ static void print_text(const struct opts *o, const char *address,
 		print_downtime(r);
 	print_errors(&r->errors);
 	/* At 100% the load generator itself is the limit. */
-	printf("  generator  %.0f%% of one CPU\n", per_second(r, r->cpu_ns) / 1e7);
+	if (measured)
+		printf("  generator  %.0f%% of one CPU\n", per_second(r, r->cpu_ns) / 1e7);
 }
 
 /* --- the run --- */
@@ -384,7 +397,7 @@ static int run(const struct opts *o, const struct sockeye__bench_opts *load,
 	if (o->common.json) {
 		print_json(o, address, &result, &fail, code);
 	} else {
-		print_text(o, address, &result);
+		print_text(o, address, &result, err);
 		fflush(stdout);
 		if (err < 0)
 			report_fail(&o->common, &fail);

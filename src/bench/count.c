@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include <sockeye/text.h>
 #include <sockeye/time.h>
@@ -175,6 +176,9 @@ void sockeye__bench_blame(struct sockeye__bench_run *run, const char *op, int er
 		return;
 	run->err = err;
 	sockeye__fail_name(run->fail, op, run->addr, run->name, err);
+	if (err == -ETIMEDOUT && strcmp(op, "connect") != 0)
+		sockeye__fail_detail(run->fail, "no reply within %g s",
+				     (double)run->opts.timeout_ns / (double)SOCKEYE_NS_PER_S);
 	if (err == -EADDRNOTAVAIL && run->no_port)
 		sockeye__fail_detail(run->fail,
 				     "all local ports for this server are in use or in TIME_WAIT "

@@ -113,8 +113,15 @@ def test_no_answer(serve, kind):
         while conn.recv(1 << 17):
             pass
 
-    code, result = bench_json(serve(silent, kind=kind).url, "-n", 3, "--timeout", "200ms")
+    url = serve(silent, kind=kind).url
+    code, result = bench_json(url, "-n", 3, "--timeout", "200ms")
     assert code == 5 and result["error"] == "ETIMEDOUT" and result["messages"] == 0
+    assert result["detail"] == "no reply within 0.2 s"
+    done = bench(url, "-n", 1, "--timeout", "100ms")
+    said = done.stdout
+    assert done.returncode == 5 and "no reply within 0.1 s" in done.stderr
+    assert "messages   0\n" in said and "lost       1 message" in said
+    assert "latency" not in said and "generator" not in said
 
 
 def quit_after(count, reset=False):
