@@ -183,6 +183,20 @@ static void file_read(struct sockeye__conf_reading *r, const char *path,
 	free(text);
 }
 
+/* Reports a text in the language of inetd.conf(5), once and not for each line. Returns false if
+ * it is not. */
+static bool is_inetd(struct sockeye__conf_reading *r, const char *name, const char *text,
+		     size_t len)
+{
+	struct sockeye__conf_place place = {name, sockeye__conf_inetd_detect(text, len)};
+
+	if (place.line == 0)
+		return false;
+	sockeye__conf_note(&r->conf->notes, SOCKEYE__CONF_BROKEN, place,
+			   "this is a line of inetd.conf: to check such a file, write inetd:FILE");
+	return true;
+}
+
 /* Reads the first file. Returns 0 or -errno. */
 static int root_read(struct sockeye__conf_reading *r, const char *path,
 		     enum sockeye__conf_language language)
@@ -198,7 +212,7 @@ static int root_read(struct sockeye__conf_reading *r, const char *path,
 	r->files++;
 	if (language == SOCKEYE__CONF_INETD)
 		sockeye__conf_inetd_read(r, name, text, len);
-	else
+	else if (!is_inetd(r, name, text, len))
 		text_read(r, name, text, len);
 	free(text);
 	if (!r->failed)

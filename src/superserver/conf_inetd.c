@@ -298,15 +298,52 @@ static void line_read(struct line *l)
 	l->service->notes_to = l->r->conf->notes.count;
 }
 
+/* Returns a line without the blanks before it and the CR after it. */
+static struct sockeye__slice trimmed(struct sockeye__slice text)
+{
+	if (text.len > 0 && text.at[text.len - 1] == '\r')
+		text.len--;
+	while (text.len > 0 && (*text.at == ' ' || *text.at == '\t'))
+		text = (struct sockeye__slice){text.at + 1, text.len - 1};
+	return text;
+}
+
+/* Takes the next line from *rest. Returns false at the end. */
+static bool line_take(struct sockeye__slice *rest, struct sockeye__slice *out_text)
+{
+	const char *lf = rest->len > 0 ? memchr(rest->at, '\n', rest->len) : NULL;
+	size_t len = lf != NULL ? (size_t)(lf - rest->at) : rest->len;
+	size_t taken = lf != NULL ? len + 1 : len;
+
+	if (rest->len == 0)
+		return false;
+	*out_text = trimmed((struct sockeye__slice){rest->at, len});
+	*rest = (struct sockeye__slice){rest->at + taken, rest->len - taken};
+	return true;
+}
+
+unsigned sockeye__conf_inetd_detect(const char *text, size_t len)
+{
+	struct sockeye__slice rest = {text, len}, text_line;
+	struct line l = {0};
+
+	for (unsigned number = 1; line_take(&rest, &text_line); number++) {
+		if (text_line.len == 0 || *text_line.at == '#')
+			continue;
+		return words_split(&l, text_line) && l.count > SERVER &&
+			       (sockeye__conf_word_is(l.words[TYPE], "stream") ||
+				sockeye__conf_word_is(l.words[TYPE], "dgram"))
+			   ? number
+			   : 0;
+	}
+	return 0;
+}
+
 static void text_line_read(struct sockeye__conf_reading *r, const char *file, unsigned number,
 			   struct sockeye__slice text)
 {
 	struct line l = {.r = r, .place = {file, number}};
 
-	if (text.len > 0 && text.at[text.len - 1] == '\r')
-		text.len--;
-	while (text.len > 0 && (*text.at == ' ' || *text.at == '\t'))
-		text = (struct sockeye__slice){text.at + 1, text.len - 1};
 	if (text.len == 0 || *text.at == '#' ||
 	    !sockeye__conf_line_check(&r->conf->notes, l.place, text))
 		return;
@@ -326,13 +363,8 @@ static void text_line_read(struct sockeye__conf_reading *r, const char *file, un
 void sockeye__conf_inetd_read(struct sockeye__conf_reading *r, const char *file, const char *text,
 			      size_t len)
 {
-	const char *at = text, *end = text + len;
+	struct sockeye__slice rest = {text, len}, text_line;
 
-	for (unsigned number = 1; at < end && !r->failed; number++) {
-		const char *lf = memchr(at, '\n', (size_t)(end - at));
-		const char *stop = lf != NULL ? lf : end;
-
-		text_line_read(r, file, number, (struct sockeye__slice){at, (size_t)(stop - at)});
-		at = lf != NULL ? lf + 1 : end;
-	}
+	for (unsigned number = 1; !r->failed && line_take(&rest, &text_line); number++)
+		text_line_read(r, file, number, text_line);
 }

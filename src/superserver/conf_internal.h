@@ -150,5 +150,8 @@ static inline void *sockeye__conf_field(struct sockeye__conf_service *service,
 /* conf_inetd.c. Reads a text in the language of inetd.conf(5). */
 void sockeye__conf_inetd_read(struct sockeye__conf_reading *r, const char *file, const char *text,
 			      size_t len);
+/* Returns the number of the first line that is not a comment if it is a line of inetd.conf(5),
+ * otherwise 0. */
+unsigned sockeye__conf_inetd_detect(const char *text, size_t len);
 
 #endif

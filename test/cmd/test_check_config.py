@@ -131,6 +131,22 @@ def test_inetd(run, tmp_path):
     assert (again.returncode, again.stdout) == (0, result.stdout)
 
 
+INETD_LINES = "# file\n\n\ttime dgram udp wait root internal\nx stream tcp nowait me /bin/cat cat\n"
+
+
+@pytest.mark.parametrize("args", [(), ("--compat", "xinetd")])
+def test_inetd_without_the_prefix(check, args):
+    status, services, mistakes = check(INETD_LINES, *args)
+    assert (status, services) == (9, "")
+    assert mistakes == ["3: error: this is a line of inetd.conf: to check such a file, write "
+                        "inetd:FILE"]
+
+
+def test_words_that_are_not_inetd(check):
+    for text in ("time stream\n", "a b tcp nowait root /bin/cat\n", service() + INETD_LINES):
+        assert "inetd:FILE" not in str(check(text)[2])
+
+
 def test_no_file(run, tmp_path):
     result = run("check", str(tmp_path / "none"))
     assert result.returncode == 9
