@@ -128,13 +128,15 @@ static int unknown(const char *word)
 	struct operand operand;
 	struct suggest_edit edit = {.at = word};
 	struct suggestion s;
+	char remark[SUGGEST_REMARK_MAX];
 	char *const *argv;
 	int argc;
 
 	argv = suggest_argv(&argc);
 	try = translate_line(&s);
-	if (try)
-		return cli_usage_try(NULL, NULL, try, "unknown command '%s'", cli_shown(word).text);
+	if (try || s.why)
+		return cli_usage_try(NULL, NULL, try, "unknown command '%s'%s",
+				     cli_shown(word).text, suggest_remark(&s, remark));
 	if (word == argv[1] && operand_recognize(argc - 1, argv + 1, &operand)) {
 		edit.text = operand.text;
 		edit.before = operand.command;

@@ -23,11 +23,14 @@ static int read_text(const struct cli_common *common, const struct cli_command *
 	const struct suggest_edit edits[] = {{.at = word, .text = instead}, {.at = another}};
 	const char *try = NULL;
 	struct sockeye_fail fail;
-	struct suggestion s;
+	struct suggestion s = {0};
+	char remark[SUGGEST_REMARK_MAX];
 
-	if (!cli_has_scheme(text) && translate_is_socat(text))
-		return cli_usage_try(common, command, translate_socat(&s),
-				     "'%s' is an address of socat", cli_shown(text).text);
+	if (!cli_has_scheme(text) && translate_is_socat(text)) {
+		try = translate_socat(&s);
+		return cli_usage_try(common, command, try, "'%s' is an address of socat%s",
+				     cli_shown(text).text, suggest_remark(&s, remark));
+	}
 	if (sockeye_addr_parse(text, out, &fail) == 0) {
 		if (!cli_is_port_zero(out, use))
 			return CLI_GO;
@@ -38,6 +41,9 @@ static int read_text(const struct cli_common *common, const struct cli_command *
 	}
 	if (command->translate)
 		try = command->translate(&s);
+	if (!try && s.why)
+		return cli_usage(common, command, "cannot use '%s'%s", cli_shown(text).text,
+				 suggest_remark(&s, remark));
 	if (!try && cli_address_corrected(text, use, instead, sizeof instead))
 		try = suggest_edit(&s, edits, another ? 2 : 1);
 	return report_fail_try(common, &fail, try);
@@ -162,12 +168,14 @@ static int bad_operands(const struct cli_common *common, const struct cli_comman
 			const struct cli_operands *operands, enum cli_use use)
 {
 	struct suggestion s = {0};
-	char why[320];
+	char why[320], remark[SUGGEST_REMARK_MAX];
 	const char *try = command->translate ? command->translate(&s) : NULL;
 
-	if (try || operands->count != 2)
-		snprintf(why, sizeof why, "%d operands, but %s takes one address, or HOST PORT",
-			 operands->count, command->name);
+	if (try || s.why || operands->count != 2)
+		snprintf(why, sizeof why, "%d operands, but %s takes one address, or HOST PORT%s",
+			 operands->count, command->name, suggest_remark(&s, remark));
+	if (!try && s.why)
+		return cli_usage(common, command, "%s", why);
 	if (!try && operands->count == 2)
 		explain_two(operands->v, use, why, sizeof why, &s);
 	else if (!try && operands->count == 3)

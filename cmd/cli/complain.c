@@ -59,13 +59,11 @@ static const char *translated(const struct cli_command *command, struct suggesti
 }
 
 /* Writes the translation's remark about an option, " (reason)", or "". Returns buf. */
-static const char *reason(const struct suggestion *s, char letter, char buf[WORD_SHOWN])
+static const char *reason(const struct suggestion *s, char letter, char buf[SUGGEST_REMARK_MAX])
 {
-	buf[0] = '\0';
-	if (s->why)
-		snprintf(buf, WORD_SHOWN, " (%s)", s->why);
-	else if (letter && strchr(s->letters, letter))
-		snprintf(buf, WORD_SHOWN, " (nc's -%c has another meaning)", letter);
+	suggest_remark(s, buf);
+	if (!buf[0] && letter && strchr(s->letters, letter))
+		snprintf(buf, SUGGEST_REMARK_MAX, " (nc's -%c has another meaning)", letter);
 	return buf;
 }
 
@@ -172,7 +170,7 @@ static void wanted_text(const struct cli_option *o, int err, char *buf, size_t c
 int cli_bad_value(const struct cli_table *t, const struct cli_common *common,
 		  const struct cli_option *o, const char *text, int err)
 {
-	char wanted[160], corrected[WORD_SHOWN], value[WORD_SHOWN], why[WORD_SHOWN];
+	char wanted[160], corrected[WORD_SHOWN], value[WORD_SHOWN], why[SUGGEST_REMARK_MAX];
 	const char *try, *instead;
 	struct suggestion s;
 
@@ -262,7 +260,7 @@ int cli_unknown_long(const struct cli_table *t, const struct cli_common *common,
 {
 	const char *names[CLI_OPTIONS_MAX], *try, *near;
 	size_t len = strcspn(word, "="), alike = 0;
-	char name[WORD_SHOWN], list[160] = "", instead[WORD_SHOWN * 2], why[WORD_SHOWN];
+	char name[WORD_SHOWN], list[160] = "", instead[WORD_SHOWN * 2], why[SUGGEST_REMARK_MAX];
 	struct suggestion s;
 
 	shown(word, len, name);
@@ -280,7 +278,8 @@ int cli_unknown_long(const struct cli_table *t, const struct cli_common *common,
 		try = suggest_replace(&s, word, instead);
 	}
 	if (alike > 1)
-		return cli_usage_try(common, t->command, try, "--%s is ambiguous: %s", name, list);
+		return cli_usage_try(common, t->command, try, "--%s is ambiguous: %s%s", name, list,
+				     why);
 	return cli_usage_try(common, t->command, try, "unknown option --%s%s", name, why);
 }
 
@@ -309,7 +308,7 @@ static const char *one_dash(const struct cli_table *t, struct suggestion *s)
 static int unknown_letter(const struct cli_table *t, const struct cli_common *common, char letter)
 {
 	struct suggestion s;
-	char text[WORD_SHOWN], why[WORD_SHOWN];
+	char text[WORD_SHOWN], why[SUGGEST_REMARK_MAX];
 	const char *try = translated(t->command, &s);
 
 	reason(&s, '\0', why);
@@ -365,7 +364,9 @@ int cli_too_few(const struct cli_common *common, const struct cli_command *comma
 int cli_too_many(const struct cli_common *common, const struct cli_command *command, int count)
 {
 	struct suggestion s;
+	const char *try = translated(command, &s);
+	char why[SUGGEST_REMARK_MAX];
 
-	return cli_usage_try(common, command, translated(command, &s), "%d operands; %s takes %s",
-			     count, command->name, command->operands);
+	return cli_usage_try(common, command, try, "%d operands; %s takes %s%s", count,
+			     command->name, command->operands, suggest_remark(&s, why));
 }

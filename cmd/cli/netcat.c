@@ -17,15 +17,18 @@
 /* A parsed command line of nc. The fields of options that are not on it are NULL. */
 struct netcat {
 	bool listen, udp, sctp, unix_socket, keep, zero, crlf, broadcast;
-	bool recv_only, send_only;
+	bool recv_only, send_only, no_shutdown;
 	bool ipv4, ipv6, cannot; /* cannot: sockeye has no such feature */
 	unsigned verbose;
-	const char *port, *source, *wait_s, *quit_s, *count, *program, *rcvbuf, *sndbuf, *ttl;
+	const char *port, *source, *wait_s, *quit_s, *interval, *idle, *count, *program, *rcvbuf,
+	    *sndbuf, *ttl;
 	const char *host; /* of --host, which users type although ncat does not have it */
 	const char *operands[OPERANDS_MAX];
 	int operand_count;
-	char ports[64];   /* of -z, which takes several ports and ranges */
-	bool named;       /* the line has the name of the program */
+	char ports[64]; /* of -z, which takes several ports and ranges */
+	bool debug;     /* -D */
+	const char *tos;
+	bool named, ncat; /* the line has the name of the program */
 	bool long_names;  /* the line has a long option of ncat */
 	char letters[16]; /* the options on the line that have another meaning in sockeye */
 };
@@ -35,7 +38,7 @@ struct netcat {
 #define LETTERS "-:46bCDde:c:I:i:klM:NnO:P:p:q:rs:T:tUuvW:w:X:z"
 
 /* Values for the long options of ncat that have no letter of nc. */
-enum { CANNOT = 256, HOST, SCTP, RECV_ONLY, SEND_ONLY };
+enum { CANNOT = 256, HOST, SCTP, RECV_ONLY, SEND_ONLY, NO_SHUTDOWN, IDLE };
 
 static const struct option longs[] = {
     {"listen", no_argument, NULL, 'l'},
@@ -53,7 +56,8 @@ static const struct option longs[] = {
     {"host", required_argument, NULL, HOST},
     {"nodns", no_argument, NULL, 'n'},
     {"wait", required_argument, NULL, 'w'},
-    {"idle-timeout", required_argument, NULL, 'w'},
+    {"idle-timeout", required_argument, NULL, IDLE},
+    {"no-shutdown", no_argument, NULL, NO_SHUTDOWN},
     {"verbose", no_argument, NULL, 'v'},
     {"crlf", no_argument, NULL, 'C'},
     {"telnet", no_argument, NULL, 't'},
@@ -94,12 +98,15 @@ static const struct action {
     {SCTP, FLAG, offsetof(struct netcat, sctp)},
     {RECV_ONLY, FLAG, offsetof(struct netcat, recv_only)},
     {SEND_ONLY, FLAG, offsetof(struct netcat, send_only)},
+    {NO_SHUTDOWN, FLAG, offsetof(struct netcat, no_shutdown)},
     {'4', FLAG, offsetof(struct netcat, ipv4)},
     {'6', FLAG, offsetof(struct netcat, ipv6)},
     {'P', FLAG, offsetof(struct netcat, cannot)},
     {'X', FLAG, offsetof(struct netcat, cannot)},
     {CANNOT, FLAG, offsetof(struct netcat, cannot)},
     {'w', NUMBER, offsetof(struct netcat, wait_s)},
+    {'i', NUMBER, offsetof(struct netcat, interval)},
+    {IDLE, NUMBER, offsetof(struct netcat, idle)},
     {'W', NUMBER, offsetof(struct netcat, count)},
     {'I', NUMBER, offsetof(struct netcat, rcvbuf)},
     {'O', NUMBER, offsetof(struct netcat, sndbuf)},
@@ -114,9 +121,8 @@ static const struct action {
     {'N', IGNORE, 0}, /* sockeye always shuts down its side at the end of the input */
     {'r', IGNORE, 0},
     {'t', IGNORE, 0},
-    {'D', IGNORE, 0},
-    {'i', IGNORE, 0},
-    {'T', IGNORE, 0},
+    {'D', FLAG, offsetof(struct netcat, debug)},
+    {'T', TEXT, offsetof(struct netcat, tos)},
 };
 
 static bool value_fits(const struct action *a, const char *value)
@@ -227,6 +233,7 @@ static int names_read(struct netcat *nc, int argc, char *const *argv)
 	if (i < argc && (strcmp(argv[i], "nc") == 0 || strcmp(argv[i], "ncat") == 0 ||
 			 strcmp(argv[i], "netcat") == 0)) {
 		nc->named = true;
+		nc->ncat = strcmp(argv[i], "ncat") == 0;
 		i++;
 	}
 	return i - 1;
@@ -342,6 +349,24 @@ static void add_check_options(struct suggestion *s, const struct netcat *nc, boo
 	add_bind(s, nc);
 }
 
+/* ncat's -i is a timeout. OpenBSD's -i is a pause between lines, which sockeye does not have.
+ * Without a half-close, ncat's timeout ends the session after the input. */
+static void add_idle(struct suggestion *s, const struct netcat *nc)
+{
+	bool ncat = nc->ncat || nc->long_names;
+	const char *idle = nc->idle ? nc->idle : ncat ? nc->interval : NULL;
+
+	if (nc->no_shutdown)
+		suggest_word(s, "--no-shutdown");
+	add_option(s, nc->no_shutdown ? "--wait-after-eof" : "--timeout", idle);
+	if (nc->interval && !ncat)
+		suggest_lost(s, "nc's -i", strlen("nc's -i"));
+	if (nc->debug)
+		suggest_lost(s, "nc's -D", strlen("nc's -D"));
+	if (nc->tos)
+		suggest_lost(s, "nc's -T", strlen("nc's -T"));
+}
+
 static void add_options(struct suggestion *s, const struct netcat *nc)
 {
 	bool waits = nc->wait_s && strtoul(nc->wait_s, NULL, 10) > 0;
@@ -369,6 +394,7 @@ static void add_options(struct suggestion *s, const struct netcat *nc)
 	if (nc->quit_s && nc->quit_s[0] != '-')
 		add_option(s, "--wait-after-eof", nc->quit_s);
 	add_option(s, "--count", nc->count);
+	add_idle(s, nc);
 	add_bind(s, nc);
 }
 

@@ -2,6 +2,7 @@
 #include "cli/suggest.h"
 
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,6 +86,25 @@ void suggest_shell(struct suggestion *s, const char *text)
 {
 	begin_word(s);
 	append(s, text, strlen(text));
+}
+
+void suggest_lost(struct suggestion *s, const char *option, size_t len)
+{
+	size_t used = strlen(s->lost);
+	char shown[32];
+
+	sockeye_escape(option, len, shown, sizeof shown);
+	snprintf(s->lost + used, sizeof s->lost - used, "%s%s", used > 0 ? ", " : "", shown);
+}
+
+const char *suggest_remark(const struct suggestion *s, char buf[SUGGEST_REMARK_MAX])
+{
+	buf[0] = '\0';
+	if (s->why)
+		snprintf(buf, SUGGEST_REMARK_MAX, " (%s)", s->why);
+	else if (s->lost[0])
+		snprintf(buf, SUGGEST_REMARK_MAX, " (sockeye has no counterpart of %s)", s->lost);
+	return buf;
 }
 
 const char *suggest_text(const struct suggestion *s)

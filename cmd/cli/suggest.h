@@ -16,6 +16,7 @@ struct suggestion {
 	/* Set by cli/translate.h. */
 	char letters[16]; /* options that have another meaning in the other program */
 	const char *why;  /* why sockeye has no equivalent command line, or NULL */
+	char lost[96];    /* options of that program that the text leaves out, or empty */
 };
 
 /* Keeps the command line of the process for the functions below. main() calls it once;
@@ -30,6 +31,14 @@ void suggest_word(struct suggestion *s, const char *word);
 
 /* Appends text without quotes, such as "</dev/null". */
 void suggest_shell(struct suggestion *s, const char *text);
+
+/* Adds an option of another program that sockeye does not have to s->lost. */
+void suggest_lost(struct suggestion *s, const char *option, size_t len);
+
+/* Writes s->why or the options in s->lost as a remark for a message, " (reason)", or "".
+ * Returns buf. */
+#define SUGGEST_REMARK_MAX 160
+const char *suggest_remark(const struct suggestion *s, char buf[SUGGEST_REMARK_MAX]);
 
 /* Returns the command line, or NULL if there is none. */
 const char *suggest_text(const struct suggestion *s);
