@@ -104,7 +104,9 @@ static const char *socket_hint(const struct talk *talk, const struct totals *t)
 	if (t->err == -EACCES && talk->kind == TALK_DATAGRAMS)
 		return "to broadcast, add ?broadcast to the address";
 	if (is_dropped(talk, t))
-		return "the input had ended; if that is the cause, try --no-shutdown";
+		return "the peer closed the connection before it had read all input; if it expects "
+		       "none, use --recv-only; if the end of the input was the cause, use "
+		       "--no-shutdown";
 	return NULL;
 }
 

@@ -1,8 +1,10 @@
 """Errors show the address that the user wrote, and their hints are true."""
 import re
+import select
 import socket
 import struct
 import subprocess
+import threading
 
 import pytest
 
@@ -193,8 +195,28 @@ def test_a_server_that_ends_with_the_input(program, listening):
 
 def test_a_server_that_resets_at_the_end_of_the_input(program, listening):
     said = session(program, listening, reset=True).end(7)
-    assert b"Connection reset by peer (the input had ended; if that is the cause, try " \
-           b"--no-shutdown)" in said
+    assert b"Connection reset by peer (the peer closed the connection before it had read all " \
+           b"input; if it expects none, use --recv-only; if the end of the input was the cause, " \
+           b"use --no-shutdown)" in said
+
+
+def test_a_server_that_sends_without_reading(run, listening):
+    """Like daytime: it closes with the text that was sent still unread."""
+    server = listening()
+
+    def serve():
+        conn, _ = server.accept()
+        with conn:
+            conn.sendall(b"noon\n")
+            half_closed = select.poll()
+            half_closed.register(conn, select.POLLRDHUP)
+            half_closed.poll(WAIT_S * 1000)
+    thread = threading.Thread(target=serve)
+    thread.start()
+    done = run("connect", "-m", "date?", server.url)
+    thread.join()
+    assert (done.returncode, done.stdout) == (7, b"noon\n")
+    assert b"if it expects none, use --recv-only" in done.stderr
 
 
 @pytest.mark.parametrize("options, given, reply", [
