@@ -13,6 +13,7 @@
 #include "cli/report.h"
 #include "cli/words.h"
 #include "cli/stop.h"
+#include "cli/translate.h"
 #include "bench/bench.h"
 #include "bench_reply.h"
 #include "console/progress_line.h"
@@ -442,6 +443,7 @@ static int cmd_bench(int argc, char **argv)
 
 const struct cli_command bench_command = {
     .name = "bench",
+    .translate = translate_sockperf,
     .summary = "load a server, check every byte of its replies, and measure",
     .operands = "ADDRESS | HOST PORT",
     .operands_min = 1,

@@ -4,6 +4,7 @@
 #include "cli/report.h"
 #include "cli/standard_fds.h"
 #include "cli/suggest.h"
+#include "cli/translate.h"
 #include "cli/words.h"
 #include "get_put.h"
 
@@ -201,6 +202,8 @@ static int cmd_get(int argc, char **argv)
 
 const struct cli_command get_command = {
     .name = "get",
+    .translate = translate_tftp,
+    .aliases = transfer_aliases,
     .summary = "fetch files by TFTP",
     .operands = "tftp://HOST[:PORT]/FILE...",
     .example = "tftp://localhost/" FILE_EXAMPLE,

@@ -59,6 +59,12 @@ const struct cli_option transfer_options[] = {
     {NULL},
 };
 
+const struct cli_alias transfer_aliases[] = {
+    {"--blocksize", "--blksize"},
+    {"--windowsize", "--window"},
+    {NULL},
+};
+
 const char *transfers_operand(size_t i)
 {
 	return i == 0 ? "tftp://" : NULL;

@@ -53,6 +53,9 @@ struct transfers {
 	int code;                      /* exit code of the first failure */
 };
 
+/* Options of other TFTP clients: the .aliases of get and put. */
+extern const struct cli_alias transfer_aliases[];
+
 /* Checks the options and allocates `count` files. Returns CLI_GO or the exit code. */
 int transfers_open(struct transfers *t, const struct transfer_opts *o,
 		   const struct cli_command *command, enum sockeye__tftp_way way, size_t count);

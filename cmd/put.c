@@ -139,6 +139,7 @@ static int cmd_put(int argc, char **argv)
 
 const struct cli_command put_command = {
     .name = "put",
+    .aliases = transfer_aliases,
     .summary = "send files by TFTP",
     .operands = "FILE|-... tftp://HOST[:PORT]/NAME",
     .operands_min = 1,

@@ -258,8 +258,27 @@ static int cmd_serve(int argc, char **argv)
 	return code == CLI_GO ? serve(&s) : code;
 }
 
+/* Options of tftpd-hpa and atftpd. */
+static const struct cli_alias aliases[] = {
+    {"-B", "--blksize-max"},
+    {"--blocksize", "--blksize-max"},
+    {"--windowsize", "--window-max"},
+    {"--max-window", "--window-max"},
+    {"-R", "--port-range", CLI_ALIAS_RANGE},
+    {"-T", "--timeout", CLI_ALIAS_US},
+    {"--retransmit", "--timeout", CLI_ALIAS_US},
+    {"--retry-timeout", "--timeout"},
+    {"--maxthread", "--max-transfers"},
+    {"-L", NULL},
+    {"--foreground", NULL},
+    {"--no-fork", NULL},
+    {NULL},
+};
+
 const struct cli_command serve_command = {
     .name = "serve",
+    .aliases = aliases,
+    .alias_operand = "tftp",
     .summary = "serve echo, daytime, TFTP and other services on any number of sockets",
     .operands = "[SERVICE [ADDRESS]...]...",
     .operands_max = -1,

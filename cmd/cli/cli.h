@@ -83,6 +83,17 @@ struct cli_common {
 	size_t present_count;
 };
 
+/* An option of another program, such as "-B" or "--blocksize", and the option of sockeye
+ * with the same value, or NULL if sockeye always does what it does. */
+struct cli_alias {
+	const char *foreign, *own;
+	enum {
+		CLI_ALIAS_SAME,
+		CLI_ALIAS_RANGE, /* the value "A:B" becomes "A-B" */
+		CLI_ALIAS_US,    /* the value is in microseconds */
+	} value;
+};
+
 struct cli_command {
 	const char *name;
 	const char *summary;            /* one line for --help */
@@ -106,6 +117,11 @@ struct cli_command {
 	/* Translates a command line of another program (nc, socat) into *s and returns
 	 * the text, or NULL if this is not such a line. May be NULL. */
 	const char *(*translate)(struct suggestion *s);
+
+	/* Options to propose in place of unknown ones, up to a NULL name; may be NULL. If
+	 * `alias_operand` is set, only for command lines with that word. */
+	const struct cli_alias *aliases;
+	const char *alias_operand;
 };
 
 struct cli_operands {

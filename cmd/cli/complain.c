@@ -51,11 +51,70 @@ static const char *shown(const char *word, size_t len, char buf[WORD_SHOWN])
 	return buf;
 }
 
+static const struct cli_alias *alias_find(const struct cli_alias *aliases, const char *word)
+{
+	for (const struct cli_alias *a = aliases; a->foreign; a++) {
+		size_t len = strlen(a->foreign);
+
+		/* "-B512", "--blocksize=512" */
+		if (strncmp(word, a->foreign, len) == 0 &&
+		    (!word[len] || (a->own && (len == 2 || word[len] == '='))))
+			return a;
+	}
+	return NULL;
+}
+
+static void alias_value_add(struct suggestion *s, const struct cli_alias *alias, const char *value)
+{
+	char text[64], *colon;
+
+	snprintf(text, sizeof text, "%s%s", value, alias->value == CLI_ALIAS_US ? "us" : "");
+	colon = strchr(text, ':');
+	if (colon && alias->value == CLI_ALIAS_RANGE)
+		*colon = '-';
+	suggest_word(s, text);
+}
+
+/* Returns the command line with options of other programs replaced, or NULL if it has none. */
+static const char *aliases_replaced(const struct cli_command *command, struct suggestion *s)
+{
+	bool found = false, operand = !command->alias_operand;
+	char *const *argv;
+	int argc;
+
+	argv = suggest_argv(&argc);
+	for (int i = 1; command->aliases && i < argc; i++) {
+		const struct cli_alias *a = i > 1 ? alias_find(command->aliases, argv[i]) : NULL;
+		const char *value = a ? argv[i] + strlen(a->foreign) : NULL;
+
+		operand |= command->alias_operand && strcmp(argv[i], command->alias_operand) == 0;
+		found |= a != NULL;
+		if (!a)
+			suggest_word(s, argv[i]);
+		if (!a || !a->own)
+			continue;
+		if (!*value && i + 1 == argc)
+			return NULL;
+		suggest_word(s, a->own);
+		alias_value_add(s, a, !*value ? argv[++i] : value + (*value == '='));
+	}
+	return found && operand ? suggest_text(s) : NULL;
+}
+
 /* Translates the command line if it belongs to another program. */
 static const char *translated(const struct cli_command *command, struct suggestion *s)
 {
+	const char *text;
+
 	*s = (struct suggestion){0};
-	return command->translate ? command->translate(s) : NULL;
+	text = command->translate ? command->translate(s) : NULL;
+	if (text || s->why)
+		return text;
+	*s = (struct suggestion){0};
+	text = aliases_replaced(command, s);
+	if (!text)
+		*s = (struct suggestion){0};
+	return text;
 }
 
 /* Writes the translation's remark about an option, " (reason)", or "". Returns buf. */

@@ -1,5 +1,5 @@
 /*
- * translate.h: translates command lines of nc, ncat and socat into those of sockeye.
+ * translate.h: translates command lines of nc, ncat, socat and others into those of sockeye.
  */
 #ifndef SOCKEYE_CMD_CLI_TRANSLATE_H
 #define SOCKEYE_CMD_CLI_TRANSLATE_H
@@ -16,7 +16,13 @@ const char *translate_netcat(struct suggestion *s);
 
 const char *translate_socat(struct suggestion *s);
 
-/* Any of these programs: the .translate of connect and listen. */
+/* atftp and the tftp of BusyBox: the .translate of get. */
+const char *translate_tftp(struct suggestion *s);
+
+/* sockperf ping-pong: the .translate of bench. */
+const char *translate_sockperf(struct suggestion *s);
+
+/* nc, ncat or socat: the .translate of connect and listen. */
 const char *translate_line(struct suggestion *s);
 
 /* Whether the word is an address of socat, such as TCP-LISTEN:7000. */
