@@ -63,6 +63,10 @@ int transfers_open(struct transfers *t, const struct transfer_opts *o,
 /* Parses the address of a file and adds it. Returns CLI_GO or the exit code. */
 int transfers_add(struct transfers *t, const char *url, struct transfer **out);
 
+/* Reports a word that is not a TFTP address and returns 2. */
+int transfers_address_wrong(const struct transfers *t, const char *url,
+			    const struct sockeye_fail *fail);
+
 /* Returns the error of a transfer, with the option that avoids it. */
 struct sockeye_fail transfers_fail(const struct sockeye__tftp_end *end);
 
