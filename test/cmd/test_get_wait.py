@@ -104,12 +104,25 @@ def test_the_wait_ends_with_the_last_error(netns, run, tmp_path, route, options,
         assert b"--wait" not in done.stderr and error in done.stderr.decode()
 
 
-def test_the_wait_for_a_host_without_arp(netns, run, tmp_path):
-    """The kernel takes 3 s to find out that no host answers, and then starts again."""
+@pytest.fixture(name="silent_net")
+def net_without_hosts(netns):
+    """192.0.2.0/24, where no host answers ARP."""
     ip("link", "add", "near", "type", "veth", "peer", "name", "far")
     ip("link", "set", "far", "up")
     ip("addr", "add", "192.0.2.1/24", "dev", "near")
     ip("link", "set", "near", "up")
+
+
+def test_the_report_about_arp_meets_the_end_of_a_request(silent_net, program, tmp_path):
+    """Both are due after 3 s. The requests end at different times, because of their jitter."""
+    clients = [program("get", "--wait", "5s", "--retries", "1", f"tftp://192.0.2.{i}/f",
+                       cwd=tmp_path) for i in range(11, 23)]
+    for client in clients:
+        client.end(6)
+
+
+def test_the_wait_for_a_host_without_arp(silent_net, run, tmp_path):
+    """The kernel takes 3 s to find out that no host answers, and then starts again."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as first:
         first.sendto(b"", ("192.0.2.7", 9))
     time.sleep(1)  # the error arrives 2 s after the command has started

@@ -58,17 +58,35 @@ void sockeye__tftp_run_address_failed(struct sockeye__tftp_run *r, const struct 
 	r->may_start = r->may_start || may_start(r, fail->err);
 }
 
+/* Whether the wait is over. The timer that gives up a silent request has jitter, which must not
+ * decide whether the request is repeated. */
+static bool is_over(const struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	uint64_t jitter_ns = r->first.err == -ETIMEDOUT ? wait_ns(r) / 8 : 0;
+
+	return now_ns >= r->wait_until_ns + jitter_ns;
+}
+
+/* A silent request was a pause itself. A second one would lose the kernel's report that no host
+ * answers ARP. */
+static uint64_t pause_ns(const struct sockeye__tftp_run *r, uint64_t now_ns)
+{
+	bool paused = r->first.err == -ETIMEDOUT && now_ns - r->begun_ns > SOCKEYE_NS_PER_S;
+
+	return paused ? 0 : PAUSE_NS;
+}
+
 bool sockeye__tftp_run_wait(struct sockeye__tftp_run *r, uint64_t now_ns)
 {
 	if (!r->may_start || r->no_wait || r->client->no_wait || r->end.answered ||
-	    now_ns >= r->wait_until_ns)
+	    is_over(r, now_ns))
 		return false;
 	if (r->end.waited_for == 0)
 		sockeye__tftp_run_note_wait(r, wait_ns(r));
 	r->end.waited_for = r->first.err;
 	sockeye__tftp_run_hang_up(r);
 	r->phase = SOCKEYE__RUN_WAITING;
-	r->next_ns = sockeye__least(now_ns + PAUSE_NS, r->wait_until_ns);
+	r->next_ns = sockeye__least(now_ns + pause_ns(r, now_ns), r->wait_until_ns);
 	return true;
 }
 
