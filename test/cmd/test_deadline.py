@@ -24,7 +24,8 @@ def silent_name_server(netns):
     with contextlib.ExitStack() as stack:
         for server in servers:
             v6 = ipaddress.ip_address(server).version == 6
-            subprocess.run(["ip", "address", "add", server, "dev", "lo"], check=False)
+            subprocess.run(["ip", "address", "add", server, "dev", "lo", *(["nodad"] if v6 else [])],
+                           check=False)
             sock = stack.enter_context(
                 socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM))
             sock.bind((server, 53))

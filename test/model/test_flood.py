@@ -33,7 +33,7 @@ def version(request, netns):  # pylint: disable=unused-argument
     """All forged addresses are local in the namespace but not loopback: the server takes them
     for other hosts."""
     for words in ("route add local 10.76.0.0/15 dev lo", "route add local fd77::/16 dev lo",
-                  "addr add fd76::1/128 dev lo"):
+                  "addr add fd76::1/128 dev lo nodad"):
         subprocess.run(["ip", *words.split()], check=True)
     return request.param
 
