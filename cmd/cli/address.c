@@ -13,6 +13,21 @@
 
 #define DIGITS "0123456789"
 
+/* Returns what to use instead of a scheme without sockets, or NULL for other schemes. */
+static const char *missing_scheme(enum sockeye_scheme scheme)
+{
+	switch (scheme) {
+	case SOCKEYE_TFTP:
+		return "for TFTP, use sockeye get, put and serve tftp";
+	case SOCKEYE_TLS:
+		return "sockeye has no TLS";
+	case SOCKEYE_ICMP:
+		return "sockeye sends no ICMP; use ping";
+	default:
+		return NULL;
+	}
+}
+
 /* Parses `text`, which stands for `word` on the command line and, unless `another` is NULL,
  * for the port in that word. Returns CLI_GO or the exit code. */
 static int read_text(const struct cli_common *common, const struct cli_command *command,
@@ -32,6 +47,10 @@ static int read_text(const struct cli_common *common, const struct cli_command *
 				     cli_shown(text).text, suggest_remark(&s, remark));
 	}
 	if (sockeye_addr_parse(text, out, &fail) == 0) {
+		if (use != CLI_FETCHES && missing_scheme(out->scheme))
+			return report_error(common, command->name, text,
+					    SOCKEYE_E_SCHEME_UNSUPPORTED,
+					    missing_scheme(out->scheme));
 		if (!cli_is_port_zero(out, use))
 			return CLI_GO;
 		fail = (struct sockeye_fail){.op = "parse address",

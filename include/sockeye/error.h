@@ -56,7 +56,7 @@ enum sockeye_exit {
 	X(IN_USE_LIVE, -5301, LOCAL, "another server uses this socket path") \
 	X(NOT_A_SOCKET, -5302, LOCAL, "the path exists and is not a socket") \
 	X(MODEL, -5303, USAGE, "unknown server model") \
-	X(SCHEME_UNSUPPORTED, -5304, UNSUPPORTED, "this build does not support the scheme") \
+	X(SCHEME_UNSUPPORTED, -5304, UNSUPPORTED, "the scheme is not supported here") \
 	X(RULES, -5305, LOCAL, "invalid rules")
 
 enum sockeye_error {

@@ -52,6 +52,8 @@ static int scheme_fail(const struct sockeye__reader *r)
 	struct sockeye__out out = sockeye__out_to(names, sizeof names);
 
 	for (int i = 0; i < SOCKEYE__SCHEMES; i++) {
+		if (i == SOCKEYE_TLS || i == SOCKEYE_ICMP) /* reserved */
+			continue;
 		sockeye__out_text(&out, " ");
 		sockeye__out_text(&out, sockeye__schemes[i].name);
 	}
