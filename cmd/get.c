@@ -87,6 +87,7 @@ static int check_host_file(const struct cli_common *common, const struct cli_ope
 	char urls[HOST_FILES_MAX][SOCKEYE_ADDR_TEXT_MAX];
 	struct suggest_edit edits[HOST_FILES_MAX];
 	bool has_port = words->count > 2 && cli_is_number(words->v[1]);
+	const int first_file = has_port ? 2 : 1;
 	bool valid = true;
 	struct sockeye_addr addr;
 	struct suggestion s;
@@ -99,7 +100,7 @@ static int check_host_file(const struct cli_common *common, const struct cli_ope
 		if (strstr(file, "://"))
 			return CLI_GO;
 		edits[i] = (struct suggest_edit){.at = file};
-		if (i <= has_port)
+		if (i < first_file)
 			continue;
 		snprintf(urls[i], sizeof urls[i], "tftp://%s%s%s/%s", words->v[0],
 			 has_port ? ":" : "", has_port ? words->v[1] : "", file + (*file == '/'));
