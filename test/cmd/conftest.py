@@ -233,3 +233,14 @@ def netns():
             yield
         finally:
             libc.setns(before.fileno(), CLONE_NEWNET)
+
+
+def pytest_collection_modifyitems(items):
+    """Spreads the tests that wait for seconds over pytest's workers, which each take many
+    consecutive tests."""
+    slow = [item for item in items if item.path.name == "test_lost_blocks.py"]
+    others = [item for item in items if item not in slow]
+    step = len(others) // (len(slow) + 1)
+    for i, item in enumerate(slow):
+        others.insert((i + 1) * step + i, item)
+    items[:] = others

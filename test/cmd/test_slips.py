@@ -318,7 +318,8 @@ def parses(line, cwd):
     words = shlex.split(line.partition(" <")[0])
     ready = READY.get(words[1])
     if ready is None or "--list" in words:
-        limits = {"get": "--timeout 100ms --retries 0", "put": "--timeout 100ms --retries 0",
+        soon = f"--timeout 100ms --retries 0 {'' if '--wait' in words else '--no-wait'}"
+        limits = {"get": soon, "put": soon,
                   "connect": "--connect-timeout 1s", "bench": "--timeout 1s --time 100ms"}
         limits = limits.get(words[1], "")
         assert run_line(f"{line} {limits}", cwd=cwd).returncode != 2
