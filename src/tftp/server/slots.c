@@ -26,13 +26,13 @@ bool sockeye__tftp_same_source(const struct sockeye__tftp_worker *w,
 }
 
 /* Returns the transfers of all workers. A sum, so that a worker's transfers end with it wherever
- * it is killed. */
+ * it is killed. Of two workers that each add one and then take the sum, at least one sees both. */
 static uint64_t transfers(const struct sockeye__tftp_shared *shared)
 {
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < SOCKEYE__SEATS_MAX; i++)
-		sum += __atomic_load_n(&shared->of_seat[i], __ATOMIC_RELAXED);
+		sum += __atomic_load_n(&shared->of_seat[i], __ATOMIC_SEQ_CST);
 	return sum;
 }
 
